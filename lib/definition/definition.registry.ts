@@ -1,0 +1,68 @@
+import { Injectable } from '@nestjs/common';
+import { InvalidDefinitionError, UnknownViewError } from '../errors/usage.errors.js';
+import type { ViewClass } from './definition-metadata.accessor.js';
+import { type ViewDefinition, viewName } from './view-definition.js';
+
+/** A view as a caller names it: its class, or `schema.name`. */
+export type ViewTarget = ViewClass | string;
+
+/** The definitions of the application, filled at boot. */
+@Injectable()
+export class DefinitionRegistry {
+  private readonly definitions: ViewDefinition[] = [];
+
+  /** @throws InvalidDefinitionError when two classes declare the same view in one data source */
+  add(definition: ViewDefinition): void {
+    const twin = this.definitions.find(
+      (each) =>
+        each.dataSourceName === definition.dataSourceName &&
+        viewName(each) === viewName(definition),
+    );
+    if (twin === undefined) {
+      this.definitions.push(definition);
+    } else if (twin.target !== definition.target) {
+      throw new InvalidDefinitionError(
+        `@MaterializedViewEntity of ${definition.target.name}: expected its name to be unique, got "${viewName(definition)}", which ${twin.target.name} declares already in data source "${definition.dataSourceName}".`,
+        { view: viewName(definition) },
+      );
+    }
+  }
+
+  all(): readonly ViewDefinition[] {
+    return this.definitions;
+  }
+
+  /**
+   * Finds one view.
+   *
+   * @param dataSourceName needed only where the same class or name is registered in several
+   * @throws UnknownViewError when there is none, or more than one
+   */
+  get(target: ViewTarget, dataSourceName?: string): ViewDefinition {
+    const found = this.definitions.filter(
+      (each) =>
+        (typeof target === 'string' ? viewName(each) === target : each.target === target) &&
+        (dataSourceName === undefined || each.dataSourceName === dataSourceName),
+    );
+    const [definition, ...others] = found;
+    if (definition === undefined) {
+      throw this.unknown(target);
+    }
+    if (others.length > 0) {
+      const names = found.map((each) => `"${each.dataSourceName}"`).join(' and ');
+      throw new UnknownViewError(
+        `Materialized view "${viewName(definition)}" is registered in the data sources ${names}.`,
+        { view: viewName(definition), hint: 'Say which with the option `dataSource`.' },
+      );
+    }
+    return definition;
+  }
+
+  private unknown(target: ViewTarget): UnknownViewError {
+    const asked = typeof target === 'string' ? `"${target}"` : target.name;
+    const known = this.definitions.map((each) => `"${viewName(each)}"`).join(', ') || 'none';
+    return new UnknownViewError(`${asked} is not a registered materialized view.`, {
+      hint: `Registered are: ${known}. Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
+    });
+  }
+}

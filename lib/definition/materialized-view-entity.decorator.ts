@@ -1,0 +1,79 @@
+import { Cron } from '@nestjs/schedule';
+import { ViewEntity } from 'typeorm';
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import { declaredNames, getViewOptions, setViewOptions } from './definition-metadata.accessor.js';
+import { DEFAULT_TIME_ZONE, validateViewOptions } from './definition-validation.js';
+import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
+import { markPrimaryColumns } from './primary-columns.js';
+
+/**
+ * Declares a class as a materialized view: a TypeORM ViewEntity that the library, and not TypeORM's
+ * `synchronize` or `migration:generate`, creates and keeps.
+ *
+ * Put it above `@Index`: the columns of the first unique index become the entity's primary columns
+ * when it has none, and a decorator sees only those below it.
+ *
+ * @throws InvalidDefinitionError when an option is unknown or not as it must be, naming the class,
+ *   the option, what was expected and what was given
+ * @example
+ * ```ts
+ * \@MaterializedViewEntity({
+ *   name: 'daily_revenue',
+ *   expression: `SELECT day, sum(amount) AS revenue FROM orders GROUP BY day`,
+ *   refresh: { cron: CronExpression.EVERY_10_MINUTES },
+ * })
+ * \@Index(['day'], { unique: true })
+ * export class DailyRevenue {
+ *   \@ViewColumn() day!: string;
+ *   \@ViewColumn() revenue!: string;
+ * }
+ * ```
+ */
+export function MaterializedViewEntity(options: MaterializedViewEntityOptions): ClassDecorator {
+  return (target) => {
+    refuseSecondDecoration(target);
+    validateViewOptions(target.name, options);
+    claimName(target.name, options);
+    ViewEntity({
+      name: options.name,
+      schema: options.schema,
+      expression: options.expression,
+      materialized: true,
+      synchronize: false,
+    })(target);
+    setViewOptions(target, options);
+    markPrimaryColumns(target, options.indexes ?? []);
+    if (options.refresh !== undefined) {
+      const { cron, timeZone = DEFAULT_TIME_ZONE } = options.refresh;
+      (Cron(cron, { timeZone }) as ClassDecorator)(target);
+    }
+  };
+}
+
+/** A class decorated twice would get two sets of entity metadata, and TypeORM would take either. */
+function refuseSecondDecoration(target: object & { name?: string }): void {
+  if (getViewOptions(target) !== undefined) {
+    throw new InvalidDefinitionError(
+      `@MaterializedViewEntity of ${target.name}: expected the class to be decorated once, got a second decorator.`,
+    );
+  }
+}
+
+/**
+ * A class of the same name may declare a name again: that is a module loaded anew (hot reload, tests).
+ * Whether two such classes meet in one data source is checked at boot.
+ */
+function claimName(className: string, { schema, name }: MaterializedViewEntityOptions): void {
+  if (name === undefined) {
+    return;
+  }
+  const names = declaredNames();
+  const key = JSON.stringify([schema, name]);
+  const owner = names.get(key) ?? className;
+  if (owner !== className) {
+    throw new InvalidDefinitionError(
+      `@MaterializedViewEntity of ${className}: expected \`name\` to be unique, got "${name}", which ${owner} declares already${schema === undefined ? '' : ` in schema "${schema}"`}.`,
+    );
+  }
+  names.set(key, owner);
+}

@@ -1,0 +1,41 @@
+import type { IndexDefinition } from '../postgres/ddl.sql.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { CronGrid } from './cron-grid.js';
+import type { ViewClass } from './definition-metadata.accessor.js';
+
+/** A view's schedule: what was declared, and the grid of instants that it stands for. */
+export interface ViewSchedule {
+  cron: string;
+  timeZone: string;
+  grid: CronGrid;
+}
+
+/** What the code declares of one view in one data source, with all names resolved. */
+export interface ViewDefinition {
+  target: ViewClass;
+  dataSourceName: string;
+  name: QualifiedName;
+  /** The SELECT that the view stores, without a closing semicolon. */
+  query: string;
+  indexes: IndexDefinition[];
+  schedule?: ViewSchedule;
+}
+
+/** The name of a data source that was given none. */
+export const DEFAULT_DATA_SOURCE = 'default';
+
+/** How a view is called in messages, results and by `refresh`: `schema.name`. */
+export function viewName({ name }: ViewDefinition): string {
+  return displayName(name);
+}
+
+/**
+ * The name under which a view's job stands in @nestjs/schedule's `SchedulerRegistry`:
+ * `materialized-view:<schema>.<name>`, and `materialized-view:<data source>:<schema>.<name>` in a data
+ * source that is not the default one.
+ */
+export function refreshJobName(definition: ViewDefinition): string {
+  const { dataSourceName } = definition;
+  const scope = dataSourceName === DEFAULT_DATA_SOURCE ? '' : `${dataSourceName}:`;
+  return `materialized-view:${scope}${viewName(definition)}`;
+}

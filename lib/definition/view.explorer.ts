@@ -1,0 +1,126 @@
+import { Injectable } from '@nestjs/common';
+import type { DataSource, EntityMetadata } from 'typeorm';
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import type { IndexDefinition, IndexKey } from '../postgres/ddl.sql.js';
+import { identifierProblem } from '../postgres/identifier.js';
+import { CronGrid } from './cron-grid.js';
+import { getCronMetadata, getViewOptions, type ViewClass } from './definition-metadata.accessor.js';
+import type {
+  MaterializedViewEntityOptions,
+  ViewIndexKey,
+  ViewIndexOptions,
+} from './materialized-view-entity.options.js';
+import type { ViewDefinition, ViewSchedule } from './view-definition.js';
+import { resolveViewQuery } from './view-query.js';
+
+export interface ExploredDataSource {
+  name: string;
+  dataSource: DataSource;
+  /** Where PostgreSQL puts what has no schema. */
+  currentSchema: string | null;
+}
+
+/** Finds the decorated classes among a data source's entities and resolves what they declare. */
+@Injectable()
+export class ViewExplorer {
+  explore(explored: ExploredDataSource): ViewDefinition[] {
+    return explored.dataSource.entityMetadatas.flatMap((metadata) => {
+      const options = typeof metadata.target === 'function' && getViewOptions(metadata.target);
+      return options ? [this.definition(metadata, options, explored)] : [];
+    });
+  }
+
+  private definition(
+    metadata: EntityMetadata,
+    options: MaterializedViewEntityOptions,
+    { name: dataSourceName, dataSource, currentSchema }: ExploredDataSource,
+  ): ViewDefinition {
+    const target = metadata.target as ViewClass;
+    const schema = metadata.schema ?? currentSchema;
+    if (schema === null) {
+      throw new InvalidDefinitionError(
+        `@MaterializedViewEntity of ${target.name}: expected \`schema\` to be set, got undefined, and the connection has no current schema either.`,
+      );
+    }
+    const indexes = [
+      ...declaredIndexes(metadata),
+      ...(options.indexes ?? []).map((index) => indexFromOptions(metadata, index)),
+    ];
+    refuseLongName(target, 'name', metadata.tableName);
+    indexes.forEach((index) => refuseLongName(target, 'the name of an index', index.name));
+    return {
+      target,
+      dataSourceName,
+      name: { schema, name: metadata.tableName },
+      query: resolveViewQuery(target.name, options.expression, dataSource),
+      indexes,
+      schedule: schedule(target),
+    };
+  }
+}
+
+/** For names that the naming strategy or `@Index` made: those in our options are checked earlier. */
+function refuseLongName(target: ViewClass, what: string, name: string): void {
+  const problem = identifierProblem(name);
+  if (problem !== undefined) {
+    throw new InvalidDefinitionError(
+      `@MaterializedViewEntity of ${target.name}: expected ${what} to be one that PostgreSQL keeps whole (${problem}), got "${name}".`,
+    );
+  }
+}
+
+function declaredIndexes(metadata: EntityMetadata): IndexDefinition[] {
+  return metadata.indices
+    .filter((index) => index.synchronize)
+    .map((index) => ({
+      name: index.name,
+      keys: index.columns.map((column) => ({ column: column.databaseName })),
+      unique: index.isUnique,
+      method: index.isSpatial ? 'gist' : index.type,
+      where: index.where,
+    }));
+}
+
+function indexFromOptions(metadata: EntityMetadata, index: ViewIndexOptions): IndexDefinition {
+  const columnOf = (property: string): string => columnName(metadata, index.name, property);
+  return {
+    name: index.name,
+    keys: index.keys.map((key) => indexKey(key, columnOf)),
+    unique: index.unique ?? false,
+    method: index.method,
+    include: index.include?.map(columnOf),
+    where: index.where,
+    storage: index.storage,
+    tablespace: index.tablespace,
+  };
+}
+
+function indexKey(key: string | ViewIndexKey, columnOf: (property: string) => string): IndexKey {
+  if (typeof key === 'string') {
+    return { column: columnOf(key) };
+  }
+  const { property, ...rest } = key;
+  return property === undefined ? rest : { ...rest, column: columnOf(property) };
+}
+
+function columnName(metadata: EntityMetadata, index: string, property: string): string {
+  const column = metadata.findColumnWithPropertyPath(property);
+  if (column === undefined) {
+    const known = metadata.columns.map((each) => each.propertyPath).join(', ');
+    throw new InvalidDefinitionError(
+      `@MaterializedViewEntity of ${metadata.targetName}: expected the index "${index}" to name properties of the class (${known}), got "${property}".`,
+    );
+  }
+  return column.databaseName;
+}
+
+function schedule(target: ViewClass): ViewSchedule | undefined {
+  const cron = getCronMetadata(target);
+  return (
+    cron && {
+      cron: cron.cronTime,
+      timeZone: cron.timeZone,
+      grid: new CronGrid(cron.cronTime, cron.timeZone),
+    }
+  );
+}

@@ -1,0 +1,132 @@
+import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import type { MaterializedViewErrorDetails } from './materialized-view.error.js';
+import {
+  ConnectionFailedError,
+  DuplicateRowsError,
+  InsufficientPrivilegeError,
+  NotPrimaryError,
+  RefreshCancelledError,
+  RefreshError,
+  RefreshLockError,
+  RefreshTimeoutError,
+  ServerResourcesError,
+  ViewMissingError,
+  ViewQueryError,
+} from './refresh.errors.js';
+
+interface Explanation {
+  type: new (message: string, details?: MaterializedViewErrorDetails) => RefreshError;
+  what: string;
+  hint?: string;
+}
+
+const LOCKED: Explanation = {
+  type: RefreshLockError,
+  what: 'the view stayed locked for longer than lockTimeout',
+  hint: 'A blocking refresh waits for every open reader: end long transactions, raise lockTimeout, or give the view a unique index, so that it is refreshed concurrently.',
+};
+
+const MISSING: Explanation = {
+  type: ViewMissingError,
+  what: 'something that it needs is not in the database',
+  hint: 'Was the view, its schema or a table that it reads dropped or renamed by hand? Booting creates a missing view again.',
+};
+
+const DUPLICATES: Explanation = {
+  type: DuplicateRowsError,
+  what: 'the query gives the same unique key more than once',
+  hint: 'Correct the query or the unique index. The key is in the detail of the cause, which holds row data.',
+};
+
+const QUERY: Explanation = {
+  type: ViewQueryError,
+  what: 'the query of the view failed',
+  hint: 'From PostgreSQL 17 on functions run with a restricted search_path during a refresh: if the message names something inside a function, qualify it there or use ALTER FUNCTION ... SET search_path.',
+};
+
+const RESOURCES: Explanation = {
+  type: ServerResourcesError,
+  what: 'the server has run out of a resource',
+  hint: 'See the cause for which: disk, memory, or temporary files (temp_file_limit). CONCURRENTLY needs disk space for the difference too.',
+};
+
+/** By SQLSTATE, never by message: messages are translated and change. */
+const EXPLANATIONS: Record<string, Explanation> = {
+  [SqlState.lockNotAvailable]: LOCKED,
+  [SqlState.deadlockDetected]: { ...LOCKED, what: 'a deadlock was resolved against it' },
+  [SqlState.serializationFailure]: { ...LOCKED, what: 'it conflicted with another transaction' },
+  [SqlState.readOnlyTransaction]: {
+    type: NotPrimaryError,
+    what: 'the server is a standby or read-only',
+    hint: 'Point the data source at the primary.',
+  },
+  [SqlState.insufficientPrivilege]: {
+    type: InsufficientPrivilegeError,
+    what: 'a privilege is missing',
+    hint: 'The role must own the view (from PostgreSQL 17 on, or have MAINTAIN on it), and the owner needs SELECT on every table that it reads and, to refresh concurrently, TEMP on the database.',
+  },
+  [SqlState.undefinedTable]: MISSING,
+  [SqlState.invalidSchemaName]: MISSING,
+  [SqlState.wrongObjectType]: { ...MISSING, what: 'the relation is not a materialized view' },
+  [SqlState.cardinalityViolation]: DUPLICATES,
+  [SqlState.uniqueViolation]: DUPLICATES,
+  [SqlState.undefinedFunction]: QUERY,
+  [SqlState.undefinedColumn]: QUERY,
+  [SqlState.diskFull]: RESOURCES,
+  [SqlState.outOfMemory]: RESOURCES,
+  [SqlState.tooManyConnections]: {
+    type: ConnectionFailedError,
+    what: 'the server has no connection left',
+    hint: 'Lower poolSize or raise max_connections; the library opens at most poolSize connections in each process.',
+  },
+  [SqlState.configurationLimitExceeded]: RESOURCES,
+};
+
+/** 22xxx: a value that the query cannot handle, such as a division by zero. */
+const DATA_EXCEPTION_CLASS = '22';
+
+/**
+ * The error that a caller gets for what a refresh threw.
+ *
+ * @param elapsedMs how long the failed run took. A statement timeout and a cancel share the code
+ *   57014 and differ only in a translated message, so time tells them apart.
+ */
+export function refreshErrorFrom(
+  cause: unknown,
+  context: { view: string; elapsedMs: number; statementTimeoutMs: number },
+): RefreshError {
+  if (cause instanceof RefreshError) {
+    return cause;
+  }
+  const { type: ErrorType, what, hint } = explain(cause, context);
+  const said = cause instanceof Error ? cause.message : String(cause);
+  const code = errorCode(cause);
+  return new ErrorType(
+    `Could not refresh materialized view "${context.view}": ${what} (${code ? `${code}: ` : ''}${said}). It keeps the rows that it had.`,
+    { view: context.view, hint, cause },
+  );
+}
+
+function explain(
+  cause: unknown,
+  { elapsedMs, statementTimeoutMs }: { elapsedMs: number; statementTimeoutMs: number },
+): Explanation {
+  const code = errorCode(cause);
+  if (code === SqlState.queryCanceled) {
+    return statementTimeoutMs > 0 && elapsedMs >= statementTimeoutMs
+      ? {
+          type: RefreshTimeoutError,
+          what: 'it took longer than statementTimeout',
+          hint: 'Raise statementTimeout, or make the query faster.',
+        }
+      : { type: RefreshCancelledError, what: 'it was cancelled' };
+  }
+  if (isConnectionLoss(cause)) {
+    return { type: ConnectionFailedError, what: 'the connection failed or was lost' };
+  }
+  const known = code === undefined ? undefined : EXPLANATIONS[code];
+  return known ?? (code?.startsWith(DATA_EXCEPTION_CLASS) ? QUERY_DATA : UNKNOWN);
+}
+
+const QUERY_DATA: Explanation = { type: ViewQueryError, what: 'the query of the view failed' };
+const UNKNOWN: Explanation = { type: RefreshError, what: 'PostgreSQL refused it' };

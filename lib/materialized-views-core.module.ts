@@ -1,0 +1,66 @@
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Module,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { DataSourceConnector } from './definition/data-source.connector.js';
+import { DataSourceRegistry } from './definition/data-source.registry.js';
+import { DefinitionRegistry } from './definition/definition.registry.js';
+import { ViewExplorer } from './definition/view.explorer.js';
+import { ModuleRegistrations } from './module-registrations.js';
+import { RefreshRunner } from './refresh/refresh.runner.js';
+import { RefreshService } from './refresh/refresh.service.js';
+import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
+import { TickRunner } from './schedule/tick.runner.js';
+import { SchemaService } from './schema/schema.service.js';
+
+/**
+ * The one instance of everything, however often `MaterializedViewsModule` is imported: Nest knows a
+ * module without options by its class.
+ */
+@Module({
+  providers: [
+    ModuleRegistrations,
+    DataSourceConnector,
+    DataSourceRegistry,
+    DefinitionRegistry,
+    ViewExplorer,
+    SchemaService,
+    RefreshRunner,
+    RefreshService,
+    TickRunner,
+    ScheduleOrchestrator,
+  ],
+  exports: [RefreshService],
+})
+export class MaterializedViewsCoreModule
+  implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown
+{
+  constructor(
+    @Inject(DataSourceConnector) private readonly connector: DataSourceConnector,
+    @Inject(SchemaService) private readonly schema: SchemaService,
+    @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
+    @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
+    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+  ) {}
+
+  /** Here, so that views exist when the application's own `onApplicationBootstrap` reads them. */
+  async onModuleInit(): Promise<void> {
+    for (const name of await this.connector.connect()) {
+      await this.schema.createMissing(name);
+    }
+  }
+
+  onApplicationBootstrap(): void {
+    this.schedule.start();
+  }
+
+  /** Here and not later: TypeORM destroys its data sources in `onApplicationShutdown`. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.schedule.stop();
+    await this.refreshes.stop();
+    await Promise.all(this.dataSources.all().map((database) => database.close()));
+  }
+}

@@ -1,0 +1,97 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { getViewOptions, type ViewClass } from './definition/definition-metadata.accessor.js';
+import { DEFAULT_DATA_SOURCE } from './definition/view-definition.js';
+import { InvalidModuleOptionsError } from './errors/usage.errors.js';
+import { MaterializedViewsCoreModule } from './materialized-views-core.module.js';
+import {
+  type ASYNC_OPTIONS_TYPE,
+  ConfigurableModuleClass,
+  DEFAULT_EXTRAS,
+  type MaterializedViewsModuleExtras,
+  type OPTIONS_TYPE,
+  VIEW_REGISTRATION,
+  type ViewRegistration,
+} from './materialized-views.module-definition.js';
+import { resolveOptions } from './materialized-views.options.js';
+
+/**
+ * Creates, schedules and refreshes the application's materialized views.
+ *
+ * @example
+ * ```ts
+ * \@Module({
+ *   imports: [
+ *     TypeOrmModule.forRoot({ type: 'postgres', url, autoLoadEntities: true }),
+ *     ScheduleModule.forRoot(),
+ *     MaterializedViewsModule.forRoot({ views: [DailyRevenue] }),
+ *   ],
+ * })
+ * export class AppModule {}
+ * ```
+ */
+@Module({})
+export class MaterializedViewsModule extends ConfigurableModuleClass {
+  /**
+   * Sets the library up. Importing it again with the same options adds views and nothing else.
+   *
+   * @throws InvalidModuleOptionsError when an option is unknown or not as it must be
+   */
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    const { isGlobal, views, dataSource, ...moduleOptions } = options;
+    resolveOptions(moduleOptions);
+    return withViews(super.forRoot(moduleOptions), { isGlobal, views, dataSource });
+  }
+
+  /**
+   * Sets the library up with options from `useFactory`, `useClass` or `useExisting`. `views`,
+   * `dataSource` and `isGlobal` stand beside the factory, since they shape the module itself.
+   */
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    const { isGlobal, views, dataSource, ...asyncOptions } = options;
+    return withViews(super.forRootAsync(asyncOptions), { isGlobal, views, dataSource });
+  }
+
+  /**
+   * Registers views of a feature module; their repositories can be injected there.
+   *
+   * @param views decorated classes
+   * @param dataSource the name of their TypeORM data source
+   * @throws InvalidModuleOptionsError when a class is not decorated with `@MaterializedViewEntity`
+   */
+  static forFeature(views: ViewClass[], dataSource: string = DEFAULT_DATA_SOURCE): DynamicModule {
+    return withViews({ module: MaterializedViewsModule }, { isGlobal: false, views, dataSource });
+  }
+}
+
+function withViews(definition: DynamicModule, given: MaterializedViewsModuleExtras): DynamicModule {
+  const {
+    isGlobal = DEFAULT_EXTRAS.isGlobal,
+    views = DEFAULT_EXTRAS.views,
+    dataSource = DEFAULT_EXTRAS.dataSource,
+  } = given;
+  views.forEach(requireDecorated);
+  const registration: ViewRegistration = { views, dataSource };
+  const shared = [
+    MaterializedViewsCoreModule,
+    ...(views.length > 0 ? [TypeOrmModule.forFeature(views as never[], dataSource)] : []),
+  ];
+  return {
+    ...definition,
+    global: isGlobal,
+    imports: [...(definition.imports ?? []), ...shared],
+    providers: [
+      ...(definition.providers ?? []),
+      { provide: VIEW_REGISTRATION, useValue: registration },
+    ],
+    exports: shared,
+  };
+}
+
+function requireDecorated(view: ViewClass): void {
+  if (typeof view !== 'function' || getViewOptions(view) === undefined) {
+    throw new InvalidModuleOptionsError(
+      `MaterializedViewsModule: expected \`views\` to be classes decorated with @MaterializedViewEntity, got ${String((view as { name?: string } | undefined)?.name ?? view)}.`,
+    );
+  }
+}

@@ -1,0 +1,153 @@
+import ms from 'ms';
+import { InvalidModuleOptionsError } from './errors/usage.errors.js';
+import { identifierProblem } from './postgres/identifier.js';
+
+/** A time span: milliseconds, or a number with its unit, as in `'500ms'`, `'30s'`, `'5m'`, `'2h'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+
+/** What `forRoot` and the factories of `forRootAsync` take. Every option has a default. */
+export interface MaterializedViewsModuleOptions {
+  /**
+   * Whether this process refreshes views on their schedules. Switch it off for replicas that only
+   * serve requests; refreshing on demand works all the same.
+   * @default true
+   */
+  scheduling?: boolean;
+  /**
+   * Connections that the library opens at the most, for each data source. They are opened when first
+   * needed and closed when idle for 10 s; the application's own pool is never used. As many views are
+   * refreshed at a time.
+   * @default 2
+   */
+  poolSize?: number;
+  /**
+   * How long a refresh or a schema change waits for a lock. A blocking refresh makes new readers
+   * queue behind it for as long as it waits.
+   * @default '5s'
+   */
+  lockTimeout?: Duration;
+  /**
+   * How long one statement may take: a refresh, or the creation of a view. 0 for no limit.
+   * @default '1h'
+   */
+  statementTimeout?: Duration;
+  /**
+   * How often each process looks for ticks that are due and were done by nobody. Jittered by half.
+   * @default '30s'
+   */
+  sweepInterval?: Duration;
+  /**
+   * How long the stopping application waits for its refreshes before it cancels them.
+   * @default '10s'
+   */
+  shutdownTimeout?: Duration;
+  /**
+   * How long a booting process waits while another one creates views.
+   * @default '5m'
+   */
+  syncTimeout?: Duration;
+  /**
+   * The schema of the library's own tables (state and history of refreshes). Made when missing.
+   * @default 'materialized_views'
+   */
+  stateSchema?: string;
+}
+
+/** The options with their defaults, durations in milliseconds. */
+export interface ResolvedOptions {
+  scheduling: boolean;
+  poolSize: number;
+  lockTimeoutMs: number;
+  statementTimeoutMs: number;
+  sweepIntervalMs: number;
+  shutdownTimeoutMs: number;
+  syncTimeoutMs: number;
+  stateSchema: string;
+}
+
+const DEFAULTS: Required<MaterializedViewsModuleOptions> = {
+  scheduling: true,
+  poolSize: 2,
+  lockTimeout: '5s',
+  statementTimeout: '1h',
+  sweepInterval: '30s',
+  shutdownTimeout: '10s',
+  syncTimeout: '5m',
+  stateSchema: 'materialized_views',
+};
+
+/** PostgreSQL keeps its timeouts in a signed 32-bit number of milliseconds, and so does Node. */
+const MAX_DURATION_MS = 2 ** 31 - 1;
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
+ */
+export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
+  for (const name of Object.keys(options)) {
+    if (!(name in DEFAULTS)) {
+      throw refuse(name, `one of ${Object.keys(DEFAULTS).join(', ')}`, 'an unknown option');
+    }
+  }
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  const all = { ...DEFAULTS, ...given };
+  return {
+    scheduling: booleanOption('scheduling', all.scheduling),
+    poolSize: poolSizeOption(all.poolSize),
+    lockTimeoutMs: durationOption('lockTimeout', all.lockTimeout),
+    statementTimeoutMs: durationOption('statementTimeout', all.statementTimeout, 0),
+    sweepIntervalMs: durationOption('sweepInterval', all.sweepInterval),
+    shutdownTimeoutMs: durationOption('shutdownTimeout', all.shutdownTimeout, 0),
+    syncTimeoutMs: durationOption('syncTimeout', all.syncTimeout),
+    stateSchema: schemaOption(all.stateSchema),
+  };
+}
+
+function booleanOption(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') {
+    throw refuse(name, 'true or false', value);
+  }
+  return value;
+}
+
+function poolSizeOption(value: unknown): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 1) {
+    throw refuse('poolSize', 'a whole number from 1 on', value);
+  }
+  return value as number;
+}
+
+function schemaOption(value: unknown): string {
+  const problem = typeof value === 'string' ? identifierProblem(value) : 'it is not a string';
+  if (problem !== undefined) {
+    throw refuse('stateSchema', `the name of a schema (${problem})`, value);
+  }
+  return value as string;
+}
+
+function durationOption(name: string, value: unknown, minimumMs = 1): number {
+  const durationMs = parseDuration(value);
+  if (durationMs === undefined || durationMs < minimumMs || durationMs > MAX_DURATION_MS) {
+    throw refuse(name, "a duration such as 500 (milliseconds), '30s' or '5m'", value);
+  }
+  return Math.round(durationMs);
+}
+
+function parseDuration(value: unknown): number | undefined {
+  if (typeof value === 'number') {
+    return Number.isFinite(value) ? value : undefined;
+  }
+  // A bare number in a string is refused: nobody can say in which unit it was meant.
+  return typeof value === 'string' && /[a-z]$/i.test(value)
+    ? ms(value as ms.StringValue)
+    : undefined;
+}
+
+function refuse(name: string, expected: string, given: unknown): InvalidModuleOptionsError {
+  return new InvalidModuleOptionsError(
+    `MaterializedViewsModule: expected \`${name}\` to be ${expected}, got ${JSON.stringify(given)}.`,
+  );
+}

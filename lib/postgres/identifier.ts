@@ -1,0 +1,40 @@
+import { escapeIdentifier } from 'pg';
+
+/**
+ * PostgreSQL cuts longer names silently and lets two of them collide (NAMEDATALEN - 1):
+ * https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
+ */
+export const MAX_IDENTIFIER_BYTES = 63;
+
+/** A relation's raw, unquoted name. */
+export interface QualifiedName {
+  schema: string;
+  name: string;
+}
+
+/** Says what is wrong with a raw identifier, or `undefined` when PostgreSQL can keep it whole. */
+export function identifierProblem(identifier: string): string | undefined {
+  if (identifier === '') {
+    return 'it is empty';
+  }
+  if (identifier.includes('\0')) {
+    return 'it contains a NUL character';
+  }
+  const byteCount = Buffer.byteLength(identifier);
+  return byteCount > MAX_IDENTIFIER_BYTES
+    ? `it is ${byteCount} bytes long, and PostgreSQL keeps only ${MAX_IDENTIFIER_BYTES}`
+    : undefined;
+}
+
+export function quoteIdentifier(identifier: string): string {
+  return escapeIdentifier(identifier);
+}
+
+export function quoteQualifiedName({ schema, name }: QualifiedName): string {
+  return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
+}
+
+/** The form shown to people and used as a key: raw, never part of a statement. */
+export function displayName({ schema, name }: QualifiedName): string {
+  return `${schema}.${name}`;
+}

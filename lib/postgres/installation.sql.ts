@@ -1,0 +1,89 @@
+import { quoteIdentifier } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * The library's own tables. Versions are only ever added: an older release must go on working beside
+ * a newer one while a deployment rolls, so a later version adds columns and tables and takes none.
+ */
+
+/** The version that this release brings the tables to. */
+export const INSTALLATION_VERSION = 1;
+
+export interface InstallationExistsRow {
+  is_installed: boolean;
+}
+
+export function selectInstallationExists(stateSchema: string): SqlStatement {
+  return {
+    text: `SELECT EXISTS (
+  SELECT
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = 'installation'
+) AS is_installed`,
+    values: [stateSchema],
+  };
+}
+
+export interface InstallationVersionRow {
+  version: number;
+}
+
+export function selectInstallationVersion(stateSchema: string): SqlStatement {
+  return {
+    text: `SELECT coalesce(max(version), 0)::int AS version
+FROM ${quoteIdentifier(stateSchema)}.installation`,
+  };
+}
+
+/** The statements that bring the tables from the version before to the given one. */
+export function installVersion(stateSchema: string, version: number): SqlStatement[] {
+  const schema = quoteIdentifier(stateSchema);
+  const statements = VERSIONS[version]?.(schema) ?? [];
+  return [
+    ...statements.map((text) => ({ text })),
+    { text: `INSERT INTO ${schema}.installation (version) VALUES ($1)`, values: [version] },
+  ];
+}
+
+const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
+  1: (quotedSchema) => [
+    `CREATE TABLE ${quotedSchema}.installation (
+  version int PRIMARY KEY,
+  installed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)`,
+    `CREATE TABLE ${quotedSchema}.view_state (
+  schema_name text NOT NULL,
+  view_name text NOT NULL,
+  known_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  last_tick timestamptz,
+  last_success_at timestamptz,
+  last_run_id uuid,
+  watermark pg_snapshot,
+  failure_count int NOT NULL DEFAULT 0,
+  last_failure_at timestamptz,
+  last_error_code text,
+  not_before timestamptz,
+  PRIMARY KEY (schema_name, view_name)
+)`,
+    `CREATE TABLE ${quotedSchema}.refresh_history (
+  run_id uuid PRIMARY KEY,
+  schema_name text NOT NULL,
+  view_name text NOT NULL,
+  trigger text NOT NULL,
+  tick timestamptz,
+  outcome text NOT NULL,
+  mode text,
+  mode_reason text,
+  started_at timestamptz NOT NULL,
+  finished_at timestamptz NOT NULL,
+  duration_ms float8 GENERATED ALWAYS AS (extract(epoch FROM finished_at - started_at) * 1000) STORED,
+  error_code text,
+  error_message text,
+  host text NOT NULL
+)`,
+    `CREATE INDEX refresh_history_view ON ${quotedSchema}.refresh_history (schema_name, view_name, started_at DESC)`,
+    `CREATE UNIQUE INDEX refresh_history_tick ON ${quotedSchema}.refresh_history (schema_name, view_name, tick)
+WHERE outcome = 'refreshed' AND tick IS NOT NULL`,
+  ],
+};

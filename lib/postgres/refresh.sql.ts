@@ -1,0 +1,67 @@
+import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/** A tick may start this much before its instant by the database's clock: timers are not exact. */
+const EARLY_TOLERANCE = '250 ms';
+
+/** All that decides whether and how to refresh, as it is under the refresh lock. */
+export interface RefreshPreconditionRow {
+  started_at: Date;
+  backend_pid: number;
+  /** `pg_snapshot` in text form: what this refresh is sure to have seen. */
+  snapshot: string;
+  /** `null` when no relation has the name. */
+  relation_kind: string | null;
+  is_populated: boolean | null;
+  has_usable_unique_index: boolean;
+  /** The answers about a tick are `null` when there is no tick or no state yet. */
+  is_tick_done: boolean | null;
+  is_tick_early: boolean | null;
+  is_backing_off: boolean | null;
+}
+
+/**
+ * A statement of its own, after the one that takes the lock: in a single statement the state would
+ * be read as it was before the wait. A unique index is usable for CONCURRENTLY as in PostgreSQL's
+ * `is_usable_unique_index` (matview.c): immediate, valid, on plain columns, without a predicate.
+ */
+export function selectRefreshPreconditions(
+  stateSchema: string,
+  view: QualifiedName,
+  tick: Date | undefined,
+): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.clock_timestamp() AS started_at,
+       pg_catalog.pg_backend_pid() AS backend_pid,
+       pg_catalog.pg_current_snapshot()::text AS snapshot,
+       c.relkind::text AS relation_kind,
+       c.relispopulated AS is_populated,
+       EXISTS (
+         SELECT
+         FROM pg_catalog.pg_index i
+         WHERE i.indrelid = c.oid
+           AND i.indisunique
+           AND i.indimmediate
+           AND i.indisvalid
+           AND i.indpred IS NULL
+           AND i.indexprs IS NULL
+       ) AS has_usable_unique_index,
+       s.last_tick >= $3::timestamptz AS is_tick_done,
+       $3::timestamptz > pg_catalog.clock_timestamp() + interval '${EARLY_TOLERANCE}' AS is_tick_early,
+       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
+FROM (VALUES ($1::text, $2::text)) AS wanted(schema_name, view_name)
+LEFT JOIN (
+  pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+) ON n.nspname = wanted.schema_name AND c.relname = wanted.view_name
+LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s
+  ON s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name`,
+    values: [view.schema, view.name, tick ?? null],
+  };
+}
+
+export function refreshMaterializedView(view: QualifiedName, concurrently: boolean): SqlStatement {
+  return {
+    text: `REFRESH MATERIALIZED VIEW ${concurrently ? 'CONCURRENTLY ' : ''}${quoteQualifiedName(view)}`,
+  };
+}

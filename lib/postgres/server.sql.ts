@@ -1,0 +1,14 @@
+import type { SqlStatement } from './sql-statement.js';
+
+export interface ServerRow {
+  current_schema: string | null;
+}
+
+export function selectServer(): SqlStatement {
+  return { text: 'SELECT pg_catalog.current_schema() AS current_schema' };
+}
+
+/** Fails with 42704 before PostgreSQL 14 and with 22023 where the platform has no means for it. */
+export function tryConnectionCheck(): SqlStatement {
+  return { text: "BEGIN;\nSET LOCAL client_connection_check_interval = '1s'" };
+}

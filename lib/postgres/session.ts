@@ -1,0 +1,48 @@
+import type { ClientBase, QueryResultRow } from 'pg';
+import type { SqlStatement } from './sql-statement.js';
+import { errorCode, SESSION_LOST } from './sqlstate.js';
+import { commit, rollback } from './transaction.sql.js';
+
+/**
+ * The transport failed without a code of its own: a killed backend, an immediate stop of the
+ * server or a cut connection. What was under way may or may not have been committed.
+ */
+export class SessionLost extends Error {
+  readonly code = SESSION_LOST;
+
+  static from(error: unknown): unknown {
+    return error instanceof Error && errorCode(error) === undefined
+      ? new SessionLost(error.message, { cause: error })
+      : error;
+  }
+}
+
+/** One connection, held for as long as its work lasts. */
+export class Session {
+  constructor(private readonly client: ClientBase) {}
+
+  async query<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
+    try {
+      const result = await this.client.query<Row>(statement.text, statement.values);
+      return result.rows;
+    } catch (error) {
+      throw SessionLost.from(error);
+    }
+  }
+
+  /**
+   * Runs `work` between `begin` and COMMIT. On an error the transaction is rolled back and the
+   * first error is thrown: what a rollback on a lost connection has to say would only mask it.
+   */
+  async transaction<T>(begin: SqlStatement, work: () => Promise<T>): Promise<T> {
+    await this.query(begin);
+    try {
+      const result = await work();
+      await this.query(commit());
+      return result;
+    } catch (error) {
+      await this.query(rollback()).catch(() => undefined);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The codes that the library tells apart:
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+export const SqlState = {
+  featureNotSupported: '0A000',
+  cardinalityViolation: '21000',
+  uniqueViolation: '23505',
+  idleInTransactionTimeout: '25P03',
+  transactionTimeout: '25P04',
+  readOnlyTransaction: '25006',
+  invalidSchemaName: '3F000',
+  serializationFailure: '40001',
+  deadlockDetected: '40P01',
+  insufficientPrivilege: '42501',
+  undefinedColumn: '42703',
+  undefinedFunction: '42883',
+  undefinedTable: '42P01',
+  wrongObjectType: '42809',
+  diskFull: '53100',
+  outOfMemory: '53200',
+  tooManyConnections: '53300',
+  configurationLimitExceeded: '53400',
+  objectNotInPrerequisiteState: '55000',
+  lockNotAvailable: '55P03',
+  queryCanceled: '57014',
+  adminShutdown: '57P01',
+  crashShutdown: '57P02',
+  cannotConnectNow: '57P03',
+} as const;
+
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+const LOST_SESSION_STATES: ReadonlySet<string> = new Set([
+  SqlState.adminShutdown,
+  SqlState.crashShutdown,
+  SqlState.cannotConnectNow,
+  SqlState.idleInTransactionTimeout,
+  SqlState.transactionTimeout,
+]);
+
+/** The SQLSTATE, or Node's error code, of a failed query; `undefined` when there is none. */
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** Stands for every failure of the transport to which neither PostgreSQL nor Node gives a code. */
+export const SESSION_LOST = 'SESSION_LOST';
+
+/**
+ * Whether the session is gone, so that what it had under way may or may not have been committed.
+ */
+export function isConnectionLoss(error: unknown): boolean {
+  const code = errorCode(error);
+  return (
+    code !== undefined &&
+    (code === SESSION_LOST ||
+      code.startsWith('08') ||
+      NETWORK_CODES.has(code) ||
+      LOST_SESSION_STATES.has(code))
+  );
+}

@@ -1,0 +1,63 @@
+import type { SqlStatement } from './sql-statement.js';
+
+/** Limits of one transaction, in milliseconds; 0 means none. */
+export interface TransactionLimits {
+  lockTimeoutMs: number;
+  statementTimeoutMs: number;
+  /** Whether the server can notice by itself that its client is gone (PostgreSQL 14+, by platform). */
+  canCheckConnection: boolean;
+}
+
+/**
+ * How long the application may stall between two statements of ours before the server frees the
+ * locks by ending the session.
+ */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
+
+/** A backend whose client died went on for 11 s of a 12 s refresh without this, and 0.9 s with it. */
+const CONNECTION_CHECK_INTERVAL_MS = 1_000;
+
+/**
+ * Opens the transaction and sets its limits in one round trip. SET LOCAL only: SET leaks to other
+ * clients of a transaction pooler. The isolation is explicit because under an application's
+ * REPEATABLE READ default a refresh that waited for its lock would store old data.
+ */
+export function begin(limits: TransactionLimits): SqlStatement {
+  const settings = {
+    lock_timeout: limits.lockTimeoutMs,
+    statement_timeout: limits.statementTimeoutMs,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    ...(limits.canCheckConnection && {
+      client_connection_check_interval: CONNECTION_CHECK_INTERVAL_MS,
+    }),
+  };
+  const lines = Object.entries(settings).map(
+    ([name, value]) => `SET LOCAL ${name} = ${milliseconds(value)}`,
+  );
+  return { text: ['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...lines].join(';\n') };
+}
+
+export function setLocalLockTimeout(lockTimeoutMs: number): SqlStatement {
+  return { text: `SET LOCAL lock_timeout = ${milliseconds(lockTimeoutMs)}` };
+}
+
+/** SET takes no bound values; the text can hold nothing but digits. */
+function milliseconds(value: number): string {
+  return Math.trunc(value).toFixed(0);
+}
+
+export function commit(): SqlStatement {
+  return { text: 'COMMIT' };
+}
+
+export function rollback(): SqlStatement {
+  return { text: 'ROLLBACK' };
+}
+
+export function savepoint(): SqlStatement {
+  return { text: 'SAVEPOINT attempt' };
+}
+
+export function rollbackToSavepoint(): SqlStatement {
+  return { text: 'ROLLBACK TO SAVEPOINT attempt' };
+}

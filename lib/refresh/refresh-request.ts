@@ -1,0 +1,20 @@
+import { randomUUID } from 'node:crypto';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import type { RefreshTrigger } from './refresh-result.js';
+
+/** One wish to refresh one view. */
+export interface RefreshRequest {
+  runId: string;
+  definition: ViewDefinition;
+  trigger: RefreshTrigger;
+  /** The instant of the cron grid that this refresh is for; it is done at most once in the cluster. */
+  tick?: Date;
+}
+
+export function demandRequest(definition: ViewDefinition): RefreshRequest {
+  return { runId: randomUUID(), definition, trigger: 'demand' };
+}
+
+export function tickRequest(definition: ViewDefinition, tick: Date): RefreshRequest {
+  return { runId: randomUUID(), definition, trigger: 'schedule', tick };
+}

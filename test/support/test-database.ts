@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { Client, escapeIdentifier, type QueryResultRow } from 'pg';
+
+/** A database of its own for a test file. */
+export class TestDatabase {
+  static async create(): Promise<TestDatabase> {
+    const serverUrl = process.env.TEST_SERVER_URL ?? '';
+    const name = `test_${randomBytes(6).toString('hex')}`;
+    await runOn(serverUrl, `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE template0`);
+    const url = new URL(serverUrl);
+    url.pathname = `/${name}`;
+    const database = new TestDatabase(serverUrl, name, url.href);
+    await database.client.connect();
+    return database;
+  }
+
+  /** A session of the test's own, beside those of the application. */
+  readonly client: Client;
+
+  private constructor(
+    private readonly serverUrl: string,
+    readonly name: string,
+    readonly url: string,
+  ) {
+    this.client = new Client({ connectionString: url });
+    this.client.on('error', () => undefined);
+  }
+
+  async query<Row extends QueryResultRow = QueryResultRow>(
+    text: string,
+    values?: unknown[],
+  ): Promise<Row[]> {
+    return (await this.client.query<Row>(text, values)).rows;
+  }
+
+  /** Another session, for holding locks. */
+  async session(): Promise<Client> {
+    const client = new Client({ connectionString: this.url });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  /** Resolves when the query gives at least one row. Bounded by the time limit of the test. */
+  async until<Row extends QueryResultRow = QueryResultRow>(
+    text: string,
+    values?: unknown[],
+  ): Promise<Row[]> {
+    for (;;) {
+      const rows = await this.query<Row>(text, values);
+      if (rows.length > 0) {
+        return rows;
+      }
+      await this.query('SELECT pg_sleep(0.01)');
+    }
+  }
+
+  async drop(): Promise<void> {
+    await this.client.end();
+    await runOn(this.serverUrl, `DROP DATABASE ${escapeIdentifier(this.name)} WITH (FORCE)`);
+  }
+}
+
+async function runOn(url: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
