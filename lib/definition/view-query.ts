@@ -99,5 +99,8 @@ function literal(className: string, name: string, value: unknown): string {
 }
 
 function describe(value: unknown): string {
+  if (typeof value === 'string') {
+    return 'text with a NUL character';
+  }
   return value instanceof Object ? `a ${value.constructor.name}` : String(value);
 }

@@ -7,12 +7,11 @@ export function createSchema(schema: string): SqlStatement {
   return { text: `CREATE SCHEMA ${quoteIdentifier(schema)}` };
 }
 
-/** `query` is the application's own SQL, never input. It ends on a line of its own: it may end in a comment. */
+/** `query` is the application's own SQL, never input. Nothing follows it: it may end in a comment. */
 export function createMaterializedView(view: QualifiedName, query: string): SqlStatement {
   return {
     text: `CREATE MATERIALIZED VIEW ${quoteQualifiedName(view)} AS
-${query}
-WITH DATA`,
+${query}`,
   };
 }
 

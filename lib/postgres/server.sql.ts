@@ -10,5 +10,5 @@ export function selectServer(): SqlStatement {
 
 /** Fails with 42704 before PostgreSQL 14 and with 22023 where the platform has no means for it. */
 export function tryConnectionCheck(): SqlStatement {
-  return { text: "BEGIN;\nSET LOCAL client_connection_check_interval = '1s'" };
+  return { text: "BEGIN;\nSET LOCAL client_connection_check_interval = '1s'", isScript: true };
 }

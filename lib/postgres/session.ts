@@ -1,4 +1,4 @@
-import type { ClientBase, QueryResultRow } from 'pg';
+import type { ClientBase, QueryConfig, QueryResultRow } from 'pg';
 import type { SqlStatement } from './sql-statement.js';
 import { errorCode, SESSION_LOST } from './sqlstate.js';
 import { commit, rollback } from './transaction.sql.js';
@@ -17,13 +17,19 @@ export class SessionLost extends Error {
   }
 }
 
+function queryConfig({ text, values, isScript }: SqlStatement): QueryConfig {
+  // pg's types do not know `queryMode`, which pg has had since 8.12; before that it has no effect.
+  const extended: QueryConfig & { queryMode: string } = { text, values, queryMode: 'extended' };
+  return isScript ? { text } : extended;
+}
+
 /** One connection, held for as long as its work lasts. */
 export class Session {
   constructor(private readonly client: ClientBase) {}
 
   async query<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
     try {
-      const result = await this.client.query<Row>(statement.text, statement.values);
+      const result = await this.client.query<Row>(queryConfig(statement));
       return result.rows;
     } catch (error) {
       throw SessionLost.from(error);

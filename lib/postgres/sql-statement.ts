@@ -2,4 +2,9 @@
 export interface SqlStatement {
   text: string;
   values?: unknown[];
+  /**
+   * Whether the text holds several statements. All others are sent so that PostgreSQL refuses a second
+   * one: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+   */
+  isScript?: boolean;
 }

@@ -34,7 +34,10 @@ export function begin(limits: TransactionLimits): SqlStatement {
   const lines = Object.entries(settings).map(
     ([name, value]) => `SET LOCAL ${name} = ${milliseconds(value)}`,
   );
-  return { text: ['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...lines].join(';\n') };
+  return {
+    text: ['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...lines].join(';\n'),
+    isScript: true,
+  };
 }
 
 export function setLocalLockTimeout(lockTimeoutMs: number): SqlStatement {

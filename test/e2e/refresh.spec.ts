@@ -2,20 +2,52 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import { getRepositoryToken } from '@nestjs/typeorm';
 import { Index, type Repository, ViewColumn } from 'typeorm';
-import { MaterializedViewEntity, RefreshService } from '../../lib/index.js';
+import {
+  DuplicateRowsError,
+  InsufficientPrivilegeError,
+  MaterializedViewEntity,
+  RefreshCancelledError,
+  RefreshLockError,
+  RefreshService,
+  RefreshTimeoutError,
+  UnknownViewError,
+  ViewMissingError,
+  ViewQueryError,
+} from '../../lib/index.js';
+import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 
 @MaterializedViewEntity({
   name: 'daily "Revenue"',
   schema: 'Analytics eu',
-  expression: `SELECT day, sum(amount) AS revenue FROM orders GROUP BY day`,
+  expression: `SELECT day, sum(amount) AS revenue FROM orders WHERE public.gate() GROUP BY day; -- by day`,
 })
 @Index(['day'], { unique: true })
 class DailyRevenue {
   @ViewColumn() day!: string;
   @ViewColumn() revenue!: string;
 }
+
+@MaterializedViewEntity({
+  name: 'order_total',
+  expression: `SELECT sum(amount) AS total FROM orders`,
+})
+class OrderTotal {
+  @ViewColumn() total!: string;
+}
+
+@MaterializedViewEntity({
+  name: 'ratio',
+  expression: `SELECT id, 100 / amount AS ratio FROM orders`,
+})
+@Index(['id'], { unique: true })
+class Ratio {
+  @ViewColumn() id!: number;
+  @ViewColumn() ratio!: string;
+}
+
+const VIEW = 'Analytics eu.daily "Revenue"';
 
 describe('refresh', () => {
   let database: TestDatabase;
@@ -26,29 +58,237 @@ describe('refresh', () => {
   beforeAll(async () => {
     database = await TestDatabase.create();
     await database.query(`CREATE TABLE orders (id serial PRIMARY KEY, day text, amount numeric)`);
+    await database.createGate();
+  });
+
+  beforeEach(async () => {
+    await database.query(`DROP SCHEMA IF EXISTS materialized_views, "Analytics eu" CASCADE`);
+    await database.query(`DROP MATERIALIZED VIEW IF EXISTS order_total, ratio CASCADE`);
+    await database.query(`TRUNCATE orders RESTART IDENTITY`);
     await database.query(
       `INSERT INTO orders (day, amount) VALUES ('mon', 1), ('mon', 2), ('tue', 5)`,
     );
-    app = await bootWith(database, { views: [DailyRevenue] });
+    app = await bootWith(database, {
+      views: [DailyRevenue, OrderTotal, Ratio],
+      lockTimeout: '30s',
+    });
     refreshes = app.get(RefreshService);
     revenue = app.get(getRepositoryToken(DailyRevenue));
   });
 
-  afterAll(async () => {
+  afterEach(async () => {
     await app.close();
+  });
+
+  afterAll(async () => {
     await database.drop();
   });
 
-  it('stores new rows, concurrently', async () => {
+  const history = (): Promise<Record<string, unknown>[]> =>
+    database.query(
+      `SELECT run_id, view_name, trigger, outcome, mode, mode_reason, error_code, error_message
+       FROM materialized_views.refresh_history WHERE trigger <> 'startup' ORDER BY started_at`,
+    );
+
+  it('stores new rows concurrently and records the success with them', async () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 7)`);
     expect(await revenue.findOneBy({ day: 'wed' })).toBeNull();
+
     const result = await refreshes.refresh(DailyRevenue);
+
     expect(result).toMatchObject({
-      view: 'Analytics eu.daily "Revenue"',
+      view: VIEW,
       outcome: 'refreshed',
       mode: 'concurrently',
       modeReason: 'unique_index',
+      trigger: 'demand',
     });
+    expect(result.finishedAt.getTime()).toBeGreaterThanOrEqual(result.startedAt.getTime());
+    expect(result.durationMs).toBeGreaterThan(0);
     expect(await revenue.findOneBy({ day: 'wed' })).toEqual({ day: 'wed', revenue: '7' });
+    expect(await history()).toEqual([
+      expect.objectContaining({
+        run_id: result.runId,
+        outcome: 'refreshed',
+        mode: 'concurrently',
+        mode_reason: 'unique_index',
+      }),
+    ]);
+    const [state] = await database.query(
+      `SELECT last_run_id, last_success_at, watermark IS NOT NULL AS has_watermark
+       FROM materialized_views.view_state WHERE view_name = 'daily "Revenue"'`,
+    );
+    expect(state).toEqual({
+      last_run_id: result.runId,
+      last_success_at: result.finishedAt,
+      has_watermark: true,
+    });
+  });
+
+  it('finds the view by its name too', async () => {
+    expect(await refreshes.refresh('public.order_total')).toMatchObject({ outcome: 'refreshed' });
+    await expect(refreshes.refresh('order_total')).rejects.toThrow(UnknownViewError);
+    await expect(refreshes.refresh(TestDatabase as never)).rejects.toThrow(
+      /TestDatabase is not a registered materialized view.*"public\.order_total"/,
+    );
+  });
+
+  it('blocks, and says why, without a usable unique index', async () => {
+    expect(await refreshes.refresh(OrderTotal)).toMatchObject({
+      mode: 'blocking',
+      modeReason: 'no_unique_index',
+    });
+    await database.query(`CREATE UNIQUE INDEX partial ON order_total (total) WHERE total > 0`);
+    expect(await refreshes.refresh(OrderTotal)).toMatchObject({ modeReason: 'no_unique_index' });
+    await database.query(`CREATE UNIQUE INDEX "full" ON order_total (total)`);
+    expect(await refreshes.refresh(OrderTotal)).toMatchObject({ modeReason: 'unique_index' });
+  });
+
+  it('blocks, and says why, when the view is unpopulated', async () => {
+    await database.query(`REFRESH MATERIALIZED VIEW ratio WITH NO DATA`);
+    expect(await refreshes.refresh(Ratio)).toMatchObject({
+      mode: 'blocking',
+      modeReason: 'unpopulated',
+    });
+    expect(await refreshes.refresh(Ratio)).toMatchObject({ mode: 'concurrently' });
+  });
+
+  it('returns at once with "busy" while the view is being refreshed elsewhere', async () => {
+    const other = await database.session();
+    await other.query('BEGIN');
+    const key = refreshLockKey({ schema: 'Analytics eu', name: 'daily "Revenue"' });
+    await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [key]);
+
+    const result = await refreshes.refresh(DailyRevenue, { onBusy: 'skip' });
+    expect(result).toMatchObject({ view: VIEW, outcome: 'skipped', reason: 'busy' });
+    expect(await history()).toEqual([]);
+
+    await other.end();
+    await database.until(
+      `SELECT WHERE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')`,
+    );
+    expect(await refreshes.refresh(DailyRevenue)).toMatchObject({ outcome: 'refreshed' });
+  });
+
+  it('lets readers read all through a concurrent refresh, and others be refreshed', async () => {
+    await database.query(`INSERT INTO orders (day, amount) VALUES ('mon', 10)`);
+    const gate = await database.closeGate();
+    const refresh = refreshes.refresh(DailyRevenue);
+    await gate.untilReached();
+
+    expect(await revenue.findOneBy({ day: 'mon' })).toEqual({ day: 'mon', revenue: '3' });
+    expect(await refreshes.refresh(DailyRevenue)).toMatchObject({ reason: 'busy' });
+    expect(await refreshes.refresh(OrderTotal)).toMatchObject({ outcome: 'refreshed' });
+
+    await gate.open();
+    expect(await refresh).toMatchObject({ outcome: 'refreshed', mode: 'concurrently' });
+    expect(await revenue.findOneBy({ day: 'mon' })).toEqual({ day: 'mon', revenue: '13' });
+  });
+
+  it('keeps the old rows when the query fails', async () => {
+    await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
+    const failure = await refreshes.refresh(Ratio).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(ViewQueryError);
+    expect(failure).toMatchObject({
+      code: 'MV_VIEW_QUERY_FAILED',
+      view: 'public.ratio',
+      cause: { code: '22012' },
+    });
+    expect(String(failure)).toContain('It keeps the rows that it had.');
+    expect(await database.query('SELECT count(*)::int FROM ratio')).toEqual([{ count: 3 }]);
+    expect(await history()).toEqual([
+      expect.objectContaining({ outcome: 'failed', error_code: '22012', mode: null }),
+    ]);
+  });
+
+  it('tells failures apart by SQLSTATE', async () => {
+    await database.query(`CREATE TABLE twice AS SELECT 1 AS id`);
+    await database.query(`DROP MATERIALIZED VIEW ratio`);
+    await expect(refreshes.refresh(Ratio)).rejects.toThrow(ViewMissingError);
+    await database.query(`CREATE VIEW ratio AS SELECT 1 AS id`);
+    await expect(refreshes.refresh(Ratio)).rejects.toThrow(/is not a materialized view/);
+    await database.query(`DROP VIEW ratio`);
+    await database.query(`CREATE MATERIALIZED VIEW ratio AS SELECT id FROM twice`);
+    await database.query(`CREATE UNIQUE INDEX ON ratio (id)`);
+    await database.query(`INSERT INTO twice VALUES (1)`);
+    const duplicate = await refreshes.refresh(Ratio).catch((error: unknown) => error);
+    expect(duplicate).toBeInstanceOf(DuplicateRowsError);
+    const [row] = await history().then((rows) => rows.slice(-1));
+    expect(JSON.stringify(row)).not.toContain('(1)');
+    await database.query(`DROP MATERIALIZED VIEW ratio`);
+    await database.query(`DROP TABLE twice`);
+  });
+
+  it('says that a privilege is missing', async () => {
+    const role = `owner_${database.name}`;
+    await database.query(`CREATE ROLE ${role}`);
+    await database.query(`ALTER MATERIALIZED VIEW ratio OWNER TO ${role}`);
+    await expect(refreshes.refresh(Ratio)).rejects.toThrow(InsufficientPrivilegeError);
+    await database.query(`DROP OWNED BY ${role} CASCADE`);
+    await database.query(`DROP ROLE ${role}`);
+  });
+
+  it('gives up on a locked view after lockTimeout, and on a slow one after statementTimeout', async () => {
+    await app.close();
+    app = await bootWith(database, {
+      views: [DailyRevenue, OrderTotal],
+      lockTimeout: 50,
+      statementTimeout: 300,
+    });
+    refreshes = app.get(RefreshService);
+    const reader = await database.session();
+    await reader.query('BEGIN');
+    await reader.query('SELECT * FROM order_total');
+    await expect(refreshes.refresh(OrderTotal)).rejects.toThrow(RefreshLockError);
+    await reader.end();
+
+    await database.query(
+      `CREATE OR REPLACE FUNCTION public.gate() RETURNS boolean LANGUAGE sql VOLATILE
+       AS 'SELECT pg_catalog.pg_sleep(60) IS NOT NULL'`,
+    );
+    await expect(refreshes.refresh(DailyRevenue)).rejects.toThrow(RefreshTimeoutError);
+    await database.query('DROP FUNCTION public.gate CASCADE');
+    await database.createGate();
+    expect((await history()).map((run) => run.outcome)).toEqual(['failed', 'timeout']);
+  });
+
+  it('says so when it was cancelled in the database', async () => {
+    const gate = await database.closeGate();
+    const refresh = refreshes.refresh(DailyRevenue).catch((error: unknown) => error);
+    await gate.untilReached();
+    await database.query(`SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted`);
+    expect(await refresh).toBeInstanceOf(RefreshCancelledError);
+    await gate.open();
+    expect((await history()).map((run) => run.outcome)).toEqual(['cancelled']);
+  });
+
+  it('survives a terminated backend and says what became of the refresh', async () => {
+    const gate = await database.closeGate();
+    const refresh = refreshes.refresh(DailyRevenue).catch((error: unknown) => error);
+    await gate.untilReached();
+    await database.query(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted`);
+    expect(await refresh).toMatchObject({ code: 'MV_CONNECTION_FAILED', isTransient: true });
+    await gate.open();
+    expect(await refreshes.refresh(DailyRevenue)).toMatchObject({ outcome: 'refreshed' });
+    expect((await history()).map((run) => run.outcome)).toEqual(['failed', 'refreshed']);
+  });
+
+  it('never takes a connection of the application, and closes its own when idle', async () => {
+    await app.close();
+    app = await bootWith(database, { views: [DailyRevenue, OrderTotal], lockTimeout: '30s' });
+    refreshes = app.get(RefreshService);
+    const { manager } = app.get<Repository<DailyRevenue>>(getRepositoryToken(DailyRevenue));
+    const pool = (
+      manager.connection.driver as unknown as { master: { totalCount: number; idleCount: number } }
+    ).master;
+    const gate = await database.closeGate();
+    const refresh = refreshes.refresh(DailyRevenue);
+    await gate.untilReached();
+    expect(pool.idleCount).toBe(pool.totalCount);
+    await gate.open();
+    await refresh;
+    const sessions = `SELECT count(*)::int AS count FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid()`;
+    await database.until(`SELECT FROM (${sessions}) s WHERE s.count = ${pool.totalCount}`);
   });
 });

@@ -11,7 +11,7 @@ type ModuleImport = DynamicModule | Type;
 /** TypeORM on the test's database; without retries, so that a failing boot fails at once. */
 export function typeOrm(
   database: TestDatabase,
-  options: Partial<DataSourceOptions> & { name?: string } = {},
+  options: Partial<DataSourceOptions> & { name?: string; autoLoadEntities?: boolean } = {},
 ): DynamicModule {
   return TypeOrmModule.forRoot({
     type: 'postgres',

@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { Client, escapeIdentifier, type QueryResultRow } from 'pg';
 
+const GATE_KEY = 4_711;
+
+export interface ClosedGate {
+  /** Resolves when somebody waits at the gate. */
+  untilReached(): Promise<void>;
+  open(): Promise<void>;
+}
+
 /** A database of its own for a test file. */
 export class TestDatabase {
   static async create(): Promise<TestDatabase> {
@@ -53,6 +61,31 @@ export class TestDatabase {
       }
       await this.query('SELECT pg_sleep(0.01)');
     }
+  }
+
+  /**
+   * Makes the function `public.gate()`, which lets a query through unless a gate is closed: a way to
+   * stop a refresh in its middle for as long as a test needs.
+   */
+  async createGate(): Promise<void> {
+    await this.query(`CREATE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  PERFORM pg_catalog.pg_advisory_xact_lock_shared(${GATE_KEY});
+  RETURN true;
+END $$`);
+  }
+
+  async closeGate(): Promise<ClosedGate> {
+    const holder = await this.session();
+    await holder.query(`SELECT pg_advisory_lock(${GATE_KEY})`);
+    return {
+      untilReached: async () => {
+        await this.until(
+          `SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = ${GATE_KEY} AND NOT granted`,
+        );
+      },
+      open: () => holder.end(),
+    };
   }
 
   async drop(): Promise<void> {
