@@ -16,7 +16,7 @@ import {
 } from '../../lib/index.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { bootWith } from '../support/test-app.js';
-import { TestDatabase } from '../support/test-database.js';
+import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
 
 @MaterializedViewEntity({
   name: 'daily "Revenue"',
@@ -164,9 +164,7 @@ describe('refresh', () => {
     expect(await history()).toEqual([]);
 
     await other.end();
-    await database.until(
-      `SELECT WHERE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')`,
-    );
+    await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${ADVISORY_LOCKS})`);
     expect(await refreshes.refresh(DailyRevenue)).toMatchObject({ outcome: 'refreshed' });
   });
 
@@ -256,7 +254,7 @@ describe('refresh', () => {
     const gate = await database.closeGate();
     const refresh = refreshes.refresh(DailyRevenue).catch((error: unknown) => error);
     await gate.untilReached();
-    await database.query(`SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted`);
+    await database.query(`SELECT pg_cancel_backend(pid) FROM ${ADVISORY_LOCKS} WHERE NOT granted`);
     expect(await refresh).toBeInstanceOf(RefreshCancelledError);
     await gate.open();
     expect((await history()).map((run) => run.outcome)).toEqual(['cancelled']);
@@ -266,7 +264,9 @@ describe('refresh', () => {
     const gate = await database.closeGate();
     const refresh = refreshes.refresh(DailyRevenue).catch((error: unknown) => error);
     await gate.untilReached();
-    await database.query(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted`);
+    await database.query(
+      `SELECT pg_terminate_backend(pid) FROM ${ADVISORY_LOCKS} WHERE NOT granted`,
+    );
     expect(await refresh).toMatchObject({ code: 'MV_CONNECTION_FAILED', isTransient: true });
     await gate.open();
     expect(await refreshes.refresh(DailyRevenue)).toMatchObject({ outcome: 'refreshed' });

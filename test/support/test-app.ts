@@ -33,11 +33,15 @@ export async function boot(...imports: ModuleImport[]): Promise<TestingModule> {
 /** The usual application: one database, schedules switched off unless asked for. */
 export async function bootWith(
   database: TestDatabase,
-  options: Parameters<typeof MaterializedViewsModule.forRoot>[0],
+  options: NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>,
   ...imports: ModuleImport[]
 ): Promise<TestingModule> {
   return boot(
-    typeOrm(database),
+    // Not autoLoadEntities: that takes what any application of the process has ever registered.
+    typeOrm(database, {
+      autoLoadEntities: false,
+      entities: options.views as (new () => object)[] | undefined,
+    }),
     ScheduleModule.forRoot(),
     MaterializedViewsModule.forRoot({ scheduling: false, ...options }),
     ...imports,

@@ -3,6 +3,12 @@ import { Client, escapeIdentifier, type QueryResultRow } from 'pg';
 
 const GATE_KEY = 4_711;
 
+/** The advisory locks of the current database, as a FROM item: pg_locks has those of the whole server. */
+export const ADVISORY_LOCKS = `(
+  SELECT l.* FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+  WHERE d.datname = current_database() AND l.locktype = 'advisory'
+) AS locks`;
+
 export interface ClosedGate {
   /** Resolves when somebody waits at the gate. */
   untilReached(): Promise<void>;
@@ -80,9 +86,7 @@ END $$`);
     await holder.query(`SELECT pg_advisory_lock(${GATE_KEY})`);
     return {
       untilReached: async () => {
-        await this.until(
-          `SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = ${GATE_KEY} AND NOT granted`,
-        );
+        await this.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE objid = ${GATE_KEY} AND NOT granted`);
       },
       open: () => holder.end(),
     };

@@ -1,0 +1,94 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Replica, type ReplicaOptions } from '../support/replica-process.js';
+import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
+
+/** How far the clocks of the four replicas are off: their timers go off spread over 200 ms. */
+const CLOCK_OFFSETS_MS = [0, -70, -130, -200];
+
+const SUCCESSES = `SELECT tick, count(*)::int AS count FROM materialized_views.refresh_history
+  WHERE outcome = 'refreshed' AND tick IS NOT NULL GROUP BY tick ORDER BY tick`;
+
+describe('a cluster of four replicas', () => {
+  let database: TestDatabase;
+  let replicas: Replica[] = [];
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.createGate();
+  });
+
+  beforeEach(async () => {
+    await database.query('DROP SCHEMA IF EXISTS materialized_views CASCADE');
+    await database.query('DROP MATERIALIZED VIEW IF EXISTS ticking CASCADE');
+  });
+
+  afterEach(async () => {
+    await Promise.all(replicas.map((replica) => replica.stop()));
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  const start = async (offsets: number[], options: ReplicaOptions): Promise<void> => {
+    replicas = offsets.map((clockOffsetMs) =>
+      Replica.start(database.url, { ...options, clockOffsetMs }),
+    );
+    await Promise.all(replicas.map((replica) => replica.until('booted')));
+  };
+
+  it.each([
+    ['spread over 200 ms', CLOCK_OFFSETS_MS],
+    ['with clocks that are ahead too', [-150, 0, 400, 900]],
+  ])('refreshes once a tick, timers %s', async (_, offsets) => {
+    await start(offsets, { cron: '* * * * * *' });
+    const rows = await database.until<{ tick: Date; count: number }>(
+      `WITH successes AS (${SUCCESSES}) SELECT * FROM successes
+       WHERE (SELECT count(*) FROM successes) >= 10 ORDER BY tick LIMIT 10`,
+    );
+    expect(rows.map((row) => row.count)).toEqual(Array(10).fill(1));
+    const first = rows[0]?.tick.getTime() ?? 0;
+    expect(rows.map((row) => row.tick.getTime())).toEqual(rows.map((__, i) => first + i * 1_000));
+    const hosts = await database.query(
+      `SELECT FROM materialized_views.refresh_history WHERE outcome <> 'refreshed'`,
+    );
+    expect(hosts).toEqual([]);
+  });
+
+  it('lets another replica do a tick when the one that is at it is killed', async () => {
+    await start(CLOCK_OFFSETS_MS, { cron: '*/10 * * * * *', module: { sweepInterval: 200 } });
+    const gate = await database.closeGate();
+    await gate.untilReached();
+    const [holder] = await database.query<{ pid: number; host: number; tick: Date }>(
+      `SELECT a.pid, to_timestamp(floor(extract(epoch FROM clock_timestamp()) / 10) * 10) AS tick
+       FROM ${ADVISORY_LOCKS} JOIN pg_stat_activity a USING (pid) WHERE NOT granted`,
+    );
+    const killed = await replicaOfBackend(database, holder?.pid ?? 0);
+    await killed.kill();
+    replicas = replicas.filter((replica) => replica !== killed);
+    await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)`, [
+      holder?.pid,
+    ]);
+    await gate.untilReached();
+    await gate.open();
+    const rows = await database.until<{ tick: Date; count: number; host: string }>(SUCCESSES);
+    expect(rows).toEqual([{ tick: holder?.tick, count: 1 }]);
+    const [run] = await database.query<{ host: string }>(
+      `SELECT host FROM materialized_views.refresh_history WHERE tick IS NOT NULL`,
+    );
+    expect(replicas.map((replica) => String(replica.pid))).toContain(run?.host.split(':').pop());
+    expect(replicas.map((replica) => replica.stderr).join('')).toBe('');
+  });
+
+  async function replicaOfBackend(on: TestDatabase, backendPid: number): Promise<Replica> {
+    const [row] = await on.query<{ application_name: string }>(
+      'SELECT application_name FROM pg_stat_activity WHERE pid = $1',
+      [backendPid],
+    );
+    const replica = replicas.find((each) => row?.application_name === `replica ${each.pid}`);
+    if (replica === undefined) {
+      throw new Error(`No replica has the backend ${backendPid}`);
+    }
+    return replica;
+  }
+});

@@ -1,0 +1,148 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { CronExpression, SchedulerRegistry } from '@nestjs/schedule';
+import type { TestingModule } from '@nestjs/testing';
+import { ViewColumn } from 'typeorm';
+import { MaterializedViewEntity, RefreshService } from '../../lib/index.js';
+import { bootWith } from '../support/test-app.js';
+import { TestDatabase } from '../support/test-database.js';
+
+const JOB = 'materialized-view:public.hourly';
+
+@MaterializedViewEntity({
+  name: 'hourly',
+  expression: 'SELECT 100 / value AS ratio FROM numbers',
+  refresh: { cron: CronExpression.EVERY_HOUR, timeZone: 'Europe/Berlin' },
+})
+class Hourly {
+  @ViewColumn() ratio!: number;
+}
+
+@MaterializedViewEntity({
+  name: 'secondly',
+  expression: 'SELECT 1 AS one',
+  refresh: { cron: CronExpression.EVERY_SECOND },
+})
+class Secondly {
+  @ViewColumn() one!: number;
+}
+
+describe('schedule', () => {
+  let database: TestDatabase;
+  let app: TestingModule;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query('CREATE TABLE numbers AS SELECT 1 AS value');
+  });
+
+  beforeEach(async () => {
+    await database.query('UPDATE numbers SET value = 1');
+    await database.query(`DROP SCHEMA IF EXISTS materialized_views CASCADE`);
+    await database.query(`DROP MATERIALIZED VIEW IF EXISTS hourly, secondly`);
+  });
+
+  afterEach(async () => {
+    await app.close();
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  const ticks = (): Promise<Record<string, unknown>[]> =>
+    database.query(
+      `SELECT view_name, outcome, tick FROM materialized_views.refresh_history
+       WHERE trigger = 'schedule' ORDER BY started_at`,
+    );
+  const forget = (lastTick: string | null): Promise<unknown> =>
+    database.query(`UPDATE materialized_views.view_state SET last_tick = $1::timestamptz`, [
+      lastTick,
+    ]);
+
+  it("keeps a view's schedule as @Cron metadata and its job in the SchedulerRegistry", async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: true });
+    const job = app.get(SchedulerRegistry).getCronJob(JOB);
+    expect(job.isActive).toBe(true);
+    expect(job.nextDate().minute).toBe(0);
+    expect(job.nextDate().zoneName).toBe('Europe/Berlin');
+    expect(Reflect.getMetadata('SCHEDULE_CRON_OPTIONS', Hourly)).toEqual({
+      cronTime: CronExpression.EVERY_HOUR,
+      timeZone: 'Europe/Berlin',
+    });
+    await app.close();
+    expect(job.isActive).toBe(false);
+  });
+
+  it('schedules nothing in a process with scheduling: false', async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: false, sweepInterval: 20 });
+    expect(app.get(SchedulerRegistry).getCronJobs().size).toBe(0);
+    await forget(null);
+    expect(await app.get(RefreshService).refresh(Hourly)).toMatchObject({ outcome: 'refreshed' });
+    expect(await ticks()).toEqual([]);
+  });
+
+  it('does each tick at its time and records it', async () => {
+    app = await bootWith(database, { views: [Secondly], scheduling: true });
+    await database.until(
+      `SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL HAVING count(*) >= 3`,
+    );
+    const rows = await database.query<{ on_grid: boolean; is_late: boolean; outcome: string }>(
+      `SELECT outcome,
+              date_trunc('second', tick) = tick AS on_grid,
+              started_at < tick - interval '250 ms' AS is_early
+       FROM materialized_views.refresh_history WHERE tick IS NOT NULL`,
+    );
+    expect(new Set(rows.map((row) => JSON.stringify(row)))).toEqual(
+      new Set([JSON.stringify({ outcome: 'refreshed', on_grid: true, is_early: false })]),
+    );
+  });
+
+  it('counts no tick before a view was created', async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: true, sweepInterval: 20 });
+    const [before] = await database.query('SELECT clock_timestamp() AS at');
+    await database.until(
+      `SELECT FROM pg_stat_activity WHERE query LIKE '%is_backing_off%' AND query NOT LIKE '%pg_stat%'
+       AND state = 'idle' AND datname = current_database() AND state_change > $1`,
+      [before?.at],
+    );
+    expect(await ticks()).toEqual([]);
+  });
+
+  it('takes up a tick that nobody did, once, however many were missed', async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: true, sweepInterval: 20 });
+    await forget('2020-01-01');
+    await database.until(`SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL`);
+    expect(await ticks()).toHaveLength(1);
+    const [state] = await database.query(
+      `SELECT last_tick = date_trunc('hour', last_tick) AS on_grid,
+              last_tick > clock_timestamp() - interval '61 minutes' AS is_last
+       FROM materialized_views.view_state`,
+    );
+    expect(state).toEqual({ on_grid: true, is_last: true });
+  });
+
+  it('refreshes an unpopulated view as soon as it can', async () => {
+    await database.query(
+      'CREATE MATERIALIZED VIEW hourly AS SELECT 100 / value AS ratio FROM numbers WITH NO DATA',
+    );
+    app = await bootWith(database, { views: [Hourly], scheduling: true, sweepInterval: 20 });
+    await database.until(`SELECT FROM pg_class WHERE relname = 'hourly' AND relispopulated`);
+  });
+
+  it('backs off from a view that fails, and forgets that with the next success', async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: true, sweepInterval: 20 });
+    await database.query('UPDATE numbers SET value = 0');
+    await forget('2020-01-01');
+    const [failed] = await database.until<{ failure_count: number }>(
+      `SELECT failure_count, last_error_code,
+              not_before = last_failure_at + 0.02 * least(failure_count, 20) * interval '1 s' AS backs_off
+       FROM materialized_views.view_state WHERE failure_count >= 3`,
+    );
+    expect(failed).toMatchObject({ last_error_code: '22012', backs_off: true });
+    await database.query('UPDATE numbers SET value = 1');
+    const [recovered] = await database.until(
+      `SELECT failure_count, not_before FROM materialized_views.view_state WHERE last_tick > '2020-01-01'`,
+    );
+    expect(recovered).toEqual({ failure_count: 0, not_before: null });
+  });
+});

@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import { Index, ViewColumn } from 'typeorm';
+import {
+  MaterializedViewEntity,
+  RefreshCancelledError,
+  RefreshService,
+  RefreshStoppedError,
+} from '../../lib/index.js';
+import { bootWith } from '../support/test-app.js';
+import { ADVISORY_LOCKS, type ClosedGate, TestDatabase } from '../support/test-database.js';
+
+@MaterializedViewEntity({
+  name: 'slow',
+  expression: 'SELECT 1 AS id WHERE public.gate()',
+})
+@Index(['id'], { unique: true })
+class Slow {
+  @ViewColumn() id!: number;
+}
+
+@MaterializedViewEntity({ name: 'slow_too', expression: 'SELECT 1 AS id WHERE public.gate()' })
+class SlowToo {
+  @ViewColumn() id!: number;
+}
+
+@MaterializedViewEntity({ name: 'waiting', expression: 'SELECT 1 AS id' })
+class Waiting {
+  @ViewColumn() id!: number;
+}
+
+describe('stopping', () => {
+  let database: TestDatabase;
+  let app: TestingModule;
+  let refreshes: RefreshService;
+  let gate: ClosedGate;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.createGate();
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  const prepare = async (shutdownTimeout: number): Promise<void> => {
+    app = await bootWith(database, {
+      views: [Slow, SlowToo, Waiting],
+      lockTimeout: '60s',
+      shutdownTimeout,
+    });
+    refreshes = app.get(RefreshService);
+    gate = await database.closeGate();
+  };
+
+  beforeEach(async () => {
+    await database.query(`DROP SCHEMA IF EXISTS materialized_views CASCADE`);
+  });
+
+  const outcomes = (): Promise<Record<string, unknown>[]> =>
+    database.query(
+      `SELECT view_name, outcome FROM materialized_views.refresh_history
+       WHERE trigger = 'demand' ORDER BY view_name`,
+    );
+
+  it('lets a running refresh finish, and takes no more', async () => {
+    await prepare(60_000);
+    const running = refreshes.refresh(Slow);
+    await gate.untilReached();
+    const closing = app.close();
+    await expect(
+      until(() => refreshes.refresh(Waiting), RefreshStoppedError),
+    ).resolves.toMatchObject({ code: 'MV_STOPPED', view: 'public.waiting' });
+    await gate.open();
+    expect(await running).toMatchObject({ outcome: 'refreshed' });
+    await closing;
+    expect(await outcomes()).toContainEqual({ view_name: 'slow', outcome: 'refreshed' });
+  });
+
+  it('cancels in the server what does not finish in time, and records that', async () => {
+    await prepare(50);
+    const failures = [Slow, SlowToo, Waiting].map((view) =>
+      refreshes.refresh(view).catch((error: unknown) => error),
+    );
+    await gate.untilReached();
+    await app.close();
+    for (const failure of await Promise.all(failures)) {
+      expect(failure).toBeInstanceOf(RefreshCancelledError);
+    }
+    expect(await outcomes()).toEqual([
+      { view_name: 'slow', outcome: 'cancelled' },
+      { view_name: 'slow_too', outcome: 'cancelled' },
+      { view_name: 'waiting', outcome: 'cancelled' },
+    ]);
+    expect(await database.query(`SELECT granted FROM ${ADVISORY_LOCKS}`)).toEqual([
+      { granted: true },
+    ]);
+    await gate.open();
+    await database.until(`SELECT WHERE (SELECT count(*) FROM pg_stat_activity
+      WHERE datname = current_database()) = 1`);
+  });
+});
+
+/** Calls until the call fails with the given error, which it resolves to. */
+async function until(
+  call: () => Promise<unknown>,
+  type: new (...args: never[]) => Error,
+): Promise<Error> {
+  for (;;) {
+    try {
+      await call();
+    } catch (error) {
+      if (error instanceof type) {
+        return error;
+      }
+      throw error;
+    }
+  }
+}

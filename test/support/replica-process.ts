@@ -1,0 +1,77 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import path from 'node:path';
+
+export interface ReplicaOptions {
+  /** How far the clock, and with it every timer, of the process is off. */
+  clockOffsetMs?: number;
+  /** Options of the module, as JSON. */
+  module?: Record<string, unknown>;
+  cron?: string;
+}
+
+/** A process of its own that runs the application in `replica.ts`. */
+export class Replica {
+  static start(databaseUrl: string, options: ReplicaOptions = {}): Replica {
+    return new Replica(
+      spawn(
+        process.execPath,
+        ['--import', '@swc-node/register/esm-register', path.resolve('test/support/replica.ts')],
+        {
+          stdio: ['ignore', 'pipe', 'pipe'],
+          env: {
+            ...process.env,
+            NODE_OPTIONS: '',
+            REPLICA_DATABASE_URL: databaseUrl,
+            REPLICA_OPTIONS: JSON.stringify(options),
+          },
+        },
+      ),
+    );
+  }
+
+  private readonly lines = new Set<string>();
+  private readonly exit: Promise<number | string>;
+  private errors = '';
+
+  private constructor(private readonly child: ChildProcess) {
+    child.stderr?.on('data', (chunk: Buffer) => (this.errors += chunk.toString()));
+    this.exit = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      this.lines.add(line);
+      child.emit('said', line);
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** Resolves when the process has printed the line. */
+  async until(line: string): Promise<void> {
+    while (!this.lines.has(line)) {
+      const ended = this.exit.then((code) => {
+        throw new Error(`The replica ended with ${code}:\n${this.errors}`);
+      });
+      await Promise.race([once(this.child, 'said'), ended]);
+    }
+  }
+
+  /** Asks the process to stop, and resolves to its exit code or the signal that ended it. */
+  async stop(): Promise<number | string> {
+    this.child.kill('SIGTERM');
+    return this.exit;
+  }
+
+  /** Ends the process at once; it cannot do a thing about it. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.exit;
+  }
+
+  /** What the process wrote to its error stream. */
+  get stderr(): string {
+    return this.errors;
+  }
+}

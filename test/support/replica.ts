@@ -1,0 +1,69 @@
+import { ConsoleLogger, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { ScheduleModule } from '@nestjs/schedule';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { MaterializedViewEntity, MaterializedViewsModule } from 'nestjs-materialized-views';
+import { Index, ViewColumn } from 'typeorm';
+import type { ReplicaOptions } from './replica-process.js';
+
+/** One of several processes on one database, as a test starts them. */
+
+const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
+shiftClock(options.clockOffsetMs ?? 0);
+
+@MaterializedViewEntity({
+  name: 'ticking_total',
+  expression: 'SELECT count(*)::int AS total FROM ticking',
+})
+class TickingTotal {
+  @ViewColumn() total!: number;
+}
+
+@MaterializedViewEntity({
+  name: 'ticking',
+  expression: `SELECT 1 AS id ${options.cron ? 'WHERE public.gate()' : ''}`,
+  ...(options.cron && { refresh: { cron: options.cron } }),
+})
+@Index('ticking_id', ['id'], { unique: true })
+class Ticking {
+  @ViewColumn() id!: number;
+}
+
+@Module({
+  imports: [
+    TypeOrmModule.forRoot({
+      type: 'postgres',
+      url: process.env.REPLICA_DATABASE_URL,
+      applicationName: `replica ${process.pid}`,
+      autoLoadEntities: true,
+      retryAttempts: 0,
+    }),
+    ScheduleModule.forRoot(),
+    MaterializedViewsModule.forRoot({
+      views: [TickingTotal, Ticking],
+      lockTimeout: '60s',
+      ...options.module,
+    }),
+  ],
+})
+class ReplicaModule {}
+
+const app = await NestFactory.createApplicationContext(ReplicaModule, {
+  logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
+});
+app.enableShutdownHooks();
+// Where nothing else keeps the process alive: an application would listen on a port.
+setInterval(() => undefined, 60_000);
+console.log('booted');
+
+function shiftClock(offsetMs: number): void {
+  const RealDate = Date;
+  globalThis.Date = class extends RealDate {
+    constructor(...args: unknown[]) {
+      super(...((args.length === 0 ? [RealDate.now() + offsetMs] : args) as [number]));
+    }
+    static override now(): number {
+      return RealDate.now() + offsetMs;
+    }
+  } as DateConstructor;
+}
