@@ -1,0 +1,193 @@
+import { describe, expect, it } from '@jest/globals';
+import { getMetadataArgsStorage, Index, PrimaryColumn, ViewColumn } from 'typeorm';
+import {
+  getViewOptions,
+  InvalidDefinitionError,
+  MaterializedViewEntity,
+  type MaterializedViewEntityOptions,
+} from '../../../lib/index.js';
+
+const expression = 'SELECT 1 AS id';
+
+function decorate(options: unknown): void {
+  class Sample {}
+  MaterializedViewEntity(options as MaterializedViewEntityOptions)(Sample);
+}
+
+describe('@MaterializedViewEntity', () => {
+  it('makes the class a ViewEntity that TypeORM does not synchronise, and keeps its options', () => {
+    const options = { name: 'one', schema: 'two', expression };
+    class Sample {}
+    MaterializedViewEntity(options)(Sample);
+    expect(getMetadataArgsStorage().filterTables(Sample)).toEqual([
+      expect.objectContaining({
+        type: 'view',
+        name: 'one',
+        schema: 'two',
+        expression,
+        materialized: true,
+        synchronize: false,
+      }),
+    ]);
+    expect(getViewOptions(Sample)).toBe(options);
+    expect(getViewOptions(class Other {})).toBeUndefined();
+    expect(getViewOptions(class Below extends Sample {})).toBeUndefined();
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ['no options', undefined, /expected `options` to be an object, got undefined/],
+    [
+      'an unknown option',
+      { expression, refersh: {} },
+      /`refersh` to be absent: the options are name/,
+    ],
+    ['no expression', {}, /`expression` to be a SELECT statement or a function.*got undefined/],
+    ['an empty expression', { expression: ' \n' }, /`expression` .* got " \\n"/],
+    ['a long name', { expression, name: 'ä'.repeat(32) }, /`name` .*64 bytes long.*keeps only 63/],
+    ['a dot in a name', { expression, name: 'a.b' }, /`name` to be a name without a dot/],
+    ['a dot in a schema', { expression, schema: 'a.b' }, /`schema` to be a name without a dot/],
+    ['an empty schema', { expression, schema: '' }, /`schema` .*it is empty/],
+    ['a NUL in a name', { expression, name: 'a\0' }, /`name` .*NUL character/],
+    ['a name that is no text', { expression, name: 5 }, /`name` .*it is not a string.*got 5/],
+    [
+      'a bad cron',
+      { expression, refresh: { cron: '61 * * * *' } },
+      /`refresh\.cron` .*got "61 \* \* \* \*"/,
+    ],
+    ['text as cron', { expression, refresh: { cron: 'hourly' } }, /`refresh\.cron`/],
+    [
+      'no cron',
+      { expression, refresh: {} },
+      /`refresh\.cron` to be a cron expression, got undefined/,
+    ],
+    [
+      'a date that never comes',
+      { expression, refresh: { cron: '0 0 31 2 *' } },
+      /no date that ever comes/,
+    ],
+    [
+      'a bad time zone',
+      { expression, refresh: { cron: '* * * * *', timeZone: 'Mars/Base' } },
+      /`refresh\.timeZone` to be an IANA time zone.*got "Mars\/Base"/,
+    ],
+    [
+      'an unknown refresh option',
+      { expression, refresh: { cron: '* * * * *', tz: 'UTC' } },
+      /`refresh\.tz`/,
+    ],
+    ['indexes that are no list', { expression, indexes: {} }, /`indexes` to be an array/],
+    [
+      'an index without a name',
+      { expression, indexes: [{ keys: ['id'] }] },
+      /`indexes\[0\]\.name`/,
+    ],
+    [
+      'an index without keys',
+      { expression, indexes: [{ name: 'i', keys: [] }] },
+      /`indexes\[0\]\.keys`/,
+    ],
+    [
+      'a key of both kinds',
+      { expression, indexes: [{ name: 'i', keys: [{ property: 'id', expression: 'id' }] }] },
+      /`indexes\[0\]\.keys\[0\]` to be either a `property` or an `expression`/,
+    ],
+    [
+      'a wrong order',
+      { expression, indexes: [{ name: 'i', keys: [{ property: 'id', order: 'down' }] }] },
+      /`indexes\[0\]\.keys\[0\]\.order` to be 'ASC' or 'DESC', got "down"/,
+    ],
+  ])('refuses %s when the class is decorated', (_, options, message) => {
+    expect(() => decorate(options)).toThrow(InvalidDefinitionError);
+    expect(() => decorate(options)).toThrow(message);
+    expect(() => decorate(options)).toThrow(/^@MaterializedViewEntity of Sample: expected /);
+  });
+
+  it.each(['* * * * *', '*/10 * * * * *', '0 0 * * 1-5', '@daily', '0 0 29 2 *'])(
+    'takes the schedule %s',
+    (cron) => {
+      expect(() => decorate({ expression, refresh: { cron } })).not.toThrow();
+    },
+  );
+
+  it('refuses a name that another class has, in the same schema', () => {
+    class First {}
+    class Second {}
+    MaterializedViewEntity({ name: 'taken', schema: 's', expression })(First);
+    expect(() => {
+      MaterializedViewEntity({ name: 'taken', schema: 's', expression })(Second);
+    }).toThrow(
+      /Second: expected `name` to be unique, got "taken", which First declares already in schema "s"/,
+    );
+    MaterializedViewEntity({ name: 'taken', schema: 't', expression })(Second);
+  });
+
+  it('refuses to decorate a class twice', () => {
+    class Twice {}
+    MaterializedViewEntity({ expression })(Twice);
+    expect(() => {
+      MaterializedViewEntity({ expression })(Twice);
+    }).toThrow(/Twice: expected the class to be decorated once/);
+  });
+
+  describe('primary columns', () => {
+    const primaryOf = (...targets: unknown[]): string[] =>
+      getMetadataArgsStorage()
+        .filterColumns(targets as never)
+        .filter((column) => column.options.primary)
+        .map((column) => column.propertyName);
+
+    it('are those of the first unique index', () => {
+      @MaterializedViewEntity({ expression })
+      @Index((view: { a: string; b: string }) => [view.a, view.b], { unique: true })
+      @Index(['c'])
+      class Keyed {
+        @ViewColumn() a!: number;
+        @ViewColumn() b!: number;
+        @ViewColumn() c!: number;
+      }
+      expect(primaryOf(Keyed)).toEqual(['a', 'b']);
+    });
+
+    it('may come from an index on a property, or from the option', () => {
+      @MaterializedViewEntity({ expression })
+      class OnProperty {
+        @Index({ unique: true }) @ViewColumn() a!: number;
+      }
+      @MaterializedViewEntity({
+        expression,
+        indexes: [
+          { name: 'partial', keys: ['b'], unique: true, where: 'b > 0' },
+          { name: 'expression', keys: [{ expression: 'lower(b)' }], unique: true },
+          { name: 'whole', keys: ['a', { property: 'b', order: 'DESC' }], unique: true },
+        ],
+      })
+      class InOption {
+        @ViewColumn() a!: number;
+        @ViewColumn() b!: string;
+      }
+      expect([primaryOf(OnProperty), primaryOf(InOption)]).toEqual([['a'], ['a', 'b']]);
+    });
+
+    it('are left alone where the class has its own', () => {
+      @MaterializedViewEntity({ expression })
+      @Index(['b'], { unique: true })
+      class Own {
+        @PrimaryColumn('int') a!: number;
+        @ViewColumn() b!: number;
+      }
+      expect(primaryOf(Own)).toEqual(['a']);
+    });
+
+    it('do not spread to the other classes below a shared base', () => {
+      abstract class Base {
+        @ViewColumn() id!: number;
+      }
+      @MaterializedViewEntity({ expression })
+      @Index(['id'], { unique: true })
+      class Keyed extends Base {}
+      @MaterializedViewEntity({ expression })
+      class Keyless extends Base {}
+      expect([primaryOf(Keyed, Base), primaryOf(Keyless, Base)]).toEqual([['id'], []]);
+    });
+  });
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  type MaterializedViewsModuleOptions,
+  resolveOptions,
+} from '../../lib/materialized-views.options.js';
+
+describe('resolveOptions', () => {
+  it('fills in the defaults', () => {
+    expect(resolveOptions({ scheduling: undefined })).toEqual({
+      scheduling: true,
+      poolSize: 2,
+      lockTimeoutMs: 5_000,
+      statementTimeoutMs: 3_600_000,
+      sweepIntervalMs: 30_000,
+      shutdownTimeoutMs: 10_000,
+      syncTimeoutMs: 300_000,
+      stateSchema: 'materialized_views',
+    });
+  });
+
+  it.each([
+    [250, 250],
+    ['250ms', 250],
+    ['1.5s', 1_500],
+    ['2m', 120_000],
+    ['1d', 86_400_000],
+  ] as const)('reads the duration %s', (lockTimeout, lockTimeoutMs) => {
+    expect(resolveOptions({ lockTimeout })).toMatchObject({ lockTimeoutMs });
+  });
+
+  it.each<[string, unknown]>([
+    ['lockTimeout', 0],
+    ['lockTimeout', -1],
+    ['lockTimeout', '5'],
+    ['lockTimeout', 'soon'],
+    ['lockTimeout', ''],
+    ['lockTimeout', Number.NaN],
+    ['sweepInterval', '30d'],
+    ['shutdownTimeout', -1],
+    ['poolSize', 1.5],
+    ['poolSize', '2'],
+    ['scheduling', 'yes'],
+    ['stateSchema', ''],
+    ['stateSchema', 'x'.repeat(64)],
+    ['stateSchema', 7],
+    ['lockTimeOut', 5],
+  ])('refuses %s %p', (name, value) => {
+    expect(() => resolveOptions({ [name]: value } as MaterializedViewsModuleOptions)).toThrow(
+      new RegExp(`expected \`${name}\` to be `),
+    );
+  });
+
+  it('takes 0 for no statement timeout and for no grace', () => {
+    expect(resolveOptions({ statementTimeout: 0, shutdownTimeout: 0 })).toMatchObject({
+      statementTimeoutMs: 0,
+      shutdownTimeoutMs: 0,
+    });
+  });
+});
