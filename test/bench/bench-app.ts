@@ -1,0 +1,28 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { MaterializedViewsModule, type ViewClass } from 'nestjs-materialized-views';
+
+class BenchModule {}
+
+/** Runs `work` in a booted application that has the given views, without schedules. */
+export async function withApp<T>(
+  url: string,
+  views: ViewClass[],
+  work: (app: INestApplicationContext) => Promise<T>,
+): Promise<T> {
+  // Not `autoLoadEntities`: its list is one for the whole process and keeps the views of earlier apps.
+  const imports = [
+    TypeOrmModule.forRoot({ type: 'postgres', url, entities: views, retryAttempts: 0 }),
+    MaterializedViewsModule.forRoot({ views, scheduling: false }),
+  ];
+  const app = await NestFactory.createApplicationContext(
+    { module: BenchModule, imports },
+    { logger: false, abortOnError: false },
+  );
+  try {
+    return await work(app);
+  } finally {
+    await app.close();
+  }
+}
