@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { TestDatabase } from '../support/test-database.js';
+
+const run = promisify(execFile);
+
+/** The TypeScript of the README, by the file name in the first line of each block. */
+function snippets(): Map<string, string> {
+  const blocks = readFileSync('README.md', 'utf8').matchAll(/```ts\n\/\/ (\S+)\n(.*?)```/gs);
+  return new Map([...blocks].map((block) => [block[1] ?? '', block[2] ?? '']));
+}
+
+/** What a reader would do with them: boot the application and request it. */
+const CHECK = `
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from './app.module.js';
+
+const app = await NestFactory.create(AppModule, { logger: false });
+await app.listen(0, '127.0.0.1');
+const url = await app.getUrl();
+const refreshed = await fetch(url + '/revenue/refresh', { method: 'POST' });
+const listed = await fetch(url + '/revenue');
+console.log(JSON.stringify([await refreshed.json(), await listed.json()]));
+await app.close();
+`;
+
+describe('README', () => {
+  let database: TestDatabase;
+  let directory: string;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query(`CREATE TABLE orders (day date, amount numeric)`);
+    await database.query(`INSERT INTO orders VALUES ('2026-01-01', 5), ('2026-01-01', 7)`);
+    directory = mkdtempSync(path.resolve('test/readme-'));
+    for (const [name, text] of [...snippets(), ['check.ts', CHECK] as const]) {
+      writeFileSync(path.join(directory, name), text);
+    }
+    const config = { extends: '../../tsconfig.json', include: ['.'] };
+    writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(config));
+  });
+
+  afterAll(async () => {
+    rmSync(directory, { recursive: true });
+    await database.drop();
+  });
+
+  it('has every block of TypeScript under a file name', () => {
+    const blocks = readFileSync('README.md', 'utf8').match(/```ts\n/g);
+    expect(snippets().size).toBe(blocks?.length);
+    expect(snippets().size).toBeGreaterThanOrEqual(5);
+  });
+
+  it('shows code that compiles', async () => {
+    const { stdout } = await run(process.execPath, [
+      'node_modules/typescript/bin/tsc',
+      '-p',
+      directory,
+    ]).catch((error: { stdout: string }) => error);
+    expect(stdout).toBe('');
+  });
+
+  it('shows an application that runs', async () => {
+    const { stdout } = await run(
+      process.execPath,
+      ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
+      { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
+    );
+    const [refreshed, listed] = JSON.parse(stdout) as unknown[];
+    expect(refreshed).toMatchObject({
+      view: 'analytics.daily_revenue',
+      outcome: 'refreshed',
+      mode: 'concurrently',
+    });
+    expect(listed).toEqual([{ day: '2026-01-01', revenue: '12' }]);
+  });
+});
