@@ -1,0 +1,14 @@
+import { CronExpression } from '@nestjs/schedule';
+import { MaterializedViewEntity } from 'nestjs-materialized-views';
+import { Index, ViewColumn } from 'typeorm';
+
+@MaterializedViewEntity({
+  name: 'daily "Revenue"',
+  expression: 'SELECT day, sum(amount) AS revenue FROM orders GROUP BY day',
+  refresh: { cron: CronExpression.EVERY_YEAR },
+})
+@Index(['day'], { unique: true })
+export class DailyRevenue {
+  @ViewColumn() day!: string;
+  @ViewColumn() revenue!: string;
+}

@@ -1,0 +1,125 @@
+/**
+ * Packs the library, installs the tarball into applications of each supported generation, and runs
+ * their tests: what only a consumer meets (peer ranges, module formats, published types, TypeORM's
+ * older API) shows here.
+ *
+ *     npm run test:consumers [-- <name of a consumer> ...]
+ */
+import '@swc-node/register/esm-register';
+import { deepStrictEqual } from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+const LIBRARY = 'nestjs-materialized-views';
+const CONSUMERS = ['nest12-esm', 'nest11-cjs'];
+/** A test that leaves something open never ends by itself. */
+const STEP_TIMEOUT_MS = 5 * 60_000;
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+async function main() {
+  const chosen = process.argv.slice(2);
+  const unknown = chosen.find((name) => !CONSUMERS.includes(name));
+  if (unknown !== undefined) {
+    throw new Error(`There is no consumer "${unknown}"; there are ${CONSUMERS.join(', ')}.`);
+  }
+  const directory = await mkdtemp(path.join(tmpdir(), 'consumers-'));
+  let server;
+  try {
+    const tarball = await pack(directory);
+    server = await startServer();
+    const failures = [];
+    for (const name of chosen.length > 0 ? chosen : CONSUMERS) {
+      failures.push(...(await check(name, { directory, tarball, serverUrl: server.url })));
+    }
+    console.log(failures.length === 0 ? '\nAll passed.' : `\nFailed: ${failures.join(', ')}`);
+    process.exitCode = failures.length === 0 ? 0 : 1;
+  } finally {
+    await server?.stop();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function pack(directory) {
+  await run('npm', ['run', 'build'], root);
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', directory], root);
+  return path.join(directory, JSON.parse(stdout)[0].filename);
+}
+
+async function startServer() {
+  if (process.env.DATABASE_URL) {
+    return { url: process.env.DATABASE_URL, stop: async () => undefined };
+  }
+  const { startPostgres } = await import('../../sample/support/postgres-server.ts');
+  return startPostgres(process.env.POSTGRES_PACKAGE);
+}
+
+/** @returns the steps that failed; the first failure is the last step */
+async function check(name, { directory, tarball, serverUrl }) {
+  const copy = path.join(directory, name);
+  await cp(path.join(import.meta.dirname, name), copy, {
+    recursive: true,
+    filter: (file) => path.basename(file) !== 'node_modules',
+  });
+  await dependOn(tarball, path.join(copy, 'package.json'));
+  const npm = (...args) => run('npm', args, copy, { TEST_SERVER_URL: serverUrl });
+  const steps = {
+    install: () => npm('install', '--no-audit', '--no-fund', '--strict-peer-deps'),
+    load: () => load(copy),
+    typecheck: () => npm('run', 'typecheck'),
+    test: () => npm('test'),
+  };
+  console.log(`\n${name}`);
+  for (const [step, work] of Object.entries(steps)) {
+    const startedAtMs = performance.now();
+    const problem = await work().then(() => undefined, problemOf);
+    const seconds = ((performance.now() - startedAtMs) / 1_000).toFixed(1);
+    console.log(`  ${problem === undefined ? 'ok    ' : 'FAILED'}  ${step} (${seconds} s)`);
+    if (problem !== undefined) {
+      console.log(problem);
+      return [`${name} ${step}`];
+    }
+  }
+  return [];
+}
+
+async function dependOn(tarball, manifestFile) {
+  const manifest = JSON.parse(await readFile(manifestFile, 'utf8'));
+  manifest.dependencies[LIBRARY] = `file:${tarball}`;
+  await writeFile(manifestFile, JSON.stringify(manifest, null, 2));
+}
+
+/** Plain Node gives the same names by `import` and by `require`. */
+async function load(copy) {
+  const names = async (type, expression) => {
+    const source = `console.log(JSON.stringify(Object.keys(${expression}).sort()))`;
+    const { stdout } = await run('node', [`--input-type=${type}`, '-e', source], copy);
+    return JSON.parse(stdout);
+  };
+  const imported = await names('module', `await import('${LIBRARY}')`);
+  const required = await names('commonjs', `require('${LIBRARY}')`);
+  deepStrictEqual(
+    imported.filter((name) => name !== 'default'),
+    required,
+  );
+}
+
+function run(command, args, cwd, env = {}) {
+  return promisify(execFile)(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    timeout: STEP_TIMEOUT_MS,
+    maxBuffer: 64 * 2 ** 20,
+  });
+}
+
+function problemOf(error) {
+  const { stdout = '', stderr = '', killed, message } = error;
+  const output = [stdout, stderr].join('\n').trim() || message;
+  return killed ? `${output}\nIt did not end within ${STEP_TIMEOUT_MS / 1_000} s.` : output;
+}
+
+await main();
