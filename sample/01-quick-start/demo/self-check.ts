@@ -1,0 +1,63 @@
+import type { RefreshResult } from 'nestjs-materialized-views';
+import { ENDPOINTS } from '../http/endpoints.constants.js';
+import type { Timing } from './self-request.js';
+
+/**
+ * For CI: requests what the timings left out, and prints every answer in a line.
+ *
+ * @returns whether all answers are as they should be
+ */
+export async function selfCheck(baseUrl: string, timings: Timing[]): Promise<boolean> {
+  const checks = [
+    ...timings.map(checkTiming),
+    await checkIndex(baseUrl),
+    ...(await Promise.all(
+      ENDPOINTS.filter(({ method }) => method === 'POST').map(({ path }) =>
+        checkRefresh(baseUrl, path),
+      ),
+    )),
+    await checkUnknownView(baseUrl),
+  ];
+  checks.forEach(({ isRight, what }) => console.log(`  ${isRight ? 'right' : 'WRONG'}  ${what}`));
+  return checks.every(({ isRight }) => isRight);
+}
+
+interface Check {
+  isRight: boolean;
+  what: string;
+}
+
+function checkTiming({ path, rowCount, isSameAnswer }: Timing): Check {
+  return {
+    isRight: isSameAnswer && rowCount > 0,
+    what: `GET ${path}: ${rowCount} rows, ${isSameAnswer ? 'the same' : 'not the same'} from view and tables`,
+  };
+}
+
+async function checkIndex(baseUrl: string): Promise<Check> {
+  const response = await fetch(baseUrl);
+  const endpoints = (await response.json()) as unknown[];
+  return {
+    isRight: response.status === 200 && endpoints.length === ENDPOINTS.length,
+    what: `GET /: ${endpoints.length} endpoints`,
+  };
+}
+
+async function checkRefresh(baseUrl: string, path: string): Promise<Check> {
+  const response = await fetch(baseUrl + path, { method: 'POST' });
+  const body = await response.text();
+  const result = JSON.parse(body) as Partial<RefreshResult>;
+  return {
+    // A tick of the schedule may be at it, for the same rows.
+    isRight: response.status === 200 && ['refreshed', 'skipped'].includes(result.outcome ?? ''),
+    what: `POST ${path}: ${response.status} ${body}`,
+  };
+}
+
+async function checkUnknownView(baseUrl: string): Promise<Check> {
+  const response = await fetch(`${baseUrl}/refresh/nothing`, { method: 'POST' });
+  return {
+    isRight: response.status === 404,
+    what: `POST /refresh/nothing: ${response.status} ${await response.text()}`,
+  };
+}

@@ -1,0 +1,67 @@
+import { NestFactory } from '@nestjs/core';
+import type { INestApplication } from '@nestjs/common';
+import { RefreshService } from 'nestjs-materialized-views';
+import { AppModule } from './app.module.js';
+import { Cleanup } from './demo/cleanup.js';
+import { provideDatabase } from './demo/database.js';
+import { DemoLogger } from './demo/demo.logger.js';
+import { listen } from './demo/listen.js';
+import { loadProgress } from './demo/load-progress.js';
+import { describeLoad, printTimings, printUrls, reported } from './demo/report.js';
+import { selfCheck } from './demo/self-check.js';
+import { requestTimings } from './demo/self-request.js';
+import { loadCompatData } from './tables/compat.loader.js';
+import { AdoptionYear } from './views/adoption-year.view.js';
+import { BrowserYear } from './views/browser-year.view.js';
+import { FeatureLag } from './views/feature-lag.view.js';
+
+async function main(cleanup: Cleanup): Promise<void> {
+  const { url } = await reported(
+    () => provideDatabase(cleanup),
+    ({ label }) => label,
+  );
+  await reported(() => loadCompatData(url, loadProgress()), describeLoad);
+  const app = await reported(
+    () => boot(cleanup),
+    () => 'Booted: the views are there',
+  );
+  await reported(
+    () => refreshAll(app.get(RefreshService)),
+    () => 'Refreshed all of them',
+  );
+  const baseUrl = await listen(app);
+  const timings = await requestTimings(baseUrl);
+  printTimings(timings);
+  if (process.env.DEMO_ONCE === '1') {
+    process.exitCode = (await selfCheck(baseUrl, timings)) ? 0 : 1;
+    await cleanup.run();
+  } else {
+    printUrls(baseUrl);
+  }
+}
+
+async function boot(cleanup: Cleanup): Promise<INestApplication> {
+  const app = await NestFactory.create(AppModule, {
+    logger: new DemoLogger({ logLevels: ['log', 'warn', 'error', 'fatal'] }),
+  });
+  cleanup.add(() => app.close());
+  return app.init();
+}
+
+/** A view before those that read it. */
+async function refreshAll(refreshes: RefreshService): Promise<void> {
+  for (const view of [BrowserYear, FeatureLag, AdoptionYear]) {
+    await refreshes.refresh(view);
+  }
+}
+
+const cleanup = new Cleanup();
+cleanup.runOnSignals();
+main(cleanup).catch(async (error: unknown) => {
+  // What fails while everything is being closed fails because of that.
+  if (!cleanup.hasBegun) {
+    process.exitCode = 1;
+    console.error(error);
+  }
+  await cleanup.run();
+});

@@ -1,0 +1,17 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { SCHEMA } from './schema.constants.js';
+
+@Entity({ schema: SCHEMA, name: 'browser' })
+export class Browser {
+  /** As in `firefox_android`. */
+  @PrimaryColumn('text')
+  id!: string;
+
+  /** As in `Firefox for Android`. */
+  @Column('text')
+  name!: string;
+
+  /** `desktop`, `mobile`, `xr` or `server`. */
+  @Column('text')
+  type!: string;
+}

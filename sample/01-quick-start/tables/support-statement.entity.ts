@@ -1,0 +1,50 @@
+import {
+  Column,
+  Entity,
+  Index,
+  JoinColumn,
+  ManyToOne,
+  PrimaryColumn,
+  type Relation,
+} from 'typeorm';
+import { Feature } from './feature.entity.js';
+import { Release } from './release.entity.js';
+import { SCHEMA } from './schema.constants.js';
+
+/**
+ * What one browser says about one feature. A browser may say several things about it.
+ *
+ * Without foreign keys: to check them for each row would double the time of loading.
+ */
+@Entity({ schema: SCHEMA, name: 'support_statement' })
+@Index('support_statement_browser', ['browserId'])
+@Index('support_statement_feature', ['featureId'])
+export class SupportStatement {
+  @PrimaryColumn('int')
+  id!: number;
+
+  @Column('int', { name: 'feature_id' })
+  featureId!: number;
+
+  @Column('text', { name: 'browser_id' })
+  browserId!: string;
+
+  /** The release that brought it; `null` where there is no support, or only in a preview. */
+  @Column('text', { name: 'version_added', nullable: true })
+  versionAdded!: string | null;
+
+  /** Whether it works for everyone from that release on: whole, no flag, no prefix, not removed. */
+  @Column('boolean', { name: 'is_full' })
+  isFull!: boolean;
+
+  @ManyToOne(() => Feature, { createForeignKeyConstraints: false })
+  @JoinColumn({ name: 'feature_id' })
+  feature?: Relation<Feature>;
+
+  @ManyToOne(() => Release, { createForeignKeyConstraints: false })
+  @JoinColumn([
+    { name: 'browser_id', referencedColumnName: 'browserId' },
+    { name: 'version_added', referencedColumnName: 'version' },
+  ])
+  release?: Relation<Release>;
+}
