@@ -1,4 +1,4 @@
-export { type ViewClass } from './definition/definition-metadata.accessor.js';
+export type { ViewClass } from './definition/view-class.js';
 export { type ViewTarget } from './definition/definition.registry.js';
 export { MaterializedViewEntity } from './definition/materialized-view-entity.decorator.js';
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
@@ -27,7 +27,14 @@ export {
   ViewMissingError,
   ViewQueryError,
 } from './errors/refresh.errors.js';
-export { SchemaSyncError, SyncLockTimeoutError } from './errors/schema.errors.js';
+export {
+  DependencyCycleError,
+  PlanOutdatedError,
+  SchemaDriftError,
+  SchemaSyncError,
+  SyncLockTimeoutError,
+  UnmanagedDependentsError,
+} from './errors/schema.errors.js';
 export {
   InvalidDefinitionError,
   InvalidModuleOptionsError,
@@ -50,3 +57,17 @@ export type {
   SkipReason,
 } from './refresh/refresh-result.js';
 export { type RefreshOptions, RefreshService } from './refresh/refresh.service.js';
+export type { SyncPolicy } from './materialized-views.options.js';
+export type { PlanAction, PlanStep, SchemaPlan, SkippedView } from './schema/schema-plan.js';
+export {
+  type PlanOptions,
+  type SchemaDifference,
+  type SchemaOptions,
+  SchemaService,
+} from './schema/schema.service.js';
+export {
+  SYNC_CHANNEL,
+  type SyncReport,
+  type ViewReport,
+  type ViewStatus,
+} from './schema/sync-report.js';

@@ -15,6 +15,7 @@ import { RefreshService } from './refresh/refresh.service.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
 import { SchemaService } from './schema/schema.service.js';
+import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
 
 /**
  * The one instance of everything, however often `MaterializedViewsModule` is imported: Nest knows a
@@ -27,20 +28,21 @@ import { SchemaService } from './schema/schema.service.js';
     DataSourceRegistry,
     DefinitionRegistry,
     ViewExplorer,
+    SchemaSynchronizer,
     SchemaService,
     RefreshRunner,
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,
   ],
-  exports: [RefreshService],
+  exports: [RefreshService, SchemaService],
 })
 export class MaterializedViewsCoreModule
   implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown
 {
   constructor(
     @Inject(DataSourceConnector) private readonly connector: DataSourceConnector,
-    @Inject(SchemaService) private readonly schema: SchemaService,
+    @Inject(SchemaSynchronizer) private readonly schema: SchemaSynchronizer,
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
     @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
@@ -49,7 +51,7 @@ export class MaterializedViewsCoreModule
   /** Here, so that views exist when the application's own `onApplicationBootstrap` reads them. */
   async onModuleInit(): Promise<void> {
     for (const name of await this.connector.connect()) {
-      await this.schema.createMissing(name);
+      await this.schema.boot(name);
     }
   }
 

@@ -1,5 +1,5 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import type { ViewClass } from './definition/definition-metadata.accessor.js';
+import type { ViewClass } from './definition/view-class.js';
 import { DEFAULT_DATA_SOURCE } from './definition/view-definition.js';
 import type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
 

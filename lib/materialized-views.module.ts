@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { getViewOptions, type ViewClass } from './definition/definition-metadata.accessor.js';
+import { getViewOptions } from './definition/definition-metadata.accessor.js';
+import type { ViewClass } from './definition/view-class.js';
 import { DEFAULT_DATA_SOURCE } from './definition/view-definition.js';
 import { InvalidModuleOptionsError } from './errors/usage.errors.js';
 import { MaterializedViewsCoreModule } from './materialized-views-core.module.js';

@@ -47,6 +47,36 @@ export interface MaterializedViewsModuleOptions {
    */
   syncTimeout?: Duration;
   /**
+   * What booting does to the database: `true` makes it as declared; `'create'` makes what is missing and
+   * warns of the rest; `'verify'` changes nothing but the library's own tables, and warns; `false` does
+   * not even look.
+   * @default 'create' when NODE_ENV is "production", else true
+   */
+  synchronize?: Synchronize;
+  /**
+   * What becomes of a view that is not as declared: `'apply'` changes it (with `synchronize: true`
+   * alone), `'continue'` warns and leaves it, `'fail'` fails the boot.
+   * @default 'apply' with `synchronize: true`, else 'continue'
+   */
+  onChange?: OnChange;
+  /**
+   * What becomes of a new view that reads a table which is not there: `'fail'` fails the boot, `'skip'`
+   * leaves the view and what reads it out, and says so.
+   * @default 'fail'
+   */
+  onMissingTable?: OnMissingTable;
+  /**
+   * What becomes of views that read a changed view and that nobody declares: `'refuse'` stops the
+   * change, `'rebuild'` makes plain ones anew, with their grants and comments.
+   * @default 'refuse'
+   */
+  unmanagedDependents?: UnmanagedDependents;
+  /**
+   * Whether views that the library made and no class declares any more are dropped at boot.
+   * @default false
+   */
+  prune?: boolean;
+  /**
    * The schema of the library's own tables (state and history of refreshes). Made when missing.
    * @default 'materialized_views'
    */
@@ -62,10 +92,25 @@ export interface ResolvedOptions {
   sweepIntervalMs: number;
   shutdownTimeoutMs: number;
   syncTimeoutMs: number;
+  syncPolicy: SyncPolicy;
   stateSchema: string;
 }
 
-const DEFAULTS: Required<MaterializedViewsModuleOptions> = {
+/** What is done to the database when it is not as declared. */
+export interface SyncPolicy {
+  synchronize: Synchronize;
+  onChange: OnChange;
+  onMissingTable: OnMissingTable;
+  unmanagedDependents: UnmanagedDependents;
+  prune: boolean;
+}
+
+export type Synchronize = boolean | 'create' | 'verify';
+export type OnChange = 'apply' | 'continue' | 'fail';
+export type OnMissingTable = 'fail' | 'skip';
+export type UnmanagedDependents = 'refuse' | 'rebuild';
+
+const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'onChange'>> = {
   scheduling: true,
   poolSize: 2,
   lockTimeout: '5s',
@@ -73,6 +118,9 @@ const DEFAULTS: Required<MaterializedViewsModuleOptions> = {
   sweepInterval: '30s',
   shutdownTimeout: '10s',
   syncTimeout: '5m',
+  onMissingTable: 'fail',
+  unmanagedDependents: 'refuse',
+  prune: false,
   stateSchema: 'materialized_views',
 };
 
@@ -85,9 +133,10 @@ const MAX_DURATION_MS = 2 ** 31 - 1;
  * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
+  const known = [...Object.keys(DEFAULTS), 'synchronize', 'onChange'];
   for (const name of Object.keys(options)) {
-    if (!(name in DEFAULTS)) {
-      throw refuse(name, `one of ${Object.keys(DEFAULTS).join(', ')}`, 'an unknown option');
+    if (!known.includes(name)) {
+      throw refuse(name, `absent: the options are ${known.join(', ')}`, 'an unknown option');
     }
   }
   const given = Object.fromEntries(
@@ -102,8 +151,40 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
     sweepIntervalMs: durationOption('sweepInterval', all.sweepInterval),
     shutdownTimeoutMs: durationOption('shutdownTimeout', all.shutdownTimeout, 0),
     syncTimeoutMs: durationOption('syncTimeout', all.syncTimeout),
+    syncPolicy: syncPolicy(all),
     stateSchema: schemaOption(all.stateSchema),
   };
+}
+
+function syncPolicy(options: MaterializedViewsModuleOptions): SyncPolicy {
+  const inProduction = process.env.NODE_ENV === 'production';
+  const synchronize = oneOf<Synchronize>(
+    'synchronize',
+    options.synchronize ?? (inProduction ? 'create' : true),
+    [true, false, 'create', 'verify'],
+  );
+  const changes = synchronize === true ? 'apply' : 'continue';
+  const onChange = oneOf<OnChange>('onChange', options.onChange ?? changes, ['apply', 'continue', 'fail']);
+  if (onChange === 'apply' && synchronize !== true) {
+    throw refuse('onChange', "'continue' or 'fail' where `synchronize` is not true", onChange);
+  }
+  return {
+    synchronize,
+    onChange,
+    onMissingTable: oneOf('onMissingTable', options.onMissingTable ?? 'fail', ['fail', 'skip']),
+    unmanagedDependents: oneOf('unmanagedDependents', options.unmanagedDependents ?? 'refuse', [
+      'refuse',
+      'rebuild',
+    ]),
+    prune: booleanOption('prune', options.prune),
+  };
+}
+
+function oneOf<T>(name: string, value: T, allowed: T[]): T {
+  if (!allowed.includes(value)) {
+    throw refuse(name, allowed.map((each) => JSON.stringify(each)).join(', '), value);
+  }
+  return value;
 }
 
 function booleanOption(name: string, value: unknown): boolean {

@@ -1,8 +1,5 @@
 import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
 
-/** A class that may carry a definition. */
-export type ViewClass = abstract new (...args: never[]) => object;
-
 /** Global symbols: the library may be loaded twice, as an ES module and as CommonJS. */
 const OPTIONS = Symbol.for('nestjs-materialized-views:options');
 const DECLARED_NAMES = Symbol.for('nestjs-materialized-views:declared-names');

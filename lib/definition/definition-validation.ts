@@ -8,7 +8,21 @@ import type {
   ViewRefreshOptions,
 } from './materialized-view-entity.options.js';
 
-const VIEW_OPTIONS = ['name', 'schema', 'expression', 'indexes', 'refresh'];
+const VIEW_OPTIONS = [
+  'name',
+  'schema',
+  'expression',
+  'indexes',
+  'refresh',
+  'withData',
+  'storage',
+  'tablespace',
+  'accessMethod',
+  'comment',
+  'dependsOn',
+  'renamedFrom',
+  'version',
+];
 const REFRESH_OPTIONS = ['cron', 'timeZone'];
 const INDEX_OPTIONS = [
   'name',
@@ -47,9 +61,36 @@ class DefinitionValidator {
     if (options.refresh !== undefined) {
       this.refresh(options.refresh);
     }
+    this.attributes(options);
     this.list('indexes', options.indexes ?? []).forEach((index, position) => {
       this.index(`indexes[${position}]`, index as ViewIndexOptions);
     });
+  }
+
+  private attributes(options: MaterializedViewEntityOptions): void {
+    const { withData, comment, renamedFrom, version } = options;
+    this.ofType('withData', withData, 'boolean');
+    this.ofType('comment', comment, 'string');
+    this.ofType('renamedFrom', renamedFrom, 'string');
+    this.optionalIdentifier('tablespace', options.tablespace);
+    this.optionalIdentifier('accessMethod', options.accessMethod);
+    this.storage('storage', options.storage);
+    this.list('dependsOn', options.dependsOn ?? []);
+    if (version !== undefined && (!Number.isSafeInteger(version) || version < 1)) {
+      throw this.refuse('version', 'a whole number from 1 on', version);
+    }
+  }
+
+  private storage(path: string, storage: unknown): void {
+    if (storage !== undefined && (typeof storage !== 'object' || storage === null)) {
+      throw this.refuse(path, 'an object of storage parameters', storage);
+    }
+  }
+
+  private ofType(path: string, value: unknown, type: 'boolean' | 'string'): void {
+    if (value !== undefined && typeof value !== type) {
+      throw this.refuse(path, `a ${type}`, value);
+    }
   }
 
   private expression(expression: unknown): void {
@@ -91,6 +132,10 @@ class DefinitionValidator {
     this.optionalIdentifier(`${path}.name`, index.name);
     this.optionalIdentifier(`${path}.method`, index.method);
     this.optionalIdentifier(`${path}.tablespace`, index.tablespace);
+    this.ofType(`${path}.unique`, index.unique, 'boolean');
+    this.ofType(`${path}.where`, index.where, 'string');
+    this.storage(`${path}.storage`, index.storage);
+    this.list(`${path}.include`, index.include ?? []);
     const keys = this.list(`${path}.keys`, index.keys);
     if (keys.length === 0) {
       throw this.refuse(`${path}.keys`, 'at least one property or key', index.keys);

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InvalidDefinitionError, UnknownViewError } from '../errors/usage.errors.js';
-import type { ViewClass } from './definition-metadata.accessor.js';
+import type { ViewClass } from './view-class.js';
 import { type ViewDefinition, viewName } from './view-definition.js';
 
 /** A view as a caller names it: its class, or `schema.name`. */

@@ -1,4 +1,5 @@
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import type { ViewClass } from './view-class.js';
 
 /**
  * The query of a view: SQL, or a function that builds it, as in TypeORM's `ViewEntity`. Parameters of
@@ -62,4 +63,23 @@ export interface MaterializedViewEntityOptions {
   indexes?: ViewIndexOptions[];
   /** Left out, the view is refreshed on demand alone. */
   refresh?: ViewRefreshOptions;
+  /** Whether the view is filled when it is made; otherwise its first refresh does that. @default true */
+  withData?: boolean;
+  /** Storage parameters, as in `{ fillfactor: 90 }`. @default what the view has */
+  storage?: Record<string, string | number | boolean>;
+  /** @default what the view has */
+  tablespace?: string;
+  /** A table access method, as in `'heap'`. @default what the view has */
+  accessMethod?: string;
+  /** A comment in the database. @default what the view has */
+  comment?: string;
+  /** Views that must be there first and that PostgreSQL cannot know of, such as those read inside functions. */
+  dependsOn?: (ViewClass | string)[];
+  /** The name before a rename, `name` or `schema.name`: the view is renamed and keeps its rows and history. */
+  renamedFrom?: string;
+  /**
+   * Raise it with every change of the definition. A process whose class has a lower version than the
+   * database leaves the view alone, so that an old release cannot undo a new one while a deployment rolls.
+   */
+  version?: number;
 }

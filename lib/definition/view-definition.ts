@@ -1,7 +1,7 @@
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { CronGrid } from './cron-grid.js';
-import type { ViewClass } from './definition-metadata.accessor.js';
+import type { ViewClass } from './view-class.js';
 
 /** A view's schedule: what was declared, and the grid of instants that it stands for. */
 export interface ViewSchedule {
@@ -17,7 +17,19 @@ export interface ViewDefinition {
   name: QualifiedName;
   /** The SELECT that the view stores, without a closing semicolon. */
   query: string;
+  /** The columns that the class maps, by their names in the database. */
+  columns: string[];
   indexes: IndexDefinition[];
+  withData: boolean;
+  /** Undeclared attributes (`undefined`) are left as the database has them. */
+  storage?: Record<string, string | number | boolean>;
+  tablespace?: string;
+  accessMethod?: string;
+  comment?: string;
+  /** Views to be there before this one, beside those that the catalog knows of. */
+  dependsOn: QualifiedName[];
+  renamedFrom?: QualifiedName;
+  version?: number;
   schedule?: ViewSchedule;
 }
 

@@ -2,9 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { DataSource, EntityMetadata } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { IndexDefinition, IndexKey } from '../postgres/ddl.sql.js';
-import { identifierProblem } from '../postgres/identifier.js';
+import { identifierProblem, type QualifiedName } from '../postgres/identifier.js';
 import { CronGrid } from './cron-grid.js';
-import { getCronMetadata, getViewOptions, type ViewClass } from './definition-metadata.accessor.js';
+import { getCronMetadata, getViewOptions } from './definition-metadata.accessor.js';
+import type { ViewClass } from './view-class.js';
 import type {
   MaterializedViewEntityOptions,
   ViewIndexKey,
@@ -53,7 +54,17 @@ export class ViewExplorer {
       dataSourceName,
       name: { schema, name: metadata.tableName },
       query: resolveViewQuery(target.name, options.expression, dataSource),
+      columns: metadata.columns.map((column) => column.databaseName),
       indexes,
+      withData: options.withData ?? true,
+      storage: options.storage,
+      tablespace: options.tablespace,
+      accessMethod: options.accessMethod,
+      comment: options.comment,
+      dependsOn: (options.dependsOn ?? []).map((each) => dependency(each, schema, dataSource)),
+      renamedFrom:
+        options.renamedFrom === undefined ? undefined : splitName(options.renamedFrom, schema),
+      version: options.version,
       schedule: schedule(target),
     };
   }
@@ -67,6 +78,26 @@ function refuseLongName(target: ViewClass, what: string, name: string): void {
       `@MaterializedViewEntity of ${target.name}: expected ${what} to be one that PostgreSQL keeps whole (${problem}), got "${name}".`,
     );
   }
+}
+
+function dependency(
+  view: ViewClass | string,
+  schema: string,
+  dataSource: DataSource,
+): QualifiedName {
+  if (typeof view === 'string') {
+    return splitName(view, schema);
+  }
+  const metadata = dataSource.getMetadata(view);
+  return { schema: metadata.schema ?? schema, name: metadata.tableName };
+}
+
+/** Names have no dots of their own (TypeORM could not read such a view), so one separates. */
+function splitName(name: string, defaultSchema: string): QualifiedName {
+  const [first = '', second] = name.split('.');
+  return second === undefined
+    ? { schema: defaultSchema, name: first }
+    : { schema: first, name: second };
 }
 
 function declaredIndexes(metadata: EntityMetadata): IndexDefinition[] {

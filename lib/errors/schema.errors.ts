@@ -9,3 +9,23 @@ export class SchemaSyncError extends MaterializedViewError {
 export class SyncLockTimeoutError extends MaterializedViewError {
   readonly code = 'MV_SYNC_LOCK_TIMEOUT';
 }
+
+/** Something depends on a view that has to be made anew, and is not the library's. Nothing has been changed. */
+export class UnmanagedDependentsError extends MaterializedViewError {
+  readonly code = 'MV_UNMANAGED_DEPENDENTS';
+}
+
+/** Views read each other in a circle. Nothing has been changed. */
+export class DependencyCycleError extends MaterializedViewError {
+  readonly code = 'MV_DEPENDENCY_CYCLE';
+}
+
+/** The database is not what the code declares, and the policy forbids to change it. */
+export class SchemaDriftError extends MaterializedViewError {
+  readonly code = 'MV_SCHEMA_DRIFT';
+}
+
+/** The database is not as it was when a plan was made. Nothing has been changed. */
+export class PlanOutdatedError extends MaterializedViewError {
+  readonly code = 'MV_PLAN_OUTDATED';
+}

@@ -1,29 +1,19 @@
 import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** A relation as the catalog has it. */
 export interface RelationRow {
   schema_name: string;
   view_name: string;
-  /** `m` for a materialized view: https://www.postgresql.org/docs/current/catalog-pg-class.html */
+  /** pg_class.relkind: https://www.postgresql.org/docs/current/catalog-pg-class.html */
   relation_kind: string;
-  is_populated: boolean;
-  index_names: string[];
 }
 
-/** The relations, of whatever kind, that carry one of the given names, with their indexes. */
+/** The relations, of whatever kind, that carry one of the given names. */
 export function selectRelations(names: QualifiedName[]): SqlStatement {
   return {
     text: `SELECT n.nspname AS schema_name,
        c.relname AS view_name,
-       c.relkind::text AS relation_kind,
-       c.relispopulated AS is_populated,
-       ARRAY(
-         SELECT ic.relname::text
-         FROM pg_catalog.pg_index i
-         JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
-         WHERE i.indrelid = c.oid
-       ) AS index_names
+       c.relkind::text AS relation_kind
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
 JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema_name
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.view_name`,

@@ -79,3 +79,8 @@ function storageParameters(storage: Record<string, string | number | boolean>): 
     .map(([name, value]) => `${quoteIdentifier(name)} = ${escapeLiteral(String(value))}`)
     .join(', ');
 }
+
+/** Only when it is empty: without CASCADE. */
+export function dropSchema(schema: string): SqlStatement {
+  return { text: `DROP SCHEMA ${quoteIdentifier(schema)}` };
+}

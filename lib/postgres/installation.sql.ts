@@ -64,6 +64,11 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   last_failure_at timestamptz,
   last_error_code text,
   not_before timestamptz,
+  is_own boolean NOT NULL DEFAULT false,
+  own_indexes text[] NOT NULL DEFAULT '{}',
+  declared_hash text,
+  fingerprint text,
+  definition_version bigint,
   PRIMARY KEY (schema_name, view_name)
 )`,
     `CREATE TABLE ${quotedSchema}.refresh_history (

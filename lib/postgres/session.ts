@@ -1,7 +1,13 @@
 import type { ClientBase, QueryConfig, QueryResultRow } from 'pg';
 import type { SqlStatement } from './sql-statement.js';
 import { errorCode, SESSION_LOST } from './sqlstate.js';
-import { commit, rollback } from './transaction.sql.js';
+import {
+  commit,
+  releaseSavepoint,
+  rollback,
+  rollbackToSavepoint,
+  savepoint,
+} from './transaction.sql.js';
 
 /**
  * The transport failed without a code of its own: a killed backend, an immediate stop of the
@@ -48,6 +54,29 @@ export class Session {
       return result;
     } catch (error) {
       await this.query(rollback()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Runs `work` and takes back what it did, settings too; also after an error, which is thrown. */
+  async undone<T>(work: () => Promise<T>): Promise<T> {
+    await this.query(savepoint());
+    try {
+      return await work();
+    } finally {
+      await this.query(rollbackToSavepoint());
+    }
+  }
+
+  /** Runs `work`, and takes back what it did when it fails, so that the transaction can go on. */
+  async attempt<T>(work: () => Promise<T>): Promise<T> {
+    await this.query(savepoint());
+    try {
+      const result = await work();
+      await this.query(releaseSavepoint());
+      return result;
+    } catch (error) {
+      await this.query(rollbackToSavepoint());
       throw error;
     }
   }

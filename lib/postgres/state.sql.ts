@@ -1,37 +1,105 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
+/** What the library remembers of a view's definition. */
 export interface KnownViewRow {
   schema_name: string;
   view_name: string;
+  /** Whether the view is the library's to drop when no class declares it any more. */
+  is_own: boolean;
+  /** The indexes that the library made: no other is ever dropped. */
+  own_indexes: string[];
+  /** What was declared when the view was last found or made as declared. */
+  declared_hash: string | null;
+  /** Both what was declared and what the catalog had then. */
+  fingerprint: string | null;
+  definition_version: string | null;
 }
 
-/** Which of the given views have a state row. */
-export function selectKnownViews(stateSchema: string, views: QualifiedName[]): SqlStatement {
+/** All views that have a state row, declared or not. */
+export function selectKnownViews(stateSchema: string): SqlStatement {
   return {
-    text: `SELECT s.schema_name, s.view_name
-FROM ${quoteIdentifier(stateSchema)}.view_state s
-JOIN ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
-  USING (schema_name, view_name)`,
-    values: [views.map((view) => view.schema), views.map((view) => view.name)],
+    text: `SELECT schema_name, view_name, is_own, own_indexes, declared_hash, fingerprint, definition_version
+FROM ${quoteIdentifier(stateSchema)}.view_state`,
   };
 }
 
+/** What is remembered after the view was found or made as declared. */
+export interface DefinitionRecord {
+  view: QualifiedName;
+  isPopulated: boolean;
+  ownIndexes: string[];
+  declaredHash: string;
+  fingerprint: string;
+  version: number | undefined;
+}
+
 /**
- * Makes the state row of a view that the library has not known before. What the past ticks of a
- * populated view would have brought is there already, so only ticks from now on count; an
+ * Remembers views as they are now. For one that the library has not known before: what the past ticks
+ * of a populated view would have brought is there already, so only ticks from now on count; an
  * unpopulated view has no last tick and is due at once.
  */
-export function insertKnownView(
-  stateSchema: string,
-  view: QualifiedName,
-  isPopulated: boolean,
-): SqlStatement {
+export function recordDefinitions(stateSchema: string, records: DefinitionRecord[]): SqlStatement {
   return {
-    text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state (schema_name, view_name, last_tick)
-VALUES ($1, $2, CASE WHEN $3 THEN pg_catalog.clock_timestamp() END)
-ON CONFLICT (schema_name, view_name) DO NOTHING`,
-    values: [view.schema, view.name, isPopulated],
+    text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s
+  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version)
+SELECT r.schema_name,
+       r.view_name,
+       CASE WHEN r.is_populated THEN pg_catalog.clock_timestamp() END,
+       true,
+       r.own_indexes,
+       r.declared_hash,
+       r.fingerprint,
+       r.version
+FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(
+  schema_name text, view_name text, is_populated boolean, own_indexes text[],
+  declared_hash text, fingerprint text, version bigint
+)
+ON CONFLICT (schema_name, view_name) DO UPDATE
+SET is_own = true,
+    own_indexes = excluded.own_indexes,
+    declared_hash = excluded.declared_hash,
+    fingerprint = excluded.fingerprint,
+    definition_version = greatest(s.definition_version, excluded.definition_version)`,
+    values: [
+      JSON.stringify(
+        records.map((record) => ({
+          schema_name: record.view.schema,
+          view_name: record.view.name,
+          is_populated: record.isPopulated,
+          own_indexes: record.ownIndexes,
+          declared_hash: record.declaredHash,
+          fingerprint: record.fingerprint,
+          version: record.version ?? null,
+        })),
+      ),
+    ],
+  };
+}
+
+export function deleteKnownView(stateSchema: string, view: QualifiedName): SqlStatement {
+  return {
+    text: `DELETE FROM ${quoteIdentifier(stateSchema)}.view_state
+WHERE schema_name = $1 AND view_name = $2`,
+    values: [view.schema, view.name],
+  };
+}
+
+/** Lets state and history follow a view to its new name. */
+export function renameKnownView(
+  stateSchema: string,
+  from: QualifiedName,
+  to: QualifiedName,
+): SqlStatement {
+  const schema = quoteIdentifier(stateSchema);
+  return {
+    text: `WITH history AS (
+  UPDATE ${schema}.refresh_history SET schema_name = $3, view_name = $4
+  WHERE schema_name = $1 AND view_name = $2
+)
+UPDATE ${schema}.view_state SET schema_name = $3, view_name = $4
+WHERE schema_name = $1 AND view_name = $2`,
+    values: [from.schema, from.name, to.schema, to.name],
   };
 }
 

@@ -61,6 +61,14 @@ export function savepoint(): SqlStatement {
   return { text: 'SAVEPOINT attempt' };
 }
 
+/** The savepoint goes too: left behind, it would hide one of the same name around it. */
 export function rollbackToSavepoint(): SqlStatement {
-  return { text: 'ROLLBACK TO SAVEPOINT attempt' };
+  return {
+    text: 'ROLLBACK TO SAVEPOINT attempt;\nRELEASE SAVEPOINT attempt',
+    isScript: true,
+  };
+}
+
+export function releaseSavepoint(): SqlStatement {
+  return { text: 'RELEASE SAVEPOINT attempt' };
 }

@@ -1,9 +1,8 @@
-import type { ViewDefinition } from '../definition/view-definition.js';
 import {
   type RelationRow,
-  type SchemaRow,
   selectRelations,
   selectSchemas,
+  type SchemaRow,
 } from '../postgres/catalog.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import {
@@ -15,37 +14,73 @@ import {
 } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
+import {
+  type DefaultGranteeRow,
+  type DependencyRow,
+  type IndexRow,
+  type OtherDependentRow,
+  resetSearchPath,
+  selectDefaultGrantees,
+  selectOtherDependents,
+  selectViewDependencies,
+  selectViewIndexes,
+  selectViews,
+  selectViewStatistics,
+  setEmptySearchPath,
+  type StatisticsRow,
+  type ViewRow,
+} from '../postgres/view-catalog.sql.js';
+import type { DeployedView } from './deployed-view.js';
 
-/** What the database has of the declared views and of the library's own tables. */
+/** What the database has of views and of the library's own tables. */
 export interface DatabaseState {
   stateSchema: string;
   installedVersion: number;
   targetVersion: number;
   schemas: Set<string>;
-  relations: Map<string, { kind: string; isPopulated: boolean; indexNames: string[] }>;
-  /** The names of the views that have a state row. */
-  knownViews: Set<string>;
+  /** All views, materialized and plain, by name. */
+  views: Map<string, DeployedView>;
+  /** Relations of other kinds under the names of declared views, by name: pg_class.relkind. */
+  otherRelations: Map<string, string>;
+  /** For each view the views that read it. */
+  dependents: Map<string, string[]>;
+  /** What is remembered of views, by name. */
+  known: Map<string, KnownViewRow>;
+  /** To whom new views are granted by themselves. */
+  defaultGrantees: (string | null)[];
 }
 
-/** A constant number of queries, however many views there are. */
+/**
+ * Reads all of it in a constant number of queries, however many views there are. Runs in a
+ * transaction of the caller's.
+ */
 export async function readDatabaseState(
   session: Session,
   stateSchema: string,
-  definitions: readonly ViewDefinition[],
+  declared: QualifiedName[],
 ): Promise<DatabaseState> {
-  const names = definitions.map((view) => view.name);
-  const schemaNames = [stateSchema, ...names.map((name) => name.schema)];
-  const schemas = await session.query<SchemaRow>(selectSchemas(schemaNames));
-  const relations = await session.query<RelationRow>(selectRelations(names));
   const installedVersion = await readInstalledVersion(session, stateSchema);
+  await session.query(setEmptySearchPath());
+  const views = await readViews(session);
+  const dependencies = await session.query<DependencyRow>(selectViewDependencies());
+  const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
+  const relations = await session.query<RelationRow>(selectRelations(declared));
+  const schemas = await session.query<SchemaRow>(
+    selectSchemas([stateSchema, ...declared.map((name) => name.schema)]),
+  );
+  const known =
+    installedVersion > 0 ? await session.query<KnownViewRow>(selectKnownViews(stateSchema)) : [];
+  await session.query(resetSearchPath());
   return {
     stateSchema,
     installedVersion,
     targetVersion: INSTALLATION_VERSION,
     schemas: new Set(schemas.map((row) => row.schema_name)),
-    relations: new Map(relations.map((row) => [keyOf(row), relation(row)])),
-    knownViews:
-      installedVersion > 0 ? await readKnownViews(session, stateSchema, names) : new Set(),
+    views: new Map(views.map((view) => [displayName(view.name), view])),
+    otherRelations: otherRelations(relations),
+    dependents: dependentsByName(views, dependencies),
+    known: new Map(known.map((row) => [nameOf(row), row])),
+    defaultGrantees: grantees.map((row) => row.grantee),
   };
 }
 
@@ -60,23 +95,44 @@ async function readInstalledVersion(session: Session, stateSchema: string): Prom
   return row?.version ?? 0;
 }
 
-async function readKnownViews(
-  session: Session,
-  stateSchema: string,
-  names: QualifiedName[],
-): Promise<Set<string>> {
-  const rows = await session.query<KnownViewRow>(selectKnownViews(stateSchema, names));
-  return new Set(rows.map(keyOf));
+async function readViews(session: Session): Promise<DeployedView[]> {
+  const rows = await session.query<ViewRow>(selectViews());
+  const indexes = await session.query<IndexRow>(selectViewIndexes());
+  const statistics = await session.query<StatisticsRow>(selectViewStatistics());
+  const others = await session.query<OtherDependentRow>(selectOtherDependents());
+  return rows.map((row) => ({
+    row,
+    name: { schema: row.schema_name, name: row.view_name },
+    kind: row.relation_kind === 'm' ? 'm' : 'v',
+    indexes: indexes.filter((index) => index.view_oid === row.oid),
+    statistics: statistics.filter((each) => each.view_oid === row.oid),
+    otherDependents: others
+      .filter((other) => other.view_oid === row.oid)
+      .map((other) => other.description),
+  }));
 }
 
-function relation(row: RelationRow): { kind: string; isPopulated: boolean; indexNames: string[] } {
-  return {
-    kind: row.relation_kind,
-    isPopulated: row.is_populated,
-    indexNames: row.index_names,
-  };
+function otherRelations(rows: RelationRow[]): Map<string, string> {
+  const others = rows.filter((row) => !['m', 'v'].includes(row.relation_kind));
+  return new Map(others.map((row) => [nameOf(row), row.relation_kind]));
 }
 
-function keyOf(row: KnownViewRow): string {
+function dependentsByName(
+  views: DeployedView[],
+  dependencies: DependencyRow[],
+): Map<string, string[]> {
+  const names = new Map(views.map((view) => [view.row.oid, displayName(view.name)]));
+  const dependents = new Map<string, string[]>();
+  for (const { source_oid, dependent_oid } of dependencies) {
+    const source = names.get(source_oid);
+    const dependent = names.get(dependent_oid);
+    if (source !== undefined && dependent !== undefined) {
+      dependents.set(source, [...(dependents.get(source) ?? []), dependent]);
+    }
+  }
+  return dependents;
+}
+
+function nameOf(row: { schema_name: string; view_name: string }): string {
   return displayName({ schema: row.schema_name, name: row.view_name });
 }

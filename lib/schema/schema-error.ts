@@ -50,7 +50,7 @@ export function schemaErrorFrom(error: unknown, stateSchema: string): Materializ
   }
   const said = error instanceof Error ? error.message : String(error);
   return new SchemaSyncError(
-    `Could not create ${subject(error, stateSchema)}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
+    `Could not make ${subject(error, stateSchema)}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
     {
       view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
       hint: code === undefined ? undefined : HINTS[code],

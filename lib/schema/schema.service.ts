@@ -1,79 +1,198 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import { DefinitionRegistry } from '../definition/definition.registry.js';
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
+import {
+  DEFAULT_DATA_SOURCE,
+  type ViewDefinition,
+  viewName,
+} from '../definition/view-definition.js';
+import { SchemaDriftError } from '../errors/schema.errors.js';
+import type { SyncPolicy } from '../materialized-views.options.js';
 import { ModuleRegistrations } from '../module-registrations.js';
-import { syncLockKey } from '../postgres/advisory-lock.js';
-import { lock } from '../postgres/advisory-lock.sql.js';
-import type { Database } from '../postgres/database.js';
-import type { Session } from '../postgres/session.js';
-import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
-import { type CreatedView, CreationRun } from './creation-run.js';
-import { type CreationPlan, isEmptyPlan, planCreation } from './creation-plan.js';
-import { readDatabaseState } from './database-state.js';
-import { schemaErrorFrom } from './schema-error.js';
+import { deleteKnownView } from '../postgres/state.sql.js';
+import { dropView } from '../postgres/view-ddl.sql.js';
+import type { DatabaseState } from './database-state.js';
+import { inOldOrder } from './replacement.js';
+import type { Difference } from './schema-diff.js';
+import type { SchemaPlan } from './schema-plan.js';
+import { SchemaSynchronizer } from './schema.synchronizer.js';
+import { describeDifference } from './sync-policy.js';
+import type { SyncReport } from './sync-report.js';
 
-/** Makes the database have what the code declares. */
+/** One way in which the database is not what the code declares. */
+export interface SchemaDifference {
+  /** `schema.name`. */
+  view: string;
+  kind: Difference['kind'] | 'orphan';
+  /** The same in words. */
+  description: string;
+}
+
+export interface SchemaOptions {
+  /** The data source. @default 'default' */
+  dataSource?: string;
+}
+
+export interface PlanOptions extends SchemaOptions {
+  /** Whether to drop what the library made and nobody declares. @default as in the module's options */
+  prune?: boolean;
+  /** @default as in the module's options */
+  unmanagedDependents?: SyncPolicy['unmanagedDependents'];
+  /** @default as in the module's options */
+  onMissingTable?: SyncPolicy['onMissingTable'];
+}
+
+/** Compares the database with the code, and changes it. */
 @Injectable()
 export class SchemaService {
-  private readonly logger = new Logger('MaterializedViews');
-
   constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+    @Inject(SchemaSynchronizer) private readonly synchronizer: SchemaSynchronizer,
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
+    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
   ) {}
 
   /**
-   * Creates the schemas, views and indexes that a data source lacks, and the library's own tables, in
-   * one transaction: all or nothing. A view that exists is left as it is.
-   *
-   * @throws SyncLockTimeoutError when another process creates for longer than `syncTimeout`
-   * @throws SchemaSyncError when something cannot be created
+   * What differs between code and database; empty when nothing does. Views that differ are locked for some
+   * milliseconds while PostgreSQL is asked.
    */
-  async createMissing(dataSourceName: string): Promise<CreatedView[]> {
-    const database = this.dataSources.get(dataSourceName);
-    const views = this.definitions.all().filter((view) => view.dataSourceName === dataSourceName);
-    if (views.length === 0) {
-      return [];
-    }
-    try {
-      const created = await this.createUnderLock(database, views);
-      created.forEach((each) => this.log(each));
-      return created;
-    } catch (error) {
-      throw schemaErrorFrom(error, database.stateSchema);
+  async diff(options: PlanOptions = {}): Promise<SchemaDifference[]> {
+    const { diff } = await this.synchronizer.inspect(dataSourceOf(options), this.policy(options));
+    return [
+      ...diff.views.flatMap(({ view, differences }) =>
+        differences.map((difference) => ({
+          view: viewName(view),
+          kind: difference.kind,
+          description: describeDifference(difference),
+        })),
+      ),
+      ...diff.orphans.map((orphan) => ({
+        view: `${orphan.name.schema}.${orphan.name.name}`,
+        kind: 'orphan' as const,
+        description: 'no class declares it any more',
+      })),
+    ];
+  }
+
+  /**
+   * What would be done to make the database as declared, step by step, whatever the policy at boot is.
+   *
+   * @throws UnmanagedDependentsError when something that is not the library's stands in the way
+   * @throws SchemaSyncError when a declared query fails
+   */
+  async plan(options: PlanOptions = {}): Promise<SchemaPlan> {
+    const { plan } = await this.synchronizer.inspect(dataSourceOf(options), this.policy(options));
+    return plan;
+  }
+
+  /**
+   * Carries a plan out, in one transaction: whole, or not at all.
+   *
+   * @throws PlanOutdatedError when database or code are not as they were when the plan was made
+   */
+  async apply(plan: SchemaPlan): Promise<SyncReport> {
+    return this.synchronizer.synchronize(plan.dataSource, plan.policy, plan);
+  }
+
+  /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */
+  async verify(options: SchemaOptions = {}): Promise<void> {
+    const differences = (await this.diff(options)).filter(({ kind }) => kind !== 'orphan');
+    if (differences.length > 0) {
+      const list = differences.map(({ view, description }) => `"${view}": ${description}`);
+      throw new SchemaDriftError(
+        `The database is not what the code declares: ${list.join('; ')}.`,
+        {
+          view: differences[0]?.view,
+          hint: 'Apply the change with a migration or SchemaService.apply.',
+        },
+      );
     }
   }
 
-  private async createUnderLock(
-    database: Database,
-    views: readonly ViewDefinition[],
-  ): Promise<CreatedView[]> {
-    const plan = (session: Session): Promise<CreationPlan> =>
-      readDatabaseState(session, database.stateSchema, views).then((state) =>
-        planCreation(views, state),
-      );
-    // Nothing missing is the usual case at boot: it takes no lock and needs no right to create.
-    if (isEmptyPlan(await database.session(plan))) {
-      return [];
-    }
-    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs } = this.registrations.options;
-    const limits = { lockTimeoutMs: syncTimeoutMs, statementTimeoutMs };
-    return database.transaction(limits, async (session) => {
-      await session.query(lock(syncLockKey()));
-      await session.query(setLocalLockTimeout(lockTimeoutMs));
-      // Worked out again: another process may have done it all while this one waited.
-      return new CreationRun(session, database.stateSchema).apply(await plan(session));
+  /**
+   * Drops one view and forgets its state; its history stays. The next boot makes it again, unless its
+   * class is gone.
+   *
+   * @throws SchemaSyncError when anything depends on it
+   */
+  async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
+    const definition = this.definitions.get(view, options.dataSource);
+    await this.dropAll(definition.dataSourceName, [definition]);
+  }
+
+  /** Drops all declared views of a data source, and no other. Their history stays. */
+  async clear(options: SchemaOptions = {}): Promise<void> {
+    const dataSource = dataSourceOf(options);
+    await this.dropAll(dataSource, this.synchronizer.viewsOf(dataSource));
+  }
+
+  /** The declared views, as `schema.name`. */
+  registered(options: SchemaOptions = {}): string[] {
+    return this.synchronizer.viewsOf(dataSourceOf(options)).map(viewName);
+  }
+
+  /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */
+  async definition(view: ViewTarget, options: SchemaOptions = {}): Promise<string | undefined> {
+    const { name, state } = await this.lookUp(view, options);
+    return state.views.get(name)?.row.definition;
+  }
+
+  /** The views that a view reads directly, by the catalog. */
+  async dependencies(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    const { name, state } = await this.lookUp(view, options);
+    return [...state.dependents]
+      .filter(([, dependents]) => dependents.includes(name))
+      .map(([source]) => source);
+  }
+
+  /** The views that read a view directly, by the catalog: also those that nobody declares. */
+  async dependents(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    const { name, state } = await this.lookUp(view, options);
+    return state.dependents.get(name) ?? [];
+  }
+
+  /** The declared views that are there, each after all that it reads. */
+  async order(options: SchemaOptions = {}): Promise<string[]> {
+    const dataSource = dataSourceOf(options);
+    const state = await this.synchronizer.read(dataSource);
+    const declared = new Set(this.registered(options));
+    const all = [...state.views.values()].map((deployed) => ({ deployed }));
+    return inOldOrder(all, state)
+      .map(({ deployed }) => `${deployed.name.schema}.${deployed.name.name}`)
+      .filter((name) => declared.has(name));
+  }
+
+  private policy(options: PlanOptions): SyncPolicy {
+    const { syncPolicy } = this.registrations.options;
+    return {
+      synchronize: true,
+      onChange: 'apply',
+      onMissingTable: options.onMissingTable ?? syncPolicy.onMissingTable,
+      unmanagedDependents: options.unmanagedDependents ?? syncPolicy.unmanagedDependents,
+      prune: options.prune ?? syncPolicy.prune,
+    };
+  }
+
+  private async lookUp(
+    view: ViewTarget,
+    options: SchemaOptions,
+  ): Promise<{ name: string; state: DatabaseState }> {
+    const definition = this.definitions.get(view, options.dataSource);
+    const state = await this.synchronizer.read(definition.dataSourceName);
+    return { name: viewName(definition), state };
+  }
+
+  private async dropAll(dataSource: string, views: ViewDefinition[]): Promise<void> {
+    const { stateSchema } = this.registrations.options;
+    const state = await this.synchronizer.read(dataSource);
+    await this.synchronizer.locked(dataSource, async (session) => {
+      const deployed = views.map((view) => ({ view, deployed: state.views.get(viewName(view)) }));
+      for (const { member } of inOldOrder(deployed, state).reverse()) {
+        await session.query(dropView('m', member.view.name));
+        await session.query(deleteKnownView(stateSchema, member.view.name));
+      }
     });
   }
+}
 
-  private log({ view, indexCount, durationMs }: CreatedView): void {
-    const indexes = `${indexCount} ${indexCount === 1 ? 'index' : 'indexes'}`;
-    this.logger.log(
-      durationMs === undefined
-        ? `Added ${indexes} to materialized view "${viewName(view)}"`
-        : `Created materialized view "${viewName(view)}" with ${indexes} in ${Math.round(durationMs)} ms`,
-    );
-  }
+function dataSourceOf({ dataSource = DEFAULT_DATA_SOURCE }: SchemaOptions): string {
+  return dataSource;
 }

@@ -87,7 +87,7 @@ describe('refresh', () => {
   const history = (): Promise<Record<string, unknown>[]> =>
     database.query(
       `SELECT run_id, view_name, trigger, outcome, mode, mode_reason, error_code, error_message
-       FROM materialized_views.refresh_history WHERE trigger <> 'startup' ORDER BY started_at`,
+       FROM materialized_views.refresh_history WHERE trigger <> 'sync' ORDER BY started_at`,
     );
 
   it('stores new rows concurrently and records the success with them', async () => {

@@ -1,0 +1,2 @@
+/** A class that may carry a definition. */
+export type ViewClass = abstract new (...args: never[]) => object;

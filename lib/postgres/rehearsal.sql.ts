@@ -1,0 +1,133 @@
+import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * What PostgreSQL makes of a definition, found out by plain views in a transaction that is rolled back:
+ * no parser of ours, and no row is read.
+ */
+
+/** A plain view that stands for a materialized one. */
+export function createStandIn(name: QualifiedName, query: string): SqlStatement {
+  return { text: `CREATE VIEW ${quoteQualifiedName(name)} AS\n${query}` };
+}
+
+/** The name of the view that a candidate definition is tried under: long, so that it hides no relation. */
+const CANDIDATE = 'nestjs_materialized_views_candidate';
+
+export function createCandidate(query: string): SqlStatement {
+  return { text: `CREATE TEMPORARY VIEW ${quoteIdentifier(CANDIDATE)} AS\n${query}` };
+}
+
+export interface DefinitionRow {
+  definition: string;
+}
+
+export function selectCandidate(): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.pg_get_viewdef(c.oid) AS definition
+FROM pg_catalog.pg_class c
+WHERE c.relname = $1 AND c.relnamespace = pg_catalog.pg_my_temp_schema()`,
+    values: [CANDIDATE],
+  };
+}
+
+/** An empty table with the columns of a view, on which indexes can be tried. */
+export function createShape(view: QualifiedName): SqlStatement {
+  return {
+    text: `CREATE TEMPORARY TABLE ${quoteIdentifier(SHAPE)} ON COMMIT DROP AS
+SELECT * FROM ${quoteQualifiedName(view)}
+WITH NO DATA`,
+  };
+}
+
+const SHAPE = 'nestjs_materialized_views_shape';
+
+export interface ShapeRow {
+  oid: string;
+  schema_name: string;
+  view_name: string;
+}
+
+export function selectShape(): SqlStatement {
+  return {
+    text: `SELECT c.oid::text AS oid, n.nspname AS schema_name, c.relname AS view_name
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = $1 AND c.relnamespace = pg_catalog.pg_my_temp_schema()`,
+    values: [SHAPE],
+  };
+}
+
+export interface StandInRow {
+  schema_name: string;
+  view_name: string;
+  definition: string;
+  columns: string[];
+  /** The views among the given ones that it reads, by position in the list that was asked for. */
+  reads: number[];
+}
+
+/** Definition, columns and dependencies among each other of the given relations, in the given order. */
+export function selectStandIns(names: QualifiedName[]): SqlStatement {
+  return {
+    text: `WITH wanted AS (
+  SELECT w.schema_name, w.view_name, w.position, c.oid
+  FROM ROWS FROM (
+    pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
+  ) WITH ORDINALITY AS w(schema_name, view_name, position)
+  JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema_name
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.view_name
+)
+SELECT wanted.schema_name,
+       wanted.view_name,
+       pg_catalog.pg_get_viewdef(wanted.oid) AS definition,
+       ARRAY(
+         SELECT a.attname::text
+         FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = wanted.oid AND a.attnum > 0 AND NOT a.attisdropped
+         ORDER BY a.attnum
+       ) AS columns,
+       ARRAY(
+         SELECT DISTINCT source.position::int - 1
+         FROM pg_catalog.pg_rewrite r
+         JOIN pg_catalog.pg_depend d
+           ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+         JOIN wanted source ON source.oid = d.refobjid
+         WHERE r.ev_class = wanted.oid
+           AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           AND source.oid <> wanted.oid
+       ) AS reads
+FROM wanted
+ORDER BY wanted.position`,
+    values: [names.map((name) => name.schema), names.map((name) => name.name)],
+  };
+}
+
+/** A plain view without rows that has the given columns. */
+export function createDummy(name: QualifiedName, columns: string[]): SqlStatement {
+  const list = columns.map((column) => `NULL::int AS ${quoteIdentifier(column)}`).join(', ');
+  return { text: `CREATE VIEW ${quoteQualifiedName(name)} AS\nSELECT ${list}` };
+}
+
+export interface SourceRow {
+  schema_name: string;
+  view_name: string;
+}
+
+/** What the candidate reads. */
+export function selectCandidateSources(): SqlStatement {
+  return {
+    text: `SELECT DISTINCT n.nspname AS schema_name, s.relname AS view_name
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+JOIN pg_catalog.pg_class s ON s.oid = d.refobjid
+JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+WHERE c.relname = $1
+  AND c.relnamespace = pg_catalog.pg_my_temp_schema()
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND s.oid <> c.oid`,
+    values: [CANDIDATE],
+  };
+}

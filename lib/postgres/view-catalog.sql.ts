@@ -1,0 +1,285 @@
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * What the catalog has of views, materialized or plain. Read with an empty search_path, so that every
+ * name in a definition carries its schema. information_schema does not know materialized views.
+ */
+
+/** Names in definitions read after this carry their schema. */
+export function setEmptySearchPath(): SqlStatement {
+  return { text: "SET LOCAL search_path = ''" };
+}
+
+/** Back to what the connection came with. */
+export function resetSearchPath(): SqlStatement {
+  return { text: 'SET LOCAL search_path TO DEFAULT' };
+}
+
+/** One privilege of one role; `grantee` is `null` for PUBLIC. */
+export interface GrantJson {
+  grantee: string | null;
+  privilege: string;
+  is_grantable: boolean;
+}
+
+export interface ColumnJson {
+  name: string;
+  type: string;
+  comment: string | null;
+  /** `null` for the default. */
+  statistics: number | null;
+  options: string[] | null;
+  /** One of p, e, m, x where it is not the type's own; else `null`. */
+  storage: string | null;
+  /** p or l where it was set; else `null`. */
+  compression: string | null;
+  grants: GrantJson[] | null;
+}
+
+export interface ViewRow {
+  oid: string;
+  schema_name: string;
+  view_name: string;
+  /** `m` materialized, `v` plain. */
+  relation_kind: string;
+  is_populated: boolean;
+  definition: string;
+  owner: string;
+  tablespace: string | null;
+  access_method: string | null;
+  storage: string[];
+  comment: string | null;
+  /** `null` for the privileges that an owner has by default. */
+  grants: GrantJson[] | null;
+  columns: ColumnJson[];
+  /** Triggers or rules of its own, which cannot be carried over. */
+  has_triggers_or_rules: boolean;
+  /** What the columns of everything that it reads look like, as a hash. */
+  sources_hash: string | null;
+}
+
+const grants = (acl: string): string => `(
+         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                  'grantee', CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END,
+                  'privilege', g.privilege_type,
+                  'is_grantable', g.is_grantable
+                ))
+         FROM pg_catalog.aclexplode(${acl}) g
+       )`;
+
+/** All views outside of the system's schemas and of extensions. */
+export function selectViews(): SqlStatement {
+  return {
+    text: `SELECT c.oid::text AS oid,
+       n.nspname AS schema_name,
+       c.relname AS view_name,
+       c.relkind::text AS relation_kind,
+       c.relispopulated AS is_populated,
+       pg_catalog.pg_get_viewdef(c.oid) AS definition,
+       pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+       t.spcname AS tablespace,
+       am.amname AS access_method,
+       coalesce(c.reloptions, '{}') AS storage,
+       pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+       ${grants('c.relacl')} AS grants,
+       (
+         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                  'name', a.attname,
+                  'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                  'comment', pg_catalog.col_description(c.oid, a.attnum),
+                  'statistics', nullif(a.attstattarget, -1),
+                  'options', a.attoptions,
+                  'storage', CASE WHEN a.attstorage <> ty.typstorage THEN a.attstorage END,
+                  'compression', nullif(pg_catalog.to_jsonb(a) ->> 'attcompression', ''),
+                  'grants', ${grants('a.attacl')}
+                ) ORDER BY a.attnum)
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+       ) AS columns,
+       EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
+         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+         AS has_triggers_or_rules,
+       (
+         SELECT pg_catalog.md5(pg_catalog.string_agg(
+                  pg_catalog.format('%s.%s.%s.%s', s.relname, a.attnum, a.attname, a.atttypid), ','
+                  ORDER BY s.relname, s.oid, a.attnum
+                ))
+         FROM (
+           SELECT DISTINCT d.refobjid AS oid
+           FROM pg_catalog.pg_rewrite r
+           JOIN pg_catalog.pg_depend d
+             ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+           WHERE r.ev_class = c.oid
+             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+             AND d.refobjid <> c.oid
+         ) AS source
+         JOIN pg_catalog.pg_class s ON s.oid = source.oid
+         JOIN pg_catalog.pg_attribute a
+           ON a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped
+       ) AS sources_hash
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+WHERE c.relkind IN ('m', 'v')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND n.nspname !~ '^pg_t'
+  AND NOT EXISTS (
+    SELECT
+    FROM pg_catalog.pg_depend e
+    WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e'
+  )
+ORDER BY c.oid`,
+  };
+}
+
+export interface IndexRow {
+  view_oid: string;
+  name: string;
+  is_unique: boolean;
+  is_valid: boolean;
+  /** What follows USING in its definition; without names of its own, so it serves any other view too. */
+  body: string;
+  tablespace: string | null;
+  comment: string | null;
+  is_clustered: boolean;
+  /** Statistics targets of its expressions, by position. */
+  statistics: { position: number; target: number }[] | null;
+}
+
+/** The indexes of all materialized views. */
+export function selectViewIndexes(): SqlStatement {
+  return { text: `${INDEX_COLUMNS}\nWHERE v.relkind = 'm'\nORDER BY ic.oid` };
+}
+
+/** The indexes of one relation of this session: of the table on which declared indexes are tried. */
+export function selectIndexesOf(oid: string): SqlStatement {
+  return { text: `${INDEX_COLUMNS}\nWHERE v.oid = $1::oid`, values: [oid] };
+}
+
+/** pg_get_indexdef's text is taken apart by its own known beginning, and not by looking for words. */
+const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
+       ic.relname AS name,
+       i.indisunique AS is_unique,
+       i.indisvalid AS is_valid,
+       pg_catalog.substr(
+         pg_catalog.pg_get_indexdef(ic.oid),
+         pg_catalog.length(pg_catalog.format(
+           'CREATE %sINDEX %I ON %s USING ',
+           CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname, v.oid::pg_catalog.regclass
+         )) + 1
+       ) AS body,
+       t.spcname AS tablespace,
+       pg_catalog.obj_description(ic.oid, 'pg_class') AS comment,
+       i.indisclustered AS is_clustered,
+       (
+         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                  'position', a.attnum, 'target', a.attstattarget
+                ) ORDER BY a.attnum)
+         FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = ic.oid AND a.attstattarget >= 0
+       ) AS statistics
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class v ON v.oid = i.indrelid
+JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace`;
+
+export interface StatisticsRow {
+  view_oid: string;
+  schema_name: string;
+  name: string;
+  owner: string;
+  /** What stands between the name and FROM in its definition. */
+  body: string;
+  target: number | null;
+  comment: string | null;
+}
+
+/** Extended statistics of all materialized views. */
+export function selectViewStatistics(): SqlStatement {
+  return {
+    text: `SELECT v.oid::text AS view_oid,
+       n.nspname AS schema_name,
+       s.stxname AS name,
+       pg_catalog.pg_get_userbyid(s.stxowner) AS owner,
+       pg_catalog.substr(
+         d.definition,
+         pg_catalog.length(d.head) + 1,
+         pg_catalog.length(d.definition) - pg_catalog.length(d.head) - pg_catalog.length(d.tail)
+       ) AS body,
+       nullif((pg_catalog.to_jsonb(s) ->> 'stxstattarget')::int, -1) AS target,
+       pg_catalog.obj_description(s.oid, 'pg_statistic_ext') AS comment
+FROM pg_catalog.pg_statistic_ext s
+JOIN pg_catalog.pg_class v ON v.oid = s.stxrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.pg_get_statisticsobjdef(s.oid) AS definition,
+         pg_catalog.format('CREATE STATISTICS %I.%I ', n.nspname, s.stxname) AS head,
+         pg_catalog.format(' FROM %s', v.oid::pg_catalog.regclass) AS tail
+) AS d
+WHERE v.relkind = 'm'
+ORDER BY s.oid`,
+  };
+}
+
+export interface DependencyRow {
+  /** The relation that is read. */
+  source_oid: string;
+  /** The view that reads it. */
+  dependent_oid: string;
+}
+
+/** Which views read which relations; a view's dependency on its own row type is left out. */
+export function selectViewDependencies(): SqlStatement {
+  return {
+    text: `SELECT DISTINCT d.refobjid::text AS source_oid, r.ev_class::text AS dependent_oid
+FROM pg_catalog.pg_depend d
+JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+JOIN pg_catalog.pg_class s ON s.oid = d.refobjid
+WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND d.refobjid <> r.ev_class
+  AND s.relnamespace NOT IN (
+    'pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace
+  )`,
+  };
+}
+
+export interface OtherDependentRow {
+  view_oid: string;
+  /** As PostgreSQL describes it, with its kind: "function public.f()". */
+  description: string;
+}
+
+/** What depends on views, or on their row types, and is not a view: functions, tables with such a column, policies. */
+export function selectOtherDependents(): SqlStatement {
+  return {
+    text: `SELECT DISTINCT v.oid::text AS view_oid,
+       pg_catalog.pg_describe_object(d.classid, d.objid, 0) AS description
+FROM pg_catalog.pg_class v
+JOIN pg_catalog.pg_type ty ON ty.typrelid = v.oid
+JOIN pg_catalog.pg_depend d
+  ON (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = v.oid)
+  OR (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (ty.oid, ty.typarray))
+WHERE v.relkind IN ('m', 'v')
+  AND v.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+  AND v.relnamespace <> 'information_schema'::pg_catalog.regnamespace
+  AND d.deptype = 'n'
+  AND d.classid <> 'pg_catalog.pg_rewrite'::pg_catalog.regclass`,
+  };
+}
+
+export interface DefaultGranteeRow {
+  grantee: string | null;
+}
+
+/** To whom a view that this role makes is granted by itself (ALTER DEFAULT PRIVILEGES). */
+export function selectDefaultGrantees(): SqlStatement {
+  return {
+    text: `SELECT DISTINCT CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END AS grantee
+FROM pg_catalog.pg_default_acl a
+CROSS JOIN LATERAL pg_catalog.aclexplode(a.defaclacl) g
+WHERE a.defaclobjtype = 'r' AND pg_catalog.pg_get_userbyid(a.defaclrole) = current_user`,
+  };
+}

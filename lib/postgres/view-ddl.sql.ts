@@ -1,0 +1,245 @@
+import { escapeLiteral } from 'pg';
+import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+import type { ColumnJson, GrantJson, StatisticsRow } from './view-catalog.sql.js';
+
+/** `m` for a materialized view, `v` for a plain one, as in pg_class.relkind. */
+export type ViewKind = 'm' | 'v';
+
+const KEYWORDS: Record<ViewKind, string> = { m: 'MATERIALIZED VIEW', v: 'VIEW' };
+
+export interface ViewAttributes {
+  accessMethod: string | null;
+  /** `name=value`, as in pg_class.reloptions. */
+  storage: string[];
+  tablespace: string | null;
+}
+
+export interface NewView extends ViewAttributes {
+  name: QualifiedName;
+  kind: ViewKind;
+  /** The application's own SQL, or what PostgreSQL made of it. */
+  query: string;
+  withData: boolean;
+}
+
+/** Without data the query ends on a line of its own, since it may end in a comment. */
+export function createView(view: NewView): SqlStatement {
+  const clauses = [
+    `CREATE ${KEYWORDS[view.kind]} ${quoteQualifiedName(view.name)}`,
+    view.kind === 'm' && view.accessMethod && `USING ${quoteIdentifier(view.accessMethod)}`,
+    view.storage.length > 0 && `WITH (${view.storage.map(storageParameter).join(', ')})`,
+    view.tablespace && `TABLESPACE ${quoteIdentifier(view.tablespace)}`,
+    `AS\n${withoutSemicolon(view.query)}`,
+    view.kind === 'm' && !view.withData && 'WITH NO DATA',
+  ];
+  return { text: clauses.filter(Boolean).join('\n') };
+}
+
+/** pg_get_viewdef ends in a semicolon. */
+function withoutSemicolon(query: string): string {
+  const trimmed = query.trimEnd();
+  return trimmed.endsWith(';') ? trimmed.slice(0, -1) : trimmed;
+}
+
+/** `name=value` of the catalog as a clause. */
+export function storageParameter(parameter: string): string {
+  const [name, value] = splitParameter(parameter);
+  return `${quoteIdentifier(name)} = ${escapeLiteral(value)}`;
+}
+
+export function splitParameter(parameter: string): [name: string, value: string] {
+  const at = parameter.indexOf('=');
+  return [parameter.slice(0, at), parameter.slice(at + 1)];
+}
+
+function alter(kind: ViewKind, name: QualifiedName, action: string): SqlStatement {
+  return { text: `ALTER ${KEYWORDS[kind]} ${quoteQualifiedName(name)} ${action}` };
+}
+
+/** Never CASCADE: PostgreSQL refuses (2BP01) what anything else depends on. */
+export function dropView(kind: ViewKind, name: QualifiedName): SqlStatement {
+  return { text: `DROP ${KEYWORDS[kind]} ${quoteQualifiedName(name)}` };
+}
+
+export function renameView(kind: ViewKind, name: QualifiedName, to: string): SqlStatement {
+  return alter(kind, name, `RENAME TO ${quoteIdentifier(to)}`);
+}
+
+export function moveView(name: QualifiedName, schema: string): SqlStatement {
+  return alter('m', name, `SET SCHEMA ${quoteIdentifier(schema)}`);
+}
+
+export function setOwner(kind: ViewKind, name: QualifiedName, owner: string): SqlStatement {
+  return alter(kind, name, `OWNER TO ${quoteIdentifier(owner)}`);
+}
+
+export function setStorage(name: QualifiedName, storage: string[]): SqlStatement {
+  return alter('m', name, `SET (${storage.map(storageParameter).join(', ')})`);
+}
+
+export function resetStorage(name: QualifiedName, names: string[]): SqlStatement {
+  return alter('m', name, `RESET (${names.map(quoteIdentifier).join(', ')})`);
+}
+
+export function setTablespace(name: QualifiedName, tablespace: string): SqlStatement {
+  return alter('m', name, `SET TABLESPACE ${quoteIdentifier(tablespace)}`);
+}
+
+export function clusterOn(name: QualifiedName, index: string): SqlStatement {
+  return alter('m', name, `CLUSTER ON ${quoteIdentifier(index)}`);
+}
+
+export function commentOnView(
+  kind: ViewKind,
+  name: QualifiedName,
+  comment: string | null,
+): SqlStatement {
+  return commentOn(`${KEYWORDS[kind]} ${quoteQualifiedName(name)}`, comment);
+}
+
+export function commentOnIndex(index: QualifiedName, comment: string): SqlStatement {
+  return commentOn(`INDEX ${quoteQualifiedName(index)}`, comment);
+}
+
+function commentOn(subject: string, comment: string | null): SqlStatement {
+  return {
+    text: `COMMENT ON ${subject} IS ${comment === null ? 'NULL' : escapeLiteral(comment)}`,
+  };
+}
+
+const STORAGE_NAMES: Record<string, string> = {
+  p: 'PLAIN',
+  e: 'EXTERNAL',
+  m: 'MAIN',
+  x: 'EXTENDED',
+};
+
+const COMPRESSION_NAMES: Record<string, string> = { p: 'pglz', l: 'lz4' };
+
+/** Comment, statistics target and storage of a column, as far as they are not the defaults. */
+export function columnSettings(
+  kind: ViewKind,
+  name: QualifiedName,
+  column: ColumnJson,
+): SqlStatement[] {
+  const quotedColumn = quoteIdentifier(column.name);
+  const set = (action: string): SqlStatement =>
+    alter(kind, name, `ALTER COLUMN ${quotedColumn} SET ${action}`);
+  return [
+    column.comment === null
+      ? undefined
+      : commentOn(`COLUMN ${quoteQualifiedName(name)}.${quotedColumn}`, column.comment),
+    column.statistics === null ? undefined : set(`STATISTICS ${column.statistics}`),
+    column.options === null
+      ? undefined
+      : set(`(${column.options.map(storageParameter).join(', ')})`),
+    column.storage === null ? undefined : set(`STORAGE ${STORAGE_NAMES[column.storage]}`),
+    column.compression === null
+      ? undefined
+      : set(`COMPRESSION ${COMPRESSION_NAMES[column.compression]}`),
+  ].filter((statement) => statement !== undefined);
+}
+
+/** Takes from the given roles (`null` is PUBLIC) what a new view grants by itself. */
+export function revokeAll(name: QualifiedName, grantees: (string | null)[]): SqlStatement {
+  return {
+    text: `REVOKE ALL ON ${quoteQualifiedName(name)} FROM ${grantees.map(role).join(', ')}`,
+  };
+}
+
+/** @param column for a privilege on one column alone */
+export function grantPrivilege(
+  name: QualifiedName,
+  grant: GrantJson,
+  column?: string,
+): SqlStatement {
+  const columns = column === undefined ? '' : ` (${quoteIdentifier(column)})`;
+  const option = grant.is_grantable ? ' WITH GRANT OPTION' : '';
+  return {
+    text: `GRANT ${privilege(grant)}${columns} ON ${quoteQualifiedName(name)} TO ${role(grant.grantee)}${option}`,
+  };
+}
+
+const PRIVILEGES = new Set([
+  'SELECT',
+  'INSERT',
+  'UPDATE',
+  'DELETE',
+  'TRUNCATE',
+  'REFERENCES',
+  'TRIGGER',
+  'MAINTAIN',
+]);
+
+/** A keyword, so it cannot be quoted; aclexplode gives no other than these. */
+function privilege(grant: GrantJson): string {
+  if (!PRIVILEGES.has(grant.privilege)) {
+    throw new Error(`Unknown privilege ${grant.privilege}`);
+  }
+  return grant.privilege;
+}
+
+function role(name: string | null): string {
+  return name === null ? 'PUBLIC' : quoteIdentifier(name);
+}
+
+/** An index from the part of its definition after USING, as the catalog has it. */
+export function createIndexFromBody(
+  view: QualifiedName,
+  index: { name: string; isUnique: boolean; body: string },
+): SqlStatement {
+  return {
+    text: `CREATE ${index.isUnique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(index.name)}
+ON ${quoteQualifiedName(view)}
+USING ${index.body}`,
+  };
+}
+
+/** Where indexes made after this go; `''` for the database's own tablespace. CREATE INDEX ... USING has no place for it. */
+export function setDefaultTablespace(tablespace: string): SqlStatement {
+  return { text: `SET LOCAL default_tablespace = ${escapeLiteral(tablespace)}` };
+}
+
+export function dropIndex(index: QualifiedName): SqlStatement {
+  return { text: `DROP INDEX ${quoteQualifiedName(index)}` };
+}
+
+export function renameIndex(index: QualifiedName, to: string): SqlStatement {
+  return {
+    text: `ALTER INDEX ${quoteQualifiedName(index)} RENAME TO ${quoteIdentifier(to)}`,
+  };
+}
+
+export function setIndexStatistics(
+  index: QualifiedName,
+  position: number,
+  target: number,
+): SqlStatement {
+  return {
+    text: `ALTER INDEX ${quoteQualifiedName(index)} ALTER COLUMN ${position} SET STATISTICS ${target}`,
+  };
+}
+
+/** Extended statistics under another name, with their target, comment and owner. */
+export function createStatistics(
+  view: QualifiedName,
+  row: StatisticsRow,
+  temporaryName: string,
+): SqlStatement[] {
+  const quotedName = quoteQualifiedName({ schema: row.schema_name, name: temporaryName });
+  return [
+    { text: `CREATE STATISTICS ${quotedName} ${row.body} FROM ${quoteQualifiedName(view)}` },
+    ...(row.target === null
+      ? []
+      : [{ text: `ALTER STATISTICS ${quotedName} SET STATISTICS ${row.target}` }]),
+    ...(row.comment === null ? [] : [commentOn(`STATISTICS ${quotedName}`, row.comment)]),
+    { text: `ALTER STATISTICS ${quotedName} OWNER TO ${quoteIdentifier(row.owner)}` },
+  ];
+}
+
+export function renameStatistics(statistics: QualifiedName, to: string): SqlStatement {
+  return {
+    text: `ALTER STATISTICS ${quoteQualifiedName(statistics)} RENAME TO ${quoteIdentifier(to)}`,
+  };
+}

@@ -1,0 +1,54 @@
+import { DepGraph } from 'dependency-graph';
+import { displayName } from '../postgres/identifier.js';
+import {
+  createCandidate,
+  createDummy,
+  selectCandidateSources,
+  type SourceRow,
+} from '../postgres/rehearsal.sql.js';
+import type { Session } from '../postgres/session.js';
+import type { ClosureMember } from './rebuild-closure.js';
+import { cycleError } from './rehearsal.js';
+
+/**
+ * Looks for a circle among views of which each lacks another. Dummies with their columns take their
+ * names; then each query stands, and PostgreSQL tells what it reads.
+ *
+ * @throws DependencyCycleError with the way around it
+ */
+export async function findCycle(session: Session, members: ClosureMember[]): Promise<void> {
+  const graph = new DepGraph();
+  members.forEach(({ name }) => graph.addNode(displayName(name)));
+  await session.undone(async () => {
+    for (const { name, definition } of members) {
+      await session
+        .attempt(() => session.query(createDummy(name, definition?.columns ?? [])))
+        .catch(() => undefined);
+    }
+    for (const { name, query } of members) {
+      for (const source of await sourcesOf(session, query)) {
+        if (graph.hasNode(source)) {
+          graph.addDependency(displayName(name), source);
+        }
+      }
+    }
+  });
+  try {
+    graph.overallOrder();
+  } catch (error) {
+    throw cycleError((error as { cyclePath?: string[] }).cyclePath ?? []);
+  }
+}
+
+/** None for a query that does not stand on the dummies either: its own error is told then. */
+async function sourcesOf(session: Session, query: string): Promise<string[]> {
+  try {
+    return await session.undone(async () => {
+      await session.query(createCandidate(query));
+      const rows = await session.query<SourceRow>(selectCandidateSources());
+      return rows.map((row) => displayName({ schema: row.schema_name, name: row.view_name }));
+    });
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { recordSuccess } from '../postgres/history.sql.js';
+import {
+  type RefreshPreconditionRow,
+  selectRefreshPreconditions,
+} from '../postgres/refresh.sql.js';
+import type { Session } from '../postgres/session.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { deleteKnownView } from '../postgres/state.sql.js';
+import { SchemaStepError } from './schema-error.js';
+import type { PlanStep, SchemaPlan } from './schema-plan.js';
+
+/** A swap that waits for a long reader gives up after `lockTimeout`, lets readers through, and tries again. */
+const SWAP_ATTEMPTS = 5;
+
+/** Carries out a plan in the caller's transaction. */
+export class PlanRun {
+  constructor(
+    private readonly session: Session,
+    private readonly stateSchema: string,
+    private readonly views: readonly ViewDefinition[],
+  ) {}
+
+  /** Renames have been carried out when the plan was made. */
+  async run({ steps }: SchemaPlan): Promise<void> {
+    for (const step of steps.filter(({ action }) => action !== 'rename')) {
+      if (step.action === 'swap') {
+        await this.swap(step);
+      } else if (step.action === 'build' || step.action === 'populate') {
+        await this.fill(step);
+      } else {
+        await this.execute(step.statements, step);
+      }
+      if (step.action === 'drop' && step.name !== undefined) {
+        await this.session.query(deleteKnownView(this.stateSchema, step.name));
+      }
+    }
+  }
+
+  private async swap(step: PlanStep): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.session.attempt(() => this.execute(step.statements, step));
+        return;
+      } catch (error) {
+        const code = error instanceof SchemaStepError ? errorCode(error.cause) : undefined;
+        if (code !== SqlState.lockNotAvailable || attempt === SWAP_ATTEMPTS) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** Rows that a plan computes are a refresh too: state and history say so. */
+  private async fill(step: PlanStep): Promise<void> {
+    const view = this.views.find((each) => viewName(each) === step.view);
+    if (view === undefined || (step.action === 'build' && !view.withData)) {
+      await this.execute(step.statements, step);
+      return;
+    }
+    const [before] = await this.session.query<RefreshPreconditionRow>(
+      selectRefreshPreconditions(this.stateSchema, view.name, undefined),
+    );
+    await this.execute(step.statements, step);
+    if (before !== undefined) {
+      await this.session.query(
+        recordSuccess(this.stateSchema, {
+          runId: randomUUID(),
+          view: view.name,
+          trigger: 'sync',
+          startedAt: before.started_at,
+          mode: 'blocking',
+          modeReason: before.relation_kind === null ? 'created' : 'definition_changed',
+          snapshot: before.snapshot,
+        }),
+      );
+    }
+  }
+
+  private async execute(statements: SqlStatement[], step: PlanStep): Promise<void> {
+    for (const statement of statements) {
+      try {
+        await this.session.query(statement);
+      } catch (cause) {
+        throw new SchemaStepError(
+          cause,
+          this.views.find((view) => viewName(view) === step.view),
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,202 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { SyncPolicy } from '../materialized-views.options.js';
+import { refreshLockKey } from '../postgres/advisory-lock.js';
+import { lock } from '../postgres/advisory-lock.sql.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import { renameKnownView } from '../postgres/state.sql.js';
+import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
+import { type DatabaseState, readDatabaseState } from './database-state.js';
+import { compareDefinitions } from './definition-comparison.js';
+import { findCycle } from './dependency-cycle.js';
+import { fingerprint } from './fingerprint.js';
+import { type ClosureMember, closeOverDependents } from './rebuild-closure.js';
+import { type Rehearsed, rehearse } from './rehearsal.js';
+import { findRenames, type Rename, renameStatements } from './rename.js';
+import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
+import { SchemaStepError } from './schema-error.js';
+import { planSchema, type SchemaPlan, type SkippedView } from './schema-plan.js';
+import { applyPolicy, describeDifference } from './sync-policy.js';
+
+export interface PreparationContext {
+  dataSource: string;
+  stateSchema: string;
+  views: readonly ViewDefinition[];
+  policy: SyncPolicy;
+  /** How long to wait for a refresh that is under way. Readers do not notice. */
+  syncTimeoutMs: number;
+  /** How long to wait for readers. */
+  lockTimeoutMs: number;
+}
+
+/** A plan, with what it was made from. */
+export interface Prepared {
+  diff: SchemaDiff;
+  /** What the policy leaves as it is. */
+  left: ViewDiff[];
+  plan: SchemaPlan;
+}
+
+const REBUILT_FOR: ReadonlySet<string> = new Set([
+  'missing',
+  'plain-view',
+  'definition',
+  'access-method',
+]);
+
+/** Whether all is as it was remembered, so that there is nothing to compare, to plan or to warn of. */
+export function isAllRemembered(
+  views: readonly ViewDefinition[],
+  state: DatabaseState,
+  policy: SyncPolicy,
+): boolean {
+  const diff = diffSchema(views, state, { comparisons: new Map(), renames: [] });
+  return (
+    state.installedVersion >= state.targetVersion &&
+    diff.missingSchemas.length === 0 &&
+    !(policy.prune && diff.orphans.length > 0) &&
+    diff.views.every(({ view, deployed, differences, newerVersion }) => {
+      const known = state.known.get(viewName(view));
+      return (
+        deployed !== undefined &&
+        differences.length === 0 &&
+        newerVersion === undefined &&
+        known?.fingerprint === fingerprint(view, deployed) &&
+        Number(known.definition_version ?? 0) ===
+          (view.version ?? Number(known.definition_version ?? 0))
+      );
+    })
+  );
+}
+
+/**
+ * Works out what to do, in the caller's transaction: snapshot, comparison, diff, closure, rehearsal,
+ * plan. All of it is undone again but the renames, on which the rest is based, and the locks.
+ */
+export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
+  const { views, stateSchema, policy } = context;
+  const renames = await rename(session, context);
+  const state = await read(session, context);
+  const comparisons = await compareDefinitions(session, views, state);
+  const diff = diffSchema(views, state, { comparisons, renames });
+  const { allowed, left } = applyPolicy(diff, policy, stateSchema);
+  const closure = closeOverDependents(membersOf(allowed), views, state, policy.unmanagedDependents);
+  await holdOffRefreshes(session, context, touched(allowed, closure));
+  const rehearsed = await rehearse(session, closure, allowed.missingSchemas);
+  const skipped = await skippedAfter(session, rehearsed, context);
+  return {
+    diff,
+    left,
+    plan: planSchema({
+      dataSource: context.dataSource,
+      diff: allowed,
+      renames,
+      rehearsed: rehearsed.members,
+      state,
+      policy,
+      skipped: [...left.map(leftByPolicy), ...skipped],
+    }),
+  };
+}
+
+function read(session: Session, context: PreparationContext): Promise<DatabaseState> {
+  const names = context.views.map((view) => view.name);
+  return readDatabaseState(session, context.stateSchema, names);
+}
+
+/** Renames first: what reads a view is compared under its new name. */
+async function rename(session: Session, context: PreparationContext): Promise<Rename[]> {
+  const { policy, views } = context;
+  const mayChange = policy.synchronize === true && policy.onChange === 'apply';
+  if (!mayChange || views.every((view) => view.renamedFrom === undefined)) {
+    return [];
+  }
+  const state = await read(session, context);
+  const renames = findRenames(views, state);
+  await holdOffRefreshes(
+    session,
+    context,
+    renames.map(({ from }) => from),
+  );
+  for (const { view, from } of renames) {
+    for (const statement of renameStatements(from, view.name)) {
+      await session.query(statement);
+    }
+    if (state.installedVersion > 0) {
+      await session.query(renameKnownView(context.stateSchema, from, view.name));
+    }
+  }
+  return renames;
+}
+
+function membersOf(diff: SchemaDiff): ClosureMember[] {
+  return diff.views
+    .filter(({ differences }) => differences.some(({ kind }) => REBUILT_FOR.has(kind)))
+    .map(({ view, deployed }) => ({
+      name: view.name,
+      kind: 'm',
+      query: view.query,
+      definition: view,
+      deployed,
+    }));
+}
+
+function touched(diff: SchemaDiff, closure: ClosureMember[]): QualifiedName[] {
+  const altered = diff.views.filter(({ differences }) => differences.length > 0);
+  const all = [...closure.map((member) => member.name), ...altered.map(({ view }) => view.name)];
+  return [...new Map(all.map((name) => [displayName(name), name])).values()];
+}
+
+/**
+ * Waits for refreshes to end and keeps new ones away until the transaction ends. In one order, so that
+ * two of these never wait for each other. Waiting for an advisory lock holds up no reader, as waiting
+ * for the view itself would.
+ */
+async function holdOffRefreshes(
+  session: Session,
+  { syncTimeoutMs, lockTimeoutMs }: PreparationContext,
+  names: QualifiedName[],
+): Promise<void> {
+  await session.query(setLocalLockTimeout(syncTimeoutMs));
+  for (const key of names.map(refreshLockKey).sort()) {
+    await session.query(lock(key));
+  }
+  await session.query(setLocalLockTimeout(lockTimeoutMs));
+}
+
+function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedView {
+  const what = differences.map(describeDifference).join(', ');
+  return {
+    view: viewName(view),
+    reason:
+      newerVersion === undefined
+        ? what
+        : `${what}; the database has version ${newerVersion}, and this process version ${view.version}`,
+  };
+}
+
+/**
+ * Views that cannot be made. Only a new one can be left out; where an old one cannot be made anew, all
+ * stays as it is.
+ *
+ * @throws SchemaStepError unless the policy is to skip them
+ * @throws DependencyCycleError when they wait for each other
+ */
+async function skippedAfter(
+  session: Session,
+  { failed }: Rehearsed,
+  { policy }: PreparationContext,
+): Promise<SkippedView[]> {
+  if (failed.length === 0) {
+    return [];
+  }
+  await findCycle(
+    session,
+    failed.map(({ member }) => member),
+  );
+  const isNew = failed.every(({ member }) => member.deployed === undefined);
+  if (policy.onMissingTable === 'fail' || !isNew) {
+    throw SchemaStepError.blocked(failed);
+  }
+  return failed.map(({ member, message }) => ({ view: displayName(member.name), reason: message }));
+}

@@ -1,0 +1,86 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import type { UnmanagedDependents } from '../materialized-views.options.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { ViewKind } from '../postgres/view-ddl.sql.js';
+import type { DatabaseState } from './database-state.js';
+import type { DeployedView } from './deployed-view.js';
+
+/** One view that is made anew: because it changed or is missing, or because it reads one that is. */
+export interface ClosureMember {
+  /** The name that it has in the end. */
+  name: QualifiedName;
+  kind: ViewKind;
+  /** What it is to be: declared, or for a plain view what PostgreSQL has of it. */
+  query: string;
+  /** `undefined` for a plain view, which nobody declares. */
+  definition?: ViewDefinition;
+  /** `undefined` for a view that is missing. */
+  deployed?: DeployedView;
+}
+
+/**
+ * Adds to the views that are made anew everything that reads them, at whatever distance: a dependent is
+ * bound to the old view by its OID and would keep reading that.
+ *
+ * @throws UnmanagedDependentsError when something depends on them that cannot be made anew
+ */
+export function closeOverDependents(
+  changed: ClosureMember[],
+  definitions: readonly ViewDefinition[],
+  state: DatabaseState,
+  policy: UnmanagedDependents,
+): ClosureMember[] {
+  const declared = new Map(definitions.map((view) => [viewName(view), view]));
+  const members = new Map(
+    changed.map((member) => [displayName(member.deployed?.name ?? member.name), member]),
+  );
+  const unmanaged = new Set<string>();
+  for (const [name, member] of members) {
+    member.deployed?.otherDependents.forEach((other) => unmanaged.add(other));
+    for (const dependent of state.dependents.get(name) ?? []) {
+      const deployed = state.views.get(dependent);
+      if (deployed !== undefined && !members.has(dependent)) {
+        const definition = declared.get(dependent);
+        if (definition === undefined && !canRebuild(deployed, policy)) {
+          unmanaged.add(describe(deployed));
+        }
+        // Found while iterating: a Map hands out what is added to it, so this goes all the way up.
+        members.set(dependent, {
+          name: deployed.name,
+          kind: deployed.kind,
+          query: definition?.query ?? deployed.row.definition,
+          definition,
+          deployed,
+        });
+      }
+    }
+  }
+  if (unmanaged.size > 0) {
+    throw refusal(changed, [...unmanaged]);
+  }
+  return [...members.values()];
+}
+
+/** A plain view is its definition and what hangs on it; triggers and rules of its own are more than that. */
+function canRebuild(deployed: DeployedView, policy: UnmanagedDependents): boolean {
+  return policy === 'rebuild' && deployed.kind === 'v' && !deployed.row.has_triggers_or_rules;
+}
+
+function describe(deployed: DeployedView): string {
+  const kind = deployed.kind === 'm' ? 'materialized view' : 'view';
+  return `${kind} ${displayName(deployed.name)}`;
+}
+
+function refusal(changed: ClosureMember[], dependents: string[]): UnmanagedDependentsError {
+  const names = changed
+    .filter(({ deployed }) => deployed !== undefined)
+    .map(({ name }) => `"${displayName(name)}"`);
+  return new UnmanagedDependentsError(
+    `Cannot change ${names.join(', ')}: ${dependents.join(', ')} would have to be made anew too, and ${dependents.length === 1 ? 'is' : 'are'} not the library's. Nothing has been changed.`,
+    {
+      view: changed[0] && displayName(changed[0].name),
+      hint: "Drop and recreate them yourself around the change, or have plain views rebuilt with `unmanagedDependents: 'rebuild'`.",
+    },
+  );
+}

@@ -1,0 +1,256 @@
+import { DepGraph } from 'dependency-graph';
+import { DependencyCycleError } from '../errors/schema.errors.js';
+import { createSchema } from '../postgres/ddl.sql.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import {
+  createShape,
+  createStandIn,
+  selectShape,
+  selectStandIns,
+  type ShapeRow,
+  type StandInRow,
+} from '../postgres/rehearsal.sql.js';
+import { type Session, SessionLost } from '../postgres/session.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { setEmptySearchPath } from '../postgres/view-catalog.sql.js';
+import { createIndexFromBody, createStatistics, renameView } from '../postgres/view-ddl.sql.js';
+import type { ClosureMember } from './rebuild-closure.js';
+import { SchemaStepError } from './schema-error.js';
+import { temporaryName } from './temporary-name.js';
+
+/** A member of a closure with what PostgreSQL said of it. */
+export interface RehearsedMember extends ClosureMember {
+  /** The name under which it is built: a temporary one where an old view has the name. */
+  buildName: QualifiedName;
+  /** Its definition with the others' build names in it. */
+  buildQuery: string;
+  /** The same of the view that it replaces, for the way back. */
+  oldBuildQuery?: string;
+  columns: string[];
+  /** Hand-made indexes and statistics that its columns no longer bear. */
+  lostIndexes: string[];
+  lostStatistics: string[];
+}
+
+export interface Rehearsed {
+  /** In order of dependency: each after all that it reads. */
+  members: RehearsedMember[];
+  /** Views whose query fails, with the error, and those that read them. */
+  failed: StandInError[];
+}
+
+const NOT_THERE: ReadonlySet<string | undefined> = new Set([
+  SqlState.undefinedTable,
+  SqlState.invalidSchemaName,
+  SqlState.undefinedColumn,
+]);
+
+/**
+ * Finds out how the members of a closure fit together, without reading a row. Every old view steps aside,
+ * plain views of the new definitions take their names, and so the declared texts bind to each other, to
+ * columns that are new below included. Then the stand-ins are given the build names, and PostgreSQL tells
+ * the definitions with those in them, and who reads whom. All of it is undone; the old views
+ * are locked for these milliseconds.
+ *
+ * @throws DependencyCycleError when `dependsOn` and the queries make a circle
+ */
+export async function rehearse(
+  session: Session,
+  members: ClosureMember[],
+  missingSchemas: string[],
+): Promise<Rehearsed> {
+  if (members.length === 0) {
+    return { members: [], failed: [] };
+  }
+  return session.undone(async () => {
+    for (const schema of missingSchemas) {
+      await session.query(createSchema(schema));
+    }
+    const oldQueries = await stepAside(session, members);
+    const failed = await createStandIns(session, members);
+    const failedMembers = new Set(failed.map((error) => error.member));
+    const standing = members.filter((member) => !failedMembers.has(member));
+    for (const member of standing.filter(isReplacing)) {
+      await session.query(renameView('v', member.name, buildNameOf(member).name));
+    }
+    const rehearsed = await describeStandIns(session, standing, oldQueries);
+    return { members: rehearsed, failed };
+  });
+}
+
+function isReplacing(member: ClosureMember): boolean {
+  return member.deployed !== undefined;
+}
+
+function buildNameOf(member: ClosureMember): QualifiedName {
+  return isReplacing(member)
+    ? { schema: member.name.schema, name: temporaryName('view', displayName(member.name)) }
+    : member.name;
+}
+
+/** Gives the old views the build names, reads their definitions so, and moves them on, out of the way. */
+async function stepAside(
+  session: Session,
+  members: ClosureMember[],
+): Promise<Map<ClosureMember, string>> {
+  const replacing = members.filter(isReplacing);
+  const aside: { member: ClosureMember; at: QualifiedName }[] = [];
+  for (const member of replacing) {
+    if (member.deployed !== undefined) {
+      const { kind, name } = member.deployed;
+      const at = { schema: name.schema, name: buildNameOf(member).name };
+      await session.query(renameView(kind, name, at.name));
+      aside.push({ member, at });
+    }
+  }
+  const rows = await session.undone(async () => {
+    await session.query(setEmptySearchPath());
+    return session.query<StandInRow>(selectStandIns(aside.map(({ at }) => at)));
+  });
+  for (const { member, at } of aside) {
+    const kind = member.deployed?.kind ?? 'm';
+    await session.query(renameView(kind, at, temporaryName('aside', displayName(member.name))));
+  }
+  return new Map(aside.map(({ member }, position) => [member, rows[position]?.definition ?? '']));
+}
+
+/** A failed stand-in, and the member that it was for. */
+export class StandInError extends SchemaStepError {
+  constructor(
+    readonly member: ClosureMember,
+    cause: unknown,
+  ) {
+    super(cause, member.definition);
+  }
+}
+
+/** In whatever order they stand: one that lacks another is tried again after the others. */
+async function createStandIns(session: Session, members: ClosureMember[]): Promise<StandInError[]> {
+  for (let remaining = members; ;) {
+    const failed: StandInError[] = [];
+    for (const member of remaining) {
+      try {
+        await session.attempt(() => session.query(createStandIn(member.name, member.query)));
+      } catch (cause) {
+        failed.push(standInError(member, cause));
+      }
+    }
+    if (failed.length === 0 || failed.length === remaining.length) {
+      return failed;
+    }
+    remaining = failed.map((error) => error.member);
+  }
+}
+
+function standInError(member: ClosureMember, cause: unknown): StandInError {
+  const error = new StandInError(member, cause);
+  if (cause instanceof SessionLost || !NOT_THERE.has(errorCode(cause))) {
+    throw error;
+  }
+  return error;
+}
+
+async function describeStandIns(
+  session: Session,
+  members: ClosureMember[],
+  oldQueries: Map<ClosureMember, string>,
+): Promise<RehearsedMember[]> {
+  const lost = new Map<ClosureMember, Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>>();
+  for (const member of members) {
+    lost.set(member, await losses(session, member));
+  }
+  await session.query(setEmptySearchPath());
+  const names = members.map(buildNameOf);
+  const rows = await session.query<StandInRow>(selectStandIns(names));
+  const rehearsed = members.map((member, position): RehearsedMember => {
+    const row = rows[position];
+    const readsBuilt = row?.reads.some((each) => isReplacing(members[each] ?? member)) ?? false;
+    return {
+      ...member,
+      buildName: buildNameOf(member),
+      // The text as it was written where it can be, for who reads the plan.
+      buildQuery: readsBuilt || member.kind === 'v' ? (row?.definition ?? '') : member.query,
+      oldBuildQuery: oldQueries.get(member),
+      columns: row?.columns ?? [],
+      lostIndexes: [],
+      lostStatistics: [],
+      ...lost.get(member),
+    };
+  });
+  return inOrder(
+    rehearsed,
+    rows.map((row) => row.reads),
+  );
+}
+
+/** Tries what was made by hand on the old view on the columns of the new one. */
+async function losses(
+  session: Session,
+  member: ClosureMember,
+): Promise<Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>> {
+  const { deployed, definition } = member;
+  const declared = new Set(definition?.indexes.map((index) => index.name));
+  const indexes = deployed?.indexes.filter((index) => !declared.has(index.name)) ?? [];
+  const statistics = deployed?.statistics ?? [];
+  if (indexes.length + statistics.length === 0) {
+    return { lostIndexes: [], lostStatistics: [] };
+  }
+  return session.undone(async () => {
+    await session.query(createShape(buildNameOf(member)));
+    const [shape] = await session.query<ShapeRow>(selectShape());
+    const table = { schema: shape?.schema_name ?? '', name: shape?.view_name ?? '' };
+    const fits = async (statement: { text: string }): Promise<boolean> =>
+      session
+        .undone(() => session.query(statement))
+        .then(
+          () => true,
+          () => false,
+        );
+    const lostIndexes: string[] = [];
+    for (const index of indexes) {
+      const isUnique = index.is_unique;
+      if (
+        !(await fits(createIndexFromBody(table, { name: index.name, isUnique, body: index.body })))
+      ) {
+        lostIndexes.push(index.name);
+      }
+    }
+    const lostStatistics: string[] = [];
+    for (const row of statistics) {
+      const [create] = createStatistics(table, row, temporaryName('statistics', row.name));
+      if (create !== undefined && !(await fits(create))) {
+        lostStatistics.push(row.name);
+      }
+    }
+    return { lostIndexes, lostStatistics };
+  });
+}
+
+function inOrder(members: RehearsedMember[], reads: number[][]): RehearsedMember[] {
+  const graph = new DepGraph<RehearsedMember>();
+  members.forEach((member) => graph.addNode(displayName(member.name), member));
+  members.forEach((member, position) => {
+    const name = displayName(member.name);
+    for (const source of reads[position] ?? []) {
+      graph.addDependency(name, displayName(members[source]?.name ?? member.name));
+    }
+    for (const source of member.definition?.dependsOn ?? []) {
+      if (graph.hasNode(displayName(source))) {
+        graph.addDependency(name, displayName(source));
+      }
+    }
+  });
+  try {
+    return graph.overallOrder().map((name) => graph.getNodeData(name));
+  } catch (error) {
+    throw cycleError((error as { cyclePath?: string[] }).cyclePath ?? []);
+  }
+}
+
+/** The error for views that read each other in a circle, with the way around it. */
+export function cycleError(path: string[]): DependencyCycleError {
+  return new DependencyCycleError(
+    `Materialized views read each other in a circle: ${path.map((name) => `"${name}"`).join(' -> ')}. Nothing has been changed.`,
+    { view: path[0], hint: 'Take one of these dependencies out of a query or of `dependsOn`.' },
+  );
+}

@@ -1,0 +1,33 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import { moveView, renameView } from '../postgres/view-ddl.sql.js';
+import type { DatabaseState } from './database-state.js';
+
+/** A view that is declared under a new name, with `renamedFrom`, and is there under the old one. */
+export interface Rename {
+  view: ViewDefinition;
+  from: QualifiedName;
+}
+
+/** Which declared views are to be renamed. One that is there under its new name is not. */
+export function findRenames(
+  definitions: readonly ViewDefinition[],
+  state: DatabaseState,
+): Rename[] {
+  return definitions.flatMap((view) => {
+    const from = view.renamedFrom;
+    const isThere = from !== undefined && state.views.get(displayName(from))?.kind === 'm';
+    return isThere && !state.views.has(viewName(view)) ? [{ view, from }] : [];
+  });
+}
+
+/** Views that read it follow by themselves: they are bound to its OID. */
+export function renameStatements(from: QualifiedName, to: QualifiedName): SqlStatement[] {
+  return [
+    ...(from.schema === to.schema ? [] : [moveView(from, to.schema)]),
+    ...(from.name === to.name
+      ? []
+      : [renameView('m', { schema: to.schema, name: from.name }, to.name)]),
+  ];
+}

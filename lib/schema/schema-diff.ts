@@ -1,0 +1,216 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { SchemaSyncError } from '../errors/schema.errors.js';
+import type { IndexDefinition } from '../postgres/ddl.sql.js';
+import { displayName } from '../postgres/identifier.js';
+import { splitParameter } from '../postgres/view-ddl.sql.js';
+import type { DatabaseState } from './database-state.js';
+import type { DefinitionComparison } from './definition-comparison.js';
+import type { Rename } from './rename.js';
+import { type DeployedView } from './deployed-view.js';
+import { declaredHash } from './fingerprint.js';
+
+/** One way in which the database is not what the code declares of a view. */
+export type Difference =
+  | { kind: 'missing' }
+  /** A plain view has the name. */
+  | { kind: 'plain-view' }
+  /** `isDrift`: the code is as it was; the view was changed in the database by hand. */
+  | { kind: 'definition'; isDrift: boolean }
+  | { kind: 'renamed'; from: string }
+  | { kind: 'index-missing'; index: IndexDefinition }
+  | { kind: 'index-changed'; index: IndexDefinition }
+  /** Made by the library, and declared no more. */
+  | { kind: 'index-superfluous'; name: string }
+  | { kind: 'storage' }
+  | { kind: 'tablespace' }
+  | { kind: 'access-method' }
+  | { kind: 'comment' }
+  | { kind: 'unpopulated' };
+
+/** How one declared view compares. */
+export interface ViewDiff {
+  view: ViewDefinition;
+  /** `undefined` when it is missing. */
+  deployed?: DeployedView;
+  /** Empty when the database is as declared. */
+  differences: Difference[];
+  /** Set when the database has a higher `version`: then nothing of this view is changed. */
+  newerVersion?: number;
+}
+
+/** How the database compares with all that is declared. */
+export interface SchemaDiff {
+  views: ViewDiff[];
+  /** Views that the library made and that nobody declares any more. */
+  orphans: DeployedView[];
+  missingSchemas: string[];
+  /** The version of the library's own tables, when it is below what this release needs. */
+  installFrom?: number;
+}
+
+/**
+ * Compares declarations with a database state in which the renames have been done. Pure: what only PostgreSQL can judge is in `comparisons`;
+ * a view that is not in them has the fingerprint that was remembered.
+ *
+ * @throws SchemaSyncError when a table, or anything else that is no view, has the name of a view
+ */
+export function diffSchema(
+  definitions: readonly ViewDefinition[],
+  state: DatabaseState,
+  { comparisons, renames }: { comparisons: Comparisons; renames: Rename[] },
+): SchemaDiff {
+  const views = definitions.map((view) => {
+    const diff = diffView(view, state, comparisons.get(viewName(view)));
+    const rename = renames.find((each) => each.view === view);
+    return rename === undefined ? diff : withRename(diff, rename);
+  });
+  const taken = new Set(views.map(({ deployed }) => deployed && displayName(deployed.name)));
+  return {
+    views,
+    orphans: [...state.known.values()]
+      .filter((known) => known.is_own)
+      .map((known) => state.views.get(`${known.schema_name}.${known.view_name}`))
+      .filter((view) => view !== undefined)
+      .filter((view) => view.kind === 'm' && !taken.has(displayName(view.name))),
+    missingSchemas: missingSchemas(definitions, state),
+    ...(state.installedVersion < state.targetVersion && { installFrom: state.installedVersion }),
+  };
+}
+
+type Comparisons = ReadonlyMap<string, DefinitionComparison>;
+
+function withRename(diff: ViewDiff, { from }: Rename): ViewDiff {
+  return {
+    ...diff,
+    differences: [{ kind: 'renamed', from: displayName(from) }, ...diff.differences],
+  };
+}
+
+/** Whether the diff asks for nothing; orphans are only reported. */
+export function isEmptyDiff(diff: SchemaDiff): boolean {
+  return (
+    diff.installFrom === undefined &&
+    diff.missingSchemas.length === 0 &&
+    diff.views.every(({ differences }) => differences.length === 0)
+  );
+}
+
+function diffView(
+  view: ViewDefinition,
+  state: DatabaseState,
+  comparison: DefinitionComparison | undefined,
+): ViewDiff {
+  refuseOtherRelation(view, state);
+  const deployed = state.views.get(viewName(view));
+  if (deployed === undefined) {
+    return { view, differences: [{ kind: 'missing' }] };
+  }
+  const known = state.known.get(displayName(deployed.name));
+  const knownVersion = Number(known?.definition_version ?? 0);
+  return {
+    view,
+    deployed,
+    differences:
+      deployed.kind === 'v'
+        ? [{ kind: 'plain-view' }]
+        : differencesOf(view, deployed, {
+            comparison,
+            ownIndexes: known?.own_indexes ?? [],
+            isSameDeclaration: known?.declared_hash === declaredHash(view),
+          }),
+    ...(view.version !== undefined &&
+      knownVersion > view.version && { newerVersion: knownVersion }),
+  };
+}
+
+interface Memory {
+  comparison: DefinitionComparison | undefined;
+  ownIndexes: string[];
+  isSameDeclaration: boolean;
+}
+
+function differencesOf(
+  view: ViewDefinition,
+  deployed: DeployedView,
+  { comparison, ownIndexes, isSameDeclaration }: Memory,
+): Difference[] {
+  const { row } = deployed;
+  const isSameQuery = comparison?.isSameQuery ?? true;
+  return [
+    ...when(!isSameQuery, { kind: 'definition', isDrift: isSameDeclaration } as const),
+    ...(comparison?.changedIndexes ?? []).map(
+      (index) => ({ kind: 'index-changed', index }) as const,
+    ),
+    ...indexDifferences(view, deployed, ownIndexes),
+    ...when(storageDiffers(view, row.storage), { kind: 'storage' } as const),
+    ...when(view.tablespace !== undefined && tablespaceDiffers(view, row.tablespace), {
+      kind: 'tablespace',
+    } as const),
+    ...when(view.accessMethod !== undefined && view.accessMethod !== row.access_method, {
+      kind: 'access-method',
+    } as const),
+    ...when(view.comment !== undefined && view.comment !== (row.comment ?? ''), {
+      kind: 'comment',
+    } as const),
+    ...when(view.withData && !row.is_populated, { kind: 'unpopulated' } as const),
+  ];
+}
+
+function when(condition: boolean, difference: Difference): Difference[] {
+  return condition ? [difference] : [];
+}
+
+function indexDifferences(
+  view: ViewDefinition,
+  deployed: DeployedView,
+  ownIndexes: string[],
+): Difference[] {
+  const present = new Set(deployed.indexes.map((index) => index.name));
+  const declared = new Set(view.indexes.map((index) => index.name));
+  return [
+    ...view.indexes
+      .filter((index) => !present.has(index.name))
+      .map((index) => ({ kind: 'index-missing', index }) as const),
+    ...ownIndexes
+      .filter((name) => present.has(name) && !declared.has(name))
+      .map((name) => ({ kind: 'index-superfluous', name }) as const),
+  ];
+}
+
+/** `pg_default` is what a view without a tablespace of its own has, in most databases. */
+function tablespaceDiffers(view: ViewDefinition, deployed: string | null): boolean {
+  return view.tablespace !== (deployed ?? 'pg_default');
+}
+
+function storageDiffers(view: ViewDefinition, deployed: string[]): boolean {
+  if (view.storage === undefined) {
+    return false;
+  }
+  const wanted = Object.entries(view.storage).map(([name, value]) => `${name}=${String(value)}`);
+  return wanted.length !== deployed.length || wanted.some((each) => !deployed.includes(each));
+}
+
+/** The names of the deployed storage parameters that are not declared. */
+export function undeclaredStorage(view: ViewDefinition, deployed: string[]): string[] {
+  return deployed
+    .map((parameter) => splitParameter(parameter)[0])
+    .filter((name) => !Object.hasOwn(view.storage ?? {}, name));
+}
+
+function missingSchemas(definitions: readonly ViewDefinition[], state: DatabaseState): string[] {
+  const wanted = [state.stateSchema, ...definitions.map((view) => view.name.schema)];
+  return [...new Set(wanted)].filter((schema) => !state.schemas.has(schema));
+}
+
+function refuseOtherRelation(view: ViewDefinition, state: DatabaseState): void {
+  const kind = state.otherRelations.get(viewName(view));
+  if (kind !== undefined) {
+    throw new SchemaSyncError(
+      `Cannot create materialized view "${viewName(view)}" of ${view.target.name}: another relation (pg_class.relkind "${kind}") has its name. Nothing has been changed.`,
+      {
+        view: viewName(view),
+        hint: 'Rename or drop that relation, or give the view another name.',
+      },
+    );
+  }
+}

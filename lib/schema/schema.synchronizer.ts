@@ -1,0 +1,244 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { isDeepStrictEqual } from 'node:util';
+import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import { DefinitionRegistry } from '../definition/definition.registry.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
+import type { SyncPolicy } from '../materialized-views.options.js';
+import { ModuleRegistrations } from '../module-registrations.js';
+import { syncLockKey } from '../postgres/advisory-lock.js';
+import { lock } from '../postgres/advisory-lock.sql.js';
+import type { Database } from '../postgres/database.js';
+import type { Session } from '../postgres/session.js';
+import { recordDefinitions } from '../postgres/state.sql.js';
+import { type DatabaseState, readDatabaseState } from './database-state.js';
+import { declaredHash, fingerprint } from './fingerprint.js';
+import { PlanRun } from './plan-run.js';
+import { isAllRemembered, type PreparationContext, type Prepared, prepare } from './preparation.js';
+import { schemaErrorFrom, SchemaStepError } from './schema-error.js';
+import type { SchemaPlan } from './schema-plan.js';
+import { publishReport, reportsOf, type SyncReport } from './sync-report.js';
+
+/** Brings databases to what the code declares, one process at a time. */
+@Injectable()
+export class SchemaSynchronizer {
+  private readonly logger = new Logger('MaterializedViews');
+
+  constructor(
+    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
+    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
+  ) {}
+
+  /** What booting does, by the policy of the module's options. */
+  async boot(dataSource: string): Promise<SyncReport | undefined> {
+    const { syncPolicy } = this.registrations.options;
+    const views = this.viewsOf(dataSource);
+    if (views.length === 0 || syncPolicy.synchronize === false) {
+      return undefined;
+    }
+    const report = await this.synchronize(dataSource, syncPolicy);
+    this.log(report);
+    return report;
+  }
+
+  /** Works a plan out and leaves everything as it is. */
+  async inspect(dataSource: string, policy: SyncPolicy): Promise<Prepared> {
+    const database = this.dataSources.get(dataSource);
+    return this.explained(database, () =>
+      this.transaction(database, (session) =>
+        session.undone(() => prepare(session, this.context(dataSource, policy))),
+      ),
+    );
+  }
+
+  /**
+   * Plans and carries out, in one transaction under the sync lock: whole, or not at all.
+   *
+   * @param expected a plan made before, which must still be the right one
+   */
+  async synchronize(
+    dataSource: string,
+    policy: SyncPolicy,
+    expected?: SchemaPlan,
+  ): Promise<SyncReport> {
+    const startedAtMs = performance.now();
+    const database = this.dataSources.get(dataSource);
+    const views = this.viewsOf(dataSource);
+    return this.explained(database, async () => {
+      // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
+      if (expected === undefined && (await this.isUpToDate(database, dataSource, policy))) {
+        const unchanged = views.map(
+          (view) => ({ view: viewName(view), status: 'unchanged' }) as const,
+        );
+        return publishReport(dataSource, unchanged, startedAtMs);
+      }
+      try {
+        const prepared = await this.underLock(database, dataSource, policy, expected);
+        return publishReport(dataSource, reportsOf(prepared, views), startedAtMs);
+      } catch (error) {
+        publishReport(dataSource, failedReports(views, error), startedAtMs);
+        throw error;
+      }
+    });
+  }
+
+  /** Runs `work` in a transaction that holds the sync lock. */
+  async locked<T>(dataSource: string, work: (session: Session) => Promise<T>): Promise<T> {
+    const database = this.dataSources.get(dataSource);
+    return this.explained(database, () =>
+      this.transaction(database, async (session) => {
+        await session.query(lock(syncLockKey()));
+        return work(session);
+      }),
+    );
+  }
+
+  /** Reads what the database has, without a lock. */
+  async read(dataSource: string): Promise<DatabaseState> {
+    const database = this.dataSources.get(dataSource);
+    return this.explained(database, () =>
+      this.transaction(database, (session) => this.readState(session, database, dataSource)),
+    );
+  }
+
+  viewsOf(dataSource: string): ViewDefinition[] {
+    return this.definitions.all().filter((view) => view.dataSourceName === dataSource);
+  }
+
+  /** The limits and names that a preparation needs. */
+  context(dataSource: string, policy: SyncPolicy): PreparationContext {
+    const { syncTimeoutMs, lockTimeoutMs, stateSchema } = this.registrations.options;
+    const views = this.viewsOf(dataSource);
+    return { dataSource, stateSchema, views, policy, syncTimeoutMs, lockTimeoutMs };
+  }
+
+  private async isUpToDate(
+    database: Database,
+    dataSource: string,
+    policy: SyncPolicy,
+  ): Promise<boolean> {
+    return this.transaction(database, async (session) =>
+      isAllRemembered(
+        this.viewsOf(dataSource),
+        await this.readState(session, database, dataSource),
+        policy,
+      ),
+    );
+  }
+
+  private async underLock(
+    database: Database,
+    dataSource: string,
+    policy: SyncPolicy,
+    expected: SchemaPlan | undefined,
+  ): Promise<Prepared> {
+    const views = this.viewsOf(dataSource);
+    return this.transaction(database, async (session) => {
+      await session.query(lock(syncLockKey()));
+      // Worked out again: another process may have done it all while this one waited.
+      const prepared = await prepare(session, this.context(dataSource, policy));
+      if (expected !== undefined && !isDeepStrictEqual(expected.steps, prepared.plan.steps)) {
+        throw new PlanOutdatedError(
+          `The database or the code has changed since the plan for data source "${dataSource}" was made. Nothing has been changed.`,
+          { hint: 'Make a new plan, look at it, and apply that.' },
+        );
+      }
+      refuseDrift(prepared, policy);
+      await new PlanRun(session, database.stateSchema, views).run(prepared.plan);
+      await this.remember(session, database, prepared);
+      return prepared;
+    });
+  }
+
+  private async remember(session: Session, database: Database, { plan }: Prepared): Promise<void> {
+    const { dataSource, skipped } = plan;
+    const state = await this.readState(session, database, dataSource);
+    const left = new Set(skipped.map(({ view }) => view));
+    const records = this.viewsOf(dataSource).flatMap((view) => {
+      const deployed = state.views.get(viewName(view));
+      if (deployed === undefined || left.has(viewName(view))) {
+        return [];
+      }
+      const declared = new Set(view.indexes.map((index) => index.name));
+      return [
+        {
+          view: view.name,
+          isPopulated: deployed.row.is_populated,
+          ownIndexes: deployed.indexes.map(({ name }) => name).filter((name) => declared.has(name)),
+          declaredHash: declaredHash(view),
+          fingerprint: fingerprint(view, deployed),
+          version: view.version,
+        },
+      ];
+    });
+    await session.query(recordDefinitions(database.stateSchema, records));
+  }
+
+  private readState(
+    session: Session,
+    { stateSchema }: Database,
+    dataSource: string,
+  ): Promise<DatabaseState> {
+    const names = this.viewsOf(dataSource).map((view) => view.name);
+    return readDatabaseState(session, stateSchema, names);
+  }
+
+  private transaction<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {
+    const { syncTimeoutMs, statementTimeoutMs } = this.registrations.options;
+    return database.transaction({ lockTimeoutMs: syncTimeoutMs, statementTimeoutMs }, work);
+  }
+
+  private async explained<T>(database: Database, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw schemaErrorFrom(error, database.stateSchema);
+    }
+  }
+
+  private log({ views, dataSource, durationMs }: SyncReport): void {
+    for (const { view, status, reason } of views) {
+      if (status === 'skipped') {
+        this.logger.warn(
+          `Materialized view "${view}" is not as declared, and is left so: ${reason}`,
+        );
+      } else if (status === 'orphaned') {
+        this.logger.warn(
+          `Materialized view "${view}" was made by this library and is declared by no class. Drop it with \`prune: true\` or SchemaService.apply.`,
+        );
+      } else if (status !== 'unchanged') {
+        this.logger.log(`Materialized view "${view}": ${status} (${reason})`);
+      }
+    }
+    this.logger.debug(`Synchronised data source "${dataSource}" in ${Math.round(durationMs)} ms`);
+  }
+}
+
+/** `onChange: 'fail'`: what the policy leaves is an error. */
+function refuseDrift({ plan, left }: Prepared, policy: SyncPolicy): void {
+  const [first] = left;
+  if (policy.onChange === 'fail' && first !== undefined) {
+    const views = plan.skipped.map(({ view, reason }) => `"${view}": ${reason}`).join('; ');
+    throw new SchemaDriftError(
+      `The database is not what the code declares: ${views}. Nothing has been changed.`,
+      {
+        view: viewName(first.view),
+        hint: 'Apply the change with a migration or SchemaService.apply.',
+      },
+    );
+  }
+}
+
+function failedReports(
+  views: readonly ViewDefinition[],
+  error: unknown,
+): { view: string; status: 'failed' | 'unchanged'; reason?: string }[] {
+  const culprit = error instanceof SchemaStepError ? error.view : undefined;
+  const reason = error instanceof Error ? error.message : String(error);
+  return views.map((view) =>
+    culprit === undefined || culprit === view
+      ? { view: viewName(view), status: 'failed', reason }
+      : { view: viewName(view), status: 'unchanged' },
+  );
+}

@@ -1,0 +1,68 @@
+import type { SyncPolicy } from '../materialized-views.options.js';
+import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
+
+const CREATIONS: ReadonlySet<Difference['kind']> = new Set(['missing', 'index-missing']);
+
+/** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
+function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): boolean {
+  if (diff.newerVersion !== undefined) {
+    return false;
+  }
+  if (policy.synchronize === true && policy.onChange === 'apply') {
+    return true;
+  }
+  return (
+    (policy.synchronize === true || policy.synchronize === 'create') &&
+    CREATIONS.has(difference.kind)
+  );
+}
+
+/** Parts what a policy lets happen from what it leaves. The library's own tables are always made. */
+export function applyPolicy(
+  diff: SchemaDiff,
+  policy: SyncPolicy,
+  stateSchema: string,
+): { allowed: SchemaDiff; left: ViewDiff[] } {
+  const part = (isWanted: (view: ViewDiff, difference: Difference) => boolean): ViewDiff[] =>
+    diff.views.map((view) => ({
+      ...view,
+      differences: view.differences.filter((difference) => isWanted(view, difference)),
+    }));
+  const allowed = part((view, difference) => isAllowed(policy, view, difference));
+  const creates = policy.synchronize === true || policy.synchronize === 'create';
+  return {
+    allowed: {
+      ...diff,
+      views: allowed,
+      missingSchemas: diff.missingSchemas.filter((schema) => creates || schema === stateSchema),
+    },
+    left: part((view, difference) => !isAllowed(policy, view, difference)).filter(
+      ({ differences }) => differences.length > 0,
+    ),
+  };
+}
+
+/** A difference in words, for logs and errors. */
+export function describeDifference(difference: Difference): string {
+  switch (difference.kind) {
+    case 'missing':
+      return 'it is missing';
+    case 'plain-view':
+      return 'a plain view has its name';
+    case 'definition':
+      return difference.isDrift
+        ? 'its definition was changed in the database'
+        : 'its definition changed';
+    case 'renamed':
+      return `it is still "${difference.from}"`;
+    case 'index-missing':
+    case 'index-changed':
+      return `index "${difference.index.name}" ${difference.kind === 'index-missing' ? 'is missing' : 'changed'}`;
+    case 'index-superfluous':
+      return `index "${difference.name}" is declared no more`;
+    case 'unpopulated':
+      return 'it has no data yet';
+    default:
+      return `its ${difference.kind.replace('-', ' ')} changed`;
+  }
+}

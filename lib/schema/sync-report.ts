@@ -1,0 +1,95 @@
+import { channel } from 'node:diagnostics_channel';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { Prepared } from './preparation.js';
+import type { SchemaDiff } from './schema-diff.js';
+import type { SchemaPlan } from './schema-plan.js';
+
+/**
+ * What became of a view. `indexed`: only indexes were changed; `orphaned`: made by the library and
+ * declared no more; `skipped`: left as it is, see the reason; `failed`: it stopped the whole, and nothing
+ * has been changed.
+ */
+export type ViewStatus =
+  'created' | 'changed' | 'indexed' | 'unchanged' | 'orphaned' | 'skipped' | 'failed';
+
+export interface ViewReport {
+  /** `schema.name`. */
+  view: string;
+  status: ViewStatus;
+  reason?: string;
+}
+
+/** What one synchronisation of a data source did. */
+export interface SyncReport {
+  dataSource: string;
+  views: ViewReport[];
+  counts: Record<ViewStatus, number>;
+  durationMs: number;
+}
+
+/** The diagnostics_channel on which every report is published, also that of a failed synchronisation. */
+export const SYNC_CHANNEL = 'nestjs-materialized-views.sync';
+
+const NO_COUNTS: Record<ViewStatus, number> = {
+  created: 0,
+  changed: 0,
+  indexed: 0,
+  unchanged: 0,
+  orphaned: 0,
+  skipped: 0,
+  failed: 0,
+};
+
+export function publishReport(
+  dataSource: string,
+  views: ViewReport[],
+  startedAtMs: number,
+): SyncReport {
+  const counts = { ...NO_COUNTS };
+  views.forEach(({ status }) => counts[status]++);
+  const report = { dataSource, views, counts, durationMs: performance.now() - startedAtMs };
+  channel(SYNC_CHANNEL).publish(report);
+  return report;
+}
+
+/** What became of each view by a plan that was carried out. */
+export function reportsOf(
+  { diff, plan }: Prepared,
+  views: readonly ViewDefinition[],
+): ViewReport[] {
+  const skipped = new Map(plan.skipped.map(({ view, reason }) => [view, reason]));
+  const declared = views.map((view) => viewName(view));
+  const others = plan.steps.flatMap(({ view }) =>
+    view === undefined || declared.includes(view) ? [] : [view],
+  );
+  const pruned = new Set(others);
+  return [
+    ...[...declared, ...new Set(others)].map((view) => reportOf(view, plan, diff, skipped)),
+    ...plan.orphans
+      .filter((view) => !pruned.has(view))
+      .map((view): ViewReport => ({ view, status: 'orphaned', reason: 'no class declares it' })),
+  ];
+}
+
+function reportOf(
+  view: string,
+  { steps }: SchemaPlan,
+  diff: SchemaDiff,
+  skipped: ReadonlyMap<string, string>,
+): ViewReport {
+  const own = steps.filter((step) => step.view === view);
+  const reason = own.map((step) => step.reason).join('; ');
+  if (own.length === 0) {
+    const skipReason = skipped.get(view);
+    return skipReason === undefined
+      ? { view, status: 'unchanged' }
+      : { view, status: 'skipped', reason: skipReason };
+  }
+  if (own.every(({ action }) => action === 'index')) {
+    return { view, status: 'indexed', reason };
+  }
+  const isNew = diff.views.some(
+    (each) => viewName(each.view) === view && each.deployed === undefined,
+  );
+  return { view, status: isNew ? 'created' : 'changed', reason };
+}

@@ -1,0 +1,13 @@
+import { createHash } from 'node:crypto';
+
+/** Marks what is being built; no name of an application begins so. */
+const PREFIX = 'mv_build_';
+
+/**
+ * The name that something has while it is built beside what it replaces: the same for the same subject,
+ * different for different ones, and short enough whatever the name is.
+ */
+export function temporaryName(...subject: string[]): string {
+  const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex');
+  return `${PREFIX}${digest.slice(0, 24)}`;
+}

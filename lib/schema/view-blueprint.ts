@@ -1,0 +1,247 @@
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { analyze, createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import type {
+  ColumnJson,
+  GrantJson,
+  IndexRow,
+  StatisticsRow,
+} from '../postgres/view-catalog.sql.js';
+import {
+  clusterOn,
+  columnSettings,
+  commentOnIndex,
+  commentOnView,
+  createIndexFromBody,
+  createStatistics,
+  createView,
+  grantPrivilege,
+  renameIndex,
+  renameStatistics,
+  renameView,
+  revokeAll,
+  setDefaultTablespace,
+  setIndexStatistics,
+  setOwner,
+  type ViewAttributes,
+  type ViewKind,
+} from '../postgres/view-ddl.sql.js';
+import type { DeployedView } from './deployed-view.js';
+import type { RehearsedMember } from './rehearsal.js';
+import { temporaryName } from './temporary-name.js';
+
+/** An index to make: as declared, or as the old view has it. */
+interface IndexBlueprint {
+  name: string;
+  /** `undefined` for one that was made by hand. */
+  declared?: IndexDefinition;
+  /** The index of this name on the old view, for what is carried over. */
+  existing?: IndexRow;
+}
+
+/** All that a view is to have, so that it can be made whole. */
+export interface ViewBlueprint {
+  kind: ViewKind;
+  name: QualifiedName;
+  /** The name under which it is made; its own where nothing has that. */
+  buildName: QualifiedName;
+  query: string;
+  withData: boolean;
+  attributes: ViewAttributes;
+  comment: string | null;
+  /** `undefined` for a new view: it belongs to whoever makes it. */
+  owner?: string;
+  /** `undefined` for a new view: it has what is granted by default. */
+  grants?: GrantJson[] | null;
+  columns: ColumnJson[];
+  indexes: IndexBlueprint[];
+  statistics: StatisticsRow[];
+  clusterIndex?: string;
+}
+
+/** What a member of a closure is to be: as declared, and otherwise as it was. */
+export function blueprintOf(member: RehearsedMember): ViewBlueprint {
+  const { deployed, definition, kind, name, buildName } = member;
+  const previous = deployed && previousBlueprint(deployed, name, buildName, member.buildQuery);
+  const indexes = [
+    ...(definition?.indexes ?? []).map((declared) => ({
+      name: declared.name,
+      declared,
+      existing: deployed?.indexes.find((index) => index.name === declared.name),
+    })),
+    ...handMade(deployed, definition, member.lostIndexes),
+  ];
+  return {
+    ...previous,
+    kind,
+    name,
+    buildName,
+    query: member.buildQuery,
+    withData: definition?.withData ?? previous?.withData ?? true,
+    attributes: attributesOf(definition, previous?.attributes),
+    comment: definition?.comment ?? previous?.comment ?? null,
+    columns: (previous?.columns ?? []).filter((column) => member.columns.includes(column.name)),
+    indexes,
+    statistics: (previous?.statistics ?? []).filter(
+      (row) => !member.lostStatistics.includes(row.name),
+    ),
+    clusterIndex: indexes.some((index) => index.name === previous?.clusterIndex)
+      ? previous?.clusterIndex
+      : undefined,
+  };
+}
+
+/** A view as it is, to be made once more. */
+export function previousBlueprint(
+  deployed: DeployedView,
+  name: QualifiedName,
+  buildName: QualifiedName,
+  query: string,
+): ViewBlueprint {
+  const { row } = deployed;
+  return {
+    kind: deployed.kind,
+    name,
+    buildName,
+    query,
+    withData: row.is_populated,
+    attributes: {
+      accessMethod: row.access_method,
+      storage: row.storage,
+      tablespace: row.tablespace,
+    },
+    comment: row.comment,
+    owner: row.owner,
+    grants: row.grants,
+    columns: row.columns,
+    indexes: deployed.indexes.map((existing) => ({ name: existing.name, existing })),
+    statistics: deployed.statistics,
+    clusterIndex: deployed.indexes.find((index) => index.is_clustered)?.name,
+  };
+}
+
+function handMade(
+  deployed: DeployedView | undefined,
+  definition: ViewDefinition | undefined,
+  dropped: string[],
+): IndexBlueprint[] {
+  const declared = new Set(definition?.indexes.map((index) => index.name));
+  return (deployed?.indexes ?? [])
+    .filter(({ name }) => !declared.has(name) && !dropped.includes(name))
+    .map((existing) => ({ name: existing.name, existing }));
+}
+
+function attributesOf(
+  definition: ViewDefinition | undefined,
+  previous: ViewAttributes | undefined,
+): ViewAttributes {
+  const storage = definition?.storage;
+  return {
+    accessMethod: definition?.accessMethod ?? previous?.accessMethod ?? null,
+    storage: storage
+      ? Object.entries(storage).map(([name, value]) => `${name}=${String(value)}`)
+      : (previous?.storage ?? []),
+    tablespace: definition?.tablespace ?? previous?.tablespace ?? null,
+  };
+}
+
+/**
+ * Makes a view with all that belongs to it under its build name.
+ *
+ * @param defaultGrantees to whom it will be granted by itself, so that it can be taken back
+ */
+export function buildStatements(
+  blueprint: ViewBlueprint,
+  defaultGrantees: (string | null)[],
+): SqlStatement[] {
+  const { kind, buildName, query, withData, attributes, comment } = blueprint;
+  return [
+    createView({ ...attributes, kind, name: buildName, query, withData }),
+    ...blueprint.indexes.flatMap((index) => indexStatements(blueprint, index)),
+    ...blueprint.statistics.flatMap((row) => createStatistics(buildName, row, statisticsName(row))),
+    ...blueprint.columns.flatMap((column) => columnSettings(kind, buildName, column)),
+    ...(blueprint.clusterIndex === undefined
+      ? []
+      : [clusterOn(buildName, indexName(blueprint, blueprint.clusterIndex))]),
+    ...(kind === 'm' && withData ? [analyze(buildName)] : []),
+    ...(comment === null ? [] : [commentOnView(kind, buildName, comment)]),
+    ...(blueprint.owner === undefined ? [] : [setOwner(kind, buildName, blueprint.owner)]),
+    ...privilegeStatements(blueprint, defaultGrantees),
+  ];
+}
+
+/** Gives a view and what belongs to it their own names, once the old ones are gone. */
+export function renameStatements(blueprint: ViewBlueprint): SqlStatement[] {
+  const { kind, name, buildName } = blueprint;
+  if (buildName.name === name.name) {
+    return [];
+  }
+  return [
+    renameView(kind, buildName, name.name),
+    ...blueprint.indexes.map((index) =>
+      renameIndex({ schema: name.schema, name: indexName(blueprint, index.name) }, index.name),
+    ),
+    ...blueprint.statistics.map((row) =>
+      renameStatistics({ schema: row.schema_name, name: statisticsName(row) }, row.name),
+    ),
+  ];
+}
+
+function indexName({ name, buildName }: ViewBlueprint, index: string): string {
+  return buildName.name === name.name ? index : temporaryName('index', displayName(name), index);
+}
+
+function statisticsName(row: StatisticsRow): string {
+  return temporaryName('statistics', row.schema_name, row.name);
+}
+
+function indexStatements(blueprint: ViewBlueprint, index: IndexBlueprint): SqlStatement[] {
+  const { buildName } = blueprint;
+  const name = indexName(blueprint, index.name);
+  const qualified = { schema: buildName.schema, name };
+  const { existing } = index;
+  return [
+    ...makeIndex(buildName, name, index),
+    ...(existing?.comment ? [commentOnIndex(qualified, existing.comment)] : []),
+    ...(existing?.statistics ?? []).map(({ position, target }) =>
+      setIndexStatistics(qualified, position, target),
+    ),
+  ];
+}
+
+function makeIndex(view: QualifiedName, name: string, index: IndexBlueprint): SqlStatement[] {
+  const { declared, existing } = index;
+  const tablespace = declared?.tablespace ?? existing?.tablespace ?? undefined;
+  if (declared !== undefined) {
+    return [createIndex(view, { ...declared, name, tablespace })];
+  }
+  const create = createIndexFromBody(view, {
+    name,
+    isUnique: existing?.is_unique ?? false,
+    body: existing?.body ?? '',
+  });
+  return tablespace === undefined
+    ? [create]
+    : [setDefaultTablespace(tablespace), create, setDefaultTablespace('')];
+}
+
+/** As it was granted, and nothing more: what a new view grants by itself is taken back first. */
+function privilegeStatements(
+  { buildName, owner, grants, columns }: ViewBlueprint,
+  defaultGrantees: (string | null)[],
+): SqlStatement[] {
+  if (grants === undefined) {
+    return [];
+  }
+  const revoked = [
+    ...new Set(grants === null ? defaultGrantees : [owner ?? null, ...defaultGrantees]),
+  ];
+  return [
+    ...(revoked.length === 0 ? [] : [revokeAll(buildName, revoked)]),
+    ...(grants ?? []).map((grant) => grantPrivilege(buildName, grant)),
+    ...columns.flatMap((column) =>
+      (column.grants ?? []).map((grant) => grantPrivilege(buildName, grant, column.name)),
+    ),
+  ];
+}
