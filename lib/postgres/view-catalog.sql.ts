@@ -166,8 +166,11 @@ const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
        pg_catalog.substr(
          pg_catalog.pg_get_indexdef(ic.oid),
          pg_catalog.length(pg_catalog.format(
-           'CREATE %sINDEX %I ON %s USING ',
-           CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname, v.oid::pg_catalog.regclass
+           'CREATE %sINDEX %I ON %I.%I USING ',
+           CASE WHEN i.indisunique THEN 'UNIQUE ' END,
+           ic.relname,
+           CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname END,
+           v.relname
          )) + 1
        ) AS body,
        t.spcname AS tablespace,
@@ -182,6 +185,7 @@ const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
        ) AS statistics
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class v ON v.oid = i.indrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
 JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
 LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace`;
 

@@ -44,28 +44,37 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
   'access-method',
 ]);
 
-/** Whether all is as it was remembered, so that there is nothing to compare, to plan or to warn of. */
-export function isAllRemembered(
+/**
+ * The diff, when all is as it was remembered, so that there is nothing to compare, to plan or to warn of
+ * but orphans; `undefined` when there is more to do.
+ */
+export function rememberedDiff(
   views: readonly ViewDefinition[],
   state: DatabaseState,
   policy: SyncPolicy,
-): boolean {
+): SchemaDiff | undefined {
   const diff = diffSchema(views, state, { comparisons: new Map(), renames: [] });
-  return (
-    state.installedVersion >= state.targetVersion &&
-    diff.missingSchemas.length === 0 &&
+  const isInstalled = state.installedVersion >= state.targetVersion;
+  const isUpToDate =
+    (isInstalled || views.length === 0) &&
+    (diff.missingSchemas.length === 0 || views.length === 0) &&
     !(policy.prune && diff.orphans.length > 0) &&
-    diff.views.every(({ view, deployed, differences, newerVersion }) => {
-      const known = state.known.get(viewName(view));
-      return (
-        deployed !== undefined &&
-        differences.length === 0 &&
-        newerVersion === undefined &&
-        known?.fingerprint === fingerprint(view, deployed) &&
-        Number(known.definition_version ?? 0) ===
-          (view.version ?? Number(known.definition_version ?? 0))
-      );
-    })
+    diff.views.every((view) => isRemembered(view, state));
+  return isUpToDate ? diff : undefined;
+}
+
+function isRemembered(
+  { view, deployed, differences, newerVersion }: ViewDiff,
+  state: DatabaseState,
+): boolean {
+  const known = state.known.get(viewName(view));
+  const knownVersion = Number(known?.definition_version ?? 0);
+  return (
+    deployed !== undefined &&
+    differences.length === 0 &&
+    newerVersion === undefined &&
+    known?.fingerprint === fingerprint(view, deployed) &&
+    knownVersion === (view.version ?? knownVersion)
   );
 }
 
@@ -83,7 +92,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const closure = closeOverDependents(membersOf(allowed), views, state, policy.unmanagedDependents);
   await holdOffRefreshes(session, context, touched(allowed, closure));
   const rehearsed = await rehearse(session, closure, allowed.missingSchemas);
-  const skipped = await skippedAfter(session, rehearsed, context);
+  const failed = await failedViews(session, rehearsed, context);
   return {
     diff,
     left,
@@ -94,7 +103,8 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       rehearsed: rehearsed.members,
       state,
       policy,
-      skipped: [...left.map(leftByPolicy), ...skipped],
+      left: left.map(leftByPolicy),
+      failed,
     }),
   };
 }
@@ -182,7 +192,7 @@ function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedVie
  * @throws SchemaStepError unless the policy is to skip them
  * @throws DependencyCycleError when they wait for each other
  */
-async function skippedAfter(
+async function failedViews(
   session: Session,
   { failed }: Rehearsed,
   { policy }: PreparationContext,

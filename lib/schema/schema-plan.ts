@@ -85,7 +85,10 @@ export interface PlanInput {
   rehearsed: RehearsedMember[];
   state: DatabaseState;
   policy: SyncPolicy;
-  skipped: SkippedView[];
+  /** Left as it is by the policy: in part, or whole. */
+  left: SkippedView[];
+  /** Cannot be made: whole. */
+  failed: SkippedView[];
 }
 
 /** Turns differences into steps. Pure. */
@@ -96,11 +99,12 @@ export function planSchema({
   rehearsed,
   state,
   policy,
-  skipped,
+  left,
+  failed,
 }: PlanInput): SchemaPlan {
   const rebuilt = new Set(rehearsed.map((member) => displayName(member.name)));
-  const left = new Set(skipped.map(({ view }) => view));
-  const changed = diff.views.filter(({ view }) => !left.has(viewName(view)));
+  const cannotBeMade = new Set(failed.map(({ view }) => view));
+  const changed = diff.views.filter(({ view }) => !cannotBeMade.has(viewName(view)));
   return {
     dataSource,
     policy,
@@ -114,7 +118,7 @@ export function planSchema({
         ? [...diff.orphans].reverse().map((orphan) => pruneStep(orphan, state))
         : []),
     ],
-    skipped,
+    skipped: [...left, ...failed],
     orphans: diff.orphans.map((orphan) => displayName(orphan.name)),
   };
 }

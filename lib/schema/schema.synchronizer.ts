@@ -14,10 +14,11 @@ import { recordDefinitions } from '../postgres/state.sql.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
-import { isAllRemembered, type PreparationContext, type Prepared, prepare } from './preparation.js';
+import { type PreparationContext, type Prepared, prepare, rememberedDiff } from './preparation.js';
 import { schemaErrorFrom, SchemaStepError } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
-import { publishReport, reportsOf, type SyncReport } from './sync-report.js';
+import type { SchemaDiff } from './schema-diff.js';
+import { publishReport, reportsOf, type SyncReport, unchangedReports } from './sync-report.js';
 
 /** Brings databases to what the code declares, one process at a time. */
 @Injectable()
@@ -33,8 +34,7 @@ export class SchemaSynchronizer {
   /** What booting does, by the policy of the module's options. */
   async boot(dataSource: string): Promise<SyncReport | undefined> {
     const { syncPolicy } = this.registrations.options;
-    const views = this.viewsOf(dataSource);
-    if (views.length === 0 || syncPolicy.synchronize === false) {
+    if (syncPolicy.synchronize === false) {
       return undefined;
     }
     const report = await this.synchronize(dataSource, syncPolicy);
@@ -67,11 +67,10 @@ export class SchemaSynchronizer {
     const views = this.viewsOf(dataSource);
     return this.explained(database, async () => {
       // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
-      if (expected === undefined && (await this.isUpToDate(database, dataSource, policy))) {
-        const unchanged = views.map(
-          (view) => ({ view: viewName(view), status: 'unchanged' }) as const,
-        );
-        return publishReport(dataSource, unchanged, startedAtMs);
+      const remembered =
+        expected === undefined ? await this.remembered(database, dataSource, policy) : undefined;
+      if (remembered !== undefined) {
+        return publishReport(dataSource, unchangedReports(remembered), startedAtMs);
       }
       try {
         const prepared = await this.underLock(database, dataSource, policy, expected);
@@ -113,13 +112,13 @@ export class SchemaSynchronizer {
     return { dataSource, stateSchema, views, policy, syncTimeoutMs, lockTimeoutMs };
   }
 
-  private async isUpToDate(
+  private async remembered(
     database: Database,
     dataSource: string,
     policy: SyncPolicy,
-  ): Promise<boolean> {
+  ): Promise<SchemaDiff | undefined> {
     return this.transaction(database, async (session) =>
-      isAllRemembered(
+      rememberedDiff(
         this.viewsOf(dataSource),
         await this.readState(session, database, dataSource),
         policy,

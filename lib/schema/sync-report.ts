@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { displayName } from '../postgres/identifier.js';
 import type { Prepared } from './preparation.js';
 import type { SchemaDiff } from './schema-diff.js';
 import type { SchemaPlan } from './schema-plan.js';
@@ -65,9 +66,19 @@ export function reportsOf(
   const pruned = new Set(others);
   return [
     ...[...declared, ...new Set(others)].map((view) => reportOf(view, plan, diff, skipped)),
-    ...plan.orphans
-      .filter((view) => !pruned.has(view))
-      .map((view): ViewReport => ({ view, status: 'orphaned', reason: 'no class declares it' })),
+    ...plan.orphans.filter((view) => !pruned.has(view)).map(orphaned),
+  ];
+}
+
+function orphaned(view: string): ViewReport {
+  return { view, status: 'orphaned', reason: 'no class declares it' };
+}
+
+/** The reports where nothing was done. */
+export function unchangedReports({ views, orphans }: SchemaDiff): ViewReport[] {
+  return [
+    ...views.map(({ view }): ViewReport => ({ view: viewName(view), status: 'unchanged' })),
+    ...orphans.map(({ name }) => orphaned(displayName(name))),
   ];
 }
 

@@ -84,18 +84,14 @@ describe('changing views', () => {
   };
 
   describe('unchanged', () => {
-    it('does nothing, in a constant number of queries', async () => {
-      const queriesOf = async (views: TestView[]): Promise<number> => {
-        await release(views);
-        const count = `SELECT calls FROM pg_stat_statements_calls`;
-        expect(count).toBeDefined();
-        const before = await catalog(database);
-        const schema = await release(views);
-        expect(await schema.diff()).toEqual([]);
-        expect(await catalog(database)).toEqual(before);
-        return reports.at(-1)?.counts.unchanged ?? 0;
-      };
-      expect(await queriesOf([daily, weekly])).toBe(2);
+    it('does nothing', async () => {
+      await release([daily, weekly]);
+      const before = await catalog(database);
+      const schema = await release([daily, weekly]);
+      expect(reports.at(-1)?.counts).toMatchObject({ unchanged: 2, created: 0, changed: 0 });
+      expect(await schema.diff()).toEqual([]);
+      expect((await schema.plan()).steps).toEqual([]);
+      expect(await catalog(database)).toEqual(before);
     });
 
     it.each([
@@ -208,7 +204,7 @@ describe('changing views', () => {
         `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET (n_distinct = 7)`,
         `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET STORAGE EXTERNAL`,
         `ALTER MATERIALIZED VIEW daily SET (fillfactor = 80, autovacuum_enabled = false)`,
-        `ALTER MATERIALIZED VIEW daily CLUSTER ON "By Hand"`,
+        `ALTER MATERIALIZED VIEW daily CLUSTER ON daily_key`,
         `CREATE STATISTICS "Hand Made" (ndistinct) ON day, total FROM daily`,
         `COMMENT ON STATISTICS "Hand Made" IS 'for the planner'`,
         `ALTER STATISTICS "Hand Made" SET STATISTICS 33`,
@@ -506,8 +502,6 @@ describe('changing views', () => {
     it('are reported, and dropped only with prune', async () => {
       await release([daily, weekly]);
       await database.query('CREATE MATERIALIZED VIEW not_ours AS SELECT 1');
-      const schema = await release([]).catch(() => undefined);
-      expect(schema).toBeDefined();
       await release([daily]);
       expect(reports.at(-1)?.views).toContainEqual({
         view: 'Far away.weekly "Total"',
