@@ -158,20 +158,25 @@ export function selectIndexesOf(oid: string): SqlStatement {
   return { text: `${INDEX_COLUMNS}\nWHERE v.oid = $1::oid`, values: [oid] };
 }
 
-/** pg_get_indexdef's text is taken apart by its own known beginning, and not by looking for words. */
+/**
+ * pg_get_indexdef's text is taken apart by its own known beginning, and not by looking for words. From
+ * PostgreSQL 14 on it says pg_temp for the schema of temporary tables.
+ */
 const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
        ic.relname AS name,
        i.indisunique AS is_unique,
        i.indisvalid AS is_valid,
-       pg_catalog.substr(
-         pg_catalog.pg_get_indexdef(ic.oid),
-         pg_catalog.length(pg_catalog.format(
-           'CREATE %sINDEX %I ON %I.%I USING ',
-           CASE WHEN i.indisunique THEN 'UNIQUE ' END,
-           ic.relname,
-           CASE WHEN n.oid = pg_catalog.pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname END,
-           v.relname
-         )) + 1
+       (
+         SELECT pg_catalog.substr(d.definition, pg_catalog.length(d.head) + 1)
+         FROM (
+           SELECT pg_catalog.pg_get_indexdef(ic.oid) AS definition,
+                  pg_catalog.format(
+                    'CREATE %sINDEX %I ON %I.%I USING ',
+                    CASE WHEN i.indisunique THEN 'UNIQUE ' END, ic.relname, s.name, v.relname
+                  ) AS head
+           FROM (VALUES (n.nspname), ('pg_temp')) AS s(name)
+         ) AS d
+         WHERE pg_catalog.starts_with(d.definition, d.head)
        ) AS body,
        t.spcname AS tablespace,
        pg_catalog.obj_description(ic.oid, 'pg_class') AS comment,
