@@ -71,3 +71,5 @@ export {
   type ViewReport,
   type ViewStatus,
 } from './schema/sync-report.js';
+export { alterTable, type AlterTableOptions } from './schema/alter-table.js';
+export type { MigrationFile, MigrationOptions } from './schema/migration-writer.js';

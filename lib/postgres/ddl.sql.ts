@@ -2,17 +2,9 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import { escapeLiteral } from 'pg';
 import type { SqlStatement } from './sql-statement.js';
 
-/** Not `IF NOT EXISTS`: that needs the right to create even where there is nothing to create. */
+/** Asked for only where it is missing; a migration may run on a database where it is not. */
 export function createSchema(schema: string): SqlStatement {
-  return { text: `CREATE SCHEMA ${quoteIdentifier(schema)}` };
-}
-
-/** `query` is the application's own SQL, never input. Nothing follows it: it may end in a comment. */
-export function createMaterializedView(view: QualifiedName, query: string): SqlStatement {
-  return {
-    text: `CREATE MATERIALIZED VIEW ${quoteQualifiedName(view)} AS
-${query}`,
-  };
+  return { text: `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}` };
 }
 
 /** Statistics of its own make a first read as fast as a later one. */

@@ -3,7 +3,8 @@ import type { SqlStatement } from './sql-statement.js';
 
 /*
  * The library's own tables. Versions are only ever added: an older release must go on working beside
- * a newer one while a deployment rolls, so a later version adds columns and tables and takes none.
+ * a newer one while a deployment rolls, so a later version adds columns and tables and takes none. Each
+ * statement may find its work done: a generated migration has them too.
  */
 
 /** The version that this release brings the tables to. */
@@ -13,15 +14,16 @@ export interface InstallationExistsRow {
   is_installed: boolean;
 }
 
+const TABLES = ['installation', 'view_state', 'refresh_history'];
+
+/** Installed means that every table is there: one that was dropped by hand is made again. */
 export function selectInstallationExists(stateSchema: string): SqlStatement {
   return {
-    text: `SELECT EXISTS (
-  SELECT
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = $1 AND c.relname = 'installation'
-) AS is_installed`,
-    values: [stateSchema],
+    text: `SELECT count(*) = ${TABLES.length} AS is_installed
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])`,
+    values: [stateSchema, TABLES],
   };
 }
 
@@ -42,17 +44,20 @@ export function installVersion(stateSchema: string, version: number): SqlStateme
   const statements = VERSIONS[version]?.(schema) ?? [];
   return [
     ...statements.map((text) => ({ text })),
-    { text: `INSERT INTO ${schema}.installation (version) VALUES ($1)`, values: [version] },
+    {
+      text: `INSERT INTO ${schema}.installation (version) VALUES ($1) ON CONFLICT DO NOTHING`,
+      values: [version],
+    },
   ];
 }
 
 const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   1: (quotedSchema) => [
-    `CREATE TABLE ${quotedSchema}.installation (
+    `CREATE TABLE IF NOT EXISTS ${quotedSchema}.installation (
   version int PRIMARY KEY,
   installed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )`,
-    `CREATE TABLE ${quotedSchema}.view_state (
+    `CREATE TABLE IF NOT EXISTS ${quotedSchema}.view_state (
   schema_name text NOT NULL,
   view_name text NOT NULL,
   known_since timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -71,7 +76,7 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   definition_version bigint,
   PRIMARY KEY (schema_name, view_name)
 )`,
-    `CREATE TABLE ${quotedSchema}.refresh_history (
+    `CREATE TABLE IF NOT EXISTS ${quotedSchema}.refresh_history (
   run_id uuid PRIMARY KEY,
   schema_name text NOT NULL,
   view_name text NOT NULL,
@@ -87,8 +92,8 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   error_message text,
   host text NOT NULL
 )`,
-    `CREATE INDEX refresh_history_view ON ${quotedSchema}.refresh_history (schema_name, view_name, started_at DESC)`,
-    `CREATE UNIQUE INDEX refresh_history_tick ON ${quotedSchema}.refresh_history (schema_name, view_name, tick)
+    `CREATE INDEX IF NOT EXISTS refresh_history_view ON ${quotedSchema}.refresh_history (schema_name, view_name, started_at DESC)`,
+    `CREATE UNIQUE INDEX IF NOT EXISTS refresh_history_tick ON ${quotedSchema}.refresh_history (schema_name, view_name, tick)
 WHERE outcome = 'refreshed' AND tick IS NOT NULL`,
   ],
 };

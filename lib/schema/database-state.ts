@@ -13,6 +13,7 @@ import {
   selectInstallationVersion,
 } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
+
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import {
   type DefaultGranteeRow,
@@ -55,7 +56,7 @@ export interface DatabaseState {
  * transaction of the caller's.
  */
 export async function readDatabaseState(
-  session: Session,
+  session: Pick<Session, 'query'>,
   stateSchema: string,
   declared: QualifiedName[],
 ): Promise<DatabaseState> {
@@ -84,7 +85,10 @@ export async function readDatabaseState(
   };
 }
 
-async function readInstalledVersion(session: Session, stateSchema: string): Promise<number> {
+async function readInstalledVersion(
+  session: Pick<Session, 'query'>,
+  stateSchema: string,
+): Promise<number> {
   const [exists] = await session.query<InstallationExistsRow>(
     selectInstallationExists(stateSchema),
   );
@@ -95,7 +99,7 @@ async function readInstalledVersion(session: Session, stateSchema: string): Prom
   return row?.version ?? 0;
 }
 
-async function readViews(session: Session): Promise<DeployedView[]> {
+async function readViews(session: Pick<Session, 'query'>): Promise<DeployedView[]> {
   const rows = await session.query<ViewRow>(selectViews());
   const indexes = await session.query<IndexRow>(selectViewIndexes());
   const statistics = await session.query<StatisticsRow>(selectViewStatistics());

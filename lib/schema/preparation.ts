@@ -16,7 +16,7 @@ import { findRenames, type Rename, renameStatements } from './rename.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { SchemaStepError } from './schema-error.js';
 import { planSchema, type SchemaPlan, type SkippedView } from './schema-plan.js';
-import { applyPolicy, describeDifference } from './sync-policy.js';
+import { allowsChanges, applyPolicy, describeDifference, prunes } from './sync-policy.js';
 
 export interface PreparationContext {
   dataSource: string;
@@ -58,7 +58,7 @@ export function rememberedDiff(
   const isUpToDate =
     (isInstalled || views.length === 0) &&
     (diff.missingSchemas.length === 0 || views.length === 0) &&
-    !(policy.prune && diff.orphans.length > 0) &&
+    !(prunes(policy) && diff.orphans.length > 0) &&
     diff.views.every((view) => isRemembered(view, state));
   return isUpToDate ? diff : undefined;
 }
@@ -117,8 +117,7 @@ function read(session: Session, context: PreparationContext): Promise<DatabaseSt
 /** Renames first: what reads a view is compared under its new name. */
 async function rename(session: Session, context: PreparationContext): Promise<Rename[]> {
   const { policy, views } = context;
-  const mayChange = policy.synchronize === true && policy.onChange === 'apply';
-  if (!mayChange || views.every((view) => view.renamedFrom === undefined)) {
+  if (!allowsChanges(policy) || views.every((view) => view.renamedFrom === undefined)) {
     return [];
   }
   const state = await read(session, context);

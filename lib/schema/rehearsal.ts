@@ -168,8 +168,7 @@ async function describeStandIns(
     return {
       ...member,
       buildName: buildNameOf(member),
-      // The text as it was written where it can be, for who reads the plan.
-      buildQuery: readsBuilt || member.kind === 'v' ? (row?.definition ?? '') : member.query,
+      buildQuery: isAsWritten(member, readsBuilt) ? member.query : (row?.definition ?? ''),
       oldBuildQuery: oldQueries.get(member),
       columns: row?.columns ?? [],
       lostIndexes: [],
@@ -181,6 +180,14 @@ async function describeStandIns(
     rehearsed,
     rows.map((row) => row.reads),
   );
+}
+
+/**
+ * The text stays as it was written where it can, for who reads the plan: where it reads nothing that
+ * has a temporary name, and nothing has to follow it (it may end in a comment).
+ */
+function isAsWritten({ kind, definition }: ClosureMember, readsBuilt: boolean): boolean {
+  return kind === 'm' && !readsBuilt && definition?.withData !== false;
 }
 
 /** Tries what was made by hand on the old view on the columns of the new one. */

@@ -7,8 +7,8 @@ import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropSchema } from '../postgres/ddl.sql.js';
 import {
+  clusterOn,
   commentOnView,
-  createIndexFromBody,
   dropIndex,
   dropView,
   renameIndex,
@@ -24,7 +24,8 @@ import { planReplacement } from './replacement.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 import { undeclaredStorage } from './schema-diff.js';
 import { temporaryName } from './temporary-name.js';
-import { buildStatements, previousBlueprint } from './view-blueprint.js';
+import { prunes } from './sync-policy.js';
+import { buildStatements, indexStatements, previousBlueprint } from './view-blueprint.js';
 
 export type PlanAction =
   | 'install'
@@ -42,7 +43,7 @@ export interface PlanStep {
   action: PlanAction;
   /** `schema.name`; none for what concerns no single view. */
   view?: string;
-  /** The same, for a view that is dropped. */
+  /** The same in parts. */
   name?: QualifiedName;
   /** Why, in a sentence. */
   reason: string;
@@ -114,7 +115,7 @@ export function planSchema({
       ...installSteps(diff, state.stateSchema),
       ...rebuildSteps(rehearsed, diff, state),
       ...changed.flatMap((view) => (rebuilt.has(viewName(view.view)) ? [] : alterSteps(view))),
-      ...(policy.prune
+      ...(prunes(policy)
         ? [...diff.orphans].reverse().map((orphan) => pruneStep(orphan, state))
         : []),
     ],
@@ -129,13 +130,13 @@ function schemaStep(schema: string, stateSchema: string): PlanStep {
     action: 'create-schema',
     reason: `Schema "${schema}" for ${whose} is missing`,
     statements: [createSchema(schema)],
-    undo: [dropSchema(schema)],
+    // The library's own schema stays, with its tables: a history is not something to lose by a revert.
+    undo: schema === stateSchema ? [] : [dropSchema(schema)],
     lock: NO_LOCK,
     rewritesRows: false,
   };
 }
 
-/** Not taken back: a history is not something to lose by reverting a migration. */
 function installSteps({ installFrom }: SchemaDiff, stateSchema: string): PlanStep[] {
   if (installFrom === undefined) {
     return [];
@@ -169,6 +170,7 @@ function rebuildSteps(
     return {
       action: 'build',
       view,
+      name: member.name,
       reason: reason + lossNote(member),
       statements,
       undo: [],
@@ -229,6 +231,7 @@ export function renameStep({ view, from }: Rename): PlanStep {
   return {
     action: 'rename',
     view: viewName(view),
+    name: view.name,
     reason: `It was "${displayName(from)}"`,
     statements: renameStatements(from, view.name),
     undo: renameStatements(view.name, from),
@@ -254,7 +257,7 @@ function alterStep(
     given: Pick<PlanStep, 'action' | 'reason' | 'statements' | 'undo' | 'lock'> & {
       rewritesRows?: boolean;
     },
-  ): PlanStep => ({ view: viewName(view), rewritesRows: false, ...given });
+  ): PlanStep => ({ view: viewName(view), name: view.name, rewritesRows: false, ...given });
   switch (difference.kind) {
     case 'index-missing':
     case 'index-changed':
@@ -309,16 +312,10 @@ function indexStep(
 ): Pick<PlanStep, 'action' | 'reason' | 'statements' | 'undo' | 'lock'> {
   const name = difference.kind === 'index-superfluous' ? difference.name : difference.index.name;
   const existing = deployed.indexes.find((index) => index.name === name);
-  const restore = (as: string): SqlStatement[] =>
-    existing === undefined
-      ? []
-      : [
-          createIndexFromBody(view.name, {
-            name: as,
-            isUnique: existing.is_unique,
-            body: existing.body,
-          }),
-        ];
+  const restore = (as: string): SqlStatement[] => [
+    ...indexStatements(view.name, as, { existing }),
+    ...(existing?.is_clustered ? [clusterOn(view.name, as)] : []),
+  ];
   const inSchema = (index: string): QualifiedName => ({ schema: view.name.schema, name: index });
   if (difference.kind === 'index-missing') {
     return {
@@ -347,7 +344,9 @@ function indexStep(
   return {
     action: 'index',
     reason: `Index "${name}" changed`,
-    statements: exchange([createIndex(view.name, { ...difference.index, name: temporary })]),
+    statements: exchange(
+      indexStatements(view.name, temporary, { declared: difference.index, existing }),
+    ),
     undo: exchange(restore(temporary)),
     lock: EXCLUSIVE_LOCK,
   };

@@ -11,6 +11,7 @@ import { ModuleRegistrations } from '../module-registrations.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
+import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './replacement.js';
 import type { Difference } from './schema-diff.js';
 import type { SchemaPlan } from './schema-plan.js';
@@ -105,6 +106,19 @@ export class SchemaService {
         },
       );
     }
+  }
+
+  /**
+   * Writes a migration of TypeORM that makes the database as declared, with a way back that restores the
+   * previous definitions with indexes, grants and comments.
+   *
+   * @returns `undefined` when there is nothing to do
+   */
+  async generateMigration(
+    options: MigrationOptions & PlanOptions,
+  ): Promise<MigrationFile | undefined> {
+    const plan = await this.plan(options);
+    return plan.steps.length === 0 ? undefined : writeMigration(plan, options);
   }
 
   /**

@@ -9,8 +9,9 @@ import { ModuleRegistrations } from '../module-registrations.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
 import type { Database } from '../postgres/database.js';
+import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { recordDefinitions } from '../postgres/state.sql.js';
+import { recordDefinitions, renameKnownView } from '../postgres/state.sql.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
@@ -152,6 +153,7 @@ export class SchemaSynchronizer {
 
   private async remember(session: Session, database: Database, { plan }: Prepared): Promise<void> {
     const { dataSource, skipped } = plan;
+    await this.followRenames(session, database, dataSource);
     const state = await this.readState(session, database, dataSource);
     const left = new Set(skipped.map(({ view }) => view));
     const records = this.viewsOf(dataSource).flatMap((view) => {
@@ -172,6 +174,29 @@ export class SchemaSynchronizer {
       ];
     });
     await session.query(recordDefinitions(database.stateSchema, records));
+  }
+
+  /** A view may have been renamed by a migration: its state and history follow. */
+  private async followRenames(
+    session: Session,
+    database: Database,
+    dataSource: string,
+  ): Promise<void> {
+    const renamed = this.viewsOf(dataSource).filter((view) => view.renamedFrom !== undefined);
+    if (renamed.length === 0) {
+      return;
+    }
+    const { known, views } = await this.readState(session, database, dataSource);
+    for (const { name, renamedFrom } of renamed) {
+      const isLeftBehind =
+        renamedFrom !== undefined &&
+        known.has(displayName(renamedFrom)) &&
+        !known.has(displayName(name)) &&
+        !views.has(displayName(renamedFrom));
+      if (isLeftBehind) {
+        await session.query(renameKnownView(database.stateSchema, renamedFrom, name));
+      }
+    }
   }
 
   private readState(

@@ -8,13 +8,23 @@ function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): 
   if (diff.newerVersion !== undefined) {
     return false;
   }
-  if (policy.synchronize === true && policy.onChange === 'apply') {
+  if (allowsChanges(policy)) {
     return true;
   }
   return (
     (policy.synchronize === true || policy.synchronize === 'create') &&
     CREATIONS.has(difference.kind)
   );
+}
+
+/** Whether a policy lets views be changed, and not just made. */
+export function allowsChanges({ synchronize, onChange }: SyncPolicy): boolean {
+  return synchronize === true && onChange === 'apply';
+}
+
+/** Whether a policy has views dropped that nobody declares any more. */
+export function prunes(policy: SyncPolicy): boolean {
+  return policy.prune && allowsChanges(policy);
 }
 
 /** Parts what a policy lets happen from what it leaves. The library's own tables are always made. */

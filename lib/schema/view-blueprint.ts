@@ -158,7 +158,9 @@ export function buildStatements(
   const { kind, buildName, query, withData, attributes, comment } = blueprint;
   return [
     createView({ ...attributes, kind, name: buildName, query, withData }),
-    ...blueprint.indexes.flatMap((index) => indexStatements(blueprint, index)),
+    ...blueprint.indexes.flatMap((index) =>
+      indexStatements(buildName, indexName(blueprint, index.name), index),
+    ),
     ...blueprint.statistics.flatMap((row) => createStatistics(buildName, row, statisticsName(row))),
     ...blueprint.columns.flatMap((column) => columnSettings(kind, buildName, column)),
     ...(blueprint.clusterIndex === undefined
@@ -196,13 +198,16 @@ function statisticsName(row: StatisticsRow): string {
   return temporaryName('statistics', row.schema_name, row.name);
 }
 
-function indexStatements(blueprint: ViewBlueprint, index: IndexBlueprint): SqlStatement[] {
-  const { buildName } = blueprint;
-  const name = indexName(blueprint, index.name);
-  const qualified = { schema: buildName.schema, name };
+/** Makes an index under a name of its own, with the comment and statistics of the one that it follows. */
+export function indexStatements(
+  view: QualifiedName,
+  name: string,
+  index: Pick<IndexBlueprint, 'declared' | 'existing'>,
+): SqlStatement[] {
+  const qualified = { schema: view.schema, name };
   const { existing } = index;
   return [
-    ...makeIndex(buildName, name, index),
+    ...makeIndex(view, name, index),
     ...(existing?.comment ? [commentOnIndex(qualified, existing.comment)] : []),
     ...(existing?.statistics ?? []).map(({ position, target }) =>
       setIndexStatistics(qualified, position, target),
@@ -210,7 +215,11 @@ function indexStatements(blueprint: ViewBlueprint, index: IndexBlueprint): SqlSt
   ];
 }
 
-function makeIndex(view: QualifiedName, name: string, index: IndexBlueprint): SqlStatement[] {
+function makeIndex(
+  view: QualifiedName,
+  name: string,
+  index: Pick<IndexBlueprint, 'declared' | 'existing'>,
+): SqlStatement[] {
   const { declared, existing } = index;
   const tablespace = declared?.tablespace ?? existing?.tablespace ?? undefined;
   if (declared !== undefined) {

@@ -1,0 +1,144 @@
+import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import type { UnmanagedDependents } from '../materialized-views.options.js';
+import { refreshLockKey } from '../postgres/advisory-lock.js';
+import { lock } from '../postgres/advisory-lock.sql.js';
+import { displayName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import { selectTableReaders, type TableReaderRow } from '../postgres/table-readers.sql.js';
+import { dropView } from '../postgres/view-ddl.sql.js';
+import { type DatabaseState, readDatabaseState } from './database-state.js';
+import type { DeployedView } from './deployed-view.js';
+import { inOldOrder } from './replacement.js';
+import { buildStatements, previousBlueprint } from './view-blueprint.js';
+
+export interface AlterTableOptions {
+  /** What becomes of plain views between: refused, or made anew too. @default 'refuse' */
+  unmanagedDependents?: UnmanagedDependents;
+  /** As in the module's options. @default 'materialized_views' */
+  stateSchema?: string;
+}
+
+/**
+ * Changes a table in a way that PostgreSQL forbids while views read it: takes the library's views that do,
+ * at whatever distance, out of the way, runs `work`, and makes them again with all that belongs
+ * to them. In one transaction, the query runner's own where it has one: all of it happens or nothing.
+ * Readers of these views wait until it ends.
+ *
+ * Made for migrations. The views come back with the definitions that the database had; one that names a
+ * column which is gone fails, and with it the whole.
+ *
+ * @param table an entity, or `name` or `schema.name`
+ * @throws UnmanagedDependentsError when something that is not the library's stands in the way
+ * @example
+ * ```ts
+ * async up(queryRunner: QueryRunner): Promise<void> {
+ *   await alterTable(queryRunner, 'orders', () =>
+ *     queryRunner.query('ALTER TABLE orders ALTER COLUMN amount TYPE numeric(12, 2)'),
+ *   );
+ * }
+ * ```
+ */
+export async function alterTable<T>(
+  queryRunner: QueryRunner,
+  table: EntityTarget<ObjectLiteral>,
+  work: () => Promise<T>,
+  options: AlterTableOptions = {},
+): Promise<T> {
+  const { unmanagedDependents = 'refuse', stateSchema = 'materialized_views' } = options;
+  const session = sessionOf(queryRunner);
+  return inTransaction(queryRunner, async () => {
+    const state = await readDatabaseState(session, stateSchema, []);
+    const readers = await session.query<TableReaderRow>(
+      selectTableReaders(...tableName(queryRunner, table)),
+    );
+    const views = closure(readers, state);
+    refuseUnmanaged(views, state, unmanagedDependents);
+    for (const key of views.map((view) => refreshLockKey(view.name)).sort()) {
+      await session.query(lock(key));
+    }
+    for (const view of [...views].reverse()) {
+      await session.query(dropView(view.kind, view.name));
+    }
+    const result = await work();
+    for (const view of views) {
+      const blueprint = previousBlueprint(view, view.name, view.name, view.row.definition);
+      for (const statement of buildStatements(blueprint, state.defaultGrantees)) {
+        await session.query(statement);
+      }
+    }
+    return result;
+  });
+}
+
+/** What the library's statements need of a query runner. */
+function sessionOf(queryRunner: QueryRunner): Pick<Session, 'query'> {
+  return {
+    query: <Row>({ text, values }: { text: string; values?: unknown[] }): Promise<Row[]> =>
+      queryRunner.query(text, values) as Promise<Row[]>,
+  };
+}
+
+async function inTransaction<T>(queryRunner: QueryRunner, work: () => Promise<T>): Promise<T> {
+  if (queryRunner.isTransactionActive) {
+    return work();
+  }
+  await queryRunner.startTransaction('READ COMMITTED');
+  try {
+    const result = await work();
+    await queryRunner.commitTransaction();
+    return result;
+  } catch (error) {
+    await queryRunner.rollbackTransaction().catch(() => undefined);
+    throw error;
+  }
+}
+
+function tableName(
+  queryRunner: QueryRunner,
+  table: EntityTarget<ObjectLiteral>,
+): [schema: string | undefined, name: string] {
+  const { connection } = queryRunner;
+  if (connection.hasMetadata(table)) {
+    const metadata = connection.getMetadata(table);
+    return [metadata.schema, metadata.tableName];
+  }
+  const [first = '', second] = String(table).split('.');
+  return second === undefined ? [undefined, first] : [first, second];
+}
+
+/** All views above, in the order in which they read each other. */
+function closure(readers: TableReaderRow[], state: DatabaseState): DeployedView[] {
+  const names = new Set(
+    readers.map((row) => displayName({ schema: row.schema_name, name: row.view_name })),
+  );
+  // A Set hands out what is added to it while it is iterated.
+  for (const name of names) {
+    (state.dependents.get(name) ?? []).forEach((dependent) => names.add(dependent));
+  }
+  const members = [...names].map((name) => ({ deployed: state.views.get(name) }));
+  return inOldOrder(members, state).map(({ deployed }) => deployed);
+}
+
+function refuseUnmanaged(
+  views: DeployedView[],
+  state: DatabaseState,
+  policy: UnmanagedDependents,
+): void {
+  const blockers = views.flatMap((view) => {
+    const name = displayName(view.name);
+    const isOwn = state.known.get(name)?.is_own === true;
+    const canRebuild = policy === 'rebuild' && view.kind === 'v' && !view.row.has_triggers_or_rules;
+    const self =
+      isOwn || canRebuild ? [] : [`${view.kind === 'm' ? 'materialized view' : 'view'} ${name}`];
+    return [...self, ...view.otherDependents];
+  });
+  if (blockers.length > 0) {
+    throw new UnmanagedDependentsError(
+      `Cannot take the views out of the way of the table: ${blockers.join(', ')} would have to be made anew too, and are not the library's. Nothing has been changed.`,
+      {
+        hint: "Drop and recreate them around it, or have plain views rebuilt with `unmanagedDependents: 'rebuild'`.",
+      },
+    );
+  }
+}

@@ -1,0 +1,134 @@
+import { lock } from '../postgres/advisory-lock.sql.js';
+import { refreshLockKey } from '../postgres/advisory-lock.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
+import type { PlanStep, SchemaPlan } from './schema-plan.js';
+
+export interface MigrationOptions {
+  /** What the migration is about, in PascalCase or kebab-case: `ChangeDailyRevenue`. */
+  name: string;
+  /** Milliseconds since 1970, by which TypeORM orders migrations. @default now */
+  timestamp?: number;
+  /** @default 'ts' */
+  language?: 'ts' | 'js';
+  /** Of JavaScript. @default 'esm' */
+  module?: 'esm' | 'cjs';
+}
+
+export interface MigrationFile {
+  fileName: string;
+  source: string;
+}
+
+/** How long a statement of a migration waits for readers of a view. */
+const MIGRATION_LOCK_TIMEOUT_MS = 5_000;
+
+/** Writes a plan as a TypeORM migration: SQL alone, so that it stays what it is when classes change. */
+export function writeMigration(plan: SchemaPlan, options: MigrationOptions): MigrationFile {
+  const { timestamp = Date.now(), language = 'ts' } = options;
+  const className = `${pascalCase(options.name)}${timestamp}`;
+  const up = plan.steps.map((step) => ({ step, statements: step.statements }));
+  const down = [...plan.steps].reverse().map((step) => ({ step, statements: step.undo }));
+  const source = [
+    ...head(plan, className, options),
+    `  name = '${className}';`,
+    '',
+    ...method('up', up, options),
+    '',
+    ...method('down', down, options),
+    '}',
+    ...(isCommonJs(options) ? ['', `module.exports = { ${className} };`] : []),
+    '',
+  ].join('\n');
+  return {
+    fileName: `${timestamp}-${kebabCase(options.name)}.${extension(language, options)}`,
+    source,
+  };
+}
+
+function isCommonJs({ language, module }: MigrationOptions): boolean {
+  return language === 'js' && module === 'cjs';
+}
+
+function extension(language: 'ts' | 'js', options: MigrationOptions): string {
+  return isCommonJs(options) ? 'cjs' : language;
+}
+
+function head(plan: SchemaPlan, className: string, options: MigrationOptions): string[] {
+  const isTypeScript = (options.language ?? 'ts') === 'ts';
+  return [
+    ...(isTypeScript
+      ? ["import type { MigrationInterface, QueryRunner } from 'typeorm';", '']
+      : []),
+    '/**',
+    ...plan.steps.map((step) => ` * ${comment(step)}`),
+    ' *',
+    ' * To be run in one transaction, as TypeORM does by default.',
+    ' */',
+    isTypeScript
+      ? `export class ${className} implements MigrationInterface {`
+      : `${isCommonJs(options) ? '' : 'export '}class ${className} {`,
+  ];
+}
+
+function comment({ view, reason, lock: taken, rewritesRows }: PlanStep): string {
+  const subject = view === undefined ? '' : `${view}: `;
+  const rows = rewritesRows ? ' Its rows are computed.' : '';
+  return `${subject}${reason}.${rows} Lock: ${taken}.`.replaceAll('*/', '* /');
+}
+
+function method(
+  name: 'up' | 'down',
+  steps: { step: PlanStep; statements: SqlStatement[] }[],
+  { language = 'ts' }: MigrationOptions,
+): string[] {
+  const signature =
+    language === 'ts'
+      ? `async ${name}(queryRunner: QueryRunner): Promise<void> {`
+      : `async ${name}(queryRunner) {`;
+  return [
+    `  ${signature}`,
+    ...call(setLocalLockTimeout(MIGRATION_LOCK_TIMEOUT_MS)),
+    '    // No refresh of these views meanwhile.',
+    ...lockedViews(steps.map(({ step }) => step)).flatMap(call),
+    ...steps.flatMap(({ step, statements }) =>
+      statements.length === 0 ? [] : [`    // ${comment(step)}`, ...statements.flatMap(call)],
+    ),
+    '  }',
+  ];
+}
+
+function lockedViews(steps: PlanStep[]): SqlStatement[] {
+  const keys = steps.flatMap(({ name }) => (name === undefined ? [] : [refreshLockKey(name)]));
+  return [...new Set(keys)].sort().map((key) => inlined(lock(key)));
+}
+
+/** A lock's key is a number: written out, the statement can be run by hand too. */
+function inlined({ text, values = [] }: SqlStatement): SqlStatement {
+  return { text: text.replace('$1', `'${String(values[0])}'`) };
+}
+
+function call({ text, values }: SqlStatement): string[] {
+  const parameters = values === undefined ? '' : `, ${JSON.stringify(values)}`;
+  return [`    await queryRunner.query(\`${escapeTemplate(text)}\`${parameters});`];
+}
+
+function escapeTemplate(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('${', '\\${');
+}
+
+function words(name: string): string[] {
+  return name.match(/[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+/g) ?? ['views'];
+}
+
+function pascalCase(name: string): string {
+  return words(name)
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('');
+}
+
+function kebabCase(name: string): string {
+  return words(name)
+    .map((word) => word.toLowerCase())
+    .join('-');
+}
