@@ -58,7 +58,8 @@ export type {
 } from './refresh/refresh-result.js';
 export { type RefreshOptions, RefreshService } from './refresh/refresh.service.js';
 export type { SyncPolicy } from './materialized-views.options.js';
-export type { PlanAction, PlanStep, SchemaPlan, SkippedView } from './schema/schema-plan.js';
+export type { PlanAction, PlanStep } from './schema/plan-step.js';
+export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
 export {
   type PlanOptions,
   type SchemaDifference,

@@ -47,7 +47,7 @@ export class DataSourceConnector {
     const dataSource = this.dataSource(name);
     requireEntities(dataSource, name, views);
     const database = this.open(dataSource);
-    this.dataSources.add(name, database);
+    this.dataSources.add(name, database, dataSource);
     const { currentSchema } = await database.serverInfo();
     const guard = ReadOnlyGuard.of(dataSource);
     for (const definition of this.explorer.explore({ name, dataSource, currentSchema })) {

@@ -2,7 +2,8 @@ import { lock } from '../postgres/advisory-lock.sql.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
-import type { PlanStep, SchemaPlan } from './schema-plan.js';
+import type { PlanStep } from './plan-step.js';
+import type { SchemaPlan } from './schema-plan.js';
 
 export interface MigrationOptions {
   /** What the migration is about, in PascalCase or kebab-case: `ChangeDailyRevenue`. */

@@ -10,7 +10,8 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { SchemaStepError } from './schema-error.js';
-import type { PlanStep, SchemaPlan } from './schema-plan.js';
+import type { PlanStep } from './plan-step.js';
+import type { SchemaPlan } from './schema-plan.js';
 
 /** A swap that waits for a long reader gives up after `lockTimeout`, lets readers through, and tries again. */
 const SWAP_ATTEMPTS = 5;

@@ -1,60 +1,20 @@
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
-import { createIndex, createSchema } from '../postgres/ddl.sql.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
+import { displayName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.sql.js';
-import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { dropSchema } from '../postgres/ddl.sql.js';
-import {
-  clusterOn,
-  commentOnView,
-  dropIndex,
-  dropView,
-  renameIndex,
-  resetStorage,
-  setStorage,
-  setTablespace,
-} from '../postgres/view-ddl.sql.js';
+import { dropView } from '../postgres/view-ddl.sql.js';
+import { alterSteps } from './alter-steps.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
+import { EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { type Rename, renameStatements } from './rename.js';
 import { planReplacement } from './replacement.js';
-import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
-import { undeclaredStorage } from './schema-diff.js';
-import { temporaryName } from './temporary-name.js';
+import type { SchemaDiff, ViewDiff } from './schema-diff.js';
 import { prunes } from './sync-policy.js';
-import { buildStatements, indexStatements, previousBlueprint } from './view-blueprint.js';
-
-export type PlanAction =
-  | 'install'
-  | 'create-schema'
-  | 'rename'
-  | 'build'
-  | 'swap'
-  | 'index'
-  | 'alter'
-  | 'populate'
-  | 'drop';
-
-/** One step of a plan, as data: it can be printed, carried out, or written into a migration. */
-export interface PlanStep {
-  action: PlanAction;
-  /** `schema.name`; none for what concerns no single view. */
-  view?: string;
-  /** The same in parts. */
-  name?: QualifiedName;
-  /** Why, in a sentence. */
-  reason: string;
-  statements: SqlStatement[];
-  /** What takes the step back, given that all later steps have been taken back. */
-  undo: SqlStatement[];
-  /** The strongest lock on what is there already, and whom it stops. */
-  lock: string;
-  /** Whether rows are computed or written anew. */
-  rewritesRows: boolean;
-}
+import { buildStatements, previousBlueprint } from './view-blueprint.js';
 
 /** The definition of a view that a plan leaves as it is, and why. */
 export interface SkippedView {
@@ -72,11 +32,6 @@ export interface SchemaPlan {
   /** Views that the library made and that nobody declares any more, dropped only with `prune`. */
   orphans: string[];
 }
-
-const NO_LOCK = 'none: nothing reads it yet';
-const SHARE_LOCK = 'SHARE: readers go on, refreshes wait';
-const EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait, for milliseconds';
-const LONG_EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait while the rows are written';
 
 export interface PlanInput {
   dataSource: string;
@@ -238,132 +193,6 @@ export function renameStep({ view, from }: Rename): PlanStep {
     lock: EXCLUSIVE_LOCK,
     rewritesRows: false,
   };
-}
-
-function alterSteps({ view, deployed, differences }: ViewDiff): PlanStep[] {
-  if (deployed === undefined) {
-    return [];
-  }
-  return differences.flatMap((difference) => alterStep(view, deployed, difference) ?? []);
-}
-
-function alterStep(
-  view: ViewDefinition,
-  deployed: DeployedView,
-  difference: Difference,
-): PlanStep | undefined {
-  const { row } = deployed;
-  const step = (
-    given: Pick<PlanStep, 'action' | 'reason' | 'statements' | 'undo' | 'lock'> & {
-      rewritesRows?: boolean;
-    },
-  ): PlanStep => ({ view: viewName(view), name: view.name, rewritesRows: false, ...given });
-  switch (difference.kind) {
-    case 'index-missing':
-    case 'index-changed':
-    case 'index-superfluous':
-      return step(indexStep(view, deployed, difference));
-    case 'storage':
-      return step({
-        action: 'alter',
-        reason: 'Its storage parameters changed',
-        statements: storageStatements(view, row.storage),
-        undo: [
-          ...resetAll(view.name, Object.keys(view.storage ?? {})),
-          ...(row.storage.length === 0 ? [] : [setStorage(view.name, row.storage)]),
-        ],
-        lock: 'SHARE UPDATE EXCLUSIVE: readers go on',
-      });
-    case 'tablespace':
-      return step({
-        action: 'alter',
-        reason: `Its tablespace is "${row.tablespace ?? 'pg_default'}"`,
-        statements: [setTablespace(view.name, view.tablespace ?? 'pg_default')],
-        undo: [setTablespace(view.name, row.tablespace ?? 'pg_default')],
-        lock: LONG_EXCLUSIVE_LOCK,
-        rewritesRows: true,
-      });
-    case 'comment':
-      return step({
-        action: 'alter',
-        reason: 'Its comment changed',
-        statements: [commentOnView('m', view.name, view.comment ?? null)],
-        undo: [commentOnView('m', view.name, row.comment)],
-        lock: 'SHARE UPDATE EXCLUSIVE: readers go on',
-      });
-    case 'unpopulated':
-      return step({
-        action: 'populate',
-        reason: 'It has no data yet',
-        statements: [refreshMaterializedView(view.name, false)],
-        undo: [],
-        lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
-        rewritesRows: true,
-      });
-    default:
-      return undefined;
-  }
-}
-
-function indexStep(
-  view: ViewDefinition,
-  deployed: DeployedView,
-  difference: Extract<Difference, { kind: `index-${string}` }>,
-): Pick<PlanStep, 'action' | 'reason' | 'statements' | 'undo' | 'lock'> {
-  const name = difference.kind === 'index-superfluous' ? difference.name : difference.index.name;
-  const existing = deployed.indexes.find((index) => index.name === name);
-  const restore = (as: string): SqlStatement[] => [
-    ...indexStatements(view.name, as, { existing }),
-    ...(existing?.is_clustered ? [clusterOn(view.name, as)] : []),
-  ];
-  const inSchema = (index: string): QualifiedName => ({ schema: view.name.schema, name: index });
-  if (difference.kind === 'index-missing') {
-    return {
-      action: 'index',
-      reason: `Index "${name}" is missing`,
-      statements: [createIndex(view.name, difference.index)],
-      undo: [dropIndex(inSchema(name))],
-      lock: SHARE_LOCK,
-    };
-  }
-  if (difference.kind === 'index-superfluous') {
-    return {
-      action: 'index',
-      reason: `Index "${name}" is declared no more`,
-      statements: [dropIndex(inSchema(name))],
-      undo: restore(name),
-      lock: EXCLUSIVE_LOCK,
-    };
-  }
-  const temporary = temporaryName('index', viewName(view), name);
-  const exchange = (create: SqlStatement[]): SqlStatement[] => [
-    ...create,
-    dropIndex(inSchema(name)),
-    renameIndex(inSchema(temporary), name),
-  ];
-  return {
-    action: 'index',
-    reason: `Index "${name}" changed`,
-    statements: exchange(
-      indexStatements(view.name, temporary, { declared: difference.index, existing }),
-    ),
-    undo: exchange(restore(temporary)),
-    lock: EXCLUSIVE_LOCK,
-  };
-}
-
-function storageStatements(view: ViewDefinition, deployed: string[]): SqlStatement[] {
-  const wanted = Object.entries(view.storage ?? {}).map(
-    ([name, value]) => `${name}=${String(value)}`,
-  );
-  return [
-    ...resetAll(view.name, undeclaredStorage(view, deployed)),
-    ...(wanted.length === 0 ? [] : [setStorage(view.name, wanted)]),
-  ];
-}
-
-function resetAll(name: QualifiedName, parameters: string[]): SqlStatement[] {
-  return parameters.length === 0 ? [] : [resetStorage(name, parameters)];
 }
 
 function pruneStep(orphan: DeployedView, state: DatabaseState): PlanStep {

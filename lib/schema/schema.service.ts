@@ -1,4 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
 import {
   DEFAULT_DATA_SOURCE,
@@ -10,6 +12,7 @@ import type { SyncPolicy } from '../materialized-views.options.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
+import { alterTable, type AlterTableOptions } from './alter-table.js';
 import type { DatabaseState } from './database-state.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './replacement.js';
@@ -49,6 +52,7 @@ export class SchemaService {
     @Inject(SchemaSynchronizer) private readonly synchronizer: SchemaSynchronizer,
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
     @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
+    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
   /**
@@ -119,6 +123,30 @@ export class SchemaService {
   ): Promise<MigrationFile | undefined> {
     const plan = await this.plan(options);
     return plan.steps.length === 0 ? undefined : writeMigration(plan, options);
+  }
+
+  /**
+   * Changes a table in a way that PostgreSQL forbids while views read it: see `alterTable`, which does the
+   * same with a query runner, in a migration.
+   *
+   * @param work runs on a query runner of the application's own pool, in the one transaction
+   */
+  async alterTable<T>(
+    table: EntityTarget<ObjectLiteral>,
+    work: (queryRunner: QueryRunner) => Promise<T>,
+    options: SchemaOptions & Pick<AlterTableOptions, 'unmanagedDependents'> = {},
+  ): Promise<T> {
+    const { stateSchema, syncPolicy } = this.registrations.options;
+    const { unmanagedDependents = syncPolicy.unmanagedDependents } = options;
+    const queryRunner = this.dataSources.typeOrm(dataSourceOf(options)).createQueryRunner();
+    try {
+      return await alterTable(queryRunner, table, () => work(queryRunner), {
+        unmanagedDependents,
+        stateSchema,
+      });
+    } finally {
+      await queryRunner.release();
+    }
   }
 
   /**

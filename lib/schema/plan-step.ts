@@ -1,0 +1,38 @@
+import type { QualifiedName } from '../postgres/identifier.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+
+export type PlanAction =
+  | 'install'
+  | 'create-schema'
+  | 'rename'
+  | 'build'
+  | 'swap'
+  | 'index'
+  | 'alter'
+  | 'populate'
+  | 'drop';
+
+/** One step of a plan, as data: it can be printed, carried out, or written into a migration. */
+export interface PlanStep {
+  action: PlanAction;
+  /** `schema.name`; none for what concerns no single view. */
+  view?: string;
+  /** The same in parts. */
+  name?: QualifiedName;
+  /** Why, in a sentence. */
+  reason: string;
+  statements: SqlStatement[];
+  /** What takes the step back, given that all later steps have been taken back. */
+  undo: SqlStatement[];
+  /** The strongest lock on what is there already, and whom it stops. */
+  lock: string;
+  /** Whether rows are computed or written anew. */
+  rewritesRows: boolean;
+}
+
+/* The locks of steps, as they are shown. */
+
+export const NO_LOCK = 'none: nothing reads it yet';
+export const SHARE_LOCK = 'SHARE: readers go on, refreshes wait';
+export const EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait, for milliseconds';
+export const LONG_EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait while the rows are written';
