@@ -72,6 +72,12 @@ export interface MaterializedViewsModuleOptions {
    */
   unmanagedDependents?: UnmanagedDependents;
   /**
+   * How a changed view is made anew: `'side-by-side'` builds it beside the old one and swaps;
+   * `'drop-and-create'` needs no room for both, and readers wait for the whole build.
+   * @default 'side-by-side'
+   */
+  changeStrategy?: ChangeStrategy;
+  /**
    * Whether views that the library made and no class declares any more are dropped at boot.
    * @default false
    */
@@ -102,6 +108,7 @@ export interface SyncPolicy {
   onChange: OnChange;
   onMissingTable: OnMissingTable;
   unmanagedDependents: UnmanagedDependents;
+  changeStrategy: ChangeStrategy;
   prune: boolean;
 }
 
@@ -109,6 +116,7 @@ export type Synchronize = boolean | 'create' | 'verify';
 export type OnChange = 'apply' | 'continue' | 'fail';
 export type OnMissingTable = 'fail' | 'skip';
 export type UnmanagedDependents = 'refuse' | 'rebuild';
+export type ChangeStrategy = 'side-by-side' | 'drop-and-create';
 
 const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'onChange'>> = {
   scheduling: true,
@@ -120,6 +128,7 @@ const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'o
   syncTimeout: '5m',
   onMissingTable: 'fail',
   unmanagedDependents: 'refuse',
+  changeStrategy: 'side-by-side',
   prune: false,
   stateSchema: 'materialized_views',
 };
@@ -164,7 +173,11 @@ function syncPolicy(options: MaterializedViewsModuleOptions): SyncPolicy {
     [true, false, 'create', 'verify'],
   );
   const changes = synchronize === true ? 'apply' : 'continue';
-  const onChange = oneOf<OnChange>('onChange', options.onChange ?? changes, ['apply', 'continue', 'fail']);
+  const onChange = oneOf<OnChange>('onChange', options.onChange ?? changes, [
+    'apply',
+    'continue',
+    'fail',
+  ]);
   if (onChange === 'apply' && synchronize !== true) {
     throw refuse('onChange', "'continue' or 'fail' where `synchronize` is not true", onChange);
   }
@@ -175,6 +188,10 @@ function syncPolicy(options: MaterializedViewsModuleOptions): SyncPolicy {
     unmanagedDependents: oneOf('unmanagedDependents', options.unmanagedDependents ?? 'refuse', [
       'refuse',
       'rebuild',
+    ]),
+    changeStrategy: oneOf('changeStrategy', options.changeStrategy ?? 'side-by-side', [
+      'side-by-side',
+      'drop-and-create',
     ]),
     prune: booleanOption('prune', options.prune),
   };

@@ -91,7 +91,10 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const { allowed, left } = applyPolicy(diff, policy, stateSchema);
   const closure = closeOverDependents(membersOf(allowed), views, state, policy.unmanagedDependents);
   await holdOffRefreshes(session, context, touched(allowed, closure));
-  const rehearsed = await rehearse(session, closure, allowed.missingSchemas);
+  const rehearsed = await rehearse(session, closure, {
+    missingSchemas: allowed.missingSchemas,
+    strategy: policy.changeStrategy,
+  });
   const failed = await failedViews(session, rehearsed, context);
   return {
     diff,

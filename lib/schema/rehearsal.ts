@@ -1,5 +1,6 @@
 import { DepGraph } from 'dependency-graph';
 import { DependencyCycleError } from '../errors/schema.errors.js';
+import type { ChangeStrategy } from '../materialized-views.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import {
@@ -57,7 +58,7 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 export async function rehearse(
   session: Session,
   members: ClosureMember[],
-  missingSchemas: string[],
+  { missingSchemas, strategy }: { missingSchemas: string[]; strategy: ChangeStrategy },
 ): Promise<Rehearsed> {
   if (members.length === 0) {
     return { members: [], failed: [] };
@@ -67,13 +68,15 @@ export async function rehearse(
       await session.query(createSchema(schema));
     }
     const oldQueries = await stepAside(session, members);
+    const buildNameOf = strategy === 'side-by-side' ? besideName : finalName;
     const failed = await createStandIns(session, members);
     const failedMembers = new Set(failed.map((error) => error.member));
     const standing = members.filter((member) => !failedMembers.has(member));
-    for (const member of standing.filter(isReplacing)) {
+    for (const member of standing.filter((each) => isBeside(each, buildNameOf(each)))) {
       await session.query(renameView('v', member.name, buildNameOf(member).name));
     }
-    const rehearsed = await describeStandIns(session, standing, oldQueries);
+    const named = standing.map((member) => ({ member, buildName: buildNameOf(member) }));
+    const rehearsed = await describeStandIns(session, named, oldQueries);
     return { members: rehearsed, failed };
   });
 }
@@ -82,10 +85,19 @@ function isReplacing(member: ClosureMember): boolean {
   return member.deployed !== undefined;
 }
 
-function buildNameOf(member: ClosureMember): QualifiedName {
+/** A name beside the one in the end, where that is taken. */
+function besideName(member: ClosureMember): QualifiedName {
   return isReplacing(member)
     ? { schema: member.name.schema, name: temporaryName('view', displayName(member.name)) }
     : member.name;
+}
+
+function finalName(member: ClosureMember): QualifiedName {
+  return member.name;
+}
+
+function isBeside(member: ClosureMember, buildName: QualifiedName): boolean {
+  return buildName.name !== member.name.name;
 }
 
 /** Gives the old views the build names, reads their definitions so, and moves them on, out of the way. */
@@ -98,7 +110,7 @@ async function stepAside(
   for (const member of replacing) {
     if (member.deployed !== undefined) {
       const { kind, name } = member.deployed;
-      const at = { schema: name.schema, name: buildNameOf(member).name };
+      const at = { schema: name.schema, name: besideName(member).name };
       await session.query(renameView(kind, name, at.name));
       aside.push({ member, at });
     }
@@ -152,22 +164,23 @@ function standInError(member: ClosureMember, cause: unknown): StandInError {
 
 async function describeStandIns(
   session: Session,
-  members: ClosureMember[],
+  named: { member: ClosureMember; buildName: QualifiedName }[],
   oldQueries: Map<ClosureMember, string>,
 ): Promise<RehearsedMember[]> {
   const lost = new Map<ClosureMember, Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>>();
-  for (const member of members) {
-    lost.set(member, await losses(session, member));
+  for (const { member, buildName } of named) {
+    lost.set(member, await losses(session, member, buildName));
   }
   await session.query(setEmptySearchPath());
-  const names = members.map(buildNameOf);
+  const names = named.map(({ buildName }) => buildName);
   const rows = await session.query<StandInRow>(selectStandIns(names));
-  const rehearsed = members.map((member, position): RehearsedMember => {
+  const rehearsed = named.map(({ member, buildName }, position): RehearsedMember => {
     const row = rows[position];
-    const readsBuilt = row?.reads.some((each) => isReplacing(members[each] ?? member)) ?? false;
+    const sources = row?.reads.flatMap((each) => named[each] ?? []) ?? [];
+    const readsBuilt = sources.some((source) => isBeside(source.member, source.buildName));
     return {
       ...member,
-      buildName: buildNameOf(member),
+      buildName,
       buildQuery: isAsWritten(member, readsBuilt) ? member.query : (row?.definition ?? ''),
       oldBuildQuery: oldQueries.get(member),
       columns: row?.columns ?? [],
@@ -194,6 +207,7 @@ function isAsWritten({ kind, definition }: ClosureMember, readsBuilt: boolean): 
 async function losses(
   session: Session,
   member: ClosureMember,
+  buildName: QualifiedName,
 ): Promise<Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>> {
   const { deployed, definition } = member;
   const declared = new Set(definition?.indexes.map((index) => index.name));
@@ -203,7 +217,7 @@ async function losses(
     return { lostIndexes: [], lostStatistics: [] };
   }
   return session.undone(async () => {
-    await session.query(createShape(buildNameOf(member)));
+    await session.query(createShape(buildName));
     const [shape] = await session.query<ShapeRow>(selectShape());
     const table = { schema: shape?.schema_name ?? '', name: shape?.view_name ?? '' };
     const fits = async (statement: { text: string }): Promise<boolean> =>

@@ -1,3 +1,4 @@
+import type { ChangeStrategy } from '../materialized-views.options.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
@@ -8,40 +9,49 @@ import {
   buildStatements,
   previousBlueprint,
   renameStatements,
+  type ViewBlueprint,
 } from './view-blueprint.js';
 
-/** How a closure is made anew beside what it replaces, and back. */
+/** How a closure is made anew, and back. */
 export interface Replacement {
-  /** For each member, in order of dependency: what makes it. Readers notice nothing. */
+  /** Drops the old ones first: empty where the new ones are built beside them. */
+  clear: SqlStatement[];
+  /** For each member, in order of dependency: what makes it. */
   builds: { member: RehearsedMember; statements: SqlStatement[] }[];
-  /** Drops the old and gives the new their names. Readers wait while it runs: milliseconds. */
+  /** Drops the old and gives the new their names: empty where nothing has a temporary name. */
   swap: SqlStatement[];
-  /** Makes the old ones beside the new, drops the new, and renames. */
+  /** The same the other way round. */
   undo: SqlStatement[];
 }
 
 /** Plans the replacement of a rehearsed closure. Nothing is dropped with CASCADE. */
-export function planReplacement(members: RehearsedMember[], state: DatabaseState): Replacement {
-  const blueprints = members.map((member) => ({ member, blueprint: blueprintOf(member) }));
+export function planReplacement(
+  members: RehearsedMember[],
+  state: DatabaseState,
+  strategy: ChangeStrategy,
+): Replacement {
+  const isBeside = strategy === 'side-by-side';
   const old = inOldOrder(members, state);
+  const blueprints = members.map((member) => ({ member, blueprint: blueprintOf(member) }));
   const previous = old.map(({ member, deployed }) =>
-    previousBlueprint(deployed, deployed.name, member.buildName, member.oldBuildQuery ?? ''),
+    isBeside
+      ? previousBlueprint(deployed, deployed.name, member.buildName, member.oldBuildQuery ?? '')
+      : previousBlueprint(deployed, deployed.name, deployed.name, deployed.row.definition),
   );
-  const { defaultGrantees } = state;
+  const build = (blueprint: ViewBlueprint): SqlStatement[] =>
+    buildStatements(blueprint, state.defaultGrantees);
+  const dropOld = [...old].reverse().map(({ deployed }) => dropView(deployed.kind, deployed.name));
+  const dropNew = [...members].reverse().map((member) => dropView(member.kind, member.name));
+  const rebuildOld = previous.flatMap(build);
   return {
-    builds: blueprints.map(({ member, blueprint }) => ({
-      member,
-      statements: buildStatements(blueprint, defaultGrantees),
-    })),
-    swap: [
-      ...[...old].reverse().map(({ deployed }) => dropView(deployed.kind, deployed.name)),
-      ...blueprints.flatMap(({ blueprint }) => renameStatements(blueprint)),
-    ],
-    undo: [
-      ...previous.flatMap((blueprint) => buildStatements(blueprint, defaultGrantees)),
-      ...[...members].reverse().map((member) => dropView(member.kind, member.name)),
-      ...previous.flatMap(renameStatements),
-    ],
+    clear: isBeside ? [] : dropOld,
+    builds: blueprints.map(({ member, blueprint }) => ({ member, statements: build(blueprint) })),
+    swap: isBeside
+      ? [...dropOld, ...blueprints.flatMap(({ blueprint }) => renameStatements(blueprint))]
+      : [],
+    undo: isBeside
+      ? [...rebuildOld, ...dropNew, ...previous.flatMap(renameStatements)]
+      : [...dropNew, ...rebuildOld],
   };
 }
 

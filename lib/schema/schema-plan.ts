@@ -8,7 +8,7 @@ import { dropView } from '../postgres/view-ddl.sql.js';
 import { alterSteps } from './alter-steps.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
-import { EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
+import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { type Rename, renameStatements } from './rename.js';
 import { planReplacement } from './replacement.js';
@@ -68,7 +68,7 @@ export function planSchema({
       ...renames.map(renameStep),
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
       ...installSteps(diff, state.stateSchema),
-      ...rebuildSteps(rehearsed, diff, state),
+      ...rebuildSteps(rehearsed, diff, { state, policy }),
       ...changed.flatMap((view) => (rebuilt.has(viewName(view.view)) ? [] : alterSteps(view))),
       ...(prunes(policy)
         ? [...diff.orphans].reverse().map((orphan) => pruneStep(orphan, state))
@@ -115,9 +115,9 @@ function installSteps({ installFrom }: SchemaDiff, stateSchema: string): PlanSte
 function rebuildSteps(
   rehearsed: RehearsedMember[],
   diff: SchemaDiff,
-  state: DatabaseState,
+  { state, policy }: Pick<PlanInput, 'state' | 'policy'>,
 ): PlanStep[] {
-  const { builds, swap, undo } = planReplacement(rehearsed, state);
+  const { clear, builds, swap, undo } = planReplacement(rehearsed, state, policy.changeStrategy);
   const reasons = new Map(diff.views.map((view) => [viewName(view.view), rebuildReason(view)]));
   const steps = builds.map(({ member, statements }): PlanStep => {
     const view = displayName(member.name);
@@ -129,20 +129,18 @@ function rebuildSteps(
       reason: reason + lossNote(member),
       statements,
       undo: [],
-      lock: NO_LOCK,
+      lock: clear.length === 0 ? NO_LOCK : LONG_EXCLUSIVE_LOCK,
       rewritesRows: member.kind === 'm',
     };
   });
-  const swapStep: PlanStep = {
-    action: 'swap',
-    reason: 'The new views take the names of the old ones',
-    statements: swap,
-    undo,
-    lock: EXCLUSIVE_LOCK,
-    rewritesRows: false,
-  };
-  if (swap.length > 0) {
-    return [...steps, swapStep];
+  const exchange = { action: 'swap', rewritesRows: false } as const;
+  if (clear.length > 0) {
+    const reason = 'The old views make room for the new ones';
+    return [{ ...exchange, reason, statements: clear, undo, lock: LONG_EXCLUSIVE_LOCK }, ...steps];
+  }
+  if (rehearsed.some((member) => member.deployed !== undefined)) {
+    const reason = 'The new views take the names of the old ones';
+    return [...steps, { ...exchange, reason, statements: swap, undo, lock: EXCLUSIVE_LOCK }];
   }
   // Nothing is replaced: each new view is taken back by itself.
   return steps.map((step, position) => {

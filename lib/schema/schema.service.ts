@@ -42,6 +42,8 @@ export interface PlanOptions extends SchemaOptions {
   /** @default as in the module's options */
   unmanagedDependents?: SyncPolicy['unmanagedDependents'];
   /** @default as in the module's options */
+  changeStrategy?: SyncPolicy['changeStrategy'];
+  /** @default as in the module's options */
   onMissingTable?: SyncPolicy['onMissingTable'];
 }
 
@@ -209,6 +211,7 @@ export class SchemaService {
       onChange: 'apply',
       onMissingTable: options.onMissingTable ?? syncPolicy.onMissingTable,
       unmanagedDependents: options.unmanagedDependents ?? syncPolicy.unmanagedDependents,
+      changeStrategy: options.changeStrategy ?? syncPolicy.changeStrategy,
       prune: options.prune ?? syncPolicy.prune,
     };
   }

@@ -161,7 +161,9 @@ export function buildStatements(
     ...blueprint.indexes.flatMap((index) =>
       indexStatements(buildName, indexName(blueprint, index.name), index),
     ),
-    ...blueprint.statistics.flatMap((row) => createStatistics(buildName, row, statisticsName(row))),
+    ...blueprint.statistics.flatMap((row) =>
+      createStatistics(buildName, row, statisticsName(blueprint, row)),
+    ),
     ...blueprint.columns.flatMap((column) => columnSettings(kind, buildName, column)),
     ...(blueprint.clusterIndex === undefined
       ? []
@@ -185,7 +187,7 @@ export function renameStatements(blueprint: ViewBlueprint): SqlStatement[] {
       renameIndex({ schema: name.schema, name: indexName(blueprint, index.name) }, index.name),
     ),
     ...blueprint.statistics.map((row) =>
-      renameStatistics({ schema: row.schema_name, name: statisticsName(row) }, row.name),
+      renameStatistics({ schema: row.schema_name, name: statisticsName(blueprint, row) }, row.name),
     ),
   ];
 }
@@ -194,8 +196,10 @@ function indexName({ name, buildName }: ViewBlueprint, index: string): string {
   return buildName.name === name.name ? index : temporaryName('index', displayName(name), index);
 }
 
-function statisticsName(row: StatisticsRow): string {
-  return temporaryName('statistics', row.schema_name, row.name);
+function statisticsName({ name, buildName }: ViewBlueprint, row: StatisticsRow): string {
+  return buildName.name === name.name
+    ? row.name
+    : temporaryName('statistics', row.schema_name, row.name);
 }
 
 /** Makes an index under a name of its own, with the comment and statistics of the one that it follows. */

@@ -187,6 +187,23 @@ describe('generated migrations', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
+  it('drop before they create, where there is no room for both', async () => {
+    await schemaOf([daily, weekly], { synchronize: true });
+    const before = await catalog(database);
+    const [, views] = CHANGES[2] ?? ['', []];
+    const schema = await schemaOf(views, {
+      synchronize: 'verify',
+      changeStrategy: 'drop-and-create',
+    });
+    const file = await schema.generateMigration({ name: 'inPlace' });
+    expect(file?.source).not.toContain('mv_build_');
+    const migration = await load(file);
+    await withMigrations([migration], (dataSource) => dataSource.runMigrations());
+    expect(await schema.diff()).toEqual([]);
+    await withMigrations([migration], (dataSource) => dataSource.undoLastMigration());
+    expect(await catalog(database)).toEqual(before);
+  });
+
   it('make all on an empty database, and take it away again', async () => {
     const schema = await schemaOf([daily, weekly], { synchronize: false });
     const before = await catalog(database);

@@ -1,4 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
+import { Client } from 'pg';
 import type { TestingModule } from '@nestjs/testing';
 import {
   DependencyCycleError,
@@ -84,6 +94,26 @@ describe('changing views', () => {
   };
 
   describe('unchanged', () => {
+    it('costs a constant number of queries, however many views there are', async () => {
+      const queries = jest.spyOn(Client.prototype, 'query');
+      const many = Array.from({ length: 20 }, (_, i): TestView => ({
+        name: `many_${i}`,
+        expression: i === 0 ? 'SELECT id FROM orders' : `SELECT id FROM many_${i - 1}`,
+        key: ['id'],
+      }));
+      const costs: number[] = [];
+      for (const views of [[daily], [daily, ...many]]) {
+        await release(views);
+        await release(views);
+        queries.mockClear();
+        await app?.get(SchemaService).diff();
+        costs.push(queries.mock.calls.length);
+      }
+      queries.mockRestore();
+      expect(costs[0]).toBeGreaterThan(5);
+      expect(costs[1]).toBe(costs[0]);
+    });
+
     it('does nothing', async () => {
       await release([daily, weekly]);
       const before = await catalog(database);
@@ -190,50 +220,58 @@ describe('changing views', () => {
       expect(await database.query('SELECT count(*)::int FROM daily')).toEqual([{ count: 2 }]);
     });
 
-    it('keeps all that belongs to it', async () => {
-      const [one, two] = [`"one_${database.name}"`, `"two_${database.name}"`];
-      await release([daily, weekly]);
-      for (const statement of [
-        `CREATE INDEX "By Hand" ON daily (lower(day), total DESC) WHERE total > 0`,
-        `ALTER INDEX "By Hand" ALTER COLUMN 1 SET STATISTICS 77`,
-        `COMMENT ON INDEX "By Hand" IS 'it''s mine'`,
-        `COMMENT ON INDEX daily_key IS 'the key'`,
-        `COMMENT ON MATERIALIZED VIEW daily IS 'daily "totals"'`,
-        `COMMENT ON COLUMN daily.total IS 'in cents'`,
-        `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET STATISTICS 55`,
-        `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET (n_distinct = 7)`,
-        `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET STORAGE EXTERNAL`,
-        `ALTER MATERIALIZED VIEW daily SET (fillfactor = 80, autovacuum_enabled = false)`,
-        `ALTER MATERIALIZED VIEW daily CLUSTER ON daily_key`,
-        `CREATE STATISTICS "Hand Made" (ndistinct) ON day, total FROM daily`,
-        `COMMENT ON STATISTICS "Hand Made" IS 'for the planner'`,
-        `ALTER STATISTICS "Hand Made" SET STATISTICS 33`,
-        `GRANT SELECT ON daily TO PUBLIC`,
-        `GRANT SELECT, INSERT ON daily TO ${two} WITH GRANT OPTION`,
-        `GRANT SELECT (total), UPDATE (day) ON daily TO ${two}`,
-        `ALTER MATERIALIZED VIEW daily OWNER TO ${one}`,
-        `GRANT SELECT ON orders TO ${one}`,
-        `GRANT CREATE, USAGE ON SCHEMA public TO ${one}`,
-        `GRANT SELECT ON "Far away"."weekly ""Total""" TO ${two}`,
-        `COMMENT ON MATERIALIZED VIEW "Far away"."weekly ""Total""" IS 'weekly'`,
-        `ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ${two}`,
-      ]) {
-        await database.query(statement);
-      }
-      const before = await catalog(database);
-      await release([{ ...daily, expression: `${daily.expression} HAVING count(*) > 0` }, weekly]);
-      const after = await catalog(database);
-      const withoutDefinition = (text: unknown): unknown =>
-        JSON.parse(
-          JSON.stringify(text).replace(
-            / HAVING \(count\(\*\) > 0\)|\\n *HAVING \(count\(\*\) > 0\)/g,
-            '',
-          ),
+    it.each(['side-by-side', 'drop-and-create'] as const)(
+      'keeps all that belongs to it, %s',
+      async (changeStrategy) => {
+        const [one, two] = [`"one_${database.name}"`, `"two_${database.name}"`];
+        await release([daily, weekly]);
+        for (const statement of [
+          `CREATE INDEX "By Hand" ON daily (lower(day), total DESC) WHERE total > 0`,
+          `ALTER INDEX "By Hand" ALTER COLUMN 1 SET STATISTICS 77`,
+          `COMMENT ON INDEX "By Hand" IS 'it''s mine'`,
+          `COMMENT ON INDEX daily_key IS 'the key'`,
+          `COMMENT ON MATERIALIZED VIEW daily IS 'daily "totals"'`,
+          `COMMENT ON COLUMN daily.total IS 'in cents'`,
+          `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET STATISTICS 55`,
+          `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET (n_distinct = 7)`,
+          `ALTER MATERIALIZED VIEW daily ALTER COLUMN day SET STORAGE EXTERNAL`,
+          `ALTER MATERIALIZED VIEW daily SET (fillfactor = 80, autovacuum_enabled = false)`,
+          `ALTER MATERIALIZED VIEW daily CLUSTER ON daily_key`,
+          `CREATE STATISTICS "Hand Made" (ndistinct) ON day, total FROM daily`,
+          `COMMENT ON STATISTICS "Hand Made" IS 'for the planner'`,
+          `ALTER STATISTICS "Hand Made" SET STATISTICS 33`,
+          `GRANT SELECT ON daily TO PUBLIC`,
+          `GRANT SELECT, INSERT ON daily TO ${two} WITH GRANT OPTION`,
+          `GRANT SELECT (total), UPDATE (day) ON daily TO ${two}`,
+          `ALTER MATERIALIZED VIEW daily OWNER TO ${one}`,
+          `GRANT SELECT ON orders TO ${one}`,
+          `GRANT CREATE, USAGE ON SCHEMA public TO ${one}`,
+          `GRANT SELECT ON "Far away"."weekly ""Total""" TO ${two}`,
+          `COMMENT ON MATERIALIZED VIEW "Far away"."weekly ""Total""" IS 'weekly'`,
+          `ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ${two}`,
+        ]) {
+          await database.query(statement);
+        }
+        const before = await catalog(database);
+        await release(
+          [{ ...daily, expression: `${daily.expression} HAVING count(*) > 0` }, weekly],
+          {
+            changeStrategy,
+          },
         );
-      expect(withoutDefinition(after)).toEqual(before);
-      expect(JSON.stringify(after)).toContain('HAVING');
-      await database.query(`ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM ${two}`);
-    });
+        const after = await catalog(database);
+        const withoutDefinition = (text: unknown): unknown =>
+          JSON.parse(
+            JSON.stringify(text).replace(
+              / HAVING \(count\(\*\) > 0\)|\\n *HAVING \(count\(\*\) > 0\)/g,
+              '',
+            ),
+          );
+        expect(withoutDefinition(after)).toEqual(before);
+        expect(JSON.stringify(after)).toContain('HAVING');
+        await database.query(`ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM ${two}`);
+      },
+    );
 
     it('says which hand-made index cannot be kept, and keeps the others', async () => {
       await release([daily]);
@@ -323,6 +361,32 @@ describe('changing views', () => {
         'CREATE INDEX daily_new ON public.daily USING btree (lower(day))',
         'CREATE INDEX daily_total ON public.daily USING btree (total DESC)',
       ]);
+    });
+
+    it('moves to another tablespace, and to another access method', async () => {
+      const place = `/tmp/tablespace-${database.name}`;
+      await database.query(`COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir -p ${place}'`);
+      await database.query(`CREATE TABLESPACE "Other ${database.name}" LOCATION '${place}'`);
+      await database.query(`CREATE ACCESS METHOD "Heap 2" TYPE TABLE HANDLER heap_tableam_handler`);
+      await release([daily]);
+      await database.query('CREATE INDEX by_hand ON daily (total)');
+      await database.query(`ALTER INDEX by_hand SET TABLESPACE "Other ${database.name}"`);
+      const elsewhere = { ...daily, tablespace: `Other ${database.name}` };
+      await release([elsewhere]);
+      expect(reports.at(-1)?.views[0]?.reason).toBe('Its tablespace is "pg_default"');
+      const schema = await release([{ ...elsewhere, accessMethod: 'Heap 2' }]);
+      expect(reports.at(-1)?.views[0]?.reason).toBe('Its access method changed');
+      expect(await schema.diff()).toEqual([]);
+      const { views, indexes } = (await catalog(database)) as Record<string, object[]>;
+      expect(views?.[0]).toMatchObject({ tablespace: elsewhere.tablespace, method: 'Heap 2' });
+      expect(indexes).toMatchObject([
+        { definition: expect.stringContaining('by_hand'), tablespace: elsewhere.tablespace },
+        { definition: expect.stringContaining('daily_key'), tablespace: null },
+      ]);
+      await release([{ ...daily, tablespace: 'pg_default', accessMethod: 'heap' }]);
+      await database.query('DROP MATERIALIZED VIEW daily');
+      await database.query(`DROP TABLESPACE "Other ${database.name}"`);
+      await database.query(`DROP ACCESS METHOD "Heap 2"`);
     });
 
     it('reports an index-only change as indexed', async () => {
