@@ -1,0 +1,112 @@
+import type { ViewDefinition } from '../../lib/definition/view-definition.js';
+import type { IndexRow, ViewRow } from '../../lib/postgres/view-catalog.sql.js';
+import type { DatabaseState } from '../../lib/schema/database-state.js';
+import type { DeployedView } from '../../lib/schema/deployed-view.js';
+import { declaredHash, fingerprint } from '../../lib/schema/fingerprint.js';
+
+class Sales {}
+
+/** A declared view of the schema `public`. */
+export function declared(name: string, given: Partial<ViewDefinition> = {}): ViewDefinition {
+  return {
+    target: Sales,
+    dataSourceName: 'default',
+    name: { schema: 'public', name },
+    query: `SELECT * FROM ${name}_source`,
+    columns: ['id'],
+    indexes: [],
+    withData: true,
+    dependsOn: [],
+    ...given,
+  };
+}
+
+/** A view as the catalog has it. */
+export function deployed(
+  name: string,
+  given: Partial<ViewRow> = {},
+  rest: Partial<DeployedView> = {},
+): DeployedView {
+  return {
+    name: { schema: 'public', name },
+    kind: 'm',
+    indexes: [],
+    statistics: [],
+    otherDependents: [],
+    row: {
+      oid: name,
+      schema_name: 'public',
+      view_name: name,
+      relation_kind: 'm',
+      is_populated: true,
+      definition: `SELECT * FROM public.${name}_source;`,
+      owner: 'owner',
+      tablespace: null,
+      access_method: 'heap',
+      storage: [],
+      comment: null,
+      grants: null,
+      columns: [],
+      has_triggers_or_rules: false,
+      sources_hash: null,
+      ...given,
+    },
+    ...rest,
+  };
+}
+
+export function index(name: string, given: Partial<IndexRow> = {}): IndexRow {
+  return {
+    view_oid: '1',
+    name,
+    is_unique: false,
+    is_valid: true,
+    body: 'btree (id)',
+    tablespace: null,
+    comment: null,
+    is_clustered: false,
+    statistics: null,
+    ...given,
+  };
+}
+
+/** A database with these views. */
+export function databaseState(
+  views: DeployedView[],
+  given: Partial<DatabaseState> = {},
+): DatabaseState {
+  return {
+    stateSchema: 'own',
+    installedVersion: 1,
+    targetVersion: 1,
+    schemas: new Set(['own', 'public']),
+    views: new Map(views.map((view) => [`${view.name.schema}.${view.name.name}`, view])),
+    otherRelations: new Map(),
+    dependents: new Map(),
+    known: new Map(),
+    defaultGrantees: [],
+    ...given,
+  };
+}
+
+/** What the library remembers of views that it found as declared. */
+export function remembered(
+  ...pairs: [ViewDefinition, DeployedView][]
+): Pick<DatabaseState, 'known'> {
+  return {
+    known: new Map(
+      pairs.map(([view, found]) => [
+        `${view.name.schema}.${view.name.name}`,
+        {
+          schema_name: view.name.schema,
+          view_name: view.name.name,
+          is_own: true,
+          own_indexes: found.indexes.map(({ name }) => name),
+          declared_hash: declaredHash(view),
+          fingerprint: fingerprint(view, found),
+          definition_version: view.version === undefined ? null : String(view.version),
+        },
+      ]),
+    ),
+  };
+}

@@ -1,0 +1,88 @@
+import { describe, expect, it } from '@jest/globals';
+import type { UnmanagedDependents } from '../../../lib/materialized-views.options.js';
+import { type ClosureMember, closeOverDependents } from '../../../lib/schema/rebuild-closure.js';
+import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
+
+const views = ['a', 'b', 'c', 'apart'].map((name) => declared(name));
+const [a] = views;
+const changed: ClosureMember[] = [
+  {
+    name: { schema: 'public', name: 'a' },
+    kind: 'm',
+    query: 'SELECT 1',
+    definition: a,
+    deployed: deployed('a'),
+  },
+];
+
+function close(
+  extra: ReturnType<typeof deployed>[],
+  dependents: [string, string[]][],
+  policy: UnmanagedDependents = 'refuse',
+): string[] {
+  const state = databaseState([...views.map((view) => deployed(view.name.name)), ...extra], {
+    dependents: new Map(dependents),
+  });
+  return closeOverDependents(changed, views, state, policy).map((member) => member.name.name);
+}
+
+describe('closeOverDependents', () => {
+  it('takes all that reads a changed view, at whatever distance, and nothing else', () => {
+    expect(
+      close(
+        [],
+        [
+          ['public.a', ['public.b']],
+          ['public.b', ['public.c']],
+          ['public.apart', []],
+        ],
+      ),
+    ).toEqual(['a', 'b', 'c']);
+  });
+
+  it('takes each once, over a diamond too', () => {
+    expect(
+      close(
+        [],
+        [
+          ['public.a', ['public.b', 'public.c']],
+          ['public.b', ['public.apart']],
+          ['public.c', ['public.apart']],
+        ],
+      ),
+    ).toEqual(['a', 'b', 'c', 'apart']);
+  });
+
+  it("names what is not the library's", () => {
+    const plain = deployed('plain', {}, { kind: 'v' });
+    const foreign = deployed('foreign');
+    const dependents: [string, string[]][] = [
+      ['public.a', ['public.plain']],
+      ['public.plain', ['public.foreign', 'public.b']],
+    ];
+    expect(() => close([plain, foreign], dependents)).toThrow(
+      /Cannot change "public\.a": view public\.plain, materialized view public\.foreign would have to be made anew too, and are not the library's/,
+    );
+    expect(() => close([plain, foreign], dependents, 'rebuild')).toThrow(
+      /: materialized view public\.foreign would/,
+    );
+  });
+
+  it('takes plain views along when asked to, but none with triggers or rules', () => {
+    const dependents: [string, string[]][] = [
+      ['public.a', ['public.plain']],
+      ['public.plain', ['public.b']],
+    ];
+    const plain = deployed('plain', {}, { kind: 'v' });
+    expect(close([plain], dependents, 'rebuild')).toEqual(['a', 'plain', 'b']);
+    const ruled = deployed('plain', { has_triggers_or_rules: true }, { kind: 'v' });
+    expect(() => close([ruled], dependents, 'rebuild')).toThrow(/view public\.plain/);
+  });
+
+  it('stops at a function that uses the type of a view', () => {
+    const b = deployed('b', {}, { otherDependents: ['function public.f(public.b)'] });
+    expect(() => close([b], [['public.a', ['public.b']]])).toThrow(
+      /function public\.f\(public\.b\)/,
+    );
+  });
+});

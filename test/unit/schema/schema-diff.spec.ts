@@ -1,0 +1,181 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
+import type { DatabaseState } from '../../../lib/schema/database-state.js';
+import type { DefinitionComparison } from '../../../lib/schema/definition-comparison.js';
+import { type Difference, diffSchema, isEmptyDiff } from '../../../lib/schema/schema-diff.js';
+import {
+  databaseState,
+  declared,
+  deployed,
+  index,
+  remembered,
+} from '../../support/schema-fixtures.js';
+
+function differences(
+  view: ViewDefinition,
+  state: DatabaseState,
+  comparison?: DefinitionComparison,
+): Difference[] {
+  const comparisons = new Map(comparison ? [[`public.${view.name.name}`, comparison]] : []);
+  return diffSchema([view], state, { comparisons, renames: [] }).views[0]?.differences ?? [];
+}
+
+const byId = { name: 'by_id', keys: [{ column: 'id' }], unique: false };
+
+describe('diffSchema', () => {
+  it('finds nothing where all is as declared', () => {
+    const diff = diffSchema([declared('a')], databaseState([deployed('a')]), {
+      comparisons: new Map(),
+      renames: [],
+    });
+    expect(diff).toMatchObject({ views: [{ differences: [] }], orphans: [], missingSchemas: [] });
+    expect(isEmptyDiff(diff)).toBe(true);
+  });
+
+  it.each<[string, ViewDefinition, DatabaseState, Difference[]]>([
+    ['missing', declared('a'), databaseState([]), [{ kind: 'missing' }]],
+    [
+      'a plain view',
+      declared('a'),
+      databaseState([deployed('a', {}, { kind: 'v' })]),
+      [{ kind: 'plain-view' }],
+    ],
+    [
+      'without data',
+      declared('a'),
+      databaseState([deployed('a', { is_populated: false })]),
+      [{ kind: 'unpopulated' }],
+    ],
+    [
+      'meant to be without data',
+      declared('a', { withData: false }),
+      databaseState([deployed('a', { is_populated: false })]),
+      [],
+    ],
+    [
+      'another comment',
+      declared('a', { comment: 'x' }),
+      databaseState([deployed('a', { comment: 'y' })]),
+      [{ kind: 'comment' }],
+    ],
+    ['a comment by hand', declared('a'), databaseState([deployed('a', { comment: 'y' })]), []],
+    [
+      'other storage',
+      declared('a', { storage: { fillfactor: 70 } }),
+      databaseState([deployed('a', { storage: ['fillfactor=80'] })]),
+      [{ kind: 'storage' }],
+    ],
+    [
+      'more storage',
+      declared('a', { storage: {} }),
+      databaseState([deployed('a', { storage: ['fillfactor=80'] })]),
+      [{ kind: 'storage' }],
+    ],
+    [
+      'storage by hand',
+      declared('a'),
+      databaseState([deployed('a', { storage: ['fillfactor=80'] })]),
+      [],
+    ],
+    [
+      'the default tablespace',
+      declared('a', { tablespace: 'pg_default' }),
+      databaseState([deployed('a')]),
+      [],
+    ],
+    [
+      'another tablespace',
+      declared('a', { tablespace: 'fast' }),
+      databaseState([deployed('a')]),
+      [{ kind: 'tablespace' }],
+    ],
+    [
+      'another access method',
+      declared('a', { accessMethod: 'columnar' }),
+      databaseState([deployed('a')]),
+      [{ kind: 'access-method' }],
+    ],
+    [
+      'a missing index',
+      declared('a', { indexes: [byId] }),
+      databaseState([deployed('a')]),
+      [{ kind: 'index-missing', index: byId }],
+    ],
+    [
+      'an index by hand',
+      declared('a'),
+      databaseState([deployed('a', {}, { indexes: [index('hand')] })]),
+      [],
+    ],
+  ])('%s', (_, view, state, expected) => {
+    expect(differences(view, state)).toEqual(expected);
+  });
+
+  it('believes PostgreSQL about queries and indexes', () => {
+    const view = declared('a', { indexes: [byId] });
+    const found = deployed('a', {}, { indexes: [index('by_id')] });
+    const state = databaseState([found], remembered([view, found]));
+    expect(differences(view, state, { isSameQuery: false, changedIndexes: [] })).toEqual([
+      { kind: 'definition', isDrift: true },
+    ]);
+    const changed = declared('a', { indexes: [byId], query: 'SELECT 2' });
+    expect(differences(changed, state, { isSameQuery: false, changedIndexes: [] })).toEqual([
+      { kind: 'definition', isDrift: false },
+    ]);
+    expect(differences(view, state, { isSameQuery: true, changedIndexes: [byId] })).toEqual([
+      { kind: 'index-changed', index: byId },
+    ]);
+  });
+
+  it('drops only indexes that the library made', () => {
+    const before = declared('a', { indexes: [byId] });
+    const found = deployed('a', {}, { indexes: [index('by_id')] });
+    const state = databaseState([found], remembered([before, found]));
+    found.indexes.push(index('hand'));
+    expect(differences(declared('a'), state)).toEqual([
+      { kind: 'index-superfluous', name: 'by_id' },
+    ]);
+  });
+
+  it('tells orphans from views that others made', () => {
+    const gone = declared('gone');
+    const found = deployed('gone');
+    const state = databaseState([found, deployed('hand')], remembered([gone, found]));
+    const diff = diffSchema([], state, { comparisons: new Map(), renames: [] });
+    expect(diff.orphans).toEqual([found]);
+  });
+
+  it('knows a newer version, and not an equal one', () => {
+    const view = declared('a', { version: 3 });
+    const state = databaseState([deployed('a')], remembered([view, deployed('a')]));
+    const diffOf = (version: number | undefined): number | undefined =>
+      diffSchema([declared('a', { version })], state, { comparisons: new Map(), renames: [] })
+        .views[0]?.newerVersion;
+    expect([diffOf(2), diffOf(3), diffOf(4), diffOf(undefined)]).toEqual([
+      3,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('wants each missing schema once, and tables that are older', () => {
+    const views = ['a', 'b'].map((name) => declared(name, { name: { schema: 'new', name } }));
+    const state = databaseState([], { installedVersion: 0, schemas: new Set() });
+    const diff = diffSchema(views, state, { comparisons: new Map(), renames: [] });
+    expect(diff).toMatchObject({ missingSchemas: ['own', 'new'], installFrom: 0 });
+    expect(isEmptyDiff(diff)).toBe(false);
+    const newer = diffSchema([], databaseState([], { installedVersion: 9 }), {
+      comparisons: new Map(),
+      renames: [],
+    });
+    expect(newer.installFrom).toBeUndefined();
+  });
+
+  it.each(['r', 'f', 'p', 'S', 'i'])('refuses a name that a relation of kind %s has', (kind) => {
+    const state = databaseState([], { otherRelations: new Map([['public.a', kind]]) });
+    expect(() => differences(declared('a'), state)).toThrow(
+      /Cannot create materialized view "public\.a" of Sales.*Nothing has been changed/,
+    );
+  });
+});

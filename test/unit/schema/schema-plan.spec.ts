@@ -1,0 +1,169 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
+import type { SyncPolicy } from '../../../lib/materialized-views.options.js';
+import type { DatabaseState } from '../../../lib/schema/database-state.js';
+import type { RehearsedMember } from '../../../lib/schema/rehearsal.js';
+import { diffSchema } from '../../../lib/schema/schema-diff.js';
+import { planSchema, type SchemaPlan } from '../../../lib/schema/schema-plan.js';
+import { applyPolicy } from '../../../lib/schema/sync-policy.js';
+import {
+  databaseState,
+  declared,
+  deployed,
+  index,
+  remembered,
+} from '../../support/schema-fixtures.js';
+
+const POLICY: SyncPolicy = {
+  synchronize: true,
+  onChange: 'apply',
+  onMissingTable: 'fail',
+  unmanagedDependents: 'refuse',
+  changeStrategy: 'side-by-side',
+  prune: false,
+};
+
+function plan(
+  views: ViewDefinition[],
+  state: DatabaseState,
+  { rehearsed = [], policy = POLICY }: { rehearsed?: RehearsedMember[]; policy?: SyncPolicy } = {},
+): SchemaPlan {
+  const diff = diffSchema(views, state, { comparisons: new Map(), renames: [] });
+  return planSchema({
+    dataSource: 'default',
+    diff: applyPolicy(diff, policy, state.stateSchema).allowed,
+    renames: [],
+    rehearsed,
+    state,
+    policy,
+    left: [],
+    failed: [],
+  });
+}
+
+const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): RehearsedMember => ({
+  name: view.name,
+  kind: 'm',
+  query: view.query,
+  definition: view,
+  buildName: view.name,
+  buildQuery: view.query,
+  columns: ['id'],
+  lostIndexes: [],
+  lostStatistics: [],
+  ...given,
+});
+
+const sql = ({ steps }: SchemaPlan): string[] =>
+  steps.flatMap(({ statements }) => statements.map(({ text }) => text));
+
+describe('planSchema', () => {
+  it('is empty where nothing differs', () => {
+    expect(plan([declared('a')], databaseState([deployed('a')])).steps).toEqual([]);
+  });
+
+  it('makes a new view under its own name, and takes it back by dropping it', () => {
+    const view = declared('a', {
+      indexes: [{ name: 'a_id', keys: [{ column: 'id' }], unique: true }],
+    });
+    const { steps } = plan([view], databaseState([]), { rehearsed: [member(view)] });
+    expect(steps).toEqual([
+      {
+        action: 'build',
+        view: 'public.a',
+        name: view.name,
+        reason: 'It is missing',
+        statements: [
+          { text: 'CREATE MATERIALIZED VIEW "public"."a"\nAS\nSELECT * FROM a_source' },
+          { text: 'CREATE UNIQUE INDEX "a_id"\nON "public"."a"\n("id")' },
+          { text: 'ANALYZE "public"."a"' },
+        ],
+        undo: [{ text: 'DROP MATERIALIZED VIEW "public"."a"' }],
+        lock: 'none: nothing reads it yet',
+        rewritesRows: true,
+      },
+    ]);
+  });
+
+  it('builds a changed view beside the old one, and swaps', () => {
+    const view = declared('a');
+    const found = deployed('a', { is_populated: false });
+    const rehearsed = [
+      member(view, {
+        deployed: found,
+        buildName: { schema: 'public', name: 'mv_build_1' },
+        oldBuildQuery: 'SELECT 0;',
+      }),
+    ];
+    const changed = plan([view], databaseState([found]), { rehearsed });
+    expect(changed.steps.map(({ action, lock }) => [action, lock.split(':')[0]])).toEqual([
+      ['build', 'none'],
+      ['swap', 'ACCESS EXCLUSIVE'],
+    ]);
+    expect(sql(changed).slice(-2)).toEqual([
+      'DROP MATERIALIZED VIEW "public"."a"',
+      'ALTER MATERIALIZED VIEW "public"."mv_build_1" RENAME TO "a"',
+    ]);
+    expect(changed.steps.at(-1)?.undo.map(({ text }) => text)).toEqual([
+      'CREATE MATERIALIZED VIEW "public"."mv_build_1"\nUSING "heap"\nAS\nSELECT 0\nWITH NO DATA',
+      'ALTER MATERIALIZED VIEW "public"."mv_build_1" OWNER TO "owner"',
+      'DROP MATERIALIZED VIEW "public"."a"',
+      'ALTER MATERIALIZED VIEW "public"."mv_build_1" RENAME TO "a"',
+    ]);
+  });
+
+  it('touches only the index where only an index differs', () => {
+    const wanted = { name: 'a_id', keys: [{ column: 'id' }], unique: false };
+    const missing = plan([declared('a', { indexes: [wanted] })], databaseState([deployed('a')]));
+    expect(sql(missing)).toEqual(['CREATE INDEX "a_id"\nON "public"."a"\n("id")']);
+    expect(missing.steps[0]).toMatchObject({
+      rewritesRows: false,
+      lock: 'SHARE: readers go on, refreshes wait',
+      undo: [{ text: 'DROP INDEX "public"."a_id"' }],
+    });
+    const before = declared('a', { indexes: [wanted] });
+    const found = deployed('a', {}, { indexes: [index('a_id', { comment: 'mine' })] });
+    const state = databaseState([found], remembered([before, found]));
+    const superfluous = plan([declared('a')], state);
+    expect(sql(superfluous)).toEqual(['DROP INDEX "public"."a_id"']);
+    expect(superfluous.steps[0]?.undo.map(({ text }) => text)).toEqual([
+      'CREATE INDEX "a_id"\nON "public"."a"\nUSING btree (id)',
+      `COMMENT ON INDEX "public"."a_id" IS 'mine'`,
+    ]);
+  });
+
+  it('prunes only when asked to, and only where changes are allowed', () => {
+    const gone = declared('gone');
+    const found = deployed('gone');
+    const state = databaseState([found], remembered([gone, found]));
+    expect(plan([], state)).toMatchObject({ steps: [], orphans: ['public.gone'] });
+    const pruned = plan([], state, { policy: { ...POLICY, prune: true } });
+    expect(sql(pruned)).toEqual(['DROP MATERIALIZED VIEW "public"."gone"']);
+    const policy: SyncPolicy = {
+      ...POLICY,
+      prune: true,
+      synchronize: 'create',
+      onChange: 'continue',
+    };
+    expect(plan([], state, { policy }).steps).toEqual([]);
+  });
+
+  it.each<[SyncPolicy['synchronize'], SyncPolicy['onChange'], string[]]>([
+    [true, 'apply', ['index', 'alter', 'populate']],
+    [true, 'continue', ['index']],
+    ['create', 'continue', ['index']],
+    ['verify', 'continue', []],
+  ])(
+    'does with synchronize %p and onChange %p what they allow',
+    (synchronize, onChange, actions) => {
+      const view = declared('a', {
+        comment: 'new',
+        indexes: [{ name: 'a_id', keys: [{ column: 'id' }], unique: false }],
+      });
+      const { steps } = plan([view], databaseState([deployed('a', { is_populated: false })]), {
+        policy: { ...POLICY, synchronize, onChange },
+      });
+      expect(steps.map(({ action }) => action)).toEqual(actions);
+    },
+  );
+});
