@@ -64,7 +64,7 @@ function refuseDifference(one: ResolvedOptions, other: ResolvedOptions): void {
   const name = names.find((each) => !isDeepStrictEqual(one[each], other[each]));
   if (name !== undefined) {
     throw new InvalidModuleOptionsError(
-      `MaterializedViewsModule: expected every forRoot() of the application to have the same options, got \`${name}\` ${String(one[name])} and ${String(other[name])}.`,
+      `MaterializedViewsModule: expected every forRoot() of the application to have the same options, got \`${name}\` ${JSON.stringify(one[name])} and ${JSON.stringify(other[name])}.`,
       { hint: 'Give the options in the root module alone, and add views with forFeature([...]).' },
     );
   }

@@ -1,5 +1,6 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import type { UnmanagedDependents } from '../materialized-views.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
@@ -103,7 +104,12 @@ function tableName(
     const metadata = connection.getMetadata(table);
     return [metadata.schema, metadata.tableName];
   }
-  const [first = '', second] = String(table).split('.');
+  if (typeof table !== 'string') {
+    throw new InvalidModuleOptionsError(
+      'alterTable: expected the table to be `name`, `schema.name` or an entity of the data source, got something else.',
+    );
+  }
+  const [first = '', second] = table.split('.');
   return second === undefined ? [undefined, first] : [first, second];
 }
 

@@ -5,7 +5,7 @@ import { lock } from '../postgres/advisory-lock.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { renameKnownView } from '../postgres/state.sql.js';
-import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
+import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.sql.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
 import { findCycle } from './dependency-cycle.js';
@@ -25,8 +25,8 @@ export interface PreparationContext {
   policy: SyncPolicy;
   /** How long to wait for a refresh that is under way. Readers do not notice. */
   syncTimeoutMs: number;
-  /** How long to wait for readers. */
-  lockTimeoutMs: number;
+  /** How long to wait for readers, and how long a statement may take. */
+  limits: TransactionLimits;
 }
 
 /** A plan, with what it was made from. */
@@ -166,14 +166,15 @@ function touched(diff: SchemaDiff, closure: ClosureMember[]): QualifiedName[] {
  */
 async function holdOffRefreshes(
   session: Session,
-  { syncTimeoutMs, lockTimeoutMs }: PreparationContext,
+  { syncTimeoutMs, limits }: PreparationContext,
   names: QualifiedName[],
 ): Promise<void> {
-  await session.query(setLocalLockTimeout(syncTimeoutMs));
+  // statementTimeout is for work, and would cut the waiting short.
+  await session.query(setLocalLimits({ lockTimeoutMs: syncTimeoutMs, statementTimeoutMs: 0 }));
   for (const key of names.map(refreshLockKey).sort()) {
     await session.query(lock(key));
   }
-  await session.query(setLocalLockTimeout(lockTimeoutMs));
+  await session.query(setLocalLimits(limits));
 }
 
 function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedView {

@@ -108,9 +108,11 @@ export class SchemaSynchronizer {
 
   /** The limits and names that a preparation needs. */
   context(dataSource: string, policy: SyncPolicy): PreparationContext {
-    const { syncTimeoutMs, lockTimeoutMs, stateSchema } = this.registrations.options;
+    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema } =
+      this.registrations.options;
+    const limits = { lockTimeoutMs, statementTimeoutMs };
     const views = this.viewsOf(dataSource);
-    return { dataSource, stateSchema, views, policy, syncTimeoutMs, lockTimeoutMs };
+    return { dataSource, stateSchema, views, policy, syncTimeoutMs, limits };
   }
 
   private async remembered(
@@ -210,7 +212,12 @@ export class SchemaSynchronizer {
 
   private transaction<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {
     const { syncTimeoutMs, statementTimeoutMs } = this.registrations.options;
-    return database.transaction({ lockTimeoutMs: syncTimeoutMs, statementTimeoutMs }, work);
+    const limits = {
+      lockTimeoutMs: syncTimeoutMs,
+      // Room for both to wait for the sync lock and to work.
+      statementTimeoutMs: statementTimeoutMs && statementTimeoutMs + syncTimeoutMs,
+    };
+    return database.transaction(limits, work);
   }
 
   private async explained<T>(database: Database, work: () => Promise<T>): Promise<T> {

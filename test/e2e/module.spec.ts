@@ -202,7 +202,7 @@ describe('MaterializedViewsModule', () => {
         MaterializedViewsModule.forRoot({ stateSchema: 'a' }),
         MaterializedViewsModule.forRoot({ stateSchema: 'b' }),
       ),
-    ).rejects.toThrow(/same options, got `stateSchema` a and b/);
+    ).rejects.toThrow(/same options, got `stateSchema` "a" and "b"/);
   });
 
   it('refuses forFeature without forRoot', async () => {

@@ -352,7 +352,7 @@ describe('changing views', () => {
       await schema.apply(await schema.plan());
       expect(await schema.diff()).toEqual([]);
       expect(await oidOf('daily')).toBe(oid);
-      const indexes = await database.query(
+      const indexes = await database.query<{ indexdef: string }>(
         `SELECT indexdef FROM pg_indexes WHERE tablename = 'daily' ORDER BY indexname`,
       );
       expect(indexes.map(({ indexdef }) => indexdef)).toEqual([

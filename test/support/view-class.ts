@@ -6,6 +6,7 @@ import {
 } from '../../lib/index.js';
 
 export interface TestView extends MaterializedViewEntityOptions {
+  expression: string;
   columns?: string[];
   /** The properties of a unique index `<name>_key`. */
   key?: string[];
