@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { inspect } from 'node:util';
 import { InvalidDefinitionError, UnknownViewError } from '../errors/usage.errors.js';
 import type { ViewClass } from './view-class.js';
 import { type ViewDefinition, viewName } from './view-definition.js';
@@ -59,10 +60,10 @@ export class DefinitionRegistry {
   }
 
   private unknown(target: ViewTarget): UnknownViewError {
-    const asked = typeof target === 'string' ? `"${target}"` : target.name;
+    const asked = typeof target === 'function' ? target.name : inspect(target);
     const known = this.definitions.map((each) => `"${viewName(each)}"`).join(', ') || 'none';
     return new UnknownViewError(`${asked} is not a registered materialized view.`, {
-      hint: `Registered are: ${known}. Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
+      hint: `${target === undefined ? 'A class that is undefined is imported in a circle. ' : ''}Registered are: ${known}. Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
     });
   }
 }

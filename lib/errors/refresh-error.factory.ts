@@ -77,7 +77,7 @@ const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.tooManyConnections]: {
     type: ConnectionFailedError,
     what: 'the server has no connection left',
-    hint: 'Lower poolSize or raise max_connections; the library opens at most poolSize connections in each process.',
+    hint: 'Lower poolSize or raise max_connections; the library opens at most poolSize connections and one more in each process.',
   },
   [SqlState.configurationLimitExceeded]: RESOURCES,
 };
@@ -85,16 +85,39 @@ const EXPLANATIONS: Record<string, Explanation> = {
 /** 22xxx: a value that the query cannot handle, such as a division by zero. */
 const DATA_EXCEPTION_CLASS = '22';
 
-/**
- * The error that a caller gets for what a refresh threw.
- *
- * @param elapsedMs how long the failed run took. A statement timeout and a cancel share the code
- *   57014 and differ only in a translated message, so time tells them apart.
- */
-export function refreshErrorFrom(
-  cause: unknown,
-  context: { view: string; elapsedMs: number; statementTimeoutMs: number },
-): RefreshError {
+/** What it means when a statement about the library's own tables finds them otherwise than it needs them. */
+const DAMAGED: Explanation = {
+  type: RefreshError,
+  what: "the library's own tables are missing or damaged",
+  hint: 'Booting the application makes missing tables again; drop the schema `stateSchema` to have all of them made anew.',
+};
+
+const OWN_EXPLANATIONS: Record<string, Explanation> = {
+  [SqlState.undefinedTable]: DAMAGED,
+  [SqlState.invalidSchemaName]: DAMAGED,
+  [SqlState.undefinedColumn]: DAMAGED,
+  [SqlState.uniqueViolation]: DAMAGED,
+  [SqlState.insufficientPrivilege]: {
+    type: InsufficientPrivilegeError,
+    what: "a privilege on the library's own tables is missing",
+    hint: 'The role needs USAGE on the schema `stateSchema`, and SELECT, INSERT and UPDATE on its tables.',
+  },
+};
+
+/** Under which circumstances a refresh failed, as far as its cause does not tell. */
+export interface FailureContext {
+  view: string;
+  /**
+   * Whether the failed statement ran for as long as it may. A statement timeout and a cancel share
+   * the code 57014 and differ only in a translated message, so time tells them apart.
+   */
+  isTimeout: boolean;
+  /** Whether the statement that failed was about the library's own tables, and not the view. */
+  isOwnStatement: boolean;
+}
+
+/** The error that a caller gets for what a refresh threw. */
+export function refreshErrorFrom(cause: unknown, context: FailureContext): RefreshError {
   if (cause instanceof RefreshError) {
     return cause;
   }
@@ -107,13 +130,10 @@ export function refreshErrorFrom(
   );
 }
 
-function explain(
-  cause: unknown,
-  { elapsedMs, statementTimeoutMs }: { elapsedMs: number; statementTimeoutMs: number },
-): Explanation {
+function explain(cause: unknown, { isTimeout, isOwnStatement }: FailureContext): Explanation {
   const code = errorCode(cause);
   if (code === SqlState.queryCanceled) {
-    return statementTimeoutMs > 0 && elapsedMs >= statementTimeoutMs
+    return isTimeout
       ? {
           type: RefreshTimeoutError,
           what: 'it took longer than statementTimeout',
@@ -124,7 +144,8 @@ function explain(
   if (isConnectionLoss(cause)) {
     return { type: ConnectionFailedError, what: 'the connection failed or was lost' };
   }
-  const known = code === undefined ? undefined : EXPLANATIONS[code];
+  const own = isOwnStatement && code !== undefined ? OWN_EXPLANATIONS[code] : undefined;
+  const known = own ?? (code === undefined ? undefined : EXPLANATIONS[code]);
   return known ?? (code?.startsWith(DATA_EXCEPTION_CLASS) ? QUERY_DATA : UNKNOWN);
 }
 

@@ -63,4 +63,11 @@ export class ViewQueryError extends RefreshError {
 /** The application is stopping and takes no more refreshes. */
 export class RefreshStoppedError extends RefreshError {
   override readonly code = 'MV_STOPPED';
+
+  static of(view: string): RefreshStoppedError {
+    return new RefreshStoppedError(
+      `Materialized view "${view}" was not refreshed: the application is stopping.`,
+      { view },
+    );
+  }
 }

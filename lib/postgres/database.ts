@@ -1,39 +1,31 @@
-import { Semaphore } from 'async-mutex';
-import { Pool, type PoolClient, type PoolConfig, type QueryResultRow } from 'pg';
+import type { PoolConfig } from 'pg';
+import { ConnectionPool } from './connection-pool.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
-import { Session, SessionLost } from './session.js';
-import type { SqlStatement } from './sql-statement.js';
-import { begin, rollback, type TransactionLimits } from './transaction.sql.js';
+import { type Session, SessionLost } from './session.js';
+import { isConnectionLoss } from './sqlstate.js';
+import {
+  begin,
+  rollback,
+  type ServerAbilities,
+  type TransactionLimits,
+} from './transaction.sql.js';
 
-/** A connection of the library's own is closed after this time without work. */
-const IDLE_TIMEOUT_MS = 10_000;
-
-/**
- * Settings that the library sets per transaction. As client options they would be session settings,
- * which PgBouncer refuses at connect; `query_timeout` gives up on the client's side alone and
- * leaves the server running.
- */
-const UNWANTED_OPTIONS = [
-  'statement_timeout',
-  'lock_timeout',
-  'idle_in_transaction_session_timeout',
-  'query_timeout',
-] as const;
+/** For the library's own small tables: a table that somebody has locked must hold up nobody for long. */
+const BOOKKEEPING_LIMITS: TransactionLimits = { lockTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
 
 export interface DatabaseOptions {
   /** The connection options that the application itself uses. */
   connection: PoolConfig;
-  /** Connections at the most. */
+  /** Connections at the most, beside the one for bookkeeping. */
   poolSize: number;
   /** The schema of the library's own tables. */
   stateSchema: string;
   onConnectionError: (error: Error) => void;
 }
 
-export interface ServerInfo {
+export interface ServerInfo extends ServerAbilities {
   /** The schema in which unqualified names are created. */
   currentSchema: string | null;
-  canCheckConnection: boolean;
 }
 
 /**
@@ -42,120 +34,90 @@ export interface ServerInfo {
  */
 export class Database {
   readonly stateSchema: string;
-  private readonly pool: Pool;
-  /** Work waits here and not in the pool, whose one timeout would count waiting as connecting. */
-  private readonly slots: Semaphore;
-  private readonly held = new Set<PoolClient>();
+  private readonly pool: ConnectionPool;
+  /** One connection, so that looking after refreshes never waits behind them. */
+  private readonly bookkeepingPool: ConnectionPool;
   private server?: Promise<ServerInfo>;
 
-  constructor(options: DatabaseOptions) {
-    this.stateSchema = options.stateSchema;
-    this.slots = new Semaphore(options.poolSize);
-    this.pool = new Pool({
-      ...ownConnectionOptions(options.connection),
-      max: options.poolSize,
-      min: 0,
-      idleTimeoutMillis: IDLE_TIMEOUT_MS,
-      allowExitOnIdle: true,
-    });
-    this.pool.on('error', options.onConnectionError);
+  constructor({ connection, poolSize, stateSchema, onConnectionError }: DatabaseOptions) {
+    this.stateSchema = stateSchema;
+    this.pool = new ConnectionPool({ connection, size: poolSize, onConnectionError });
+    this.bookkeepingPool = new ConnectionPool({ connection, size: 1, onConnectionError });
   }
 
   /** Runs `work` on a connection of its own, waiting for a free one. */
   async session<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.slots.runExclusive(() => this.useConnection(work));
-  }
-
-  /** Like `session`, on an extra connection when all others are busy: for cancelling what they run. */
-  async extraSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const pool = new Pool({ ...ownConnectionOptions(this.pool.options), max: 1 });
-    pool.on('error', () => undefined);
-    try {
-      return await this.useConnection(work, pool);
-    } finally {
-      await pool.end();
-    }
-  }
-
-  async query<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
-    return this.session((session) => session.query<Row>(statement));
+    return this.pool.session(work);
   }
 
   /** Runs `work` in a transaction with the given limits, on a connection of its own. */
   async transaction<T>(
-    limits: Omit<TransactionLimits, 'canCheckConnection'>,
+    limits: TransactionLimits,
     work: (session: Session) => Promise<T>,
   ): Promise<T> {
-    const { canCheckConnection } = await this.serverInfo();
-    return this.session((session) =>
-      session.transaction(begin({ ...limits, canCheckConnection }), () => work(session)),
-    );
+    return this.session((session) => this.within(session, limits, () => work(session)));
+  }
+
+  /** Runs `work` in a transaction with the given limits, on a connection that the caller has. */
+  async within<T>(session: Session, limits: TransactionLimits, work: () => Promise<T>): Promise<T> {
+    return session.transaction(begin(limits, await this.serverInfo()), work, limits);
+  }
+
+  /**
+   * Runs `work` in a short transaction over the library's own tables and locks.
+   *
+   * @param session the connection that the caller has; without one, it is the reserved connection
+   */
+  async bookkeeping<T>(work: (session: Session) => Promise<T>, session?: Session): Promise<T> {
+    await this.serverInfo();
+    return session === undefined
+      ? this.onReservedConnection(work)
+      : this.within(session, BOOKKEEPING_LIMITS, () => work(session));
   }
 
   /** Facts about the server that do not change, asked once. */
   async serverInfo(): Promise<ServerInfo> {
-    this.server ??= this.session(readServerInfo).catch((error: unknown) => {
+    this.server ??= this.bookkeepingPool.session(readServerInfo).catch((error: unknown) => {
       this.server = undefined;
       throw error;
     });
     return this.server;
   }
 
+  /** Turns away whoever waits for a connection or comes from now on, but for bookkeeping. */
+  stop(): void {
+    this.pool.stop();
+  }
+
   /** Closes all connections, those in use too: what still runs on them is rolled back by the server. */
   async close(): Promise<void> {
-    [...this.held].forEach((client) => this.giveBack(client, true));
-    await this.pool.end();
+    await Promise.all([this.pool.close(), this.bookkeepingPool.close()]);
   }
 
-  private async useConnection<T>(
-    work: (session: Session) => Promise<T>,
-    pool: Pool = this.pool,
-  ): Promise<T> {
-    const client = await connect(pool);
-    // A terminated backend emits 'error' on its client: without a listener the process dies.
-    const onError = (): void => undefined;
-    client.on('error', onError);
-    this.held.add(client);
-    let failed = true;
+  private async onReservedConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    let hasBegun = false;
+    const run = (session: Session): Promise<T> =>
+      this.within(session, BOOKKEEPING_LIMITS, () => {
+        hasBegun = true;
+        return work(session);
+      });
     try {
-      const result = await work(new Session(client));
-      failed = false;
-      return result;
-    } finally {
-      client.off('error', onError);
-      // After any failure the connection is closed: its state is not worth guessing.
-      this.giveBack(client, failed);
+      return await this.bookkeepingPool.session(run);
+    } catch (error) {
+      if (hasBegun || !isConnectionLoss(error)) {
+        throw error;
+      }
+      // It was idle, and is gone for the same reason for which there is something to look after.
+      return this.bookkeepingPool.session(run);
     }
   }
-
-  private giveBack(client: PoolClient, destroy: boolean): void {
-    if (this.held.delete(client)) {
-      client.release(destroy);
-    }
-  }
-}
-
-async function connect(pool: Pool): Promise<PoolClient> {
-  try {
-    return await pool.connect();
-  } catch (error) {
-    throw SessionLost.from(error);
-  }
-}
-
-/** pg hides the password of a pool's options from enumeration, so a plain copy would lose it. */
-function ownConnectionOptions(options: PoolConfig): PoolConfig {
-  const own: PoolConfig = { ...options, password: options.password };
-  for (const name of UNWANTED_OPTIONS) {
-    delete own[name];
-  }
-  return own;
 }
 
 async function readServerInfo(session: Session): Promise<ServerInfo> {
   const [server] = await session.query<ServerRow>(selectServer());
   return {
     currentSchema: server?.current_schema ?? null,
+    hasTransactionTimeout: server?.has_transaction_timeout ?? false,
     canCheckConnection: await canCheckConnection(session),
   };
 }

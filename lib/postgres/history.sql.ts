@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { epochMs, fromEpochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** Which process did a run, for people who read the history. */
@@ -11,7 +12,8 @@ export interface RunRecord {
   view: QualifiedName;
   trigger: string;
   tick?: Date;
-  startedAt: Date;
+  /** Milliseconds since the epoch, by the database's clock. */
+  startedAt: number;
 }
 
 export interface SuccessRecord extends RunRecord {
@@ -22,7 +24,8 @@ export interface SuccessRecord extends RunRecord {
 }
 
 export interface FinishedRow {
-  finished_at: Date;
+  /** Milliseconds since the epoch. */
+  finished_at: number;
   duration_ms: number;
 }
 
@@ -38,7 +41,7 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
          $2::text AS schema_name,
          $3::text AS view_name,
          $4::timestamptz AS tick,
-         $5::timestamptz AS started_at,
+         ${fromEpochMs('$5')} AS started_at,
          pg_catalog.clock_timestamp() AS finished_at
 ), state AS (
   INSERT INTO ${schema}.view_state AS s
@@ -60,7 +63,7 @@ INSERT INTO ${schema}.refresh_history
   (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, trigger, mode, mode_reason, host)
 SELECT run.*, 'refreshed', $7, $8, $9, $10
 FROM run
-RETURNING finished_at, duration_ms`,
+RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms`,
     values: [
       run.runId,
       run.view.schema,
@@ -97,7 +100,7 @@ export function recordFailure(stateSchema: string, run: FailureRecord): SqlState
          $2::text AS schema_name,
          $3::text AS view_name,
          $4::timestamptz AS tick,
-         $5::timestamptz AS started_at,
+         ${fromEpochMs('$5')} AS started_at,
          pg_catalog.clock_timestamp() AS finished_at,
          $6::text AS outcome,
          $7::text AS error_code,
@@ -141,7 +144,7 @@ FROM run`,
 /** The row of a run that has been committed; none when it never was. */
 export function selectRun(stateSchema: string, runId: string): SqlStatement {
   return {
-    text: `SELECT finished_at, duration_ms
+    text: `SELECT ${epochMs('finished_at')} AS finished_at, duration_ms
 FROM ${quoteIdentifier(stateSchema)}.refresh_history
 WHERE run_id = $1 AND outcome = 'refreshed'`,
     values: [runId],

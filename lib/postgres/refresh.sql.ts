@@ -1,4 +1,5 @@
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** A tick may start this much before its instant by the database's clock: timers are not exact. */
@@ -6,7 +7,8 @@ const EARLY_TOLERANCE = '250 ms';
 
 /** All that decides whether and how to refresh, as it is under the refresh lock. */
 export interface RefreshPreconditionRow {
-  started_at: Date;
+  /** Milliseconds since the epoch. */
+  started_at: number;
   backend_pid: number;
   /** `pg_snapshot` in text form: what this refresh is sure to have seen. */
   snapshot: string;
@@ -31,7 +33,7 @@ export function selectRefreshPreconditions(
   tick: Date | undefined,
 ): SqlStatement {
   return {
-    text: `SELECT pg_catalog.clock_timestamp() AS started_at,
+    text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS started_at,
        pg_catalog.pg_backend_pid() AS backend_pid,
        pg_catalog.pg_current_snapshot()::text AS snapshot,
        c.relkind::text AS relation_kind,

@@ -2,10 +2,14 @@ import type { SqlStatement } from './sql-statement.js';
 
 export interface ServerRow {
   current_schema: string | null;
+  has_transaction_timeout: boolean;
 }
 
 export function selectServer(): SqlStatement {
-  return { text: 'SELECT pg_catalog.current_schema() AS current_schema' };
+  return {
+    text: `SELECT pg_catalog.current_schema() AS current_schema,
+       pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL AS has_transaction_timeout`,
+  };
 }
 
 /** Fails with 42704 before PostgreSQL 14 and with 22023 where the platform has no means for it. */

@@ -1,60 +1,114 @@
-import type { ClientBase, QueryConfig, QueryResultRow } from 'pg';
+import type { QueryConfig, QueryResultRow } from 'pg';
+import type { LibraryClient } from './library-client.js';
 import type { SqlStatement } from './sql-statement.js';
-import { errorCode, SESSION_LOST } from './sqlstate.js';
+import { errorCode, isServerError, SESSION_LOST, SqlState } from './sqlstate.js';
 import {
   commit,
   releaseSavepoint,
   rollback,
   rollbackToSavepoint,
   savepoint,
+  type TransactionLimits,
 } from './transaction.sql.js';
 
+/** How much later than its own limits allow the server's answer may arrive, before nobody is thought to be there. */
+const ANSWER_MARGIN_MS = 10_000;
+
+/** A commit may have to write out all that a refresh has made, and to wait for a standby. */
+const COMMIT_DEADLINE_MS = 60_000;
+
+/** The longest time that a timer of Node can wait. */
+const MAX_DEADLINE_MS = 2 ** 31 - 1;
+
 /**
- * The transport failed without a code of its own: a killed backend, an immediate stop of the
- * server or a cut connection. What was under way may or may not have been committed.
+ * The transport failed: a killed backend, an immediate stop of the server, a cut connection or one
+ * on which nobody answers. What was under way may or may not have been committed.
  */
 export class SessionLost extends Error {
   readonly code = SESSION_LOST;
 
+  /** Whatever the server has not said is the transport's: no list of Node's codes would be complete. */
   static from(error: unknown): unknown {
-    return error instanceof Error && errorCode(error) === undefined
-      ? new SessionLost(error.message, { cause: error })
-      : error;
+    return isServerError(error) ? error : new SessionLost(said(error), { cause: error });
   }
 }
 
-function queryConfig({ text, values, isScript }: SqlStatement): QueryConfig {
-  // pg's types do not know `queryMode`, which pg has had since 8.12; before that it has no effect.
-  const extended: QueryConfig & { queryMode: string } = { text, values, queryMode: 'extended' };
-  return isScript ? { text } : extended;
+/**
+ * A hot standby answers READ WRITE with 0A000, which anywhere else is some missing feature; so that
+ * it is not taken for that, it gets the code that a standby gives to everything else.
+ */
+class StandbyRefusal extends Error {
+  readonly code = SqlState.readOnlyTransaction;
+
+  constructor(cause: unknown) {
+    super(said(cause), { cause });
+  }
 }
+
+/** How long the server may take to answer, in milliseconds; 0 for no limit. */
+interface Deadlines {
+  /** For a statement that does the work. */
+  ordinary: number;
+  /** For a statement that takes no time but that of waiting for a lock. */
+  brief: number;
+}
+
+const OUTSIDE_TRANSACTION: Deadlines = { ordinary: ANSWER_MARGIN_MS, brief: ANSWER_MARGIN_MS };
 
 /** One connection, held for as long as its work lasts. */
 export class Session {
-  constructor(private readonly client: ClientBase) {}
+  private deadlines = OUTSIDE_TRANSACTION;
 
-  async query<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
+  constructor(private readonly client: LibraryClient) {}
+
+  /**
+   * Runs a statement. The server ends it by the limits of the transaction; when it does not even say
+   * that, the connection is half open and would stay silent for ever: it is cut off.
+   *
+   * @throws SessionLost when the transport fails
+   */
+  async query<Row extends QueryResultRow>(
+    statement: SqlStatement,
+    deadlineMs = this.deadlines.ordinary,
+  ): Promise<Row[]> {
+    const timer = deadlineMs > 0 ? this.cutOffAfter(deadlineMs) : undefined;
     try {
       const result = await this.client.query<Row>(queryConfig(statement));
       return result.rows;
     } catch (error) {
       throw SessionLost.from(error);
+    } finally {
+      clearTimeout(timer);
     }
+  }
+
+  /** Like `query`, for a statement whose answer need not be waited for as long as for a refresh. */
+  async queryBriefly<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
+    return this.query<Row>(statement, this.deadlines.brief);
   }
 
   /**
    * Runs `work` between `begin` and COMMIT. On an error the transaction is rolled back and the
    * first error is thrown: what a rollback on a lost connection has to say would only mask it.
+   *
+   * @param limits those that `begin` sets
    */
-  async transaction<T>(begin: SqlStatement, work: () => Promise<T>): Promise<T> {
-    await this.query(begin);
+  async transaction<T>(
+    begin: SqlStatement,
+    work: () => Promise<T>,
+    limits?: TransactionLimits,
+  ): Promise<T> {
     try {
+      await this.begin(begin);
+      this.deadlines = limits === undefined ? OUTSIDE_TRANSACTION : deadlinesOf(limits);
       const result = await work();
-      await this.query(commit());
+      await this.query(commit(), COMMIT_DEADLINE_MS);
       return result;
     } catch (error) {
-      await this.query(rollback()).catch(() => undefined);
+      await this.query(rollback(), ANSWER_MARGIN_MS).catch(() => undefined);
       throw error;
+    } finally {
+      this.deadlines = OUTSIDE_TRANSACTION;
     }
   }
 
@@ -80,4 +134,36 @@ export class Session {
       throw error;
     }
   }
+
+  private async begin(begin: SqlStatement): Promise<void> {
+    try {
+      await this.query(begin, ANSWER_MARGIN_MS);
+    } catch (error) {
+      throw errorCode(error) === SqlState.featureNotSupported ? new StandbyRefusal(error) : error;
+    }
+  }
+
+  private cutOffAfter(deadlineMs: number): NodeJS.Timeout {
+    return setTimeout(
+      () => this.client.cutOff(`The server did not answer within ${deadlineMs} ms`),
+      Math.min(deadlineMs, MAX_DEADLINE_MS),
+    );
+  }
+}
+
+/** The sum: a statement may set `statement_timeout` aside while it waits for its lock. */
+function deadlinesOf({ lockTimeoutMs, statementTimeoutMs }: TransactionLimits): Deadlines {
+  const brief = lockTimeoutMs + ANSWER_MARGIN_MS;
+  return { ordinary: statementTimeoutMs === 0 ? 0 : statementTimeoutMs + brief, brief };
+}
+
+function queryConfig({ text, values, isScript }: SqlStatement): QueryConfig {
+  // pg's types do not know `queryMode`.
+  const extended: QueryConfig & { queryMode: string } = { text, values, queryMode: 'extended' };
+  return isScript ? { text } : extended;
+}
+
+/** Node gives an error for several addresses a code, but no message. */
+function said(error: unknown): string {
+  return (error instanceof Error && error.message) || (errorCode(error) ?? String(error));
 }

@@ -29,16 +29,6 @@ export const SqlState = {
   cannotConnectNow: '57P03',
 } as const;
 
-const NETWORK_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EPIPE',
-  'ETIMEDOUT',
-]);
-
 const LOST_SESSION_STATES: ReadonlySet<string> = new Set([
   SqlState.adminShutdown,
   SqlState.crashShutdown,
@@ -53,7 +43,12 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** Stands for every failure of the transport to which neither PostgreSQL nor Node gives a code. */
+/** Whether PostgreSQL itself said this: all its errors have a severity, and no others do. */
+export function isServerError(error: unknown): boolean {
+  return typeof (error as { severity?: unknown } | null)?.severity === 'string';
+}
+
+/** Stands for every failure of the transport, to which PostgreSQL gives no code and Node a great many. */
 export const SESSION_LOST = 'SESSION_LOST';
 
 /**
@@ -63,9 +58,6 @@ export function isConnectionLoss(error: unknown): boolean {
   const code = errorCode(error);
   return (
     code !== undefined &&
-    (code === SESSION_LOST ||
-      code.startsWith('08') ||
-      NETWORK_CODES.has(code) ||
-      LOST_SESSION_STATES.has(code))
+    (code === SESSION_LOST || code.startsWith('08') || LOST_SESSION_STATES.has(code))
   );
 }

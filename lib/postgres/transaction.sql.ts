@@ -4,8 +4,14 @@ import type { SqlStatement } from './sql-statement.js';
 export interface TransactionLimits {
   lockTimeoutMs: number;
   statementTimeoutMs: number;
+}
+
+/** What can be set depends on the server. */
+export interface ServerAbilities {
   /** Whether the server can notice by itself that its client is gone (PostgreSQL 14+, by platform). */
   canCheckConnection: boolean;
+  /** PostgreSQL 17+. */
+  hasTransactionTimeout: boolean;
 }
 
 /**
@@ -22,20 +28,34 @@ const CONNECTION_CHECK_INTERVAL_MS = 1_000;
  * clients of a transaction pooler. The isolation is explicit because under an application's
  * REPEATABLE READ default a refresh that waited for its lock would store old data.
  */
-export function begin(limits: TransactionLimits): SqlStatement {
+export function begin(limits: TransactionLimits, server: ServerAbilities): SqlStatement {
   const settings = {
     lock_timeout: limits.lockTimeoutMs,
     statement_timeout: limits.statementTimeoutMs,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
-    ...(limits.canCheckConnection && {
+    ...(server.canCheckConnection && {
       client_connection_check_interval: CONNECTION_CHECK_INTERVAL_MS,
     }),
+    // A role's own limit would end the session in the middle of a refresh that keeps to statementTimeout.
+    ...(server.hasTransactionTimeout && { transaction_timeout: 0 }),
   };
   const lines = Object.entries(settings).map(
     ([name, value]) => `SET LOCAL ${name} = ${milliseconds(value)}`,
   );
   return {
     text: ['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...lines].join(';\n'),
+    isScript: true,
+  };
+}
+
+/** Other limits for what follows in the transaction. */
+export function setLocalLimits({
+  lockTimeoutMs,
+  statementTimeoutMs,
+}: TransactionLimits): SqlStatement {
+  return {
+    text: `SET LOCAL lock_timeout = ${milliseconds(lockTimeoutMs)};
+SET LOCAL statement_timeout = ${milliseconds(statementTimeoutMs)}`,
     isScript: true,
   };
 }

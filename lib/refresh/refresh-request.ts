@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ViewDefinition } from '../definition/view-definition.js';
-import type { RefreshTrigger } from './refresh-result.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { RefreshTrigger, SkippedResult, SkipReason } from './refresh-result.js';
 
 /** One wish to refresh one view. */
 export interface RefreshRequest {
@@ -17,4 +17,22 @@ export function demandRequest(definition: ViewDefinition): RefreshRequest {
 
 export function tickRequest(definition: ViewDefinition, tick: Date): RefreshRequest {
   return { runId: randomUUID(), definition, trigger: 'schedule', tick };
+}
+
+/** The result of a request for which nothing was done. */
+export function skippedResult(
+  { definition, runId, trigger }: RefreshRequest,
+  reason: SkipReason,
+  at: Date,
+): SkippedResult {
+  return {
+    view: viewName(definition),
+    outcome: 'skipped',
+    reason,
+    runId,
+    trigger,
+    startedAt: at,
+    finishedAt: at,
+    durationMs: 0,
+  };
 }

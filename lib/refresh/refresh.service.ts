@@ -1,5 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { inspect } from 'node:util';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
+import { RefreshError } from '../errors/refresh.errors.js';
 import { demandRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRunner } from './refresh.runner.js';
@@ -38,6 +40,28 @@ export class RefreshService {
    * ```
    */
   async refresh(view: ViewTarget, options: RefreshOptions = {}): Promise<RefreshResult> {
-    return this.runner.run(demandRequest(this.definitions.get(view, options.dataSource)));
+    const { dataSource } = checked(options);
+    return this.runner.run(demandRequest(this.definitions.get(view, dataSource)));
   }
+}
+
+/** A value that is not known must not pass for the default. */
+function checked(options: RefreshOptions): RefreshOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw refused('the options', 'an object', options);
+  }
+  const { onBusy = 'skip', dataSource } = options;
+  if (onBusy !== 'skip') {
+    throw refused('`onBusy`', "'skip'", onBusy);
+  }
+  if (dataSource !== undefined && typeof dataSource !== 'string') {
+    throw refused('`dataSource`', 'the name of a data source', dataSource);
+  }
+  return options;
+}
+
+function refused(name: string, expected: string, given: unknown): RefreshError {
+  return new RefreshError(
+    `RefreshService.refresh: expected ${name} to be ${expected}, got ${inspect(given)}.`,
+  );
 }

@@ -6,7 +6,7 @@ import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { refreshJobName } from '../definition/view-definition.js';
 import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
-import { type ScheduledView, TickRunner } from './tick.runner.js';
+import { type EarlyTick, type ScheduledView, TickRunner } from './tick.runner.js';
 
 /** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
 const SWEEP_JITTER = 0.5;
@@ -84,10 +84,16 @@ export class ScheduleOrchestrator {
   }
 
   private async wake(view: ScheduledView): Promise<void> {
-    const dueInMs = await this.ticks.wake(view);
+    this.whenDue(view, await this.ticks.wake(view));
+  }
+
+  /** That very tick again: by then this clock, which is ahead, is at a later one that is early too. */
+  private whenDue(view: ScheduledView, early: EarlyTick | undefined): void {
     // Further away than a sweep, the tick is the sweep's: this clock cannot be trusted that far.
-    if (dueInMs !== undefined && dueInMs < this.registrations.options.sweepIntervalMs) {
-      this.after(dueInMs, () => this.wake(view));
+    if (early !== undefined && early.dueInMs < this.registrations.options.sweepIntervalMs) {
+      this.after(early.dueInMs, async () => {
+        this.whenDue(view, await this.ticks.attempt(view, early.tick));
+      });
     }
   }
 

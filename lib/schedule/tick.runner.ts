@@ -1,14 +1,20 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import type { ViewDefinition, ViewSchedule } from '../definition/view-definition.js';
+import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import { displayName } from '../postgres/identifier.js';
-import { type ScheduleStateRow, selectScheduleStates } from '../postgres/state.sql.js';
+import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedule.sql.js';
 import { tickRequest } from '../refresh/refresh-request.js';
-import type { RefreshResult } from '../refresh/refresh-result.js';
 import { RefreshRunner } from '../refresh/refresh.runner.js';
 
 /** A view that has a schedule. */
 export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };
+
+/** A tick whose time has not come yet by the database's clock. */
+export interface EarlyTick {
+  tick: Date;
+  dueInMs: number;
+}
 
 /**
  * A timer may go off this much before its instant, and still means that instant. Less than a second,
@@ -23,26 +29,16 @@ const TIMER_TOLERANCE_MS = 250;
 @Injectable()
 export class TickRunner {
   private readonly logger = new Logger('MaterializedViews');
-  /** One attempt at a view at a time in this process: what is due after it, the next sweep finds. */
-  private readonly attempted = new Set<ScheduledView>();
 
   constructor(
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
   ) {}
 
-  /**
-   * Does the tick for which a timer of this process woke it up. Never throws: a failure is recorded,
-   * logged, and tried again by a later sweep or tick.
-   *
-   * @returns milliseconds until the tick is due, when the clock of this process is ahead
-   */
-  async wake(view: ScheduledView): Promise<number | undefined> {
+  /** Does the tick for which a timer of this process goes off now. Never throws, like `attempt`. */
+  async wake(view: ScheduledView): Promise<EarlyTick | undefined> {
     const tick = view.schedule.grid.lastTickAt(new Date(Date.now() + TIMER_TOLERANCE_MS));
-    const result = tick && (await this.attempt(view, tick));
-    return tick && result?.outcome === 'skipped' && result.reason === 'tick_early'
-      ? tick.getTime() - result.startedAt.getTime()
-      : undefined;
+    return tick && this.attempt(view, tick);
   }
 
   /**
@@ -52,11 +48,9 @@ export class TickRunner {
    */
   async sweep(dataSourceName: string, views: ScheduledView[]): Promise<void> {
     const database = this.dataSources.get(dataSourceName);
-    const states = await database.query<ScheduleStateRow>(
-      selectScheduleStates(
-        database.stateSchema,
-        views.map((view) => view.name),
-      ),
+    const names = views.map((view) => view.name);
+    const states = await database.bookkeeping((session) =>
+      session.query<ScheduleStateRow>(selectScheduleStates(database.stateSchema, names)),
     );
     const byName = new Map(states.map((state) => [nameOf(state), state]));
     for (const view of views) {
@@ -67,20 +61,30 @@ export class TickRunner {
     }
   }
 
-  private async attempt(view: ScheduledView, tick: Date): Promise<RefreshResult | undefined> {
-    if (this.attempted.has(view)) {
+  /**
+   * Does one tick. Never throws: a failure is recorded, logged, and tried again by a later sweep or
+   * tick.
+   *
+   * @returns the tick when the clock of this process is ahead and its time has not come
+   */
+  async attempt(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
+    try {
+      const result = await this.refreshes.run(tickRequest(view, tick));
+      return result.outcome === 'skipped' && result.reason === 'tick_early'
+        ? { tick, dueInMs: tick.getTime() - result.startedAt.getTime() }
+        : undefined;
+    } catch (error) {
+      this.log(tick, error);
       return undefined;
     }
-    this.attempted.add(view);
-    try {
-      return await this.refreshes.run(tickRequest(view, tick));
-    } catch (error) {
-      this.logger.error(
-        `Tick ${tick.toISOString()}: ${error instanceof Error ? error.message : String(error)}`,
-      );
-      return undefined;
-    } finally {
-      this.attempted.delete(view);
+  }
+
+  private log(tick: Date, error: unknown): void {
+    const message = `Tick ${tick.toISOString()}: ${error instanceof Error ? error.message : String(error)}`;
+    if (error instanceof RefreshStoppedError) {
+      this.logger.debug(message);
+    } else {
+      this.logger.error(message);
     }
   }
 }
@@ -90,8 +94,8 @@ function dueTick(view: ScheduledView, state: ScheduleStateRow | undefined): Date
   if (state === undefined || state.is_backing_off) {
     return undefined;
   }
-  const tick = view.schedule.grid.lastTickAt(state.now);
-  return tick && (state.last_tick === null || state.last_tick < tick) ? tick : undefined;
+  const tick = view.schedule.grid.lastTickAt(new Date(state.now));
+  return tick && (state.last_tick === null || state.last_tick < tick.getTime()) ? tick : undefined;
 }
 
 function nameOf(state: ScheduleStateRow): string {

@@ -6,6 +6,7 @@ import {
   DuplicateRowsError,
   InsufficientPrivilegeError,
   MaterializedViewEntity,
+  MaterializedViewError,
   RefreshCancelledError,
   RefreshLockError,
   RefreshService,
@@ -51,7 +52,7 @@ const VIEW = 'Analytics eu.daily "Revenue"';
 
 describe('refresh', () => {
   let database: TestDatabase;
-  let app: TestingModule;
+  let app: TestingModule | undefined;
   let refreshes: RefreshService;
   let revenue: Repository<DailyRevenue>;
 
@@ -61,6 +62,17 @@ describe('refresh', () => {
     await database.createGate();
   });
 
+  const restart = async (options: { poolSize?: number } = {}): Promise<void> => {
+    await app?.close();
+    app = await bootWith(database, {
+      views: [DailyRevenue, OrderTotal, Ratio],
+      lockTimeout: '30s',
+      ...options,
+    });
+    refreshes = app.get(RefreshService);
+    revenue = app.get(getRepositoryToken(DailyRevenue));
+  };
+
   beforeEach(async () => {
     await database.query(`DROP SCHEMA IF EXISTS materialized_views, "Analytics eu" CASCADE`);
     await database.query(`DROP MATERIALIZED VIEW IF EXISTS order_total, ratio CASCADE`);
@@ -68,16 +80,12 @@ describe('refresh', () => {
     await database.query(
       `INSERT INTO orders (day, amount) VALUES ('mon', 1), ('mon', 2), ('tue', 5)`,
     );
-    app = await bootWith(database, {
-      views: [DailyRevenue, OrderTotal, Ratio],
-      lockTimeout: '30s',
-    });
-    refreshes = app.get(RefreshService);
-    revenue = app.get(getRepositoryToken(DailyRevenue));
+    await restart();
   });
 
   afterEach(async () => {
-    await app.close();
+    await app?.close();
+    app = undefined;
   });
 
   afterAll(async () => {
@@ -151,6 +159,84 @@ describe('refresh', () => {
       modeReason: 'unpopulated',
     });
     expect(await refreshes.refresh(Ratio)).toMatchObject({ mode: 'concurrently' });
+  });
+
+  it('is busy at once, though no connection is free', async () => {
+    await restart({ poolSize: 1 });
+    const gate = await database.closeGate();
+    const running = refreshes.refresh(DailyRevenue);
+    await gate.untilReached();
+    const waiting = refreshes.refresh(OrderTotal);
+    for (const view of [DailyRevenue, OrderTotal]) {
+      const result = await refreshes.refresh(view);
+      expect(result).toMatchObject({ outcome: 'skipped', reason: 'busy', trigger: 'demand' });
+    }
+    await gate.open();
+    expect(await running).toMatchObject({ outcome: 'refreshed' });
+    expect(await waiting).toMatchObject({ outcome: 'refreshed' });
+    expect(await history()).toHaveLength(2);
+  });
+
+  it('tells and records a failure while another refresh has the only connection', async () => {
+    await restart({ poolSize: 1 });
+    await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
+    const gate = await database.closeGate();
+    const failing = refreshes.refresh(Ratio).catch((error: unknown) => error);
+    const running = refreshes.refresh(DailyRevenue);
+    expect(await failing).toBeInstanceOf(ViewQueryError);
+    expect((await history()).map((run) => run.outcome)).toEqual(['failed']);
+    await gate.open();
+    expect(await running).toMatchObject({ outcome: 'refreshed' });
+  });
+
+  it('tells a failure though the history is locked', async () => {
+    await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
+    const other = await database.session();
+    await other.query('BEGIN; LOCK TABLE materialized_views.refresh_history');
+    await expect(refreshes.refresh(Ratio)).rejects.toThrow(ViewQueryError);
+    await other.end();
+  });
+
+  it('records a failure though transactions are read-only by default', async () => {
+    await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
+    await database.query(`ALTER DATABASE ${database.name} SET default_transaction_read_only = on`);
+    try {
+      await restart();
+      await expect(refreshes.refresh(Ratio)).rejects.toThrow(ViewQueryError);
+      expect((await history()).map((run) => run.outcome)).toEqual(['failed']);
+    } finally {
+      await database.query(`ALTER DATABASE ${database.name} RESET ALL`);
+    }
+  });
+
+  it.each(['view_state', 'refresh_history', 'installation'])(
+    'blames its own tables for a missing %s, which booting makes again',
+    async (table) => {
+      await database.query(`DROP TABLE materialized_views.${table}`);
+      const failure = await refreshes.refresh(OrderTotal).catch((error: unknown) => error);
+      if (table !== 'installation') {
+        expect(failure).toMatchObject({ code: 'MV_REFRESH_FAILED', cause: { code: '42P01' } });
+        expect(String(failure)).toContain("the library's own tables are missing or damaged");
+      }
+      await restart();
+      expect(await refreshes.refresh(OrderTotal)).toMatchObject({ outcome: 'refreshed' });
+    },
+  );
+
+  it('refuses what it does not understand', async () => {
+    await expect(refreshes.refresh(undefined as never)).rejects.toThrow(UnknownViewError);
+    await expect(refreshes.refresh(undefined as never)).rejects.toThrow(/imported in a circle/);
+    await expect(refreshes.refresh(7 as never)).rejects.toThrow(/7 is not a registered/);
+    await expect(refreshes.refresh(OrderTotal, null as never)).rejects.toThrow(
+      /expected the options to be an object, got null/,
+    );
+    await expect(refreshes.refresh(OrderTotal, { onBusy: 'join' as never })).rejects.toThrow(
+      /expected `onBusy` to be 'skip', got 'join'/,
+    );
+    await expect(refreshes.refresh(OrderTotal, { dataSource: 5 as never })).rejects.toThrow(
+      MaterializedViewError,
+    );
+    expect(await history()).toEqual([]);
   });
 
   it('returns at once with "busy" while the view is being refreshed elsewhere', async () => {
@@ -227,7 +313,7 @@ describe('refresh', () => {
   });
 
   it('gives up on a locked view after lockTimeout, and on a slow one after statementTimeout', async () => {
-    await app.close();
+    await app?.close();
     app = await bootWith(database, {
       views: [DailyRevenue, OrderTotal],
       lockTimeout: 50,
@@ -274,7 +360,7 @@ describe('refresh', () => {
   });
 
   it('never takes a connection of the application, and closes its own when idle', async () => {
-    await app.close();
+    await app?.close();
     app = await bootWith(database, { views: [DailyRevenue, OrderTotal], lockTimeout: '30s' });
     refreshes = app.get(RefreshService);
     const { manager } = app.get<Repository<DailyRevenue>>(getRepositoryToken(DailyRevenue));

@@ -6,6 +6,7 @@ import {
   RefreshCancelledError,
   RefreshService,
   RefreshStoppedError,
+  RefreshTimeoutError,
 } from '../../lib/index.js';
 import { bootWith } from '../support/test-app.js';
 import { ADVISORY_LOCKS, type ClosedGate, TestDatabase } from '../support/test-database.js';
@@ -44,11 +45,15 @@ describe('stopping', () => {
     await database.drop();
   });
 
-  const prepare = async (shutdownTimeout: number): Promise<void> => {
+  const prepare = async (
+    shutdownTimeout: number,
+    options: { statementTimeout?: number; poolSize?: number } = {},
+  ): Promise<void> => {
     app = await bootWith(database, {
       views: [Slow, SlowToo, Waiting],
       lockTimeout: '60s',
       shutdownTimeout,
+      ...options,
     });
     refreshes = app.get(RefreshService);
     gate = await database.closeGate();
@@ -78,12 +83,28 @@ describe('stopping', () => {
     expect(await outcomes()).toContainEqual({ view_name: 'slow', outcome: 'refreshed' });
   });
 
+  it('turns away at once what waits for a connection, and lets the others finish', async () => {
+    await prepare(60_000);
+    const running = [Slow, SlowToo].map((view) => refreshes.refresh(view));
+    await gate.untilReached(2);
+    const waiting = refreshes.refresh(Waiting).catch((error: unknown) => error);
+    const closing = app.close();
+    expect(await waiting).toBeInstanceOf(RefreshStoppedError);
+    await gate.open();
+    expect((await Promise.all(running)).map((result) => result.outcome)).toEqual([
+      'refreshed',
+      'refreshed',
+    ]);
+    await closing;
+    expect((await outcomes()).map((run) => run.view_name)).toEqual(['slow', 'slow_too']);
+  });
+
   it('cancels in the server what does not finish in time, and records that', async () => {
     await prepare(50);
-    const failures = [Slow, SlowToo, Waiting].map((view) =>
+    const failures = [Slow, SlowToo].map((view) =>
       refreshes.refresh(view).catch((error: unknown) => error),
     );
-    await gate.untilReached();
+    await gate.untilReached(2);
     await app.close();
     for (const failure of await Promise.all(failures)) {
       expect(failure).toBeInstanceOf(RefreshCancelledError);
@@ -91,7 +112,6 @@ describe('stopping', () => {
     expect(await outcomes()).toEqual([
       { view_name: 'slow', outcome: 'cancelled' },
       { view_name: 'slow_too', outcome: 'cancelled' },
-      { view_name: 'waiting', outcome: 'cancelled' },
     ]);
     expect(await database.query(`SELECT granted FROM ${ADVISORY_LOCKS}`)).toEqual([
       { granted: true },
@@ -99,6 +119,19 @@ describe('stopping', () => {
     await gate.open();
     await database.until(`SELECT WHERE (SELECT count(*) FROM pg_stat_activity
       WHERE datname = current_database()) = 1`);
+  });
+
+  it('does not take a cancel for a timeout because the refresh waited long for a connection', async () => {
+    await prepare(60_000, { poolSize: 1, statementTimeout: 1_500 });
+    const first = refreshes.refresh(Slow).catch((error: unknown) => error);
+    const second = refreshes.refresh(SlowToo).catch((error: unknown) => error);
+    expect(await first).toBeInstanceOf(RefreshTimeoutError);
+    await gate.untilReached();
+    await database.query(`SELECT pg_cancel_backend(pid) FROM ${ADVISORY_LOCKS} WHERE NOT granted`);
+    expect(await second).toBeInstanceOf(RefreshCancelledError);
+    expect((await outcomes()).map((run) => run.outcome)).toEqual(['timeout', 'cancelled']);
+    await gate.open();
+    await app.close();
   });
 });
 

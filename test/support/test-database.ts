@@ -10,8 +10,8 @@ export const ADVISORY_LOCKS = `(
 ) AS locks`;
 
 export interface ClosedGate {
-  /** Resolves when somebody waits at the gate. */
-  untilReached(): Promise<void>;
+  /** Resolves when so many, one if not said, wait at the gate. */
+  untilReached(count?: number): Promise<void>;
   open(): Promise<void>;
 }
 
@@ -85,8 +85,11 @@ END $$`);
     const holder = await this.session();
     await holder.query(`SELECT pg_advisory_lock(${GATE_KEY})`);
     return {
-      untilReached: async () => {
-        await this.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE objid = ${GATE_KEY} AND NOT granted`);
+      untilReached: async (count = 1) => {
+        await this.until(
+          `SELECT FROM ${ADVISORY_LOCKS} WHERE objid = ${GATE_KEY} AND NOT granted HAVING count(*) >= $1`,
+          [count],
+        );
       },
       open: () => holder.end(),
     };

@@ -6,8 +6,8 @@ import { SessionLost } from '../../../lib/postgres/session.js';
 const failure = (code: string): Error =>
   Object.assign(new Error('original'), { code, severity: 'ERROR', detail: 'Key (id)=(7)' });
 
-const mapped = (cause: unknown, elapsedMs = 10): RefreshError =>
-  refreshErrorFrom(cause, { view: 'a.b', elapsedMs, statementTimeoutMs: 1_000 });
+const mapped = (cause: unknown, { isTimeout = false, isOwnStatement = false } = {}): RefreshError =>
+  refreshErrorFrom(cause, { view: 'a.b', isTimeout, isOwnStatement });
 
 describe('refreshErrorFrom', () => {
   it.each([
@@ -32,7 +32,6 @@ describe('refreshErrorFrom', () => {
     ['57P03', 'MV_CONNECTION_FAILED', true],
     ['25P03', 'MV_CONNECTION_FAILED', true],
     ['08006', 'MV_CONNECTION_FAILED', true],
-    ['ECONNREFUSED', 'MV_CONNECTION_FAILED', true],
     ['XX000', 'MV_REFRESH_FAILED', false],
   ])('makes %s %s', (sqlState, code, isTransient) => {
     const cause = failure(sqlState);
@@ -45,17 +44,34 @@ describe('refreshErrorFrom', () => {
     expect(error.message).not.toContain('Key (id)');
   });
 
-  it('tells a timeout from a cancel by time', () => {
-    expect(mapped(failure('57014'), 1_000)).toMatchObject({ code: 'MV_REFRESH_TIMEOUT' });
-    expect(mapped(failure('57014'), 999)).toMatchObject({ code: 'MV_REFRESH_CANCELLED' });
+  it('tells a timeout from a cancel', () => {
+    expect(mapped(failure('57014'), { isTimeout: true })).toMatchObject({
+      code: 'MV_REFRESH_TIMEOUT',
+    });
+    expect(mapped(failure('57014'))).toMatchObject({ code: 'MV_REFRESH_CANCELLED' });
   });
 
-  it('knows a lost session, which has no code', () => {
-    expect(mapped(SessionLost.from(new Error('Connection terminated unexpectedly')))).toMatchObject(
-      {
-        code: 'MV_CONNECTION_FAILED',
-      },
-    );
+  it.each([
+    [undefined, 'Connection terminated unexpectedly'],
+    ['ECONNREFUSED', 'connect ECONNREFUSED'],
+    ['EAI_AGAIN', 'getaddrinfo EAI_AGAIN'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'Hostname does not match'],
+    ['ECONNREFUSED', ''],
+  ])('takes what the server did not say for the transport: %s', (code, message) => {
+    const error = mapped(SessionLost.from(Object.assign(new Error(message), { code })));
+    expect(error).toMatchObject({ code: 'MV_CONNECTION_FAILED', isTransient: true });
+    expect(error.message).toContain(message || code);
+  });
+
+  it.each([
+    ['42P01', 'MV_REFRESH_FAILED', 'own tables'],
+    ['23505', 'MV_REFRESH_FAILED', 'own tables'],
+    ['42501', 'MV_INSUFFICIENT_PRIVILEGE', 'USAGE on the schema `stateSchema`'],
+    ['55P03', 'MV_REFRESH_LOCKED', 'lockTimeout'],
+  ])("explains %s of the library's own tables", (sqlState, code, message) => {
+    const error = mapped(failure(sqlState), { isOwnStatement: true });
+    expect(error).toMatchObject({ code });
+    expect(error.message).toContain(message);
   });
 
   it('passes its own errors on', () => {

@@ -1,0 +1,132 @@
+import { Semaphore } from 'async-mutex';
+import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { LibraryClient } from './library-client.js';
+import { Session, SessionLost } from './session.js';
+import { typeParsers } from './type-parsers.js';
+
+/** A connection of the library's own is closed after this time without work. */
+const IDLE_TIMEOUT_MS = 10_000;
+
+/** Where the application sets none. pg's default is to wait for ever. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** After this time without traffic TCP asks whether the peer is still there; the system's default is 2 h. */
+const KEEP_ALIVE_DELAY_MS = 10_000;
+
+/** How long the server may take to confirm that connections are closed. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/** The pool lets nobody in any more. */
+export class PoolStopped extends Error {}
+
+export interface ConnectionPoolOptions {
+  /** The connection options that the application itself uses. */
+  connection: PoolConfig;
+  /** Connections at the most. */
+  size: number;
+  onConnectionError: (error: Error) => void;
+}
+
+/** Connections of the library's own, opened when needed and closed when idle. */
+export class ConnectionPool {
+  private readonly pool: Pool;
+  /** Work waits here and not in the pool, whose one timeout would count waiting as connecting. */
+  private readonly slots: Semaphore;
+  private readonly held = new Set<PoolClient>();
+  private readonly open = new Set<LibraryClient>();
+  private isStopped = false;
+
+  constructor({ connection, size, onConnectionError }: ConnectionPoolOptions) {
+    this.slots = new Semaphore(size, new PoolStopped('The pool is stopped'));
+    this.pool = new Pool({ ...ownOptions(connection), max: size });
+    this.pool.on('error', onConnectionError);
+    this.pool.on('connect', (client) => this.open.add(client as unknown as LibraryClient));
+    this.pool.on('remove', (client) => this.open.delete(client as unknown as LibraryClient));
+  }
+
+  /**
+   * Runs `work` on a connection, waiting for a free one.
+   *
+   * @throws PoolStopped when it still waits when the pool is stopped, or comes later
+   */
+  async session<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.slots.runExclusive(() => {
+      if (this.isStopped) {
+        throw new PoolStopped('The pool is stopped');
+      }
+      return this.useConnection(work);
+    });
+  }
+
+  /** Turns away whoever waits or comes from now on. Work that has a connection goes on. */
+  stop(): void {
+    this.isStopped = true;
+    this.slots.cancel();
+  }
+
+  /** Closes all connections, those in use too: what still runs on them is rolled back by the server. */
+  async close(): Promise<void> {
+    this.stop();
+    [...this.held].forEach((client) => this.giveBack(client, true));
+    const timer = setTimeout(() => this.cutOff(), CLOSE_TIMEOUT_MS);
+    try {
+      await this.pool.end();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private cutOff(): void {
+    this.open.forEach((client) =>
+      client.cutOff('The server did not confirm the end of the session'),
+    );
+  }
+
+  private async useConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const client = await this.connect();
+    // A terminated backend emits 'error' on its client: without a listener the process dies.
+    const onError = (): void => undefined;
+    client.on('error', onError);
+    this.held.add(client);
+    let failed = true;
+    try {
+      const result = await work(new Session(client as unknown as LibraryClient));
+      failed = false;
+      return result;
+    } finally {
+      client.off('error', onError);
+      // After any failure the connection is closed: its state is not worth guessing.
+      this.giveBack(client, failed);
+    }
+  }
+
+  private async connect(): Promise<PoolClient> {
+    try {
+      return await this.pool.connect();
+    } catch (error) {
+      throw SessionLost.from(error);
+    }
+  }
+
+  private giveBack(client: PoolClient, destroy: boolean): void {
+    if (this.held.delete(client)) {
+      client.release(destroy);
+    }
+  }
+}
+
+function ownOptions(options: PoolConfig): PoolConfig {
+  return {
+    ...options,
+    // pg hides the password of a pool's options from enumeration, so a plain copy would lose it.
+    password: options.password,
+    connectionTimeoutMillis: options.connectionTimeoutMillis ?? CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: options.keepAliveInitialDelayMillis ?? KEEP_ALIVE_DELAY_MS,
+    min: 0,
+    idleTimeoutMillis: IDLE_TIMEOUT_MS,
+    allowExitOnIdle: true,
+    types: typeParsers,
+    Client: LibraryClient,
+  };
+}

@@ -1,0 +1,12 @@
+/**
+ * An instant as SQL that gives whole milliseconds since the epoch: as text it would depend on the
+ * session's DateStyle, which also decides what a view's query computes and is left alone for that.
+ */
+export function epochMs(instant: string): string {
+  return `pg_catalog.round(pg_catalog.date_part('epoch', pg_catalog.date_trunc('milliseconds', ${instant})) * 1000)`;
+}
+
+/** The other way round. */
+export function fromEpochMs(milliseconds: string): string {
+  return `pg_catalog.to_timestamp(${milliseconds}::float8 / 1000)`;
+}

@@ -1,0 +1,28 @@
+import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { epochMs } from './instant.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/** Where a view's schedule stands, by the database's clock. */
+export interface ScheduleStateRow {
+  schema_name: string;
+  view_name: string;
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** Milliseconds since the epoch. */
+  last_tick: number | null;
+  is_backing_off: boolean | null;
+}
+
+/** The schedule state of all given views in one query; a view without a state row has no last tick. */
+export function selectScheduleStates(stateSchema: string, views: QualifiedName[]): SqlStatement {
+  return {
+    text: `SELECT wanted.schema_name,
+       wanted.view_name,
+       ${epochMs('pg_catalog.clock_timestamp()')} AS now,
+       ${epochMs('s.last_tick')} AS last_tick,
+       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
+LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s USING (schema_name, view_name)`,
+    values: [views.map((view) => view.schema), views.map((view) => view.name)],
+  };
+}

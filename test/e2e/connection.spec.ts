@@ -1,0 +1,238 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { ScheduleModule } from '@nestjs/schedule';
+import type { TestingModule } from '@nestjs/testing';
+import { types } from 'pg';
+import { Index, ViewColumn } from 'typeorm';
+import {
+  ConnectionFailedError,
+  MaterializedViewEntity,
+  MaterializedViewsModule,
+  NotPrimaryError,
+  RefreshService,
+} from '../../lib/index.js';
+import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
+import { Network } from '../support/network.js';
+import { startStandby } from '../support/standby.js';
+import { boot, typeOrm } from '../support/test-app.js';
+import { ADVISORY_LOCKS, type ClosedGate, TestDatabase } from '../support/test-database.js';
+
+@MaterializedViewEntity({
+  name: 'far_away',
+  expression: 'SELECT 1 AS id WHERE public.gate()',
+  refresh: { cron: '0 0 1 1 *' },
+})
+@Index(['id'], { unique: true })
+class FarAway {
+  @ViewColumn() id!: number;
+}
+
+type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
+
+const TIMESTAMPTZ = 1184;
+
+/** The first connection is the application's own, which is none of the library's business. */
+const APPLICATION_CONNECTIONS = 1;
+
+describe('the connection', () => {
+  let database: TestDatabase;
+  let network: Network;
+  let app: TestingModule | undefined;
+  let gate: ClosedGate | undefined;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.createGate();
+  });
+
+  beforeEach(async () => {
+    await database.query(`DROP SCHEMA IF EXISTS materialized_views CASCADE`);
+    await database.query(`DROP MATERIALIZED VIEW IF EXISTS far_away`);
+    network = await Network.to(database.url);
+  });
+
+  afterEach(async () => {
+    await gate?.open();
+    gate = undefined;
+    await app?.close();
+    app = undefined;
+    await network.stop();
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  const start = async (url: string, options: Options = {}): Promise<RefreshService> => {
+    const usual = { url, autoLoadEntities: false, entities: [FarAway] } as object;
+    app = await boot(
+      typeOrm(database, usual),
+      ScheduleModule.forRoot(),
+      MaterializedViewsModule.forRoot({
+        views: [FarAway],
+        scheduling: false,
+        lockTimeout: '60s',
+        ...options,
+      }),
+    );
+    return app.get(RefreshService);
+  };
+
+  /** Resolves when the refresh is in its middle; its outcome may be an error. */
+  const refreshUntilGate = async (
+    refreshes: RefreshService,
+  ): Promise<{ outcome: Promise<unknown> }> => {
+    gate = await database.closeGate();
+    const outcome = refreshes.refresh(FarAway).catch((error: unknown) => error);
+    await gate.untilReached();
+    return { outcome };
+  };
+
+  const outcomes = async (): Promise<unknown[]> => {
+    const rows = await database.query<{ outcome: string }>(
+      `SELECT outcome FROM materialized_views.refresh_history WHERE trigger = 'demand'`,
+    );
+    return rows.map((row) => row.outcome);
+  };
+
+  const version = async (): Promise<number> => {
+    const [row] = await database.query(
+      `SELECT current_setting('server_version_num')::int AS version`,
+    );
+    return Number(row?.version);
+  };
+
+  describe('that goes silent', () => {
+    it('does not hold a refresh up for ever', async () => {
+      const refreshes = await start(network.url, { statementTimeout: '2s', lockTimeout: '2s' });
+      const { outcome } = await refreshUntilGate(refreshes);
+      network.goSilent({ except: APPLICATION_CONNECTIONS, newOnesToo: false });
+      expect(await outcome).toBeInstanceOf(ConnectionFailedError);
+      await gate?.open();
+      expect(String(await outcome)).not.toContain('could not be found out');
+      expect(await outcomes()).toEqual(['failed']);
+      expect(await refreshes.refresh(FarAway)).toMatchObject({ outcome: 'refreshed' });
+    });
+
+    it('does not hold the stopping application up either', async () => {
+      const refreshes = await start(network.url, { statementTimeout: '1h', shutdownTimeout: 50 });
+      const { outcome } = await refreshUntilGate(refreshes);
+      network.goSilent({ except: APPLICATION_CONNECTIONS, newOnesToo: true });
+      await app?.close();
+      app = undefined;
+      expect(await outcome).toBeInstanceOf(ConnectionFailedError);
+    });
+  });
+
+  describe('that is lost in the middle of a refresh', () => {
+    it('is waited for until the server knows, and recorded', async () => {
+      const refreshes = await start(network.url);
+      const { outcome } = await refreshUntilGate(refreshes);
+      network.cut({ except: APPLICATION_CONNECTIONS });
+      if ((await version()) < 140_000) {
+        // The server does not look for its client while it waits.
+        await gate?.open();
+      }
+      expect(await outcome).toBeInstanceOf(ConnectionFailedError);
+      expect(String(await outcome)).toContain('It keeps the rows that it had.');
+      expect(await outcomes()).toEqual(['failed']);
+    });
+
+    it('is not taken for the refresh that comes after it', async () => {
+      const refreshes = await start(network.url);
+      const { outcome } = await refreshUntilGate(refreshes);
+      const next = await database.session();
+      await next.query('BEGIN');
+      const key = refreshLockKey({ schema: 'public', name: 'far_away' });
+      const nextHasLock = next.query('SELECT pg_advisory_xact_lock($1::bigint)', [key]);
+      await database.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE NOT granted HAVING count(*) = 2`);
+      await database.query(
+        `SELECT pg_terminate_backend(pid) FROM ${ADVISORY_LOCKS}
+         WHERE granted AND pid = ANY (SELECT pid FROM ${ADVISORY_LOCKS} WHERE NOT granted)`,
+      );
+      await nextHasLock;
+      expect(String(await outcome)).toContain('It keeps the rows that it had.');
+      expect(await outcomes()).toEqual(['failed']);
+      await next.end();
+    });
+
+    it('does not hide that the refresh was committed', async () => {
+      const refreshes = await start(network.url);
+      network.cutAtAnswerTo('COMMIT\0');
+      expect(await refreshes.refresh(FarAway)).toMatchObject({
+        outcome: 'refreshed',
+        mode: 'concurrently',
+      });
+      expect(await outcomes()).toEqual(['refreshed']);
+    });
+  });
+
+  describe('as the application has set it up', () => {
+    afterEach(async () => {
+      await database.query(`ALTER DATABASE ${database.name} RESET ALL`);
+    });
+
+    it('may read dates and times in its own way', async () => {
+      await database.query(`ALTER DATABASE ${database.name} SET datestyle = 'German'`);
+      const parse = types.getTypeParser(TIMESTAMPTZ) as (text: string) => unknown;
+      types.setTypeParser(TIMESTAMPTZ, (text: string) => text);
+      try {
+        const refreshes = await start(database.url, { scheduling: true, sweepInterval: 20 });
+        const result = await refreshes.refresh(FarAway);
+        const [row] = await database.query<{ is_same: boolean }>(
+          `SELECT started_at BETWEEN $2::timestamptz AND $2::timestamptz + interval '1 ms'
+              AND abs(extract(epoch FROM finished_at - $3::timestamptz)) < 0.0011 AS is_same
+           FROM materialized_views.refresh_history WHERE run_id = $1`,
+          [result.runId, result.startedAt.toISOString(), result.finishedAt.toISOString()],
+        );
+        expect(row).toEqual({ is_same: true });
+        await database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
+        await database.until(
+          `SELECT FROM materialized_views.refresh_history
+           WHERE tick IS NOT NULL AND outcome = 'refreshed'`,
+        );
+      } finally {
+        types.setTypeParser(TIMESTAMPTZ, parse);
+      }
+    });
+
+    it('may give up on its own queries after a time', async () => {
+      const refreshes = await start(`${database.url}?query_timeout=500`);
+      const { outcome } = await refreshUntilGate(refreshes);
+      await database.until(
+        `SELECT FROM pg_stat_activity WHERE query LIKE 'REFRESH%' AND state = 'active'
+         AND datname = current_database() AND clock_timestamp() > query_start + interval '700 ms'`,
+      );
+      await gate?.open();
+      expect(await outcome).toMatchObject({ outcome: 'refreshed' });
+    });
+
+    it('may limit its own transactions', async () => {
+      if ((await version()) < 170_000) {
+        return;
+      }
+      await database.query(`ALTER DATABASE ${database.name} SET transaction_timeout = '500ms'`);
+      const refreshes = await start(database.url);
+      const { outcome } = await refreshUntilGate(refreshes);
+      await database.until(
+        `SELECT FROM pg_stat_activity WHERE query LIKE 'REFRESH%' AND state = 'active'
+         AND datname = current_database() AND clock_timestamp() > xact_start + interval '700 ms'`,
+      );
+      await gate?.open();
+      expect(await outcome).toMatchObject({ outcome: 'refreshed' });
+    });
+  });
+
+  it('to a standby is known for what it is', async () => {
+    const standby = await startStandby();
+    try {
+      const refreshes = await start(standby.url, { synchronize: false });
+      const error = await refreshes.refresh(FarAway).catch((failure: unknown) => failure);
+      expect(error).toBeInstanceOf(NotPrimaryError);
+      expect(error).toMatchObject({ isTransient: true });
+      await app?.close();
+      app = undefined;
+    } finally {
+      await standby.stop();
+    }
+  });
+});

@@ -1,0 +1,84 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+interface Link {
+  client: Socket;
+  server: Socket;
+  isSilent: boolean;
+}
+
+/** A network between an application and its server, in which a test can make things go wrong. */
+export class Network {
+  static async to(serverUrl: string): Promise<Network> {
+    const network = new Network(new URL(serverUrl));
+    network.listener.listen(0, '127.0.0.1');
+    await once(network.listener, 'listening');
+    return network;
+  }
+
+  private readonly listener: Server = createServer((client) => this.forward(client));
+  private readonly links: Link[] = [];
+  private lastWords?: string;
+  private isDead = false;
+
+  private constructor(private readonly server: URL) {}
+
+  get url(): string {
+    const url = new URL(this.server);
+    url.hostname = '127.0.0.1';
+    url.port = String((this.listener.address() as AddressInfo).port);
+    return url.href;
+  }
+
+  /** From now on no byte passes on all connections but the first ones, and nobody is told. */
+  goSilent(options: { except: number; newOnesToo: boolean }): void {
+    this.links.slice(options.except).forEach((link) => (link.isSilent = true));
+    this.isDead = options.newOnesToo;
+  }
+
+  /** Cuts all connections but the first ones. */
+  cut(options: { except: number }): void {
+    this.links.slice(options.except).forEach(destroy);
+  }
+
+  /** Cuts the first connection on which the application says this, when the server answers. */
+  cutAtAnswerTo(words: string): void {
+    this.lastWords = words;
+  }
+
+  async stop(): Promise<void> {
+    this.links.forEach(destroy);
+    this.listener.close();
+    await once(this.listener, 'close');
+  }
+
+  private forward(client: Socket): void {
+    const server = connect(Number(this.server.port || 5432), this.server.hostname);
+    const link: Link = { client, server, isSilent: this.isDead };
+    this.links.push(link);
+    let isLast = false;
+    client.on('data', (chunk) => {
+      if (this.lastWords !== undefined && chunk.includes(this.lastWords)) {
+        isLast = true;
+        this.lastWords = undefined;
+      }
+      pass(link, server, chunk);
+    });
+    server.on('data', (chunk) => (isLast ? destroy(link) : pass(link, client, chunk)));
+    for (const socket of [client, server]) {
+      socket.on('error', () => destroy(link));
+      socket.on('close', () => !link.isSilent && destroy(link));
+    }
+  }
+}
+
+function pass(link: Link, to: Socket, chunk: Buffer): void {
+  if (!link.isSilent) {
+    to.write(chunk);
+  }
+}
+
+function destroy({ client, server }: Link): void {
+  client.destroy();
+  server.destroy();
+}
