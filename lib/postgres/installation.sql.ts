@@ -93,7 +93,5 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   host text NOT NULL
 )`,
     `CREATE INDEX IF NOT EXISTS refresh_history_view ON ${quotedSchema}.refresh_history (schema_name, view_name, started_at DESC)`,
-    `CREATE UNIQUE INDEX IF NOT EXISTS refresh_history_tick ON ${quotedSchema}.refresh_history (schema_name, view_name, tick)
-WHERE outcome = 'refreshed' AND tick IS NOT NULL`,
   ],
 };

@@ -55,6 +55,16 @@ describe('a cluster of four replicas', () => {
     expect(hosts).toEqual([]);
   });
 
+  it('does every tick by timer though the only clock is ahead by more than the interval', async () => {
+    await start([2_500], { cron: '* * * * * *', module: { sweepInterval: '10m' } });
+    const rows = await database.until<{ tick: Date; count: number }>(
+      `WITH successes AS (${SUCCESSES}) SELECT * FROM successes
+       WHERE (SELECT count(*) FROM successes) >= 3 ORDER BY tick LIMIT 3`,
+    );
+    const first = rows[0]?.tick.getTime() ?? 0;
+    expect(rows.map((row) => row.tick.getTime())).toEqual([0, 1, 2].map((i) => first + i * 1_000));
+  });
+
   it('lets another replica do a tick when the one that is at it is killed', async () => {
     await start(CLOCK_OFFSETS_MS, { cron: '*/10 * * * * *', module: { sweepInterval: 200 } });
     const gate = await database.closeGate();

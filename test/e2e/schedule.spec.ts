@@ -26,6 +26,11 @@ class Secondly {
   @ViewColumn() one!: number;
 }
 
+@MaterializedViewEntity({ name: 'gated', expression: 'SELECT 1 AS one WHERE public.gate()' })
+class Gated {
+  @ViewColumn() one!: number;
+}
+
 describe('schedule', () => {
   let database: TestDatabase;
   let app: TestingModule;
@@ -33,12 +38,13 @@ describe('schedule', () => {
   beforeAll(async () => {
     database = await TestDatabase.create();
     await database.query('CREATE TABLE numbers AS SELECT 1 AS value');
+    await database.createGate();
   });
 
   beforeEach(async () => {
     await database.query('UPDATE numbers SET value = 1');
     await database.query(`DROP SCHEMA IF EXISTS materialized_views CASCADE`);
-    await database.query(`DROP MATERIALIZED VIEW IF EXISTS hourly, secondly`);
+    await database.query(`DROP MATERIALIZED VIEW IF EXISTS hourly, secondly, gated`);
   });
 
   afterEach(async () => {
@@ -54,6 +60,17 @@ describe('schedule', () => {
       `SELECT view_name, outcome, tick FROM materialized_views.refresh_history
        WHERE trigger = 'schedule' ORDER BY started_at`,
     );
+  /** Resolves when a sweep has begun and ended, and what it found has begun. */
+  const untilSwept = async (): Promise<void> => {
+    for (let sweeps = 0; sweeps < 2; sweeps++) {
+      const [now] = await database.query('SELECT clock_timestamp() AS at');
+      await database.until(
+        `SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND query = 'COMMIT' AND state_change > $1`,
+        [now?.at],
+      );
+    }
+  };
   const forget = (lastTick: string | null): Promise<unknown> =>
     database.query(`UPDATE materialized_views.view_state SET last_tick = $1::timestamptz`, [
       lastTick,
@@ -99,12 +116,7 @@ describe('schedule', () => {
 
   it('counts no tick before a view was created', async () => {
     app = await bootWith(database, { views: [Hourly], scheduling: true, sweepInterval: 20 });
-    const [before] = await database.query('SELECT clock_timestamp() AS at');
-    await database.until(
-      `SELECT FROM pg_stat_activity WHERE query LIKE '%is_backing_off%' AND query NOT LIKE '%pg_stat%'
-       AND state = 'idle' AND datname = current_database() AND state_change > $1`,
-      [before?.at],
-    );
+    await untilSwept();
     expect(await ticks()).toEqual([]);
   });
 
@@ -144,5 +156,37 @@ describe('schedule', () => {
       `SELECT failure_count, not_before FROM materialized_views.view_state WHERE last_tick > '2020-01-01'`,
     );
     expect(recovered).toEqual({ failure_count: 0, not_before: null });
+  });
+
+  it('recovers when the state of a view is gone, though the history knows the tick', async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: true, sweepInterval: 20 });
+    await forget('2020-01-01');
+    await database.until(`SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL`);
+    await database.query(`DELETE FROM materialized_views.view_state`);
+    await database.until(`SELECT FROM materialized_views.view_state WHERE last_tick IS NOT NULL`);
+    const outcomes = (await ticks()).map((run) => run.outcome);
+    expect(new Set(outcomes)).toEqual(new Set(['refreshed']));
+  });
+
+  it('does not make an error of a tick that waits when the application stops', async () => {
+    app = await bootWith(database, {
+      views: [Hourly, Gated],
+      scheduling: true,
+      sweepInterval: 20,
+      poolSize: 1,
+    });
+    const errors: unknown[] = [];
+    app.useLogger({ error: (message) => errors.push(message), log() {}, warn() {} });
+    const gate = await database.closeGate();
+    const running = app.get(RefreshService).refresh(Gated);
+    await gate.untilReached();
+    await forget('2020-01-01');
+    await untilSwept();
+    const closing = app.close();
+    await gate.open();
+    expect(await running).toMatchObject({ outcome: 'refreshed' });
+    await closing;
+    expect(errors).toEqual([]);
+    expect((await ticks()).filter((run) => run.view_name === 'hourly')).toEqual([]);
   });
 });
