@@ -29,5 +29,5 @@ export function getCronMetadata(target: object): CronMetadata | undefined {
 /** Which class declared an explicit name, for all classes of the process. */
 export function declaredNames(): Map<string, string> {
   const holder = globalThis as { [DECLARED_NAMES]?: Map<string, string> };
-  return (holder[DECLARED_NAMES] ??= new Map());
+  return (holder[DECLARED_NAMES] ??= new Map<string, string>());
 }

@@ -47,7 +47,7 @@ export class ScheduleOrchestrator {
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timers.forEach(clearTimeout);
-    await Promise.all([...this.jobs.values()].map((job) => job.stop()));
+    await Promise.all([...this.jobs.values()].map(async (job) => job.stop()));
   }
 
   private scheduledViews(): ScheduledView[] {

@@ -239,7 +239,11 @@ export class SchemaSynchronizer {
           `Materialized view "${view}" was made by this library and is declared by no class. Drop it with \`prune: true\` or SchemaService.apply.`,
         );
       } else if (status !== 'unchanged') {
-        this.logger.log(`Materialized view "${view}": ${status} (${reason})`);
+        this.logger.log(
+          status === 'created'
+            ? `Created materialized view "${view}"`
+            : `Materialized view "${view}": ${status} (${reason})`,
+        );
       }
     }
     this.logger.debug(`Synchronised data source "${dataSource}" in ${Math.round(durationMs)} ms`);

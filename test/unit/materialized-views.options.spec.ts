@@ -14,6 +14,14 @@ describe('resolveOptions', () => {
       sweepIntervalMs: 30_000,
       shutdownTimeoutMs: 10_000,
       syncTimeoutMs: 300_000,
+      syncPolicy: {
+        synchronize: true,
+        onChange: 'apply',
+        onMissingTable: 'fail',
+        unmanagedDependents: 'refuse',
+        changeStrategy: 'side-by-side',
+        prune: false,
+      },
       stateSchema: 'materialized_views',
     });
   });
@@ -45,7 +53,7 @@ describe('resolveOptions', () => {
     ['stateSchema', 7],
     ['lockTimeOut', 5],
   ])('refuses %s %p', (name, value) => {
-    expect(() => resolveOptions({ [name]: value } as MaterializedViewsModuleOptions)).toThrow(
+    expect(() => resolveOptions({ [name]: value })).toThrow(
       new RegExp(`expected \`${name}\` to be `),
     );
   });
