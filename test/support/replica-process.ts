@@ -9,6 +9,11 @@ export interface ReplicaOptions {
   /** Options of the module, as JSON. */
   module?: Record<string, unknown>;
   cron?: string;
+  /** The query of the view `ticking` and its version, where they are not the usual ones. */
+  expression?: string;
+  version?: number;
+  /** Has `ticking` refreshed once the process has booted; says `refreshed` then. */
+  refresh?: boolean;
 }
 
 /** A process of its own that runs the application in `replica.ts`. */

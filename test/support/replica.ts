@@ -2,7 +2,11 @@ import { ConsoleLogger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { MaterializedViewEntity, MaterializedViewsModule } from 'nestjs-materialized-views';
+import {
+  MaterializedViewEntity,
+  MaterializedViewsModule,
+  RefreshService,
+} from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
 import type { ReplicaOptions } from './replica-process.js';
 
@@ -21,7 +25,8 @@ class TickingTotal {
 
 @MaterializedViewEntity({
   name: 'ticking',
-  expression: `SELECT 1 AS id ${options.cron ? 'WHERE public.gate()' : ''}`,
+  expression: options.expression ?? `SELECT 1 AS id ${options.cron ? 'WHERE public.gate()' : ''}`,
+  version: options.version,
   ...(options.cron && { refresh: { cron: options.cron } }),
 })
 @Index('ticking_id', ['id'], { unique: true })
@@ -55,6 +60,10 @@ app.enableShutdownHooks();
 // Where nothing else keeps the process alive: an application would listen on a port.
 setInterval(() => undefined, 60_000);
 console.log('booted');
+if (options.refresh) {
+  const { outcome } = await app.get(RefreshService).refresh(Ticking);
+  console.log(outcome);
+}
 
 function shiftClock(offsetMs: number): void {
   const RealDate = Date;
