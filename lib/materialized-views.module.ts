@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { getViewOptions } from './definition/definition-metadata.accessor.js';
@@ -39,7 +40,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    * @throws InvalidModuleOptionsError when an option is unknown or not as it must be
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
-    const { isGlobal, views, dataSource, ...moduleOptions } = options;
+    const { isGlobal, views, dataSource, ...moduleOptions } = requireObject(options);
     resolveOptions(moduleOptions);
     return withViews(super.forRoot(moduleOptions), { isGlobal, views, dataSource });
   }
@@ -49,7 +50,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    * `dataSource` and `isGlobal` stand beside the factory, since they shape the module itself.
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
-    const { isGlobal, views, dataSource, ...asyncOptions } = options;
+    const { isGlobal, views, dataSource, ...asyncOptions } = requireObject(options);
     return withViews(super.forRootAsync(asyncOptions), { isGlobal, views, dataSource });
   }
 
@@ -71,6 +72,7 @@ function withViews(definition: DynamicModule, given: MaterializedViewsModuleExtr
     views = DEFAULT_EXTRAS.views,
     dataSource = DEFAULT_EXTRAS.dataSource,
   } = given;
+  requireExtras({ isGlobal, views, dataSource });
   views.forEach(requireDecorated);
   const registration: ViewRegistration = { views, dataSource };
   const shared = [
@@ -89,10 +91,39 @@ function withViews(definition: DynamicModule, given: MaterializedViewsModuleExtr
   };
 }
 
+function requireObject<T>(options: T): T {
+  if (typeof options !== 'object' || options === null) {
+    throw refuse('options', 'an object', options);
+  }
+  return options;
+}
+
+function requireExtras({ isGlobal, views, dataSource }: MaterializedViewsModuleExtras): void {
+  if (!Array.isArray(views)) {
+    throw refuse('views', 'an array of decorated classes', views);
+  }
+  if (typeof dataSource !== 'string' || dataSource === '') {
+    throw refuse('dataSource', 'the name of a data source', dataSource);
+  }
+  if (typeof isGlobal !== 'boolean') {
+    throw refuse('isGlobal', 'true or false', isGlobal);
+  }
+}
+
+function refuse(option: string, expected: string, given: unknown): InvalidModuleOptionsError {
+  return new InvalidModuleOptionsError(
+    `MaterializedViewsModule: expected \`${option}\` to be ${expected}, got ${inspect(given)}.`,
+  );
+}
+
 function requireDecorated(view: ViewClass): void {
   if (typeof view !== 'function' || getViewOptions(view) === undefined) {
+    const given: unknown = typeof view === 'function' ? view.name : view;
     throw new InvalidModuleOptionsError(
-      `MaterializedViewsModule: expected \`views\` to be classes decorated with @MaterializedViewEntity, got ${String((view as { name?: string } | undefined)?.name ?? view)}.`,
+      `MaterializedViewsModule: expected \`views\` to be classes decorated with @MaterializedViewEntity, got ${String(given)}.`,
+      given === undefined
+        ? { hint: 'Two files that import each other see one class too early.' }
+        : {},
     );
   }
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import ms from 'ms';
 import { InvalidModuleOptionsError } from './errors/usage.errors.js';
 import { identifierProblem } from './postgres/identifier.js';
@@ -142,6 +143,9 @@ const MAX_DURATION_MS = 2 ** 31 - 1;
  * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw refuse('options', 'an object', options);
+  }
   const known = [...Object.keys(DEFAULTS), 'synchronize', 'onChange'];
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
@@ -246,6 +250,6 @@ function parseDuration(value: unknown): number | undefined {
 
 function refuse(name: string, expected: string, given: unknown): InvalidModuleOptionsError {
   return new InvalidModuleOptionsError(
-    `MaterializedViewsModule: expected \`${name}\` to be ${expected}, got ${JSON.stringify(given)}.`,
+    `MaterializedViewsModule: expected \`${name}\` to be ${expected}, got ${typeof given === 'string' ? JSON.stringify(given) : inspect(given)}.`,
   );
 }

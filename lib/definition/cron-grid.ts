@@ -25,13 +25,18 @@ export class CronGrid {
   }
 }
 
-/** Says what is wrong with a schedule, or `undefined`. Both libraries that read it are asked. */
-export function cronProblem(expression: string, timeZone: string): string | undefined {
+/** Says what is wrong with a time zone, or `undefined`. */
+export function timeZoneProblem(timeZone: string): string | undefined {
   try {
     new Intl.DateTimeFormat('en', { timeZone });
+    return undefined;
   } catch {
-    return `"${timeZone}" is not an IANA time zone`;
+    return 'nobody knows it';
   }
+}
+
+/** Says what is wrong with a schedule, or `undefined`. Both libraries that read it are asked. */
+export function cronProblem(expression: string, timeZone: string): string | undefined {
   const { valid, error } = validateCronExpression(expression);
   if (!valid) {
     return error?.message ?? 'it cannot be read';

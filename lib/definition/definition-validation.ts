@@ -1,12 +1,11 @@
-import { InvalidDefinitionError } from '../errors/usage.errors.js';
-import { identifierProblem } from '../postgres/identifier.js';
-import { cronProblem } from './cron-grid.js';
+import { cronProblem, timeZoneProblem } from './cron-grid.js';
+import { getViewOptions } from './definition-metadata.accessor.js';
+import { validateIndexes } from './index-validation.js';
 import type {
   MaterializedViewEntityOptions,
-  ViewIndexKey,
-  ViewIndexOptions,
   ViewRefreshOptions,
 } from './materialized-view-entity.options.js';
+import { OptionChecks } from './option-checks.js';
 
 const VIEW_OPTIONS = [
   'name',
@@ -24,17 +23,6 @@ const VIEW_OPTIONS = [
   'version',
 ];
 const REFRESH_OPTIONS = ['cron', 'timeZone'];
-const INDEX_OPTIONS = [
-  'name',
-  'keys',
-  'unique',
-  'method',
-  'include',
-  'where',
-  'storage',
-  'tablespace',
-];
-const KEY_OPTIONS = ['property', 'expression', 'collation', 'operatorClass', 'order', 'nulls'];
 
 export const DEFAULT_TIME_ZONE = 'UTC';
 
@@ -47,170 +35,71 @@ export function validateViewOptions(
   className: string,
   options: MaterializedViewEntityOptions,
 ): void {
-  new DefinitionValidator(className).view(options);
+  const checks = new OptionChecks(className);
+  checks.knownOptions('', options, VIEW_OPTIONS);
+  checks.relationName('name', options.name);
+  checks.relationName('schema', options.schema);
+  validateExpression(checks, options.expression);
+  validateRefresh(checks, options.refresh);
+  validateAttributes(checks, options);
+  validateDependencies(checks, options);
+  validateIndexes(checks, options.indexes);
 }
 
-class DefinitionValidator {
-  constructor(private readonly className: string) {}
-
-  view(options: MaterializedViewEntityOptions): void {
-    this.knownOptions('', options, VIEW_OPTIONS);
-    this.relationName('name', options.name);
-    this.relationName('schema', options.schema);
-    this.expression(options.expression);
-    if (options.refresh !== undefined) {
-      this.refresh(options.refresh);
-    }
-    this.attributes(options);
-    this.list('indexes', options.indexes ?? []).forEach((index, position) => {
-      this.index(`indexes[${position}]`, index as ViewIndexOptions);
-    });
-  }
-
-  private attributes(options: MaterializedViewEntityOptions): void {
-    const { withData, comment, renamedFrom, version } = options;
-    this.ofType('withData', withData, 'boolean');
-    this.ofType('comment', comment, 'string');
-    this.ofType('renamedFrom', renamedFrom, 'string');
-    this.optionalIdentifier('tablespace', options.tablespace);
-    this.optionalIdentifier('accessMethod', options.accessMethod);
-    this.storage('storage', options.storage);
-    this.list('dependsOn', options.dependsOn ?? []);
-    if (version !== undefined && (!Number.isSafeInteger(version) || version < 1)) {
-      throw this.refuse('version', 'a whole number from 1 on', version);
-    }
-  }
-
-  private storage(path: string, storage: unknown): void {
-    if (storage !== undefined && (typeof storage !== 'object' || storage === null)) {
-      throw this.refuse(path, 'an object of storage parameters', storage);
-    }
-  }
-
-  private ofType(path: string, value: unknown, type: 'boolean' | 'string'): void {
-    if (value !== undefined && typeof value !== type) {
-      throw this.refuse(path, `a ${type}`, value);
-    }
-  }
-
-  private expression(expression: unknown): void {
-    if (
-      typeof expression !== 'function' &&
-      !(typeof expression === 'string' && expression.trim())
-    ) {
-      throw this.refuse(
-        'expression',
-        'a SELECT statement or a function that builds one with a query builder',
-        expression,
-      );
-    }
-  }
-
-  private refresh(refresh: ViewRefreshOptions): void {
-    this.knownOptions('refresh.', refresh, REFRESH_OPTIONS);
-    const { cron, timeZone = DEFAULT_TIME_ZONE } = refresh;
-    if (typeof timeZone !== 'string') {
-      throw this.refuse('refresh.timeZone', 'the name of an IANA time zone', timeZone);
-    }
-    if (typeof cron !== 'string') {
-      throw this.refuse('refresh.cron', 'a cron expression', cron);
-    }
-    const problem = cronProblem(cron, timeZone);
-    if (problem !== undefined) {
-      const isTimeZone = problem.startsWith(`"${timeZone}"`);
-      throw isTimeZone
-        ? this.refuse('refresh.timeZone', `an IANA time zone (${problem})`, timeZone)
-        : this.refuse('refresh.cron', `a cron expression of 5 or 6 fields (${problem})`, cron);
-    }
-  }
-
-  private index(path: string, index: ViewIndexOptions): void {
-    this.knownOptions(`${path}.`, index, INDEX_OPTIONS);
-    if (index.name === undefined) {
-      throw this.refuse(`${path}.name`, 'the name of an index', index.name);
-    }
-    this.optionalIdentifier(`${path}.name`, index.name);
-    this.optionalIdentifier(`${path}.method`, index.method);
-    this.optionalIdentifier(`${path}.tablespace`, index.tablespace);
-    this.ofType(`${path}.unique`, index.unique, 'boolean');
-    this.ofType(`${path}.where`, index.where, 'string');
-    this.storage(`${path}.storage`, index.storage);
-    this.list(`${path}.include`, index.include ?? []);
-    const keys = this.list(`${path}.keys`, index.keys);
-    if (keys.length === 0) {
-      throw this.refuse(`${path}.keys`, 'at least one property or key', index.keys);
-    }
-    keys.forEach((key, position) => {
-      this.indexKey(`${path}.keys[${position}]`, key as string | ViewIndexKey);
-    });
-  }
-
-  private indexKey(path: string, key: string | ViewIndexKey): void {
-    if (typeof key === 'string') {
-      return;
-    }
-    this.knownOptions(`${path}.`, key, KEY_OPTIONS);
-    if ((key.property === undefined) === (key.expression === undefined)) {
-      throw this.refuse(path, 'either a `property` or an `expression`', key);
-    }
-    this.oneOf(`${path}.order`, key.order, ['ASC', 'DESC']);
-    this.oneOf(`${path}.nulls`, key.nulls, ['FIRST', 'LAST']);
-  }
-
-  private oneOf(path: string, value: unknown, allowed: string[]): void {
-    if (value !== undefined && !allowed.includes(value as string)) {
-      throw this.refuse(path, allowed.map((each) => `'${each}'`).join(' or '), value);
-    }
-  }
-
-  private list(path: string, value: unknown): unknown[] {
-    if (!Array.isArray(value)) {
-      throw this.refuse(path, 'an array', value);
-    }
-    return value;
-  }
-
-  private knownOptions(prefix: string, options: unknown, known: string[]): void {
-    if (typeof options !== 'object' || options === null) {
-      throw this.refuse(prefix.slice(0, -1) || 'options', 'an object', options);
-    }
-    const unknown = Object.keys(options).find((name) => !known.includes(name));
-    if (unknown !== undefined) {
-      throw this.refuse(
-        `${prefix}${unknown}`,
-        `absent: the options are ${known.join(', ')}`,
-        'an unknown option',
-      );
-    }
-  }
-
-  private optionalIdentifier(path: string, value: unknown): void {
-    if (value === undefined) {
-      return;
-    }
-    const problem = typeof value === 'string' ? identifierProblem(value) : 'it is not a string';
-    if (problem !== undefined) {
-      throw this.refuse(path, `a name that PostgreSQL keeps whole (${problem})`, value);
-    }
-  }
-
-  /** TypeORM takes a dot in either for the one between them, and asks for the wrong relation. */
-  private relationName(path: string, value: unknown): void {
-    this.optionalIdentifier(path, value);
-    if (typeof value === 'string' && value.includes('.')) {
-      throw this.refuse(path, 'a name without a dot, which TypeORM takes for a separator', value);
-    }
-  }
-
-  private refuse(option: string, expected: string, given: unknown): InvalidDefinitionError {
-    return new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${this.className}: expected \`${option}\` to be ${expected}, got ${describe(given)}.`,
+function validateExpression(checks: OptionChecks, expression: unknown): void {
+  if (typeof expression !== 'function' && !(typeof expression === 'string' && expression.trim())) {
+    throw checks.refuse(
+      'expression',
+      'a SELECT statement or a function that builds one with a query builder',
+      expression,
     );
   }
 }
 
-function describe(value: unknown): string {
-  return typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint'
-    ? String(value)
-    : (JSON.stringify(value) ?? 'undefined');
+function validateRefresh(checks: OptionChecks, refresh: ViewRefreshOptions | undefined): void {
+  if (refresh === undefined) {
+    return;
+  }
+  checks.knownOptions('refresh.', refresh, REFRESH_OPTIONS);
+  const { cron, timeZone = DEFAULT_TIME_ZONE } = refresh;
+  checks.nonEmptyText('refresh.timeZone', timeZone);
+  const zoneProblem = timeZoneProblem(timeZone);
+  if (zoneProblem !== undefined) {
+    throw checks.refuse('refresh.timeZone', `an IANA time zone (${zoneProblem})`, timeZone);
+  }
+  const problem = typeof cron === 'string' ? cronProblem(cron, timeZone) : 'it is not text';
+  if (problem !== undefined) {
+    throw checks.refuse('refresh.cron', `a cron expression of 5 or 6 fields (${problem})`, cron);
+  }
+}
+
+function validateAttributes(checks: OptionChecks, options: MaterializedViewEntityOptions): void {
+  const { version } = options;
+  checks.ofType('withData', options.withData, 'boolean');
+  checks.ofType('comment', options.comment, 'string');
+  checks.identifier('tablespace', options.tablespace);
+  checks.identifier('accessMethod', options.accessMethod);
+  checks.storage('storage', options.storage);
+  if (version !== undefined && (!Number.isSafeInteger(version) || version < 1)) {
+    throw checks.refuse('version', 'a whole number from 1 on', version);
+  }
+}
+
+function validateDependencies(checks: OptionChecks, options: MaterializedViewEntityOptions): void {
+  checks.optionalQualifiedName('renamedFrom', options.renamedFrom);
+  checks.list('dependsOn', options.dependsOn ?? []).forEach((view, position) => {
+    const path = `dependsOn[${position}]`;
+    if (view === undefined) {
+      throw checks.refuse(
+        path,
+        'a decorated class or the name of a view (two files that import each other see one class too early: give its name then)',
+        view,
+      );
+    }
+    if (typeof view !== 'function') {
+      checks.qualifiedName(path, view);
+    } else if (getViewOptions(view) === undefined) {
+      throw checks.refuse(path, 'a class decorated with @MaterializedViewEntity', view);
+    }
+  });
 }

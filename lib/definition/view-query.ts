@@ -3,8 +3,8 @@ import type { DataSource } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { ViewExpression } from './materialized-view-entity.options.js';
 
-/** TypeORM's own grammar of a parameter, as its drivers replace it: `:name`, `:...name`. */
-const PARAMETER = /:(\.\.\.)?([A-Za-z0-9_.]+)/g;
+/** TypeORM's own grammar of a parameter, `:name` and `:...name`, but for casts (`::name`), which it does not spare. */
+const PARAMETER = /(?<!:):(\.\.\.)?([A-Za-z0-9_.]+)/g;
 
 /**
  * The SQL of a view's expression.
@@ -44,7 +44,12 @@ function buildQuery(
       return place;
     }
     const value = parameters[name];
-    const values = spread && Array.isArray(value) ? value : [value];
+    const values: unknown[] = spread && Array.isArray(value) ? value : [value];
+    if (values.length === 0) {
+      throw new InvalidDefinitionError(
+        `@MaterializedViewEntity of ${className}: expected the parameter \`${name}\` of \`expression\` to have elements, got an empty array.`,
+      );
+    }
     return values.map((each) => literal(className, name, each)).join(', ');
   });
 }
@@ -68,7 +73,7 @@ function callBuilder(
   }
   if (typeof builder?.getQuery !== 'function') {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: expected \`expression\` to return a query builder, got ${String(builder)}.`,
+      `@MaterializedViewEntity of ${className}: expected \`expression\` to return a query builder, got ${typeof builder}.`,
     );
   }
   return builder;

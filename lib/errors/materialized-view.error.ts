@@ -19,8 +19,21 @@ export abstract class MaterializedViewError extends Error {
 
   constructor(message: string, { view, hint, cause }: MaterializedViewErrorDetails = {}) {
     super(hint === undefined ? message : `${message} ${hint}`, { cause });
+    hideRowData(cause);
     this.name = new.target.name;
     this.view = view;
     this.hint = hint;
+  }
+}
+
+/** Where PostgreSQL puts keys and rows. */
+const ROW_DATA = ['detail', 'where', 'internalQuery'];
+
+/** Still there for who asks for it by name, but not printed with the error: logs are read by many. */
+function hideRowData(cause: unknown): void {
+  if (cause instanceof Error) {
+    for (const name of ROW_DATA.filter((each) => Object.hasOwn(cause, each))) {
+      Object.defineProperty(cause, name, { enumerable: false });
+    }
   }
 }

@@ -102,26 +102,3 @@ WHERE schema_name = $1 AND view_name = $2`,
     values: [from.schema, from.name, to.schema, to.name],
   };
 }
-
-/** Where a view's schedule stands, by the database's clock. */
-export interface ScheduleStateRow {
-  schema_name: string;
-  view_name: string;
-  now: Date;
-  last_tick: Date | null;
-  is_backing_off: boolean | null;
-}
-
-/** The schedule state of all given views in one query; a view without a state row has no last tick. */
-export function selectScheduleStates(stateSchema: string, views: QualifiedName[]): SqlStatement {
-  return {
-    text: `SELECT wanted.schema_name,
-       wanted.view_name,
-       pg_catalog.clock_timestamp() AS now,
-       s.last_tick,
-       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
-FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
-LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s USING (schema_name, view_name)`,
-    values: [views.map((view) => view.schema), views.map((view) => view.name)],
-  };
-}

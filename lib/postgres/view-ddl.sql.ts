@@ -23,7 +23,6 @@ export interface NewView extends ViewAttributes {
   withData: boolean;
 }
 
-/** Without data the query ends on a line of its own, since it may end in a comment. */
 export function createView(view: NewView): SqlStatement {
   const clauses = [
     `CREATE ${KEYWORDS[view.kind]} ${quoteQualifiedName(view.name)}`,

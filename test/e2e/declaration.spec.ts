@@ -267,6 +267,7 @@ describe('a decorated class', () => {
     ['not a number', Number.NaN, 'NaN'],
     ['text with a NUL', 'a\0b', 'text with a NUL character'],
     ['an array with a date', [1, new Date(0)], 'a Date'],
+    ['an empty array', [], 'an empty array'],
   ])('refuses %s as a parameter of its query builder', async (_, value, given) => {
     class Dated extends DatedView {}
     MaterializedViewEntity({

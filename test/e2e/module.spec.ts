@@ -247,6 +247,16 @@ describe('MaterializedViewsModule', () => {
     expect(() => MaterializedViewsModule.forRoot({ sweep: 1 } as never)).toThrow(
       InvalidModuleOptionsError,
     );
+    for (const [options, message] of [
+      [null, /`options` to be an object, got null/],
+      [{ views: Numbers }, /`views` to be an array of decorated classes/],
+      [{ views: null }, /`views` to be an array/],
+      [{ views: [undefined] }, /got undefined\. Two files that import each other/],
+      [{ dataSource: 5 }, /`dataSource` to be the name of a data source, got 5/],
+      [{ isGlobal: 'no' }, /`isGlobal` to be true or false, got 'no'/],
+    ] as const) {
+      expect(() => MaterializedViewsModule.forRoot(options as never)).toThrow(message);
+    }
     expect(() => MaterializedViewsModule.forFeature([Reader])).toThrow(
       /decorated with @MaterializedViewEntity, got Reader/,
     );

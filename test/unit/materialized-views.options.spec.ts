@@ -1,8 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  type MaterializedViewsModuleOptions,
-  resolveOptions,
-} from '../../lib/materialized-views.options.js';
+import { resolveOptions } from '../../lib/materialized-views.options.js';
 
 describe('resolveOptions', () => {
   it('fills in the defaults', () => {
@@ -52,9 +49,33 @@ describe('resolveOptions', () => {
     ['stateSchema', 'x'.repeat(64)],
     ['stateSchema', 7],
     ['lockTimeOut', 5],
+    ['lockTimeout', 1n],
+    ['toString', 1],
+    ['synchronize', 'yes'],
+    ['onChange', 'ignore'],
+    ['onMissingTable', true],
+    ['unmanagedDependents', 'drop'],
+    ['changeStrategy', 'swap'],
+    ['prune', 1],
   ])('refuses %s %p', (name, value) => {
     expect(() => resolveOptions({ [name]: value })).toThrow(
       new RegExp(`expected \`${name}\` to be `),
+    );
+  });
+
+  it('creates alone in production, and changes nothing where it may not change', () => {
+    const environment = process.env.NODE_ENV;
+    process.env.NODE_ENV = 'production';
+    try {
+      expect(resolveOptions({}).syncPolicy).toMatchObject({
+        synchronize: 'create',
+        onChange: 'continue',
+      });
+    } finally {
+      process.env.NODE_ENV = environment;
+    }
+    expect(() => resolveOptions({ synchronize: 'verify', onChange: 'apply' })).toThrow(
+      /`onChange` to be 'continue' or 'fail' where `synchronize` is not true/,
     );
   });
 

@@ -58,7 +58,7 @@ describe('@MaterializedViewEntity', () => {
     [
       'no cron',
       { expression, refresh: {} },
-      /`refresh\.cron` to be a cron expression, got undefined/,
+      /`refresh\.cron` to be a cron expression .*got undefined/,
     ],
     [
       'a date that never comes',
@@ -90,6 +90,97 @@ describe('@MaterializedViewEntity', () => {
       'a key of both kinds',
       { expression, indexes: [{ name: 'i', keys: [{ property: 'id', expression: 'id' }] }] },
       /`indexes\[0\]\.keys\[0\]` to be either a `property` or an `expression`/,
+    ],
+    [
+      'two indexes of one name',
+      {
+        expression,
+        indexes: [
+          { name: 'i', keys: ['a'] },
+          { name: 'i', keys: ['b'] },
+        ],
+      },
+      /`indexes\[1\]\.name` to be different from those of the other indexes, got "i"/,
+    ],
+    [
+      'include that is no list',
+      { expression, indexes: [{ name: 'i', keys: ['a'], include: 'b' }] },
+      /`indexes\[0\]\.include` to be an array, got "b"/,
+    ],
+    [
+      'include of nothing',
+      { expression, indexes: [{ name: 'i', keys: ['a'], include: [undefined] }] },
+      /`indexes\[0\]\.include\[0\]`/,
+    ],
+    [
+      'unique that is text',
+      { expression, indexes: [{ name: 'i', keys: ['a'], unique: 'no' }] },
+      /`indexes\[0\]\.unique` to be true or false, got "no"/,
+    ],
+    [
+      'an empty predicate',
+      { expression, indexes: [{ name: 'i', keys: ['a'], where: '' }] },
+      /`indexes\[0\]\.where` to be text that is not empty/,
+    ],
+    [
+      'an expression that is a number',
+      { expression, indexes: [{ name: 'i', keys: [{ expression: 5 }] }] },
+      /keys\[0\]\.expression`.*got 5/,
+    ],
+    [
+      'a collation that is a bigint',
+      { expression, indexes: [{ name: 'i', keys: [{ property: 'a', collation: 1n }] }] },
+      /keys\[0\]\.collation`.*got 1n/,
+    ],
+    [
+      'an operator class of three parts',
+      { expression, indexes: [{ name: 'i', keys: [{ property: 'a', operatorClass: 'a.b.c' }] }] },
+      /operatorClass` to be `name` or `schema\.name`/,
+    ],
+    [
+      'index storage that is text',
+      { expression, indexes: [{ name: 'i', keys: ['a'], storage: 'x' }] },
+      /`indexes\[0\]\.storage`/,
+    ],
+    [
+      'an empty key',
+      { expression, indexes: [{ name: 'i', keys: [''] }] },
+      /`indexes\[0\]\.keys\[0\]`/,
+    ],
+    [
+      'storage of objects',
+      { expression, storage: { fillfactor: {} } },
+      /`storage` to be an object of storage parameters/,
+    ],
+    ['storage that is a list', { expression, storage: [70] }, /`storage`/],
+    [
+      'withData that is text',
+      { expression, withData: 'yes' },
+      /`withData` to be true or false, got "yes"/,
+    ],
+    ['a comment that is a number', { expression, comment: 5 }, /`comment` to be text, got 5/],
+    [
+      'a version of 0',
+      { expression, version: 0 },
+      /`version` to be a whole number from 1 on, got 0/,
+    ],
+    ['a long tablespace', { expression, tablespace: 'x'.repeat(64) }, /`tablespace`.*64 bytes/],
+    ['an access method that is empty', { expression, accessMethod: '' }, /`accessMethod`/],
+    [
+      'an old name of three parts',
+      { expression, renamedFrom: 'a.b.c' },
+      /`renamedFrom` to be `name` or `schema\.name`/,
+    ],
+    ['dependsOn that is no list', { expression, dependsOn: 'a' }, /`dependsOn` to be an array/],
+    [
+      'a dependency that is not there yet',
+      { expression, dependsOn: [undefined] },
+      /`dependsOn\[0\]` .*import each other/,
+    ],
+    [
+      'a dependency that is no view',
+      { expression, dependsOn: [Date] },
+      /`dependsOn\[0\]` to be a class decorated with/,
     ],
     [
       'a wrong order',

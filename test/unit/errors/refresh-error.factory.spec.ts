@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { refreshErrorFrom } from '../../../lib/errors/refresh-error.factory.js';
 import { MaterializedViewError, type RefreshError } from '../../../lib/index.js';
@@ -77,5 +78,11 @@ describe('refreshErrorFrom', () => {
   it('passes its own errors on', () => {
     const error = mapped(failure('42P01'));
     expect(mapped(error)).toBe(error);
+  });
+
+  it('keeps row data for who asks, and out of what is printed', () => {
+    const error = mapped(failure('23505'));
+    expect((error.cause as { detail: string }).detail).toBe('Key (id)=(7)');
+    expect(inspect(error)).not.toContain('Key (id)');
   });
 });
