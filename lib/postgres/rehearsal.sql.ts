@@ -65,6 +65,8 @@ export interface StandInRow {
   columns: string[];
   /** The views among the given ones that it reads, by position in the list that was asked for. */
   reads: number[];
+  /** The materialized views without data that it reads, as `schema.name`. */
+  empty_sources: string[];
 }
 
 /** Definition, columns and dependencies among each other of the given relations, in the given order. */
@@ -96,7 +98,19 @@ SELECT wanted.schema_name,
          WHERE r.ev_class = wanted.oid
            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
            AND source.oid <> wanted.oid
-       ) AS reads
+       ) AS reads,
+       ARRAY(
+         SELECT n.nspname || '.' || s.relname
+         FROM pg_catalog.pg_rewrite r
+         JOIN pg_catalog.pg_depend d
+           ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+         JOIN pg_catalog.pg_class s ON s.oid = d.refobjid
+         JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+         WHERE r.ev_class = wanted.oid
+           AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           AND s.relkind = 'm'
+           AND NOT s.relispopulated
+       ) AS empty_sources
 FROM wanted
 ORDER BY wanted.position`,
     values: [names.map((name) => name.schema), names.map((name) => name.name)],

@@ -8,3 +8,8 @@ export interface SqlStatement {
    */
   isScript?: boolean;
 }
+
+/** Several statements without values as one: a single round trip. */
+export function script(statements: SqlStatement[]): SqlStatement {
+  return { text: statements.map(({ text }) => text).join(';\n'), isScript: true };
+}

@@ -12,8 +12,10 @@ import {
   setStorage,
   setTablespace,
 } from '../postgres/view-ddl.sql.js';
+import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, type PlanStep, SHARE_LOCK } from './plan-step.js';
+import { inOldOrder } from './replacement.js';
 import { type Difference, undeclaredStorage, type ViewDiff } from './schema-diff.js';
 import { temporaryName } from './temporary-name.js';
 import { indexStatements } from './view-blueprint.js';
@@ -24,6 +26,26 @@ export function alterSteps({ view, deployed, differences }: ViewDiff): PlanStep[
     return [];
   }
   return differences.flatMap((difference) => alterStep(view, deployed, difference) ?? []);
+}
+
+/**
+ * Fills views that have no data yet, each after all that it reads. Before anything is made anew: that may
+ * read them.
+ */
+export function populateSteps(views: ViewDiff[], state: DatabaseState): PlanStep[] {
+  const empty = views.filter(({ differences }) =>
+    differences.some(({ kind }) => kind === 'unpopulated'),
+  );
+  return inOldOrder(empty, state).map(({ member: { view } }) => ({
+    action: 'populate',
+    view: viewName(view),
+    name: view.name,
+    reason: 'It has no data yet',
+    statements: [refreshMaterializedView(view.name, false)],
+    undo: [],
+    lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
+    rewritesRows: true,
+  }));
 }
 
 function alterStep(
@@ -69,15 +91,6 @@ function alterStep(
         statements: [commentOnView('m', view.name, view.comment ?? null)],
         undo: [commentOnView('m', view.name, row.comment)],
         lock: 'SHARE UPDATE EXCLUSIVE: readers go on',
-      });
-    case 'unpopulated':
-      return step({
-        action: 'populate',
-        reason: 'It has no data yet',
-        statements: [refreshMaterializedView(view.name, false)],
-        undo: [],
-        lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
-        rewritesRows: true,
       });
     default:
       return undefined;

@@ -6,15 +6,12 @@ import {
   selectRefreshPreconditions,
 } from '../postgres/refresh.sql.js';
 import type { Session } from '../postgres/session.js';
-import type { SqlStatement } from '../postgres/sql-statement.js';
-import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { script, type SqlStatement } from '../postgres/sql-statement.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { SchemaStepError } from './schema-error.js';
+import { patiently } from './lock-attempts.js';
 import type { PlanStep } from './plan-step.js';
 import type { SchemaPlan } from './schema-plan.js';
-
-/** A swap that waits for a long reader gives up after `lockTimeout`, lets readers through, and tries again. */
-const SWAP_ATTEMPTS = 5;
 
 /** Carries out a plan in the caller's transaction. */
 export class PlanRun {
@@ -22,17 +19,16 @@ export class PlanRun {
     private readonly session: Session,
     private readonly stateSchema: string,
     private readonly views: readonly ViewDefinition[],
+    private readonly lockTimeoutMs: number,
   ) {}
 
   /** Renames have been carried out when the plan was made. */
   async run({ steps }: SchemaPlan): Promise<void> {
     for (const step of steps.filter(({ action }) => action !== 'rename')) {
-      if (step.action === 'swap') {
-        await this.swap(step);
-      } else if (step.action === 'build' || step.action === 'populate') {
+      if (step.action === 'build' || step.action === 'populate') {
         await this.fill(step);
       } else {
-        await this.execute(step.statements, step);
+        await this.change(step);
       }
       if (step.action === 'drop' && step.name !== undefined) {
         await this.session.query(deleteKnownView(this.stateSchema, step.name));
@@ -40,17 +36,11 @@ export class PlanRun {
     }
   }
 
-  private async swap(step: PlanStep): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.session.attempt(() => this.execute(step.statements, step));
-        return;
-      } catch (error) {
-        const code = error instanceof SchemaStepError ? errorCode(error.cause) : undefined;
-        if (code !== SqlState.lockNotAvailable || attempt === SWAP_ATTEMPTS) {
-          throw error;
-        }
-      }
+  private async change(step: PlanStep): Promise<void> {
+    const isPlain = step.statements.every(({ values }) => values === undefined);
+    const statements = isPlain ? [script(step.statements)] : step.statements;
+    if (statements.length > 0) {
+      await patiently(this.session, this.lockTimeoutMs, () => this.execute(statements, step));
     }
   }
 

@@ -1,16 +1,21 @@
+import { SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
+import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { renameKnownView } from '../postgres/state.sql.js';
+import { script } from '../postgres/sql-statement.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.sql.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
 import { findCycle } from './dependency-cycle.js';
 import { fingerprint } from './fingerprint.js';
-import { type ClosureMember, closeOverDependents } from './rebuild-closure.js';
+import { patiently } from './lock-attempts.js';
+import { type ClosureInput, type ClosureMember, closeOverDependents } from './rebuild-closure.js';
 import { type Rehearsed, rehearse } from './rehearsal.js';
 import { findRenames, type Rename, renameStatements } from './rename.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
@@ -84,24 +89,41 @@ function isRemembered(
  */
 export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
   const { views, stateSchema, policy } = context;
-  const renames = await rename(session, context);
+  const { renames, createdSchemas } = await rename(session, context);
   const state = await read(session, context);
   const comparisons = await compareDefinitions(session, views, state);
   const diff = diffSchema(views, state, { comparisons, renames });
   const { allowed, left } = applyPolicy(diff, policy, stateSchema);
-  const closure = closeOverDependents(membersOf(allowed), views, state, policy.unmanagedDependents);
-  await holdOffRefreshes(session, context, touched(allowed, closure));
-  const rehearsed = await rehearse(session, closure, {
-    missingSchemas: allowed.missingSchemas,
-    strategy: policy.changeStrategy,
+  const wanted = {
+    ...allowed,
+    missingSchemas: [...createdSchemas, ...allowed.missingSchemas],
+  };
+  const closure = closeOverDependents({
+    changed: membersOf(allowed),
+    ...managedViews(diff),
+    pruned: new Set(prunes(policy) ? diff.orphans.map(({ name }) => displayName(name)) : []),
+    state,
+    policy: policy.unmanagedDependents,
   });
+  await holdOffRefreshes(session, context, touched(allowed, closure));
+  const rehearsed = await patiently(session, context.limits.lockTimeoutMs, () =>
+    rehearse(session, closure, {
+      missingSchemas: wanted.missingSchemas,
+      strategy: policy.changeStrategy,
+      filled: new Set(
+        allowed.views
+          .filter(({ differences }) => differences.some(({ kind }) => kind === 'unpopulated'))
+          .map(({ view }) => viewName(view)),
+      ),
+    }),
+  );
   const failed = await failedViews(session, rehearsed, context);
   return {
     diff,
     left,
     plan: planSchema({
       dataSource: context.dataSource,
-      diff: allowed,
+      diff: wanted,
       renames,
       rehearsed: rehearsed.members,
       state,
@@ -118,30 +140,63 @@ function read(session: Session, context: PreparationContext): Promise<DatabaseSt
 }
 
 /** Renames first: what reads a view is compared under its new name. */
-async function rename(session: Session, context: PreparationContext): Promise<Rename[]> {
+async function rename(
+  session: Session,
+  context: PreparationContext,
+): Promise<{ renames: Rename[]; createdSchemas: string[] }> {
   const { policy, views } = context;
   if (!allowsChanges(policy) || views.every((view) => view.renamedFrom === undefined)) {
-    return [];
+    return { renames: [], createdSchemas: [] };
   }
   const state = await read(session, context);
   const renames = findRenames(views, state);
+  const schemas = new Set(renames.map(({ view }) => view.name.schema));
+  const createdSchemas = [...schemas].filter((schema) => !state.schemas.has(schema));
   await holdOffRefreshes(
     session,
     context,
     renames.map(({ from }) => from),
   );
-  for (const { view, from } of renames) {
-    for (const statement of renameStatements(from, view.name)) {
-      await session.query(statement);
-    }
+  for (const schema of createdSchemas) {
+    await session.query(createSchema(schema));
+  }
+  for (const each of renames) {
+    await renameOne(session, context, each);
     if (state.installedVersion > 0) {
-      await session.query(renameKnownView(context.stateSchema, from, view.name));
+      // Somebody may have dropped a view of the new name by hand.
+      await session.query(deleteKnownView(context.stateSchema, each.view.name));
+      await session.query(renameKnownView(context.stateSchema, each.from, each.view.name));
     }
   }
-  return renames;
+  return { renames, createdSchemas };
 }
 
-function membersOf(diff: SchemaDiff): ClosureMember[] {
+async function renameOne(
+  session: Session,
+  { limits }: PreparationContext,
+  { view, from }: Rename,
+): Promise<void> {
+  try {
+    await patiently(session, limits.lockTimeoutMs, () =>
+      session.query(script(renameStatements(from, view.name))),
+    );
+  } catch (cause) {
+    throw new SchemaStepError(cause, view);
+  }
+}
+
+/** A view of which the database has a newer version is made anew, where it must be, as it is. */
+function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions' | 'asTheyAre'> {
+  const newer = diff.views.filter(({ newerVersion }) => newerVersion !== undefined);
+  return {
+    definitions: diff.views
+      .filter(({ newerVersion }) => newerVersion === undefined)
+      .map(({ view }) => view),
+    asTheyAre: new Set(newer.map(({ view }) => viewName(view))),
+  };
+}
+
+function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
   return diff.views
     .filter(({ differences }) => differences.some(({ kind }) => REBUILT_FOR.has(kind)))
     .map(({ view, deployed }) => ({
@@ -172,9 +227,25 @@ async function holdOffRefreshes(
   // statementTimeout is for work, and would cut the waiting short.
   await session.query(setLocalLimits({ lockTimeoutMs: syncTimeoutMs, statementTimeoutMs: 0 }));
   for (const key of names.map(refreshLockKey).sort()) {
-    await session.query(lock(key));
+    await waitFor(session, key, names);
   }
   await session.query(setLocalLimits(limits));
+}
+
+async function waitFor(session: Session, key: string, names: QualifiedName[]): Promise<void> {
+  try {
+    await session.query(lock(key));
+  } catch (cause) {
+    if (errorCode(cause) !== SqlState.lockNotAvailable) {
+      throw cause;
+    }
+    const name = names.find((each) => refreshLockKey(each) === key);
+    const view = name && displayName(name);
+    throw new SyncLockTimeoutError(
+      `A refresh of materialized view "${view}" has been running for longer than syncTimeout, and the view cannot be changed meanwhile. Nothing has been changed.`,
+      { view, cause, hint: 'Wait for it or cancel it, or raise syncTimeout.' },
+    );
+  }
 }
 
 function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedView {

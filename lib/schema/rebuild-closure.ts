@@ -17,6 +17,21 @@ export interface ClosureMember {
   definition?: ViewDefinition;
   /** `undefined` for a view that is missing. */
   deployed?: DeployedView;
+  /** Its indexes that the library made: kept only where they are declared. */
+  ownIndexes: string[];
+}
+
+/** What a closure is to be taken over. */
+export interface ClosureInput {
+  changed: Omit<ClosureMember, 'ownIndexes'>[];
+  /** Declared views that may be made as declared. */
+  definitions: readonly ViewDefinition[];
+  /** Names of views that are the library's, and are made anew as they are: the database has a newer version. */
+  asTheyAre: ReadonlySet<string>;
+  /** Names of views that go. */
+  pruned: ReadonlySet<string>;
+  state: DatabaseState;
+  policy: UnmanagedDependents;
 }
 
 /**
@@ -25,27 +40,23 @@ export interface ClosureMember {
  *
  * @throws UnmanagedDependentsError when something depends on them that cannot be made anew
  */
-export function closeOverDependents(
-  changed: ClosureMember[],
-  definitions: readonly ViewDefinition[],
-  state: DatabaseState,
-  policy: UnmanagedDependents,
-): ClosureMember[] {
+export function closeOverDependents(input: ClosureInput): ClosureMember[] {
+  const { changed, definitions, state, pruned } = input;
   const declared = new Map(definitions.map((view) => [viewName(view), view]));
   const members = new Map(
     changed.map((member) => [displayName(member.deployed?.name ?? member.name), member]),
   );
   const unmanaged = new Set<string>();
+  // Found while iterating: a Map hands out what is added to it, so this goes all the way up.
   for (const [name, member] of members) {
     member.deployed?.otherDependents.forEach((other) => unmanaged.add(other));
     for (const dependent of state.dependents.get(name) ?? []) {
       const deployed = state.views.get(dependent);
-      if (deployed !== undefined && !members.has(dependent)) {
+      if (deployed !== undefined && !members.has(dependent) && !pruned.has(dependent)) {
         const definition = declared.get(dependent);
-        if (definition === undefined && !canRebuild(deployed, policy)) {
+        if (definition === undefined && !canRebuild(deployed, input)) {
           unmanaged.add(describe(deployed));
         }
-        // Found while iterating: a Map hands out what is added to it, so this goes all the way up.
         members.set(dependent, {
           name: deployed.name,
           kind: deployed.kind,
@@ -59,12 +70,17 @@ export function closeOverDependents(
   if (unmanaged.size > 0) {
     throw refusal(changed, [...unmanaged]);
   }
-  return [...members.values()];
+  return [...members].map(([name, member]) => ({
+    ...member,
+    // Without a definition all its indexes stay.
+    ownIndexes: member.definition ? (state.known.get(name)?.own_indexes ?? []) : [],
+  }));
 }
 
 /** A plain view is its definition and what hangs on it; triggers and rules of its own are more than that. */
-function canRebuild(deployed: DeployedView, policy: UnmanagedDependents): boolean {
-  return policy === 'rebuild' && deployed.kind === 'v' && !deployed.row.has_triggers_or_rules;
+function canRebuild(deployed: DeployedView, { policy, asTheyAre }: ClosureInput): boolean {
+  const isPlain = deployed.kind === 'v' && !deployed.row.has_triggers_or_rules;
+  return asTheyAre.has(displayName(deployed.name)) || (policy === 'rebuild' && isPlain);
 }
 
 function describe(deployed: DeployedView): string {
@@ -72,7 +88,7 @@ function describe(deployed: DeployedView): string {
   return `${kind} ${displayName(deployed.name)}`;
 }
 
-function refusal(changed: ClosureMember[], dependents: string[]): UnmanagedDependentsError {
+function refusal(changed: ClosureInput['changed'], dependents: string[]): UnmanagedDependentsError {
   const names = changed
     .filter(({ deployed }) => deployed !== undefined)
     .map(({ name }) => `"${displayName(name)}"`);

@@ -12,6 +12,7 @@ import {
   type StandInRow,
 } from '../postgres/rehearsal.sql.js';
 import { type Session, SessionLost } from '../postgres/session.js';
+import { script } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { setEmptySearchPath } from '../postgres/view-catalog.sql.js';
 import { createIndexFromBody, createStatistics, renameView } from '../postgres/view-ddl.sql.js';
@@ -28,6 +29,8 @@ export interface RehearsedMember extends ClosureMember {
   /** The same of the view that it replaces, for the way back. */
   oldBuildQuery?: string;
   columns: string[];
+  /** Whether it is made with its rows: as declared, and in any case where readers have them now. */
+  withData: boolean;
   /** Hand-made indexes and statistics that its columns no longer bear. */
   lostIndexes: string[];
   lostStatistics: string[];
@@ -38,6 +41,13 @@ export interface Rehearsed {
   members: RehearsedMember[];
   /** Views whose query fails, with the error, and those that read them. */
   failed: StandInError[];
+}
+
+export interface RehearsalOptions {
+  missingSchemas: string[];
+  strategy: ChangeStrategy;
+  /** Views without data that get theirs before. */
+  filled: ReadonlySet<string>;
 }
 
 const NOT_THERE: ReadonlySet<string | undefined> = new Set([
@@ -58,7 +68,7 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 export async function rehearse(
   session: Session,
   members: ClosureMember[],
-  { missingSchemas, strategy }: { missingSchemas: string[]; strategy: ChangeStrategy },
+  { missingSchemas, strategy, filled }: RehearsalOptions,
 ): Promise<Rehearsed> {
   if (members.length === 0) {
     return { members: [], failed: [] };
@@ -76,7 +86,7 @@ export async function rehearse(
       await session.query(renameView('v', member.name, buildNameOf(member).name));
     }
     const named = standing.map((member) => ({ member, buildName: buildNameOf(member) }));
-    const rehearsed = await describeStandIns(session, named, oldQueries);
+    const rehearsed = await describeStandIns(session, named, { oldQueries, filled });
     return { members: rehearsed, failed };
   });
 }
@@ -105,23 +115,29 @@ async function stepAside(
   session: Session,
   members: ClosureMember[],
 ): Promise<Map<ClosureMember, string>> {
-  const replacing = members.filter(isReplacing);
-  const aside: { member: ClosureMember; at: QualifiedName }[] = [];
-  for (const member of replacing) {
-    if (member.deployed !== undefined) {
-      const { kind, name } = member.deployed;
-      const at = { schema: name.schema, name: besideName(member).name };
-      await session.query(renameView(kind, name, at.name));
-      aside.push({ member, at });
-    }
+  const aside = members.flatMap((member) =>
+    member.deployed === undefined
+      ? []
+      : [{ member, deployed: member.deployed, at: besideName(member) }],
+  );
+  if (aside.length === 0) {
+    return new Map();
+  }
+  const stepsAside = aside.map(({ deployed, at }) =>
+    renameView(deployed.kind, deployed.name, at.name),
+  );
+  try {
+    await session.query(script(stepsAside));
+  } catch (cause) {
+    throw new SchemaStepError(cause, aside[0]?.member.definition);
   }
   const rows = await session.undone(async () => {
     await session.query(setEmptySearchPath());
     return session.query<StandInRow>(selectStandIns(aside.map(({ at }) => at)));
   });
-  for (const { member, at } of aside) {
-    const kind = member.deployed?.kind ?? 'm';
-    await session.query(renameView(kind, at, temporaryName('aside', displayName(member.name))));
+  for (const { member, deployed, at } of aside) {
+    const name = temporaryName('aside', displayName(member.name));
+    await session.query(renameView(deployed.kind, at, name));
   }
   return new Map(aside.map(({ member }, position) => [member, rows[position]?.definition ?? '']));
 }
@@ -165,7 +181,12 @@ function standInError(member: ClosureMember, cause: unknown): StandInError {
 async function describeStandIns(
   session: Session,
   named: { member: ClosureMember; buildName: QualifiedName }[],
-  oldQueries: Map<ClosureMember, string>,
+  {
+    oldQueries,
+    filled,
+  }: Pick<RehearsalOptions, 'filled'> & {
+    oldQueries: Map<ClosureMember, string>;
+  },
 ): Promise<RehearsedMember[]> {
   const lost = new Map<ClosureMember, Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>>();
   for (const { member, buildName } of named) {
@@ -181,26 +202,39 @@ async function describeStandIns(
     return {
       ...member,
       buildName,
-      buildQuery: isAsWritten(member, readsBuilt) ? member.query : (row?.definition ?? ''),
+      buildQuery:
+        isAsWritten(member) && !readsBuilt && !isBeside(member, buildName)
+          ? member.query
+          : (row?.definition ?? ''),
       oldBuildQuery: oldQueries.get(member),
       columns: row?.columns ?? [],
+      withData: row?.empty_sources.every((source) => filled.has(source)) ?? true,
       lostIndexes: [],
       lostStatistics: [],
       ...lost.get(member),
     };
   });
-  return inOrder(
-    rehearsed,
-    rows.map((row) => row.reads),
-  );
+  const reads = rows.map((row) => row.reads);
+  const ordered = inOrder(rehearsed, reads);
+  for (const member of ordered) {
+    const sources =
+      reads[rehearsed.indexOf(member)]?.flatMap((each) => rehearsed[each] ?? []) ?? [];
+    member.withData = isFilled(member, sources);
+  }
+  return ordered;
 }
 
-/**
- * The text stays as it was written where it can, for who reads the plan: where it reads nothing that
- * has a temporary name, and nothing has to follow it (it may end in a comment).
- */
-function isAsWritten({ kind, definition }: ClosureMember, readsBuilt: boolean): boolean {
-  return kind === 'm' && !readsBuilt && definition?.withData !== false;
+/** What can be read now can be read afterwards, unless it now reads what has no data. */
+function isFilled(member: RehearsedMember, sources: RehearsedMember[]): boolean {
+  const { definition, deployed } = member;
+  const canBe = member.withData && sources.every((source) => source.withData);
+  const wasFilled = deployed?.kind === 'm' && deployed.row.is_populated;
+  return definition?.withData === true || member.kind === 'v' || (wasFilled && canBe);
+}
+
+/** The text can stay as it was written where nothing has to follow it: it may end in a comment. */
+function isAsWritten({ kind, definition }: ClosureMember): boolean {
+  return kind === 'm' && definition?.withData === true;
 }
 
 /** Tries what was made by hand on the old view on the columns of the new one. */
@@ -211,7 +245,10 @@ async function losses(
 ): Promise<Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>> {
   const { deployed, definition } = member;
   const declared = new Set(definition?.indexes.map((index) => index.name));
-  const indexes = deployed?.indexes.filter((index) => !declared.has(index.name)) ?? [];
+  const own = new Set(member.ownIndexes);
+  const indexes = (deployed?.indexes ?? []).filter(
+    ({ name }) => !declared.has(name) && !own.has(name),
+  );
   const statistics = deployed?.statistics ?? [];
   if (indexes.length + statistics.length === 0) {
     return { lostIndexes: [], lostStatistics: [] };

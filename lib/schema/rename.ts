@@ -3,6 +3,7 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { moveView, renameView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
+import { temporaryName } from './temporary-name.js';
 
 /** A view that is declared under a new name, with `renamedFrom`, and is there under the old one. */
 export interface Rename {
@@ -22,12 +23,18 @@ export function findRenames(
   });
 }
 
-/** Views that read it follow by themselves: they are bound to its OID. */
+/**
+ * Views that read it follow by themselves: they are bound to its OID. Between schemas it goes by way of a
+ * name that is free in both.
+ */
 export function renameStatements(from: QualifiedName, to: QualifiedName): SqlStatement[] {
+  if (from.schema === to.schema) {
+    return [renameView('m', from, to.name)];
+  }
+  const between = temporaryName('rename', displayName(from), displayName(to));
   return [
-    ...(from.schema === to.schema ? [] : [moveView(from, to.schema)]),
-    ...(from.name === to.name
-      ? []
-      : [renameView('m', { schema: to.schema, name: from.name }, to.name)]),
+    renameView('m', from, between),
+    moveView({ schema: from.schema, name: between }, to.schema),
+    renameView('m', { schema: to.schema, name: between }, to.name),
   ];
 }

@@ -27,8 +27,8 @@ export interface Replacement {
 /** Plans the replacement of a rehearsed closure. Nothing is dropped with CASCADE. */
 export function planReplacement(
   members: RehearsedMember[],
-  state: DatabaseState,
-  strategy: ChangeStrategy,
+  pruned: DeployedView[],
+  { state, strategy }: { state: DatabaseState; strategy: ChangeStrategy },
 ): Replacement {
   const isBeside = strategy === 'side-by-side';
   const old = inOldOrder(members, state);
@@ -40,7 +40,17 @@ export function planReplacement(
   );
   const build = (blueprint: ViewBlueprint): SqlStatement[] =>
     buildStatements(blueprint, state.defaultGrantees);
-  const dropOld = [...old].reverse().map(({ deployed }) => dropView(deployed.kind, deployed.name));
+  const going = [
+    ...old.map(({ deployed }) => ({ deployed })),
+    ...pruned.map((deployed) => ({ deployed })),
+  ];
+  const dropOld = inOldOrder(going, state)
+    .reverse()
+    .map(({ deployed }) => dropView(deployed.kind, deployed.name));
+  const restorePruned = inOldOrder(
+    pruned.map((deployed) => ({ deployed })),
+    state,
+  ).flatMap(({ deployed }) => restoreStatements(deployed, state));
   const dropNew = [...members].reverse().map((member) => dropView(member.kind, member.name));
   const rebuildOld = previous.flatMap(build);
   return {
@@ -50,9 +60,18 @@ export function planReplacement(
       ? [...dropOld, ...blueprints.flatMap(({ blueprint }) => renameStatements(blueprint))]
       : [],
     undo: isBeside
-      ? [...rebuildOld, ...dropNew, ...previous.flatMap(renameStatements)]
-      : [...dropNew, ...rebuildOld],
+      ? [...rebuildOld, ...dropNew, ...previous.flatMap(renameStatements), ...restorePruned]
+      : [...dropNew, ...rebuildOld, ...restorePruned],
   };
+}
+
+/** Makes a view again as it was, under its own name. */
+export function restoreStatements(deployed: DeployedView, state: DatabaseState): SqlStatement[] {
+  const { name, row } = deployed;
+  return buildStatements(
+    previousBlueprint(deployed, name, name, row.definition),
+    state.defaultGrantees,
+  );
 }
 
 /** The members that replace something, in the order in which the old views read each other. */

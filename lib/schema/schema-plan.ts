@@ -5,16 +5,15 @@ import { displayName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
-import { alterSteps } from './alter-steps.js';
+import { alterSteps, populateSteps } from './alter-steps.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { type Rename, renameStatements } from './rename.js';
-import { planReplacement } from './replacement.js';
+import { inOldOrder, planReplacement, restoreStatements } from './replacement.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
 import { prunes } from './sync-policy.js';
-import { buildStatements, previousBlueprint } from './view-blueprint.js';
 
 /** The definition of a view that a plan leaves as it is, and why. */
 export interface SkippedView {
@@ -48,35 +47,50 @@ export interface PlanInput {
 }
 
 /** Turns differences into steps. Pure. */
-export function planSchema({
-  dataSource,
-  diff,
-  renames,
-  rehearsed,
-  state,
-  policy,
-  left,
-  failed,
-}: PlanInput): SchemaPlan {
-  const rebuilt = new Set(rehearsed.map((member) => displayName(member.name)));
-  const cannotBeMade = new Set(failed.map(({ view }) => view));
-  const changed = diff.views.filter(({ view }) => !cannotBeMade.has(viewName(view)));
+export function planSchema(input: PlanInput): SchemaPlan {
+  const { dataSource, diff, renames, rehearsed, state, policy, left, failed } = input;
+  const done = new Set([
+    ...rehearsed.map((member) => displayName(member.name)),
+    ...failed.map(({ view }) => view),
+  ]);
+  const inPlace = diff.views.filter(({ view }) => !done.has(viewName(view)));
+  const above = orphansAbove(input);
+  const apart = prunes(policy) ? diff.orphans.filter((orphan) => !above.includes(orphan)) : [];
   return {
     dataSource,
     policy,
     steps: [
-      ...renames.map(renameStep),
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
+      ...renames.map(renameStep),
       ...installSteps(diff, state.stateSchema),
-      ...rebuildSteps(rehearsed, diff, { state, policy }),
-      ...changed.flatMap((view) => (rebuilt.has(viewName(view.view)) ? [] : alterSteps(view))),
-      ...(prunes(policy)
-        ? [...diff.orphans].reverse().map((orphan) => pruneStep(orphan, state))
-        : []),
+      ...populateSteps(inPlace, state),
+      ...rebuildSteps(input, above),
+      ...inPlace.flatMap(alterSteps),
+      ...inOrder(apart, state)
+        .reverse()
+        .map((orphan) => pruneStep(orphan, state)),
+      ...above.map(forgetStep),
     ],
     skipped: [...left, ...failed],
     orphans: diff.orphans.map((orphan) => displayName(orphan.name)),
   };
+}
+
+/** Orphans that read a view which is made anew go before it does; the others go by themselves. */
+function orphansAbove({ diff, rehearsed, state, policy }: PlanInput): DeployedView[] {
+  const names = new Set(
+    rehearsed.flatMap(({ deployed }) => (deployed ? [displayName(deployed.name)] : [])),
+  );
+  // A Set hands out what is added to it while it is iterated.
+  for (const name of names) {
+    (state.dependents.get(name) ?? []).forEach((dependent) => names.add(dependent));
+  }
+  return prunes(policy) ? diff.orphans.filter((orphan) => names.has(displayName(orphan.name))) : [];
+}
+
+function inOrder(views: DeployedView[], state: DatabaseState): DeployedView[] {
+  const members = views.map((deployed) => ({ deployed }));
+  return inOldOrder(members, state).map(({ deployed }) => deployed);
 }
 
 function schemaStep(schema: string, stateSchema: string): PlanStep {
@@ -113,11 +127,13 @@ function installSteps({ installFrom }: SchemaDiff, stateSchema: string): PlanSte
 }
 
 function rebuildSteps(
-  rehearsed: RehearsedMember[],
-  diff: SchemaDiff,
-  { state, policy }: Pick<PlanInput, 'state' | 'policy'>,
+  { rehearsed, diff, state, policy }: PlanInput,
+  pruned: DeployedView[],
 ): PlanStep[] {
-  const { clear, builds, swap, undo } = planReplacement(rehearsed, state, policy.changeStrategy);
+  const { clear, builds, swap, undo } = planReplacement(rehearsed, pruned, {
+    state,
+    strategy: policy.changeStrategy,
+  });
   const reasons = new Map(diff.views.map((view) => [viewName(view.view), rebuildReason(view)]));
   const steps = builds.map(({ member, statements }): PlanStep => {
     const view = displayName(member.name);
@@ -193,15 +209,28 @@ export function renameStep({ view, from }: Rename): PlanStep {
   };
 }
 
+/** For an orphan that a swap has dropped. */
+function forgetStep(orphan: DeployedView): PlanStep {
+  return {
+    action: 'drop',
+    view: displayName(orphan.name),
+    name: orphan.name,
+    reason: 'Nobody declares it any more; it went with the views that it read',
+    statements: [],
+    undo: [],
+    lock: NO_LOCK,
+    rewritesRows: false,
+  };
+}
+
 function pruneStep(orphan: DeployedView, state: DatabaseState): PlanStep {
-  const blueprint = previousBlueprint(orphan, orphan.name, orphan.name, orphan.row.definition);
   return {
     action: 'drop',
     view: displayName(orphan.name),
     name: orphan.name,
     reason: 'Nobody declares it any more',
     statements: [dropView('m', orphan.name)],
-    undo: buildStatements(blueprint, state.defaultGrantees),
+    undo: restoreStatements(orphan, state),
     lock: EXCLUSIVE_LOCK,
     rewritesRows: false,
   };

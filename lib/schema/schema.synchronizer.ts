@@ -11,7 +11,7 @@ import { lock } from '../postgres/advisory-lock.sql.js';
 import type { Database } from '../postgres/database.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { recordDefinitions, renameKnownView } from '../postgres/state.sql.js';
+import { deleteKnownView, recordDefinitions, renameKnownView } from '../postgres/state.sql.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
@@ -147,7 +147,8 @@ export class SchemaSynchronizer {
         );
       }
       refuseDrift(prepared, policy);
-      await new PlanRun(session, database.stateSchema, views).run(prepared.plan);
+      const { lockTimeoutMs } = this.registrations.options;
+      await new PlanRun(session, database.stateSchema, views, lockTimeoutMs).run(prepared.plan);
       await this.remember(session, database, prepared);
       return prepared;
     });
@@ -196,6 +197,7 @@ export class SchemaSynchronizer {
         !known.has(displayName(name)) &&
         !views.has(displayName(renamedFrom));
       if (isLeftBehind) {
+        await session.query(deleteKnownView(database.stateSchema, name));
         await session.query(renameKnownView(database.stateSchema, renamedFrom, name));
       }
     }

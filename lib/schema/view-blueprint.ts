@@ -1,6 +1,7 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { analyze, createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import type {
   ColumnJson,
@@ -70,7 +71,7 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
       declared,
       existing: deployed?.indexes.find((index) => index.name === declared.name),
     })),
-    ...handMade(deployed, definition, member.lostIndexes),
+    ...handMade(deployed, definition, [...member.lostIndexes, ...member.ownIndexes]),
   ];
   return {
     ...previous,
@@ -78,7 +79,7 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
     name,
     buildName,
     query: member.buildQuery,
-    withData: definition?.withData ?? previous?.withData ?? true,
+    withData: member.withData,
     attributes: attributesOf(definition, previous?.attributes),
     comment: definition?.comment ?? previous?.comment ?? null,
     columns: (previous?.columns ?? []).filter((column) => member.columns.includes(column.name)),
@@ -156,8 +157,18 @@ export function buildStatements(
   defaultGrantees: (string | null)[],
 ): SqlStatement[] {
   const { kind, buildName, query, withData, attributes, comment } = blueprint;
+  const isFilledLater = kind === 'm' && withData && isBeside(blueprint);
   return [
-    createView({ ...attributes, kind, name: buildName, query, withData }),
+    createView({
+      ...attributes,
+      kind,
+      name: buildName,
+      query,
+      withData: withData && !isFilledLater,
+    }),
+    // Up to PostgreSQL 16 a transaction with an older snapshot sees no rows of CREATE ... AS, but those of
+    // REFRESH, which are frozen; after the swap it may read this view.
+    ...(isFilledLater ? [refreshMaterializedView(buildName, false)] : []),
     ...blueprint.indexes.flatMap((index) =>
       indexStatements(buildName, indexName(blueprint, index.name), index),
     ),
@@ -178,7 +189,7 @@ export function buildStatements(
 /** Gives a view and what belongs to it their own names, once the old ones are gone. */
 export function renameStatements(blueprint: ViewBlueprint): SqlStatement[] {
   const { kind, name, buildName } = blueprint;
-  if (buildName.name === name.name) {
+  if (!isBeside(blueprint)) {
     return [];
   }
   return [
@@ -192,14 +203,16 @@ export function renameStatements(blueprint: ViewBlueprint): SqlStatement[] {
   ];
 }
 
-function indexName({ name, buildName }: ViewBlueprint, index: string): string {
-  return buildName.name === name.name ? index : temporaryName('index', displayName(name), index);
+function isBeside({ name, buildName }: ViewBlueprint): boolean {
+  return buildName.name !== name.name;
 }
 
-function statisticsName({ name, buildName }: ViewBlueprint, row: StatisticsRow): string {
-  return buildName.name === name.name
-    ? row.name
-    : temporaryName('statistics', row.schema_name, row.name);
+function indexName(blueprint: ViewBlueprint, index: string): string {
+  return isBeside(blueprint) ? temporaryName('index', displayName(blueprint.name), index) : index;
+}
+
+function statisticsName(blueprint: ViewBlueprint, row: StatisticsRow): string {
+  return isBeside(blueprint) ? temporaryName('statistics', row.schema_name, row.name) : row.name;
 }
 
 /** Makes an index under a name of its own, with the comment and statistics of the one that it follows. */

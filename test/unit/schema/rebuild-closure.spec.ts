@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import type { UnmanagedDependents } from '../../../lib/materialized-views.options.js';
-import { type ClosureMember, closeOverDependents } from '../../../lib/schema/rebuild-closure.js';
+import { type ClosureInput, closeOverDependents } from '../../../lib/schema/rebuild-closure.js';
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
 
 const views = ['a', 'b', 'c', 'apart'].map((name) => declared(name));
 const [a] = views;
-const changed: ClosureMember[] = [
+const changed: ClosureInput['changed'] = [
   {
     name: { schema: 'public', name: 'a' },
     kind: 'm',
@@ -23,7 +23,13 @@ function close(
   const state = databaseState([...views.map((view) => deployed(view.name.name)), ...extra], {
     dependents: new Map(dependents),
   });
-  return closeOverDependents(changed, views, state, policy).map((member) => member.name.name);
+  const input = {
+    changed,
+    definitions: views,
+    asTheyAre: new Set<string>(),
+    pruned: new Set<string>(),
+  };
+  return closeOverDependents({ ...input, state, policy }).map((member) => member.name.name);
 }
 
 describe('closeOverDependents', () => {

@@ -51,6 +51,8 @@ const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): Reh
   columns: ['id'],
   lostIndexes: [],
   lostStatistics: [],
+  withData: given.definition?.withData ?? view.withData,
+  ownIndexes: [],
   ...given,
 });
 
@@ -149,7 +151,7 @@ describe('planSchema', () => {
   });
 
   it.each<[SyncPolicy['synchronize'], SyncPolicy['onChange'], string[]]>([
-    [true, 'apply', ['index', 'alter', 'populate']],
+    [true, 'apply', ['populate', 'index', 'alter']],
     [true, 'continue', ['index']],
     ['create', 'continue', ['index']],
     ['verify', 'continue', []],
