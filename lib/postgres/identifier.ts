@@ -4,7 +4,7 @@ import { escapeIdentifier } from 'pg';
  * PostgreSQL cuts longer names silently and lets two of them collide (NAMEDATALEN - 1):
  * https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
  */
-export const MAX_IDENTIFIER_BYTES = 63;
+const MAX_IDENTIFIER_BYTES = 63;
 
 /** A relation's raw, unquoted name. */
 export interface QualifiedName {

@@ -42,7 +42,7 @@ function withoutSemicolon(query: string): string {
 }
 
 /** `name=value` of the catalog as a clause. */
-export function storageParameter(parameter: string): string {
+function storageParameter(parameter: string): string {
   const [name, value] = splitParameter(parameter);
   return `${quoteIdentifier(name)} = ${escapeLiteral(value)}`;
 }

@@ -3,25 +3,19 @@ import { DependencyCycleError } from '../errors/schema.errors.js';
 import type { ChangeStrategy } from '../materialized-views.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
-import {
-  createShape,
-  createStandIn,
-  selectShape,
-  selectStandIns,
-  type ShapeRow,
-  type StandInRow,
-} from '../postgres/rehearsal.sql.js';
+import { createStandIn, selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';
 import { type Session, SessionLost } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { setEmptySearchPath } from '../postgres/view-catalog.sql.js';
-import { createIndexFromBody, createStatistics, renameView } from '../postgres/view-ddl.sql.js';
+import { renameView } from '../postgres/view-ddl.sql.js';
+import { findLosses, type Losses } from './losses.js';
 import type { ClosureMember } from './rebuild-closure.js';
 import { SchemaStepError } from './schema-error.js';
 import { temporaryName } from './temporary-name.js';
 
 /** A member of a closure with what PostgreSQL said of it. */
-export interface RehearsedMember extends ClosureMember {
+export interface RehearsedMember extends ClosureMember, Losses {
   /** The name under which it is built: a temporary one where an old view has the name. */
   buildName: QualifiedName;
   /** Its definition with the others' build names in it. */
@@ -31,9 +25,6 @@ export interface RehearsedMember extends ClosureMember {
   columns: string[];
   /** Whether it is made with its rows: as declared, and in any case where readers have them now. */
   withData: boolean;
-  /** Hand-made indexes and statistics that its columns no longer bear. */
-  lostIndexes: string[];
-  lostStatistics: string[];
 }
 
 export interface Rehearsed {
@@ -188,9 +179,9 @@ async function describeStandIns(
     oldQueries: Map<ClosureMember, string>;
   },
 ): Promise<RehearsedMember[]> {
-  const lost = new Map<ClosureMember, Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>>();
+  const lost = new Map<ClosureMember, Losses>();
   for (const { member, buildName } of named) {
-    lost.set(member, await losses(session, member, buildName));
+    lost.set(member, await findLosses(session, member, buildName));
   }
   await session.query(setEmptySearchPath());
   const names = named.map(({ buildName }) => buildName);
@@ -235,53 +226,6 @@ function isFilled(member: RehearsedMember, sources: RehearsedMember[]): boolean 
 /** The text can stay as it was written where nothing has to follow it: it may end in a comment. */
 function isAsWritten({ kind, definition }: ClosureMember): boolean {
   return kind === 'm' && definition?.withData === true;
-}
-
-/** Tries what was made by hand on the old view on the columns of the new one. */
-async function losses(
-  session: Session,
-  member: ClosureMember,
-  buildName: QualifiedName,
-): Promise<Pick<RehearsedMember, 'lostIndexes' | 'lostStatistics'>> {
-  const { deployed, definition } = member;
-  const declared = new Set(definition?.indexes.map((index) => index.name));
-  const own = new Set(member.ownIndexes);
-  const indexes = (deployed?.indexes ?? []).filter(
-    ({ name }) => !declared.has(name) && !own.has(name),
-  );
-  const statistics = deployed?.statistics ?? [];
-  if (indexes.length + statistics.length === 0) {
-    return { lostIndexes: [], lostStatistics: [] };
-  }
-  return session.undone(async () => {
-    await session.query(createShape(buildName));
-    const [shape] = await session.query<ShapeRow>(selectShape());
-    const table = { schema: shape?.schema_name ?? '', name: shape?.view_name ?? '' };
-    const fits = async (statement: { text: string }): Promise<boolean> =>
-      session
-        .undone(() => session.query(statement))
-        .then(
-          () => true,
-          () => false,
-        );
-    const lostIndexes: string[] = [];
-    for (const index of indexes) {
-      const isUnique = index.is_unique;
-      if (
-        !(await fits(createIndexFromBody(table, { name: index.name, isUnique, body: index.body })))
-      ) {
-        lostIndexes.push(index.name);
-      }
-    }
-    const lostStatistics: string[] = [];
-    for (const row of statistics) {
-      const [create] = createStatistics(table, row, temporaryName('statistics', row.name));
-      if (create !== undefined && !(await fits(create))) {
-        lostStatistics.push(row.name);
-      }
-    }
-    return { lostIndexes, lostStatistics };
-  });
 }
 
 function inOrder(members: RehearsedMember[], reads: number[][]): RehearsedMember[] {

@@ -60,8 +60,11 @@ export function schemaErrorFrom(error: unknown, stateSchema: string): Materializ
 }
 
 function subject(error: unknown, stateSchema: string): string {
-  if (!(error instanceof SchemaStepError) || error.view === undefined) {
-    return `the library's own tables in schema "${stateSchema}", or a schema`;
+  if (!(error instanceof SchemaStepError)) {
+    return 'the database as the code declares it';
+  }
+  if (error.view === undefined) {
+    return `a schema, or the library's own tables in schema "${stateSchema}"`;
   }
   const others = error.alsoBlocked.map((name) => `"${name}"`).join(', ');
   return `materialized view "${viewName(error.view)}" of ${error.view.target.name}${others && ` (nor ${others})`}`;

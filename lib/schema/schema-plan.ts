@@ -196,7 +196,7 @@ function lossNote({ lostIndexes, lostStatistics }: RehearsedMember): string {
 }
 
 /** The steps of a rename, which are carried out before the rest is worked out. */
-export function renameStep({ view, from }: Rename): PlanStep {
+function renameStep({ view, from }: Rename): PlanStep {
   return {
     action: 'rename',
     view: viewName(view),

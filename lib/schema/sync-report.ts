@@ -31,6 +31,9 @@ export interface SyncReport {
 /** The diagnostics_channel on which every report is published, also that of a failed synchronisation. */
 export const SYNC_CHANNEL = 'nestjs-materialized-views.sync';
 
+/** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
+const syncChannel = channel(SYNC_CHANNEL);
+
 const NO_COUNTS: Record<ViewStatus, number> = {
   created: 0,
   changed: 0,
@@ -49,7 +52,7 @@ export function publishReport(
   const counts = { ...NO_COUNTS };
   views.forEach(({ status }) => counts[status]++);
   const report = { dataSource, views, counts, durationMs: performance.now() - startedAtMs };
-  channel(SYNC_CHANNEL).publish(report);
+  syncChannel.publish(report);
   return report;
 }
 

@@ -249,6 +249,7 @@ describe('MaterializedViewsModule', () => {
     );
     for (const [options, message] of [
       [null, /`options` to be an object, got null/],
+      [[], /`options` to be an object, got \[\]/],
       [{ views: Numbers }, /`views` to be an array of decorated classes/],
       [{ views: null }, /`views` to be an array/],
       [{ views: [undefined] }, /got undefined\. Two files that import each other/],
@@ -256,6 +257,11 @@ describe('MaterializedViewsModule', () => {
       [{ isGlobal: 'no' }, /`isGlobal` to be true or false, got 'no'/],
     ] as const) {
       expect(() => MaterializedViewsModule.forRoot(options as never)).toThrow(message);
+    }
+    for (const options of [null, {}, { useFactory: {} }]) {
+      expect(() => MaterializedViewsModule.forRootAsync(options as never)).toThrow(
+        InvalidModuleOptionsError,
+      );
     }
     expect(() => MaterializedViewsModule.forFeature([Reader])).toThrow(
       /decorated with @MaterializedViewEntity, got Reader/,

@@ -1,0 +1,59 @@
+import type { QualifiedName } from '../postgres/identifier.js';
+import { createShape, selectShape, type ShapeRow } from '../postgres/rehearsal.sql.js';
+import type { Session } from '../postgres/session.js';
+import { createIndexFromBody, createStatistics } from '../postgres/view-ddl.sql.js';
+import type { ClosureMember } from './rebuild-closure.js';
+import { temporaryName } from './temporary-name.js';
+
+/** Hand-made indexes and statistics that the columns of a new view no longer bear. */
+export interface Losses {
+  lostIndexes: string[];
+  lostStatistics: string[];
+}
+
+/** Tries what was made by hand on the old view on the columns of the new one. */
+export async function findLosses(
+  session: Session,
+  member: ClosureMember,
+  buildName: QualifiedName,
+): Promise<Losses> {
+  const { deployed, definition } = member;
+  const declared = new Set(definition?.indexes.map((index) => index.name));
+  const own = new Set(member.ownIndexes);
+  const indexes = (deployed?.indexes ?? []).filter(
+    ({ name }) => !declared.has(name) && !own.has(name),
+  );
+  const statistics = deployed?.statistics ?? [];
+  if (indexes.length + statistics.length === 0) {
+    return { lostIndexes: [], lostStatistics: [] };
+  }
+  return session.undone(async () => {
+    await session.query(createShape(buildName));
+    const [shape] = await session.query<ShapeRow>(selectShape());
+    const table = { schema: shape?.schema_name ?? '', name: shape?.view_name ?? '' };
+    const fits = async (statement: { text: string }): Promise<boolean> =>
+      session
+        .undone(() => session.query(statement))
+        .then(
+          () => true,
+          () => false,
+        );
+    const lostIndexes: string[] = [];
+    for (const index of indexes) {
+      const isUnique = index.is_unique;
+      if (
+        !(await fits(createIndexFromBody(table, { name: index.name, isUnique, body: index.body })))
+      ) {
+        lostIndexes.push(index.name);
+      }
+    }
+    const lostStatistics: string[] = [];
+    for (const row of statistics) {
+      const [create] = createStatistics(table, row, temporaryName('statistics', row.name));
+      if (create !== undefined && !(await fits(create))) {
+        lostStatistics.push(row.name);
+      }
+    }
+    return { lostIndexes, lostStatistics };
+  });
+}
