@@ -35,7 +35,7 @@ export function validateViewOptions(
   className: string,
   options: MaterializedViewEntityOptions,
 ): void {
-  const checks = new OptionChecks(className);
+  const checks = new OptionChecks(`@MaterializedViewEntity of ${className}`);
   checks.knownOptions('', options, VIEW_OPTIONS);
   checks.relationName('name', options.name);
   checks.relationName('schema', options.schema);
@@ -54,6 +54,7 @@ function validateExpression(checks: OptionChecks, expression: unknown): void {
       expression,
     );
   }
+  checks.withoutNul('expression', expression);
 }
 
 function validateRefresh(checks: OptionChecks, refresh: ViewRefreshOptions | undefined): void {
@@ -87,7 +88,7 @@ function validateAttributes(checks: OptionChecks, options: MaterializedViewEntit
 
 function validateDependencies(checks: OptionChecks, options: MaterializedViewEntityOptions): void {
   checks.optionalQualifiedName('renamedFrom', options.renamedFrom);
-  checks.list('dependsOn', options.dependsOn ?? []).forEach((view, position) => {
+  checks.optionalList('dependsOn', options.dependsOn).forEach((view, position) => {
     const path = `dependsOn[${position}]`;
     if (view === undefined) {
       throw checks.refuse(
@@ -96,10 +97,14 @@ function validateDependencies(checks: OptionChecks, options: MaterializedViewEnt
         view,
       );
     }
-    if (typeof view !== 'function') {
+    if (typeof view === 'string') {
       checks.qualifiedName(path, view);
-    } else if (getViewOptions(view) === undefined) {
-      throw checks.refuse(path, 'a class decorated with @MaterializedViewEntity', view);
+    } else if (typeof view !== 'function' || getViewOptions(view) === undefined) {
+      throw checks.refuse(
+        path,
+        'a class decorated with @MaterializedViewEntity or the name of a view',
+        view,
+      );
     }
   });
 }

@@ -16,7 +16,7 @@ const KEY_OPTIONS = ['property', 'expression', 'collation', 'operatorClass', 'or
 /** Checks the option `indexes`. Whether properties exist shows only with the entity's metadata. */
 export function validateIndexes(checks: OptionChecks, indexes: unknown): void {
   const names = new Set<unknown>();
-  checks.list('indexes', indexes ?? []).forEach((index, position) => {
+  checks.optionalList('indexes', indexes).forEach((index, position) => {
     const path = `indexes[${position}]`;
     validateIndex(checks, path, index as ViewIndexOptions);
     const { name } = index as ViewIndexOptions;
@@ -37,8 +37,8 @@ function validateIndex(checks: OptionChecks, path: string, index: ViewIndexOptio
   checks.identifier(`${path}.tablespace`, index.tablespace);
   checks.ofType(`${path}.unique`, index.unique, 'boolean');
   checks.nonEmptyText(`${path}.where`, index.where);
-  checks.storage(`${path}.storage`, index.storage);
-  checks.list(`${path}.include`, index.include ?? []).forEach((property, position) => {
+  validateStorage(checks, `${path}.storage`, index.storage);
+  checks.optionalList(`${path}.include`, index.include).forEach((property, position) => {
     checks.nonEmptyText(`${path}.include[${position}]`, property ?? null);
   });
   const keys = checks.list(`${path}.keys`, index.keys);
@@ -48,6 +48,18 @@ function validateIndex(checks: OptionChecks, path: string, index: ViewIndexOptio
   keys.forEach((key, position) => {
     validateKey(checks, `${path}.keys[${position}]`, key as string | ViewIndexKey);
   });
+}
+
+/** No parameters at all mean something for a view, whose others are reset, but not for an index. */
+function validateStorage(
+  checks: OptionChecks,
+  path: string,
+  storage: ViewIndexOptions['storage'],
+): void {
+  checks.storage(path, storage);
+  if (storage !== undefined && Object.keys(storage).length === 0) {
+    throw checks.refuse(path, 'absent or to have storage parameters', storage);
+  }
 }
 
 function validateKey(checks: OptionChecks, path: string, key: string | ViewIndexKey): void {

@@ -2,13 +2,14 @@ import { inspect } from 'node:util';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { identifierProblem } from '../postgres/identifier.js';
 
-/** Checks of options of one decorated class, all with the same kind of error. */
+/** Checks of the options of one view, all with the same kind of error. */
 export class OptionChecks {
-  constructor(private readonly className: string) {}
+  /** @param subject what a message begins with */
+  constructor(private readonly subject: string) {}
 
   refuse(option: string, expected: string, given: unknown): InvalidDefinitionError {
     return new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${this.className}: expected \`${option}\` to be ${expected}, got ${describe(given)}.`,
+      `${this.subject}: expected \`${option}\` to be ${expected}, got ${describe(given)}.`,
     );
   }
 
@@ -31,12 +32,21 @@ export class OptionChecks {
     if (value !== undefined && typeof value !== type) {
       throw this.refuse(path, type === 'string' ? 'text' : 'true or false', value);
     }
+    this.withoutNul(path, value);
   }
 
   /** SQL, for example: an empty piece of it would mean something else than what it looks like. */
   nonEmptyText(path: string, value: unknown): void {
     if (value !== undefined && !(typeof value === 'string' && value.trim() !== '')) {
       throw this.refuse(path, 'text that is not empty', value);
+    }
+    this.withoutNul(path, value);
+  }
+
+  /** PostgreSQL's protocol ends a statement there. */
+  withoutNul(path: string, value: unknown): void {
+    if (typeof value === 'string' && value.includes('\0')) {
+      throw this.refuse(path, 'text without a NUL character', value);
     }
   }
 
@@ -46,11 +56,17 @@ export class OptionChecks {
     }
   }
 
+  /** The elements; a hole of the array is one that is undefined, and not passed over. */
   list(path: string, value: unknown): unknown[] {
     if (!Array.isArray(value)) {
       throw this.refuse(path, 'an array', value);
     }
-    return value;
+    return Array.from(value as unknown[]);
+  }
+
+  /** None when the option is left out. */
+  optionalList(path: string, value: unknown): unknown[] {
+    return value === undefined ? [] : this.list(path, value);
   }
 
   identifier(path: string, value: unknown): void {
@@ -92,8 +108,7 @@ export class OptionChecks {
       return;
     }
     const isObject = typeof storage === 'object' && storage !== null && !Array.isArray(storage);
-    const values: unknown[] = isObject ? Object.values(storage) : [storage, null];
-    if (!values.every((value) => ['string', 'number', 'boolean'].includes(typeof value))) {
+    if (!isObject || !Object.entries(storage).every(isStorageParameter)) {
       throw this.refuse(
         path,
         'an object of storage parameters, as in `{ fillfactor: 90 }`',
@@ -101,6 +116,15 @@ export class OptionChecks {
       );
     }
   }
+}
+
+/** The catalog has them as `name=value`. */
+function isStorageParameter([name, value]: [string, unknown]): boolean {
+  const isValue =
+    typeof value === 'boolean' ||
+    (typeof value === 'number' && Number.isFinite(value)) ||
+    (typeof value === 'string' && value !== '' && !value.includes('\0'));
+  return isValue && identifierProblem(name) === undefined && !name.includes('=');
 }
 
 const UNKNOWN_OPTION = Symbol('an unknown option');

@@ -33,7 +33,8 @@ const ROW_DATA = ['detail', 'where', 'internalQuery'];
 function hideRowData(cause: unknown): void {
   if (cause instanceof Error) {
     for (const name of ROW_DATA.filter((each) => Object.hasOwn(cause, each))) {
-      Object.defineProperty(cause, name, { enumerable: false });
+      // Not Object.defineProperty, which would throw for a frozen error.
+      Reflect.defineProperty(cause, name, { enumerable: false });
     }
   }
 }

@@ -172,6 +172,57 @@ describe('@MaterializedViewEntity', () => {
       /`renamedFrom` to be `name` or `schema\.name`/,
     ],
     ['dependsOn that is no list', { expression, dependsOn: 'a' }, /`dependsOn` to be an array/],
+    ['no list of indexes', { expression, indexes: null }, /`indexes` to be an array, got null/],
+    [
+      'no list of properties to include',
+      { expression, indexes: [{ name: 'i', keys: ['a'], include: null }] },
+      /`indexes\[0\]\.include` to be an array, got null/,
+    ],
+    [
+      'a hole among the keys',
+      { expression, indexes: [{ name: 'i', keys: ['a', , 'b'] }] },
+      /`indexes\[0\]\.keys\[1\]` to be an object, got undefined/,
+    ],
+    [
+      'index storage without parameters',
+      { expression, indexes: [{ name: 'i', keys: ['a'], storage: {} }] },
+      /`indexes\[0\]\.storage` to be absent or to have storage parameters, got \{\}/,
+    ],
+    ['storage that is empty text', { expression, storage: { fillfactor: '' } }, /`storage`/],
+    ['storage that is no number', { expression, storage: { fillfactor: NaN } }, /`storage`/],
+    ['storage under no name', { expression, storage: { '': 1 } }, /`storage`/],
+    ['storage with a = in its name', { expression, storage: { 'a=b': 1 } }, /`storage`/],
+    ['a NUL in the SQL', { expression: 'SELECT 1\0' }, /`expression` to be text without a NUL/],
+    ['a NUL in a comment', { expression, comment: 'a\0b' }, /`comment` to be text without a NUL/],
+    [
+      'a NUL in a predicate',
+      { expression, indexes: [{ name: 'i', keys: ['a'], where: 'a > 0\0' }] },
+      /`indexes\[0\]\.where` to be text without a NUL/,
+    ],
+    ['a version that is text', { expression, version: '2' }, /`version` .*got "2"/],
+    [
+      'an old name without a name',
+      { expression, renamedFrom: 's.' },
+      /`renamedFrom` .*it is empty/,
+    ],
+    [
+      'an old name that is too long',
+      { expression, renamedFrom: `s.${'x'.repeat(64)}` },
+      /`renamedFrom` .*64 bytes/,
+    ],
+    ['a renamed class', { expression, renamedFrom: class {} }, /`renamedFrom` to be `name` or/],
+    ['no dependencies', { expression, dependsOn: null }, /`dependsOn` to be an array, got null/],
+    ['a dependency by number', { expression, dependsOn: [5] }, /`dependsOn\[0\]` .*got 5/],
+    [
+      'a dependency of three parts',
+      { expression, dependsOn: ['a.b.c'] },
+      /`dependsOn\[0\]` to be `name` or `schema\.name`, got "a\.b\.c"/,
+    ],
+    [
+      'a dependency as a function that gives it',
+      { expression, dependsOn: [() => Date] },
+      /`dependsOn\[0\]` to be a class decorated with/,
+    ],
     [
       'a dependency that is not there yet',
       { expression, dependsOn: [undefined] },
@@ -199,6 +250,44 @@ describe('@MaterializedViewEntity', () => {
       expect(() => decorate({ expression, refresh: { cron } })).not.toThrow();
     },
   );
+
+  it('takes every option', () => {
+    class Base {}
+    MaterializedViewEntity({ name: 'every_option_base', expression })(Base);
+    expect(() =>
+      decorate({
+        name: 'every_option',
+        schema: 's',
+        expression: () => undefined,
+        refresh: { cron: '* * * * *', timeZone: 'Europe/Berlin' },
+        withData: false,
+        storage: { fillfactor: 90, autovacuum_enabled: false, toast_tuple_target: '256' },
+        tablespace: 'fast',
+        accessMethod: 'heap',
+        comment: '',
+        dependsOn: [Base, 'other', 's.other'],
+        renamedFrom: 'old.name',
+        version: 3,
+        indexes: [
+          {
+            name: 'every_option_index',
+            keys: [
+              'a',
+              { property: 'b', collation: 'C', operatorClass: 'public.ops', nulls: 'LAST' },
+            ],
+            unique: true,
+            method: 'btree',
+            include: ['c'],
+            where: 'a > 0',
+            storage: { fillfactor: 100 },
+            tablespace: 'fast',
+          },
+        ],
+      }),
+    ).not.toThrow();
+    // Of a view, unlike an index: its parameters are set back.
+    expect(() => decorate({ expression, storage: {} })).not.toThrow();
+  });
 
   it('refuses a name that another class has, in the same schema', () => {
     class First {}

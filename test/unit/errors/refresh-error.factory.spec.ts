@@ -84,5 +84,11 @@ describe('refreshErrorFrom', () => {
     const error = mapped(failure('23505'));
     expect((error.cause as { detail: string }).detail).toBe('Key (id)=(7)');
     expect(inspect(error)).not.toContain('Key (id)');
+    expect(JSON.stringify(error.cause)).not.toContain('Key (id)');
+  });
+
+  it('takes a cause that is frozen as it is', () => {
+    const frozen = Object.freeze(failure('23505'));
+    expect(mapped(frozen).cause).toBe(frozen);
   });
 });
