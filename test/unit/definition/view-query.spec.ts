@@ -1,0 +1,61 @@
+import { describe, expect, it } from '@jest/globals';
+import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import { resolveViewQuery } from '../../../lib/definition/view-query.js';
+import { InvalidDefinitionError } from '../../../lib/index.js';
+
+/** What a query builder gives, without a data source. */
+function builder(
+  query: string,
+  parameters: Record<string, unknown> = {},
+): SelectQueryBuilder<ObjectLiteral> {
+  return {
+    getQuery: () => query,
+    getParameters: () => parameters,
+  } as unknown as SelectQueryBuilder<ObjectLiteral>;
+}
+
+const resolve = (query: string, parameters?: Record<string, unknown>): string =>
+  resolveViewQuery('Sample', () => builder(query, parameters), {} as DataSource);
+
+describe('resolveViewQuery', () => {
+  it('takes SQL as it is, but for closing semicolons', () => {
+    expect(resolveViewQuery('Sample', "SELECT ':a' ; ;\n", {} as DataSource)).toBe("SELECT ':a'");
+  });
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['a = :a', { a: 5 }, "a = '5'"],
+    ['a = :a', { a: "it's" }, "a = 'it''s'"],
+    ['a = :a', { a: null }, 'a = NULL'],
+    ['a IN (:...a)', { a: [1n, true] }, "a IN ('1', 'true')"],
+    ['a = :a.b', { 'a.b': 1 }, "a = '1'"],
+    ['a = :b', { a: 5 }, 'a = :b'],
+    ['a = :a', { a: ':b', b: 1 }, "a = ':b'"],
+  ])('writes %s with %p as a literal', (condition, parameters, written) => {
+    expect(resolve(`SELECT 1 WHERE ${condition}`, parameters)).toBe(`SELECT 1 WHERE ${written}`);
+  });
+
+  it('leaves a cast alone whose type has the name of a parameter', () => {
+    expect(resolve('SELECT day::text, :text::text', { text: 'a' })).toBe(
+      "SELECT day::text, 'a'::text",
+    );
+  });
+
+  it('does not take what every object has for a parameter', () => {
+    expect(resolve('SELECT :constructor, :toString')).toBe('SELECT :constructor, :toString');
+  });
+
+  it('refuses to write an empty list', () => {
+    expect(() => resolve('SELECT 1 WHERE a IN (:...ids)', { ids: [] })).toThrow(
+      InvalidDefinitionError,
+    );
+    expect(() => resolve('SELECT 1 WHERE a IN (:...ids)', { ids: [] })).toThrow(
+      /Sample: expected the parameter `ids` .* got an empty array/,
+    );
+  });
+
+  it('refuses what is no query builder', () => {
+    expect(() => resolveViewQuery('Sample', (() => 'SELECT 1') as never, {} as DataSource)).toThrow(
+      /`expression` to return a query builder, got string/,
+    );
+  });
+});
