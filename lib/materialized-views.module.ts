@@ -48,9 +48,12 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
   /**
    * Sets the library up with options from `useFactory`, `useClass` or `useExisting`. `views`,
    * `dataSource` and `isGlobal` stand beside the factory, since they shape the module itself.
+   *
+   * @throws InvalidModuleOptionsError when there is no factory; wrong options are refused at boot
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     const { isGlobal, views, dataSource, ...asyncOptions } = requireObject(options);
+    requireFactory(asyncOptions);
     return withViews(super.forRootAsync(asyncOptions), { isGlobal, views, dataSource });
   }
 
@@ -92,10 +95,18 @@ function withViews(definition: DynamicModule, given: MaterializedViewsModuleExtr
 }
 
 function requireObject<T>(options: T): T {
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw refuse('options', 'an object', options);
   }
   return options;
+}
+
+/** Nest would say that it cannot resolve a dependency of a symbol. */
+function requireFactory(options: typeof ASYNC_OPTIONS_TYPE): void {
+  const { useFactory, useClass, useExisting } = options;
+  if ([useFactory, useClass, useExisting].every((each) => typeof each !== 'function')) {
+    throw refuse('useFactory', 'a function, or `useClass` or `useExisting` a class', useFactory);
+  }
 }
 
 function requireExtras({ isGlobal, views, dataSource }: MaterializedViewsModuleExtras): void {

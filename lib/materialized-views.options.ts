@@ -143,7 +143,7 @@ const MAX_DURATION_MS = 2 ** 31 - 1;
  * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw refuse('options', 'an object', options);
   }
   const known = [...Object.keys(DEFAULTS), 'synchronize', 'onChange'];
