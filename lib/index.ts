@@ -1,5 +1,10 @@
 export type { ViewClass } from './definition/view-class.js';
 export { type ViewTarget } from './definition/definition.registry.js';
+export {
+  defineMaterializedView,
+  type DefineMaterializedViewOptions,
+  type ViewColumnDefinition,
+} from './definition/define-materialized-view.js';
 export { MaterializedViewEntity } from './definition/materialized-view-entity.decorator.js';
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
