@@ -47,8 +47,10 @@ describe('a cluster of four replicas', () => {
        WHERE (SELECT count(*) FROM successes) >= 10 ORDER BY tick LIMIT 10`,
     );
     expect(rows.map((row) => row.count)).toEqual(Array(10).fill(1));
-    const first = rows[0]?.tick.getTime() ?? 0;
-    expect(rows.map((row) => row.tick.getTime())).toEqual(rows.map((__, i) => first + i * 1_000));
+    const ticks = rows.map((row) => row.tick.getTime() / 1_000);
+    expect(ticks.every(Number.isInteger)).toBe(true);
+    // A process that stalls for a second may miss a tick, as is promised; two in ten are more than that.
+    expect((ticks.at(-1) ?? 0) - (ticks[0] ?? 0)).toBeLessThan(12);
     const hosts = await database.query(
       `SELECT FROM materialized_views.refresh_history WHERE outcome <> 'refreshed'`,
     );
@@ -76,11 +78,20 @@ describe('a cluster of four replicas', () => {
     const killed = await replicaOfBackend(database, holder?.pid ?? 0);
     await killed.kill();
     replicas = replicas.filter((replica) => replica !== killed);
+    // Before PostgreSQL 14 a server does not notice that its client is gone until it has something to say.
+    const [notices] = await database.query(
+      `SELECT FROM pg_settings WHERE name = 'client_connection_check_interval'`,
+    );
+    if (notices === undefined) {
+      await gate.open();
+    }
     await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)`, [
       holder?.pid,
     ]);
-    await gate.untilReached();
-    await gate.open();
+    if (notices !== undefined) {
+      await gate.untilReached();
+      await gate.open();
+    }
     const rows = await database.until<{ tick: Date; count: number; host: string }>(SUCCESSES);
     expect(rows).toEqual([{ tick: holder?.tick, count: 1 }]);
     const [run] = await database.query<{ host: string }>(
