@@ -6,6 +6,7 @@ export interface ChosenMode {
   modeReason: RefreshModeReason;
 }
 
+/** Concurrently wherever PostgreSQL can: it stops no reader. */
 export function chooseMode(conditions: RefreshPreconditionRow): ChosenMode {
   if (!conditions.is_populated) {
     return { mode: 'blocking', modeReason: 'unpopulated' };

@@ -44,6 +44,7 @@ const NO_COUNTS: Record<ViewStatus, number> = {
   failed: 0,
 };
 
+/** Counts what became of the views and publishes that. */
 export function publishReport(
   dataSource: string,
   views: ViewReport[],
