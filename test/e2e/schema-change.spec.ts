@@ -24,7 +24,8 @@ import {
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { catalog } from '../support/catalog.js';
 import { boot, typeOrm } from '../support/test-app.js';
-import { TestDatabase } from '../support/test-database.js';
+import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
+import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
 import { type TestView, viewClass } from '../support/view-class.js';
 
 type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
@@ -387,6 +388,29 @@ describe('changing views', () => {
       await database.query('DROP MATERIALIZED VIEW daily');
       await database.query(`DROP TABLESPACE "Other ${database.name}"`);
       await database.query(`DROP ACCESS METHOD "Heap 2"`);
+    });
+
+    it('waits for a refresh that is under way before it adds an index', async () => {
+      await release([daily]);
+      const other = await database.session();
+      await other.query('BEGIN');
+      const key = refreshLockKey({ schema: 'public', name: 'daily' });
+      await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [key]);
+      await other.query('REFRESH MATERIALIZED VIEW CONCURRENTLY daily');
+      const indexed = { ...daily, indexes: [{ name: 'daily_total', keys: ['total'] }] };
+      const booting = release([indexed], { lockTimeout: 50 });
+      await database.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE NOT granted`);
+      await other.query('COMMIT');
+      await other.end();
+      await booting;
+      expect(reports.at(-1)?.counts).toMatchObject({ indexed: 1 });
+    });
+
+    it('takes no WITH NO DATA in the query, which would leave a view empty that is taken for filled', async () => {
+      await expect(
+        release([{ ...daily, expression: `${daily.expression} WITH NO DATA` }]),
+      ).rejects.toMatchObject({ view: 'public.daily', cause: { code: '42601' } });
+      expect(await oidOf('daily')).toBeNull();
     });
 
     it('reports an index-only change as indexed', async () => {
