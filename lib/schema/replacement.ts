@@ -86,9 +86,12 @@ export function inOldOrder<M extends { deployed?: DeployedView }>(
         : [],
     ),
   );
+  // By way of views that are no members too: one member may read another through them.
+  const visited = new Set<string>();
   const ordered: string[] = [];
   const visit = (name: string): void => {
-    if (byName.has(name) && !ordered.includes(name)) {
+    if (!visited.has(name)) {
+      visited.add(name);
       (state.dependents.get(name) ?? []).forEach(visit);
       ordered.unshift(name);
     }

@@ -431,6 +431,19 @@ describe('changing views', () => {
       });
     });
 
+    it('fills views in order of dependency, over plain views between them too', async () => {
+      const below: TestView = { name: 'a_below', expression: 'SELECT id FROM orders' };
+      await release([{ ...below, withData: false }]);
+      await database.query('CREATE VIEW in_between AS SELECT id FROM a_below');
+      const above: TestView = { name: 'z_above', expression: 'SELECT id FROM in_between' };
+      await release([
+        { ...above, withData: false },
+        { ...below, withData: false },
+      ]);
+      await release([above, below]);
+      expect(await database.query('SELECT * FROM z_above')).toHaveLength(3);
+    });
+
     it('takes the place of a plain view, and keeps its grants', async () => {
       await database.query(`CREATE VIEW daily AS SELECT day, 0 AS total FROM orders`);
       await database.query(`GRANT SELECT ON daily TO PUBLIC`);
