@@ -38,3 +38,8 @@ export function quoteQualifiedName({ schema, name }: QualifiedName): string {
 export function displayName({ schema, name }: QualifiedName): string {
   return `${schema}.${name}`;
 }
+
+/** The same of a row that has the name in two columns. */
+export function rowName(row: { schema_name: string; view_name: string }): string {
+  return displayName({ schema: row.schema_name, name: row.view_name });
+}

@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import type { ViewDefinition, ViewSchedule } from '../definition/view-definition.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, rowName } from '../postgres/identifier.js';
 import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedule.sql.js';
 import { tickRequest } from '../refresh/refresh-request.js';
 import { RefreshRunner } from '../refresh/refresh.runner.js';
@@ -52,7 +52,7 @@ export class TickRunner {
     const states = await database.bookkeeping((session) =>
       session.query<ScheduleStateRow>(selectScheduleStates(database.stateSchema, names)),
     );
-    const byName = new Map(states.map((state) => [nameOf(state), state]));
+    const byName = new Map(states.map((state) => [rowName(state), state]));
     for (const view of views) {
       const tick = dueTick(view, byName.get(displayName(view.name)));
       if (tick !== undefined) {
@@ -96,8 +96,4 @@ function dueTick(view: ScheduledView, state: ScheduleStateRow | undefined): Date
   }
   const tick = view.schedule.grid.lastTickAt(new Date(state.now));
   return tick && (state.last_tick === null || state.last_tick < tick.getTime()) ? tick : undefined;
-}
-
-function nameOf(state: ScheduleStateRow): string {
-  return displayName({ schema: state.schema_name, name: state.view_name });
 }

@@ -4,14 +4,14 @@ import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import type { UnmanagedDependents } from '../materialized-views.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, rowName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { selectTableReaders, type TableReaderRow } from '../postgres/table-readers.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
-import { type DatabaseState, readDatabaseState } from './database-state.js';
+import { type DatabaseState, readDatabaseState, withDependents } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
-import { inOldOrder } from './replacement.js';
-import { buildStatements, previousBlueprint } from './view-blueprint.js';
+import { canRebuildPlainView, describeView } from './rebuild-closure.js';
+import { inOldOrder, restoreStatements } from './replacement.js';
 
 export interface AlterTableOptions {
   /** What becomes of plain views between: refused, or made anew too. @default 'refuse' */
@@ -63,8 +63,7 @@ export async function alterTable<T>(
     }
     const result = await work();
     for (const view of views) {
-      const blueprint = previousBlueprint(view, view.name, view.name, view.row.definition);
-      for (const statement of buildStatements(blueprint, state.defaultGrantees)) {
+      for (const statement of restoreStatements(view, state)) {
         await session.query(statement);
       }
     }
@@ -115,13 +114,7 @@ function tableName(
 
 /** All views above, in the order in which they read each other. */
 function closure(readers: TableReaderRow[], state: DatabaseState): DeployedView[] {
-  const names = new Set(
-    readers.map((row) => displayName({ schema: row.schema_name, name: row.view_name })),
-  );
-  // A Set hands out what is added to it while it is iterated.
-  for (const name of names) {
-    (state.dependents.get(name) ?? []).forEach((dependent) => names.add(dependent));
-  }
+  const names = withDependents(readers.map(rowName), state);
   const members = [...names].map((name) => ({ deployed: state.views.get(name) }));
   return inOldOrder(members, state).map(({ deployed }) => deployed);
 }
@@ -132,12 +125,9 @@ function refuseUnmanaged(
   policy: UnmanagedDependents,
 ): void {
   const blockers = views.flatMap((view) => {
-    const name = displayName(view.name);
-    const isOwn = state.known.get(name)?.is_own === true;
-    const canRebuild = policy === 'rebuild' && view.kind === 'v' && !view.row.has_triggers_or_rules;
-    const self =
-      isOwn || canRebuild ? [] : [`${view.kind === 'm' ? 'materialized view' : 'view'} ${name}`];
-    return [...self, ...view.otherDependents];
+    const isOwn = state.known.get(displayName(view.name))?.is_own === true;
+    const canBeMade = isOwn || canRebuildPlainView(view, policy);
+    return [...(canBeMade ? [] : [describeView(view)]), ...view.otherDependents];
   });
   if (blockers.length > 0) {
     throw new UnmanagedDependentsError(

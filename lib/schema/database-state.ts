@@ -4,7 +4,7 @@ import {
   selectSchemas,
   type SchemaRow,
 } from '../postgres/catalog.sql.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import {
   INSTALLATION_VERSION,
   type InstallationExistsRow,
@@ -80,7 +80,7 @@ export async function readDatabaseState(
     views: new Map(views.map((view) => [displayName(view.name), view])),
     otherRelations: otherRelations(relations),
     dependents: dependentsByName(views, dependencies),
-    known: new Map(known.map((row) => [nameOf(row), row])),
+    known: new Map(known.map((row) => [rowName(row), row])),
     defaultGrantees: grantees.map((row) => row.grantee),
   };
 }
@@ -118,7 +118,7 @@ async function readViews(session: Pick<Session, 'query'>): Promise<DeployedView[
 
 function otherRelations(rows: RelationRow[]): Map<string, string> {
   const others = rows.filter((row) => !['m', 'v'].includes(row.relation_kind));
-  return new Map(others.map((row) => [nameOf(row), row.relation_kind]));
+  return new Map(others.map((row) => [rowName(row), row.relation_kind]));
 }
 
 function dependentsByName(
@@ -137,6 +137,15 @@ function dependentsByName(
   return dependents;
 }
 
-function nameOf(row: { schema_name: string; view_name: string }): string {
-  return displayName({ schema: row.schema_name, name: row.view_name });
+/** The names together with those of all views above them, at whatever distance. */
+export function withDependents(
+  names: Iterable<string>,
+  { dependents }: DatabaseState,
+): Set<string> {
+  const all = new Set(names);
+  // A Set hands out what is added to it while it is iterated.
+  for (const name of all) {
+    (dependents.get(name) ?? []).forEach((dependent) => all.add(dependent));
+  }
+  return all;
 }

@@ -1,5 +1,5 @@
 import { DepGraph } from 'dependency-graph';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, rowName } from '../postgres/identifier.js';
 import {
   createCandidate,
   createDummy,
@@ -46,7 +46,7 @@ async function sourcesOf(session: Session, query: string): Promise<string[]> {
     return await session.undone(async () => {
       await session.query(createCandidate(query));
       const rows = await session.query<SourceRow>(selectCandidateSources());
-      return rows.map((row) => displayName({ schema: row.schema_name, name: row.view_name }));
+      return rows.map(rowName);
     });
   } catch {
     return [];

@@ -55,7 +55,7 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
       if (deployed !== undefined && !members.has(dependent) && !pruned.has(dependent)) {
         const definition = declared.get(dependent);
         if (definition === undefined && !canRebuild(deployed, input)) {
-          unmanaged.add(describe(deployed));
+          unmanaged.add(describeView(deployed));
         }
         members.set(dependent, {
           name: deployed.name,
@@ -77,13 +77,20 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
   }));
 }
 
-/** A plain view is its definition and what hangs on it; triggers and rules of its own are more than that. */
 function canRebuild(deployed: DeployedView, { policy, asTheyAre }: ClosureInput): boolean {
-  const isPlain = deployed.kind === 'v' && !deployed.row.has_triggers_or_rules;
-  return asTheyAre.has(displayName(deployed.name)) || (policy === 'rebuild' && isPlain);
+  return asTheyAre.has(displayName(deployed.name)) || canRebuildPlainView(deployed, policy);
 }
 
-function describe(deployed: DeployedView): string {
+/** A plain view is its definition and what hangs on it; triggers and rules of its own are more than that. */
+export function canRebuildPlainView(
+  { kind, row }: DeployedView,
+  policy: UnmanagedDependents,
+): boolean {
+  return policy === 'rebuild' && kind === 'v' && !row.has_triggers_or_rules;
+}
+
+/** A view with its kind, as PostgreSQL describes what depends on something. */
+export function describeView(deployed: DeployedView): string {
   const kind = deployed.kind === 'm' ? 'materialized view' : 'view';
   return `${kind} ${displayName(deployed.name)}`;
 }

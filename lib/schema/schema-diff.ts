@@ -1,7 +1,7 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, rowName } from '../postgres/identifier.js';
 import { splitParameter } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
@@ -69,7 +69,7 @@ export function diffSchema(
     views,
     orphans: [...state.known.values()]
       .filter((known) => known.is_own)
-      .map((known) => state.views.get(`${known.schema_name}.${known.view_name}`))
+      .map((known) => state.views.get(rowName(known)))
       .filter((view) => view !== undefined)
       .filter((view) => view.kind === 'm' && !taken.has(displayName(view.name))),
     missingSchemas: missingSchemas(definitions, state),

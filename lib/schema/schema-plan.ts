@@ -6,7 +6,7 @@ import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.s
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { alterSteps, populateSteps } from './alter-steps.js';
-import type { DatabaseState } from './database-state.js';
+import { type DatabaseState, withDependents } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
 import type { RehearsedMember } from './rehearsal.js';
@@ -78,13 +78,10 @@ export function planSchema(input: PlanInput): SchemaPlan {
 
 /** Orphans that read a view which is made anew go before it does; the others go by themselves. */
 function orphansAbove({ diff, rehearsed, state, policy }: PlanInput): DeployedView[] {
-  const names = new Set(
-    rehearsed.flatMap(({ deployed }) => (deployed ? [displayName(deployed.name)] : [])),
+  const replaced = rehearsed.flatMap(({ deployed }) =>
+    deployed ? [displayName(deployed.name)] : [],
   );
-  // A Set hands out what is added to it while it is iterated.
-  for (const name of names) {
-    (state.dependents.get(name) ?? []).forEach((dependent) => names.add(dependent));
-  }
+  const names = withDependents(replaced, state);
   return prunes(policy) ? diff.orphans.filter((orphan) => names.has(displayName(orphan.name))) : [];
 }
 

@@ -10,6 +10,7 @@ import {
 import { SchemaDriftError } from '../errors/schema.errors.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { ModuleRegistrations } from '../module-registrations.js';
+import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
@@ -72,7 +73,7 @@ export class SchemaService {
         })),
       ),
       ...diff.orphans.map((orphan) => ({
-        view: `${orphan.name.schema}.${orphan.name.name}`,
+        view: displayName(orphan.name),
         kind: 'orphan' as const,
         description: 'no class declares it any more',
       })),
@@ -200,7 +201,7 @@ export class SchemaService {
     const declared = new Set(this.registered(options));
     const all = [...state.views.values()].map((deployed) => ({ deployed }));
     return inOldOrder(all, state)
-      .map(({ deployed }) => `${deployed.name.schema}.${deployed.name.name}`)
+      .map(({ deployed }) => displayName(deployed.name))
       .filter((name) => declared.has(name));
   }
 
