@@ -51,7 +51,8 @@ export type {
   MaterializedViewsModuleExtras,
   MaterializedViewsOptionsFactory,
 } from './materialized-views.module-definition.js';
-export type { Duration, MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export type { Duration } from './duration.js';
+export type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
 export type {
   RefreshedResult,
   RefreshMode,

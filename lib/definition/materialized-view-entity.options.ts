@@ -1,4 +1,5 @@
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import type { Duration } from '../duration.js';
 import type { ViewClass } from './view-class.js';
 
 /**
@@ -44,13 +45,30 @@ export interface ViewIndexOptions {
   tablespace?: string;
 }
 
-/** When a view is refreshed by itself. */
+/** When a view is refreshed by itself, and when it need not be. At least one option. */
 export interface ViewRefreshOptions {
   /** A cron expression of 5 or 6 fields (with seconds), such as Nest's `CronExpression` has. */
-  cron: string;
-  /** An IANA time zone. @default 'UTC' */
+  cron?: string;
+  /** An IANA time zone, for `cron`. @default 'UTC' */
   timeZone?: string;
+  /**
+   * The tables whose committed writes make the view stale, whoever writes them: entities, or `table` or
+   * `schema.table`; `'sources'` for all that the catalog knows the view to read, through plain views,
+   * partitions and other materialized views. Tables that are read inside functions have to be named.
+   */
+  on?: 'sources' | (SourceTable | string)[];
+  /** For how long there must be no further write, with `on`. @default '1s' */
+  debounce?: Duration;
+  /** How long a write waits at the most while others follow it, with `on`. @default '30s' */
+  maxWait?: Duration;
+  /** Whether a refresh is left out when nothing that the view reads has changed since the last one. @default false */
+  skipUnchanged?: boolean;
+  /** How old the newest write that a reader does not see may get. */
+  maxStaleness?: Duration;
 }
+
+/** A class that TypeORM maps to a table. */
+export type SourceTable = abstract new (...args: never[]) => object;
 
 /** The options of `@MaterializedViewEntity`. */
 export interface MaterializedViewEntityOptions {

@@ -10,6 +10,19 @@ export interface ViewSchedule {
   grid: CronGrid;
 }
 
+/** What the changes of other tables mean to a view. */
+export interface ViewFreshness {
+  /** Whether all that the catalog knows it to read counts. */
+  readsSources: boolean;
+  /** Tables, or views over them, that count beside those. */
+  tables: QualifiedName[];
+  /** How it is refreshed by itself on writes; `undefined` where it is not. */
+  onWrite?: { debounceMs: number; maxWaitMs: number };
+  /** Whether refreshes are left out where nothing has changed. */
+  skipsUnchanged: boolean;
+  maxStalenessMs?: number;
+}
+
 /** What the code declares of one view in one data source, with all names resolved. */
 export interface ViewDefinition {
   target: ViewClass;
@@ -31,6 +44,8 @@ export interface ViewDefinition {
   renamedFrom?: QualifiedName;
   version?: number;
   schedule?: ViewSchedule;
+  /** `undefined` where nothing depends on what changed. */
+  freshness?: ViewFreshness;
 }
 
 /** The name of a data source that was given none. */

@@ -12,6 +12,8 @@ import type {
   ViewIndexOptions,
 } from './materialized-view-entity.options.js';
 import type { ViewDefinition, ViewSchedule } from './view-definition.js';
+import { splitName } from './qualified-name.js';
+import { resolveFreshness } from './view-freshness.js';
 import { resolveViewQuery } from './view-query.js';
 
 export interface ExploredDataSource {
@@ -66,6 +68,10 @@ export class ViewExplorer {
         options.renamedFrom === undefined ? undefined : splitName(options.renamedFrom, schema),
       version: options.version,
       schedule: schedule(target),
+      freshness: resolveFreshness(target.name, options.refresh, {
+        schema: currentSchema ?? schema,
+        dataSource,
+      }),
     };
   }
 }
@@ -90,14 +96,6 @@ function dependency(
   }
   const metadata = dataSource.getMetadata(view);
   return { schema: metadata.schema ?? schema, name: metadata.tableName };
-}
-
-/** Names have no dots of their own (TypeORM could not read such a view), so one separates. */
-function splitName(name: string, defaultSchema: string): QualifiedName {
-  const [first = '', second] = name.split('.');
-  return second === undefined
-    ? { schema: defaultSchema, name: first }
-    : { schema: first, name: second };
 }
 
 function declaredIndexes(metadata: EntityMetadata): IndexDefinition[] {

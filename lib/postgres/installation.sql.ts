@@ -1,3 +1,4 @@
+import { CAPTURE_FUNCTIONS, createCaptureFunctions } from './capture.sql.js';
 import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -14,16 +15,24 @@ export interface InstallationExistsRow {
   is_installed: boolean;
 }
 
-const TABLES = ['installation', 'view_state', 'refresh_history'];
+const TABLES = ['installation', 'view_state', 'refresh_history', 'change_log'];
 
-/** Installed means that every table is there: one that was dropped by hand is made again. */
+/** Installed means that every table and function is there: one that was dropped by hand is made again. */
 export function selectInstallationExists(stateSchema: string): SqlStatement {
   return {
-    text: `SELECT count(*) = ${TABLES.length} AS is_installed
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])`,
-    values: [stateSchema, TABLES],
+    text: `SELECT (
+         SELECT count(*)
+         FROM pg_catalog.pg_class c
+         WHERE c.relnamespace = n.oid AND c.relname = ANY ($2::text[])
+       ) = ${TABLES.length}
+   AND (
+         SELECT count(*)
+         FROM pg_catalog.pg_proc p
+         WHERE p.pronamespace = n.oid AND p.proname = ANY ($3::text[])
+       ) = ${CAPTURE_FUNCTIONS.length} AS is_installed
+FROM pg_catalog.pg_namespace n
+WHERE n.nspname = $1`,
+    values: [stateSchema, TABLES, CAPTURE_FUNCTIONS],
   };
 }
 
@@ -66,6 +75,8 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   last_success_at timestamptz,
   last_run_id uuid,
   watermark pg_snapshot,
+  source_signature text,
+  capture jsonb,
   failure_count int NOT NULL DEFAULT 0,
   last_failure_at timestamptz,
   last_error_code text,
@@ -98,5 +109,14 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   host text NOT NULL
 )`,
     `CREATE INDEX IF NOT EXISTS refresh_history_view ON ${quotedSchema}.refresh_history (schema_name, view_name, started_at DESC)`,
+    // Append-only, and without a unique index: writers would wait for each other.
+    `CREATE TABLE IF NOT EXISTS ${quotedSchema}.change_log (
+  xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+  changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  source oid NOT NULL,
+  kind text NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)`,
+    `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
+    ...createCaptureFunctions(quotedSchema),
   ],
 };

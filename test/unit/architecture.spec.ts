@@ -7,13 +7,15 @@ const MAY_IMPORT: Record<string, string[]> = {
   postgres: [],
   errors: ['postgres'],
   definition: ['errors', 'postgres'],
-  schema: ['definition', 'errors', 'postgres'],
+  freshness: ['definition', 'errors', 'postgres'],
+  schema: ['freshness', 'definition', 'errors', 'postgres'],
   refresh: ['definition', 'errors', 'postgres'],
   schedule: ['refresh', 'definition', 'errors', 'postgres'],
 };
 
 /** The root files that rooms below may use: what the application was configured with. */
 const SHARED_ROOT_FILES = new Set([
+  'lib/duration.ts',
   'lib/module-registrations.ts',
   'lib/materialized-views.module-definition.ts',
   'lib/materialized-views.options.ts',

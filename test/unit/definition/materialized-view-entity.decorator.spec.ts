@@ -56,9 +56,61 @@ describe('@MaterializedViewEntity', () => {
     ],
     ['text as cron', { expression, refresh: { cron: 'hourly' } }, /`refresh\.cron`/],
     [
-      'no cron',
+      'an empty refresh',
       { expression, refresh: {} },
-      /`refresh\.cron` to be a cron expression .*got undefined/,
+      /`refresh` to be an object with one of cron, on, skipUnchanged, maxStaleness, got \{\}/,
+    ],
+    ['no refresh', { expression, refresh: null }, /`refresh` to be an object, got null/],
+    [
+      'a time zone for no cron',
+      { expression, refresh: { skipUnchanged: true, timeZone: 'UTC' } },
+      /`refresh\.timeZone` to be absent where there is no `cron`/,
+    ],
+    [
+      'no tables',
+      { expression, refresh: { on: [] } },
+      /`refresh\.on` to be 'sources' or an array of entities and tables, got \[\]/,
+    ],
+    ['an unknown word', { expression, refresh: { on: 'tables' } }, /`refresh\.on` .*got "tables"/],
+    [
+      'a class too early',
+      { expression, refresh: { on: [undefined] } },
+      /`refresh\.on\[0\]` to be an entity or .*import each other.*got undefined/,
+    ],
+    [
+      'a table with two dots',
+      { expression, refresh: { on: ['a.b.c'] } },
+      /`refresh\.on\[0\]` to be `name` or `schema\.name`/,
+    ],
+    [
+      'a debounce of nothing',
+      { expression, refresh: { skipUnchanged: true, debounce: '1s' } },
+      /`refresh\.debounce` to be absent where there is no `on`/,
+    ],
+    [
+      'a longest wait of nothing',
+      { expression, refresh: { cron: '* * * * *', maxWait: '1s' } },
+      /`refresh\.maxWait` to be absent/,
+    ],
+    [
+      'a debounce that is no duration',
+      { expression, refresh: { on: ['a'], debounce: '5' } },
+      /`refresh\.debounce` to be a duration such as .*got "5"/,
+    ],
+    [
+      'a longest wait below the debounce',
+      { expression, refresh: { on: ['a'], debounce: '1m' } },
+      /`refresh\.maxWait` to be at least as long as `debounce` \(60000 ms\), got 30000/,
+    ],
+    [
+      'a staleness of nothing',
+      { expression, refresh: { maxStaleness: 0 } },
+      /`refresh\.maxStaleness` to be a duration/,
+    ],
+    [
+      'a skipUnchanged that is no boolean',
+      { expression, refresh: { skipUnchanged: 'yes' } },
+      /`refresh\.skipUnchanged` to be true or false/,
     ],
     [
       'a date that never comes',

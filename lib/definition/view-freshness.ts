@@ -1,0 +1,57 @@
+import type { DataSource } from 'typeorm';
+import { durationMs } from '../duration.js';
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import type { QualifiedName } from '../postgres/identifier.js';
+import type { SourceTable, ViewRefreshOptions } from './materialized-view-entity.options.js';
+import { splitName } from './qualified-name.js';
+import { DEFAULT_DEBOUNCE_MS, DEFAULT_MAX_WAIT_MS } from './refresh-validation.js';
+import type { ViewFreshness } from './view-definition.js';
+
+interface Surroundings {
+  /** Where PostgreSQL finds what is named without one. */
+  schema: string;
+  dataSource: DataSource;
+}
+
+/** What the options of a view say about changes, with entities resolved to their tables. */
+export function resolveFreshness(
+  className: string,
+  refresh: ViewRefreshOptions | undefined,
+  surroundings: Surroundings,
+): ViewFreshness | undefined {
+  const { on, debounce, maxWait, skipUnchanged = false, maxStaleness } = refresh ?? {};
+  if (on === undefined && !skipUnchanged && maxStaleness === undefined) {
+    return undefined;
+  }
+  const tables = Array.isArray(on) ? on : [];
+  return {
+    readsSources: on === 'sources' || skipUnchanged || maxStaleness !== undefined,
+    tables: tables.map((table) => tableName(className, table, surroundings)),
+    skipsUnchanged: skipUnchanged || maxStaleness !== undefined,
+    ...(on !== undefined && {
+      onWrite: {
+        debounceMs: durationMs(debounce, 0) ?? DEFAULT_DEBOUNCE_MS,
+        maxWaitMs: durationMs(maxWait, 0) ?? DEFAULT_MAX_WAIT_MS,
+      },
+    }),
+    ...(maxStaleness !== undefined && { maxStalenessMs: durationMs(maxStaleness) }),
+  };
+}
+
+function tableName(
+  className: string,
+  table: SourceTable | string,
+  { schema, dataSource }: Surroundings,
+): QualifiedName {
+  if (typeof table === 'string') {
+    return splitName(table, schema);
+  }
+  if (!dataSource.hasMetadata(table)) {
+    throw new InvalidDefinitionError(
+      `@MaterializedViewEntity of ${className}: expected \`refresh.on\` to name entities of the view's data source, got ${table.name}, which is not among them.`,
+      { hint: 'Add the class to the `entities` of the data source, or give the name of its table.' },
+    );
+  }
+  const metadata = dataSource.getMetadata(table);
+  return { schema: metadata.schema ?? schema, name: metadata.tableName };
+}

@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * What writes the change log: triggers for statements, one set a table however many views read it. Each
+ * fires ALWAYS, so that session_replication_role does not pass it by.
+ */
+
+const LOG_ROWS = 'log_changed_rows';
+const LOG_TRUNCATE = 'log_truncate';
+
+/** The functions that the triggers execute. */
+export const CAPTURE_FUNCTIONS = [LOG_ROWS, LOG_TRUNCATE];
+
+/**
+ * The functions add one row and do nothing else that could fail, or wait. SECURITY DEFINER, because a
+ * writer has no rights on the log; the search_path and the qualified name keep what it may have made away.
+ * A statement that touches no row leaves none. Measured against `IF EXISTS` and `WHERE EXISTS`: no slower.
+ */
+export function createCaptureFunctions(quotedSchema: string): string[] {
+  const source = `INSERT INTO ${quotedSchema}.change_log (source, kind)`;
+  const create = (name: string, body: string): string => `CREATE OR REPLACE FUNCTION ${quotedSchema}.${name}() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS ${dollarQuoted(`
+BEGIN
+  ${body};
+  RETURN NULL;
+END
+`)}`;
+  return [
+    create(LOG_ROWS, `${source} SELECT TG_RELID, TG_OP FROM changed LIMIT 1`),
+    create(LOG_TRUNCATE, `${source} VALUES (TG_RELID, TG_OP)`),
+    ...CAPTURE_FUNCTIONS.map(
+      (name) => `REVOKE ALL ON FUNCTION ${quotedSchema}.${name}() FROM PUBLIC`,
+    ),
+  ];
+}
+
+/** The name of the schema is in the body, and may hold anything. */
+function dollarQuoted(body: string): string {
+  let tag = '$capture$';
+  for (let count = 0; body.includes(tag); count++) {
+    tag = `$capture${count}$`;
+  }
+  return tag + body + tag;
+}
+
+const TRIGGERS = [
+  { event: 'INSERT', rows: 'NEW' },
+  { event: 'UPDATE', rows: 'NEW' },
+  { event: 'DELETE', rows: 'OLD' },
+  { event: 'TRUNCATE', rows: undefined },
+] as const;
+
+/** How many triggers a table has whose changes are captured. */
+export const CAPTURE_TRIGGER_COUNT = TRIGGERS.length;
+
+/** PostgreSQL keeps 63 bytes of a name. */
+const MAX_PREFIX_BYTES = 46;
+
+/** Named after the state schema: two of them may capture the same table. */
+function triggerName(stateSchema: string, event: string): string {
+  const digest = createHash('sha256').update(stateSchema).digest('hex').slice(0, 12);
+  const prefix =
+    Buffer.byteLength(stateSchema) > MAX_PREFIX_BYTES ? `mv_${digest}` : stateSchema;
+  return `${prefix}_capture_${event.toLowerCase()}`;
+}
+
+/**
+ * Locks tables against writers, all at once: with what follows in one script, no writer waits for one of
+ * them while another is waited for. Whoever is writing is waited for, so that nothing is written unseen.
+ */
+export function lockAgainstWriters(tables: QualifiedName[]): SqlStatement {
+  const names = tables.map((table) => `ONLY ${quoteQualifiedName(table)}`);
+  return { text: `LOCK TABLE ${names.join(', ')} IN SHARE ROW EXCLUSIVE MODE` };
+}
+
+/** Has the changes of a table written into the log from now on. */
+export function createCapture(stateSchema: string, table: QualifiedName): SqlStatement[] {
+  const on = quoteQualifiedName(table);
+  const schema = quoteIdentifier(stateSchema);
+  return TRIGGERS.flatMap(({ event, rows }) => {
+    const name = quoteIdentifier(triggerName(stateSchema, event));
+    const referencing = rows === undefined ? '' : `REFERENCING ${rows} TABLE AS changed\n`;
+    return [
+      {
+        text: `CREATE TRIGGER ${name}
+AFTER ${event} ON ${on}
+${referencing}FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.${rows === undefined ? LOG_TRUNCATE : LOG_ROWS}()`,
+      },
+      { text: `ALTER TABLE ONLY ${on} ENABLE ALWAYS TRIGGER ${name}` },
+    ];
+  });
+}
+
+/** Takes the triggers off a table, those that are there. */
+export function dropCapture(stateSchema: string, table: QualifiedName): SqlStatement[] {
+  return TRIGGERS.map(({ event }) => ({
+    text: `DROP TRIGGER IF EXISTS ${quoteIdentifier(triggerName(stateSchema, event))} ON ${quoteQualifiedName(table)}`,
+  }));
+}
+
+export interface CapturedTableRow {
+  table_oid: string;
+  schema_name: string;
+  table_name: string;
+  /** Whether all triggers are there, and fire whatever a session says. */
+  is_complete: boolean;
+}
+
+/** The tables that have triggers of the library's. */
+export function selectCapturedTables(stateSchema: string): SqlStatement {
+  return {
+    text: `SELECT c.oid::text AS table_oid,
+       n.nspname AS schema_name,
+       c.relname AS table_name,
+       count(*) FILTER (WHERE t.tgenabled = 'A') = ${CAPTURE_TRIGGER_COUNT} AS is_complete
+FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE t.tgfoid IN (
+    SELECT p.oid
+    FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace s ON s.oid = p.pronamespace
+    WHERE s.nspname = $1 AND p.proname = ANY ($2::text[])
+  )
+  AND t.tgname = ANY ($3::text[])
+GROUP BY c.oid, n.nspname, c.relname
+ORDER BY n.nspname, c.relname`,
+    values: [
+      stateSchema,
+      CAPTURE_FUNCTIONS,
+      TRIGGERS.map(({ event }) => triggerName(stateSchema, event)),
+    ],
+  };
+}

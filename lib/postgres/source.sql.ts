@@ -1,0 +1,289 @@
+import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * What views read, by the catalog. A materialized view that is read is a source as a table is: its rows
+ * are those of its last refresh.
+ */
+
+/** The first relation ID of what is made after initdb: all below is the system's. */
+const FIRST_NORMAL_OID = 16384;
+
+/** One thing that a view is to be watched for: itself, which stands for all that it reads, or a table. */
+export interface SourceRoot {
+  view: QualifiedName;
+  root: QualifiedName;
+}
+
+/**
+ * From `roots (reader, view_oid, oid)`: `reads` has all views that are walked through and what they
+ * read; `sources` has of that what holds rows. A table comes with all that is below it (partitions,
+ * inheritance) and above it, because a trigger for statements fires on the table that a statement names.
+ * A rule's dependencies have no rows for the system's own relations, which are asked for elsewhere.
+ *
+ * @param standIns materialized views that plain views stand for at the moment, as SQL for an oid array
+ */
+function sourceTables(standIns: string): string {
+  return `reads AS (
+  SELECT r.reader, r.oid, c.relkind, r.oid = r.view_oid OR c.relkind = 'v' AS is_walked
+  FROM roots r
+  JOIN pg_catalog.pg_class c ON c.oid = r.oid
+  UNION
+  SELECT r.reader, c.oid, c.relkind, c.relkind = 'v' AND c.oid <> ALL (${standIns})
+  FROM reads r
+  JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
+  JOIN pg_catalog.pg_depend d
+    ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+   AND d.objid = w.oid
+   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+   AND d.refobjid <> w.ev_class
+  JOIN pg_catalog.pg_class c ON c.oid = d.refobjid
+  WHERE r.is_walked
+), below AS (
+  SELECT reader, oid FROM reads WHERE NOT is_walked
+  UNION
+  SELECT b.reader, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
+), above AS (
+  SELECT reader, oid FROM reads WHERE NOT is_walked
+  UNION
+  SELECT a.reader, i.inhparent FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid
+), sources AS (
+  SELECT reader, oid FROM below
+  UNION
+  SELECT reader, oid FROM above
+)`;
+}
+
+/** What one view reads, from its `roots`. */
+export const SOURCES_OF_VIEW = sourceTables(`'{}'::oid[]`);
+
+/** Of several views; the first parameter has the roots, the second the names of stand-ins. */
+const SOURCES_OF_VIEWS = `wanted AS (
+  SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
+  FROM pg_catalog.jsonb_to_recordset($1::jsonb)
+    AS w(position int, view_schema text, view_name text, root_schema text, root_name text)
+), roots AS (
+  SELECT w.reader, v.oid AS view_oid, c.oid
+  FROM wanted w
+  JOIN pg_catalog.pg_namespace n ON n.nspname = w.root_schema
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.root_name
+  LEFT JOIN (
+    pg_catalog.pg_class v JOIN pg_catalog.pg_namespace s ON s.oid = v.relnamespace
+  ) ON s.nspname = w.view_schema AND v.relname = w.view_name
+), ${sourceTables(`ARRAY(
+    SELECT c.oid
+    FROM pg_catalog.jsonb_to_recordset($2::jsonb) AS s(schema text, name text)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.name
+  )`)}`;
+
+function rootsParameter(roots: readonly SourceRoot[]): string {
+  return JSON.stringify(
+    roots.map(({ view, root }, position) => ({
+      position,
+      view_schema: view.schema,
+      view_name: view.name,
+      root_schema: root.schema,
+      root_name: root.name,
+    })),
+  );
+}
+
+export interface SourceRow {
+  /** The position of the root in the list that was asked for. */
+  position: number;
+  /** `null`, like the others, when the root itself is not there. */
+  schema_name: string | null;
+  table_name: string;
+  /** pg_class.relkind. */
+  relation_kind: string;
+}
+
+/** What the given views and tables read; a root that is not there has one row without a name. */
+export function selectSources(
+  roots: readonly SourceRoot[],
+  standIns: readonly QualifiedName[],
+): SqlStatement {
+  return {
+    text: `WITH RECURSIVE ${SOURCES_OF_VIEWS}
+SELECT w.reader AS position,
+       n.nspname AS schema_name,
+       c.relname AS table_name,
+       c.relkind::text AS relation_kind
+FROM wanted w
+LEFT JOIN sources s ON s.reader = w.reader
+LEFT JOIN pg_catalog.pg_class c ON c.oid = s.oid
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid IS NOT NULL OR NOT EXISTS (SELECT FROM roots r WHERE r.reader = w.reader)
+ORDER BY w.reader, n.nspname, c.relname`,
+    values: [rootsParameter(roots), JSON.stringify(standIns)],
+  };
+}
+
+/** Why changes of a source, or of what a view computes, cannot be noticed. */
+export type ObstacleReason =
+  | 'foreign-table'
+  | 'not-a-table'
+  | 'own-table'
+  | 'row-security'
+  | 'subscribed'
+  | 'system-catalog'
+  | 'unlogged'
+  | 'volatile-function';
+
+export interface ObstacleRow {
+  position: number;
+  reason: ObstacleReason;
+  /** The relation or function. */
+  subject: string;
+}
+
+/**
+ * Functions of the system that are not immutable only because of settings, which the signature has:
+ * without them nothing that groups by a day of a timestamptz could ever be left out.
+ */
+const DEPEND_ON_SETTINGS =
+  '^(date_trunc|date_part|extract|timezone|date_add|date_subtract|interval_pl_timestamptz' +
+  '|timestamptz_(pl|mi)_interval|(date|timestamp|timestamptz)_(cmp|eq|ne|lt|le|gt|ge)_(date|timestamp|timestamptz)' +
+  '|date|time|timestamp|timestamptz|make_timestamptz|generate_series|overlaps' +
+  '|to_char|to_date|to_timestamp|to_number|concat|concat_ws|format|array_to_string|anytextcat|textanycat' +
+  '|quote_literal|quote_nullable|to_jsonb?|row_to_json|array_to_json|jsonb?_(object_)?agg(_unique)?(_strict)?(_transfn|_finalfn)?' +
+  '|jsonb?_build_(array|object)|to_tsvector|(plain|phrase|websearch_)?to_tsquery|interval_in|array_in|range_in|multirange_in|record_in|enum_in)$';
+
+/** What the values of such functions depend on. */
+export const SETTINGS = [
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'bytea_output',
+  'default_text_search_config',
+  'extra_float_digits',
+  'lc_monetary',
+  'lc_numeric',
+  'lc_time',
+  'quote_all_identifiers',
+];
+
+/**
+ * What keeps it from being known whether views would come out the same. Functions that initdb pinned
+ * have no rows in pg_depend, nor have CURRENT_DATE and its like; so IDs of functions, operators and
+ * relations are read from the rule's tree as PostgreSQL prints it. That is a list of nodes and not SQL:
+ * names and constants cannot look like one of its fields, because a space in them is escaped or they are bytes.
+ */
+export function selectObstacles(
+  stateSchema: string,
+  roots: readonly SourceRoot[],
+  standIns: readonly QualifiedName[],
+): SqlStatement {
+  return {
+    text: `WITH RECURSIVE ${SOURCES_OF_VIEWS}, trees AS (
+  SELECT r.reader, r.oid, w.ev_action::text AS tree
+  FROM reads r
+  JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
+  WHERE r.is_walked
+), operators AS (
+  SELECT t.reader, m.groups[1]::oid AS oid
+  FROM trees t
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':opno (\\d+)', 'g') AS m(groups)
+  UNION
+  SELECT t.reader, o.oid::oid
+  FROM trees t
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':opnos \\(o ([\\d ]+)\\)', 'g') AS m(groups)
+  CROSS JOIN LATERAL pg_catalog.regexp_split_to_table(m.groups[1], ' ') AS o(oid)
+), functions AS (
+  SELECT t.reader, m.groups[1]::oid AS oid
+  FROM trees t
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(
+    t.tree, ':(?:funcid|aggfnoid|winfnoid|opfuncid|tsmhandler) (\\d+)', 'g'
+  ) AS m(groups)
+  UNION
+  SELECT o.reader, p.oprcode FROM operators o JOIN pg_catalog.pg_operator p ON p.oid = o.oid
+  UNION
+  SELECT t.reader, ty.typinput
+  FROM trees t
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(
+    t.tree, ':resulttype (\\d+) :resultcollid \\d+ :coerceformat', 'g'
+  ) AS m(groups)
+  JOIN pg_catalog.pg_type ty ON ty.oid = m.groups[1]::oid
+), all_functions AS (
+  SELECT reader, oid FROM functions
+  UNION
+  SELECT f.reader, part.oid
+  FROM functions f
+  JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = f.oid
+  CROSS JOIN LATERAL (VALUES
+    (a.aggtransfn::oid), (a.aggfinalfn::oid), (a.aggmtransfn::oid), (a.aggminvtransfn::oid), (a.aggmfinalfn::oid)
+  ) AS part(oid)
+), related AS (
+  SELECT s.reader, c.oid, c.relkind, c.relpersistence, c.relrowsecurity
+  FROM sources s
+  JOIN pg_catalog.pg_class c ON c.oid = s.oid
+)
+SELECT reader AS position,
+       CASE relkind WHEN 'f' THEN 'foreign-table' ELSE 'not-a-table' END AS reason,
+       oid::pg_catalog.regclass::text AS subject
+FROM related
+WHERE relkind NOT IN ('r', 'p', 'm')
+UNION
+SELECT reader, 'unlogged', oid::pg_catalog.regclass::text FROM related WHERE relpersistence <> 'p'
+UNION
+SELECT reader, 'row-security', oid::pg_catalog.regclass::text FROM related WHERE relrowsecurity
+UNION
+SELECT r.reader, 'subscribed', r.oid::pg_catalog.regclass::text
+FROM related r
+JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = r.oid
+UNION
+SELECT s.reader, 'own-table', s.oid::pg_catalog.regclass::text
+FROM related s
+JOIN pg_catalog.pg_class c ON c.oid = s.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $3
+UNION
+SELECT t.reader, 'system-catalog', m.groups[1]::oid::pg_catalog.regclass::text
+FROM trees t
+CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':relid (\\d+)', 'g') AS m(groups)
+WHERE m.groups[1]::oid BETWEEN 1 AND ${FIRST_NORMAL_OID - 1}
+UNION
+SELECT t.reader, 'volatile-function', 'CURRENT_DATE, CURRENT_USER or one of their kind'
+FROM trees t
+WHERE t.tree LIKE '%{SQLVALUEFUNCTION %'
+UNION
+SELECT t.reader, 'volatile-function', 'TABLESAMPLE'
+FROM trees t
+WHERE t.tree LIKE '%{TABLESAMPLECLAUSE %'
+UNION
+SELECT f.reader, 'volatile-function', p.oid::pg_catalog.regprocedure::text
+FROM all_functions f
+JOIN pg_catalog.pg_proc p ON p.oid = f.oid
+WHERE p.provolatile <> 'i'
+  AND NOT (
+    p.provolatile = 's'
+    AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+    AND p.proname ~ $4
+  )
+ORDER BY position, reason, subject`,
+    values: [rootsParameter(roots), JSON.stringify(standIns), stateSchema, DEPEND_ON_SETTINGS],
+  };
+}
+
+/** `roots` of one view that has a state row: itself and the tables that it declares. */
+export function rootsOfView(stateSchema: string, schema: string, name: string): string {
+  return `state AS (
+  SELECT s.watermark, s.source_signature, s.capture, c.oid AS view_oid, c.relispopulated
+  FROM ${quoteIdentifier(stateSchema)}.view_state s
+  JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name
+  WHERE s.schema_name = ${schema} AND s.view_name = ${name}
+), roots AS (
+  SELECT 0 AS reader, view_oid, view_oid AS oid
+  FROM state
+  WHERE (capture ->> 'reads_sources')::boolean
+  UNION ALL
+  SELECT 0, s.view_oid, c.oid
+  FROM state s
+  CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(s.capture -> 'tables') AS t(schema text, name text)
+  LEFT JOIN (
+    pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  ) ON n.nspname = t.schema AND c.relname = t.name
+)`;
+}
