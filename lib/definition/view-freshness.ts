@@ -49,7 +49,9 @@ function tableName(
   if (!dataSource.hasMetadata(table)) {
     throw new InvalidDefinitionError(
       `@MaterializedViewEntity of ${className}: expected \`refresh.on\` to name entities of the view's data source, got ${table.name}, which is not among them.`,
-      { hint: 'Add the class to the `entities` of the data source, or give the name of its table.' },
+      {
+        hint: 'Add the class to the `entities` of the data source, or give the name of its table.',
+      },
     );
   }
   const metadata = dataSource.getMetadata(table);

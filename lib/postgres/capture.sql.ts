@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { escapeLiteral } from 'pg';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -20,11 +21,14 @@ export const CAPTURE_FUNCTIONS = [LOG_ROWS, LOG_TRUNCATE];
  */
 export function createCaptureFunctions(quotedSchema: string): string[] {
   const source = `INSERT INTO ${quotedSchema}.change_log (source, kind)`;
-  const create = (name: string, body: string): string => `CREATE OR REPLACE FUNCTION ${quotedSchema}.${name}() RETURNS trigger
+  const create = (
+    name: string,
+    body: string,
+  ): string => `CREATE OR REPLACE FUNCTION ${quotedSchema}.${name}() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS ${dollarQuoted(`
+AS ${escapeLiteral(`
 BEGIN
   ${body};
   RETURN NULL;
@@ -37,15 +41,6 @@ END
       (name) => `REVOKE ALL ON FUNCTION ${quotedSchema}.${name}() FROM PUBLIC`,
     ),
   ];
-}
-
-/** The name of the schema is in the body, and may hold anything. */
-function dollarQuoted(body: string): string {
-  let tag = '$capture$';
-  for (let count = 0; body.includes(tag); count++) {
-    tag = `$capture${count}$`;
-  }
-  return tag + body + tag;
 }
 
 const TRIGGERS = [
@@ -64,8 +59,7 @@ const MAX_PREFIX_BYTES = 46;
 /** Named after the state schema: two of them may capture the same table. */
 function triggerName(stateSchema: string, event: string): string {
   const digest = createHash('sha256').update(stateSchema).digest('hex').slice(0, 12);
-  const prefix =
-    Buffer.byteLength(stateSchema) > MAX_PREFIX_BYTES ? `mv_${digest}` : stateSchema;
+  const prefix = Buffer.byteLength(stateSchema) > MAX_PREFIX_BYTES ? `mv_${digest}` : stateSchema;
   return `${prefix}_capture_${event.toLowerCase()}`;
 }
 
@@ -76,6 +70,12 @@ function triggerName(stateSchema: string, event: string): string {
 export function lockAgainstWriters(tables: QualifiedName[]): SqlStatement {
   const names = tables.map((table) => `ONLY ${quoteQualifiedName(table)}`);
   return { text: `LOCK TABLE ${names.join(', ')} IN SHARE ROW EXCLUSIVE MODE` };
+}
+
+/** What dropping a trigger takes. */
+export function lockAgainstAll(tables: QualifiedName[]): SqlStatement {
+  const names = tables.map((table) => `ONLY ${quoteQualifiedName(table)}`);
+  return { text: `LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE` };
 }
 
 /** Has the changes of a table written into the log from now on. */

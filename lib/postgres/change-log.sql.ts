@@ -18,9 +18,7 @@ export function deleteSeenChanges(stateSchema: string, batchSize: number): SqlSt
   const schema = quoteIdentifier(stateSchema);
   return {
     text: `WITH readers AS (
-  SELECT count(*) AS reader_count,
-         pg_catalog.bool_and(s.watermark IS NOT NULL) AS have_watermarks,
-         min(pg_catalog.pg_snapshot_xmin(s.watermark)) AS horizon
+  SELECT s.watermark
   FROM ${schema}.view_state s
   JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name
@@ -30,10 +28,13 @@ DELETE FROM ${schema}.change_log
 WHERE ctid = ANY (ARRAY(
   SELECT l.ctid
   FROM ${schema}.change_log l
-  CROSS JOIN readers r
-  WHERE r.reader_count = 0 OR (r.have_watermarks AND l.xid < r.horizon)
+  WHERE NOT EXISTS (
+    SELECT
+    FROM readers r
+    WHERE r.watermark IS NULL OR l.xid >= pg_catalog.pg_snapshot_xmin(r.watermark)
+  )
   LIMIT $1
-  FOR UPDATE OF l SKIP LOCKED
+  FOR UPDATE SKIP LOCKED
 ))
 RETURNING source::text AS source`,
     values: [batchSize],

@@ -1,5 +1,6 @@
 import { CAPTURE_FUNCTIONS, createCaptureFunctions } from './capture.sql.js';
 import { quoteIdentifier } from './identifier.js';
+import { createSourceState, SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -16,6 +17,7 @@ export interface InstallationExistsRow {
 }
 
 const TABLES = ['installation', 'view_state', 'refresh_history', 'change_log'];
+const FUNCTIONS = [...CAPTURE_FUNCTIONS, SOURCE_STATE];
 
 /** Installed means that every table and function is there: one that was dropped by hand is made again. */
 export function selectInstallationExists(stateSchema: string): SqlStatement {
@@ -29,10 +31,10 @@ export function selectInstallationExists(stateSchema: string): SqlStatement {
          SELECT count(*)
          FROM pg_catalog.pg_proc p
          WHERE p.pronamespace = n.oid AND p.proname = ANY ($3::text[])
-       ) = ${CAPTURE_FUNCTIONS.length} AS is_installed
+       ) = ${FUNCTIONS.length} AS is_installed
 FROM pg_catalog.pg_namespace n
 WHERE n.nspname = $1`,
-    values: [stateSchema, TABLES, CAPTURE_FUNCTIONS],
+    values: [stateSchema, TABLES, FUNCTIONS],
   };
 }
 
@@ -118,5 +120,6 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)`,
     `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
     ...createCaptureFunctions(quotedSchema),
+    createSourceState(quotedSchema),
   ],
 };

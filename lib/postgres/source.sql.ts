@@ -1,4 +1,4 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -16,20 +16,34 @@ export interface SourceRoot {
 }
 
 /**
- * From `roots (reader, view_oid, oid)`: `reads` has all views that are walked through and what they
- * read; `sources` has of that what holds rows. A table comes with all that is below it (partitions,
- * inheritance) and above it, because a trigger for statements fires on the table that a statement names.
- * A rule's dependencies have no rows for the system's own relations, which are asked for elsewhere.
- *
- * @param standIns materialized views that plain views stand for at the moment, as SQL for an oid array
+ * The first parameter has the roots, the second the names of plain views that stand for materialized ones.
+ * `reads` has all views that are walked through and what they read; `sources` has of that what holds rows.
+ * A table comes with all that is below it (partitions, inheritance) and above it, because a trigger for
+ * statements fires on the table that a statement names.
  */
-function sourceTables(standIns: string): string {
-  return `reads AS (
+const SOURCES_OF_VIEWS = `wanted AS (
+  SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
+  FROM pg_catalog.jsonb_to_recordset($1::jsonb)
+    AS w(position int, view_schema text, view_name text, root_schema text, root_name text)
+), roots AS (
+  SELECT w.reader, v.oid AS view_oid, c.oid
+  FROM wanted w
+  JOIN pg_catalog.pg_namespace n ON n.nspname = w.root_schema
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.root_name
+  LEFT JOIN (
+    pg_catalog.pg_class v JOIN pg_catalog.pg_namespace s ON s.oid = v.relnamespace
+  ) ON s.nspname = w.view_schema AND v.relname = w.view_name
+), reads AS (
   SELECT r.reader, r.oid, c.relkind, r.oid = r.view_oid OR c.relkind = 'v' AS is_walked
   FROM roots r
   JOIN pg_catalog.pg_class c ON c.oid = r.oid
   UNION
-  SELECT r.reader, c.oid, c.relkind, c.relkind = 'v' AND c.oid <> ALL (${standIns})
+  SELECT r.reader, c.oid, c.relkind, c.relkind = 'v' AND c.oid <> ALL (ARRAY(
+    SELECT c.oid
+    FROM pg_catalog.jsonb_to_recordset($2::jsonb) AS s(schema text, name text)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.name
+  ))
   FROM reads r
   JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
   JOIN pg_catalog.pg_depend d
@@ -52,30 +66,6 @@ function sourceTables(standIns: string): string {
   UNION
   SELECT reader, oid FROM above
 )`;
-}
-
-/** What one view reads, from its `roots`. */
-export const SOURCES_OF_VIEW = sourceTables(`'{}'::oid[]`);
-
-/** Of several views; the first parameter has the roots, the second the names of stand-ins. */
-const SOURCES_OF_VIEWS = `wanted AS (
-  SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
-  FROM pg_catalog.jsonb_to_recordset($1::jsonb)
-    AS w(position int, view_schema text, view_name text, root_schema text, root_name text)
-), roots AS (
-  SELECT w.reader, v.oid AS view_oid, c.oid
-  FROM wanted w
-  JOIN pg_catalog.pg_namespace n ON n.nspname = w.root_schema
-  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.root_name
-  LEFT JOIN (
-    pg_catalog.pg_class v JOIN pg_catalog.pg_namespace s ON s.oid = v.relnamespace
-  ) ON s.nspname = w.view_schema AND v.relname = w.view_name
-), ${sourceTables(`ARRAY(
-    SELECT c.oid
-    FROM pg_catalog.jsonb_to_recordset($2::jsonb) AS s(schema text, name text)
-    JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema
-    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.name
-  )`)}`;
 
 function rootsParameter(roots: readonly SourceRoot[]): string {
   return JSON.stringify(
@@ -150,25 +140,12 @@ const DEPEND_ON_SETTINGS =
   '|quote_literal|quote_nullable|to_jsonb?|row_to_json|array_to_json|jsonb?_(object_)?agg(_unique)?(_strict)?(_transfn|_finalfn)?' +
   '|jsonb?_build_(array|object)|to_tsvector|(plain|phrase|websearch_)?to_tsquery|interval_in|array_in|range_in|multirange_in|record_in|enum_in)$';
 
-/** What the values of such functions depend on. */
-export const SETTINGS = [
-  'TimeZone',
-  'DateStyle',
-  'IntervalStyle',
-  'bytea_output',
-  'default_text_search_config',
-  'extra_float_digits',
-  'lc_monetary',
-  'lc_numeric',
-  'lc_time',
-  'quote_all_identifiers',
-];
-
 /**
  * What keeps it from being known whether views would come out the same. Functions that initdb pinned
  * have no rows in pg_depend, nor have CURRENT_DATE and its like; so IDs of functions, operators and
  * relations are read from the rule's tree as PostgreSQL prints it. That is a list of nodes and not SQL:
- * names and constants cannot look like one of its fields, because a space in them is escaped or they are bytes.
+ * names and constants cannot look like one of its fields, because a space in them is escaped or they are
+ * bytes. A plain view among the sources stands for a materialized one: all others are walked through.
  */
 export function selectObstacles(
   stateSchema: string,
@@ -223,7 +200,9 @@ SELECT reader AS position,
        CASE relkind WHEN 'f' THEN 'foreign-table' ELSE 'not-a-table' END AS reason,
        oid::pg_catalog.regclass::text AS subject
 FROM related
-WHERE relkind NOT IN ('r', 'p', 'm')
+WHERE relkind NOT IN ('r', 'p', 'm', 'v')
+UNION
+SELECT reader, 'system-catalog', oid::pg_catalog.regclass::text FROM related WHERE oid < ${FIRST_NORMAL_OID}
 UNION
 SELECT reader, 'unlogged', oid::pg_catalog.regclass::text FROM related WHERE relpersistence <> 'p'
 UNION
@@ -264,26 +243,4 @@ WHERE p.provolatile <> 'i'
 ORDER BY position, reason, subject`,
     values: [rootsParameter(roots), JSON.stringify(standIns), stateSchema, DEPEND_ON_SETTINGS],
   };
-}
-
-/** `roots` of one view that has a state row: itself and the tables that it declares. */
-export function rootsOfView(stateSchema: string, schema: string, name: string): string {
-  return `state AS (
-  SELECT s.watermark, s.source_signature, s.capture, c.oid AS view_oid, c.relispopulated
-  FROM ${quoteIdentifier(stateSchema)}.view_state s
-  JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
-  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name
-  WHERE s.schema_name = ${schema} AND s.view_name = ${name}
-), roots AS (
-  SELECT 0 AS reader, view_oid, view_oid AS oid
-  FROM state
-  WHERE (capture ->> 'reads_sources')::boolean
-  UNION ALL
-  SELECT 0, s.view_oid, c.oid
-  FROM state s
-  CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(s.capture -> 'tables') AS t(schema text, name text)
-  LEFT JOIN (
-    pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  ) ON n.nspname = t.schema AND c.relname = t.name
-)`;
 }

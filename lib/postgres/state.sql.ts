@@ -14,12 +14,20 @@ export interface KnownViewRow {
   /** Both what was declared and what the catalog had then. */
   fingerprint: string | null;
   definition_version: string | null;
+  /** What changes it is watched for; `null` for none. */
+  capture: CaptureRecord | null;
+}
+
+/** What of a view's declaration decides which tables are captured. */
+export interface CaptureRecord {
+  reads_sources: boolean;
+  tables: QualifiedName[];
 }
 
 /** All views that have a state row, declared or not. */
 export function selectKnownViews(stateSchema: string): SqlStatement {
   return {
-    text: `SELECT schema_name, view_name, is_own, own_indexes, declared_hash, fingerprint, definition_version
+    text: `SELECT schema_name, view_name, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture
 FROM ${quoteIdentifier(stateSchema)}.view_state`,
   };
 }
@@ -32,6 +40,7 @@ export interface DefinitionRecord {
   declaredHash: string;
   fingerprint: string;
   version: number | undefined;
+  capture: CaptureRecord | null;
 }
 
 /**
@@ -42,7 +51,7 @@ export interface DefinitionRecord {
 export function recordDefinitions(stateSchema: string, records: DefinitionRecord[]): SqlStatement {
   return {
     text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s
-  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version)
+  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture)
 SELECT r.schema_name,
        r.view_name,
        CASE WHEN r.is_populated THEN pg_catalog.clock_timestamp() END,
@@ -50,16 +59,18 @@ SELECT r.schema_name,
        r.own_indexes,
        r.declared_hash,
        r.fingerprint,
-       r.version
+       r.version,
+       r.capture
 FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(
   schema_name text, view_name text, is_populated boolean, own_indexes text[],
-  declared_hash text, fingerprint text, version bigint
+  declared_hash text, fingerprint text, version bigint, capture jsonb
 )
 ON CONFLICT (schema_name, view_name) DO UPDATE
 SET is_own = true,
     own_indexes = excluded.own_indexes,
     declared_hash = excluded.declared_hash,
     fingerprint = excluded.fingerprint,
+    capture = excluded.capture,
     definition_version = greatest(s.definition_version, excluded.definition_version)`,
     values: [
       JSON.stringify(
@@ -71,6 +82,7 @@ SET is_own = true,
           declared_hash: record.declaredHash,
           fingerprint: record.fingerprint,
           version: record.version ?? null,
+          capture: record.capture,
         })),
       ),
     ],

@@ -4,6 +4,7 @@ import {
   selectSchemas,
   type SchemaRow,
 } from '../postgres/catalog.sql.js';
+import { type CapturedTableRow, selectCapturedTables } from '../postgres/capture.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import {
   INSTALLATION_VERSION,
@@ -47,6 +48,8 @@ export interface DatabaseState {
   dependents: Map<string, string[]>;
   /** What is remembered of views, by name. */
   known: Map<string, KnownViewRow>;
+  /** The tables whose changes are captured. */
+  captured: CapturedTableRow[];
   /** To whom new views are granted by themselves. */
   defaultGrantees: (string | null)[];
 }
@@ -71,6 +74,7 @@ export async function readDatabaseState(
   );
   const known =
     installedVersion > 0 ? await session.query<KnownViewRow>(selectKnownViews(stateSchema)) : [];
+  const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
   await session.query(resetSearchPath());
   return {
     stateSchema,
@@ -81,6 +85,7 @@ export async function readDatabaseState(
     otherRelations: otherRelations(relations),
     dependents: dependentsByName(views, dependencies),
     known: new Map(known.map((row) => [rowName(row), row])),
+    captured,
     defaultGrantees: grantees.map((row) => row.grantee),
   };
 }

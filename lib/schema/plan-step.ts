@@ -10,6 +10,7 @@ export type PlanAction =
   | 'index'
   | 'alter'
   | 'populate'
+  | 'capture'
   | 'drop';
 
 /** One step of a plan, as data: it can be printed, carried out, or written into a migration. */
@@ -35,4 +36,6 @@ export interface PlanStep {
 export const NO_LOCK = 'none: nothing reads it yet';
 export const SHARE_LOCK = 'SHARE: readers go on, refreshes wait';
 export const EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait, for milliseconds';
+export const WRITERS_LOCK =
+  'SHARE ROW EXCLUSIVE: writers of the tables wait, for milliseconds; readers go on';
 export const LONG_EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait while the rows are written';

@@ -1,4 +1,6 @@
 import { SyncLockTimeoutError } from '../errors/schema.errors.js';
+import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.js';
+import { refuseUnknowable } from '../freshness/freshness-refusal.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
@@ -10,10 +12,10 @@ import { script } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.sql.js';
+import { withCaptures } from './capture-diff.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
 import { findCycle } from './dependency-cycle.js';
-import { fingerprint } from './fingerprint.js';
 import { patiently } from './lock-attempts.js';
 import { type ClosureInput, type ClosureMember, closeOverDependents } from './rebuild-closure.js';
 import { type Rehearsed, rehearse } from './rehearsal.js';
@@ -50,40 +52,6 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The diff, when all is as it was remembered, so that there is nothing to compare, to plan or to warn of
- * but orphans; `undefined` when there is more to do.
- */
-export function rememberedDiff(
-  views: readonly ViewDefinition[],
-  state: DatabaseState,
-  policy: SyncPolicy,
-): SchemaDiff | undefined {
-  const diff = diffSchema(views, state, { comparisons: new Map(), renames: [] });
-  const isInstalled = state.installedVersion >= state.targetVersion;
-  const isUpToDate =
-    (isInstalled || views.length === 0) &&
-    (diff.missingSchemas.length === 0 || views.length === 0) &&
-    !(prunes(policy) && diff.orphans.length > 0) &&
-    diff.views.every((view) => isRemembered(view, state));
-  return isUpToDate ? diff : undefined;
-}
-
-function isRemembered(
-  { view, deployed, differences, newerVersion }: ViewDiff,
-  state: DatabaseState,
-): boolean {
-  const known = state.known.get(viewName(view));
-  const knownVersion = Number(known?.definition_version ?? 0);
-  return (
-    deployed !== undefined &&
-    differences.length === 0 &&
-    newerVersion === undefined &&
-    known?.fingerprint === fingerprint(view, deployed) &&
-    knownVersion === (view.version ?? knownVersion)
-  );
-}
-
-/**
  * Works out what to do, in the caller's transaction: snapshot, comparison, diff, closure, rehearsal,
  * plan. All of it is undone again but the renames, on which the rest is based, and the locks.
  */
@@ -93,37 +61,48 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const state = await read(session, context);
   const comparisons = await compareDefinitions(session, views, state);
   const diff = diffSchema(views, state, { comparisons, renames });
-  const { allowed, left } = applyPolicy(diff, policy, stateSchema);
-  const wanted = {
-    ...allowed,
-    missingSchemas: [...createdSchemas, ...allowed.missingSchemas],
-  };
+  const { allowed } = applyPolicy(diff, policy, stateSchema);
+  const missingSchemas = [...createdSchemas, ...allowed.missingSchemas];
+  const gone = new Set(prunes(policy) ? diff.orphans.map(({ name }) => displayName(name)) : []);
   const closure = closeOverDependents({
     changed: membersOf(allowed),
     ...managedViews(diff),
-    pruned: new Set(prunes(policy) ? diff.orphans.map(({ name }) => displayName(name)) : []),
+    pruned: gone,
     state,
     policy: policy.unmanagedDependents,
   });
   await holdOffRefreshes(session, context, touched(allowed, closure));
+  let needs = new Map<string, CaptureNeed>();
   const rehearsed = await patiently(session, context.limits.lockTimeoutMs, () =>
     rehearse(session, closure, {
-      missingSchemas: wanted.missingSchemas,
+      missingSchemas,
       strategy: policy.changeStrategy,
       filled: new Set(
         allowed.views
           .filter(({ differences }) => differences.some(({ kind }) => kind === 'unpopulated'))
           .map(({ view }) => viewName(view)),
       ),
+      look: async (standIns) => {
+        await refuseUnknowable(session, stateSchema, views, standIns);
+        needs = await readCaptureNeeds(session, {
+          definitions: views,
+          known: state.known,
+          gone,
+          standIns,
+          skipsMissing: policy.onMissingTable === 'skip',
+        });
+      },
     }),
   );
   const failed = await failedViews(session, rehearsed, context);
+  const captured = withCaptures(diff, needs, state.captured);
+  const { allowed: wanted, left } = applyPolicy(captured, policy, stateSchema);
   return {
-    diff,
+    diff: captured,
     left,
     plan: planSchema({
       dataSource: context.dataSource,
-      diff: wanted,
+      diff: { ...wanted, missingSchemas },
       renames,
       rehearsed: rehearsed.members,
       state,

@@ -39,6 +39,8 @@ export interface RehearsalOptions {
   strategy: ChangeStrategy;
   /** Views without data that get theirs before. */
   filled: ReadonlySet<string>;
+  /** Looks at the catalog while it is as it will be, but for these plain views in the place of materialized ones. */
+  look: (standIns: QualifiedName[]) => Promise<void>;
 }
 
 const NOT_THERE: ReadonlySet<string | undefined> = new Set([
@@ -59,9 +61,10 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 export async function rehearse(
   session: Session,
   members: ClosureMember[],
-  { missingSchemas, strategy, filled }: RehearsalOptions,
+  { missingSchemas, strategy, filled, look }: RehearsalOptions,
 ): Promise<Rehearsed> {
   if (members.length === 0) {
+    await look([]);
     return { members: [], failed: [] };
   }
   return session.undone(async () => {
@@ -73,6 +76,7 @@ export async function rehearse(
     const failed = await createStandIns(session, members);
     const failedMembers = new Set(failed.map((error) => error.member));
     const standing = members.filter((member) => !failedMembers.has(member));
+    await look(standing.filter(({ kind }) => kind === 'm').map(({ name }) => name));
     for (const member of standing.filter((each) => isBeside(each, buildNameOf(each)))) {
       await session.query(renameView('v', member.name, buildNameOf(member).name));
     }

@@ -1,7 +1,7 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
-import { displayName, rowName } from '../postgres/identifier.js';
+import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import { splitParameter } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
@@ -25,7 +25,11 @@ export type Difference =
   | { kind: 'tablespace' }
   | { kind: 'access-method' }
   | { kind: 'comment' }
-  | { kind: 'unpopulated' };
+  | { kind: 'unpopulated' }
+  /** Changes of a table that it is to be fresh for are not written into the log. */
+  | { kind: 'capture-missing'; table: QualifiedName }
+  /** Some are not: a trigger was dropped, or switched off. */
+  | { kind: 'capture-changed'; table: QualifiedName };
 
 /** How one declared view compares. */
 export interface ViewDiff {
@@ -44,6 +48,8 @@ export interface SchemaDiff {
   /** Views that the library made and that nobody declares any more. */
   orphans: DeployedView[];
   missingSchemas: string[];
+  /** Tables whose changes are captured for nobody any more. */
+  superfluousCaptures: QualifiedName[];
   /** The version of the library's own tables, when it is below what this release needs. */
   installFrom?: number;
 }
@@ -73,6 +79,7 @@ export function diffSchema(
       .filter((view) => view !== undefined)
       .filter((view) => view.kind === 'm' && !taken.has(displayName(view.name))),
     missingSchemas: missingSchemas(definitions, state),
+    superfluousCaptures: [],
     ...(state.installedVersion < state.targetVersion && { installFrom: state.installedVersion }),
   };
 }
@@ -91,6 +98,7 @@ export function isEmptyDiff(diff: SchemaDiff): boolean {
   return (
     diff.installFrom === undefined &&
     diff.missingSchemas.length === 0 &&
+    diff.superfluousCaptures.length === 0 &&
     diff.views.every(({ differences }) => differences.length === 0)
   );
 }

@@ -6,6 +6,7 @@ import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.s
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { alterSteps, populateSteps } from './alter-steps.js';
+import { captureSteps } from './capture-steps.js';
 import { type DatabaseState, withDependents } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
@@ -70,6 +71,8 @@ export function planSchema(input: PlanInput): SchemaPlan {
         .reverse()
         .map((orphan) => pruneStep(orphan, state)),
       ...above.map(forgetStep),
+      // Last: it holds up writers from here to the end of the transaction.
+      ...captureSteps(diff, state.stateSchema),
     ],
     skipped: [...left, ...failed],
     orphans: diff.orphans.map((orphan) => displayName(orphan.name)),

@@ -14,6 +14,7 @@ import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
+import { removeSuperfluousCaptures } from './capture-removal.js';
 import type { DatabaseState } from './database-state.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './replacement.js';
@@ -25,9 +26,9 @@ import type { SyncReport } from './sync-report.js';
 
 /** One way in which the database is not what the code declares. */
 export interface SchemaDifference {
-  /** `schema.name`. */
+  /** `schema.name`; that of a table where its capture is superfluous. */
   view: string;
-  kind: Difference['kind'] | 'orphan';
+  kind: Difference['kind'] | 'orphan' | 'capture-superfluous';
   /** The same in words. */
   description: string;
 }
@@ -76,6 +77,11 @@ export class SchemaService {
         view: displayName(orphan.name),
         kind: 'orphan' as const,
         description: 'no class declares it any more',
+      })),
+      ...diff.superfluousCaptures.map((table) => ({
+        view: displayName(table),
+        kind: 'capture-superfluous' as const,
+        description: 'its changes are captured, and no view needs them any more',
       })),
     ];
   }
@@ -227,7 +233,7 @@ export class SchemaService {
   }
 
   private async dropAll(dataSource: string, views: ViewDefinition[]): Promise<void> {
-    const { stateSchema } = this.registrations.options;
+    const { stateSchema, lockTimeoutMs } = this.registrations.options;
     const state = await this.synchronizer.read(dataSource);
     await this.synchronizer.locked(dataSource, async (session) => {
       const deployed = views.map((view) => ({ view, deployed: state.views.get(viewName(view)) }));
@@ -235,6 +241,7 @@ export class SchemaService {
         await session.query(dropView('m', member.view.name));
         await session.query(deleteKnownView(stateSchema, member.view.name));
       }
+      await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
     });
   }
 }

@@ -4,6 +4,7 @@ import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
+import { captureRecord } from '../freshness/capture-needs.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
@@ -15,7 +16,8 @@ import { deleteKnownView, recordDefinitions, renameKnownView } from '../postgres
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
-import { type PreparationContext, type Prepared, prepare, rememberedDiff } from './preparation.js';
+import { type PreparationContext, type Prepared, prepare } from './preparation.js';
+import { rememberedDiff } from './remembered-diff.js';
 import { schemaErrorFrom, SchemaStepError } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
@@ -122,6 +124,7 @@ export class SchemaSynchronizer {
   ): Promise<SchemaDiff | undefined> {
     return this.transaction(database, async (session) =>
       rememberedDiff(
+        session,
         this.viewsOf(dataSource),
         await this.readState(session, database, dataSource),
         policy,
@@ -173,6 +176,7 @@ export class SchemaSynchronizer {
           declaredHash: declaredHash(view),
           fingerprint: fingerprint(view, deployed),
           version: view.version,
+          capture: captureRecord(view),
         },
       ];
     });

@@ -1,7 +1,12 @@
 import type { SyncPolicy } from '../materialized-views.options.js';
+import { displayName } from '../postgres/identifier.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 
-const CREATIONS: ReadonlySet<Difference['kind']> = new Set(['missing', 'index-missing']);
+const CREATIONS: ReadonlySet<Difference['kind']> = new Set([
+  'missing',
+  'index-missing',
+  'capture-missing',
+]);
 
 /** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
 function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): boolean {
@@ -44,6 +49,7 @@ export function applyPolicy(
     allowed: {
       ...diff,
       views: allowed,
+      superfluousCaptures: allowsChanges(policy) ? diff.superfluousCaptures : [],
       missingSchemas: diff.missingSchemas.filter((schema) => creates || schema === stateSchema),
     },
     left: part((view, difference) => !isAllowed(policy, view, difference)).filter(
@@ -70,6 +76,10 @@ export function describeDifference(difference: Difference): string {
       return `index "${difference.index.name}" ${difference.kind === 'index-missing' ? 'is missing' : 'changed'}`;
     case 'index-superfluous':
       return `index "${difference.name}" is declared no more`;
+    case 'capture-missing':
+      return `changes of "${displayName(difference.table)}" are not captured`;
+    case 'capture-changed':
+      return `the triggers that capture changes of "${displayName(difference.table)}" were changed`;
     case 'unpopulated':
       return 'it has no data yet';
     default:

@@ -84,6 +84,7 @@ export function databaseState(
     otherRelations: new Map(),
     dependents: new Map(),
     known: new Map(),
+    captured: [],
     defaultGrantees: [],
     ...given,
   };
@@ -105,6 +106,7 @@ export function remembered(
           declared_hash: declaredHash(view),
           fingerprint: fingerprint(view, found),
           definition_version: view.version === undefined ? null : String(view.version),
+          capture: null,
         },
       ]),
     ),

@@ -1,0 +1,98 @@
+import {
+  type ViewDefinition,
+  type ViewFreshness,
+  viewName,
+} from '../definition/view-definition.js';
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import type { QualifiedName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import { type ObstacleReason, type ObstacleRow, selectObstacles } from '../postgres/source.sql.js';
+import { rootsOfDefinition } from './capture-needs.js';
+
+/** What makes it impossible even to notice a write. The others only forbid to say that nothing changed. */
+const UNSEEN: ReadonlySet<ObstacleReason> = new Set([
+  'foreign-table',
+  'not-a-table',
+  'own-table',
+  'subscribed',
+  'system-catalog',
+]);
+
+/**
+ * Refuses views of which it cannot be known whether they would come out the same.
+ *
+ * @throws InvalidDefinitionError naming the view, the option and the reasons
+ */
+export async function refuseUnknowable(
+  session: Pick<Session, 'query'>,
+  stateSchema: string,
+  definitions: readonly ViewDefinition[],
+  standIns: readonly QualifiedName[],
+): Promise<void> {
+  const asked = definitions.flatMap((view) => {
+    const { freshness } = view;
+    return freshness === undefined
+      ? []
+      : rootsOfDefinition(view).map((root) => ({ view, freshness, root }));
+  });
+  if (asked.length === 0) {
+    return;
+  }
+  const roots = asked.map(({ root }) => root);
+  const rows = await session.query<ObstacleRow>(selectObstacles(stateSchema, roots, standIns));
+  const obstacles = rows.flatMap((row) => {
+    const { view, freshness } = asked[row.position] ?? {};
+    return view && freshness && matters(freshness, row) ? [{ view, freshness, row }] : [];
+  });
+  const [first] = obstacles;
+  if (first !== undefined) {
+    const reasons = obstacles
+      .filter(({ view }) => view === first.view)
+      .map(({ row }) => describe(row));
+    throw refusal(first.view, first.freshness, [...new Set(reasons)]);
+  }
+}
+
+function matters({ skipsUnchanged }: ViewFreshness, { reason }: ObstacleRow): boolean {
+  return skipsUnchanged || UNSEEN.has(reason);
+}
+
+function refusal(
+  view: ViewDefinition,
+  { skipsUnchanged, maxStalenessMs, readsSources }: ViewFreshness,
+  reasons: string[],
+): InvalidDefinitionError {
+  const skipping = maxStalenessMs === undefined ? 'skipUnchanged' : 'maxStaleness';
+  const option = skipsUnchanged ? skipping : 'on';
+  return new InvalidDefinitionError(
+    `Materialized view "${viewName(view)}" of ${view.target.name} cannot have \`refresh.${option}\`: ${reasons.join('; ')}. So it can be out of date without a write that could be noticed. Nothing has been changed.`,
+    {
+      view: viewName(view),
+      hint:
+        !skipsUnchanged && readsSources
+          ? 'Name the tables whose writes count in `on`, and refresh it with `cron` beside that.'
+          : 'Refresh it with `cron` alone, or take that out of its query.',
+    },
+  );
+}
+
+function describe({ reason, subject }: ObstacleRow): string {
+  switch (reason) {
+    case 'foreign-table':
+      return `"${subject}" is a foreign table, which others write`;
+    case 'not-a-table':
+      return `"${subject}" is no table`;
+    case 'own-table':
+      return `"${subject}" is the library's own`;
+    case 'row-security':
+      return `"${subject}" has row security, and policies decide what is read`;
+    case 'subscribed':
+      return `"${subject}" is written by a subscription, which fires no triggers for statements`;
+    case 'system-catalog':
+      return `"${subject}" is the system's own`;
+    case 'unlogged':
+      return `"${subject}" is unlogged, and empty after a crash`;
+    case 'volatile-function':
+      return `it calls ${subject}, which is not immutable`;
+  }
+}

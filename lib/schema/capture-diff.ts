@@ -1,0 +1,40 @@
+import { viewName } from '../definition/view-definition.js';
+import type { CaptureNeed } from '../freshness/capture-needs.js';
+import type { CapturedTableRow } from '../postgres/capture.sql.js';
+import { displayName } from '../postgres/identifier.js';
+import type { Difference, SchemaDiff } from './schema-diff.js';
+
+/** Adds to a diff which tables are to be captured and are not, or the other way round. Pure. */
+export function withCaptures(
+  diff: SchemaDiff,
+  needs: ReadonlyMap<string, CaptureNeed>,
+  captured: readonly CapturedTableRow[],
+): SchemaDiff {
+  const byName = new Map(captured.map((row) => [capturedName(row), row]));
+  return {
+    ...diff,
+    views: diff.views.map((each) => ({
+      ...each,
+      differences: [
+        ...each.differences,
+        ...[...needs.values()]
+          .filter(({ views }) => views.has(viewName(each.view)))
+          .flatMap((need) => difference(need, byName.get(displayName(need.table)))),
+      ],
+    })),
+    superfluousCaptures: captured
+      .filter((row) => !needs.has(capturedName(row)))
+      .map((row) => ({ schema: row.schema_name, name: row.table_name })),
+  };
+}
+
+function capturedName({ schema_name, table_name }: CapturedTableRow): string {
+  return displayName({ schema: schema_name, name: table_name });
+}
+
+function difference({ table }: CaptureNeed, captured: CapturedTableRow | undefined): Difference[] {
+  if (captured === undefined) {
+    return [{ kind: 'capture-missing', table }];
+  }
+  return captured.is_complete ? [] : [{ kind: 'capture-changed', table }];
+}

@@ -1,0 +1,55 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { captureRecord, readCaptureNeeds } from '../freshness/capture-needs.js';
+import type { SyncPolicy } from '../materialized-views.options.js';
+import type { Session } from '../postgres/session.js';
+import { withCaptures } from './capture-diff.js';
+import type { DatabaseState } from './database-state.js';
+import { fingerprint } from './fingerprint.js';
+import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
+import { allowsChanges, prunes } from './sync-policy.js';
+
+/**
+ * The diff, when all is as it was remembered, so that there is nothing to compare, to plan or to warn of
+ * but orphans; `undefined` when there is more to do.
+ */
+export async function rememberedDiff(
+  session: Session,
+  views: readonly ViewDefinition[],
+  state: DatabaseState,
+  policy: SyncPolicy,
+): Promise<SchemaDiff | undefined> {
+  const needs = await readCaptureNeeds(session, {
+    definitions: views,
+    known: state.known,
+    gone: new Set(),
+    standIns: [],
+    skipsMissing: true,
+  });
+  const declared = diffSchema(views, state, { comparisons: new Map(), renames: [] });
+  const diff = withCaptures(declared, needs, state.captured);
+  const isInstalled = state.installedVersion >= state.targetVersion;
+  const isUpToDate =
+    (isInstalled || views.length === 0) &&
+    (diff.missingSchemas.length === 0 || views.length === 0) &&
+    !(prunes(policy) && diff.orphans.length > 0) &&
+    !(allowsChanges(policy) && diff.superfluousCaptures.length > 0) &&
+    diff.views.every((view) => isRemembered(view, state));
+  return isUpToDate ? diff : undefined;
+}
+
+function isRemembered(
+  { view, deployed, differences, newerVersion }: ViewDiff,
+  state: DatabaseState,
+): boolean {
+  const known = state.known.get(viewName(view));
+  const knownVersion = Number(known?.definition_version ?? 0);
+  return (
+    deployed !== undefined &&
+    differences.length === 0 &&
+    newerVersion === undefined &&
+    known?.fingerprint === fingerprint(view, deployed) &&
+    knownVersion === (view.version ?? knownVersion) &&
+    isDeepStrictEqual(known.capture, captureRecord(view))
+  );
+}
