@@ -46,7 +46,7 @@ RETURNING source::text AS source`,
  * them off. Nothing is lost, whatever the watermarks are: the new rows carry this transaction's ID, and no
  * watermark that was taken before it ends has seen that. So a view that had not seen one of the old rows has
  * not seen the new ones either, and one that had seen them all is refreshed once more for nothing.
- * Uncommitted rows are not visible here and stay. Two rows, for the times of the oldest and the newest change.
+ * Uncommitted rows are not visible here and stay. To be run after `deleteSeenChanges`. Two rows, for the times of the oldest and the newest change.
  *
  * @param limit how many rows a source may have
  */
@@ -73,6 +73,7 @@ RETURNING source::text AS source`,
   };
 }
 
+/** How much the log holds at the moment. */
 export interface ChangeLogSizeRow {
   row_count: number;
   /** With indexes, in bytes. */

@@ -20,7 +20,7 @@ const SETTINGS = [
 
 /**
  * A function, so that a session plans it once: as a statement it took 5 ms to plan, and as one query the
- * planner read whole catalogs.
+ * planner read whole catalogs. It would choose to plan most of it anew each time, for the lengths of the arrays.
  *
  * `sources` has what a view reads and holds rows: tables with all partitions and inheritance children
  * below and what is above, and materialized views. `signature` has what changes rows, or what a view makes of
@@ -38,7 +38,12 @@ export function createSourceState(quotedSchema: string): string {
   const body = `
 DECLARE
   declared oid[] := ARRAY(
-    SELECT pg_catalog.to_regclass(pg_catalog.format('%I.%I', t.schema, t.name))::oid
+    SELECT (
+      SELECT c.oid
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = t.schema AND c.relname = t.name
+    )
     FROM pg_catalog.jsonb_to_recordset(capture -> 'tables') AS t(schema text, name text)
   );
   functions oid[] := ARRAY[${functions.join(', ')}]::oid[];
@@ -132,5 +137,6 @@ END
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS ${escapeLiteral(body)}`;
 }

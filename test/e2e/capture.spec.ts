@@ -196,7 +196,7 @@ describe('the capture of changes', () => {
   });
 
   it('is only warned of where nothing is to be changed, and an error where that is asked for', async () => {
-    await start([daily, above].map(({ refresh: _, ...view }) => view));
+    await start([daily, above].map((view) => ({ ...view, refresh: undefined })));
     const schema = await start([daily, above], { synchronize: 'verify' });
     expect(await captured()).toEqual({});
     expect(await schema.diff()).toContainEqual(

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import type { Client } from 'pg';
 import {
+  type ChangeLogSizeRow,
   compactChanges,
   deleteSeenChanges,
   selectChangeLogSize,
@@ -19,7 +20,8 @@ const ABOVE = { schema: 'public', name: 'above' };
 const VIEWS: TestView[] = [
   {
     ...TOTALS,
-    expression: `SELECT p.day, o.k, sum(o.v) AS id, json_agg(o ORDER BY o.id) AS all, public.twice(1) AS two
+    expression: `SELECT p.day, o.k, sum(o.v) AS id, jsonb_agg(o ORDER BY o.id) AS all,
+                        jsonb_agg(h) AS heirs, max(p.note) AS note, public.twice(1) AS two
                  FROM public.recent o JOIN public.parents p USING (day) LEFT JOIN public.heir h ON h.id = o.id
                  GROUP BY 1, 2`,
     refresh: { skipUnchanged: true, on: ['public.declared'] },
@@ -63,6 +65,20 @@ const SCENARIOS: [string, Answer, (steps: Steps) => Promise<unknown>][] = [
     'INSERT ... ON CONFLICT DO NOTHING, in conflict',
     'unchanged',
     ({ writer }) => writer.query(`INSERT INTO parents VALUES ('mon') ON CONFLICT DO NOTHING`),
+  ],
+  [
+    'MERGE, where there is one',
+    'changed',
+    async ({ writer }) => {
+      const { rows } = await writer.query<{ has: boolean }>(
+        `SELECT current_setting('server_version_num')::int >= 150000 AS has`,
+      );
+      await writer.query(
+        rows[0]?.has
+          ? `MERGE INTO orders o USING parents p ON o.day = p.day WHEN MATCHED THEN UPDATE SET v = 9`
+          : `UPDATE orders SET v = 9`,
+      );
+    },
   ],
   [
     'COPY',
@@ -179,7 +195,7 @@ const SCENARIOS: [string, Answer, (steps: Steps) => Promise<unknown>][] = [
   [
     'ALTER COLUMN TYPE ... USING',
     'changed',
-    ({ writer }) => writer.query(`ALTER TABLE parents ALTER note TYPE int USING note + 1`),
+    ({ writer }) => writer.query(`ALTER TABLE heir ALTER extra TYPE int USING extra + 1`),
   ],
   [
     'a column more, which whole rows have',
@@ -256,7 +272,7 @@ describe('whether the sources of a view have changed', () => {
   });
 
   beforeEach(async () => {
-    await database.query('RESET ALL');
+    await database.query('ROLLBACK; RESET ALL');
     await database.query(
       `DROP SCHEMA IF EXISTS materialized_views, "Odd schema", public CASCADE; CREATE SCHEMA public`,
     );
@@ -273,7 +289,7 @@ describe('whether the sources of a view have changed', () => {
       INSERT INTO spare VALUES (7, 3, 'mon', 7);
       INSERT INTO orders VALUES (1, 1, 'mon', 1), (2, 2, 'tue', 2);
       CREATE TABLE ancestor (id int);
-      CREATE TABLE heir () INHERITS (ancestor);
+      CREATE TABLE heir (extra int DEFAULT 1) INHERITS (ancestor);
       CREATE TABLE heir_below () INHERITS (heir);
       INSERT INTO heir VALUES (1);
       CREATE TABLE declared (id int);
@@ -307,12 +323,12 @@ describe('whether the sources of a view have changed', () => {
     await act({ database, writer });
     const { is_unchanged } = await detector.changes(TOTALS);
     expect(is_unchanged).toBe(answer === 'unchanged');
-    const isPopulated = await database.query(
-      `SELECT FROM pg_matviews WHERE matviewname LIKE 'totals%' AND ispopulated`,
+    const [view] = await database.query(
+      `SELECT ispopulated FROM pg_matviews WHERE matviewname = $1`,
+      [TOTALS.name],
     );
-    if (is_unchanged && isPopulated.length > 0) {
-      expect(await isStale(database, TOTALS)).toBe(false);
-    }
+    const isChanged = view?.ispopulated === false || (await isStale(database, TOTALS));
+    expect(isChanged).toBe(answer === 'changed');
   });
 
   describe('with a writer in flight while the view is refreshed', () => {
@@ -481,13 +497,15 @@ describe('whether the sources of a view have changed', () => {
       for (let count = 0; count < 5; count++) {
         await writer.query(`UPDATE orders SET v = v + 1`);
       }
+      await run(deleteSeenChanges(STATE, 1_000));
       const before = await detector.changes(TOTALS);
       await run(compactChanges(STATE, 2));
       expect(await detector.changes(TOTALS)).toEqual(before);
     });
 
     it('tells its size', async () => {
-      const [size] = await run(selectChangeLogSize(STATE));
+      const { text, values } = selectChangeLogSize(STATE);
+      const [size] = await database.query<Record<keyof ChangeLogSizeRow, number>>(text, values);
       expect(size).toEqual({
         row_count: await rows(),
         byte_count: expect.any(Number),

@@ -4,7 +4,7 @@ import {
   type ChangeRow,
   selectChanges,
 } from '../../lib/postgres/change.sql.js';
-import type { QualifiedName } from '../../lib/postgres/identifier.js';
+import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/identifier.js';
 import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
 import type { TestDatabase } from './test-database.js';
 
@@ -41,7 +41,7 @@ export class ChangeDetector {
     { signature, watermark }: { signature: string | null; watermark: string },
     how = '',
   ): Promise<void> {
-    await this.session.query(`REFRESH MATERIALIZED VIEW ${how} "${view.schema}"."${view.name}"`);
+    await this.session.query(`REFRESH MATERIALIZED VIEW ${how} ${quoteQualifiedName(view)}`);
     await this.run(appendRefreshSignal(this.stateSchema, view));
     await this.session.query(
       `UPDATE "${this.stateSchema}".view_state SET watermark = $1, source_signature = $2
@@ -62,7 +62,7 @@ export class ChangeDetector {
 
 /** Whether a materialized view has other rows than its query gives now. */
 export async function isStale(database: TestDatabase, view: QualifiedName): Promise<boolean> {
-  const name = `"${view.schema}"."${view.name}"`;
+  const name = quoteQualifiedName(view);
   const [row] = await database.query<{ definition: string }>(
     `SELECT pg_get_viewdef($1::regclass) AS definition`,
     [name],
