@@ -78,6 +78,8 @@ export class PlanRun {
         throw new SchemaStepError(
           cause,
           this.views.find((view) => viewName(view) === step.view),
+          [],
+          step.action === 'capture',
         );
       }
     }

@@ -17,6 +17,8 @@ export class SchemaStepError extends Error {
     readonly view?: ViewDefinition,
     /** Other views that fail for the same kind of reason. */
     readonly alsoBlocked: string[] = [],
+    /** Whether it was about writing down the changes of tables. */
+    readonly isCapture = false,
   ) {
     super(cause instanceof Error ? cause.message : String(cause), { cause });
   }
@@ -36,6 +38,9 @@ const HINTS: Record<string, string> = {
     'From PostgreSQL 17 on functions run with a restricted search_path while a view is built: qualify the names inside, or use ALTER FUNCTION ... SET search_path.',
 };
 
+const OWNERSHIP_HINT =
+  'The role must own the tables, or be a member of their owner: only then may it make triggers that always fire. A migration that their owner runs can make them.';
+
 /** The error that the booting application gets. */
 export function schemaErrorFrom(error: unknown, stateSchema: string): MaterializedViewError {
   if (error instanceof MaterializedViewError) {
@@ -53,15 +58,26 @@ export function schemaErrorFrom(error: unknown, stateSchema: string): Materializ
     `Could not make ${subject(error, stateSchema)}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
     {
       view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
-      hint: code === undefined ? undefined : HINTS[code],
+      hint: hintFor(error, code),
       cause: error instanceof SchemaStepError ? error.cause : error,
     },
   );
 }
 
+function hintFor(error: unknown, code: string | undefined): string | undefined {
+  const isCapture = error instanceof SchemaStepError && error.isCapture;
+  if (isCapture && code === SqlState.insufficientPrivilege) {
+    return OWNERSHIP_HINT;
+  }
+  return code === undefined ? undefined : HINTS[code];
+}
+
 function subject(error: unknown, stateSchema: string): string {
   if (!(error instanceof SchemaStepError)) {
     return 'the database as the code declares it';
+  }
+  if (error.isCapture) {
+    return 'the triggers that capture changes of tables';
   }
   if (error.view === undefined) {
     return `a schema, or the library's own tables in schema "${stateSchema}"`;

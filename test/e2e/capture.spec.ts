@@ -290,6 +290,28 @@ describe('the capture of changes', () => {
     expect(await captured()).toEqual(ORDERS);
   });
 
+  it('of a table that another role owns is an error that says so', async () => {
+    const role = quoted(`writer of ${database.name}`);
+    await database.query(`GRANT CREATE ON DATABASE ${quoted(database.name)} TO ${role}`);
+    const url = new URL(database.url);
+    url.username = `writer of ${database.name}`;
+    const entities = [viewClass({ ...daily, withData: false })];
+    const starting = boot(
+      typeOrm(database, {
+        autoLoadEntities: false,
+        url: url.href,
+        entities: entities as (new () => object)[],
+      } as Parameters<typeof typeOrm>[1]),
+      MaterializedViewsModule.forRoot({ scheduling: false, stateSchema: STATE }),
+    );
+    await expect(starting).rejects.toThrow(
+      /Could not make the triggers that capture changes of tables: 42501: .* Nothing has been changed\./,
+    );
+    await expect(starting).rejects.toMatchObject({
+      hint: expect.stringContaining('must own the tables'),
+    });
+  });
+
   describe('for writers', () => {
     it('asks for no rights, and gives none', async () => {
       await start([daily]);

@@ -1,0 +1,76 @@
+import { describe, expect, it } from '@jest/globals';
+import { type DataSource, DataSource as TypeOrmDataSource, EntitySchema } from 'typeorm';
+import type { ViewRefreshOptions } from '../../../lib/definition/materialized-view-entity.options.js';
+import type { ViewFreshness } from '../../../lib/definition/view-definition.js';
+import { resolveFreshness } from '../../../lib/definition/view-freshness.js';
+
+class Order {}
+class Far {}
+class Unknown {}
+
+const columns = { id: { type: Number, primary: true } } as const;
+
+async function dataSource(): Promise<DataSource> {
+  const source = new TypeOrmDataSource({
+    type: 'postgres',
+    entities: [
+      new EntitySchema({ target: Order, name: 'Order', tableName: 'orders', columns }),
+      new EntitySchema({
+        target: Far,
+        name: 'Far',
+        tableName: 'far',
+        schema: 'Odd "one"',
+        columns,
+      }),
+    ],
+  });
+  await (source as unknown as { buildMetadatas(): Promise<void> }).buildMetadatas();
+  return source;
+}
+
+describe('resolveFreshness', () => {
+  const NONE = { readsSources: true, tables: [], skipsUnchanged: true };
+
+  it.each<[string, ViewRefreshOptions | undefined, ViewFreshness | undefined]>([
+    ['no options', undefined, undefined],
+    ['a schedule alone', { cron: '* * * * *' }, undefined],
+    ['a schedule that skips nothing', { cron: '* * * * *', skipUnchanged: false }, undefined],
+    ['skipUnchanged', { skipUnchanged: true }, NONE],
+    ['maxStaleness', { maxStaleness: '5m' }, { ...NONE, maxStalenessMs: 300_000 }],
+    [
+      'sources, with defaults',
+      { on: 'sources' },
+      {
+        readsSources: true,
+        tables: [],
+        skipsUnchanged: false,
+        onWrite: { debounceMs: 1_000, maxWaitMs: 30_000 },
+      },
+    ],
+    [
+      'tables and entities',
+      { on: [Order, Far, 'rates', 'other.rates'], debounce: 0, maxWait: '1m' },
+      {
+        readsSources: false,
+        tables: [
+          { schema: 'current', name: 'orders' },
+          { schema: 'Odd "one"', name: 'far' },
+          { schema: 'current', name: 'rates' },
+          { schema: 'other', name: 'rates' },
+        ],
+        skipsUnchanged: false,
+        onWrite: { debounceMs: 0, maxWaitMs: 60_000 },
+      },
+    ],
+  ])('resolves %s', async (_, refresh, expected) => {
+    const surroundings = { schema: 'current', dataSource: await dataSource() };
+    expect(resolveFreshness('Sample', refresh, surroundings)).toEqual(expected);
+  });
+
+  it('refuses a class that is no entity of the data source', async () => {
+    const surroundings = { schema: 'current', dataSource: await dataSource() };
+    expect(() => resolveFreshness('Sample', { on: [Unknown] }, surroundings)).toThrow(
+      /Sample: expected `refresh\.on` to name entities of the view's data source, got Unknown/,
+    );
+  });
+});
