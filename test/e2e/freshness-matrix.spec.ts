@@ -327,7 +327,7 @@ describe('whether the sources of a view have changed', () => {
       `SELECT ispopulated FROM pg_matviews WHERE matviewname = $1`,
       [TOTALS.name],
     );
-    const isChanged = view?.ispopulated === false || (await isStale(database, TOTALS));
+    const isChanged = view?.ispopulated === false || (await isStale(database.client, TOTALS));
     expect(isChanged).toBe(answer === 'changed');
   });
 
@@ -338,7 +338,7 @@ describe('whether the sources of a view have changed', () => {
       await detector.refresh(TOTALS);
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: true });
       await writer.query('COMMIT');
-      expect(await isStale(database, TOTALS)).toBe(true);
+      expect(await isStale(database.client, TOTALS)).toBe(true);
       const { is_unchanged, pending_since, last_change_at } = await detector.changes(TOTALS);
       expect(is_unchanged).toBe(false);
       expect(pending_since).toBeGreaterThan(0);
@@ -366,7 +366,7 @@ describe('whether the sources of a view have changed', () => {
       const seen = await detector.begin(TOTALS);
       await writer.query(`UPDATE orders SET v = v + 1`);
       await detector.commit(TOTALS, seen);
-      expect(await isStale(database, TOTALS)).toBe(false);
+      expect(await isStale(database.client, TOTALS)).toBe(false);
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
     });
 

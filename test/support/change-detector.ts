@@ -6,7 +6,6 @@ import {
 } from '../../lib/postgres/change.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/identifier.js';
 import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
-import type { TestDatabase } from './test-database.js';
 
 /** Refreshes views as the engine does: watermark and signature from before, written with the rows. */
 export class ChangeDetector {
@@ -61,17 +60,20 @@ export class ChangeDetector {
 }
 
 /** Whether a materialized view has other rows than its query gives now. */
-export async function isStale(database: TestDatabase, view: QualifiedName): Promise<boolean> {
+export async function isStale(
+  session: Pick<Client, 'query'>,
+  view: QualifiedName,
+): Promise<boolean> {
   const name = quoteQualifiedName(view);
-  const [row] = await database.query<{ definition: string }>(
+  const { rows: definitions } = await session.query<{ definition: string }>(
     `SELECT pg_get_viewdef($1::regclass) AS definition`,
     [name],
   );
-  const query = row?.definition.replace(/;$/, '');
-  const [result] = await database.query<{ count: number }>(
+  const query = definitions[0]?.definition.replace(/;$/, '');
+  const { rows } = await session.query<{ count: number }>(
     `SELECT count(*)::int AS count FROM (
        (TABLE ${name} EXCEPT ALL (${query})) UNION ALL ((${query}) EXCEPT ALL TABLE ${name})
      ) AS d`,
   );
-  return result?.count !== 0;
+  return rows[0]?.count !== 0;
 }
