@@ -9,6 +9,7 @@ export { MaterializedViewEntity } from './definition/materialized-view-entity.de
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
   MaterializedViewEntityOptions,
+  SourceTable,
   ViewExpression,
   ViewIndexKey,
   ViewIndexOptions,

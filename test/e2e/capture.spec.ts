@@ -301,7 +301,7 @@ describe('the capture of changes', () => {
         autoLoadEntities: false,
         url: url.href,
         entities: entities as (new () => object)[],
-      } as Parameters<typeof typeOrm>[1]),
+      }),
       MaterializedViewsModule.forRoot({ scheduling: false, stateSchema: STATE }),
     );
     await expect(starting).rejects.toThrow(

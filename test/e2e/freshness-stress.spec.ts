@@ -11,7 +11,7 @@ import { viewClass } from '../support/view-class.js';
 const STATE = 'materialized_views';
 const TOTALS = { schema: 'public', name: 'totals' };
 const WRITER_COUNT = 3;
-const STEP_COUNT = 1_500;
+const STEP_COUNT = 1_000;
 
 /** Each on rows of the writer's own ($1): one that waited for another would stop the test. */
 const WRITES = [
