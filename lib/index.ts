@@ -19,10 +19,12 @@ export {
   type MaterializedViewErrorDetails,
 } from './errors/materialized-view.error.js';
 export {
+  BlockingRefusedError,
   ConnectionFailedError,
   DuplicateRowsError,
   InsufficientPrivilegeError,
   NotPrimaryError,
+  RefreshBusyError,
   RefreshCancelledError,
   RefreshError,
   RefreshLockError,
@@ -43,6 +45,7 @@ export {
 export {
   InvalidDefinitionError,
   InvalidModuleOptionsError,
+  InvalidRefreshOptionsError,
   ReadOnlyViewError,
   UnknownViewError,
 } from './errors/usage.errors.js';
@@ -51,8 +54,10 @@ export type {
   MaterializedViewsModuleExtras,
   MaterializedViewsOptionsFactory,
 } from './materialized-views.module-definition.js';
-export type { Duration, MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export type { Duration } from './definition/duration.js';
+export type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
 export type {
+  JoinedResult,
   RefreshedResult,
   RefreshMode,
   RefreshModeReason,
@@ -61,7 +66,24 @@ export type {
   SkippedResult,
   SkipReason,
 } from './refresh/refresh-result.js';
-export { type RefreshOptions, RefreshService } from './refresh/refresh.service.js';
+export type { OnBusy, RefreshOptions } from './refresh/refresh-options.js';
+export type { RunningRefresh } from './refresh/refresh.control.js';
+export { RefreshService, type ViewOptions } from './refresh/refresh.service.js';
+export {
+  type MaterializedViewEventName,
+  MaterializedViewEvents,
+} from './events/materialized-view.events.js';
+export {
+  REFRESH_CHANNEL,
+  type RefreshFailedEvent,
+  type RefreshRetryingEvent,
+  type RefreshSkippedEvent,
+  type RefreshStartedEvent,
+  type RefreshSucceededEvent,
+  type RefreshTrace,
+  type ViewRecoveredEvent,
+  type ViewStaleEvent,
+} from './refresh/refresh-events.js';
 export type { SyncPolicy } from './materialized-views.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';

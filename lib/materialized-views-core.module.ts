@@ -9,9 +9,15 @@ import { DataSourceConnector } from './definition/data-source.connector.js';
 import { DataSourceRegistry } from './definition/data-source.registry.js';
 import { DefinitionRegistry } from './definition/definition.registry.js';
 import { ViewExplorer } from './definition/view.explorer.js';
+import { EventPublisher } from './events/event.publisher.js';
 import { ModuleRegistrations } from './module-registrations.js';
+import { CallerRefresh } from './refresh/caller.refresh.js';
+import { DemandQueue } from './refresh/demand.queue.js';
+import { RefreshControl } from './refresh/refresh.control.js';
+import { RefreshReporter } from './refresh/refresh.reporter.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
+import { RefreshShutdown } from './refresh/refresh.shutdown.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
 import { SchemaService } from './schema/schema.service.js';
@@ -30,7 +36,13 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     ViewExplorer,
     SchemaSynchronizer,
     SchemaService,
+    EventPublisher,
+    RefreshReporter,
     RefreshRunner,
+    DemandQueue,
+    CallerRefresh,
+    RefreshControl,
+    RefreshShutdown,
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,
@@ -44,7 +56,7 @@ export class MaterializedViewsCoreModule
     @Inject(DataSourceConnector) private readonly connector: DataSourceConnector,
     @Inject(SchemaSynchronizer) private readonly schema: SchemaSynchronizer,
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
-    @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
+    @Inject(RefreshShutdown) private readonly refreshes: RefreshShutdown,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 

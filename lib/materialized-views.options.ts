@@ -1,10 +1,7 @@
 import { inspect } from 'node:util';
-import ms from 'ms';
+import { type Duration, DURATION_EXPECTED, durationMs } from './definition/duration.js';
 import { InvalidModuleOptionsError } from './errors/usage.errors.js';
 import { identifierProblem } from './postgres/identifier.js';
-
-/** A time span: milliseconds, or a number with its unit, as in `'500ms'`, `'30s'`, `'5m'`, `'2h'`. */
-export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 /** What `forRoot` and the factories of `forRootAsync` take. Every option has a default. */
 export interface MaterializedViewsModuleOptions {
@@ -134,9 +131,6 @@ const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'o
   stateSchema: 'materialized_views',
 };
 
-/** PostgreSQL keeps its timeouts in a signed 32-bit number of milliseconds, and so does Node. */
-const MAX_DURATION_MS = 2 ** 31 - 1;
-
 /**
  * Checks the options and fills in the defaults.
  *
@@ -231,21 +225,11 @@ function schemaOption(value: unknown): string {
 }
 
 function durationOption(name: string, value: unknown, minimumMs = 1): number {
-  const durationMs = parseDuration(value);
-  if (durationMs === undefined || durationMs < minimumMs || durationMs > MAX_DURATION_MS) {
-    throw refuse(name, "a duration such as 500 (milliseconds), '30s' or '5m'", value);
+  const parsedMs = durationMs(value, minimumMs);
+  if (parsedMs === undefined) {
+    throw refuse(name, DURATION_EXPECTED, value);
   }
-  return Math.round(durationMs);
-}
-
-function parseDuration(value: unknown): number | undefined {
-  if (typeof value === 'number') {
-    return Number.isFinite(value) ? value : undefined;
-  }
-  // A bare number in a string is refused: nobody can say in which unit it was meant.
-  return typeof value === 'string' && /[a-z]$/i.test(value)
-    ? ms(value as ms.StringValue)
-    : undefined;
+  return parsedMs;
 }
 
 function refuse(name: string, expected: string, given: unknown): InvalidModuleOptionsError {

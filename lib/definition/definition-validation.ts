@@ -1,11 +1,8 @@
-import { cronProblem, timeZoneProblem } from './cron-grid.js';
 import { getViewOptions } from './definition-metadata.accessor.js';
 import { validateIndexes } from './index-validation.js';
-import type {
-  MaterializedViewEntityOptions,
-  ViewRefreshOptions,
-} from './materialized-view-entity.options.js';
+import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
 import { OptionChecks } from './option-checks.js';
+import { validateRefresh } from './refresh-policy.js';
 
 const VIEW_OPTIONS = [
   'name',
@@ -22,9 +19,6 @@ const VIEW_OPTIONS = [
   'renamedFrom',
   'version',
 ];
-const REFRESH_OPTIONS = ['cron', 'timeZone'];
-
-export const DEFAULT_TIME_ZONE = 'UTC';
 
 /**
  * Checks the options of a decorated class.
@@ -55,23 +49,6 @@ function validateExpression(checks: OptionChecks, expression: unknown): void {
     );
   }
   checks.withoutNul('expression', expression);
-}
-
-function validateRefresh(checks: OptionChecks, refresh: ViewRefreshOptions | undefined): void {
-  if (refresh === undefined) {
-    return;
-  }
-  checks.knownOptions('refresh.', refresh, REFRESH_OPTIONS);
-  const { cron, timeZone = DEFAULT_TIME_ZONE } = refresh;
-  checks.nonEmptyText('refresh.timeZone', timeZone);
-  const zoneProblem = timeZoneProblem(timeZone);
-  if (zoneProblem !== undefined) {
-    throw checks.refuse('refresh.timeZone', `an IANA time zone (${zoneProblem})`, timeZone);
-  }
-  const problem = typeof cron === 'string' ? cronProblem(cron, timeZone) : 'it is not text';
-  if (problem !== undefined) {
-    throw checks.refuse('refresh.cron', `a cron expression of 5 or 6 fields (${problem})`, cron);
-  }
 }
 
 function validateAttributes(checks: OptionChecks, options: MaterializedViewEntityOptions): void {

@@ -2,9 +2,10 @@ import { Cron } from '@nestjs/schedule';
 import { ViewEntity } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { declaredNames, getViewOptions, setViewOptions } from './definition-metadata.accessor.js';
-import { DEFAULT_TIME_ZONE, validateViewOptions } from './definition-validation.js';
+import { validateViewOptions } from './definition-validation.js';
 import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
 import { markPrimaryColumns } from './primary-columns.js';
+import { DEFAULT_TIME_ZONE } from './refresh-policy.js';
 
 /**
  * Declares a class as a materialized view: a TypeORM ViewEntity that the library, and not TypeORM's
@@ -43,8 +44,8 @@ export function MaterializedViewEntity(options: MaterializedViewEntityOptions): 
     })(target);
     setViewOptions(target, options);
     markPrimaryColumns(target, options.indexes ?? []);
-    if (options.refresh !== undefined) {
-      const { cron, timeZone = DEFAULT_TIME_ZONE } = options.refresh;
+    const { cron, timeZone = DEFAULT_TIME_ZONE } = options.refresh ?? {};
+    if (cron !== undefined) {
       (Cron(cron, { timeZone }) as ClassDecorator)(target);
     }
   };

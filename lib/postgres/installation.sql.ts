@@ -65,6 +65,8 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   last_started_at timestamptz,
   last_success_at timestamptz,
   last_run_id uuid,
+  last_mode text,
+  last_mode_reason text,
   watermark pg_snapshot,
   failure_count int NOT NULL DEFAULT 0,
   last_failure_at timestamptz,

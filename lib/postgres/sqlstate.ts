@@ -4,6 +4,7 @@
  */
 export const SqlState = {
   featureNotSupported: '0A000',
+  invalidParameterValue: '22023',
   cardinalityViolation: '21000',
   uniqueViolation: '23505',
   idleInTransactionTimeout: '25P03',
@@ -14,6 +15,7 @@ export const SqlState = {
   deadlockDetected: '40P01',
   insufficientPrivilege: '42501',
   undefinedColumn: '42703',
+  undefinedObject: '42704',
   undefinedFunction: '42883',
   undefinedTable: '42P01',
   wrongObjectType: '42809',

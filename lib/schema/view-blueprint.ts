@@ -168,7 +168,7 @@ export function buildStatements(
     }),
     // Up to PostgreSQL 16 a transaction with an older snapshot sees no rows of CREATE ... AS, but those of
     // REFRESH, which are frozen; after the swap it may read this view.
-    ...(isFilledLater ? [refreshMaterializedView(buildName, false)] : []),
+    ...(isFilledLater ? [refreshMaterializedView(buildName)] : []),
     ...blueprint.indexes.flatMap((index) =>
       indexStatements(buildName, indexName(blueprint, index.name), index),
     ),

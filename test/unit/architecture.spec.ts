@@ -7,9 +7,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   postgres: [],
   errors: ['postgres'],
   definition: ['errors', 'postgres'],
-  schema: ['definition', 'errors', 'postgres'],
-  refresh: ['definition', 'errors', 'postgres'],
-  schedule: ['refresh', 'definition', 'errors', 'postgres'],
+  events: [],
+  schema: ['events', 'definition', 'errors', 'postgres'],
+  refresh: ['schema', 'events', 'definition', 'errors', 'postgres'],
+  schedule: ['refresh', 'events', 'definition', 'errors', 'postgres'],
 };
 
 /** The root files that rooms below may use: what the application was configured with. */

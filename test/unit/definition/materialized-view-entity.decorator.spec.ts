@@ -56,9 +56,29 @@ describe('@MaterializedViewEntity', () => {
     ],
     ['text as cron', { expression, refresh: { cron: 'hourly' } }, /`refresh\.cron`/],
     [
-      'no cron',
-      { expression, refresh: {} },
-      /`refresh\.cron` to be a cron expression .*got undefined/,
+      'a time zone without a cron',
+      { expression, refresh: { timeZone: 'UTC' } },
+      /`refresh\.timeZone` to be absent/,
+    ],
+    [
+      'a swap that is concurrent',
+      { expression, refresh: { swap: true, concurrently: true } },
+      /auto/,
+    ],
+    [
+      'a duration without unit',
+      { expression, refresh: { minInterval: '5' } },
+      /`refresh\.minInterval`/,
+    ],
+    [
+      "a setting that is the library's own",
+      { expression, refresh: { settings: { Lock_Timeout: '1s' } } },
+      /without Lock_Timeout, which is the library's own/,
+    ],
+    [
+      'a setting that is none',
+      { expression, refresh: { settings: { 'a;b': 1 } } },
+      /`refresh\.settings`.*got "a;b"/,
     ],
     [
       'a date that never comes',

@@ -1,0 +1,27 @@
+import ms from 'ms';
+
+/** A time span: milliseconds, or a number with its unit, as in `'500ms'`, `'30s'`, `'5m'`, `'2h'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+
+/** What a message says is expected where there is no duration. */
+export const DURATION_EXPECTED = "a duration such as 500 (milliseconds), '30s' or '5m'";
+
+/** PostgreSQL keeps its timeouts in a signed 32-bit number of milliseconds, and so does Node. */
+const MAX_DURATION_MS = 2 ** 31 - 1;
+
+/** The duration in milliseconds; `undefined` when it is none, or out of bounds. */
+export function durationMs(value: unknown, minimumMs: number): number | undefined {
+  const parsedMs = parse(value);
+  const isWithin = parsedMs !== undefined && parsedMs >= minimumMs && parsedMs <= MAX_DURATION_MS;
+  return isWithin ? Math.round(parsedMs) : undefined;
+}
+
+function parse(value: unknown): number | undefined {
+  if (typeof value === 'number') {
+    return Number.isFinite(value) ? value : undefined;
+  }
+  // A bare number in a string is refused: nobody can say in which unit it was meant.
+  return typeof value === 'string' && /[a-z]$/i.test(value)
+    ? ms(value as ms.StringValue)
+    : undefined;
+}
