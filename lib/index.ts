@@ -52,6 +52,17 @@ export type {
   MaterializedViewsOptionsFactory,
 } from './materialized-views.module-definition.js';
 export type { Duration, MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export { RefreshGraphError } from './refresh/refresh-graph.error.js';
+export type {
+  GraphAbortedView,
+  GraphFailedView,
+  GraphLeftOutView,
+  GraphOutcome,
+  GraphReport,
+  GraphSettledView,
+  GraphViewReport,
+} from './refresh/graph-report.js';
+export type { RefreshCascade } from './refresh/view-graph.js';
 export type {
   RefreshedResult,
   RefreshMode,
@@ -61,7 +72,12 @@ export type {
   SkippedResult,
   SkipReason,
 } from './refresh/refresh-result.js';
-export { type RefreshOptions, RefreshService } from './refresh/refresh.service.js';
+export {
+  type RefreshAllOptions,
+  type RefreshManyOptions,
+  type RefreshOptions,
+  RefreshService,
+} from './refresh/refresh.service.js';
 export type { SyncPolicy } from './materialized-views.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';

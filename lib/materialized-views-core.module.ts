@@ -10,6 +10,7 @@ import { DataSourceRegistry } from './definition/data-source.registry.js';
 import { DefinitionRegistry } from './definition/definition.registry.js';
 import { ViewExplorer } from './definition/view.explorer.js';
 import { ModuleRegistrations } from './module-registrations.js';
+import { GraphRefresher } from './refresh/graph.refresher.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
@@ -31,6 +32,7 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     SchemaSynchronizer,
     SchemaService,
     RefreshRunner,
+    GraphRefresher,
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,

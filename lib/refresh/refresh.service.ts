@@ -1,10 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { inspect } from 'node:util';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
+import { viewName } from '../definition/view-definition.js';
 import { RefreshError } from '../errors/refresh.errors.js';
+import type { GraphOptions } from './graph-options.js';
+import type { GraphReport } from './graph-report.js';
+import { GraphRefresher, type RefreshOne } from './graph.refresher.js';
 import { demandRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRunner } from './refresh.runner.js';
+import type { RefreshCascade } from './view-graph.js';
 
 export interface RefreshOptions {
   /**
@@ -17,12 +22,25 @@ export interface RefreshOptions {
   dataSource?: string;
 }
 
+/** Of several views: what holds for all of them together, and the options that each of them gets. */
+export interface RefreshAllOptions extends RefreshOptions, GraphOptions {}
+
+export interface RefreshManyOptions extends RefreshAllOptions {
+  /**
+   * Which registered views are refreshed too, at whatever distance: `dependencies` are those that the
+   * named ones read, `dependents` those that read them.
+   * @default none
+   */
+  cascade?: RefreshCascade;
+}
+
 /** Refreshes views on demand. */
 @Injectable()
 export class RefreshService {
   constructor(
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
     @Inject(RefreshRunner) private readonly runner: RefreshRunner,
+    @Inject(GraphRefresher) private readonly graph: GraphRefresher,
   ) {}
 
   /**
@@ -39,11 +57,59 @@ export class RefreshService {
    * if (result.outcome === 'skipped') { ... }
    * ```
    */
-  async refresh(view: ViewTarget, options: RefreshOptions = {}): Promise<RefreshResult> {
+  refresh(
+    view: ViewTarget,
+    options?: RefreshOptions & { cascade?: undefined },
+  ): Promise<RefreshResult>;
+
+  /**
+   * Refreshes several views, or one with what it reads or what reads it: each once, as soon as all that it
+   * depends on is done, also over views that are not among them. No other view is touched. A view that
+   * fails leaves out those that depend on it; the others go on.
+   *
+   * @param views their classes, or `schema.name`
+   * @throws UnknownViewError when a view is not registered
+   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   * @example
+   * ```ts
+   * await this.refreshes.refresh([DailyRevenue, MonthlyRevenue]);
+   * await this.refreshes.refresh(DailyRevenue, { cascade: 'dependents' });
+   * ```
+   */
+  refresh(
+    views: readonly ViewTarget[] | ViewTarget,
+    options: RefreshManyOptions & { cascade: RefreshCascade },
+  ): Promise<GraphReport>;
+  refresh(views: readonly ViewTarget[], options?: RefreshManyOptions): Promise<GraphReport>;
+
+  async refresh(
+    target: ViewTarget | readonly ViewTarget[],
+    options: RefreshManyOptions = {},
+  ): Promise<RefreshResult | GraphReport> {
     const { dataSource } = checked(options);
-    return this.runner.run(demandRequest(this.definitions.get(view, dataSource)));
+    if (isList(target) || options.cascade !== undefined) {
+      return this.graph.refresh(isList(target) ? target : [target], options, this.refreshOne);
+    }
+    return this.runner.run(demandRequest(this.definitions.get(target, dataSource)));
   }
+
+  /**
+   * Refreshes all registered views, of every data source or of one, in the order of their graph.
+   *
+   * @throws UnknownViewError when no view is registered in `dataSource`
+   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   */
+  async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
+    return this.graph.refreshAll(checked(options), this.refreshOne);
+  }
+
+  private readonly refreshOne: RefreshOne = (definition, options) =>
+    this.refresh(viewName(definition), options);
 }
+
+const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);
 
 /** A value that is not known must not pass for the default. */
 function checked(options: RefreshOptions): RefreshOptions {
