@@ -8,6 +8,7 @@ import {
   RefreshError,
   RefreshGraphError,
   RefreshService,
+  RefreshStoppedError,
   UnknownViewError,
   type ViewClass,
   ViewMissingError,
@@ -160,7 +161,10 @@ describe('refreshing several views', () => {
 
   it('leaves out what depends on a failed view, lets the rest finish, and then says so', async () => {
     await database.query('INSERT INTO source VALUES (0)');
+    const errors: string[] = [];
+    app.useLogger({ error: (message: string) => errors.push(message), log() {}, warn() {} });
     const error = await failureOf(refreshes.refreshAll());
+    expect(errors).toEqual([expect.stringMatching(/by graph in \d+ ms\. 8 views: 5 refreshed, /)]);
     expect(error).toBeInstanceOf(RefreshGraphError);
     expect(error).toBeInstanceOf(RefreshError);
     expect(error.code).toBe('MV_GRAPH_FAILED');
@@ -303,6 +307,27 @@ describe('refreshing several views', () => {
     const none = await refreshes.refresh([Apart, Side], { signal, throwOnFailure: false });
     expect(none.counts).toMatchObject({ aborted: 2, refreshed: 0 });
     expect((await historyRuns()).map((run) => run.view_name)).not.toContain('apart');
+  });
+
+  it('ends with the application, and says so of what was not begun', async () => {
+    const gate = await database.closeGate();
+    const running = failureOf(refreshes.refresh([Base, Apart, Inverse], { concurrency: 1 }));
+    await gate.untilReached();
+    const closing = app.close();
+    let isStopped = false;
+    while (!isStopped) {
+      isStopped = await refreshes.refresh(OfInverse).then(
+        () => false,
+        () => true,
+      );
+    }
+    await gate.open();
+    const { report } = await running;
+    expect(report.counts).toMatchObject({ refreshed: 1, failed: 2 });
+    for (const failed of report.views.filter((each) => each.outcome === 'failed')) {
+      expect(failed.error).toBeInstanceOf(RefreshStoppedError);
+    }
+    await closing;
   });
 
   it('refuses what it does not understand before it refreshes anything', async () => {
