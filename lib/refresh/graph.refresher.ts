@@ -13,7 +13,7 @@ import {
   graphSummary,
   type GraphViewReport,
 } from './graph-report.js';
-import { failedView, GraphRun } from './graph-run.js';
+import { failedView, GraphRun, type GraphRunOptions } from './graph-run.js';
 import { RefreshGraphError } from './refresh-graph.error.js';
 import type { RefreshResult } from './refresh-result.js';
 import type { RefreshCascade } from './view-graph.js';
@@ -67,16 +67,13 @@ export class GraphRefresher {
     const views: GraphViewReport[] = [];
     const onSettled: OnSettled = (view) => views.push(view);
     const plans = await this.plan(targets, cascade, onSettled);
-    const runs = plans.map((plan) => {
-      const { signal } = options;
-      return new GraphRun(plan, {
-        concurrency,
-        signal,
-        refreshOne: (view) => refreshOne(view, { ...each, dataSource: view.dataSourceName }),
-        onSettled,
-      });
-    });
-    await Promise.all(runs.map((run) => run.execute()));
+    const runOptions: GraphRunOptions = {
+      concurrency,
+      signal: options.signal,
+      refreshOne: (view) => refreshOne(view, { ...each, dataSource: view.dataSourceName }),
+      onSettled,
+    };
+    await Promise.all(plans.map((plan) => new GraphRun(plan, runOptions).execute()));
     const report = graphReport(views, performance.now() - startedAtMs);
     this.conclude(report, throwOnFailure);
     return report;
@@ -98,12 +95,9 @@ export class GraphRefresher {
         const isHere = (view: ViewDefinition): boolean => view.dataSourceName === name;
         const here = targets.filter(isHere);
         const registered = this.definitions.all().filter(isHere);
+        const request = { targets: here, cascade, registered };
         try {
-          return await planGraph(this.dataSources.get(name), {
-            targets: here,
-            cascade,
-            registered,
-          });
+          return await planGraph(this.dataSources.get(name), request);
         } catch (cause) {
           if (cause instanceof DependencyCycleError) {
             throw cause;
@@ -118,15 +112,16 @@ export class GraphRefresher {
   }
 
   private conclude(report: GraphReport, throwOnFailure: boolean): void {
-    const { failed, upstream_failed: leftOut, aborted } = report.counts;
-    const hasFailed = failed + leftOut + aborted > 0;
+    const { failed, aborted } = report.counts;
     const summary = `Refreshed by graph in ${Math.round(report.durationMs)} ms. ${graphSummary(report)}`;
-    if (hasFailed) {
+    if (failed > 0) {
       this.logger.error(summary);
+    } else if (aborted > 0) {
+      this.logger.warn(summary);
     } else {
       this.logger.log(summary);
     }
-    if (hasFailed && throwOnFailure) {
+    if (throwOnFailure && failed + aborted > 0) {
       throw new RefreshGraphError(report);
     }
   }
