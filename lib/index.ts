@@ -56,6 +56,17 @@ export type {
 } from './materialized-views.module-definition.js';
 export type { Duration } from './definition/duration.js';
 export type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export { RefreshGraphError } from './refresh/refresh-graph.error.js';
+export type {
+  GraphAbortedView,
+  GraphFailedView,
+  GraphLeftOutView,
+  GraphOutcome,
+  GraphReport,
+  GraphSettledView,
+  GraphViewReport,
+} from './refresh/graph-report.js';
+export type { RefreshCascade } from './refresh/view-graph.js';
 export type {
   JoinedResult,
   RefreshedResult,
@@ -68,7 +79,6 @@ export type {
 } from './refresh/refresh-result.js';
 export type { OnBusy, RefreshOptions } from './refresh/refresh-options.js';
 export type { RunningRefresh } from './refresh/refresh.control.js';
-export { RefreshService, type ViewOptions } from './refresh/refresh.service.js';
 export {
   type MaterializedViewEventName,
   MaterializedViewEvents,
@@ -84,6 +94,12 @@ export {
   type ViewRecoveredEvent,
   type ViewStaleEvent,
 } from './refresh/refresh-events.js';
+export {
+  type RefreshAllOptions,
+  type RefreshManyOptions,
+  RefreshService,
+  type ViewOptions,
+} from './refresh/refresh.service.js';
 export type { SyncPolicy } from './materialized-views.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';

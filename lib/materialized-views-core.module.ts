@@ -15,6 +15,7 @@ import { CallerRefresh } from './refresh/caller.refresh.js';
 import { DemandQueue } from './refresh/demand.queue.js';
 import { RefreshControl } from './refresh/refresh.control.js';
 import { RefreshReporter } from './refresh/refresh.reporter.js';
+import { GraphRefresher } from './refresh/graph.refresher.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { RefreshShutdown } from './refresh/refresh.shutdown.js';
@@ -43,6 +44,7 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     CallerRefresh,
     RefreshControl,
     RefreshShutdown,
+    GraphRefresher,
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,

@@ -70,15 +70,19 @@ const KNOWN = [
 /**
  * Checks what can be checked without the view: a value that is not known must not pass for the default.
  *
+ * @param others names that are somebody else's to check
  * @throws InvalidRefreshOptionsError
  */
-export function checkRefreshOptions(options: RefreshOptions): void {
+export function checkRefreshOptions(options: RefreshOptions, others: readonly string[] = []): void {
   if (typeof options !== 'object' || options === null) {
     throw refused('the options', 'an object', options);
   }
-  const unknown = Object.keys(options).find((name) => !KNOWN.includes(name));
+  const known = [...KNOWN, ...others];
+  const unknown = Object.entries(options).find(
+    ([name, value]) => value !== undefined && !known.includes(name),
+  )?.[0];
   if (unknown !== undefined) {
-    throw refused(`\`${unknown}\``, `absent: the options are ${KNOWN.join(', ')}`, 'it');
+    throw refused(`\`${unknown}\``, `absent: the options are ${known.join(', ')}`, 'it');
   }
   oneOf('onBusy', options.onBusy, ['join', 'wait', 'skip', 'fail']);
   oneOf('onPaused', options.onPaused, ['refresh', 'skip']);

@@ -1,7 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
+import { viewName } from '../definition/view-definition.js';
 import { CallerRefresh } from './caller.refresh.js';
 import { DemandQueue } from './demand.queue.js';
+import { GRAPH_OPTIONS, type GraphOptions } from './graph-options.js';
+import type { GraphReport } from './graph-report.js';
+import { GraphRefresher, type RefreshOne } from './graph.refresher.js';
 import { RefreshControl, type RunningRefresh } from './refresh.control.js';
 import {
   checkRefreshOptions,
@@ -9,11 +13,24 @@ import {
   resolveRefreshOptions,
 } from './refresh-options.js';
 import type { RefreshResult } from './refresh-result.js';
+import type { RefreshCascade } from './view-graph.js';
 
 /** Which of several data sources a view is meant in. */
 export interface ViewOptions {
   /** Needed only for a view that is registered in several data sources. */
   dataSource?: string;
+}
+
+/** Of several views: what holds for all of them together, and the options that each of them gets. */
+export interface RefreshAllOptions extends RefreshOptions, GraphOptions {}
+
+export interface RefreshManyOptions extends RefreshAllOptions {
+  /**
+   * Which registered views are refreshed too, at whatever distance: `dependencies` are those that the
+   * named ones read, `dependents` those that read them.
+   * @default none
+   */
+  cascade?: RefreshCascade;
 }
 
 /** Refreshes views on demand, and controls their refreshing. */
@@ -23,6 +40,7 @@ export class RefreshService {
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
     @Inject(DemandQueue) private readonly demands: DemandQueue,
     @Inject(CallerRefresh) private readonly callerRefresh: CallerRefresh,
+    @Inject(GraphRefresher) private readonly graph: GraphRefresher,
     @Inject(RefreshControl) private readonly control: RefreshControl,
   ) {}
 
@@ -44,13 +62,57 @@ export class RefreshService {
    * if (result.outcome === 'skipped') { ... }
    * ```
    */
-  async refresh(view: ViewTarget, options: RefreshOptions = {}): Promise<RefreshResult> {
+  refresh(
+    view: ViewTarget,
+    options?: RefreshOptions & { cascade?: undefined },
+  ): Promise<RefreshResult>;
+
+  /**
+   * Refreshes several views, or one with what it reads or what reads it: each once, as soon as all that it
+   * depends on is done, also over views that are not among them. No other view is touched. A view that
+   * fails leaves out those that depend on it; the others go on.
+   *
+   * @param views their classes, or `schema.name`
+   * @throws UnknownViewError when a view is not registered
+   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   * @example
+   * ```ts
+   * await this.refreshes.refresh([DailyRevenue, MonthlyRevenue]);
+   * await this.refreshes.refresh(DailyRevenue, { cascade: 'dependents' });
+   * ```
+   */
+  refresh(
+    views: readonly ViewTarget[] | ViewTarget,
+    options: RefreshManyOptions & { cascade: RefreshCascade },
+  ): Promise<GraphReport>;
+  refresh(views: readonly ViewTarget[], options?: RefreshManyOptions): Promise<GraphReport>;
+
+  async refresh(
+    target: ViewTarget | readonly ViewTarget[],
+    options: RefreshManyOptions = {},
+  ): Promise<RefreshResult | GraphReport> {
+    if (isList(target) || options?.cascade !== undefined) {
+      const views = isList(target) ? target : [target];
+      return this.graph.refresh(views, graphOptions(options), this.refreshOne);
+    }
     checkRefreshOptions(options);
-    const definition = this.definitions.get(view, options.dataSource);
+    const definition = this.definitions.get(target, options.dataSource);
     const checked = resolveRefreshOptions(definition, options);
     return options.manager === undefined
       ? this.demands.refresh(definition, checked)
       : this.callerRefresh.refresh(definition, checked, options);
+  }
+
+  /**
+   * Refreshes all registered views, of every data source or of one, in the order of their graph.
+   *
+   * @throws UnknownViewError when no view is registered in `dataSource`
+   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   */
+  async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
+    return this.graph.refreshAll(graphOptions(options), this.refreshOne);
   }
 
   /**
@@ -88,4 +150,15 @@ export class RefreshService {
   async running(): Promise<RunningRefresh[]> {
     return this.control.running();
   }
+
+  private readonly refreshOne: RefreshOne = (definition, options) =>
+    this.refresh(viewName(definition), options);
+}
+
+const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);
+
+/** What each refresh gets is checked before the first, and one transaction does one thing at a time. */
+function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
+  checkRefreshOptions(options, GRAPH_OPTIONS);
+  return options.manager === undefined ? options : { ...options, concurrency: 1 };
 }
