@@ -88,6 +88,22 @@ export interface MaterializedViewsModuleOptions {
    * @default 'materialized_views'
    */
   stateSchema?: string;
+  /** How much of the history of refreshes is kept. The last success and failure of a view always are. */
+  history?: HistoryOptions;
+}
+
+/** Which runs stay in the history. Those beyond are deleted about once an hour, by any process that refreshes. */
+export interface HistoryOptions {
+  /**
+   * Runs that began longer ago are deleted.
+   * @default '30d'
+   */
+  maxAge?: Duration;
+  /**
+   * So many of the last runs of each view are kept.
+   * @default 1000
+   */
+  maxCount?: number;
 }
 
 /** The options with their defaults, durations in milliseconds. */
@@ -101,6 +117,7 @@ export interface ResolvedOptions {
   syncTimeoutMs: number;
   syncPolicy: SyncPolicy;
   stateSchema: string;
+  history: { maxAgeMs: number; maxCount: number };
 }
 
 /** What is done to the database when it is not as declared. */
@@ -132,10 +149,16 @@ const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'o
   changeStrategy: 'side-by-side',
   prune: false,
   stateSchema: 'materialized_views',
+  history: {},
 };
+
+const HISTORY_DEFAULTS: Required<HistoryOptions> = { maxAge: '30d', maxCount: 1_000 };
 
 /** PostgreSQL keeps its timeouts in a signed 32-bit number of milliseconds, and so does Node. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
+
+/** A hundred years, which PostgreSQL can still take from today. */
+const MAX_AGE_MS = 3_155_760_000_000;
 
 /**
  * Checks the options and fills in the defaults.
@@ -158,7 +181,7 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
   const all = { ...DEFAULTS, ...given };
   return {
     scheduling: booleanOption('scheduling', all.scheduling),
-    poolSize: poolSizeOption(all.poolSize),
+    poolSize: countOption('poolSize', all.poolSize),
     lockTimeoutMs: durationOption('lockTimeout', all.lockTimeout),
     statementTimeoutMs: durationOption('statementTimeout', all.statementTimeout, 0),
     sweepIntervalMs: durationOption('sweepInterval', all.sweepInterval),
@@ -166,6 +189,27 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
     syncTimeoutMs: durationOption('syncTimeout', all.syncTimeout),
     syncPolicy: syncPolicy(all),
     stateSchema: schemaOption(all.stateSchema),
+    history: historyOptions(all.history),
+  };
+}
+
+function historyOptions(options: HistoryOptions): ResolvedOptions['history'] {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw refuse('history', 'an object', options);
+  }
+  const known = Object.keys(HISTORY_DEFAULTS);
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw refuse(
+      `history.${unknown}`,
+      `absent: the options are ${known.join(', ')}`,
+      'an unknown option',
+    );
+  }
+  const { maxAge = HISTORY_DEFAULTS.maxAge, maxCount = HISTORY_DEFAULTS.maxCount } = options;
+  return {
+    maxAgeMs: durationOption('history.maxAge', maxAge, 1, MAX_AGE_MS),
+    maxCount: countOption('history.maxCount', maxCount),
   };
 }
 
@@ -215,9 +259,9 @@ function booleanOption(name: string, value: unknown): boolean {
   return value;
 }
 
-function poolSizeOption(value: unknown): number {
+function countOption(name: string, value: unknown): number {
   if (!Number.isSafeInteger(value) || (value as number) < 1) {
-    throw refuse('poolSize', 'a whole number from 1 on', value);
+    throw refuse(name, 'a whole number from 1 on', value);
   }
   return value as number;
 }
@@ -230,9 +274,14 @@ function schemaOption(value: unknown): string {
   return value as string;
 }
 
-function durationOption(name: string, value: unknown, minimumMs = 1): number {
+function durationOption(
+  name: string,
+  value: unknown,
+  minimumMs = 1,
+  maximumMs = MAX_DURATION_MS,
+): number {
   const durationMs = parseDuration(value);
-  if (durationMs === undefined || durationMs < minimumMs || durationMs > MAX_DURATION_MS) {
+  if (durationMs === undefined || durationMs < minimumMs || durationMs > maximumMs) {
     throw refuse(name, "a duration such as 500 (milliseconds), '30s' or '5m'", value);
   }
   return Math.round(durationMs);
