@@ -40,6 +40,7 @@ export {
   SyncLockTimeoutError,
   UnmanagedDependentsError,
 } from './errors/schema.errors.js';
+export { StatusError, ViewNotPopulatedError } from './errors/status.errors.js';
 export {
   InvalidDefinitionError,
   InvalidModuleOptionsError,
@@ -51,7 +52,13 @@ export type {
   MaterializedViewsModuleExtras,
   MaterializedViewsOptionsFactory,
 } from './materialized-views.module-definition.js';
-export type { Duration, MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export type {
+  Duration,
+  HistoryOptions,
+  MaterializedViewsModuleOptions,
+} from './materialized-views.options.js';
+export type { DataDrift, RowKey } from './refresh/data-drift.js';
+export type { RefreshHistoryEntry, RefreshOutcome } from './refresh/refresh-history.js';
 export type {
   RefreshedResult,
   RefreshMode,
@@ -61,7 +68,14 @@ export type {
   SkippedResult,
   SkipReason,
 } from './refresh/refresh-result.js';
+export type { LastFailure, LastSuccess, ViewRefreshStatus } from './refresh/refresh-status.js';
 export { type RefreshOptions, RefreshService } from './refresh/refresh.service.js';
+export type {
+  DriftQuery,
+  HistoryQuery,
+  StatusAllQuery,
+  StatusQuery,
+} from './refresh/view-inspector.js';
 export type { SyncPolicy } from './materialized-views.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';

@@ -10,8 +10,10 @@ import { DataSourceRegistry } from './definition/data-source.registry.js';
 import { DefinitionRegistry } from './definition/definition.registry.js';
 import { ViewExplorer } from './definition/view.explorer.js';
 import { ModuleRegistrations } from './module-registrations.js';
+import { HistoryPruner } from './refresh/history-pruner.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
+import { ViewInspector } from './refresh/view-inspector.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
 import { SchemaService } from './schema/schema.service.js';
@@ -31,6 +33,8 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     SchemaSynchronizer,
     SchemaService,
     RefreshRunner,
+    HistoryPruner,
+    ViewInspector,
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,
@@ -45,6 +49,7 @@ export class MaterializedViewsCoreModule
     @Inject(SchemaSynchronizer) private readonly schema: SchemaSynchronizer,
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
     @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
+    @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
@@ -63,6 +68,7 @@ export class MaterializedViewsCoreModule
   async beforeApplicationShutdown(): Promise<void> {
     await this.schedule.stop();
     await this.refreshes.stop();
+    await this.pruner.stop();
     await Promise.all(this.dataSources.all().map((database) => database.close()));
   }
 }

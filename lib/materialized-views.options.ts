@@ -166,15 +166,7 @@ const MAX_AGE_MS = 3_155_760_000_000;
  * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw refuse('options', 'an object', options);
-  }
-  const known = [...Object.keys(DEFAULTS), 'synchronize', 'onChange'];
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw refuse(name, `absent: the options are ${known.join(', ')}`, 'an unknown option');
-    }
-  }
+  refuseUnknown('options', options, [...Object.keys(DEFAULTS), 'synchronize', 'onChange']);
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
@@ -194,23 +186,24 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
 }
 
 function historyOptions(options: HistoryOptions): ResolvedOptions['history'] {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw refuse('history', 'an object', options);
-  }
-  const known = Object.keys(HISTORY_DEFAULTS);
-  const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) {
-    throw refuse(
-      `history.${unknown}`,
-      `absent: the options are ${known.join(', ')}`,
-      'an unknown option',
-    );
-  }
+  refuseUnknown('history', options, Object.keys(HISTORY_DEFAULTS));
   const { maxAge = HISTORY_DEFAULTS.maxAge, maxCount = HISTORY_DEFAULTS.maxCount } = options;
   return {
     maxAgeMs: durationOption('history.maxAge', maxAge, 1, MAX_AGE_MS),
     maxCount: countOption('history.maxCount', maxCount),
   };
+}
+
+/** @param name of the option that they are part of; `options` for the outermost */
+function refuseUnknown(name: string, options: object, known: string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw refuse(name, 'an object', options);
+  }
+  const unknown = Object.keys(options).find((each) => !known.includes(each));
+  if (unknown !== undefined) {
+    const path = name === 'options' ? unknown : `${name}.${unknown}`;
+    throw refuse(path, `absent: the options are ${known.join(', ')}`, 'an unknown option');
+  }
 }
 
 function syncPolicy(options: MaterializedViewsModuleOptions): SyncPolicy {
