@@ -1,3 +1,4 @@
+import { PoolStopped } from '../postgres/connection-pool.js';
 import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
 import { MaterializedViewError } from './materialized-view.error.js';
 import { StatusError } from './status.errors.js';
@@ -32,6 +33,7 @@ const EXPLANATIONS: Record<string, Explanation> = {
 };
 
 const LOST: Explanation = { what: 'the connection failed or was lost' };
+const STOPPING: Explanation = { what: 'the application is stopping' };
 const UNKNOWN: Explanation = { what: 'PostgreSQL refused it' };
 
 /**
@@ -48,12 +50,19 @@ export function statusErrorFrom(
     return cause;
   }
   const code = errorCode(cause);
-  const known = code === undefined ? undefined : EXPLANATIONS[code];
-  const { what, hint } = isConnectionLoss(cause) ? LOST : (known ?? UNKNOWN);
+  const { what, hint } = explain(cause, code);
   const said = cause instanceof Error ? cause.message : String(cause);
   const of = view === undefined ? '' : ` of materialized view "${view}"`;
   return new StatusError(
     `Could not ${attempt}${of}: ${what} (${code ? `${code}: ` : ''}${said}).`,
     { view, hint, cause },
   );
+}
+
+function explain(cause: unknown, code: string | undefined): Explanation {
+  if (cause instanceof PoolStopped) {
+    return STOPPING;
+  }
+  const known = code === undefined ? undefined : EXPLANATIONS[code];
+  return isConnectionLoss(cause) ? LOST : (known ?? UNKNOWN);
 }

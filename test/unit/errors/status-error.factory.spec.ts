@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { statusErrorFrom } from '../../../lib/errors/status-error.factory.js';
+import { PoolStopped } from '../../../lib/postgres/connection-pool.js';
 import { StatusError, ViewNotPopulatedError } from '../../../lib/errors/status.errors.js';
 
 const refusal = (code: string): Error =>
@@ -21,6 +22,13 @@ describe('statusErrorFrom', () => {
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain('Key');
     expect(error).toMatchObject({ code: 'MV_STATUS_FAILED', view: 'public.v', cause });
+  });
+
+  it('says that the application is stopping', () => {
+    expect(statusErrorFrom(new PoolStopped('stopped'), 'compare the rows')).toMatchObject({
+      code: 'MV_STATUS_FAILED',
+      message: 'Could not compare the rows: the application is stopping (stopped).',
+    });
   });
 
   it('leaves the errors of the library as they are', () => {
