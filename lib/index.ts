@@ -42,6 +42,7 @@ export {
   SyncLockTimeoutError,
   UnmanagedDependentsError,
 } from './errors/schema.errors.js';
+export { StatusError, ViewNotPopulatedError } from './errors/status.errors.js';
 export {
   InvalidDefinitionError,
   InvalidModuleOptionsError,
@@ -57,6 +58,9 @@ export type {
 export type { Duration } from './definition/duration.js';
 export type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
 export { RefreshGraphError } from './refresh/refresh-graph.error.js';
+export type { HistoryOptions } from './materialized-views.options.js';
+export type { DataDrift, RowKey } from './refresh/data-drift.js';
+export type { RefreshHistoryEntry, RefreshOutcome } from './refresh/refresh-history.js';
 export type {
   GraphAbortedView,
   GraphFailedView,
@@ -100,6 +104,13 @@ export {
   RefreshService,
   type ViewOptions,
 } from './refresh/refresh.service.js';
+export type { LastFailure, LastSuccess, ViewRefreshStatus } from './refresh/refresh-status.js';
+export type {
+  DriftQuery,
+  HistoryQuery,
+  StatusAllQuery,
+  StatusQuery,
+} from './refresh/view-inspector.js';
 export type { SyncPolicy } from './materialized-views.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';

@@ -19,6 +19,8 @@ import { GraphRefresher } from './refresh/graph.refresher.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { RefreshShutdown } from './refresh/refresh.shutdown.js';
+import { HistoryPruner } from './refresh/history-pruner.js';
+import { ViewInspector } from './refresh/view-inspector.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
 import { SchemaService } from './schema/schema.service.js';
@@ -45,6 +47,8 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     RefreshControl,
     RefreshShutdown,
     GraphRefresher,
+    HistoryPruner,
+    ViewInspector,
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,
@@ -59,6 +63,7 @@ export class MaterializedViewsCoreModule
     @Inject(SchemaSynchronizer) private readonly schema: SchemaSynchronizer,
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
     @Inject(RefreshShutdown) private readonly refreshes: RefreshShutdown,
+    @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
@@ -77,6 +82,7 @@ export class MaterializedViewsCoreModule
   async beforeApplicationShutdown(): Promise<void> {
     await this.schedule.stop();
     await this.refreshes.stop();
+    await this.pruner.stop();
     await Promise.all(this.dataSources.all().map((database) => database.close()));
   }
 }

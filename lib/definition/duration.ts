@@ -10,9 +10,13 @@ export const DURATION_EXPECTED = "a duration such as 500 (milliseconds), '30s' o
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
 /** The duration in milliseconds; `undefined` when it is none, or out of bounds. */
-export function durationMs(value: unknown, minimumMs: number): number | undefined {
+export function durationMs(
+  value: unknown,
+  minimumMs: number,
+  maximumMs = MAX_DURATION_MS,
+): number | undefined {
   const parsedMs = parse(value);
-  const isWithin = parsedMs !== undefined && parsedMs >= minimumMs && parsedMs <= MAX_DURATION_MS;
+  const isWithin = parsedMs !== undefined && parsedMs >= minimumMs && parsedMs <= maximumMs;
   return isWithin ? Math.round(parsedMs) : undefined;
 }
 

@@ -60,6 +60,11 @@ SET LOCAL statement_timeout = ${milliseconds(statementTimeoutMs)}`,
   };
 }
 
+/** What follows in the transaction changes nothing. */
+export function setReadOnly(): SqlStatement {
+  return { text: 'SET TRANSACTION READ ONLY' };
+}
+
 export function setLocalLockTimeout(lockTimeoutMs: number): SqlStatement {
   return { text: `SET LOCAL lock_timeout = ${milliseconds(lockTimeoutMs)}` };
 }

@@ -8,6 +8,7 @@ import {
   RefreshStoppedError,
 } from '../errors/refresh.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
+import { HistoryPruner } from './history-pruner.js';
 import { RefreshReporter } from './refresh.reporter.js';
 import { type CancelReason, type RefreshRequest, skippedResult } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
@@ -32,6 +33,7 @@ export class RefreshRunner {
     @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(RefreshReporter) private readonly reporter: RefreshReporter,
+    @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
   ) {}
 
   /** @throws RefreshError when it fails, and is not to be tried again */
@@ -51,6 +53,7 @@ export class RefreshRunner {
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.active.delete(definition);
+      this.pruner.maybePrune(this.dataSources.get(definition.dataSourceName));
     }
   }
 

@@ -14,6 +14,16 @@ import {
 } from './refresh-options.js';
 import type { RefreshResult } from './refresh-result.js';
 import type { RefreshCascade } from './view-graph.js';
+import type { DataDrift } from './data-drift.js';
+import type { RefreshHistoryEntry } from './refresh-history.js';
+import type { ViewRefreshStatus } from './refresh-status.js';
+import {
+  type DriftQuery,
+  type HistoryQuery,
+  type StatusAllQuery,
+  type StatusQuery,
+  ViewInspector,
+} from './view-inspector.js';
 
 /** Which of several data sources a view is meant in. */
 export interface ViewOptions {
@@ -33,7 +43,7 @@ export interface RefreshManyOptions extends RefreshAllOptions {
   cascade?: RefreshCascade;
 }
 
-/** Refreshes views on demand, and controls their refreshing. */
+/** Refreshes views on demand, controls their refreshing, and tells how they stand. */
 @Injectable()
 export class RefreshService {
   constructor(
@@ -42,6 +52,7 @@ export class RefreshService {
     @Inject(CallerRefresh) private readonly callerRefresh: CallerRefresh,
     @Inject(GraphRefresher) private readonly graph: GraphRefresher,
     @Inject(RefreshControl) private readonly control: RefreshControl,
+    @Inject(ViewInspector) private readonly inspector: ViewInspector,
   ) {}
 
   /**
@@ -149,6 +160,53 @@ export class RefreshService {
   /** The refreshes of registered views that are running now, in whatever process. */
   async running(): Promise<RunningRefresh[]> {
     return this.control.running();
+  }
+
+  /**
+   * The last runs of a view, in all processes, newest first. Runs that were skipped are not among them.
+   *
+   * @param view its class, or `schema.name`
+   * @throws UnknownViewError when no such view is registered
+   * @throws StatusError when the history cannot be read
+   */
+  async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
+    return this.inspector.history(view, options);
+  }
+
+  /**
+   * How a view stands: its age, its last success and failure, and whether somebody is at it now. It
+   * waits for no refresh. A view that is not in the database has a status too.
+   *
+   * @param view its class, or `schema.name`
+   * @throws UnknownViewError when no such view is registered
+   * @throws StatusError when it cannot be read
+   */
+  async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
+    return this.inspector.status(view, options);
+  }
+
+  /**
+   * The status of all registered views. However many there are, it takes the same few statements for
+   * each data source.
+   *
+   * @throws StatusError when a data source has no views, or their status cannot be read
+   */
+  async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
+    return this.inspector.statusAll(options);
+  }
+
+  /**
+   * Compares the rows of a view with what its query gives now, in one snapshot. That costs about as much
+   * as a refresh, and for as long takes one of the `poolSize` connections and holds up a blocking refresh.
+   *
+   * @param view its class, or `schema.name`
+   * @throws UnknownViewError when no such view is registered
+   * @throws ViewMissingError when the database has no such view
+   * @throws ViewNotPopulatedError when it has no rows to compare
+   * @throws StatusError when the comparison fails, or takes longer than `statementTimeout`
+   */
+  async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
+    return this.inspector.drift(view, options);
   }
 
   private readonly refreshOne: RefreshOne = (definition, options) =>
