@@ -8,7 +8,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   errors: ['postgres'],
   definition: ['errors', 'postgres'],
   schema: ['definition', 'errors', 'postgres'],
-  refresh: ['definition', 'errors', 'postgres'],
+  refresh: ['schema', 'definition', 'errors', 'postgres'],
   schedule: ['refresh', 'definition', 'errors', 'postgres'],
 };
 
