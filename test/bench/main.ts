@@ -4,8 +4,9 @@ import type { Benchmark, BenchmarkReport } from './benchmark.js';
 import { readBenchmark } from './read.bench.js';
 import { refreshBenchmark } from './refresh.bench.js';
 import { toJson, toText } from './report.js';
+import { swapBenchmark } from './swap.bench.js';
 
-const BENCHMARKS = [readBenchmark, refreshBenchmark];
+const BENCHMARKS = [readBenchmark, refreshBenchmark, swapBenchmark];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]
 
