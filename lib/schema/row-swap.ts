@@ -103,7 +103,7 @@ function explained(cause: unknown, definition: ViewDefinition): unknown {
       );
     case SqlState.insufficientPrivilege:
       return new InsufficientPrivilegeError(
-        `Could not refresh materialized view "${view}" by swap: a privilege is missing (${String(cause)}). It keeps the rows that it had.`,
+        `Could not refresh materialized view "${view}" by swap: a privilege is missing (${SqlState.insufficientPrivilege}: ${cause instanceof Error ? cause.message : String(cause)}). It keeps the rows that it had.`,
         {
           view,
           cause,
