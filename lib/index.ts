@@ -31,6 +31,7 @@ export {
   RefreshStoppedError,
   RefreshTimeoutError,
   ServerResourcesError,
+  SwapRefusedError,
   ViewMissingError,
   ViewQueryError,
 } from './errors/refresh.errors.js';

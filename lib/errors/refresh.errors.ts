@@ -78,6 +78,11 @@ export class ViewQueryError extends RefreshError {
   override readonly code = 'MV_VIEW_QUERY_FAILED';
 }
 
+/** The view cannot be refreshed by swap: something depends on it, or belongs to it that a copy would not have. */
+export class SwapRefusedError extends RefreshError {
+  override readonly code = 'MV_SWAP_REFUSED';
+}
+
 /** The application is stopping and takes no more refreshes. */
 export class RefreshStoppedError extends RefreshError {
   override readonly code = 'MV_STOPPED';

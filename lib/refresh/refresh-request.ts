@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
-import type { RefreshTrigger, SkippedResult, SkipReason } from './refresh-result.js';
+import type { RefreshTrigger } from './refresh-result.js';
 
 /** How the rows are to be stored: what the caller said, else the options of the view. */
 export interface RequestedMode {
@@ -67,23 +66,5 @@ export function tickRequest(
     retryUntil,
     skipsPaused: true,
     keepsMinInterval: false,
-  };
-}
-
-/** The result of a request for which nothing was done. */
-export function skippedResult(
-  { definition, trigger }: RefreshRequest,
-  reason: SkipReason,
-  at: Date,
-): SkippedResult {
-  return {
-    view: viewName(definition),
-    outcome: 'skipped',
-    reason,
-    runId: randomUUID(),
-    trigger,
-    startedAt: at,
-    finishedAt: at,
-    durationMs: 0,
   };
 }

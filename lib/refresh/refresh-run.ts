@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { viewName } from '../definition/view-definition.js';
 import {
@@ -17,7 +16,6 @@ import {
 } from '../postgres/advisory-lock.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { Database } from '../postgres/database.js';
-import { analyze } from '../postgres/ddl.sql.js';
 import type { FoldedTransaction } from '../postgres/folded-transaction.js';
 import { type FinishedRow, recordSuccess } from '../postgres/history.sql.js';
 import {
@@ -28,25 +26,14 @@ import {
 import type { Session } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
-import { setLocalSettings, type TransactionLimits } from '../postgres/transaction.sql.js';
-import {
-  type ChosenMode,
-  chooseMode,
-  isAnalyzeDue,
-  isServed,
-  skipReason,
-} from './refresh-decision.js';
+import { setLocalSettings } from '../postgres/transaction.sql.js';
+import { type ChosenMode, chooseMode, isServed, skipReason } from './refresh-decision.js';
+import { swapRows } from '../schema/row-swap.js';
 import { RefreshFailure, type RefreshProgress } from './refresh-failure.js';
-import {
-  type CancelReason,
-  type RefreshLimits,
-  type RefreshRequest,
-  skippedResult,
-} from './refresh-request.js';
-import type { JoinedResult, RefreshedResult, RefreshResult } from './refresh-result.js';
-
-/** ANALYZE reads a sample, whatever the size of the view; whoever locks it must not be waited for. */
-const ANALYZE_LIMITS: TransactionLimits = { lockTimeoutMs: 100, statementTimeoutMs: 30_000 };
+import { type CancelReason, type RefreshLimits, type RefreshRequest } from './refresh-request.js';
+import type { RefreshResult } from './refresh-result.js';
+import { joinedResult, refreshedResult, skippedResult } from './run-results.js';
+import { analyzeIfDue } from './statistics.js';
 
 /**
  * One attempt at a refresh: one transaction. The lock, the refresh, its state and its history row stand
@@ -54,7 +41,6 @@ const ANALYZE_LIMITS: TransactionLimits = { lockTimeoutMs: 100, statementTimeout
  * before, and then the refresh with all that follows from it.
  */
 export class RefreshRun {
-  private readonly logger = new Logger('MaterializedViews');
   private readonly view: string;
   private readonly lockKey: string;
   private readonly progress: RefreshProgress;
@@ -101,7 +87,7 @@ export class RefreshRun {
       }
       const committed = await this.failure.committedInSpiteOf(cause);
       if (committed !== undefined) {
-        return this.refreshed(committed.mode, committed.finished);
+        return refreshedResult(this.request, this.progress, committed);
       }
       throw await this.failure.of(cause, { cancelledBy: this.cancelledBy });
     }
@@ -137,7 +123,11 @@ export class RefreshRun {
     const transaction = await this.database.folded(session, this.limits);
     try {
       const result = await session.limitedTo(this.limits, () => this.perform(transaction));
-      await this.analyze(session, result);
+      await analyzeIfDue(session, this.database, {
+        definition: this.request.definition,
+        result,
+        rowCountEstimate: this.conditions?.row_count_estimate ?? 0,
+      });
       return result;
     } catch (cause) {
       if (isConnectionLoss(cause)) {
@@ -164,7 +154,8 @@ export class RefreshRun {
     const mode = this.allowed(chooseMode(conditions, this.request.mode));
     this.progress.mode = mode;
     this.request.onBegin?.();
-    return this.refreshed(mode, await this.carryOut(transaction, mode, conditions));
+    const finished = await this.carryOut(transaction, mode, conditions);
+    return refreshedResult(this.request, this.progress, { mode, finished });
   }
 
   /** The first round trip. The conditions are a statement after the lock's, and so as they are under it. */
@@ -195,7 +186,7 @@ export class RefreshRun {
     const { servedSince } = this.request;
     const at = new Date(this.progress.startedAt);
     if (found && servedSince && isServed(found, sentAt - servedSince())) {
-      return this.joined(found);
+      return joinedResult(this.request, found);
     }
     if (!isLocked) {
       return skippedResult(this.request, 'busy', at);
@@ -213,14 +204,8 @@ export class RefreshRun {
     const { definition, trigger, tick } = this.request;
     const { withData } = this.request.mode;
     const { runId, attempt, startedAt } = this.progress;
-    const statements: SqlStatement[] = [
-      refreshMaterializedView(definition.name, {
-        concurrently: mode.mode === 'concurrently',
-        withData,
-      }),
-    ];
-    [this.progress.viewStatement] = statements;
     this.progress.sentAtMs = performance.now();
+    const statements = await this.refreshStatements(transaction, mode);
     const rows = await transaction.close([
       ...statements,
       recordSuccess(this.database.stateSchema, {
@@ -238,27 +223,28 @@ export class RefreshRun {
     return rows[statements.length]?.[0] as FinishedRow | undefined;
   }
 
-  /**
-   * As autovacuum would do it later: until then the planner believes in the old rows. In a transaction
-   * of its own, because it is no part of the refresh: where it fails, autovacuum makes it good.
-   */
-  private async analyze(session: Session, result: RefreshResult): Promise<void> {
-    if (result.outcome !== 'refreshed' || result.mode === 'swap') {
-      return;
+  /** @throws as the view's statements do, which are told apart from those about the library's own tables */
+  private async refreshStatements(
+    { session }: FoldedTransaction,
+    { mode }: ChosenMode,
+  ): Promise<SqlStatement[]> {
+    const { definition } = this.request;
+    const { withData } = this.request.mode;
+    if (mode !== 'swap') {
+      const concurrently = mode === 'concurrently';
+      const statement = refreshMaterializedView(definition.name, { concurrently, withData });
+      this.progress.viewStatement = statement;
+      return [statement];
     }
-    const changedCount = (result.insertedCount ?? 0) + (result.deletedCount ?? 0);
-    if (!isAnalyzeDue(changedCount, this.conditions?.row_count_estimate ?? 0)) {
-      return;
-    }
-    const transaction = await this.database.folded(session, ANALYZE_LIMITS);
+    const { stateSchema } = this.database;
+    const { lockTimeoutMs } = this.limits;
     try {
-      await session.limitedTo(ANALYZE_LIMITS, () =>
-        transaction.whole([analyze(this.request.definition.name)]),
-      );
-    } catch (error) {
-      this.logger.debug(`"${this.view}" could not be analysed: ${String(error)}`);
-      await transaction.undo();
+      await swapRows(session, { stateSchema, definition, lockTimeoutMs });
+    } catch (cause) {
+      this.progress.viewStatement = session.failedStatement;
+      throw cause;
     }
+    return [];
   }
 
   private throwIfCancelled(): void {
@@ -294,42 +280,4 @@ export class RefreshRun {
     }
     return mode;
   }
-
-  private joined(conditions: RefreshPreconditionRow): JoinedResult {
-    const startedAt = conditions.last_started_at ?? 0;
-    const finishedAt = conditions.last_success_at ?? startedAt;
-    return {
-      view: this.view,
-      outcome: 'joined',
-      // What a schema change stored has reasons of its own; its rows are as new.
-      mode: (conditions.last_mode ?? 'blocking') as JoinedResult['mode'],
-      modeReason: (conditions.last_mode_reason ?? 'requested') as JoinedResult['modeReason'],
-      runId: conditions.last_run_id ?? '',
-      trigger: this.request.trigger,
-      startedAt: new Date(startedAt),
-      finishedAt: new Date(finishedAt),
-      durationMs: finishedAt - startedAt,
-    };
-  }
-
-  private refreshed(mode: ChosenMode, finished: FinishedRow | undefined): RefreshedResult {
-    const { runId, attempt, startedAt } = this.progress;
-    return {
-      view: this.view,
-      outcome: 'refreshed',
-      ...mode,
-      runId,
-      trigger: this.request.trigger,
-      attempt,
-      startedAt: new Date(startedAt),
-      finishedAt: new Date(finished?.finished_at ?? Date.now()),
-      durationMs: finished?.duration_ms ?? 0,
-      insertedCount: countOf(finished?.inserted_count),
-      deletedCount: countOf(finished?.deleted_count),
-    };
-  }
-}
-
-function countOf(count: string | null | undefined): number | undefined {
-  return count === null || count === undefined ? undefined : Number(count);
 }

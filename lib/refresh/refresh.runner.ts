@@ -10,9 +10,10 @@ import {
 import { ModuleRegistrations } from '../module-registrations.js';
 import { HistoryPruner } from './history-pruner.js';
 import { RefreshReporter } from './refresh.reporter.js';
-import { type CancelReason, type RefreshRequest, skippedResult } from './refresh-request.js';
+import type { CancelReason, RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
+import { skippedResult } from './run-results.js';
 
 /** A refresh with all its attempts. */
 interface ActiveRefresh {

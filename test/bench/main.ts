@@ -5,8 +5,9 @@ import { graphBenchmark } from './graph.bench.js';
 import { readBenchmark } from './read.bench.js';
 import { refreshBenchmark } from './refresh.bench.js';
 import { toJson, toText } from './report.js';
+import { swapBenchmark } from './swap.bench.js';
 
-const BENCHMARKS = [readBenchmark, refreshBenchmark, graphBenchmark];
+const BENCHMARKS = [readBenchmark, refreshBenchmark, graphBenchmark, swapBenchmark];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]
 
