@@ -30,7 +30,8 @@ export class TestDatabase {
   }
 
   /** A session of the test's own, beside those of the application. */
-  readonly client: Client;
+  private client: Client;
+  private lost: Promise<unknown>;
 
   private constructor(
     private readonly serverUrl: string,
@@ -40,8 +41,23 @@ export class TestDatabase {
     /** For the test itself, whose sessions hold locks from one transaction to the next. */
     readonly directUrl: string,
   ) {
-    this.client = new Client({ connectionString: directUrl });
-    this.client.on('error', () => undefined);
+    this.client = clientOf(directUrl);
+    this.lost = endOf(this.client);
+  }
+
+  /** Waits until the server has ended the test's own session, and until there is a new one. */
+  async reconnect(): Promise<void> {
+    await this.lost;
+    for (;;) {
+      this.client = clientOf(this.directUrl);
+      this.lost = endOf(this.client);
+      try {
+        await this.client.connect();
+        return;
+      } catch {
+        await this.client.end().catch(() => undefined);
+      }
+    }
   }
 
   async query<Row extends QueryResultRow = QueryResultRow>(
@@ -53,8 +69,7 @@ export class TestDatabase {
 
   /** Another session, for holding locks. */
   async session(): Promise<Client> {
-    const client = new Client({ connectionString: this.directUrl });
-    client.on('error', () => undefined);
+    const client = clientOf(this.directUrl);
     await client.connect();
     return client;
   }
@@ -109,6 +124,17 @@ END $$`);
 function poolerOf(serverUrl: string): string {
   const { TEST_POOLER_URL, TEST_SERVER_URL } = process.env;
   return serverUrl === TEST_SERVER_URL ? (TEST_POOLER_URL ?? serverUrl) : serverUrl;
+}
+
+function endOf(client: Client): Promise<void> {
+  return new Promise((resolve) => client.once('end', resolve));
+}
+
+/** A session whose end by the server is no error of the test. */
+function clientOf(connectionString: string): Client {
+  const client = new Client({ connectionString });
+  client.on('error', () => undefined);
+  return client;
 }
 
 function databaseUrl(serverUrl: string, name: string): string {
