@@ -81,11 +81,13 @@ export class Replica {
   async ask<Answer = unknown>(request: Record<string, unknown>): Promise<Answer> {
     const id = ++this.askedCount;
     const answer = new Promise<Answer>((resolve) => {
-      this.child.on('message', (message: { id: number; answer: Answer }) => {
+      const listen = (message: { id: number; answer: Answer }): void => {
         if (message.id === id) {
+          this.child.off('message', listen);
           resolve(message.answer);
         }
-      });
+      };
+      this.child.on('message', listen);
     });
     this.child.send({ ...request, id });
     const ended = this.exit.then((code) => {
