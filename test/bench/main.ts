@@ -1,11 +1,12 @@
 import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import type { Benchmark, BenchmarkReport } from './benchmark.js';
+import { clusterBenchmark } from './cluster.bench.js';
 import { readBenchmark } from './read.bench.js';
 import { refreshBenchmark } from './refresh.bench.js';
 import { toJson, toText } from './report.js';
 
-const BENCHMARKS = [readBenchmark, refreshBenchmark];
+const BENCHMARKS = [readBenchmark, refreshBenchmark, clusterBenchmark];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]
 

@@ -22,7 +22,7 @@ export class Chaos {
     private readonly random: Random,
   ) {}
 
-  private readonly faults: Record<string, () => Promise<void>> = {
+  private readonly faults: Record<string, () => Promise<void> | void> = {
     'replica killed and started': () => this.killReplica(),
     'replica stopped and continued': () => this.stopReplica(),
     'event loop blocked': () =>
@@ -31,7 +31,7 @@ export class Chaos {
       this.askSomeone({ do: 'shiftClock', ms: this.random.between(-3_000, 3_000) }),
     'backend terminated': () => this.toBackend('pg_terminate_backend'),
     'backend cancelled': () => this.toBackend('pg_cancel_backend'),
-    'network cut': async () => this.network.cut(),
+    'network cut': () => this.network.cut(),
     'network slow and resetting': () =>
       this.whileNetwork(() => this.network.degrade({ delayMs: 100, resetProbability: 0.05 })),
     'network a black hole': () =>

@@ -40,6 +40,7 @@ export class Ledger {
   }
 
   readonly replicas: Replica[] = [];
+  private readonly roles: string[] = [];
   private gate?: ClosedGate;
 
   private constructor(readonly database: TestDatabase) {}
@@ -61,6 +62,20 @@ export class Ledger {
     const replica = Replica.start(url, options, 'test/faults/support/ledger-replica.ts');
     this.replicas.push(replica);
     return replica;
+  }
+
+  /** Makes a role the owner of all that the ledger has, but for what only a superuser may do; gives its URL. */
+  async ownedBy(role: string): Promise<string> {
+    const schema = escapeIdentifier(LEDGER.schema);
+    await this.database.query(`CREATE ROLE ${role} LOGIN;
+GRANT CREATE, TEMP ON DATABASE ${this.database.name} TO ${role};
+ALTER SCHEMA ${schema} OWNER TO ${role};
+ALTER TABLE public.entries OWNER TO ${role};
+ALTER TABLE public.witnessed OWNER TO ${role}`);
+    this.roles.push(role);
+    const url = new URL(this.database.url);
+    url.username = role;
+    return url.href;
   }
 
   /** Counts a process no more among those that have to be alive. */
@@ -135,6 +150,9 @@ export class Ledger {
   async drop(): Promise<void> {
     await this.gate?.open().catch(() => undefined);
     await this.killAll();
+    for (const role of this.roles) {
+      await this.database.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
+    }
     await this.database.drop();
   }
 
