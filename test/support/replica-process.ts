@@ -45,10 +45,15 @@ export class Replica {
   private readonly exit: Promise<number | string>;
   private errors = '';
   private askedCount = 0;
+  private readonly waiting = new Map<number, (answer: unknown) => void>();
 
   private constructor(private readonly child: ChildProcess) {
     child.stderr?.on('data', (chunk: Buffer) => (this.errors += chunk.toString()));
     this.exit = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+    child.on('message', ({ id, answer }: { id: number; answer: unknown }) => {
+      this.waiting.get(id)?.(answer);
+      this.waiting.delete(id);
+    });
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       this.lines.add(line);
       child.emit('said', line);
@@ -81,13 +86,7 @@ export class Replica {
   async ask<Answer = unknown>(request: Record<string, unknown>): Promise<Answer> {
     const id = ++this.askedCount;
     const answer = new Promise<Answer>((resolve) => {
-      const listen = (message: { id: number; answer: Answer }): void => {
-        if (message.id === id) {
-          this.child.off('message', listen);
-          resolve(message.answer);
-        }
-      };
-      this.child.on('message', listen);
+      this.waiting.set(id, resolve as (answer: unknown) => void);
     });
     this.child.send({ ...request, id });
     const ended = this.exit.then((code) => {
