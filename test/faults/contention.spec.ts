@@ -80,10 +80,10 @@ describe('contention', () => {
       // Nothing shows that a process waits for a refresh that another one does.
       await ledger.letPass(1_000);
       await gate.open();
-      const [first, second] = await Promise.all(asked);
+      const [before, first, second] = await Promise.all([running, ...asked]);
       expect(first?.outcome).toBe('refreshed');
       expect(second).toEqual(first);
-      expect((await running).runId).not.toBe(first?.runId);
+      expect(before.runId).not.toBe(first?.runId);
       expect(await demandRuns()).toBe(2);
       await assertInvariants(ledger, { by: busy });
     },
