@@ -2,12 +2,19 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import type { Benchmark, BenchmarkReport } from './benchmark.js';
 import { graphBenchmark } from './graph.bench.js';
+import { clusterBenchmark } from './cluster.bench.js';
 import { readBenchmark } from './read.bench.js';
 import { refreshBenchmark } from './refresh.bench.js';
 import { toJson, toText } from './report.js';
 import { swapBenchmark } from './swap.bench.js';
 
-const BENCHMARKS = [readBenchmark, refreshBenchmark, graphBenchmark, swapBenchmark];
+const BENCHMARKS = [
+  readBenchmark,
+  refreshBenchmark,
+  clusterBenchmark,
+  graphBenchmark,
+  swapBenchmark,
+];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]
 
