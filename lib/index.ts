@@ -20,16 +20,19 @@ export {
   type MaterializedViewErrorDetails,
 } from './errors/materialized-view.error.js';
 export {
+  BlockingRefusedError,
   ConnectionFailedError,
   DuplicateRowsError,
   InsufficientPrivilegeError,
   NotPrimaryError,
+  RefreshBusyError,
   RefreshCancelledError,
   RefreshError,
   RefreshLockError,
   RefreshStoppedError,
   RefreshTimeoutError,
   ServerResourcesError,
+  SwapRefusedError,
   ViewMissingError,
   ViewQueryError,
 } from './errors/refresh.errors.js';
@@ -41,9 +44,11 @@ export {
   SyncLockTimeoutError,
   UnmanagedDependentsError,
 } from './errors/schema.errors.js';
+export { StatusError, ViewNotPopulatedError } from './errors/status.errors.js';
 export {
   InvalidDefinitionError,
   InvalidModuleOptionsError,
+  InvalidRefreshOptionsError,
   ReadOnlyViewError,
   UnknownViewError,
 } from './errors/usage.errors.js';
@@ -52,9 +57,24 @@ export type {
   MaterializedViewsModuleExtras,
   MaterializedViewsOptionsFactory,
 } from './materialized-views.module-definition.js';
-export type { Duration } from './duration.js';
+export type { Duration } from './definition/duration.js';
 export type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export { RefreshGraphError } from './refresh/refresh-graph.error.js';
+export type { HistoryOptions } from './materialized-views.options.js';
+export type { DataDrift, RowKey } from './refresh/data-drift.js';
+export type { RefreshHistoryEntry, RefreshOutcome } from './refresh/refresh-history.js';
 export type {
+  GraphAbortedView,
+  GraphFailedView,
+  GraphLeftOutView,
+  GraphOutcome,
+  GraphReport,
+  GraphSettledView,
+  GraphViewReport,
+} from './refresh/graph-report.js';
+export type { RefreshCascade } from './refresh/view-graph.js';
+export type {
+  JoinedResult,
   RefreshedResult,
   RefreshMode,
   RefreshModeReason,
@@ -63,7 +83,36 @@ export type {
   SkippedResult,
   SkipReason,
 } from './refresh/refresh-result.js';
-export { type RefreshOptions, RefreshService } from './refresh/refresh.service.js';
+export type { OnBusy, RefreshOptions } from './refresh/refresh-options.js';
+export type { RunningRefresh } from './refresh/refresh.control.js';
+export {
+  type MaterializedViewEventName,
+  MaterializedViewEvents,
+} from './events/materialized-view.events.js';
+export {
+  REFRESH_CHANNEL,
+  type RefreshFailedEvent,
+  type RefreshRetryingEvent,
+  type RefreshSkippedEvent,
+  type RefreshStartedEvent,
+  type RefreshSucceededEvent,
+  type RefreshTrace,
+  type ViewRecoveredEvent,
+  type ViewStaleEvent,
+} from './refresh/refresh-events.js';
+export {
+  type RefreshAllOptions,
+  type RefreshManyOptions,
+  RefreshService,
+  type ViewOptions,
+} from './refresh/refresh.service.js';
+export type { LastFailure, LastSuccess, ViewRefreshStatus } from './refresh/refresh-status.js';
+export type {
+  DriftQuery,
+  HistoryQuery,
+  StatusAllQuery,
+  StatusQuery,
+} from './refresh/view-inspector.js';
 export type { SyncPolicy } from './materialized-views.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';

@@ -9,9 +9,18 @@ import { DataSourceConnector } from './definition/data-source.connector.js';
 import { DataSourceRegistry } from './definition/data-source.registry.js';
 import { DefinitionRegistry } from './definition/definition.registry.js';
 import { ViewExplorer } from './definition/view.explorer.js';
+import { EventPublisher } from './events/event.publisher.js';
 import { ModuleRegistrations } from './module-registrations.js';
+import { CallerRefresh } from './refresh/caller.refresh.js';
+import { DemandQueue } from './refresh/demand.queue.js';
+import { RefreshControl } from './refresh/refresh.control.js';
+import { RefreshReporter } from './refresh/refresh.reporter.js';
+import { GraphRefresher } from './refresh/graph.refresher.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
+import { RefreshShutdown } from './refresh/refresh.shutdown.js';
+import { HistoryPruner } from './refresh/history-pruner.js';
+import { ViewInspector } from './refresh/view-inspector.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
 import { SchemaService } from './schema/schema.service.js';
@@ -30,7 +39,16 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     ViewExplorer,
     SchemaSynchronizer,
     SchemaService,
+    EventPublisher,
+    RefreshReporter,
     RefreshRunner,
+    DemandQueue,
+    CallerRefresh,
+    RefreshControl,
+    RefreshShutdown,
+    GraphRefresher,
+    HistoryPruner,
+    ViewInspector,
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,
@@ -44,7 +62,8 @@ export class MaterializedViewsCoreModule
     @Inject(DataSourceConnector) private readonly connector: DataSourceConnector,
     @Inject(SchemaSynchronizer) private readonly schema: SchemaSynchronizer,
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
-    @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
+    @Inject(RefreshShutdown) private readonly refreshes: RefreshShutdown,
+    @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
@@ -63,6 +82,7 @@ export class MaterializedViewsCoreModule
   async beforeApplicationShutdown(): Promise<void> {
     await this.schedule.stop();
     await this.refreshes.stop();
+    await this.pruner.stop();
     await Promise.all(this.dataSources.all().map((database) => database.close()));
   }
 }

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { type Duration, durationMs, EXPECTED_DURATION } from './duration.js';
+import { type Duration, DURATION_EXPECTED, durationMs } from './definition/duration.js';
 import { InvalidModuleOptionsError } from './errors/usage.errors.js';
 import { identifierProblem } from './postgres/identifier.js';
 
@@ -85,6 +85,22 @@ export interface MaterializedViewsModuleOptions {
    * @default 'materialized_views'
    */
   stateSchema?: string;
+  /** How much of the history of refreshes is kept. The last success and failure of a view always are. */
+  history?: HistoryOptions;
+}
+
+/** Which runs stay in the history. Those beyond are deleted about once an hour, by any process that refreshes. */
+export interface HistoryOptions {
+  /**
+   * Runs that began longer ago are deleted.
+   * @default '30d'
+   */
+  maxAge?: Duration;
+  /**
+   * So many of the last runs of each view are kept.
+   * @default 1000
+   */
+  maxCount?: number;
 }
 
 /** The options with their defaults, durations in milliseconds. */
@@ -98,6 +114,7 @@ export interface ResolvedOptions {
   syncTimeoutMs: number;
   syncPolicy: SyncPolicy;
   stateSchema: string;
+  history: { maxAgeMs: number; maxCount: number };
 }
 
 /** What is done to the database when it is not as declared. */
@@ -129,7 +146,13 @@ const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'o
   changeStrategy: 'side-by-side',
   prune: false,
   stateSchema: 'materialized_views',
+  history: {},
 };
+
+const HISTORY_DEFAULTS: Required<HistoryOptions> = { maxAge: '30d', maxCount: 1_000 };
+
+/** A hundred years, which PostgreSQL can still take from today. */
+const MAX_AGE_MS = 3_155_760_000_000;
 
 /**
  * Checks the options and fills in the defaults.
@@ -137,22 +160,14 @@ const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'o
  * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw refuse('options', 'an object', options);
-  }
-  const known = [...Object.keys(DEFAULTS), 'synchronize', 'onChange'];
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw refuse(name, `absent: the options are ${known.join(', ')}`, 'an unknown option');
-    }
-  }
+  refuseUnknown('options', options, [...Object.keys(DEFAULTS), 'synchronize', 'onChange']);
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
   const all = { ...DEFAULTS, ...given };
   return {
     scheduling: booleanOption('scheduling', all.scheduling),
-    poolSize: poolSizeOption(all.poolSize),
+    poolSize: countOption('poolSize', all.poolSize),
     lockTimeoutMs: durationOption('lockTimeout', all.lockTimeout),
     statementTimeoutMs: durationOption('statementTimeout', all.statementTimeout, 0),
     sweepIntervalMs: durationOption('sweepInterval', all.sweepInterval),
@@ -160,7 +175,29 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
     syncTimeoutMs: durationOption('syncTimeout', all.syncTimeout),
     syncPolicy: syncPolicy(all),
     stateSchema: schemaOption(all.stateSchema),
+    history: historyOptions(all.history),
   };
+}
+
+function historyOptions(options: HistoryOptions): ResolvedOptions['history'] {
+  refuseUnknown('history', options, Object.keys(HISTORY_DEFAULTS));
+  const { maxAge = HISTORY_DEFAULTS.maxAge, maxCount = HISTORY_DEFAULTS.maxCount } = options;
+  return {
+    maxAgeMs: durationOption('history.maxAge', maxAge, 1, MAX_AGE_MS),
+    maxCount: countOption('history.maxCount', maxCount),
+  };
+}
+
+/** @param name of the option that they are part of; `options` for the outermost */
+function refuseUnknown(name: string, options: object, known: string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw refuse(name, 'an object', options);
+  }
+  const unknown = Object.keys(options).find((each) => !known.includes(each));
+  if (unknown !== undefined) {
+    const path = name === 'options' ? unknown : `${name}.${unknown}`;
+    throw refuse(path, `absent: the options are ${known.join(', ')}`, 'an unknown option');
+  }
 }
 
 function syncPolicy(options: MaterializedViewsModuleOptions): SyncPolicy {
@@ -209,9 +246,9 @@ function booleanOption(name: string, value: unknown): boolean {
   return value;
 }
 
-function poolSizeOption(value: unknown): number {
+function countOption(name: string, value: unknown): number {
   if (!Number.isSafeInteger(value) || (value as number) < 1) {
-    throw refuse('poolSize', 'a whole number from 1 on', value);
+    throw refuse(name, 'a whole number from 1 on', value);
   }
   return value as number;
 }
@@ -224,12 +261,12 @@ function schemaOption(value: unknown): string {
   return value as string;
 }
 
-function durationOption(name: string, value: unknown, minimumMs = 1): number {
-  const parsed = durationMs(value, minimumMs);
-  if (parsed === undefined) {
-    throw refuse(name, EXPECTED_DURATION, value);
+function durationOption(name: string, value: unknown, minimumMs = 1, maximumMs?: number): number {
+  const parsedMs = durationMs(value, minimumMs, maximumMs);
+  if (parsedMs === undefined) {
+    throw refuse(name, DURATION_EXPECTED, value);
   }
-  return parsed;
+  return parsedMs;
 }
 
 function refuse(name: string, expected: string, given: unknown): InvalidModuleOptionsError {

@@ -1,5 +1,5 @@
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
-import type { Duration } from '../duration.js';
+import type { Duration } from './duration.js';
 import type { ViewClass } from './view-class.js';
 
 /**
@@ -45,9 +45,12 @@ export interface ViewIndexOptions {
   tablespace?: string;
 }
 
-/** When a view is refreshed by itself, and when it need not be. At least one option. */
+/** When a view is refreshed by itself, when it need not be, and how it is refreshed at all. */
 export interface ViewRefreshOptions {
-  /** A cron expression of 5 or 6 fields (with seconds), such as Nest's `CronExpression` has. */
+  /**
+   * A cron expression of 5 or 6 fields (with seconds), such as Nest's `CronExpression` has. Without it,
+   * `on` and `maxStaleness` the view is refreshed on demand alone.
+   */
   cron?: string;
   /** An IANA time zone, for `cron`. @default 'UTC' */
   timeZone?: string;
@@ -65,6 +68,29 @@ export interface ViewRefreshOptions {
   skipUnchanged?: boolean;
   /** How old the newest write that a reader does not see may get. */
   maxStaleness?: Duration;
+  /**
+   * `true` and `'auto'`: beside readers, where the view has what that needs, and stopping them where it
+   * has not, which `true` warns of; `false`: always stopping them, which is the fastest where most rows
+   * change.
+   * @default 'auto'
+   */
+  concurrently?: boolean | 'auto';
+  /**
+   * Builds the rows beside the view and takes its place in a moment: stops no reader, needs no unique
+   * index and bloats nothing, but needs room for both, and nothing may depend on the view.
+   * @default false
+   */
+  swap?: boolean;
+  /** Whether a refresh that would stop readers fails instead, with `BlockingRefusedError`. @default false */
+  strict?: boolean;
+  /**
+   * The least time from the end of one refresh to the start of one on demand, which is skipped before
+   * that. Kept in the database, so for all processes and over restarts.
+   * @default 0
+   */
+  minInterval?: Duration;
+  /** Settings of PostgreSQL while the view is refreshed, as in `{ work_mem: '256MB' }`. */
+  settings?: Record<string, string | number | boolean>;
 }
 
 /** A class that TypeORM maps to a table. */
@@ -79,7 +105,7 @@ export interface MaterializedViewEntityOptions {
   expression: ViewExpression;
   /** Indexes beside those that `@Index` declares. */
   indexes?: ViewIndexOptions[];
-  /** Left out, the view is refreshed on demand alone. */
+  /** Left out, the view is refreshed on demand alone, concurrently where it can be. */
   refresh?: ViewRefreshOptions;
   /** Whether the view is filled when it is made; otherwise its first refresh does that. @default true */
   withData?: boolean;

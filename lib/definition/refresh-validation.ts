@@ -1,11 +1,19 @@
-import { durationMs, EXPECTED_DURATION } from '../duration.js';
+import { durationMs, DURATION_EXPECTED } from './duration.js';
 import { cronProblem, timeZoneProblem } from './cron-grid.js';
 import type { ViewRefreshOptions } from './materialized-view-entity.options.js';
 import type { OptionChecks } from './option-checks.js';
+import { POLICY_OPTIONS, validatePolicy } from './refresh-policy.js';
 
-/** What makes a view fresh by itself, or saves a refresh: one of these must be there. */
-const MEANS = ['cron', 'on', 'skipUnchanged', 'maxStaleness'] as const;
-const REFRESH_OPTIONS = [...MEANS, 'timeZone', 'debounce', 'maxWait'];
+const REFRESH_OPTIONS = [
+  'cron',
+  'timeZone',
+  'on',
+  'debounce',
+  'maxWait',
+  'skipUnchanged',
+  'maxStaleness',
+  ...POLICY_OPTIONS,
+];
 
 export const DEFAULT_TIME_ZONE = 'UTC';
 export const DEFAULT_DEBOUNCE_MS = 1_000;
@@ -20,13 +28,11 @@ export function validateRefresh(
     return;
   }
   checks.knownOptions('refresh.', refresh, REFRESH_OPTIONS);
-  if (MEANS.every((name) => refresh[name] === undefined)) {
-    throw checks.refuse('refresh', `an object with one of ${MEANS.join(', ')}`, refresh);
-  }
   checks.ofType('refresh.skipUnchanged', refresh.skipUnchanged, 'boolean');
   validateCron(checks, refresh);
   validateTables(checks, refresh.on);
   validateWaits(checks, refresh);
+  validatePolicy(checks, refresh);
 }
 
 function validateCron(checks: OptionChecks, { cron, timeZone }: ViewRefreshOptions): void {
@@ -97,7 +103,7 @@ function duration(
 ): number | undefined {
   const parsed = durationMs(value, minimumMs);
   if (value !== undefined && parsed === undefined) {
-    throw checks.refuse(`refresh.${name}`, EXPECTED_DURATION, value);
+    throw checks.refuse(`refresh.${name}`, DURATION_EXPECTED, value);
   }
   return parsed;
 }

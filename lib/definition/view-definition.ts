@@ -23,6 +23,16 @@ export interface ViewFreshness {
   maxStalenessMs?: number;
 }
 
+/** How a view is refreshed, whatever asks for it. */
+export interface RefreshPolicy {
+  concurrently: boolean | 'auto';
+  swap: boolean;
+  strict: boolean;
+  minIntervalMs: number;
+  /** Settings of PostgreSQL for the transaction of a refresh. */
+  settings: Record<string, string>;
+}
+
 /** What the code declares of one view in one data source, with all names resolved. */
 export interface ViewDefinition {
   target: ViewClass;
@@ -43,6 +53,7 @@ export interface ViewDefinition {
   dependsOn: QualifiedName[];
   renamedFrom?: QualifiedName;
   version?: number;
+  refresh: RefreshPolicy;
   schedule?: ViewSchedule;
   /** `undefined` where nothing depends on what changed. */
   freshness?: ViewFreshness;

@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { durationMs } from '../duration.js';
+import { durationMs } from './duration.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { SourceTable, ViewRefreshOptions } from './materialized-view-entity.options.js';
@@ -34,7 +34,7 @@ export function resolveFreshness(
         maxWaitMs: durationMs(maxWait, 0) ?? DEFAULT_MAX_WAIT_MS,
       },
     }),
-    ...(maxStaleness !== undefined && { maxStalenessMs: durationMs(maxStaleness) }),
+    ...(maxStaleness !== undefined && { maxStalenessMs: durationMs(maxStaleness, 1) }),
   };
 }
 

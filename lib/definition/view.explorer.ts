@@ -5,6 +5,7 @@ import type { IndexDefinition, IndexKey } from '../postgres/ddl.sql.js';
 import { identifierProblem, type QualifiedName } from '../postgres/identifier.js';
 import { CronGrid } from './cron-grid.js';
 import { getCronMetadata, getViewOptions } from './definition-metadata.accessor.js';
+import { refreshPolicy } from './refresh-policy.js';
 import type { ViewClass } from './view-class.js';
 import type {
   MaterializedViewEntityOptions,
@@ -67,6 +68,7 @@ export class ViewExplorer {
       renamedFrom:
         options.renamedFrom === undefined ? undefined : splitName(options.renamedFrom, schema),
       version: options.version,
+      refresh: refreshPolicy(options.refresh),
       schedule: schedule(target),
       freshness: resolveFreshness(target.name, options.refresh, {
         schema: currentSchema ?? schema,

@@ -92,11 +92,19 @@ const DAMAGED: Explanation = {
   hint: 'Booting the application makes missing tables again; drop the schema `stateSchema` to have all of them made anew.',
 };
 
+const SETTINGS: Explanation = {
+  type: RefreshError,
+  what: 'a setting of the view was refused',
+  hint: 'See `refresh.settings` of its class: the name, the value, and whether the role may set it.',
+};
+
 const OWN_EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.undefinedTable]: DAMAGED,
   [SqlState.invalidSchemaName]: DAMAGED,
   [SqlState.undefinedColumn]: DAMAGED,
   [SqlState.uniqueViolation]: DAMAGED,
+  [SqlState.undefinedObject]: SETTINGS,
+  [SqlState.invalidParameterValue]: SETTINGS,
   [SqlState.insufficientPrivilege]: {
     type: InsufficientPrivilegeError,
     what: "a privilege on the library's own tables is missing",

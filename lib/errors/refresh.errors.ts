@@ -13,12 +13,30 @@ export class RefreshLockError extends RefreshError {
   override readonly isTransient = true;
 }
 
-/** The refresh took longer than `statementTimeout`. */
+/** Another refresh of the view is running, and the caller asked with `onBusy: 'fail'`. */
+export class RefreshBusyError extends RefreshError {
+  override readonly code = 'MV_BUSY';
+  override readonly isTransient = true;
+
+  static of(view: string): RefreshBusyError {
+    return new RefreshBusyError(
+      `Materialized view "${view}" was not refreshed: another refresh of it is running.`,
+      { view },
+    );
+  }
+}
+
+/** The refresh would have stopped the readers of the view, and `strict` forbids that. */
+export class BlockingRefusedError extends RefreshError {
+  override readonly code = 'MV_BLOCKING_REFUSED';
+}
+
+/** The refresh took longer than `statementTimeout`, or the call longer than its `timeout`. */
 export class RefreshTimeoutError extends RefreshError {
   override readonly code = 'MV_REFRESH_TIMEOUT';
 }
 
-/** The refresh was cancelled: by the stopping application, or in the database. */
+/** The refresh was cancelled: by the stopping application, by its caller, or in the database. */
 export class RefreshCancelledError extends RefreshError {
   override readonly code = 'MV_REFRESH_CANCELLED';
 }
@@ -58,6 +76,11 @@ export class DuplicateRowsError extends RefreshError {
 /** The query of the view fails: a function, column or value is not as it expects. */
 export class ViewQueryError extends RefreshError {
   override readonly code = 'MV_VIEW_QUERY_FAILED';
+}
+
+/** The view cannot be refreshed by swap: something depends on it, or belongs to it that a copy would not have. */
+export class SwapRefusedError extends RefreshError {
+  override readonly code = 'MV_SWAP_REFUSED';
 }
 
 /** The application is stopping and takes no more refreshes. */

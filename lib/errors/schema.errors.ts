@@ -15,7 +15,7 @@ export class UnmanagedDependentsError extends MaterializedViewError {
   readonly code = 'MV_UNMANAGED_DEPENDENTS';
 }
 
-/** Views read each other in a circle. Nothing has been changed. */
+/** Views read each other in a circle. Nothing has been changed, and nothing refreshed. */
 export class DependencyCycleError extends MaterializedViewError {
   readonly code = 'MV_DEPENDENCY_CYCLE';
 }

@@ -10,6 +10,11 @@ export class InvalidModuleOptionsError extends MaterializedViewError {
   readonly code = 'MV_INVALID_MODULE_OPTIONS';
 }
 
+/** A refresh was asked for with options that are not as they must be. No SQL has been sent. */
+export class InvalidRefreshOptionsError extends MaterializedViewError {
+  readonly code = 'MV_INVALID_REFRESH_OPTIONS';
+}
+
 /** No registered view answers to the class or the name. */
 export class UnknownViewError extends MaterializedViewError {
   readonly code = 'MV_UNKNOWN_VIEW';

@@ -2,7 +2,6 @@ import { Semaphore } from 'async-mutex';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { LibraryClient } from './library-client.js';
 import { Session, SessionLost } from './session.js';
-import { typeParsers } from './type-parsers.js';
 
 /** A connection of the library's own is closed after this time without work. */
 const IDLE_TIMEOUT_MS = 10_000;
@@ -67,7 +66,11 @@ export class ConnectionPool {
   /** Closes all connections, those in use too: what still runs on them is rolled back by the server. */
   async close(): Promise<void> {
     this.stop();
-    [...this.held].forEach((client) => this.giveBack(client, true));
+    [...this.held].forEach((client) => {
+      // pg itself would wait for what is under way.
+      (client as unknown as LibraryClient).cutOff('The pool is closed');
+      this.giveBack(client, true);
+    });
     const timer = setTimeout(() => this.cutOff(), CLOSE_TIMEOUT_MS);
     try {
       await this.pool.end();
@@ -126,7 +129,6 @@ function ownOptions(options: PoolConfig): PoolConfig {
     min: 0,
     idleTimeoutMillis: IDLE_TIMEOUT_MS,
     allowExitOnIdle: true,
-    types: typeParsers,
     Client: LibraryClient,
   };
 }

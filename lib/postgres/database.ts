@@ -1,5 +1,6 @@
 import type { PoolConfig } from 'pg';
 import { ConnectionPool } from './connection-pool.js';
+import { OwnTransaction } from './folded-transaction.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
 import { type Session, SessionLost } from './session.js';
 import { isConnectionLoss } from './sqlstate.js';
@@ -61,6 +62,11 @@ export class Database {
   /** Runs `work` in a transaction with the given limits, on a connection that the caller has. */
   async within<T>(session: Session, limits: TransactionLimits, work: () => Promise<T>): Promise<T> {
     return session.transaction(begin(limits, await this.serverInfo()), work, limits);
+  }
+
+  /** A transaction on a connection that the caller has, which costs no round trips of its own. */
+  async folded(session: Session, limits: TransactionLimits): Promise<OwnTransaction> {
+    return new OwnTransaction(session, limits, await this.serverInfo());
   }
 
   /**

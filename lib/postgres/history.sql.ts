@@ -12,6 +12,8 @@ export interface RunRecord {
   view: QualifiedName;
   trigger: string;
   tick?: Date;
+  /** How often the same refresh had been tried before, and once more. */
+  attempt: number;
   /** Milliseconds since the epoch, by the database's clock. */
   startedAt: number;
 }
@@ -21,17 +23,23 @@ export interface SuccessRecord extends RunRecord {
   modeReason: string;
   /** `pg_snapshot` in text form. */
   snapshot: string;
+  /** Whether the view has been emptied: nobody can be served by such a success. */
+  isEmptied?: boolean;
 }
 
 export interface FinishedRow {
   /** Milliseconds since the epoch. */
   finished_at: number;
   duration_ms: number;
+  /** Rows that the refresh put into the view and took out; `null` where the server does not count. */
+  inserted_count: string | null;
+  deleted_count: string | null;
 }
 
 /**
  * Writes the state and the history of a success in one statement. It belongs into the transaction of
- * the refresh: then a recorded success means committed data, and the other way round.
+ * the refresh: then a recorded success means committed data, and the other way round. What the
+ * transaction has done to the view is in the server's counters of the current transaction.
  */
 export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
@@ -42,28 +50,48 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
          $3::text AS view_name,
          $4::timestamptz AS tick,
          ${fromEpochMs('$5')} AS started_at,
-         pg_catalog.clock_timestamp() AS finished_at
+         pg_catalog.clock_timestamp() AS finished_at,
+         $12::boolean AS is_emptied,
+         (
+           SELECT c.oid
+           FROM pg_catalog.pg_class c
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+           WHERE n.nspname = $2 AND c.relname = $3
+         ) AS view_oid
 ), state AS (
   INSERT INTO ${schema}.view_state AS s
-    (schema_name, view_name, last_tick, last_success_at, last_run_id, watermark)
-  SELECT schema_name, view_name, coalesce(tick, started_at), finished_at, run_id, $6::pg_snapshot
+    (schema_name, view_name, last_tick, last_started_at, last_success_at, last_run_id, watermark, last_mode, last_mode_reason)
+  SELECT schema_name,
+         view_name,
+         coalesce(tick, started_at),
+         CASE WHEN NOT is_emptied THEN started_at END,
+         CASE WHEN NOT is_emptied THEN finished_at END,
+         CASE WHEN NOT is_emptied THEN run_id END,
+         CASE WHEN NOT is_emptied THEN $6::pg_snapshot END,
+         CASE WHEN NOT is_emptied THEN $8::text END,
+         CASE WHEN NOT is_emptied THEN $9::text END
   FROM run
   ON CONFLICT (schema_name, view_name) DO UPDATE
   SET last_tick = CASE
         WHEN $4::timestamptz IS NULL THEN coalesce(s.last_tick, excluded.last_tick)
         ELSE greatest(s.last_tick, excluded.last_tick)
       END,
+      last_started_at = excluded.last_started_at,
       last_success_at = excluded.last_success_at,
       last_run_id = excluded.last_run_id,
       watermark = excluded.watermark,
+      last_mode = excluded.last_mode,
+      last_mode_reason = excluded.last_mode_reason,
       failure_count = 0,
       not_before = NULL
 )
 INSERT INTO ${schema}.refresh_history
-  (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, trigger, mode, mode_reason, host)
-SELECT run.*, 'refreshed', $7, $8, $9, $10
+  (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, trigger, mode, mode_reason, host, attempt, inserted_count, deleted_count)
+SELECT run_id, schema_name, view_name, tick, started_at, finished_at, 'refreshed', $7, $8, $9, $10, $11,
+       pg_catalog.pg_stat_get_xact_tuples_inserted(view_oid),
+       pg_catalog.pg_stat_get_xact_tuples_deleted(view_oid)
 FROM run
-RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms`,
+RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count, deleted_count`,
     values: [
       run.runId,
       run.view.schema,
@@ -75,6 +103,8 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms`,
       run.mode,
       run.modeReason,
       HOST,
+      run.attempt,
+      run.isEmptied ?? false,
     ],
   };
 }
@@ -84,6 +114,10 @@ export interface FailureRecord extends RunRecord {
   errorCode: string | null;
   /** Without PostgreSQL's DETAIL, which holds row data. */
   errorMessage: string;
+  /** Whether the refresh is not tried again at once: only then it counts as a failure of the view. */
+  isFinal: boolean;
+  /** Whether the tick is not to be tried again by anybody. */
+  endsTick: boolean;
   /** Schedules stay away from the view for this time times the failures in a row; 0 for not at all. */
   backoffMs: number;
 }
@@ -91,7 +125,7 @@ export interface FailureRecord extends RunRecord {
 /** No more than this many failures count for the time that schedules stay away. */
 const MAX_BACKOFF_STEPS = 20;
 
-/** Writes a failure, after the rollback of the refresh. A cancelled run says nothing of the view, so its state stays. */
+/** Writes a failure, after the rollback of the refresh. A cancelled run says nothing of the view. */
 export function recordFailure(stateSchema: string, run: FailureRecord): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   return {
@@ -104,17 +138,26 @@ export function recordFailure(stateSchema: string, run: FailureRecord): SqlState
          pg_catalog.clock_timestamp() AS finished_at,
          $6::text AS outcome,
          $7::text AS error_code,
-         nullif($8::float8, 0) * interval '1 millisecond' AS backoff
+         nullif($8::float8, 0) * interval '1 millisecond' AS backoff,
+         $12::boolean AND $6::text <> 'cancelled' AS counts,
+         CASE WHEN $13::boolean THEN $4::timestamptz END AS last_tick
 ), state AS (
   INSERT INTO ${schema}.view_state AS s
-    (schema_name, view_name, failure_count, last_failure_at, last_error_code, not_before)
-  SELECT schema_name, view_name, 1, finished_at, error_code, finished_at + backoff
+    (schema_name, view_name, last_tick, failure_count, last_failure_at, last_error_code, not_before)
+  SELECT schema_name,
+         view_name,
+         last_tick,
+         counts::int,
+         CASE WHEN counts THEN finished_at END,
+         CASE WHEN counts THEN error_code END,
+         CASE WHEN counts THEN finished_at + backoff END
   FROM run
-  WHERE outcome <> 'cancelled'
+  WHERE counts OR last_tick IS NOT NULL
   ON CONFLICT (schema_name, view_name) DO UPDATE
-  SET failure_count = s.failure_count + 1,
-      last_failure_at = excluded.last_failure_at,
-      last_error_code = excluded.last_error_code,
+  SET last_tick = greatest(s.last_tick, excluded.last_tick),
+      failure_count = s.failure_count + excluded.failure_count,
+      last_failure_at = coalesce(excluded.last_failure_at, s.last_failure_at),
+      last_error_code = coalesce(excluded.last_error_code, s.last_error_code),
       not_before = coalesce(
         excluded.last_failure_at
           + (excluded.not_before - excluded.last_failure_at) * least(s.failure_count + 1, ${MAX_BACKOFF_STEPS}),
@@ -122,8 +165,8 @@ export function recordFailure(stateSchema: string, run: FailureRecord): SqlState
       )
 )
 INSERT INTO ${schema}.refresh_history
-  (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, error_code, trigger, error_message, host)
-SELECT run_id, schema_name, view_name, tick, started_at, finished_at, outcome, error_code, $9, $10, $11
+  (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, error_code, trigger, error_message, host, attempt)
+SELECT run_id, schema_name, view_name, tick, started_at, finished_at, outcome, error_code, $9, $10, $11, $14
 FROM run`,
     values: [
       run.runId,
@@ -135,16 +178,22 @@ FROM run`,
       run.errorCode,
       run.backoffMs,
       run.trigger,
-      run.errorMessage,
+      run.errorMessage.slice(0, MAX_MESSAGE_LENGTH),
       HOST,
+      run.isFinal,
+      run.endsTick,
+      run.attempt,
     ],
   };
 }
 
+/** A query's text may be part of a message. */
+const MAX_MESSAGE_LENGTH = 2_000;
+
 /** The row of a run that has been committed; none when it never was. */
 export function selectRun(stateSchema: string, runId: string): SqlStatement {
   return {
-    text: `SELECT ${epochMs('finished_at')} AS finished_at, duration_ms
+    text: `SELECT ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count, deleted_count
 FROM ${quoteIdentifier(stateSchema)}.refresh_history
 WHERE run_id = $1 AND outcome = 'refreshed'`,
     values: [runId],

@@ -76,6 +76,8 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   last_started_at timestamptz,
   last_success_at timestamptz,
   last_run_id uuid,
+  last_mode text,
+  last_mode_reason text,
   watermark pg_snapshot,
   source_signature text,
   capture jsonb,

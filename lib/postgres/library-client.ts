@@ -16,6 +16,8 @@ const UNWANTED_PARAMETERS = [
 export class LibraryClient extends Client {
   constructor(config?: ClientConfig) {
     super(config);
+    // Several statements travel in one flight; a pg that does not know this sends them one by one.
+    (this as unknown as { pipeline: boolean }).pipeline = true;
     // Here pg has put together what options, URL and its own global defaults say.
     const { connectionParameters } = this as unknown as {
       connectionParameters: Record<string, unknown>;

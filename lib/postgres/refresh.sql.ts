@@ -16,6 +16,18 @@ export interface RefreshPreconditionRow {
   relation_kind: string | null;
   is_populated: boolean | null;
   has_usable_unique_index: boolean;
+  /** As the planner estimates it; negative before the first ANALYZE. */
+  row_count_estimate: number | null;
+  is_paused: boolean | null;
+  /** Whether the last success is younger than the least interval asked for. */
+  is_too_soon: boolean | null;
+  failure_count: number | null;
+  /** The last success; its fields are `null` when there was none. */
+  last_run_id: string | null;
+  last_started_at: number | null;
+  last_success_at: number | null;
+  last_mode: string | null;
+  last_mode_reason: string | null;
   /** The answers about a tick are `null` when there is no tick or no state yet. */
   is_tick_done: boolean | null;
   is_tick_early: boolean | null;
@@ -30,7 +42,7 @@ export interface RefreshPreconditionRow {
 export function selectRefreshPreconditions(
   stateSchema: string,
   view: QualifiedName,
-  tick: Date | undefined,
+  { tick, minIntervalMs = 0 }: { tick?: Date; minIntervalMs?: number } = {},
 ): SqlStatement {
   return {
     text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS started_at,
@@ -48,6 +60,15 @@ export function selectRefreshPreconditions(
            AND i.indpred IS NULL
            AND i.indexprs IS NULL
        ) AS has_usable_unique_index,
+       c.reltuples AS row_count_estimate,
+       s.paused_at IS NOT NULL AS is_paused,
+       s.last_success_at + $4::float8 * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
+       s.failure_count,
+       s.last_run_id,
+       ${epochMs('s.last_started_at')} AS last_started_at,
+       ${epochMs('s.last_success_at')} AS last_success_at,
+       s.last_mode,
+       s.last_mode_reason,
        s.last_tick >= $3::timestamptz AS is_tick_done,
        $3::timestamptz > pg_catalog.clock_timestamp() + interval '${EARLY_TOLERANCE}' AS is_tick_early,
        s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
@@ -58,12 +79,19 @@ LEFT JOIN (
 ) ON n.nspname = wanted.schema_name AND c.relname = wanted.view_name
 LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s
   ON s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name`,
-    values: [view.schema, view.name, tick ?? null],
+    values: [view.schema, view.name, tick ?? null, minIntervalMs],
   };
 }
 
-export function refreshMaterializedView(view: QualifiedName, concurrently: boolean): SqlStatement {
-  return {
-    text: `REFRESH MATERIALIZED VIEW ${concurrently ? 'CONCURRENTLY ' : ''}${quoteQualifiedName(view)}`,
-  };
+export function refreshMaterializedView(
+  view: QualifiedName,
+  { concurrently = false, withData = true }: { concurrently?: boolean; withData?: boolean } = {},
+): SqlStatement {
+  const clauses = [
+    'REFRESH MATERIALIZED VIEW',
+    concurrently && 'CONCURRENTLY',
+    quoteQualifiedName(view),
+    !withData && 'WITH NO DATA',
+  ];
+  return { text: clauses.filter(Boolean).join(' ') };
 }

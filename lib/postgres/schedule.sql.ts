@@ -11,6 +11,7 @@ export interface ScheduleStateRow {
   /** Milliseconds since the epoch. */
   last_tick: number | null;
   is_backing_off: boolean | null;
+  is_paused: boolean;
 }
 
 /** The schedule state of all given views in one query; a view without a state row has no last tick. */
@@ -20,7 +21,8 @@ export function selectScheduleStates(stateSchema: string, views: QualifiedName[]
        wanted.view_name,
        ${epochMs('pg_catalog.clock_timestamp()')} AS now,
        ${epochMs('s.last_tick')} AS last_tick,
-       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
+       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off,
+       s.paused_at IS NOT NULL AS is_paused
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
 LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s USING (schema_name, view_name)`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],

@@ -1,5 +1,4 @@
 import type { QueryConfig, QueryResultRow } from 'pg';
-import type { LibraryClient } from './library-client.js';
 import type { SqlStatement } from './sql-statement.js';
 import { errorCode, isServerError, SESSION_LOST, SqlState } from './sqlstate.js';
 import {
@@ -10,6 +9,7 @@ import {
   savepoint,
   type TransactionLimits,
 } from './transaction.sql.js';
+import { typeParsers } from './type-parsers.js';
 
 /** How much later than its own limits allow the server's answer may arrive, before nobody is thought to be there. */
 const ANSWER_MARGIN_MS = 10_000;
@@ -37,11 +37,14 @@ export class SessionLost extends Error {
  * A hot standby answers READ WRITE with 0A000, which anywhere else is some missing feature; so that
  * it is not taken for that, it gets the code that a standby gives to everything else.
  */
-class StandbyRefusal extends Error {
+export class StandbyRefusal extends Error {
   readonly code = SqlState.readOnlyTransaction;
 
-  constructor(cause: unknown) {
-    super(said(cause), { cause });
+  /** @param error what BEGIN gave */
+  static from(error: unknown): unknown {
+    return errorCode(error) === SqlState.featureNotSupported
+      ? new StandbyRefusal(said(error), { cause: error })
+      : error;
   }
 }
 
@@ -53,13 +56,26 @@ interface Deadlines {
   brief: number;
 }
 
-const OUTSIDE_TRANSACTION: Deadlines = { ordinary: ANSWER_MARGIN_MS, brief: ANSWER_MARGIN_MS };
+/** What a session needs of a connection: one of the library's own, or the caller's. */
+export interface SessionClient {
+  query<Row extends QueryResultRow>(config: QueryConfig): Promise<{ rows: Row[] }>;
+  /** Ends the connection without asking the server. */
+  cutOff(reason: string): void;
+}
 
 /** One connection, held for as long as its work lasts. */
 export class Session {
-  private deadlines = OUTSIDE_TRANSACTION;
+  private deadlines: Deadlines;
+  /** The statement that failed last. */
+  failedStatement?: SqlStatement;
 
-  constructor(private readonly client: LibraryClient) {}
+  /** @param deadlineMs how long an answer may take outside of transactions of ours; 0 for no limit */
+  constructor(
+    private readonly client: SessionClient,
+    private readonly deadlineMs = ANSWER_MARGIN_MS,
+  ) {
+    this.deadlines = { ordinary: deadlineMs, brief: deadlineMs };
+  }
 
   /**
    * Runs a statement. The server ends it by the limits of the transaction; when it does not even say
@@ -71,15 +87,58 @@ export class Session {
     statement: SqlStatement,
     deadlineMs = this.deadlines.ordinary,
   ): Promise<Row[]> {
-    const timer = deadlineMs > 0 ? this.cutOffAfter(deadlineMs) : undefined;
-    try {
-      const result = await this.client.query<Row>(queryConfig(statement));
-      return result.rows;
-    } catch (error) {
-      throw SessionLost.from(error);
-    } finally {
-      clearTimeout(timer);
+    const [rows] = await this.flight([statement], () => deadlineMs);
+    return rows as Row[];
+  }
+
+  /**
+   * Sends all statements at once and waits for all answers: one round trip, where the connection is a
+   * pipeline. After one that failed in a transaction the others fail too (25P02) and a COMMIT rolls
+   * back, so that the first error tells.
+   *
+   * @param deadlineOf how long the answer to the statement at a position may take after the one before
+   * @returns the rows of each statement
+   * @throws SessionLost when the transport fails
+   */
+  private async flight(
+    statements: SqlStatement[],
+    deadlineOf: (position: number) => number,
+  ): Promise<QueryResultRow[][]> {
+    const answers = statements.map((statement) =>
+      settled(this.client.query(queryConfig(statement))),
+    );
+    const rows: QueryResultRow[][] = [];
+    let failure: { error: unknown; statement?: SqlStatement } | undefined;
+    for (const [position, answer] of answers.entries()) {
+      const settledAnswer = await this.inTime(answer, deadlineOf(position));
+      if ('rows' in settledAnswer) {
+        rows.push(settledAnswer.rows);
+      } else {
+        failure ??= { error: settledAnswer.error, statement: statements[position] };
+      }
     }
+    if (failure !== undefined) {
+      this.failedStatement = failure.statement;
+      throw SessionLost.from(failure.error);
+    }
+    return rows;
+  }
+
+  /** A flight of ordinary statements. */
+  async queryAll(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    return this.flight(statements, () => this.deadlines.ordinary);
+  }
+
+  /** A flight whose answers need not be waited for as long as for a refresh. */
+  async queryAllBriefly(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    return this.flight(statements, () => this.deadlines.brief);
+  }
+
+  /** A flight of ordinary statements with the COMMIT behind them. */
+  async queryAllAndCommit(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    return this.flight([...statements, commit()], (position) =>
+      position === statements.length ? COMMIT_DEADLINE_MS : this.deadlines.ordinary,
+    );
   }
 
   /** Like `query`, for a statement whose answer need not be waited for as long as for a refresh. */
@@ -100,15 +159,22 @@ export class Session {
   ): Promise<T> {
     try {
       await this.begin(begin);
-      this.deadlines = limits === undefined ? OUTSIDE_TRANSACTION : deadlinesOf(limits);
-      const result = await work();
+      const result = limits === undefined ? await work() : await this.limitedTo(limits, work);
       await this.query(commit(), COMMIT_DEADLINE_MS);
       return result;
     } catch (error) {
       await this.query(rollback(), ANSWER_MARGIN_MS).catch(() => undefined);
       throw error;
+    }
+  }
+
+  /** Runs `work`, whose statements may take as long as the limits of their transaction allow. */
+  async limitedTo<T>(limits: TransactionLimits, work: () => Promise<T>): Promise<T> {
+    this.deadlines = deadlinesOf(limits);
+    try {
+      return await work();
     } finally {
-      this.deadlines = OUTSIDE_TRANSACTION;
+      this.deadlines = { ordinary: this.deadlineMs, brief: this.deadlineMs };
     }
   }
 
@@ -139,7 +205,16 @@ export class Session {
     try {
       await this.query(begin, ANSWER_MARGIN_MS);
     } catch (error) {
-      throw errorCode(error) === SqlState.featureNotSupported ? new StandbyRefusal(error) : error;
+      throw StandbyRefusal.from(error);
+    }
+  }
+
+  private async inTime<T>(answer: Promise<T>, deadlineMs: number): Promise<T> {
+    const timer = deadlineMs > 0 ? this.cutOffAfter(deadlineMs) : undefined;
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -157,9 +232,24 @@ function deadlinesOf({ lockTimeoutMs, statementTimeoutMs }: TransactionLimits): 
   return { ordinary: statementTimeoutMs === 0 ? 0 : statementTimeoutMs + brief, brief };
 }
 
+type Answer = { rows: QueryResultRow[] } | { error: unknown };
+
+/** The answers of a flight are looked at one after the other, and each may have failed by then. */
+async function settled(answer: Promise<{ rows: QueryResultRow[] }>): Promise<Answer> {
+  return answer.then(
+    ({ rows }) => ({ rows }),
+    (error: unknown) => ({ error }),
+  );
+}
+
 function queryConfig({ text, values, isScript }: SqlStatement): QueryConfig {
   // pg's types do not know `queryMode`.
-  const extended: QueryConfig & { queryMode: string } = { text, values, queryMode: 'extended' };
+  const extended: QueryConfig & { queryMode: string } = {
+    text,
+    values,
+    types: typeParsers,
+    queryMode: 'extended',
+  };
   return isScript ? { text } : extended;
 }
 

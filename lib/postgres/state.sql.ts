@@ -114,3 +114,18 @@ WHERE schema_name = $1 AND view_name = $2`,
     values: [from.schema, from.name, to.schema, to.name],
   };
 }
+
+/** For all processes: a view without state gets some. */
+export function setPaused(
+  stateSchema: string,
+  view: QualifiedName,
+  isPaused: boolean,
+): SqlStatement {
+  return {
+    text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s (schema_name, view_name, last_tick, paused_at)
+SELECT $1, $2, pg_catalog.clock_timestamp(), CASE WHEN $3::boolean THEN pg_catalog.clock_timestamp() END
+ON CONFLICT (schema_name, view_name) DO UPDATE
+SET paused_at = CASE WHEN $3::boolean THEN coalesce(s.paused_at, excluded.paused_at) END`,
+    values: [view.schema, view.name, isPaused],
+  };
+}

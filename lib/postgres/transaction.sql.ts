@@ -60,6 +60,11 @@ SET LOCAL statement_timeout = ${milliseconds(statementTimeoutMs)}`,
   };
 }
 
+/** What follows in the transaction changes nothing. */
+export function setReadOnly(): SqlStatement {
+  return { text: 'SET TRANSACTION READ ONLY' };
+}
+
 export function setLocalLockTimeout(lockTimeoutMs: number): SqlStatement {
   return { text: `SET LOCAL lock_timeout = ${milliseconds(lockTimeoutMs)}` };
 }
@@ -91,4 +96,30 @@ export function rollbackToSavepoint(): SqlStatement {
 
 export function releaseSavepoint(): SqlStatement {
   return { text: 'RELEASE SAVEPOINT attempt' };
+}
+
+export interface SettingRow {
+  name: string;
+  value: string;
+}
+
+export function selectSettings(names: string[]): SqlStatement {
+  return {
+    text: `SELECT name, coalesce(pg_catalog.current_setting(name, true), '') AS value
+FROM pg_catalog.unnest($1::text[]) AS name`,
+    values: [names],
+  };
+}
+
+/** Sets values until the end of the transaction. */
+export function setLocalSettings(settings: Record<string, string>): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.set_config(name, value, true)
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS setting(name, value)`,
+    values: [Object.keys(settings), Object.values(settings)],
+  };
+}
+
+export function restoreSettings(settings: SettingRow[]): SqlStatement {
+  return setLocalSettings(Object.fromEntries(settings.map(({ name, value }) => [name, value])));
 }

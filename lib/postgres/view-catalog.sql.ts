@@ -1,3 +1,4 @@
+import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -67,8 +68,8 @@ const grants = (acl: string): string => `(
          FROM pg_catalog.aclexplode(${acl}) g
        )`;
 
-/** All views outside of the system's schemas and of extensions. */
-export function selectViews(): SqlStatement {
+/** All views outside of the system's schemas and of extensions, or the one of them that has the name. */
+export function selectViews(only?: QualifiedName): SqlStatement {
   return {
     text: `SELECT c.oid::text AS oid,
        n.nspname AS schema_name,
@@ -130,7 +131,9 @@ WHERE c.relkind IN ('m', 'v')
     FROM pg_catalog.pg_depend e
     WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e'
   )
+  ${only === undefined ? '' : 'AND n.nspname = $1 AND c.relname = $2'}
 ORDER BY c.oid`,
+    values: only && [only.schema, only.name],
   };
 }
 
@@ -153,9 +156,9 @@ export function selectViewIndexes(): SqlStatement {
   return { text: `${INDEX_COLUMNS}\nWHERE v.relkind = 'm'\nORDER BY ic.oid` };
 }
 
-/** The indexes of one relation of this session: of the table on which declared indexes are tried. */
+/** The indexes of one relation: of a view, or of the table on which declared indexes are tried. */
 export function selectIndexesOf(oid: string): SqlStatement {
-  return { text: `${INDEX_COLUMNS}\nWHERE v.oid = $1::oid`, values: [oid] };
+  return { text: `${INDEX_COLUMNS}\nWHERE v.oid = $1::oid\nORDER BY ic.oid`, values: [oid] };
 }
 
 /**
@@ -205,8 +208,8 @@ export interface StatisticsRow {
   comment: string | null;
 }
 
-/** Extended statistics of all materialized views. */
-export function selectViewStatistics(): SqlStatement {
+/** Extended statistics of all materialized views, or of one. */
+export function selectViewStatistics(oid?: string): SqlStatement {
   return {
     text: `SELECT v.oid::text AS view_oid,
        n.nspname AS schema_name,
@@ -227,8 +230,9 @@ CROSS JOIN LATERAL (
          pg_catalog.format('CREATE STATISTICS %I.%I ', n.nspname, s.stxname) AS head,
          pg_catalog.format(' FROM %s', v.oid::pg_catalog.regclass) AS tail
 ) AS d
-WHERE v.relkind = 'm'
+WHERE v.relkind = 'm'${oid === undefined ? '' : ' AND v.oid = $1::oid'}
 ORDER BY s.oid`,
+    values: oid === undefined ? undefined : [oid],
   };
 }
 

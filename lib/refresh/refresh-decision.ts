@@ -1,4 +1,5 @@
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
+import type { RefreshRequest, RequestedMode } from './refresh-request.js';
 import type { RefreshMode, RefreshModeReason, SkipReason } from './refresh-result.js';
 
 export interface ChosenMode {
@@ -6,8 +7,20 @@ export interface ChosenMode {
   modeReason: RefreshModeReason;
 }
 
-/** Concurrently wherever PostgreSQL can: it stops no reader. */
-export function chooseMode(conditions: RefreshPreconditionRow): ChosenMode {
+/** Concurrently wherever PostgreSQL can, unless something else is asked for: it stops no reader. */
+export function chooseMode(
+  conditions: RefreshPreconditionRow,
+  { concurrently, swap, withData }: RequestedMode,
+): ChosenMode {
+  if (!withData) {
+    return { mode: 'blocking', modeReason: 'with_no_data' };
+  }
+  if (swap) {
+    return { mode: 'swap', modeReason: 'requested' };
+  }
+  if (concurrently === false) {
+    return { mode: 'blocking', modeReason: 'requested' };
+  }
   if (!conditions.is_populated) {
     return { mode: 'blocking', modeReason: 'unpopulated' };
   }
@@ -16,13 +29,52 @@ export function chooseMode(conditions: RefreshPreconditionRow): ChosenMode {
     : { mode: 'blocking', modeReason: 'no_unique_index' };
 }
 
-/** Why a tick is not to be done; `undefined` when it is. */
-export function tickSkipReason(conditions: RefreshPreconditionRow): SkipReason | undefined {
-  if (conditions.is_tick_done) {
+/** Why the request is not to be carried out; `undefined` when it is. */
+export function skipReason(
+  conditions: RefreshPreconditionRow,
+  { tick, skipsPaused, keepsMinInterval }: RefreshRequest,
+): SkipReason | undefined {
+  if (tick !== undefined && conditions.is_tick_done) {
     return 'tick_done';
   }
-  if (conditions.is_tick_early) {
+  if (tick !== undefined && conditions.is_tick_early) {
     return 'tick_early';
   }
-  return conditions.is_backing_off ? 'backing_off' : undefined;
+  if (skipsPaused && conditions.is_paused) {
+    return 'paused';
+  }
+  if (tick !== undefined && conditions.is_backing_off) {
+    return 'backing_off';
+  }
+  return keepsMinInterval && conditions.is_too_soon ? 'min_interval' : undefined;
+}
+
+/** By how much two clocks may run apart, as a share of the time that they are compared over. */
+const CLOCK_DRIFT = 1 / 1_000;
+
+/** The instants are written with a precision of one millisecond. */
+const CLOCK_PRECISION_MS = 1;
+
+/**
+ * Whether the last success serves a request: it began after the request was made.
+ *
+ * @param sinceRequestMs how long before the conditions were asked for the request was made, by a clock
+ *   of this process; from that follows when it was by the database's clock, whatever the two say
+ */
+export function isServed(conditions: RefreshPreconditionRow, sinceRequestMs: number): boolean {
+  const { last_started_at: lastStartedAt, started_at: now } = conditions;
+  if (lastStartedAt === null) {
+    return false;
+  }
+  const requestedAt = now - sinceRequestMs;
+  return lastStartedAt > requestedAt + sinceRequestMs * CLOCK_DRIFT + CLOCK_PRECISION_MS;
+}
+
+/** PostgreSQL's own rule for autovacuum, by its defaults. */
+const ANALYZE_THRESHOLD = 50;
+const ANALYZE_SCALE_FACTOR = 0.1;
+
+/** Whether a refresh changed so much that the planner's statistics are out of date. */
+export function isAnalyzeDue(changedCount: number, rowCountEstimate: number): boolean {
+  return changedCount > ANALYZE_THRESHOLD + ANALYZE_SCALE_FACTOR * Math.max(rowCountEstimate, 0);
 }

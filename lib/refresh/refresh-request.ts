@@ -1,38 +1,70 @@
-import { randomUUID } from 'node:crypto';
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import type { RefreshTrigger, SkippedResult, SkipReason } from './refresh-result.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import type { TransactionLimits } from '../postgres/transaction.sql.js';
+import type { RefreshTrigger } from './refresh-result.js';
+
+/** How the rows are to be stored: what the caller said, else the options of the view. */
+export interface RequestedMode {
+  concurrently: boolean | 'auto';
+  swap: boolean;
+  /** Whether a refresh that would stop readers fails instead. */
+  strict: boolean;
+  withData: boolean;
+}
 
 /** One wish to refresh one view. */
 export interface RefreshRequest {
-  runId: string;
   definition: ViewDefinition;
   trigger: RefreshTrigger;
+  mode: RequestedMode;
   /** The instant of the cron grid that this refresh is for; it is done at most once in the cluster. */
   tick?: Date;
+  /** Nothing is tried again after this instant: a later tick would do the same. */
+  retryUntil?: Date;
+  /** Whether a paused view is left alone. A schedule always does that. */
+  skipsPaused: boolean;
+  /** Whether `minInterval` counts. Not for a schedule, which says itself how often. */
+  keepsMinInterval: boolean;
+  /**
+   * The instant, by `performance.now()`, from which on another refresh serves the request too; absent
+   * where none does. Asked late: until the refresh begins, more callers may come to share it.
+   */
+  servedSince?: () => number;
+  /** Whether the lock is waited for in the database, for as long as the transaction's `lock_timeout` allows. */
+  waitsForLock?: boolean;
+  /** Whether `busy` only means that it is tried again later, and so is nothing to tell anybody. */
+  waitsWhenBusy?: boolean;
+  /** Aborted when nobody wants the refresh any more. */
+  signal?: AbortSignal;
+  /** Called when it is too late to share this refresh: what is written from now on it may not see. */
+  onBegin?: () => void;
 }
 
-export function demandRequest(definition: ViewDefinition): RefreshRequest {
-  return { runId: randomUUID(), definition, trigger: 'demand' };
+export interface RefreshLimits extends TransactionLimits {
+  /** How long schedules stay away from a view after each failure in a row that is not transient. */
+  backoffMs: number;
 }
 
-export function tickRequest(definition: ViewDefinition, tick: Date): RefreshRequest {
-  return { runId: randomUUID(), definition, trigger: 'schedule', tick };
+/** `shutdown`: the process stops, and the tick is another one's; `request`: nobody wants it any more. */
+export type CancelReason = 'shutdown' | 'request';
+
+/** The modes that a view's options ask for. */
+export function modeOf({ refresh }: ViewDefinition): RequestedMode {
+  const { concurrently, swap, strict } = refresh;
+  return { concurrently, swap, strict, withData: true };
 }
 
-/** The result of a request for which nothing was done. */
-export function skippedResult(
-  { definition, runId, trigger }: RefreshRequest,
-  reason: SkipReason,
-  at: Date,
-): SkippedResult {
+export function tickRequest(
+  definition: ViewDefinition,
+  tick: Date,
+  retryUntil?: Date,
+): RefreshRequest {
   return {
-    view: viewName(definition),
-    outcome: 'skipped',
-    reason,
-    runId,
-    trigger,
-    startedAt: at,
-    finishedAt: at,
-    durationMs: 0,
+    definition,
+    trigger: 'schedule',
+    mode: modeOf(definition),
+    tick,
+    retryUntil,
+    skipsPaused: true,
+    keepsMinInterval: false,
   };
 }

@@ -1,26 +1,23 @@
-import { Logger } from '@nestjs/common';
-import type { QueryResultRow } from 'pg';
+import { randomUUID } from 'node:crypto';
 import { viewName } from '../definition/view-definition.js';
-import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
 import {
-  ConnectionFailedError,
+  BlockingRefusedError,
   RefreshCancelledError,
   RefreshError,
   RefreshStoppedError,
-  RefreshTimeoutError,
   ViewMissingError,
 } from '../errors/refresh.errors.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
-import { cancelLockHolder, tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
+import {
+  cancelLockHolder,
+  lockInTime,
+  tryLock,
+  type TryLockRow,
+} from '../postgres/advisory-lock.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { Database } from '../postgres/database.js';
-import {
-  type FailureRecord,
-  type FinishedRow,
-  recordFailure,
-  recordSuccess,
-  type RunRecord,
-} from '../postgres/history.sql.js';
+import type { FoldedTransaction } from '../postgres/folded-transaction.js';
+import { type FinishedRow, recordSuccess } from '../postgres/history.sql.js';
 import {
   refreshMaterializedView,
   type RefreshPreconditionRow,
@@ -28,55 +25,56 @@ import {
 } from '../postgres/refresh.sql.js';
 import type { Session } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { errorCode, isConnectionLoss } from '../postgres/sqlstate.js';
-import type { TransactionLimits } from '../postgres/transaction.sql.js';
-import { findLostRun } from './lost-run.js';
-import { type ChosenMode, chooseMode, tickSkipReason } from './refresh-decision.js';
-import { type RefreshRequest, skippedResult } from './refresh-request.js';
-import type {
-  RefreshedResult,
-  RefreshResult,
-  RefreshTrigger,
-  SkipReason,
-} from './refresh-result.js';
-
-export interface RefreshLimits extends TransactionLimits {
-  /** How long schedules stay away from a view after each failure in a row that is not transient. */
-  backoffMs: number;
-}
-
-/** A statement that the run has sent, for what its failure means. */
-interface SentStatement {
-  atMs: number;
-  /** Whether it is about the library's own tables, and not the view's query. */
-  isOwn: boolean;
-}
+import { isConnectionLoss } from '../postgres/sqlstate.js';
+import { setLocalSettings } from '../postgres/transaction.sql.js';
+import { type ChosenMode, chooseMode, isServed, skipReason } from './refresh-decision.js';
+import { swapRows } from '../schema/row-swap.js';
+import { RefreshFailure, type RefreshProgress } from './refresh-failure.js';
+import { type CancelReason, type RefreshLimits, type RefreshRequest } from './refresh-request.js';
+import type { RefreshResult } from './refresh-result.js';
+import { joinedResult, refreshedResult, skippedResult } from './run-results.js';
+import { analyzeIfDue } from './statistics.js';
 
 /**
- * One refresh: one connection, one transaction. The lock, the refresh, its state and its history row
- * stand and fall together, so nothing needs unlocking, whatever ends it.
+ * One attempt at a refresh: one transaction. The lock, the refresh, its state and its history row stand
+ * and fall together, so nothing needs unlocking, whatever ends it. Two round trips: what has to be known
+ * before, and then the refresh with all that follows from it.
  */
 export class RefreshRun {
-  private readonly logger = new Logger('MaterializedViews');
   private readonly view: string;
   private readonly lockKey: string;
-  private startedAt = Date.now();
-  private lastStatement?: SentStatement;
-  /** Known once this run holds the lock. */
-  private backendPid?: number;
-  private chosenMode?: ChosenMode;
-  private isCancelled = false;
+  private readonly progress: RefreshProgress;
+  private readonly failure: RefreshFailure;
+  private cancelledBy?: CancelReason;
+  /** What the view was like before; known once this run holds the lock. */
+  conditions?: RefreshPreconditionRow;
 
   constructor(
     private readonly request: RefreshRequest,
     private readonly database: Database,
     private readonly limits: RefreshLimits,
+    attempt = 1,
   ) {
     this.view = viewName(request.definition);
     this.lockKey = refreshLockKey(request.definition.name);
+    this.progress = { runId: randomUUID(), attempt, startedAt: Date.now() };
+    this.failure = new RefreshFailure(request, database, limits, this.progress);
   }
 
-  /** @throws RefreshError when it fails; the view then has the rows that it had before */
+  get runId(): string {
+    return this.progress.runId;
+  }
+
+  /** How long to wait before the failed refresh is tried again; `undefined` when it is not to be. */
+  get retryInMs(): number | undefined {
+    return this.failure.retryInMs;
+  }
+
+  /**
+   * Refreshes on a connection of the library's own.
+   *
+   * @throws RefreshError when it fails; the view then has the rows that it had before
+   */
   async execute(): Promise<RefreshResult> {
     try {
       return await this.database.session((session) => this.executeOn(session));
@@ -87,14 +85,32 @@ export class RefreshRun {
       if (cause instanceof RefreshError) {
         throw cause;
       }
-      return await this.afterLoss(cause);
+      const committed = await this.failure.committedInSpiteOf(cause);
+      if (committed !== undefined) {
+        return refreshedResult(this.request, this.progress, committed);
+      }
+      throw await this.failure.of(cause, { cancelledBy: this.cancelledBy });
+    }
+  }
+
+  /**
+   * Refreshes in a transaction of the caller's, who decides about its end.
+   *
+   * @throws RefreshError when it fails; what it did is taken back, and the transaction can go on
+   */
+  async executeIn(transaction: FoldedTransaction): Promise<RefreshResult> {
+    try {
+      return await this.perform(transaction);
+    } catch (cause) {
+      await transaction.undo();
+      throw this.failure.errorFrom(cause, { session: transaction.session });
     }
   }
 
   /** Cancels the refresh: in the server if it is at it, else before it gets there. */
-  async cancel(): Promise<void> {
-    this.isCancelled = true;
-    const { backendPid } = this;
+  async cancel(reason: CancelReason): Promise<void> {
+    this.cancelledBy = reason;
+    const { backendPid } = this.progress;
     if (backendPid !== undefined) {
       await this.database.bookkeeping((session) =>
         session.query(cancelLockHolder(this.lockKey, backendPid)),
@@ -104,58 +120,135 @@ export class RefreshRun {
 
   /** A failure is recorded on the run's own connection: another one may be long in coming. */
   private async executeOn(session: Session): Promise<RefreshResult> {
+    const transaction = await this.database.folded(session, this.limits);
     try {
-      return await this.database.within(session, this.limits, () => this.attempt(session));
+      const result = await session.limitedTo(this.limits, () => this.perform(transaction));
+      await analyzeIfDue(session, this.database, {
+        definition: this.request.definition,
+        result,
+        rowCountEstimate: this.conditions?.row_count_estimate ?? 0,
+      });
+      return result;
     } catch (cause) {
       if (isConnectionLoss(cause)) {
         throw cause;
       }
-      throw await this.failure(cause, session);
+      await transaction.undo();
+      throw await this.failure.of(cause, { session, cancelledBy: this.cancelledBy });
     }
   }
 
-  private async attempt(session: Session): Promise<RefreshResult> {
-    const { name } = this.request.definition;
-    const { stateSchema } = this.database;
+  private async perform(transaction: FoldedTransaction): Promise<RefreshResult> {
     this.throwIfCancelled();
-    const [locked] = await this.queryOwn<TryLockRow>(session, tryLock(this.lockKey));
-    this.startedAt = locked?.now ?? this.startedAt;
-    if (!locked?.acquired) {
-      return this.skipped('busy');
+    const sentAt = performance.now();
+    const { isLocked, found } = await this.prepare(transaction);
+    const notDone = this.withoutRefresh(isLocked, found, sentAt);
+    if (notDone !== undefined) {
+      await transaction.undo();
+      return notDone;
     }
-    const [found] = await this.queryOwn<RefreshPreconditionRow>(
-      session,
-      selectRefreshPreconditions(stateSchema, name, this.request.tick),
-    );
     const conditions = this.requireView(found);
-    this.startedAt = conditions.started_at;
-    this.backendPid = conditions.backend_pid;
-    const skipReason = this.request.tick && tickSkipReason(conditions);
-    if (skipReason !== undefined) {
-      return this.skipped(skipReason);
-    }
+    this.conditions = conditions;
+    this.progress.backendPid = conditions.backend_pid;
     this.throwIfCancelled();
-    const mode = chooseMode(conditions);
-    this.chosenMode = mode;
-    this.lastStatement = { atMs: performance.now(), isOwn: false };
-    await session.query(refreshMaterializedView(name, mode.mode === 'concurrently'));
-    const [finished] = await this.queryOwn<FinishedRow>(
-      session,
-      recordSuccess(stateSchema, { ...this.record(), ...mode, snapshot: conditions.snapshot }),
-    );
-    return this.refreshed(mode, finished);
+    const mode = this.allowed(chooseMode(conditions, this.request.mode));
+    this.progress.mode = mode;
+    this.request.onBegin?.();
+    const finished = await this.carryOut(transaction, mode, conditions);
+    return refreshedResult(this.request, this.progress, { mode, finished });
   }
 
-  private async queryOwn<Row extends QueryResultRow>(
-    session: Session,
-    statement: SqlStatement,
-  ): Promise<Row[]> {
-    this.lastStatement = { atMs: performance.now(), isOwn: true };
-    return session.queryBriefly<Row>(statement);
+  /** The first round trip. The conditions are a statement after the lock's, and so as they are under it. */
+  private async prepare(
+    transaction: FoldedTransaction,
+  ): Promise<{ isLocked: boolean; found?: RefreshPreconditionRow }> {
+    const { definition, tick, waitsForLock } = this.request;
+    const { settings, minIntervalMs } = definition.refresh;
+    this.progress.sentAtMs = performance.now();
+    const [, [locked], [found]] = (await transaction.open([
+      setLocalSettings(settings),
+      waitsForLock ? lockInTime(this.lockKey) : tryLock(this.lockKey),
+      selectRefreshPreconditions(this.database.stateSchema, definition.name, {
+        tick,
+        minIntervalMs,
+      }),
+    ])) as [unknown, TryLockRow[], RefreshPreconditionRow[]];
+    this.progress.startedAt = found?.started_at ?? this.progress.startedAt;
+    return { isLocked: locked?.acquired ?? false, found };
+  }
+
+  /** The result where nothing is to be refreshed. */
+  private withoutRefresh(
+    isLocked: boolean,
+    found: RefreshPreconditionRow | undefined,
+    sentAt: number,
+  ): RefreshResult | undefined {
+    const { servedSince } = this.request;
+    const at = new Date(this.progress.startedAt);
+    if (found && servedSince && isServed(found, sentAt - servedSince())) {
+      return joinedResult(this.request, found);
+    }
+    if (!isLocked) {
+      return skippedResult(this.request, 'busy', at);
+    }
+    const reason = found && skipReason(found, this.request);
+    return reason && skippedResult(this.request, reason, at);
+  }
+
+  /** The second round trip; a swap takes some more. */
+  private async carryOut(
+    transaction: FoldedTransaction,
+    mode: ChosenMode,
+    { snapshot }: RefreshPreconditionRow,
+  ): Promise<FinishedRow | undefined> {
+    const { definition, trigger, tick } = this.request;
+    const { withData } = this.request.mode;
+    const { runId, attempt, startedAt } = this.progress;
+    this.progress.sentAtMs = performance.now();
+    const statements = await this.refreshStatements(transaction, mode);
+    const rows = await transaction.close([
+      ...statements,
+      recordSuccess(this.database.stateSchema, {
+        runId,
+        view: definition.name,
+        trigger,
+        tick,
+        attempt,
+        startedAt,
+        ...mode,
+        snapshot,
+        isEmptied: !withData,
+      }),
+    ]);
+    return rows[statements.length]?.[0] as FinishedRow | undefined;
+  }
+
+  /** @throws as the view's statements do, which are told apart from those about the library's own tables */
+  private async refreshStatements(
+    { session }: FoldedTransaction,
+    { mode }: ChosenMode,
+  ): Promise<SqlStatement[]> {
+    const { definition } = this.request;
+    const { withData } = this.request.mode;
+    if (mode !== 'swap') {
+      const concurrently = mode === 'concurrently';
+      const statement = refreshMaterializedView(definition.name, { concurrently, withData });
+      this.progress.viewStatement = statement;
+      return [statement];
+    }
+    const { stateSchema } = this.database;
+    const { lockTimeoutMs } = this.limits;
+    try {
+      await swapRows(session, { stateSchema, definition, lockTimeoutMs });
+    } catch (cause) {
+      this.progress.viewStatement = session.failedStatement;
+      throw cause;
+    }
+    return [];
   }
 
   private throwIfCancelled(): void {
-    if (this.isCancelled) {
+    if (this.cancelledBy !== undefined) {
       throw new RefreshCancelledError(
         `Materialized view "${this.view}" was not refreshed: it was cancelled before it began.`,
         { view: this.view },
@@ -174,109 +267,17 @@ export class RefreshRun {
     return conditions;
   }
 
-  /**
-   * A connection lost in the middle leaves the outcome open.
-   *
-   * @throws ConnectionFailedError when it was not committed, or when that cannot be found out now
-   */
-  private async afterLoss(cause: unknown): Promise<RefreshedResult> {
-    const { chosenMode, backendPid } = this;
-    if (chosenMode !== undefined && backendPid !== undefined) {
-      const finished = await this.committedRun(backendPid, cause);
-      if (finished !== undefined) {
-        return this.refreshed(chosenMode, finished);
-      }
-    }
-    throw await this.failure(cause);
-  }
-
-  private async committedRun(backendPid: number, cause: unknown): Promise<FinishedRow | undefined> {
-    const { runId } = this.request;
-    try {
-      return await findLostRun(this.database, { runId, lockKey: this.lockKey, backendPid });
-    } catch (lookupError) {
-      throw new ConnectionFailedError(
-        `The connection was lost while materialized view "${this.view}" was refreshed, and whether the refresh was committed could not be found out (${messageOf(lookupError)}).`,
+  /** A view without rows has no readers that could be stopped. */
+  private allowed(mode: ChosenMode): ChosenMode {
+    if (this.request.mode.strict && mode.modeReason === 'no_unique_index') {
+      throw new BlockingRefusedError(
+        `Materialized view "${this.view}" was not refreshed: it has no unique index that PostgreSQL can use to refresh it concurrently, and \`strict\` forbids to stop its readers.`,
         {
           view: this.view,
-          cause,
-          hint: `Look for run_id ${runId} in ${this.database.stateSchema}.refresh_history: a row means that it was.`,
+          hint: 'Declare a unique index on plain columns, without a predicate, or leave `strict` out.',
         },
       );
     }
+    return mode;
   }
-
-  /** The error that the caller gets, after it has been recorded. */
-  private async failure(cause: unknown, session?: Session): Promise<RefreshError> {
-    const error = refreshErrorFrom(cause, {
-      view: this.view,
-      isTimeout: !this.isCancelled && this.isTimeOver(),
-      isOwnStatement: this.lastStatement?.isOwn ?? false,
-    });
-    await this.recordFailure(error, session);
-    return error;
-  }
-
-  /** Of the statement that failed: waiting for a connection does not count. */
-  private isTimeOver(): boolean {
-    const { statementTimeoutMs } = this.limits;
-    const sinceMs = this.lastStatement?.atMs;
-    return (
-      statementTimeoutMs > 0 &&
-      sinceMs !== undefined &&
-      performance.now() - sinceMs >= statementTimeoutMs
-    );
-  }
-
-  /** Best effort, and never in place of the error itself: the database may be what failed. */
-  private async recordFailure(error: RefreshError, session?: Session): Promise<void> {
-    const backsOff = this.request.tick !== undefined && !error.isTransient;
-    const statement = recordFailure(this.database.stateSchema, {
-      ...this.record(),
-      outcome: failureOutcome(error),
-      errorCode: errorCode(error.cause) ?? error.code,
-      errorMessage: messageOf(error.cause ?? error),
-      backoffMs: backsOff ? this.limits.backoffMs : 0,
-    });
-    try {
-      await this.database.bookkeeping((own) => own.query(statement), session);
-    } catch (recordError) {
-      this.logger.warn(
-        `The failure of "${this.view}" could not be recorded in the history: ${messageOf(recordError)}`,
-      );
-    }
-  }
-
-  private record(): RunRecord & { trigger: RefreshTrigger } {
-    const { runId, definition, trigger, tick } = this.request;
-    return { runId, view: definition.name, trigger, tick, startedAt: this.startedAt };
-  }
-
-  private refreshed(mode: ChosenMode, finished: FinishedRow | undefined): RefreshedResult {
-    return {
-      view: this.view,
-      outcome: 'refreshed',
-      ...mode,
-      runId: this.request.runId,
-      trigger: this.request.trigger,
-      startedAt: new Date(this.startedAt),
-      finishedAt: new Date(finished?.finished_at ?? Date.now()),
-      durationMs: finished?.duration_ms ?? 0,
-    };
-  }
-
-  private skipped(reason: SkipReason): RefreshResult {
-    return skippedResult(this.request, reason, new Date(this.startedAt));
-  }
-}
-
-function failureOutcome(error: RefreshError): FailureRecord['outcome'] {
-  if (error instanceof RefreshCancelledError) {
-    return 'cancelled';
-  }
-  return error instanceof RefreshTimeoutError ? 'timeout' : 'failed';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

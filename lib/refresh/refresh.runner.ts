@@ -1,102 +1,156 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { RefreshStoppedError } from '../errors/refresh.errors.js';
+import {
+  RefreshCancelledError,
+  type RefreshError,
+  RefreshStoppedError,
+} from '../errors/refresh.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
-import { type RefreshRequest, skippedResult } from './refresh-request.js';
+import { HistoryPruner } from './history-pruner.js';
+import { RefreshReporter } from './refresh.reporter.js';
+import type { CancelReason, RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
+import { skippedResult } from './run-results.js';
 
-/** How long a cancelled statement may take to end: the server looks for a cancel between rows. */
-const CANCEL_TIMEOUT_MS = 5_000;
-
-interface ActiveRun {
-  run: RefreshRun;
-  result: Promise<RefreshResult>;
+/** A refresh with all its attempts. */
+interface ActiveRefresh {
+  run?: RefreshRun;
+  result?: Promise<RefreshResult>;
+  /** Ends the waiting before the next attempt. */
+  hurry: AbortController;
 }
 
-/** Runs refreshes, and knows which are under way in this process. */
+/** Runs refreshes, tries them again, and knows which are under way in this process. */
 @Injectable()
 export class RefreshRunner {
-  private readonly logger = new Logger('MaterializedViews');
-  /** One a view, those that wait for a connection too. */
-  private readonly active = new Map<ViewDefinition, ActiveRun>();
+  /** One a view, those that wait for a connection or for their next attempt too. */
+  private readonly active = new Map<ViewDefinition, ActiveRefresh>();
   private isStopped = false;
 
   constructor(
     @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+    @Inject(RefreshReporter) private readonly reporter: RefreshReporter,
+    @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
   ) {}
 
+  /** @throws RefreshError when it fails, and is not to be tried again */
   async run(request: RefreshRequest): Promise<RefreshResult> {
-    if (this.isStopped) {
-      throw RefreshStoppedError.of(viewName(request.definition));
+    const { definition, signal } = request;
+    this.throwIfStopped(definition);
+    if (this.active.has(definition)) {
+      return this.reporter.finished(skippedResult(request, 'busy', new Date()), request);
     }
-    const result = this.active.has(request.definition)
-      ? skippedResult(request, 'busy', new Date())
-      : await this.execute(request);
-    this.log(result, request);
-    return result;
+    const active: ActiveRefresh = { hurry: new AbortController() };
+    const onAbort = (): void => void this.cancelActive(active, 'request');
+    this.active.set(definition, active);
+    signal?.addEventListener('abort', onAbort);
+    try {
+      active.result = this.attempts(request, active);
+      return await active.result;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      this.active.delete(definition);
+      this.pruner.maybePrune(this.dataSources.get(definition.dataSourceName));
+    }
   }
 
-  /**
-   * Takes no more refreshes, turns away those that have not begun, lets the others finish within
-   * `shutdownTimeout`, and cancels the rest in the server, which would otherwise go on without their
-   * client.
-   */
-  async stop(): Promise<void> {
+  /** Refreshes under way in this process. */
+  get activeCount(): number {
+    return this.active.size;
+  }
+
+  isActive(definition: ViewDefinition): boolean {
+    return this.active.has(definition);
+  }
+
+  /** Resolves when no refresh of the view is under way in this process. */
+  async untilFree(definition: ViewDefinition): Promise<void> {
+    await this.active.get(definition)?.result?.catch(() => undefined);
+  }
+
+  /** Resolves when none at all is. */
+  async untilIdle(): Promise<void> {
+    await Promise.allSettled([...this.active.keys()].map((each) => this.untilFree(each)));
+  }
+
+  /** Cancels what is under way in this process; `false` when nothing is. */
+  async cancel(definition: ViewDefinition): Promise<boolean> {
+    const active = this.active.get(definition);
+    if (active !== undefined) {
+      await this.cancelActive(active, 'request');
+    }
+    return active !== undefined;
+  }
+
+  /** Takes no more refreshes, and turns away those that have no connection or wait to be tried again. */
+  refuse(): void {
     this.isStopped = true;
     this.dataSources.all().forEach((database) => database.stop());
-    const { shutdownTimeoutMs } = this.registrations.options;
-    if (await this.settle(shutdownTimeoutMs)) {
-      return;
-    }
-    this.logger.warn(
-      `${this.active.size} refreshes are still running ${shutdownTimeoutMs} ms after the application began to stop, and are cancelled. Their views keep the rows that they had.`,
-    );
-    // Not waited for by themselves: on a dead network a cancel takes as long as what it cancels.
-    void Promise.allSettled([...this.active.values()].map(({ run }) => run.cancel()));
-    await this.settle(CANCEL_TIMEOUT_MS);
+    this.active.forEach(({ hurry }) => hurry.abort());
   }
 
-  private async execute(request: RefreshRequest): Promise<RefreshResult> {
+  /** Cancels all that is under way, in the server. */
+  async cancelAll(): Promise<void> {
+    await Promise.allSettled(
+      [...this.active.values()].map((active) => this.cancelActive(active, 'shutdown')),
+    );
+  }
+
+  private async cancelActive({ run, hurry }: ActiveRefresh, reason: CancelReason): Promise<void> {
+    hurry.abort();
+    await run?.cancel(reason);
+  }
+
+  private throwIfStopped(definition: ViewDefinition): void {
+    if (this.isStopped) {
+      throw RefreshStoppedError.of(viewName(definition));
+    }
+  }
+
+  private async attempts(request: RefreshRequest, active: ActiveRefresh): Promise<RefreshResult> {
+    for (let attempt = 1; ; attempt++) {
+      const run = this.newRun(request, attempt);
+      active.run = run;
+      try {
+        return this.reporter.finished(await run.execute(), request, run);
+      } catch (error) {
+        const retryInMs = this.isStopped ? undefined : run.retryInMs;
+        this.reporter.failed(error as RefreshError, request, { attempt, retryInMs });
+        if (retryInMs === undefined) {
+          throw error;
+        }
+        await this.pause(retryInMs, request.definition, active);
+      }
+    }
+  }
+
+  private newRun(request: RefreshRequest, attempt: number): RefreshRun {
     const { lockTimeoutMs, statementTimeoutMs, sweepIntervalMs } = this.registrations.options;
     const database = this.dataSources.get(request.definition.dataSourceName);
     const limits = { lockTimeoutMs, statementTimeoutMs, backoffMs: sweepIntervalMs };
-    const run = new RefreshRun(request, database, limits);
-    const result = run.execute();
-    this.active.set(request.definition, { run, result });
-    try {
-      return await result;
-    } finally {
-      this.active.delete(request.definition);
-    }
+    const onBegin = (): void => {
+      request.onBegin?.();
+      this.reporter.started(request, attempt);
+    };
+    return new RefreshRun({ ...request, onBegin }, database, limits, attempt);
   }
 
-  /** Waits until nothing is under way; `false` when the time is over first. */
-  private async settle(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const isOver = new Promise<boolean>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs, false);
-    });
-    const isSettled = Promise.allSettled(
-      [...this.active.values()].map(({ result }) => result),
-    ).then(() => true);
-    try {
-      return await Promise.race([isSettled, isOver]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  private log(result: RefreshResult, { tick }: RefreshRequest): void {
-    const by = tick === undefined ? 'on demand' : `for its tick ${tick.toISOString()}`;
-    if (result.outcome === 'refreshed') {
-      this.logger.log(
-        `Refreshed "${result.view}" ${by} in ${Math.round(result.durationMs)} ms (${result.mode}, ${result.modeReason})`,
+  private async pause(
+    delayMs: number,
+    definition: ViewDefinition,
+    { hurry }: ActiveRefresh,
+  ): Promise<void> {
+    await delay(delayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
+    this.throwIfStopped(definition);
+    if (hurry.signal.aborted) {
+      throw new RefreshCancelledError(
+        `Materialized view "${viewName(definition)}" was not refreshed: it was cancelled between two attempts.`,
+        { view: viewName(definition) },
       );
-    } else {
-      this.logger.debug(`Skipped "${result.view}" ${by}: ${result.reason}`);
     }
   }
 }

@@ -1,67 +1,222 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { inspect } from 'node:util';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
-import { RefreshError } from '../errors/refresh.errors.js';
-import { demandRequest } from './refresh-request.js';
+import { viewName } from '../definition/view-definition.js';
+import { CallerRefresh } from './caller.refresh.js';
+import { DemandQueue } from './demand.queue.js';
+import { GRAPH_OPTIONS, type GraphOptions } from './graph-options.js';
+import type { GraphReport } from './graph-report.js';
+import { GraphRefresher, type RefreshOne } from './graph.refresher.js';
+import { RefreshControl, type RunningRefresh } from './refresh.control.js';
+import {
+  checkRefreshOptions,
+  type RefreshOptions,
+  resolveRefreshOptions,
+} from './refresh-options.js';
 import type { RefreshResult } from './refresh-result.js';
-import { RefreshRunner } from './refresh.runner.js';
+import type { RefreshCascade } from './view-graph.js';
+import type { DataDrift } from './data-drift.js';
+import type { RefreshHistoryEntry } from './refresh-history.js';
+import type { ViewRefreshStatus } from './refresh-status.js';
+import {
+  type DriftQuery,
+  type HistoryQuery,
+  type StatusAllQuery,
+  type StatusQuery,
+  ViewInspector,
+} from './view-inspector.js';
 
-export interface RefreshOptions {
-  /**
-   * What to do when the view is being refreshed already, by whatever process: `skip` returns at once
-   * with the outcome `skipped` and the reason `busy`.
-   * @default 'skip'
-   */
-  onBusy?: 'skip';
+/** Which of several data sources a view is meant in. */
+export interface ViewOptions {
   /** Needed only for a view that is registered in several data sources. */
   dataSource?: string;
 }
 
-/** Refreshes views on demand. */
+/** Of several views: what holds for all of them together, and the options that each of them gets. */
+export interface RefreshAllOptions extends RefreshOptions, GraphOptions {}
+
+export interface RefreshManyOptions extends RefreshAllOptions {
+  /**
+   * Which registered views are refreshed too, at whatever distance: `dependencies` are those that the
+   * named ones read, `dependents` those that read them.
+   * @default none
+   */
+  cascade?: RefreshCascade;
+}
+
+/** Refreshes views on demand, controls their refreshing, and tells how they stand. */
 @Injectable()
 export class RefreshService {
   constructor(
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-    @Inject(RefreshRunner) private readonly runner: RefreshRunner,
+    @Inject(DemandQueue) private readonly demands: DemandQueue,
+    @Inject(CallerRefresh) private readonly callerRefresh: CallerRefresh,
+    @Inject(GraphRefresher) private readonly graph: GraphRefresher,
+    @Inject(RefreshControl) private readonly control: RefreshControl,
+    @Inject(ViewInspector) private readonly inspector: ViewInspector,
   ) {}
 
   /**
-   * Refreshes one view, at most once at a time in the whole database, and resolves when the new rows
-   * are committed. It runs concurrently with readers when the view is populated and has a usable
-   * unique index, and blocks them for its whole run otherwise; the result says which, and why.
+   * Refreshes one view, at most once at a time in the whole database, and resolves when new rows are
+   * committed that contain all that was committed before the call. Callers share refreshes, in this
+   * process and others; the result says whether this call `refreshed`, `joined` another or was `skipped`.
+   * It runs concurrently with readers when the view is populated and has a usable unique index, and
+   * blocks them for its whole run otherwise; the result says which, and why.
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws RefreshError one of its subclasses, when the refresh fails: the rows stay as they were
+   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be
+   * @throws RefreshError one of its subclasses, when the refresh fails, after up to three more attempts
+   *   where that may help: the rows stay as they were
    * @example
    * ```ts
-   * const result = await this.refreshes.refresh(DailyRevenue);
+   * const result = await this.refreshes.refresh(DailyRevenue, { timeout: '30s' });
    * if (result.outcome === 'skipped') { ... }
    * ```
    */
-  async refresh(view: ViewTarget, options: RefreshOptions = {}): Promise<RefreshResult> {
-    const { dataSource } = checked(options);
-    return this.runner.run(demandRequest(this.definitions.get(view, dataSource)));
+  refresh(
+    view: ViewTarget,
+    options?: RefreshOptions & { cascade?: undefined },
+  ): Promise<RefreshResult>;
+
+  /**
+   * Refreshes several views, or one with what it reads or what reads it: each once, as soon as all that it
+   * depends on is done, also over views that are not among them. No other view is touched. A view that
+   * fails leaves out those that depend on it; the others go on.
+   *
+   * @param views their classes, or `schema.name`
+   * @throws UnknownViewError when a view is not registered
+   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   * @example
+   * ```ts
+   * await this.refreshes.refresh([DailyRevenue, MonthlyRevenue]);
+   * await this.refreshes.refresh(DailyRevenue, { cascade: 'dependents' });
+   * ```
+   */
+  refresh(
+    views: readonly ViewTarget[] | ViewTarget,
+    options: RefreshManyOptions & { cascade: RefreshCascade },
+  ): Promise<GraphReport>;
+  refresh(views: readonly ViewTarget[], options?: RefreshManyOptions): Promise<GraphReport>;
+
+  async refresh(
+    target: ViewTarget | readonly ViewTarget[],
+    options: RefreshManyOptions = {},
+  ): Promise<RefreshResult | GraphReport> {
+    if (isList(target) || options?.cascade !== undefined) {
+      const views = isList(target) ? target : [target];
+      return this.graph.refresh(views, graphOptions(options), this.refreshOne);
+    }
+    checkRefreshOptions(options);
+    const definition = this.definitions.get(target, options.dataSource);
+    const checked = resolveRefreshOptions(definition, options);
+    return options.manager === undefined
+      ? this.demands.refresh(definition, checked)
+      : this.callerRefresh.refresh(definition, checked, options);
   }
+
+  /**
+   * Refreshes all registered views, of every data source or of one, in the order of their graph.
+   *
+   * @throws UnknownViewError when no view is registered in `dataSource`
+   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   */
+  async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
+    return this.graph.refreshAll(graphOptions(options), this.refreshOne);
+  }
+
+  /**
+   * Cancels the refresh of the view that is running, in whatever process. Its caller gets
+   * `RefreshCancelledError`, its tick is not tried again, and the view keeps its rows. Requests that
+   * wait behind it go on.
+   *
+   * @returns whether there was one
+   * @throws UnknownViewError when no such view is registered
+   */
+  async cancel(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<boolean> {
+    return this.control.cancel(this.definitions.get(view, dataSource));
+  }
+
+  /**
+   * Stops scheduled refreshing of the view, in all processes and over restarts, until `resume`. It is
+   * still refreshed on demand, unless that is asked for with `onPaused: 'skip'`. One that is running goes on.
+   *
+   * @throws UnknownViewError when no such view is registered
+   */
+  async pause(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
+    await this.control.setPaused(this.definitions.get(view, dataSource), true);
+  }
+
+  /**
+   * Takes `pause` back. Ticks missed meanwhile are made good by one refresh, at the next sweep.
+   *
+   * @throws UnknownViewError when no such view is registered
+   */
+  async resume(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
+    await this.control.setPaused(this.definitions.get(view, dataSource), false);
+  }
+
+  /** The refreshes of registered views that are running now, in whatever process. */
+  async running(): Promise<RunningRefresh[]> {
+    return this.control.running();
+  }
+
+  /**
+   * The last runs of a view, in all processes, newest first. Runs that were skipped are not among them.
+   *
+   * @param view its class, or `schema.name`
+   * @throws UnknownViewError when no such view is registered
+   * @throws StatusError when the history cannot be read
+   */
+  async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
+    return this.inspector.history(view, options);
+  }
+
+  /**
+   * How a view stands: its age, its last success and failure, and whether somebody is at it now. It
+   * waits for no refresh. A view that is not in the database has a status too.
+   *
+   * @param view its class, or `schema.name`
+   * @throws UnknownViewError when no such view is registered
+   * @throws StatusError when it cannot be read
+   */
+  async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
+    return this.inspector.status(view, options);
+  }
+
+  /**
+   * The status of all registered views. However many there are, it takes the same few statements for
+   * each data source.
+   *
+   * @throws StatusError when a data source has no views, or their status cannot be read
+   */
+  async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
+    return this.inspector.statusAll(options);
+  }
+
+  /**
+   * Compares the rows of a view with what its query gives now, in one snapshot. That costs about as much
+   * as a refresh, and for as long takes one of the `poolSize` connections and holds up a blocking refresh.
+   *
+   * @param view its class, or `schema.name`
+   * @throws UnknownViewError when no such view is registered
+   * @throws ViewMissingError when the database has no such view
+   * @throws ViewNotPopulatedError when it has no rows to compare
+   * @throws StatusError when the comparison fails, or takes longer than `statementTimeout`
+   */
+  async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
+    return this.inspector.drift(view, options);
+  }
+
+  private readonly refreshOne: RefreshOne = (definition, options) =>
+    this.refresh(viewName(definition), options);
 }
 
-/** A value that is not known must not pass for the default. */
-function checked(options: RefreshOptions): RefreshOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw refused('the options', 'an object', options);
-  }
-  const { onBusy = 'skip', dataSource } = options;
-  if (onBusy !== 'skip') {
-    throw refused('`onBusy`', "'skip'", onBusy);
-  }
-  if (dataSource !== undefined && typeof dataSource !== 'string') {
-    throw refused('`dataSource`', 'the name of a data source', dataSource);
-  }
-  return options;
-}
+const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);
 
-function refused(name: string, expected: string, given: unknown): RefreshError {
-  return new RefreshError(
-    `RefreshService.refresh: expected ${name} to be ${expected}, got ${inspect(given)}.`,
-  );
+/** What each refresh gets is checked before the first, and one transaction does one thing at a time. */
+function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
+  checkRefreshOptions(options, GRAPH_OPTIONS);
+  return options.manager === undefined ? options : { ...options, concurrency: 1 };
 }

@@ -69,7 +69,9 @@ export class TickRunner {
    */
   async attempt(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
     try {
-      const result = await this.refreshes.run(tickRequest(view, tick));
+      const result = await this.refreshes.run(
+        tickRequest(view, tick, view.schedule.grid.nextTickAfter(tick)),
+      );
       return result.outcome === 'skipped' && result.reason === 'tick_early'
         ? { tick, dueInMs: tick.getTime() - result.startedAt.getTime() }
         : undefined;
@@ -91,7 +93,7 @@ export class TickRunner {
 
 /** The last tick by the database's clock, when it is not done and the view is not backing off. */
 function dueTick(view: ScheduledView, state: ScheduleStateRow | undefined): Date | undefined {
-  if (state === undefined || state.is_backing_off) {
+  if (state === undefined || state.is_backing_off || state.is_paused) {
     return undefined;
   }
   const tick = view.schedule.grid.lastTickAt(new Date(state.now));

@@ -41,7 +41,7 @@ export function populateSteps(views: ViewDiff[], state: DatabaseState): PlanStep
     view: viewName(view),
     name: view.name,
     reason: 'It has no data yet',
-    statements: [refreshMaterializedView(view.name, false)],
+    statements: [refreshMaterializedView(view.name)],
     undo: [],
     lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
     rewritesRows: true,

@@ -7,6 +7,7 @@ import { lock } from '../postgres/advisory-lock.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { selectTableReaders, type TableReaderRow } from '../postgres/table-readers.sql.js';
+import { rollbackToSavepoint, savepoint } from '../postgres/transaction.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { type DatabaseState, readDatabaseState, withDependents } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
@@ -49,7 +50,10 @@ export async function alterTable<T>(
   const { unmanagedDependents = 'refuse', stateSchema = 'materialized_views' } = options;
   const session = sessionOf(queryRunner);
   return inTransaction(queryRunner, async () => {
+    // Taken back for the locks of reading: see `read` in preparation.ts.
+    await session.query(savepoint());
     const state = await readDatabaseState(session, stateSchema, []);
+    await session.query(rollbackToSavepoint());
     const readers = await session.query<TableReaderRow>(
       selectTableReaders(...tableName(queryRunner, table)),
     );

@@ -15,9 +15,11 @@ import {
   selectIndexesOf,
   setEmptySearchPath,
 } from '../postgres/view-catalog.sql.js';
+import { createIndexFromBody } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { fingerprint } from './fingerprint.js';
+import { temporaryName } from './temporary-name.js';
 
 /** What PostgreSQL says of one view whose fingerprint is not the remembered one. */
 export interface DefinitionComparison {
@@ -55,8 +57,7 @@ async function compare(
   view: ViewDefinition,
   deployed: DeployedView,
 ): Promise<DefinitionComparison> {
-  const definition = await session.undone(() => candidateDefinition(session, view.query));
-  if (definition !== deployed.row.definition) {
+  if (!(await isSameQuery(session, view.query, deployed.row.definition))) {
     return { isSameQuery: false, changedIndexes: [] };
   }
   const existing = view.indexes.filter((index) =>
@@ -67,6 +68,18 @@ async function compare(
       ? []
       : await session.undone(() => indexesThatDiffer(session, deployed, existing));
   return { isSameQuery: true, changedIndexes };
+}
+
+/**
+ * PostgreSQL's text is not always one that it writes again when it reads it: `IN` over varchar gets other
+ * casts. A view that was made from that text, by a dump, a swap or alterTable, has the second one.
+ */
+async function isSameQuery(session: Session, query: string, deployed: string): Promise<boolean> {
+  const first = await session.undone(() => candidateDefinition(session, query));
+  if (first === undefined || first === deployed) {
+    return first === deployed;
+  }
+  return deployed === (await session.undone(() => candidateDefinition(session, first)));
 }
 
 /** `undefined` when the query does not stand: it cannot be what is deployed then. */
@@ -100,14 +113,26 @@ async function indexesThatDiffer(
   }
   await session.query(setEmptySearchPath());
   const tried = await session.query<IndexRow>(selectIndexesOf(shape.oid));
+  // Once more from PostgreSQL's own text, as for queries.
+  for (const { name, is_unique: isUnique, body } of tried) {
+    await session.query(createIndexFromBody(table, { name: secondName(name), isUnique, body }));
+  }
+  const all = await session.query<IndexRow>(selectIndexesOf(shape.oid));
   return declared.filter((index) => {
     const found = deployed.indexes.find((each) => each.name === index.name);
-    const wanted = tried.find((each) => each.name === index.name);
+    const bodies = all
+      .filter(({ name }) => name === index.name || name === secondName(index.name))
+      .map(({ body }) => body);
     return (
-      found?.body !== wanted?.body ||
-      found?.is_unique !== index.unique ||
+      found === undefined ||
+      !bodies.includes(found.body) ||
+      found.is_unique !== index.unique ||
       !found.is_valid ||
       (index.tablespace !== undefined && found.tablespace !== index.tablespace)
     );
   });
+}
+
+function secondName(index: string): string {
+  return temporaryName('index', index);
 }

@@ -52,7 +52,7 @@ export class PlanRun {
       return;
     }
     const [before] = await this.session.query<RefreshPreconditionRow>(
-      selectRefreshPreconditions(this.stateSchema, view.name, undefined),
+      selectRefreshPreconditions(this.stateSchema, view.name),
     );
     await this.execute(step.statements, step);
     if (before !== undefined) {
@@ -61,6 +61,7 @@ export class PlanRun {
           runId: randomUUID(),
           view: view.name,
           trigger: 'sync',
+          attempt: 1,
           startedAt: before.started_at,
           mode: 'blocking',
           modeReason: before.relation_kind === null ? 'created' : 'definition_changed',

@@ -166,9 +166,11 @@ export function buildStatements(
       query,
       withData: withData && !isFilledLater,
     }),
+    // Before the rows: what a query does runs as the owner of the view, as in every refresh after this.
+    ...(blueprint.owner === undefined ? [] : [setOwner(kind, buildName, blueprint.owner)]),
     // Up to PostgreSQL 16 a transaction with an older snapshot sees no rows of CREATE ... AS, but those of
     // REFRESH, which are frozen; after the swap it may read this view.
-    ...(isFilledLater ? [refreshMaterializedView(buildName, false)] : []),
+    ...(isFilledLater ? [refreshMaterializedView(buildName)] : []),
     ...blueprint.indexes.flatMap((index) =>
       indexStatements(buildName, indexName(blueprint, index.name), index),
     ),
@@ -181,7 +183,6 @@ export function buildStatements(
       : [clusterOn(buildName, indexName(blueprint, blueprint.clusterIndex))]),
     ...(kind === 'm' && withData ? [analyze(buildName)] : []),
     ...(comment === null ? [] : [commentOnView(kind, buildName, comment)]),
-    ...(blueprint.owner === undefined ? [] : [setOwner(kind, buildName, blueprint.owner)]),
     ...privilegeStatements(blueprint, defaultGrantees),
   ];
 }

@@ -34,7 +34,7 @@ export interface PostgresServerOptions {
   ownProcessGroup?: boolean;
 }
 
-interface ServerUser {
+export interface ServerUser {
   uid?: number;
   gid?: number;
 }
@@ -66,7 +66,7 @@ async function startIn(
   packageName: string,
   { ownProcessGroup = false }: PostgresServerOptions,
 ): Promise<PostgresServer> {
-  const user: ServerUser = process.getuid?.() === 0 ? nobody() : {};
+  const user = serverUser();
   const native = await binaries(packageName, directory);
   const data = path.join(directory, 'data');
   chmodSync(directory, 0o755);
@@ -126,7 +126,11 @@ async function initialise(initdb: string, data: string, user: ServerUser): Promi
   );
 }
 
-function nobody(): ServerUser {
+/** Whom a server runs as: it refuses to run as root. */
+export function serverUser(): ServerUser {
+  if (process.getuid?.() !== 0) {
+    return {};
+  }
   const id = (flag: string): number =>
     Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };
@@ -166,7 +170,7 @@ function isReachable(file: string): boolean {
   return mayEnter && (parent === file || isReachable(parent));
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
   const address = probe.address();

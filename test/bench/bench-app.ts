@@ -10,11 +10,12 @@ export async function withApp<T>(
   url: string,
   views: ViewClass[],
   work: (app: INestApplicationContext) => Promise<T>,
+  options: { poolSize?: number } = {},
 ): Promise<T> {
   // Not `autoLoadEntities`: its list is one for the whole process and keeps the views of earlier apps.
   const imports = [
     TypeOrmModule.forRoot({ type: 'postgres', url, entities: views, retryAttempts: 0 }),
-    MaterializedViewsModule.forRoot({ views, scheduling: false }),
+    MaterializedViewsModule.forRoot({ views, scheduling: false, ...options }),
   ];
   const app = await NestFactory.createApplicationContext(
     { module: BenchModule, imports },

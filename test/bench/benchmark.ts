@@ -13,6 +13,15 @@ export interface Outcome {
   /** What a reader must know to judge the numbers: sizes, settings, counts. */
   facts: Record<string, string | number>;
   comparisons: Comparison[];
+  counts?: CountTable[];
+}
+
+/** What is counted and not timed. */
+export interface CountTable {
+  title: string;
+  columns: string[];
+  /** A count for each column. */
+  rows: { name: string; counts: number[] }[];
 }
 
 export interface BenchmarkReport extends Outcome {

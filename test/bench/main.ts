@@ -2,11 +2,21 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import type { Benchmark, BenchmarkReport } from './benchmark.js';
 import { captureBenchmark } from './capture.bench.js';
+import { graphBenchmark } from './graph.bench.js';
+import { clusterBenchmark } from './cluster.bench.js';
 import { readBenchmark } from './read.bench.js';
 import { refreshBenchmark } from './refresh.bench.js';
 import { toJson, toText } from './report.js';
+import { swapBenchmark } from './swap.bench.js';
 
-const BENCHMARKS = [readBenchmark, refreshBenchmark, captureBenchmark];
+const BENCHMARKS = [
+  readBenchmark,
+  refreshBenchmark,
+  clusterBenchmark,
+  graphBenchmark,
+  swapBenchmark,
+  captureBenchmark,
+];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]
 

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import { availableParallelism } from 'node:os';
-import type { BenchmarkReport } from './benchmark.js';
+import type { BenchmarkReport, CountTable } from './benchmark.js';
 import type { Comparison, Measurement, Ratio } from './side-by-side.js';
 
 const LEGEND =
@@ -28,11 +28,13 @@ function reportText({
   durationMs,
   facts,
   comparisons,
+  counts = [],
 }: BenchmarkReport): string {
   return [
     `${name}: ${description} (${(durationMs / 1_000).toFixed(1)} s)`,
     ...Object.entries(facts).map(([fact, value]) => `  ${fact}: ${shown(value)}`),
     ...comparisons.map(comparisonText),
+    ...counts.map(countText),
   ].join('\n');
 }
 
@@ -48,6 +50,16 @@ function comparisonText({ title, rounds, measurements }: Comparison): string {
     style: { head: [], border: [], compact: true },
   });
   table.push(...measurements.map(row));
+  return table.toString();
+}
+
+function countText({ title, columns, rows }: CountTable): string {
+  const table = new Table({
+    head: [title, ...columns],
+    colAligns: ['left', ...columns.map(() => 'right' as const)],
+    style: { head: [], border: [], compact: true },
+  });
+  table.push(...rows.map(({ name, counts }) => [name, ...counts.map(String)]));
   return table.toString();
 }
 

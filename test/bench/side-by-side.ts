@@ -1,6 +1,8 @@
 /** One of the ways that are compared. */
 export interface Way {
   name: string;
+  /** What has to be done before each call, and is not measured. */
+  prepare?(): Promise<unknown>;
   call(): Promise<unknown>;
   /** Calls per round, for a way that is much slower than the others. */
   callsPerRound?: number;
@@ -67,6 +69,7 @@ export async function sideBySide(options: SideBySideOptions): Promise<Comparison
 async function time(way: Way, callCount: number): Promise<number[]> {
   const timesMs: number[] = [];
   for (let call = 0; call < callCount; call++) {
+    await way.prepare?.();
     const startedAtMs = performance.now();
     await way.call();
     timesMs.push(performance.now() - startedAtMs);

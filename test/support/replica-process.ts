@@ -18,13 +18,18 @@ export interface ReplicaOptions {
 
 /** A process of its own that runs the application in `replica.ts`. */
 export class Replica {
-  static start(databaseUrl: string, options: ReplicaOptions = {}): Replica {
+  /** @param program what it runs, where that is not `replica.ts` */
+  static start(
+    databaseUrl: string,
+    options: ReplicaOptions = {},
+    program = 'test/support/replica.ts',
+  ): Replica {
     return new Replica(
       spawn(
         process.execPath,
-        ['--import', '@swc-node/register/esm-register', path.resolve('test/support/replica.ts')],
+        ['--import', '@swc-node/register/esm-register', path.resolve(program)],
         {
-          stdio: ['ignore', 'pipe', 'pipe'],
+          stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
           env: {
             ...process.env,
             NODE_OPTIONS: '',
@@ -39,10 +44,16 @@ export class Replica {
   private readonly lines = new Set<string>();
   private readonly exit: Promise<number | string>;
   private errors = '';
+  private askedCount = 0;
+  private readonly waiting = new Map<number, (answer: unknown) => void>();
 
   private constructor(private readonly child: ChildProcess) {
     child.stderr?.on('data', (chunk: Buffer) => (this.errors += chunk.toString()));
     this.exit = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+    child.on('message', ({ id, answer }: { id: number; answer: unknown }) => {
+      this.waiting.get(id)?.(answer);
+      this.waiting.delete(id);
+    });
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       this.lines.add(line);
       child.emit('said', line);
@@ -61,6 +72,32 @@ export class Replica {
       });
       await Promise.race([once(this.child, 'said'), ended]);
     }
+  }
+
+  get isAlive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /**
+   * Has the program do something, and resolves to its answer.
+   *
+   * @throws Error when the program ends before it has answered
+   */
+  async ask<Answer = unknown>(request: Record<string, unknown>): Promise<Answer> {
+    const id = ++this.askedCount;
+    const answer = new Promise<Answer>((resolve) => {
+      this.waiting.set(id, resolve as (answer: unknown) => void);
+    });
+    this.child.send({ ...request, id });
+    const ended = this.exit.then((code) => {
+      throw new Error(`The replica ended with ${code} before it answered:\n${this.errors}`);
+    });
+    return Promise.race([answer, ended]);
+  }
+
+  /** Sends a signal and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
   }
 
   /** Asks the process to stop, and resolves to its exit code or the signal that ended it. */

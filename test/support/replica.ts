@@ -9,6 +9,7 @@ import {
 } from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
 import type { ReplicaOptions } from './replica-process.js';
+import { shiftClock } from './shifted-clock.js';
 
 /** One of several processes on one database, as a test starts them. */
 
@@ -53,6 +54,9 @@ class Ticking {
 })
 class ReplicaModule {}
 
+// The test that started it is gone.
+process.on('disconnect', () => process.exit(1));
+
 const app = await NestFactory.createApplicationContext(ReplicaModule, {
   logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
 });
@@ -63,16 +67,4 @@ console.log('booted');
 if (options.refresh) {
   const { outcome } = await app.get(RefreshService).refresh(Ticking);
   console.log(outcome);
-}
-
-function shiftClock(offsetMs: number): void {
-  const RealDate = Date;
-  globalThis.Date = class extends RealDate {
-    constructor(...args: unknown[]) {
-      super(...((args.length === 0 ? [RealDate.now() + offsetMs] : args) as [number]));
-    }
-    static override now(): number {
-      return RealDate.now() + offsetMs;
-    }
-  } as DateConstructor;
 }

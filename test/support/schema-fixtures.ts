@@ -1,3 +1,4 @@
+import { refreshPolicy } from '../../lib/definition/refresh-policy.js';
 import type { ViewDefinition } from '../../lib/definition/view-definition.js';
 import type { IndexRow, ViewRow } from '../../lib/postgres/view-catalog.sql.js';
 import type { DatabaseState } from '../../lib/schema/database-state.js';
@@ -17,6 +18,7 @@ export function declared(name: string, given: Partial<ViewDefinition> = {}): Vie
     indexes: [],
     withData: true,
     dependsOn: [],
+    refresh: refreshPolicy(),
     ...given,
   };
 }

@@ -17,40 +17,63 @@ export interface ClosedGate {
 
 /** A database of its own for a test file. */
 export class TestDatabase {
-  static async create(): Promise<TestDatabase> {
-    const serverUrl = process.env.TEST_SERVER_URL ?? '';
+  /** @param serverUrl a server of the test's own, where it does not take the common one */
+  static async create(serverUrl = process.env.TEST_SERVER_URL ?? ''): Promise<TestDatabase> {
     const name = `test_${randomBytes(6).toString('hex')}`;
     await runOn(serverUrl, `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE template0`);
-    const url = new URL(serverUrl);
-    url.pathname = `/${name}`;
-    const database = new TestDatabase(serverUrl, name, url.href);
-    await database.client.connect();
+    const [directUrl, url] = [serverUrl, poolerOf(serverUrl)].map((server) =>
+      databaseUrl(server, name),
+    ) as [string, string];
+    const database = new TestDatabase(serverUrl, name, url, directUrl);
+    await database.ownClient.connect();
     return database;
   }
 
-  /** A session of the test's own, beside those of the application. */
-  readonly client: Client;
+  private ownClient: Client;
+  private lost: Promise<unknown>;
 
   private constructor(
     private readonly serverUrl: string,
     readonly name: string,
+    /** For the application; where the tests run behind a pooler, it is the pooler's. */
     readonly url: string,
+    /** For the test itself, whose sessions hold locks from one transaction to the next. */
+    readonly directUrl: string,
   ) {
-    this.client = new Client({ connectionString: url });
-    this.client.on('error', () => undefined);
+    this.ownClient = clientOf(directUrl);
+    this.lost = endOf(this.ownClient);
+  }
+
+  /** A session of the test's own, beside those of the application. */
+  get client(): Client {
+    return this.ownClient;
+  }
+
+  /** Waits until the server has ended the test's own session, and until there is a new one. */
+  async reconnect(): Promise<void> {
+    await this.lost;
+    for (;;) {
+      this.ownClient = clientOf(this.directUrl);
+      this.lost = endOf(this.ownClient);
+      try {
+        await this.ownClient.connect();
+        return;
+      } catch {
+        await this.ownClient.end().catch(() => undefined);
+      }
+    }
   }
 
   async query<Row extends QueryResultRow = QueryResultRow>(
     text: string,
     values?: unknown[],
   ): Promise<Row[]> {
-    return (await this.client.query<Row>(text, values)).rows;
+    return (await this.ownClient.query<Row>(text, values)).rows;
   }
 
   /** Another session, for holding locks. */
   async session(): Promise<Client> {
-    const client = new Client({ connectionString: this.url });
-    client.on('error', () => undefined);
+    const client = clientOf(this.directUrl);
     await client.connect();
     return client;
   }
@@ -96,9 +119,32 @@ END $$`);
   }
 
   async drop(): Promise<void> {
-    await this.client.end();
+    await this.ownClient.end();
     await runOn(this.serverUrl, `DROP DATABASE ${escapeIdentifier(this.name)} WITH (FORCE)`);
   }
+}
+
+/** The pooler stands before the common server alone. */
+function poolerOf(serverUrl: string): string {
+  const { TEST_POOLER_URL, TEST_SERVER_URL } = process.env;
+  return serverUrl === TEST_SERVER_URL ? (TEST_POOLER_URL ?? serverUrl) : serverUrl;
+}
+
+function endOf(client: Client): Promise<void> {
+  return new Promise((resolve) => client.once('end', resolve));
+}
+
+/** A session whose end by the server is no error of the test. */
+function clientOf(connectionString: string): Client {
+  const client = new Client({ connectionString });
+  client.on('error', () => undefined);
+  return client;
+}
+
+function databaseUrl(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
 }
 
 async function runOn(url: string, statement: string): Promise<void> {

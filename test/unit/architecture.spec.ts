@@ -7,10 +7,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   postgres: [],
   errors: ['postgres'],
   definition: ['errors', 'postgres'],
+  events: [],
   freshness: ['definition', 'errors', 'postgres'],
-  schema: ['freshness', 'definition', 'errors', 'postgres'],
-  refresh: ['definition', 'errors', 'postgres'],
-  schedule: ['refresh', 'definition', 'errors', 'postgres'],
+  schema: ['events', 'freshness', 'definition', 'errors', 'postgres'],
+  refresh: ['schema', 'freshness', 'events', 'definition', 'errors', 'postgres'],
+  schedule: ['refresh', 'freshness', 'events', 'definition', 'errors', 'postgres'],
 };
 
 /** The root files that rooms below may use: what the application was configured with. */

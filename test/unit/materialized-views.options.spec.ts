@@ -20,6 +20,7 @@ describe('resolveOptions', () => {
         prune: false,
       },
       stateSchema: 'materialized_views',
+      history: { maxAgeMs: 2_592_000_000, maxCount: 1_000 },
     });
   });
 
@@ -61,6 +62,31 @@ describe('resolveOptions', () => {
     expect(() => resolveOptions({ [name]: value })).toThrow(
       new RegExp(`expected \`${name}\` to be `),
     );
+  });
+
+  it.each<[string, string, unknown]>([
+    ['history', 'an object', true],
+    ['history', 'an object', null],
+    ['history.maxAge', 'a duration', { maxAge: 0 }],
+    ['history.maxAge', 'a duration', { maxAge: '40000d' }],
+    ['history.maxCount', 'a whole number', { maxCount: 0 }],
+    ['history.maxCount', 'a whole number', { maxCount: '5' }],
+    ['history.days', 'absent: the options are maxAge, maxCount', { days: 3 }],
+  ])('refuses %s that is not %s', (path, expected, history) => {
+    expect(() => resolveOptions({ history: history as never })).toThrow(
+      `expected \`${path}\` to be ${expected}`,
+    );
+  });
+
+  it('fills in what the limits of the history leave out', () => {
+    expect(resolveOptions({ history: { maxCount: 5, maxAge: undefined } }).history).toEqual({
+      maxAgeMs: 2_592_000_000,
+      maxCount: 5,
+    });
+    expect(resolveOptions({ history: { maxAge: '36500d' } }).history).toEqual({
+      maxAgeMs: 3_153_600_000_000,
+      maxCount: 1_000,
+    });
   });
 
   it('creates alone in production, and changes nothing where it may not change', () => {

@@ -31,6 +31,41 @@ describe('CronGrid', () => {
       '2026-11-01T05:30:00Z',
     ],
     [
+      '1:30 in spring, London, which is 2:00',
+      '30 1 * * *',
+      'Europe/London',
+      '2026-03-29T12:00:00Z',
+      '2026-03-29T01:00:00Z',
+    ],
+    [
+      '1:30 in autumn, London, the first of two',
+      '30 1 * * *',
+      'Europe/London',
+      '2026-10-25T12:00:00Z',
+      '2026-10-25T00:30:00Z',
+    ],
+    [
+      '2:15 in spring, Lord Howe, whose clocks change by half an hour, which is 2:30',
+      '15 2 * * *',
+      'Australia/Lord_Howe',
+      '2026-10-04T12:00:00Z',
+      '2026-10-03T15:30:00Z',
+    ],
+    [
+      '2:15 in autumn, Lord Howe',
+      '15 2 * * *',
+      'Australia/Lord_Howe',
+      '2026-04-05T12:00:00Z',
+      '2026-04-04T15:45:00Z',
+    ],
+    [
+      '1:45 in autumn, Lord Howe, the first of two',
+      '45 1 * * *',
+      'Australia/Lord_Howe',
+      '2026-04-05T12:00:00Z',
+      '2026-04-04T14:45:00Z',
+    ],
+    [
       'noon, Berlin in summer',
       '0 12 * * *',
       'Europe/Berlin',
@@ -53,6 +88,23 @@ describe('CronGrid', () => {
     ],
   ])('follows a time zone: %s', (_, cron, timeZone, instant, tick) => {
     expect(new CronGrid(cron, timeZone).lastTickAt(at(instant))).toEqual(at(tick));
+  });
+
+  it.each([
+    ['America/New_York', '2026-03-08', '2026-11-01'],
+    ['Europe/London', '2026-03-29', '2026-10-25'],
+    ['Australia/Lord_Howe', '2026-04-04', '2026-10-03'],
+  ])('has every quarter of an hour, also when clocks change: %s', (timeZone, ...days) => {
+    const grid = new CronGrid('*/15 * * * *', timeZone);
+    for (const day of days) {
+      for (let quarter = 0; quarter < 96; quarter++) {
+        const tick = new Date(at(day).getTime() + quarter * 15 * 60_000);
+        expect(grid.lastTickAt(tick)).toEqual(tick);
+        expect(grid.lastTickAt(new Date(tick.getTime() - 1))?.getTime()).toBe(
+          tick.getTime() - 15 * 60_000,
+        );
+      }
+    }
   });
 
   it('is the same from whatever instant it is asked', () => {

@@ -55,11 +55,6 @@ describe('@MaterializedViewEntity', () => {
       /`refresh\.cron` .*got "61 \* \* \* \*"/,
     ],
     ['text as cron', { expression, refresh: { cron: 'hourly' } }, /`refresh\.cron`/],
-    [
-      'an empty refresh',
-      { expression, refresh: {} },
-      /`refresh` to be an object with one of cron, on, skipUnchanged, maxStaleness, got \{\}/,
-    ],
     ['no refresh', { expression, refresh: null }, /`refresh` to be an object, got null/],
     [
       'a time zone for no cron',
@@ -111,6 +106,26 @@ describe('@MaterializedViewEntity', () => {
       'a skipUnchanged that is no boolean',
       { expression, refresh: { skipUnchanged: 'yes' } },
       /`refresh\.skipUnchanged` to be true or false/,
+    ],
+    [
+      'a swap that is concurrent',
+      { expression, refresh: { swap: true, concurrently: true } },
+      /auto/,
+    ],
+    [
+      'a duration without unit',
+      { expression, refresh: { minInterval: '5' } },
+      /`refresh\.minInterval`/,
+    ],
+    [
+      "a setting that is the library's own",
+      { expression, refresh: { settings: { Lock_Timeout: '1s' } } },
+      /without Lock_Timeout, which is the library's own/,
+    ],
+    [
+      'a setting that is none',
+      { expression, refresh: { settings: { 'a;b': 1 } } },
+      /`refresh\.settings`.*got "a;b"/,
     ],
     [
       'a date that never comes',

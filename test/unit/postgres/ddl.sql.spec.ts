@@ -73,7 +73,7 @@ describe('statements with names in them', () => {
     ['createDummy', createDummy(view, [HOSTILE])],
     ['createShape', createShape(view)],
     ['analyze', analyze(view)],
-    ['refreshMaterializedView', refreshMaterializedView(view, true)],
+    ['refreshMaterializedView', refreshMaterializedView(view, { concurrently: true })],
     [
       'createIndex',
       createIndex(view, {

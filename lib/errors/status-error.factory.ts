@@ -1,0 +1,68 @@
+import { PoolStopped } from '../postgres/connection-pool.js';
+import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import { MaterializedViewError } from './materialized-view.error.js';
+import { StatusError } from './status.errors.js';
+
+interface Explanation {
+  what: string;
+  hint?: string;
+}
+
+const DAMAGED: Explanation = {
+  what: 'something that it needs is not in the database',
+  hint: "Are the library's own tables there, in the schema `stateSchema`? Booting the application with `synchronize` makes them.",
+};
+
+/** By SQLSTATE, never by message: messages are translated and change. */
+const EXPLANATIONS: Record<string, Explanation> = {
+  [SqlState.undefinedTable]: DAMAGED,
+  [SqlState.undefinedColumn]: DAMAGED,
+  [SqlState.invalidSchemaName]: DAMAGED,
+  [SqlState.insufficientPrivilege]: {
+    what: 'a privilege is missing',
+    hint: "The role needs USAGE on `stateSchema` and SELECT on its tables; to look for drift the view's owner, or the role where it may not act as the owner, needs SELECT on the view and on all that it reads.",
+  },
+  [SqlState.lockNotAvailable]: {
+    what: 'something that it reads stayed locked for too long',
+    hint: 'A blocking refresh or a schema change holds up every reader while it runs: try again after it, or raise lockTimeout.',
+  },
+  [SqlState.queryCanceled]: {
+    what: 'it took longer than it may, or was cancelled',
+    hint: 'Looking for drift runs the query of the view, for statementTimeout at the most.',
+  },
+};
+
+const LOST: Explanation = { what: 'the connection failed or was lost' };
+const STOPPING: Explanation = { what: 'the application is stopping' };
+const UNKNOWN: Explanation = { what: 'PostgreSQL refused it' };
+
+/**
+ * The error that a caller gets for what reading threw.
+ *
+ * @param attempt what could not be done, as in "read the history"
+ */
+export function statusErrorFrom(
+  cause: unknown,
+  attempt: string,
+  view?: string,
+): MaterializedViewError {
+  if (cause instanceof MaterializedViewError) {
+    return cause;
+  }
+  const code = errorCode(cause);
+  const { what, hint } = explain(cause, code);
+  const said = cause instanceof Error ? cause.message : String(cause);
+  const of = view === undefined ? '' : ` of materialized view "${view}"`;
+  return new StatusError(
+    `Could not ${attempt}${of}: ${what} (${code ? `${code}: ` : ''}${said}).`,
+    { view, hint, cause },
+  );
+}
+
+function explain(cause: unknown, code: string | undefined): Explanation {
+  if (cause instanceof PoolStopped) {
+    return STOPPING;
+  }
+  const known = code === undefined ? undefined : EXPLANATIONS[code];
+  return isConnectionLoss(cause) ? LOST : (known ?? UNKNOWN);
+}

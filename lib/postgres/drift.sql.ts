@@ -1,0 +1,208 @@
+import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import { epochMs } from './instant.js';
+import type { SqlStatement } from './sql-statement.js';
+import { USABLE_UNIQUE_INDEX } from './status.sql.js';
+
+/*
+ * What a view has stored against what its query gives now. The query that counts is the one in the
+ * catalog, whatever is declared.
+ */
+
+/** Keeps the view as it is, for readers, until the transaction ends. It need not be populated. */
+export function lockAsReader(view: QualifiedName): SqlStatement {
+  return { text: `SELECT\nFROM ${quoteQualifiedName(view)}\nWHERE false` };
+}
+
+/**
+ * What follows sees names and rows as a refresh does: with the search_path that PostgreSQL 17 and later
+ * have for it, and with the rights of the view's owner where the role may act as the owner.
+ */
+export function actAsRefresh(view: QualifiedName): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
+WHERE ${SERVER_VERSION} >= 170000
+UNION ALL
+SELECT pg_catalog.set_config('role', pg_catalog.pg_get_userbyid(c.relowner), true)
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1
+  AND c.relname = $2
+  AND pg_catalog.pg_has_role(
+    c.relowner, CASE WHEN ${SERVER_VERSION} >= 160000 THEN 'SET' ELSE 'MEMBER' END
+  )`,
+    values: [view.schema, view.name],
+  };
+}
+
+const SERVER_VERSION = "pg_catalog.current_setting('server_version_num')::int";
+
+export interface DriftColumn {
+  name: string;
+  /** Whether rows can be told apart by it: json, xml and point, for example, know no equality. */
+  is_comparable: boolean;
+}
+
+export interface DriftSubjectRow {
+  is_populated: boolean;
+  /** The query, without a semicolon, as the current search_path has to read it. */
+  definition: string;
+  columns: DriftColumn[];
+  /** The columns of the smallest usable unique index; `null` without one. */
+  key_columns: string[] | null;
+}
+
+/**
+ * All that the comparison needs to know. A type can be compared when it is ordered by default, and so
+ * is everything that it is made of: arrays, composite types and domains are as good as their parts.
+ */
+export function selectDriftSubject(view: QualifiedName): SqlStatement {
+  return {
+    text: `WITH RECURSIVE subject AS (
+  SELECT c.oid
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'm'
+), part(attnum, type_oid) AS (
+  SELECT a.attnum, a.atttypid
+  FROM subject
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = subject.oid AND a.attnum > 0 AND NOT a.attisdropped
+  UNION
+  SELECT part.attnum, inside.type_oid
+  FROM part
+  JOIN pg_catalog.pg_type t ON t.oid = part.type_oid
+  CROSS JOIN LATERAL (
+    SELECT t.typbasetype AS type_oid WHERE t.typtype = 'd'
+    UNION ALL
+    SELECT t.typelem WHERE ${IS_ARRAY}
+    UNION ALL
+    SELECT a.atttypid
+    FROM pg_catalog.pg_attribute a
+    WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+  ) AS inside
+), incomparable AS (
+  SELECT part.attnum
+  FROM part
+  JOIN pg_catalog.pg_type t ON t.oid = part.type_oid
+  WHERE t.typtype IN ('b', 'p')
+    AND NOT ${IS_ARRAY}
+    AND NOT EXISTS (
+      SELECT
+      FROM pg_catalog.pg_opclass o
+      JOIN pg_catalog.pg_am am ON am.oid = o.opcmethod AND am.amname = 'btree'
+      WHERE o.opcdefault
+        AND (o.opcintype = t.oid OR EXISTS (
+          SELECT
+          FROM pg_catalog.pg_cast k
+          WHERE k.castsource = t.oid
+            AND k.casttarget = o.opcintype
+            AND k.castmethod = 'b'
+            AND k.castcontext = 'i'
+        ))
+    )
+)
+SELECT c.relispopulated AS is_populated,
+       pg_catalog.rtrim(pg_catalog.pg_get_viewdef(c.oid), ';') AS definition,
+       (
+         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                  'name', a.attname,
+                  'is_comparable', a.attnum NOT IN (SELECT incomparable.attnum FROM incomparable)
+                ) ORDER BY a.attnum)
+         FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+       ) AS columns,
+       (
+         SELECT pg_catalog.json_agg(a.attname ORDER BY k.position)
+         FROM (
+           SELECT i.indkey, i.indnkeyatts
+           FROM pg_catalog.pg_index i
+           WHERE ${USABLE_UNIQUE_INDEX}
+           ORDER BY i.indnkeyatts, i.indexrelid
+           LIMIT 1
+         ) AS key
+         CROSS JOIN LATERAL pg_catalog.unnest(key.indkey[0:key.indnkeyatts - 1])
+           WITH ORDINALITY AS k(attnum, position)
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+       ) AS key_columns
+FROM subject
+JOIN pg_catalog.pg_class c ON c.oid = subject.oid`,
+    values: [view.schema, view.name],
+  };
+}
+
+const IS_ARRAY = '(t.typelem <> 0 AND t.typlen = -1)';
+
+/** Of each row its key, the values as text. */
+export type KeyJson = Record<string, string | null>;
+
+export interface DriftRow {
+  /** Milliseconds since the epoch. */
+  checked_at: number;
+  missing_count: number;
+  extra_count: number;
+  /** `null` without a usable unique index. */
+  missing_keys: KeyJson[] | null;
+  extra_keys: KeyJson[] | null;
+}
+
+/**
+ * Compares in one statement, and so in one snapshot. EXCEPT ALL: a row that is there twice and should be
+ * there once is a difference. The query comes first, where no other name of this statement can hide one
+ * of its tables.
+ *
+ * @param limit keys at the most, each way
+ */
+export function selectDrift(
+  view: QualifiedName,
+  { definition, columns, key_columns: keyColumns }: DriftSubjectRow,
+  limit: number,
+): SqlStatement {
+  const names = columns.map(({ name }) => quoteIdentifier(name));
+  const comparable = columns.map(({ name, is_comparable: isComparable }) =>
+    isComparable ? quoteIdentifier(name) : asText(quoteIdentifier(name)),
+  );
+  const compared = comparable.join(', ');
+  const keys = keyColumns?.map((name) => quoteIdentifier(name));
+  return {
+    text: `WITH live AS MATERIALIZED (
+  SELECT ${compared}
+  FROM (
+${definition}
+  ) AS query(${names.join(', ')})
+), stored AS MATERIALIZED (
+  SELECT ${compared}
+  FROM ${quoteQualifiedName(view)}
+), missing AS MATERIALIZED (
+  SELECT * FROM live
+  EXCEPT ALL
+  SELECT * FROM stored
+), extra AS MATERIALIZED (
+  SELECT * FROM stored
+  EXCEPT ALL
+  SELECT * FROM live
+)
+SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS checked_at,
+       (SELECT pg_catalog.count(*)::float8 FROM missing) AS missing_count,
+       (SELECT pg_catalog.count(*)::float8 FROM extra) AS extra_count,
+       ${sampleOf('missing', keys)} AS missing_keys,
+       ${sampleOf('extra', keys)} AS extra_keys`,
+    values: keys === undefined ? [] : [limit],
+  };
+}
+
+function asText(quotedColumn: string): string {
+  return `${quotedColumn}::pg_catalog.text AS ${quotedColumn}`;
+}
+
+function sampleOf(source: string, quotedKeys: string[] | undefined): string {
+  return quotedKeys === undefined
+    ? 'NULL::pg_catalog.json'
+    : `(
+         SELECT coalesce(pg_catalog.json_agg(key), '[]')
+         FROM (
+           SELECT ${quotedKeys.map(asText).join(', ')}
+           FROM ${source}
+           ORDER BY ${quotedKeys.map((key) => `${source}.${key}`).join(', ')}
+           LIMIT $1
+         ) AS key
+       )`;
+}

@@ -1,0 +1,93 @@
+import type { QueryResultRow } from 'pg';
+import { type Session, StandbyRefusal } from './session.js';
+import type { SqlStatement } from './sql-statement.js';
+import {
+  begin,
+  releaseSavepoint,
+  restoreSettings,
+  rollback,
+  rollbackToSavepoint,
+  savepoint,
+  selectSettings,
+  type ServerAbilities,
+  type SettingRow,
+  type TransactionLimits,
+} from './transaction.sql.js';
+
+/** A transaction whose beginning travels with its first statements, and whose end with its last ones. */
+export interface FoldedTransaction {
+  readonly session: Session;
+  /** Begins it; gives the rows of each of the statements. */
+  open(statements: SqlStatement[]): Promise<QueryResultRow[][]>;
+  /** Commits it; gives the rows of each of the statements. */
+  close(statements: SqlStatement[]): Promise<QueryResultRow[][]>;
+  /** Takes back all of it. Never throws: what it has to say would mask why it is called. */
+  undo(): Promise<void>;
+}
+
+/** On a connection of the library's own. */
+export class OwnTransaction implements FoldedTransaction {
+  constructor(
+    readonly session: Session,
+    private readonly limits: TransactionLimits,
+    private readonly server: ServerAbilities,
+  ) {}
+
+  async open(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    const first = begin(this.limits, this.server);
+    try {
+      return (await this.session.queryAllBriefly([first, ...statements])).slice(1);
+    } catch (error) {
+      throw this.session.failedStatement === first ? StandbyRefusal.from(error) : error;
+    }
+  }
+
+  async close(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    return this.session.queryAllAndCommit(statements);
+  }
+
+  /** All of it in one flight. */
+  async whole(statements: SqlStatement[]): Promise<void> {
+    await this.session.queryAllAndCommit([begin(this.limits, this.server), ...statements]);
+  }
+
+  async undo(): Promise<void> {
+    await this.session.queryAllBriefly([rollback()]).catch(() => undefined);
+  }
+}
+
+/**
+ * Inside a transaction of the caller's, between savepoints. Its end is the caller's to decide; its
+ * settings are as they were when this is over.
+ */
+export class CallerTransaction implements FoldedTransaction {
+  private settings: SettingRow[] = [];
+
+  /** @param settingNames those that the statements may change */
+  constructor(
+    readonly session: Session,
+    private readonly settingNames: string[],
+  ) {}
+
+  async open(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    const [, settings, ...rows] = await this.session.queryAll([
+      savepoint(),
+      selectSettings(this.settingNames),
+      ...statements,
+    ]);
+    this.settings = settings as SettingRow[];
+    return rows;
+  }
+
+  async close(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    return this.session.queryAll([
+      ...statements,
+      restoreSettings(this.settings),
+      releaseSavepoint(),
+    ]);
+  }
+
+  async undo(): Promise<void> {
+    await this.session.query(rollbackToSavepoint()).catch(() => undefined);
+  }
+}

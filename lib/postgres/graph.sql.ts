@@ -1,0 +1,65 @@
+import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/** One view reads another; either may be materialized or plain. */
+export interface ViewEdgeRow {
+  source_schema: string;
+  source_name: string;
+  dependent_schema: string;
+  dependent_name: string;
+}
+
+/**
+ * Which views read which, as the catalog has it now. Only what a view's own query reads: other rules
+ * of a plain view say where writes go.
+ */
+export function selectViewEdges(): SqlStatement {
+  return {
+    text: `SELECT DISTINCT sn.nspname AS source_schema,
+       s.relname AS source_name,
+       vn.nspname AS dependent_schema,
+       v.relname AS dependent_name
+FROM pg_catalog.pg_rewrite r
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+JOIN pg_catalog.pg_class s ON s.oid = d.refobjid
+JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
+JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace
+WHERE r.rulename = '_RETURN'
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND s.oid <> v.oid
+  AND s.relkind IN ('m', 'v')
+  AND v.relkind IN ('m', 'v')
+  AND sn.nspname NOT IN ('pg_catalog', 'information_schema')`,
+  };
+}
+
+export interface MeanDurationRow {
+  schema_name: string;
+  view_name: string;
+  mean_ms: number;
+}
+
+/** So many runs of a view are looked at: what it took last month says little. */
+const RECENT_RUNS = 20;
+
+/** How long the views took of late, on average; a view without a success of late has no row. */
+export function selectMeanDurations(stateSchema: string, views: QualifiedName[]): SqlStatement {
+  return {
+    text: `SELECT wanted.schema_name, wanted.view_name, recent.mean_ms
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.avg(run.duration_ms) FILTER (WHERE run.outcome = 'refreshed') AS mean_ms
+  FROM (
+    SELECT h.duration_ms, h.outcome
+    FROM ${quoteIdentifier(stateSchema)}.refresh_history h
+    WHERE h.schema_name = wanted.schema_name AND h.view_name = wanted.view_name
+    ORDER BY h.started_at DESC
+    LIMIT ${RECENT_RUNS}
+  ) AS run
+) AS recent
+WHERE recent.mean_ms IS NOT NULL`,
+    values: [views.map((view) => view.schema), views.map((view) => view.name)],
+  };
+}

@@ -1,0 +1,103 @@
+import { quoteIdentifier } from './identifier.js';
+import { epochMs, fromEpochMs } from './instant.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/** How much of the history of one view is kept. */
+export interface HistoryLimits {
+  maxAgeMs: number;
+  maxCount: number;
+}
+
+/** What of one view's history is older than it needs to be. */
+export interface PrunableRow {
+  schema_name: string;
+  view_name: string;
+  /** Runs that started before this are no longer wanted. Milliseconds since the epoch. */
+  cutoff: number;
+  /** The last success and the last failure, which are kept whatever their age. */
+  kept_runs: string[];
+}
+
+/**
+ * Where the history of each view is cut, declared or not. Found once and not with each batch, because
+ * finding it reads the whole history.
+ */
+export function selectPrunable(
+  stateSchema: string,
+  { maxAgeMs, maxCount }: HistoryLimits,
+): SqlStatement {
+  const history = `${quoteIdentifier(stateSchema)}.refresh_history`;
+  const lastRun = (condition: string): string => `SELECT run_id FROM (
+             SELECT h.run_id FROM ${history} h
+             WHERE h.schema_name = v.schema_name AND h.view_name = v.view_name AND ${condition}
+             ORDER BY h.started_at DESC LIMIT 1
+           ) AS last`;
+  return {
+    text: `SELECT v.schema_name,
+       v.view_name,
+       greatest(
+         ${epochMs("pg_catalog.clock_timestamp() - $1::float8 * interval '1 millisecond'")},
+         ${epochMs('surplus.started_at')} + 1
+       ) AS cutoff,
+       ARRAY(
+         SELECT kept.run_id::text FROM (
+           ${lastRun("h.outcome = 'refreshed'")}
+           UNION ALL
+           ${lastRun("h.outcome IN ('failed', 'timeout')")}
+         ) AS kept
+       ) AS kept_runs
+FROM (SELECT DISTINCT schema_name, view_name FROM ${history}) AS v
+LEFT JOIN LATERAL (
+  SELECT h.started_at
+  FROM ${history} h
+  WHERE h.schema_name = v.schema_name AND h.view_name = v.view_name
+  ORDER BY h.started_at DESC
+  OFFSET $2::bigint LIMIT 1
+) AS surplus ON true`,
+    values: [maxAgeMs, maxCount],
+  };
+}
+
+export interface PrunedRow {
+  pruned_count: number;
+}
+
+/**
+ * Deletes some of what is no longer wanted. Rows that another process is deleting are passed over, so
+ * that two do not wait for each other.
+ */
+export function pruneHistory(
+  stateSchema: string,
+  prunable: PrunableRow[],
+  batchSize: number,
+): SqlStatement {
+  const history = `${quoteIdentifier(stateSchema)}.refresh_history`;
+  return {
+    text: `WITH doomed AS MATERIALIZED (
+  SELECT h.run_id
+  FROM ROWS FROM (
+    pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::float8[])
+  ) AS v(schema_name, view_name, cutoff)
+  JOIN ${history} h
+    ON h.schema_name = v.schema_name
+   AND h.view_name = v.view_name
+   AND h.started_at < ${fromEpochMs('v.cutoff')}
+  WHERE h.run_id <> ALL ($4::uuid[])
+  LIMIT $5
+  FOR UPDATE OF h SKIP LOCKED
+), pruned AS (
+  DELETE FROM ${history} h
+  USING doomed
+  WHERE h.run_id = doomed.run_id
+  RETURNING h.run_id
+)
+SELECT count(*)::int AS pruned_count FROM pruned`,
+    values: [
+      prunable.map((row) => row.schema_name),
+      prunable.map((row) => row.view_name),
+      prunable.map((row) => row.cutoff),
+      prunable.flatMap((row) => row.kept_runs),
+      batchSize,
+    ],
+  };
+}

@@ -1,0 +1,52 @@
+import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { epochMs } from './instant.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/** One run of the history. Instants are milliseconds since the epoch. */
+export interface HistoryRow {
+  run_id: string;
+  trigger: string;
+  tick: number | null;
+  attempt: number;
+  outcome: string;
+  mode: string | null;
+  mode_reason: string | null;
+  inserted_count: number | null;
+  deleted_count: number | null;
+  started_at: number;
+  finished_at: number;
+  duration_ms: number;
+  error_code: string | null;
+  error_message: string | null;
+  host: string;
+}
+
+/** The last runs of a view, newest first. */
+export function selectHistory(
+  stateSchema: string,
+  view: QualifiedName,
+  limit: number,
+): SqlStatement {
+  return {
+    text: `SELECT h.run_id::text AS run_id,
+       h.trigger,
+       ${epochMs('h.tick')} AS tick,
+       h.attempt,
+       h.outcome,
+       h.mode,
+       h.mode_reason,
+       h.inserted_count::float8 AS inserted_count,
+       h.deleted_count::float8 AS deleted_count,
+       ${epochMs('h.started_at')} AS started_at,
+       ${epochMs('h.finished_at')} AS finished_at,
+       h.duration_ms,
+       h.error_code,
+       h.error_message,
+       h.host
+FROM ${quoteIdentifier(stateSchema)}.refresh_history h
+WHERE h.schema_name = $1 AND h.view_name = $2
+ORDER BY h.started_at DESC, h.finished_at DESC
+LIMIT $3`,
+    values: [view.schema, view.name, limit],
+  };
+}

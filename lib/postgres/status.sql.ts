@@ -1,0 +1,172 @@
+import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { epochMs } from './instant.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/** A view, and the key of its refresh lock. */
+export interface LockedName extends QualifiedName {
+  lockKey: string;
+}
+
+/** All that is known of one view but its size. Instants are milliseconds since the epoch. */
+export interface ViewStatusRow {
+  now: number;
+  is_found: boolean;
+  is_populated: boolean | null;
+  is_refreshing: boolean;
+  has_usable_unique_index: boolean;
+  key_may_have_nulls: boolean;
+  row_count_estimate: number | null;
+  known_since: number | null;
+  paused_at: number | null;
+  not_before: number | null;
+  failure_count: number | null;
+  last_success_at: number | null;
+  last_started_at: number | null;
+  last_run_id: string | null;
+  last_duration_ms: number | null;
+  last_mode: string | null;
+  mean_duration_ms: number | null;
+  last_failure_at: number | null;
+  last_error_code: string | null;
+  last_error_message: string | null;
+  last_failure_outcome: string | null;
+}
+
+/** So many of the last successes make the mean duration. */
+const MEAN_OF = 20;
+
+/**
+ * PostgreSQL's `is_usable_unique_index` (matview.c): immediate, valid, on plain columns, without a
+ * predicate. A concurrent refresh joins on the columns of all of these.
+ */
+export const USABLE_UNIQUE_INDEX = `i.indrelid = c.oid
+    AND i.indisunique
+    AND i.indimmediate
+    AND i.indisvalid
+    AND i.indpred IS NULL
+    AND i.indexprs IS NULL`;
+
+/**
+ * The status of all given views in one query, a row each in the given order, views that are not in the
+ * database included. It reads catalogs alone and takes no lock on a view, so that it answers in the
+ * middle of a blocking refresh.
+ */
+export function selectViewStatuses(stateSchema: string, views: LockedName[]): SqlStatement {
+  const schema = quoteIdentifier(stateSchema);
+  return {
+    text: `WITH held AS MATERIALIZED (
+  SELECT (l.classid::bigint << 32) | l.objid::bigint AS lock_key
+  FROM pg_catalog.pg_locks l
+  WHERE l.locktype = 'advisory'
+    AND l.granted
+    AND l.objsubid = 1
+    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+)
+SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS now,
+       c.oid IS NOT NULL AS is_found,
+       c.relispopulated AS is_populated,
+       w.lock_key IN (SELECT held.lock_key FROM held) AS is_refreshing,
+       EXISTS (
+         SELECT FROM pg_catalog.pg_index i WHERE ${USABLE_UNIQUE_INDEX}
+       ) AS has_usable_unique_index,
+       EXISTS (
+         SELECT
+         FROM pg_catalog.pg_index i
+         JOIN pg_catalog.pg_attribute a
+           ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+         JOIN pg_catalog.pg_stats t
+           ON t.schemaname = n.nspname AND t.tablename = c.relname AND t.attname = a.attname
+         WHERE ${USABLE_UNIQUE_INDEX}
+           AND t.null_frac > 0
+       ) AS key_may_have_nulls,
+       nullif(c.reltuples, ${NEVER_ANALYSED}) AS row_count_estimate,
+       ${epochMs('s.known_since')} AS known_since,
+       ${epochMs('s.paused_at')} AS paused_at,
+       ${epochMs('CASE WHEN s.not_before > pg_catalog.statement_timestamp() THEN s.not_before END')} AS not_before,
+       s.failure_count,
+       ${epochMs('s.last_success_at')} AS last_success_at,
+       ${epochMs('coalesce(s.last_started_at, success.started_at, s.last_success_at)')} AS last_started_at,
+       s.last_run_id::text AS last_run_id,
+       success.duration_ms AS last_duration_ms,
+       success.mode AS last_mode,
+       mean.duration_ms AS mean_duration_ms,
+       ${epochMs('s.last_failure_at')} AS last_failure_at,
+       s.last_error_code,
+       failure.error_message AS last_error_message,
+       failure.outcome AS last_failure_outcome
+FROM ROWS FROM (
+  pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::bigint[])
+) WITH ORDINALITY AS w(schema_name, view_name, lock_key, position)
+LEFT JOIN (
+  pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+) ON n.nspname = w.schema_name AND c.relname = w.view_name AND c.relkind = 'm'
+LEFT JOIN ${schema}.view_state s ON s.schema_name = w.schema_name AND s.view_name = w.view_name
+LEFT JOIN ${schema}.refresh_history success ON success.run_id = s.last_run_id
+LEFT JOIN LATERAL (
+  SELECT h.error_message, h.outcome
+  FROM ${schema}.refresh_history h
+  WHERE h.schema_name = w.schema_name
+    AND h.view_name = w.view_name
+    AND h.outcome IN ('failed', 'timeout')
+  ORDER BY h.started_at DESC
+  LIMIT 1
+) AS failure ON s.last_failure_at IS NOT NULL
+LEFT JOIN LATERAL (
+  SELECT avg(last.duration_ms) AS duration_ms
+  FROM (
+    SELECT h.duration_ms
+    FROM ${schema}.refresh_history h
+    WHERE h.schema_name = w.schema_name AND h.view_name = w.view_name AND h.outcome = 'refreshed'
+    ORDER BY h.started_at DESC
+    LIMIT ${MEAN_OF}
+  ) AS last
+) AS mean ON true
+ORDER BY w.position`,
+    values: [...namesOf(views), views.map((view) => view.lockKey)],
+  };
+}
+
+/** What pg_class.reltuples is before the first ANALYZE. */
+const NEVER_ANALYSED = `CASE
+         WHEN pg_catalog.current_setting('server_version_num')::int < 140000 THEN 0
+         ELSE -1
+       END`;
+
+export interface ViewSizeRow {
+  /** With indexes and TOAST; `null` when the view is not there, or is locked against readers. */
+  size_bytes: number | null;
+}
+
+/**
+ * The sizes of all given views, in the given order. Asking for a size waits for whoever locks the view
+ * against readers, so such a view is left out; one that is locked just then makes the statement wait.
+ */
+export function selectViewSizes(views: QualifiedName[]): SqlStatement {
+  return {
+    text: `WITH locked AS MATERIALIZED (
+  SELECT l.relation
+  FROM pg_catalog.pg_locks l
+  WHERE l.locktype = 'relation'
+    AND l.mode = 'AccessExclusiveLock'
+    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+)
+SELECT CASE
+         WHEN c.oid NOT IN (SELECT locked.relation FROM locked)
+         THEN pg_catalog.pg_total_relation_size(c.oid)::float8
+       END AS size_bytes
+FROM ROWS FROM (
+  pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
+) WITH ORDINALITY AS w(schema_name, view_name, position)
+LEFT JOIN (
+  pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+) ON n.nspname = w.schema_name AND c.relname = w.view_name AND c.relkind = 'm'
+ORDER BY w.position`,
+    values: namesOf(views),
+  };
+}
+
+function namesOf(views: QualifiedName[]): [schemas: string[], names: string[]] {
+  return [views.map((view) => view.schema), views.map((view) => view.name)];
+}

@@ -1,0 +1,88 @@
+import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * What only a swap of rows asks of the catalog. Names in descriptions carry their schema when they are read
+ * with an empty search_path.
+ */
+
+export interface SwapObstacleRow {
+  /** Whether it is something that reads the view; else something of the view's own that a copy would not have. */
+  is_dependent: boolean;
+  /** With its kind: "view public.totals". */
+  description: string;
+}
+
+/** What stands in the way of dropping a view for its copy. */
+export function selectSwapObstacles(viewOid: string): SqlStatement {
+  return {
+    text: `WITH wanted AS (
+  SELECT v.oid, v.reltoastrelid, ty.oid AS type_oid, ty.typarray
+  FROM pg_catalog.pg_class v
+  JOIN pg_catalog.pg_type ty ON ty.typrelid = v.oid
+  WHERE v.oid = $1::oid
+), own AS (
+  SELECT oid FROM wanted
+  UNION ALL
+  SELECT i.indexrelid FROM wanted JOIN pg_catalog.pg_index i ON i.indrelid = wanted.oid
+)
+SELECT DISTINCT true AS is_dependent,
+       CASE
+         WHEN r.rulename = '_RETURN'
+         THEN pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, r.ev_class, 0)
+         ELSE pg_catalog.pg_describe_object(d.classid, d.objid, 0)
+       END AS description
+FROM wanted
+JOIN pg_catalog.pg_depend d
+  ON (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = wanted.oid)
+  OR (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+      AND d.refobjid IN (wanted.type_oid, wanted.typarray))
+LEFT JOIN pg_catalog.pg_rewrite r
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid
+WHERE d.deptype = 'n' AND r.ev_class IS DISTINCT FROM wanted.oid
+UNION ALL
+SELECT false, 'storage parameters of its TOAST table'
+FROM wanted
+JOIN pg_catalog.pg_class t ON t.oid = wanted.reltoastrelid
+WHERE t.reloptions IS NOT NULL
+UNION ALL
+SELECT DISTINCT false, 'a security label'
+FROM own
+JOIN pg_catalog.pg_seclabel l
+  ON l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objoid = own.oid
+UNION ALL
+SELECT DISTINCT false,
+       'a dependency on ' || pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0)
+FROM own
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = own.oid
+WHERE d.deptype = 'x'
+ORDER BY 1 DESC, 2`,
+    values: [viewOid],
+  };
+}
+
+/**
+ * Takes SHARE UPDATE EXCLUSIVE on a view: others can read it, and neither change nor refresh it. LOCK TABLE takes
+ * no materialized views. What is reset has a meaning for tables with children only, so nothing changes.
+ */
+export function lockAgainstChanges(view: QualifiedName, column: string): SqlStatement {
+  return {
+    text: `ALTER MATERIALIZED VIEW ${quoteQualifiedName(view)}
+ALTER COLUMN ${quoteIdentifier(column)} RESET (n_distinct_inherited)`,
+  };
+}
+
+/** A view that was known to be as declared is so still, under another fingerprint. */
+export function replaceFingerprint(
+  stateSchema: string,
+  view: QualifiedName,
+  fingerprint: { before: string; after: string },
+): SqlStatement {
+  return {
+    text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state
+SET fingerprint = $4
+WHERE schema_name = $1 AND view_name = $2 AND fingerprint = $3`,
+    values: [view.schema, view.name, fingerprint.before, fingerprint.after],
+  };
+}

@@ -1,0 +1,108 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { ViewMissingError } from '../errors/refresh.errors.js';
+import { ViewNotPopulatedError } from '../errors/status.errors.js';
+import type { Database } from '../postgres/database.js';
+import {
+  actAsRefresh,
+  type DriftRow,
+  type DriftSubjectRow,
+  lockAsReader,
+  selectDrift,
+  selectDriftSubject,
+} from '../postgres/drift.sql.js';
+import type { Session } from '../postgres/session.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { setReadOnly, type TransactionLimits } from '../postgres/transaction.sql.js';
+
+/** The columns of a row's unique key, by their names in the database, in PostgreSQL's text form. */
+export type RowKey = Record<string, string | null>;
+
+/** How the rows of a view differ from what its query gives now. */
+export interface DataDrift {
+  /** As `schema.name`. */
+  view: string;
+  isDrifted: boolean;
+  /** Rows that the query gives and the view has not. A changed row is one of these, and an extra one. */
+  missingCount: number;
+  /** Rows that the view has and the query does not give. */
+  extraCount: number;
+  /**
+   * The keys of some of them, in order; a changed row is in both. They are row data. Left out for a view
+   * without a unique index that a concurrent refresh could use.
+   */
+  sample?: { missing: RowKey[]; extra: RowKey[] };
+  /** Why there is no sample. */
+  sampleReason?: 'no_unique_index';
+  /** By the database's clock. */
+  checkedAt: Date;
+}
+
+/** Compares a view with its query, in a transaction that cannot write. */
+export async function findDrift(
+  database: Database,
+  definition: ViewDefinition,
+  limits: TransactionLimits,
+  sampleSize: number,
+): Promise<DataDrift> {
+  const { name } = definition;
+  const drift = await database.transaction(limits, async (session) => {
+    await session.query(setReadOnly());
+    await lock(session, definition);
+    await session.query(actAsRefresh(name));
+    const [subject] = await session.query<DriftSubjectRow>(selectDriftSubject(name));
+    const [row] = await session.query<DriftRow>(
+      selectDrift(name, requirePopulated(subject, viewName(definition)), sampleSize),
+    );
+    return row;
+  });
+  if (drift === undefined) {
+    throw new Error('the comparison gave no row');
+  }
+  return dataDrift(viewName(definition), drift);
+}
+
+/** From here on the view is not replaced, nor refreshed in a way that holds up readers. */
+async function lock(session: Session, definition: ViewDefinition): Promise<void> {
+  try {
+    await session.query(lockAsReader(definition.name));
+  } catch (cause) {
+    throw errorCode(cause) === SqlState.undefinedTable
+      ? missing(viewName(definition), cause)
+      : cause;
+  }
+}
+
+function requirePopulated(subject: DriftSubjectRow | undefined, view: string): DriftSubjectRow {
+  if (subject === undefined) {
+    throw missing(view);
+  }
+  if (!subject.is_populated) {
+    throw new ViewNotPopulatedError(
+      `Materialized view "${view}" cannot be compared with its query: it has no data yet.`,
+      { view, hint: 'Refresh it first.' },
+    );
+  }
+  return subject;
+}
+
+function missing(view: string, cause?: unknown): ViewMissingError {
+  return new ViewMissingError(`Materialized view "${view}" does not exist in the database.`, {
+    view,
+    cause,
+    hint: 'Was it dropped, renamed or replaced by hand? Booting creates a missing view again.',
+  });
+}
+
+function dataDrift(view: string, row: DriftRow): DataDrift {
+  const { missing_keys: missingKeys, extra_keys: extraKeys } = row;
+  return {
+    view,
+    isDrifted: row.missing_count > 0 || row.extra_count > 0,
+    missingCount: row.missing_count,
+    extraCount: row.extra_count,
+    ...(missingKeys === null || extraKeys === null
+      ? { sampleReason: 'no_unique_index' }
+      : { sample: { missing: missingKeys, extra: extraKeys } }),
+    checkedAt: new Date(row.checked_at),
+  };
+}

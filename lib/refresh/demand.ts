@@ -1,0 +1,126 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { RefreshBusyError, RefreshCancelledError } from '../errors/refresh.errors.js';
+import type { CheckedRefreshOptions } from './refresh-options.js';
+import { type Patience, withPatience } from './patience.js';
+import type { RefreshRequest } from './refresh-request.js';
+import type { RefreshResult } from './refresh-result.js';
+import type { RefreshRunner } from './refresh.runner.js';
+
+/** How long to wait before the lock of a refresh in another process is tried again: at first, and at the most. */
+const FIRST_LOOK_MS = 25;
+const LONGEST_LOOK_MS = 1_000;
+
+/** A refresh that somebody has asked for, shared by all who ask before it begins. */
+export class Demand {
+  private readonly abandoned = new AbortController();
+  private readonly look = new AbortController();
+  private outcome?: Promise<RefreshResult>;
+  private callerCount = 0;
+  /** By `performance.now()`. */
+  private lastCallAt = 0;
+
+  /** @param onClosed called when it can serve nobody else any more */
+  constructor(
+    private readonly runner: RefreshRunner,
+    private readonly definition: ViewDefinition,
+    private readonly options: CheckedRefreshOptions,
+    private readonly onClosed: () => void,
+  ) {}
+
+  /** Ends when the callers' patience does, and the refresh with the last of them. */
+  async result(patience: Patience): Promise<RefreshResult> {
+    this.lastCallAt = performance.now();
+    const isFirst = this.callerCount++ === 0;
+    try {
+      const result = await withPatience(viewName(this.definition), patience, () => this.share());
+      // One refresh is one `refreshed`, so that results can be counted.
+      return isFirst || result.outcome !== 'refreshed' ? result : { ...result, outcome: 'joined' };
+    } finally {
+      if (--this.callerCount === 0) {
+        this.abandon();
+      }
+    }
+  }
+
+  /** Looks at once whether it can go on. */
+  hurry(): void {
+    this.look.abort();
+  }
+
+  /** Nobody waits for it any more. */
+  private abandon(): void {
+    this.onClosed();
+    this.hurry();
+    this.abandoned.abort();
+  }
+
+  private async share(): Promise<RefreshResult> {
+    return (this.outcome ??= this.carryOut());
+  }
+
+  private async carryOut(): Promise<RefreshResult> {
+    const request = this.request();
+    try {
+      for (let look = 0; ; look++) {
+        const result = await this.runner.run(request);
+        if (result.outcome !== 'skipped' || result.reason !== 'busy' || !request.waitsWhenBusy) {
+          return this.unlessBusy(result);
+        }
+        await this.untilWorthALook(look);
+        this.throwIfAbandoned();
+      }
+    } finally {
+      this.onClosed();
+    }
+  }
+
+  private request(): RefreshRequest {
+    const { mode, onBusy, onPaused, trigger } = this.options;
+    return {
+      definition: this.definition,
+      trigger,
+      mode,
+      skipsPaused: onPaused === 'skip',
+      keepsMinInterval: true,
+      waitsWhenBusy: onBusy === 'join' || onBusy === 'wait',
+      // What another refresh did serves the others too, but not who wants the view without its rows.
+      servedSince: onBusy === 'join' && mode.withData ? () => this.lastCallAt : undefined,
+      onBegin: this.onClosed,
+      signal: this.abandoned.signal,
+    };
+  }
+
+  /** Nobody hears it. */
+  private throwIfAbandoned(): void {
+    if (this.abandoned.signal.aborted) {
+      throw new RefreshCancelledError('Nobody waits for the refresh any more.', {
+        view: viewName(this.definition),
+      });
+    }
+  }
+
+  private unlessBusy(result: RefreshResult): RefreshResult {
+    if (
+      this.options.onBusy === 'fail' &&
+      result.outcome === 'skipped' &&
+      result.reason === 'busy'
+    ) {
+      throw RefreshBusyError.of(result.view);
+    }
+    return result;
+  }
+
+  /** A refresh of this process says when it ends; for one of another process the lock is tried again. */
+  private async untilWorthALook(look: number): Promise<void> {
+    if (this.runner.isActive(this.definition)) {
+      await this.runner.untilFree(this.definition);
+      return;
+    }
+    const longestMs = Math.min(FIRST_LOOK_MS * 2 ** look, LONGEST_LOOK_MS);
+    const { signal } = this.look;
+    await delay(longestMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(
+      () => undefined,
+    );
+  }
+}

@@ -1,0 +1,92 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { DependencyCycleError } from '../errors/schema.errors.js';
+import type { Database } from '../postgres/database.js';
+import {
+  type MeanDurationRow,
+  selectMeanDurations,
+  selectViewEdges,
+  type ViewEdgeRow,
+} from '../postgres/graph.sql.js';
+import { quoteQualifiedName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import { circleOf, type Dependencies, type RefreshCascade, ViewGraph } from './view-graph.js';
+
+/** Which views of one data source are to be refreshed, and what their order follows from. */
+export interface GraphPlan {
+  /** By key; so are the others. */
+  views: Map<string, ViewDefinition>;
+  dependencies: Dependencies;
+  /** What each took of late, where that is known. */
+  durationsMs: Map<string, number>;
+}
+
+export interface GraphRequest {
+  targets: ViewDefinition[];
+  cascade?: RefreshCascade;
+  /** All views of the data source: what a cascade can reach. */
+  registered: ViewDefinition[];
+}
+
+/** Quoted, because names with dots in them could be taken for each other. */
+const keyOf = ({ name }: ViewDefinition): string => quoteQualifiedName(name);
+
+/**
+ * Works out what is to be done from the catalog of the moment, what the views declare, and the history:
+ * two queries, however many views there are.
+ *
+ * @throws DependencyCycleError when no order is right
+ */
+export async function planGraph(database: Database, request: GraphRequest): Promise<GraphPlan> {
+  return database.bookkeeping(async (session) => {
+    const graph = await readGraph(session, request.registered);
+    const reached = graph.withCascade(request.targets.map(keyOf), request.cascade);
+    const wanted = [...request.targets, ...request.registered].filter((each) =>
+      reached.has(keyOf(each)),
+    );
+    const views = new Map(wanted.map((each) => [keyOf(each), each]));
+    const dependencies = graph.among(new Set(views.keys()));
+    refuseCircle(dependencies, views);
+    return { views, dependencies, durationsMs: await readDurations(session, database, views) };
+  });
+}
+
+async function readGraph(session: Session, registered: ViewDefinition[]): Promise<ViewGraph> {
+  const rows = await session.query<ViewEdgeRow>(selectViewEdges());
+  const read = rows.map((row) => ({
+    source: quoteQualifiedName({ schema: row.source_schema, name: row.source_name }),
+    dependent: quoteQualifiedName({ schema: row.dependent_schema, name: row.dependent_name }),
+  }));
+  const declared = registered.flatMap((view) =>
+    view.dependsOn.map((source) => ({
+      source: quoteQualifiedName(source),
+      dependent: keyOf(view),
+    })),
+  );
+  return new ViewGraph([...read, ...declared]);
+}
+
+async function readDurations(
+  session: Session,
+  { stateSchema }: Database,
+  views: GraphPlan['views'],
+): Promise<Map<string, number>> {
+  const names = [...views.values()].map(({ name }) => name);
+  const rows = await session.query<MeanDurationRow>(selectMeanDurations(stateSchema, names));
+  return new Map(
+    rows.map((row) => [
+      quoteQualifiedName({ schema: row.schema_name, name: row.view_name }),
+      row.mean_ms,
+    ]),
+  );
+}
+
+function refuseCircle(dependencies: Dependencies, views: GraphPlan['views']): void {
+  const circle = [...views].filter(([key]) => circleOf(dependencies).includes(key));
+  if (circle.length > 0) {
+    const names = circle.map(([, view]) => viewName(view));
+    throw new DependencyCycleError(
+      `Materialized views depend on each other in a circle, in which none can be the first to be refreshed: ${names.map((name) => `"${name}"`).join(', ')}. Nothing has been refreshed.`,
+      { view: names[0], hint: 'Take one of these dependencies out of a query or of `dependsOn`.' },
+    );
+  }
+}

@@ -1,0 +1,97 @@
+import type { RefreshError } from '../errors/refresh.errors.js';
+import type { RefreshResult } from './refresh-result.js';
+
+const OUTCOMES = [
+  'refreshed',
+  'joined',
+  'skipped',
+  'failed',
+  'upstream_failed',
+  'aborted',
+] as const;
+
+/**
+ * What became of a view: the outcome of its own refresh; `failed`; `upstream_failed`, not begun because a
+ * view that it depends on failed; `aborted`, not begun because the signal said to stop.
+ */
+export type GraphOutcome = (typeof OUTCOMES)[number];
+
+interface GraphView {
+  /** The view, as `schema.name`. */
+  view: string;
+  dataSource: string;
+}
+
+/** The view's refresh came to its end; a skipped one says why in its result. */
+export interface GraphSettledView extends GraphView {
+  outcome: RefreshResult['outcome'];
+  result: RefreshResult;
+}
+
+/** The view's refresh failed; it keeps the rows that it had. */
+export interface GraphFailedView extends GraphView {
+  outcome: 'failed';
+  error: RefreshError;
+}
+
+/** The view was left out, and has the rows that it had. */
+export interface GraphLeftOutView extends GraphView {
+  outcome: 'upstream_failed';
+  /** The views that failed and that it depends on, near and far, as `schema.name`. */
+  failedDependencies: string[];
+}
+
+/** The view was not begun: the signal was aborted before its turn came. */
+export interface GraphAbortedView extends GraphView {
+  outcome: 'aborted';
+}
+
+export type GraphViewReport =
+  GraphSettledView | GraphFailedView | GraphLeftOutView | GraphAbortedView;
+
+/** What became of a set of views. */
+export interface GraphReport {
+  /** Each view once, in the order in which they were settled: none before what it depends on. */
+  views: GraphViewReport[];
+  /** How many views had each outcome. */
+  counts: Record<GraphOutcome, number>;
+  /** Of the whole, in milliseconds by the clock of this process. */
+  durationMs: number;
+}
+
+export function graphReport(views: GraphViewReport[], durationMs: number): GraphReport {
+  const counts = Object.fromEntries(
+    OUTCOMES.map((outcome) => [outcome, views.filter((each) => each.outcome === outcome).length]),
+  ) as Record<GraphOutcome, number>;
+  return { views, counts, durationMs };
+}
+
+/** Those of one outcome. */
+export function viewsOf<Outcome extends GraphOutcome>(
+  { views }: GraphReport,
+  outcome: Outcome,
+): Extract<GraphViewReport, { outcome: Outcome }>[] {
+  return views.filter(
+    (each): each is Extract<GraphViewReport, { outcome: Outcome }> => each.outcome === outcome,
+  );
+}
+
+/** The whole in a line, for logs and messages: no row data, and no more names than can be read. */
+export function graphSummary(report: GraphReport): string {
+  const { views, counts } = report;
+  const all = OUTCOMES.filter((outcome) => counts[outcome] > 0);
+  const failed = viewsOf(report, 'failed').map(({ view, error }) => `"${view}" (${error.code})`);
+  const leftOut = viewsOf(report, 'upstream_failed').map(({ view }) => `"${view}"`);
+  return [
+    `${views.length} views: ${all.map((each) => `${counts[each]} ${each}`).join(', ') || 'none'}.`,
+    ...(failed.length > 0 ? [`Failed: ${someOf(failed)}.`] : []),
+    ...(leftOut.length > 0 ? [`Left out because of that: ${someOf(leftOut)}.`] : []),
+  ].join(' ');
+}
+
+const SHOWN_NAMES = 10;
+
+function someOf(names: string[]): string {
+  const more = names.length - SHOWN_NAMES;
+  return `${names.slice(0, SHOWN_NAMES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

@@ -1,0 +1,53 @@
+import { RefreshCancelledError, RefreshTimeoutError } from '../errors/refresh.errors.js';
+
+/** For how long a caller wants to wait. */
+export interface Patience {
+  signal?: AbortSignal;
+  timeoutMs?: number;
+}
+
+/**
+ * What `work` gives, or an error when the caller's patience is over first.
+ *
+ * @throws RefreshCancelledError when the signal is aborted, with its reason as `cause`
+ * @throws RefreshTimeoutError when the time is over
+ */
+export async function withPatience<T>(
+  view: string,
+  { signal, timeoutMs }: Patience,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (signal?.aborted) {
+    throw cancelled(view, signal);
+  }
+  let end: (error: Error) => void = () => undefined;
+  const ended = new Promise<never>((_, reject) => (end = reject));
+  const onAbort = (): void => end(cancelled(view, signal));
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => end(timedOut(view, timeoutMs)), timeoutMs);
+  signal?.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([work(), ended]);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    clearTimeout(timer);
+  }
+}
+
+const UNLESS_SHARED = 'Unless others asked for the same refresh, it is cancelled.';
+
+function cancelled(view: string, signal: AbortSignal | undefined): RefreshCancelledError {
+  return new RefreshCancelledError(
+    `The request to refresh materialized view "${view}" was aborted by its caller. ${UNLESS_SHARED}`,
+    { view, cause: signal?.reason },
+  );
+}
+
+function timedOut(view: string, timeoutMs: number): RefreshTimeoutError {
+  return new RefreshTimeoutError(
+    `The request to refresh materialized view "${view}" took longer than its \`timeout\` of ${timeoutMs} ms. ${UNLESS_SHARED}`,
+    { view, hint: 'Raise `timeout`, or make the query faster.' },
+  );
+}

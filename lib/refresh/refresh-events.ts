@@ -1,0 +1,62 @@
+import { tracingChannel } from 'node:diagnostics_channel';
+import type { RefreshError } from '../errors/refresh.errors.js';
+import type { RefreshedResult, RefreshTrigger, SkippedResult } from './refresh-result.js';
+
+interface RefreshEvent {
+  /** The view, as `schema.name`. */
+  view: string;
+  dataSource: string;
+  trigger: RefreshTrigger;
+  /** The tick that the refresh is for, where a schedule asked for it. */
+  tick?: Date;
+}
+
+export interface RefreshStartedEvent extends RefreshEvent {
+  /** 1, and one more for each time that it is tried again. */
+  attempt: number;
+}
+
+export interface RefreshSucceededEvent extends RefreshEvent {
+  result: RefreshedResult;
+}
+
+export interface RefreshFailedEvent extends RefreshEvent {
+  attempt: number;
+  error: RefreshError;
+}
+
+export interface RefreshRetryingEvent extends RefreshFailedEvent {
+  retryInMs: number;
+}
+
+export interface RefreshSkippedEvent extends RefreshEvent {
+  result: SkippedResult;
+}
+
+export interface ViewRecoveredEvent extends RefreshEvent {
+  /** How many refreshes had failed in a row. */
+  failureCount: number;
+}
+
+export interface ViewStaleEvent {
+  view: string;
+  dataSource: string;
+  /** Since the start of the last refresh; `undefined` when there never was one. */
+  ageMs?: number;
+  maxStalenessMs: number;
+}
+
+/** What a subscriber of the tracing channel gets: Node adds `result` or `error` when it is over. */
+export interface RefreshTrace extends RefreshStartedEvent {
+  result?: unknown;
+  error?: unknown;
+}
+
+/**
+ * The name of the tracing channel in node:diagnostics_channel on which each attempt at a refresh is
+ * traced: `tracing:nestjs-materialized-views.refresh:start`, `:asyncEnd`, `:error`.
+ */
+export const REFRESH_CHANNEL = 'nestjs-materialized-views.refresh';
+
+/** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
+export const refreshChannel = tracingChannel<RefreshTrace, RefreshTrace>(REFRESH_CHANNEL);

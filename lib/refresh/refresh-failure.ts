@@ -1,0 +1,175 @@
+import { Logger } from '@nestjs/common';
+import { viewName } from '../definition/view-definition.js';
+import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
+import {
+  ConnectionFailedError,
+  RefreshCancelledError,
+  type RefreshError,
+  RefreshTimeoutError,
+} from '../errors/refresh.errors.js';
+import { refreshLockKey } from '../postgres/advisory-lock.js';
+import type { Database } from '../postgres/database.js';
+import { type FailureRecord, type FinishedRow, recordFailure } from '../postgres/history.sql.js';
+import type { Session } from '../postgres/session.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import { errorCode } from '../postgres/sqlstate.js';
+import { findLostRun } from './lost-run.js';
+import type { ChosenMode } from './refresh-decision.js';
+import type { CancelReason, RefreshLimits, RefreshRequest } from './refresh-request.js';
+import { retryDelayMs } from './retry-policy.js';
+
+/** How far a run has come. */
+export interface RefreshProgress {
+  readonly runId: string;
+  readonly attempt: number;
+  /** Milliseconds since the epoch, by the database's clock as soon as it has said it. */
+  startedAt: number;
+  /** When the last statements were sent, by `performance.now()`. */
+  sentAtMs?: number;
+  /** Known once the run holds the lock. */
+  backendPid?: number;
+  mode?: ChosenMode;
+  /** The statement that runs the view's query. All others are about the library's own tables. */
+  viewStatement?: SqlStatement;
+}
+
+interface Circumstances {
+  /** The run's own connection, where it still has one. */
+  session?: Session;
+  /** Set when this process has cancelled the run. */
+  cancelledBy?: CancelReason;
+}
+
+/** What becomes of a run that fails: what the caller gets, what the history gets, whether it is tried again. */
+export class RefreshFailure {
+  private readonly logger = new Logger('MaterializedViews');
+  private readonly view: string;
+  retryInMs?: number;
+
+  constructor(
+    private readonly request: RefreshRequest,
+    private readonly database: Database,
+    private readonly limits: RefreshLimits,
+    private readonly progress: RefreshProgress,
+  ) {
+    this.view = viewName(request.definition);
+  }
+
+  /** The error that the caller gets, after it has been recorded. */
+  async of(cause: unknown, circumstances: Circumstances): Promise<RefreshError> {
+    const error = this.errorFrom(cause, circumstances);
+    this.retryInMs = this.retryDelay(error);
+    await this.record(error, circumstances);
+    return error;
+  }
+
+  errorFrom(cause: unknown, { session, cancelledBy }: Circumstances): RefreshError {
+    const { viewStatement } = this.progress;
+    return refreshErrorFrom(cause, {
+      view: this.view,
+      isTimeout: cancelledBy === undefined && this.isTimeOver(),
+      isOwnStatement: session !== undefined && session.failedStatement !== viewStatement,
+    });
+  }
+
+  /**
+   * A connection lost in the middle leaves the outcome open: its COMMIT may have been done all the same.
+   *
+   * @returns `undefined` when it was not committed
+   * @throws ConnectionFailedError when that cannot be found out now
+   */
+  async committedInSpiteOf(
+    cause: unknown,
+  ): Promise<{ mode: ChosenMode; finished: FinishedRow } | undefined> {
+    const { mode, backendPid } = this.progress;
+    if (mode === undefined || backendPid === undefined) {
+      return undefined;
+    }
+    const finished = await this.lookUp(backendPid, cause);
+    return finished && { mode, finished };
+  }
+
+  private async lookUp(backendPid: number, cause: unknown): Promise<FinishedRow | undefined> {
+    const { runId } = this.progress;
+    const lockKey = refreshLockKey(this.request.definition.name);
+    try {
+      return await findLostRun(this.database, { runId, lockKey, backendPid });
+    } catch (lookupError) {
+      const error = new ConnectionFailedError(
+        `The connection was lost while materialized view "${this.view}" was refreshed, and whether the refresh was committed could not be found out (${messageOf(lookupError)}).`,
+        {
+          view: this.view,
+          cause,
+          hint: `Look for run_id ${runId} in ${this.database.stateSchema}.refresh_history: a row means that it was.`,
+        },
+      );
+      this.retryInMs = this.retryDelay(error);
+      throw error;
+    }
+  }
+
+  private retryDelay(error: RefreshError): number | undefined {
+    const delayMs = retryDelayMs(error, this.progress.attempt, Math.random());
+    const { retryUntil } = this.request;
+    const isLate =
+      delayMs !== undefined &&
+      retryUntil !== undefined &&
+      Date.now() + delayMs >= retryUntil.getTime();
+    return isLate ? undefined : delayMs;
+  }
+
+  /** Of the statements that failed: waiting for a connection does not count. */
+  private isTimeOver(): boolean {
+    const { statementTimeoutMs } = this.limits;
+    const { sentAtMs } = this.progress;
+    return (
+      statementTimeoutMs > 0 &&
+      sentAtMs !== undefined &&
+      performance.now() - sentAtMs >= statementTimeoutMs
+    );
+  }
+
+  /** Best effort, and never in place of the error itself: the database may be what failed. */
+  private async record(
+    error: RefreshError,
+    { session, cancelledBy }: Circumstances,
+  ): Promise<void> {
+    const { definition, trigger, tick } = this.request;
+    const { runId, attempt, startedAt } = this.progress;
+    const outcome = outcomeOf(error);
+    const backsOff = tick !== undefined && !error.isTransient && outcome !== 'cancelled';
+    const statement = recordFailure(this.database.stateSchema, {
+      runId,
+      view: definition.name,
+      trigger,
+      tick,
+      attempt,
+      startedAt,
+      outcome,
+      errorCode: errorCode(error.cause) ?? error.code,
+      errorMessage: messageOf(error.cause ?? error),
+      isFinal: this.retryInMs === undefined,
+      // What this process stops with is another one's to do.
+      endsTick: outcome === 'timeout' || (outcome === 'cancelled' && cancelledBy !== 'shutdown'),
+      backoffMs: backsOff ? this.limits.backoffMs : 0,
+    });
+    try {
+      await this.database.bookkeeping((own) => own.query(statement), session);
+    } catch (recordError) {
+      this.logger.warn(
+        `The failure of "${this.view}" could not be recorded in the history: ${messageOf(recordError)}`,
+      );
+    }
+  }
+}
+
+function outcomeOf(error: RefreshError): FailureRecord['outcome'] {
+  if (error instanceof RefreshCancelledError) {
+    return 'cancelled';
+  }
+  return error instanceof RefreshTimeoutError ? 'timeout' : 'failed';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,71 @@
+import type { Database } from '../postgres/database.js';
+import { type HistoryRow, selectHistory } from '../postgres/history-reading.sql.js';
+import type { QualifiedName } from '../postgres/identifier.js';
+import { setReadOnly } from '../postgres/transaction.sql.js';
+import { instant } from './optional-instant.js';
+import type { RefreshMode, RefreshModeReason, RefreshTrigger } from './refresh-result.js';
+
+/** How a run ended. A run that was skipped is not in the history. */
+export type RefreshOutcome = 'refreshed' | 'failed' | 'timeout' | 'cancelled';
+
+/** One run of the history. All instants are by the database's clock. */
+export interface RefreshHistoryEntry {
+  runId: string;
+  /** `sync`: the view was made, or made anew after a change of its definition. */
+  trigger: RefreshTrigger | 'sync';
+  /** The instant of the schedule that the run was for. */
+  tick?: Date;
+  /** Which attempt at its tick it was, from 1 on. */
+  attempt: number;
+  outcome: RefreshOutcome;
+  /** Left out, like `modeReason`, for a run that did not succeed. */
+  mode?: RefreshMode;
+  /** `created` and `definition_changed` are those of the trigger `sync`. */
+  modeReason?: RefreshModeReason | 'created' | 'definition_changed';
+  /** Rows that the refresh added, where that is counted. */
+  insertedCount?: number;
+  /** Rows that the refresh took away, where that is counted. */
+  deletedCount?: number;
+  startedAt: Date;
+  finishedAt: Date;
+  durationMs: number;
+  /** A SQLSTATE, or the `code` of one of the library's errors. */
+  errorCode?: string;
+  errorMessage?: string;
+  /** The process that did it, as `hostname:pid`. */
+  host: string;
+}
+
+/** The last runs of a view, newest first. */
+export async function readHistory(
+  database: Database,
+  view: QualifiedName,
+  limit: number,
+): Promise<RefreshHistoryEntry[]> {
+  const statement = selectHistory(database.stateSchema, view, limit);
+  const rows = await database.bookkeeping(async (session) => {
+    await session.query(setReadOnly());
+    return session.query<HistoryRow>(statement);
+  });
+  return rows.map(historyEntry);
+}
+
+function historyEntry(row: HistoryRow): RefreshHistoryEntry {
+  return {
+    runId: row.run_id,
+    trigger: row.trigger as RefreshHistoryEntry['trigger'],
+    tick: instant(row.tick),
+    attempt: row.attempt,
+    outcome: row.outcome as RefreshOutcome,
+    mode: (row.mode ?? undefined) as RefreshHistoryEntry['mode'],
+    modeReason: (row.mode_reason ?? undefined) as RefreshHistoryEntry['modeReason'],
+    insertedCount: row.inserted_count ?? undefined,
+    deletedCount: row.deleted_count ?? undefined,
+    startedAt: new Date(row.started_at),
+    finishedAt: new Date(row.finished_at),
+    durationMs: row.duration_ms,
+    errorCode: row.error_code ?? undefined,
+    errorMessage: row.error_message ?? undefined,
+    host: row.host,
+  };
+}

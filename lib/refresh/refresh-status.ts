@@ -1,0 +1,157 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { ViewStatusRow } from '../postgres/status.sql.js';
+import { instant } from './optional-instant.js';
+import type { RefreshOutcome } from './refresh-history.js';
+import type { RefreshMode } from './refresh-result.js';
+import { maxStalenessOf } from './staleness.js';
+
+/** The refresh that brought a view's rows. */
+export interface LastSuccess {
+  /** When it was done. */
+  at: Date;
+  /** When it began: the rows are as old as this. */
+  startedAt: Date;
+  runId: string;
+  durationMs: number;
+  /** Left out when its row is no longer in the history. */
+  mode?: RefreshMode;
+}
+
+/** The last refresh that failed or took too long. One that was cancelled says nothing of the view. */
+export interface LastFailure {
+  at: Date;
+  /** A SQLSTATE, or the `code` of one of the library's errors. */
+  errorCode?: string;
+  /** Left out, like `outcome`, when its row is no longer in the history. */
+  errorMessage?: string;
+  outcome?: Extract<RefreshOutcome, 'failed' | 'timeout'>;
+}
+
+/** How a view stands. All instants are by the database's clock. */
+export interface ViewRefreshStatus {
+  /** As `schema.name`. */
+  view: string;
+  dataSource: string;
+  /** Whether the database has a materialized view of that name. */
+  exists: boolean;
+  /** Whether it can be read. */
+  isPopulated: boolean;
+  /** Whether somebody, in whatever process, refreshes or changes it now. */
+  isRefreshing: boolean;
+  isPaused: boolean;
+  pausedAt?: Date;
+  /** Left out when the library has not filled the view yet. */
+  lastSuccess?: LastSuccess;
+  /** It may be older than the last success. */
+  lastFailure?: LastFailure;
+  /** Failures in a row since the last success. */
+  failureCount: number;
+  /** Schedules stay away from the view until then. */
+  notBefore?: Date;
+  /** How old the rows are: the time since the last success began, in milliseconds. */
+  ageMs?: number;
+  /**
+   * How old the rows may be, in milliseconds. By default two ticks of the schedule after they were
+   * computed, and the mean duration; left out for a view without a schedule.
+   */
+  maxStalenessMs?: number;
+  /** Whether the rows are older than `maxStalenessMs`, or there are none although it is set. */
+  isStale: boolean;
+  /** The next instant of the schedule. */
+  nextTick?: Date;
+  /** Of the last 20 successes in the history. */
+  meanDurationMs?: number;
+  lastDurationMs?: number;
+  /** With indexes and TOAST. Left out while the view is locked against readers. */
+  sizeBytes?: number;
+  /** As the planner estimates it. Left out before the first ANALYZE. */
+  rowCountEstimate?: number;
+  /** Whether it can be refreshed without stopping its readers; if not, why. */
+  concurrently: { isPossible: boolean; reason?: 'unpopulated' | 'no_unique_index' };
+  /**
+   * Whether a column of a unique index has NULLs, as far as the planner's statistics know. Every
+   * concurrent refresh deletes and inserts such rows again.
+   */
+  keyMayHaveNulls: boolean;
+}
+
+/** @param sizeBytes `null` when it could not be had */
+export function refreshStatus(
+  definition: ViewDefinition,
+  row: ViewStatusRow,
+  sizeBytes: number | null,
+): ViewRefreshStatus {
+  const success = lastSuccess(row);
+  return {
+    view: viewName(definition),
+    dataSource: definition.dataSourceName,
+    exists: row.is_found,
+    isPopulated: row.is_populated ?? false,
+    isRefreshing: row.is_refreshing,
+    isPaused: row.paused_at !== null,
+    pausedAt: instant(row.paused_at),
+    lastSuccess: success,
+    lastFailure: lastFailure(row),
+    failureCount: row.failure_count ?? 0,
+    notBefore: instant(row.not_before),
+    ageMs: success && row.now - success.startedAt.getTime(),
+    ...staleness(definition, row),
+    nextTick: definition.schedule?.grid.nextTickAfter(new Date(row.now)),
+    meanDurationMs: row.mean_duration_ms ?? undefined,
+    lastDurationMs: success?.durationMs,
+    sizeBytes: sizeBytes ?? undefined,
+    rowCountEstimate: row.row_count_estimate ?? undefined,
+    concurrently: concurrently(row),
+    keyMayHaveNulls: row.key_may_have_nulls,
+  };
+}
+
+function lastSuccess(row: ViewStatusRow): LastSuccess | undefined {
+  if (row.last_success_at === null || row.last_started_at === null || row.last_run_id === null) {
+    return undefined;
+  }
+  return {
+    at: new Date(row.last_success_at),
+    startedAt: new Date(row.last_started_at),
+    runId: row.last_run_id,
+    durationMs: row.last_duration_ms ?? row.last_success_at - row.last_started_at,
+    mode: (row.last_mode ?? undefined) as LastSuccess['mode'],
+  };
+}
+
+function lastFailure(row: ViewStatusRow): LastFailure | undefined {
+  return row.last_failure_at === null
+    ? undefined
+    : {
+        at: new Date(row.last_failure_at),
+        errorCode: row.last_error_code ?? undefined,
+        errorMessage: row.last_error_message ?? undefined,
+        outcome: (row.last_failure_outcome ?? undefined) as LastFailure['outcome'],
+      };
+}
+
+/** Rows that were there when the library met the view count as computed then: nobody knows better. */
+function staleness(
+  definition: ViewDefinition,
+  row: ViewStatusRow,
+): Pick<ViewRefreshStatus, 'maxStalenessMs' | 'isStale'> {
+  const since = row.last_started_at ?? row.known_since ?? undefined;
+  const maxStalenessMs = maxStalenessOf(definition, {
+    since: new Date(since ?? row.now),
+    meanDurationMs: row.mean_duration_ms ?? 0,
+  });
+  if (maxStalenessMs === undefined) {
+    return { isStale: false };
+  }
+  const hasRows = row.is_populated === true && since !== undefined;
+  return { maxStalenessMs, isStale: !hasRows || row.now - since > maxStalenessMs };
+}
+
+function concurrently(row: ViewStatusRow): ViewRefreshStatus['concurrently'] {
+  if (!row.is_populated) {
+    return { isPossible: false, reason: 'unpopulated' };
+  }
+  return row.has_usable_unique_index
+    ? { isPossible: true }
+    : { isPossible: false, reason: 'no_unique_index' };
+}

@@ -1,0 +1,95 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import { DefinitionRegistry } from '../definition/definition.registry.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
+import { refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
+import {
+  cancelLockHolders,
+  type RunningRow,
+  selectLockHolders,
+} from '../postgres/advisory-lock.sql.js';
+import { setPaused } from '../postgres/state.sql.js';
+import { RefreshRunner } from './refresh.runner.js';
+
+/** A refresh that is running now. */
+export interface RunningRefresh {
+  /** The view, as `schema.name`. */
+  view: string;
+  dataSource: string;
+  /** The server process that does it. */
+  backendPid: number;
+  /** What the connection calls itself (`application_name`). */
+  applicationName: string;
+  /** When its transaction began, by the database's clock; absent where the role may not see it. */
+  startedAt?: Date;
+}
+
+/** What people do to refreshes. Who refreshes is told by the lock, so all processes are meant. */
+@Injectable()
+export class RefreshControl {
+  constructor(
+    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
+    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+    @Inject(RefreshRunner) private readonly runner: RefreshRunner,
+  ) {}
+
+  async cancel(definition: ViewDefinition): Promise<boolean> {
+    const database = this.dataSources.get(definition.dataSourceName);
+    const ownIsCancelled = await this.runner.cancel(definition);
+    const cancelled = await this.explained(definition, () =>
+      database.bookkeeping((session) =>
+        session.query(cancelLockHolders(refreshLockKey(definition.name), syncLockKey())),
+      ),
+    );
+    return ownIsCancelled || cancelled.length > 0;
+  }
+
+  async setPaused(definition: ViewDefinition, isPaused: boolean): Promise<void> {
+    const database = this.dataSources.get(definition.dataSourceName);
+    await this.explained(definition, () =>
+      database.bookkeeping((session) =>
+        session.query(setPaused(database.stateSchema, definition.name, isPaused)),
+      ),
+    );
+  }
+
+  async running(): Promise<RunningRefresh[]> {
+    const names = new Set(this.definitions.all().map((each) => each.dataSourceName));
+    return (await Promise.all([...names].map((name) => this.runningIn(name)))).flat();
+  }
+
+  private async runningIn(dataSource: string): Promise<RunningRefresh[]> {
+    const views = new Map(
+      this.definitions
+        .all()
+        .filter((each) => each.dataSourceName === dataSource)
+        .map((each) => [refreshLockKey(each.name), viewName(each)]),
+    );
+    const rows = await this.dataSources
+      .get(dataSource)
+      .bookkeeping((session) =>
+        session.query<RunningRow>(selectLockHolders([...views.keys()], syncLockKey())),
+      );
+    return rows.map((row) => ({
+      view: views.get(row.key) ?? '',
+      dataSource,
+      backendPid: row.backend_pid,
+      applicationName: row.application_name ?? '',
+      startedAt: row.started_at === null ? undefined : new Date(row.started_at),
+    }));
+  }
+
+  /** @throws RefreshError for whatever goes wrong with the library's own tables */
+  private async explained<T>(definition: ViewDefinition, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      throw refreshErrorFrom(cause, {
+        view: viewName(definition),
+        isTimeout: false,
+        isOwnStatement: true,
+      });
+    }
+  }
+}

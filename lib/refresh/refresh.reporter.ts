@@ -1,0 +1,120 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { viewName } from '../definition/view-definition.js';
+import type { RefreshError } from '../errors/refresh.errors.js';
+import { EventPublisher } from '../events/event.publisher.js';
+import { MaterializedViewEvents } from '../events/materialized-view.events.js';
+import {
+  refreshChannel,
+  type RefreshFailedEvent,
+  type RefreshRetryingEvent,
+  type RefreshSkippedEvent,
+  type RefreshStartedEvent,
+  type RefreshSucceededEvent,
+  type RefreshTrace,
+  type ViewRecoveredEvent,
+} from './refresh-events.js';
+import type { RefreshRequest } from './refresh-request.js';
+import type { RefreshedResult, RefreshResult, SkippedResult } from './refresh-result.js';
+import type { RefreshRun } from './refresh-run.js';
+
+/** Tells what becomes of refreshes: to the log and to whoever listens for events. */
+@Injectable()
+export class RefreshReporter {
+  private readonly logger = new Logger('MaterializedViews');
+  /** Refreshes that have begun. */
+  private readonly traces = new Map<RefreshRequest, RefreshTrace>();
+
+  constructor(@Inject(EventPublisher) private readonly events: EventPublisher) {}
+
+  /** The refresh has its lock and begins. */
+  started(request: RefreshRequest, attempt: number): void {
+    const event: RefreshStartedEvent = { ...about(request), attempt };
+    this.traces.set(request, { ...event });
+    refreshChannel.start.publish(this.traces.get(request));
+    this.events.publish(MaterializedViewEvents.refreshStarted, event);
+  }
+
+  /** @param run absent when there was no need for one */
+  finished(result: RefreshResult, request: RefreshRequest, run?: RefreshRun): RefreshResult {
+    if (result.outcome === 'refreshed') {
+      this.endTrace(request, { result });
+      this.succeeded(result, request, run?.conditions?.failure_count ?? 0);
+    } else if (
+      result.outcome === 'skipped' &&
+      !(result.reason === 'busy' && request.waitsWhenBusy)
+    ) {
+      this.skipped(result, request);
+    }
+    return result;
+  }
+
+  failed(
+    error: RefreshError,
+    request: RefreshRequest,
+    { attempt, retryInMs }: { attempt: number; retryInMs?: number },
+  ): void {
+    this.endTrace(request, { error });
+    const event: RefreshFailedEvent = { ...about(request), attempt, error };
+    if (retryInMs === undefined) {
+      this.events.publish(MaterializedViewEvents.refreshFailed, event);
+      return;
+    }
+    this.logger.warn(
+      `Attempt ${attempt} ${purpose(request)} failed and is made again in ${retryInMs} ms: ${error.message}`,
+    );
+    const retrying: RefreshRetryingEvent = { ...event, retryInMs };
+    this.events.publish(MaterializedViewEvents.refreshRetrying, retrying);
+  }
+
+  private skipped(result: SkippedResult, request: RefreshRequest): void {
+    this.logger.debug(`Skipped "${result.view}" ${purpose(request)}: ${result.reason}`);
+    const event: RefreshSkippedEvent = { ...about(request), result };
+    this.events.publish(MaterializedViewEvents.refreshSkipped, event);
+  }
+
+  /** What failed before it began leaves a trace too. */
+  private endTrace(request: RefreshRequest, end: Pick<RefreshTrace, 'result' | 'error'>): void {
+    const trace: RefreshTrace = { ...about(request), attempt: 1, ...this.traces.get(request) };
+    this.traces.delete(request);
+    Object.assign(trace, end);
+    if (end.error !== undefined) {
+      refreshChannel.error.publish(trace);
+    }
+    refreshChannel.asyncEnd.publish(trace);
+  }
+
+  private succeeded(result: RefreshedResult, request: RefreshRequest, failureCount: number): void {
+    const { mode, modeReason } = result;
+    const message = `Refreshed "${result.view}" ${purpose(request)} in ${Math.round(result.durationMs)} ms (${mode}, ${modeReason})`;
+    if (request.mode.concurrently === true && modeReason === 'no_unique_index') {
+      this.logger.warn(
+        `${message}: its readers had to wait, because it has no unique index that PostgreSQL can use to refresh it concurrently.`,
+      );
+    } else {
+      this.logger.log(message);
+    }
+    const event: RefreshSucceededEvent = { ...about(request), result };
+    this.events.publish(MaterializedViewEvents.refreshSucceeded, event);
+    if (failureCount > 0) {
+      this.recovered(request, failureCount);
+    }
+  }
+
+  private recovered(request: RefreshRequest, failureCount: number): void {
+    const event: ViewRecoveredEvent = { ...about(request), failureCount };
+    this.logger.log(`"${event.view}" has recovered after ${failureCount} failures`);
+    this.events.publish(MaterializedViewEvents.recovered, event);
+  }
+}
+
+function about({
+  definition,
+  trigger,
+  tick,
+}: RefreshRequest): Pick<RefreshStartedEvent, 'view' | 'dataSource' | 'trigger' | 'tick'> {
+  return { view: viewName(definition), dataSource: definition.dataSourceName, trigger, tick };
+}
+
+function purpose({ tick }: RefreshRequest): string {
+  return tick === undefined ? 'on demand' : `for its tick ${tick.toISOString()}`;
+}

@@ -1,0 +1,51 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { ModuleRegistrations } from '../module-registrations.js';
+import { DemandQueue } from './demand.queue.js';
+import { RefreshRunner } from './refresh.runner.js';
+
+/** How long a cancelled statement may take to end: the server looks for a cancel between rows. */
+const CANCEL_TIMEOUT_MS = 5_000;
+
+/** Ends refreshing when the application stops. */
+@Injectable()
+export class RefreshShutdown {
+  private readonly logger = new Logger('MaterializedViews');
+
+  constructor(
+    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
+    @Inject(RefreshRunner) private readonly runner: RefreshRunner,
+    @Inject(DemandQueue) private readonly demands: DemandQueue,
+  ) {}
+
+  /**
+   * Takes no more refreshes, turns away those that have not begun, lets the others finish within
+   * `shutdownTimeout`, and cancels the rest in the server, which would otherwise go on without their
+   * client.
+   */
+  async stop(): Promise<void> {
+    this.runner.refuse();
+    this.demands.refuse();
+    const { shutdownTimeoutMs } = this.registrations.options;
+    if (await this.isIdleWithin(shutdownTimeoutMs)) {
+      return;
+    }
+    this.logger.warn(
+      `${this.runner.activeCount} refreshes are still running ${shutdownTimeoutMs} ms after the application began to stop, and are cancelled. Their views keep the rows that they had.`,
+    );
+    // Not waited for by itself: on a dead network a cancel takes as long as what it cancels.
+    void this.runner.cancelAll();
+    await this.isIdleWithin(CANCEL_TIMEOUT_MS);
+  }
+
+  private async isIdleWithin(timeoutMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const isOver = new Promise<boolean>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs, false);
+    });
+    try {
+      return await Promise.race([this.runner.untilIdle().then(() => true), isOver]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import {
+  ConnectionFailedError,
+  NotPrimaryError,
+  type RefreshError,
+  ServerResourcesError,
+} from '../errors/refresh.errors.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+
+/** The longest waits before a refresh is tried again. The wait itself is any part of it, so that replicas do not come back all at once. */
+const RETRY_DELAYS_MS = [500, 2_000, 8_000];
+
+/** A server without a free connection needs more time than one that has dropped one. */
+const CROWDED_DELAYS_MS = [2_000, 8_000, 30_000];
+
+/** What a full disk or memory needs is not time; but other work may have filled it for a moment. */
+const RESOURCE_DELAYS_MS = [8_000];
+
+/**
+ * How long to wait before a failed refresh is tried again; `undefined` when it is not. A standby is not
+ * asked again at once: a failover takes its time, and the sweep comes back.
+ *
+ * @param attempt 1 for the first
+ * @param random between 0 and 1
+ */
+export function retryDelayMs(
+  error: RefreshError,
+  attempt: number,
+  random: number,
+): number | undefined {
+  const longestMs = delaysFor(error)[attempt - 1];
+  return longestMs === undefined ? undefined : Math.round(longestMs * random);
+}
+
+function delaysFor(error: RefreshError): number[] {
+  if (error instanceof ServerResourcesError) {
+    return RESOURCE_DELAYS_MS;
+  }
+  if (!error.isTransient || error instanceof NotPrimaryError) {
+    return [];
+  }
+  const isCrowded =
+    error instanceof ConnectionFailedError &&
+    errorCode(error.cause) === SqlState.tooManyConnections;
+  return isCrowded ? CROWDED_DELAYS_MS : RETRY_DELAYS_MS;
+}

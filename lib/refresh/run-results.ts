@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import { viewName } from '../definition/view-definition.js';
+import type { FinishedRow } from '../postgres/history.sql.js';
+import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
+import type { ChosenMode } from './refresh-decision.js';
+import type { RefreshProgress } from './refresh-failure.js';
+import type { RefreshRequest } from './refresh-request.js';
+import type { JoinedResult, RefreshedResult, SkippedResult, SkipReason } from './refresh-result.js';
+
+/** The result of a request for which nothing was done. */
+export function skippedResult(
+  { definition, trigger }: RefreshRequest,
+  reason: SkipReason,
+  at: Date,
+): SkippedResult {
+  return {
+    view: viewName(definition),
+    outcome: 'skipped',
+    reason,
+    runId: randomUUID(),
+    trigger,
+    startedAt: at,
+    finishedAt: at,
+    durationMs: 0,
+  };
+}
+
+/** The result of a request that the last success serves. */
+export function joinedResult(
+  { definition, trigger }: RefreshRequest,
+  last: RefreshPreconditionRow,
+): JoinedResult {
+  const startedAt = last.last_started_at ?? 0;
+  const finishedAt = last.last_success_at ?? startedAt;
+  return {
+    view: viewName(definition),
+    outcome: 'joined',
+    // What a schema change stored has reasons of its own; its rows are as new.
+    mode: (last.last_mode ?? 'blocking') as JoinedResult['mode'],
+    modeReason: (last.last_mode_reason ?? 'requested') as JoinedResult['modeReason'],
+    runId: last.last_run_id ?? '',
+    trigger,
+    startedAt: new Date(startedAt),
+    finishedAt: new Date(finishedAt),
+    durationMs: finishedAt - startedAt,
+  };
+}
+
+export function refreshedResult(
+  { definition, trigger }: RefreshRequest,
+  { runId, attempt, startedAt }: RefreshProgress,
+  { mode, finished }: { mode: ChosenMode; finished?: FinishedRow },
+): RefreshedResult {
+  return {
+    view: viewName(definition),
+    outcome: 'refreshed',
+    ...mode,
+    runId,
+    trigger,
+    attempt,
+    startedAt: new Date(startedAt),
+    finishedAt: new Date(finished?.finished_at ?? Date.now()),
+    durationMs: finished?.duration_ms ?? 0,
+    insertedCount: countOf(finished?.inserted_count),
+    deletedCount: countOf(finished?.deleted_count),
+  };
+}
+
+function countOf(count: string | null | undefined): number | undefined {
+  return count === null || count === undefined ? undefined : Number(count);
+}

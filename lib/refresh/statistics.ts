@@ -1,0 +1,41 @@
+import { Logger } from '@nestjs/common';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { Database } from '../postgres/database.js';
+import { analyze } from '../postgres/ddl.sql.js';
+import type { Session } from '../postgres/session.js';
+import type { TransactionLimits } from '../postgres/transaction.sql.js';
+import { isAnalyzeDue } from './refresh-decision.js';
+import type { RefreshResult } from './refresh-result.js';
+
+/** ANALYZE reads a sample, whatever the size of the view; whoever locks it must not be waited for. */
+const ANALYZE_LIMITS: TransactionLimits = { lockTimeoutMs: 100, statementTimeoutMs: 30_000 };
+
+const logger = new Logger('MaterializedViews');
+
+/**
+ * Brings the planner's statistics up to date after a refresh that changed much, as autovacuum would do
+ * it later. In a transaction of its own, because it is no part of the refresh: where it fails, autovacuum
+ * makes it good.
+ */
+export async function analyzeIfDue(
+  session: Session,
+  database: Database,
+  refreshed: { definition: ViewDefinition; result: RefreshResult; rowCountEstimate: number },
+): Promise<void> {
+  const { definition, result, rowCountEstimate } = refreshed;
+  // A swap has analysed the new rows before anybody could read them.
+  if (result.outcome !== 'refreshed' || result.mode === 'swap') {
+    return;
+  }
+  const changedCount = (result.insertedCount ?? 0) + (result.deletedCount ?? 0);
+  if (!isAnalyzeDue(changedCount, rowCountEstimate)) {
+    return;
+  }
+  const transaction = await database.folded(session, ANALYZE_LIMITS);
+  try {
+    await session.limitedTo(ANALYZE_LIMITS, () => transaction.whole([analyze(definition.name)]));
+  } catch (error) {
+    logger.debug(`"${viewName(definition)}" could not be analysed: ${String(error)}`);
+    await transaction.undo();
+  }
+}

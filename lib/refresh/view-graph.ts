@@ -1,0 +1,75 @@
+/** One view reads another. */
+export interface ViewEdge {
+  source: string;
+  dependent: string;
+}
+
+/**
+ * Which views are refreshed along with those that are named, at whatever distance: `dependencies` are
+ * those that they read, `dependents` those that read them.
+ */
+export type RefreshCascade = 'dependencies' | 'dependents' | 'both';
+
+/** For each view those of the others that have to be refreshed before it, near and far. */
+export type Dependencies = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** Which views read which: registered ones and others, materialized and plain. */
+export class ViewGraph {
+  private readonly sources = new Map<string, string[]>();
+  private readonly dependents = new Map<string, string[]>();
+
+  constructor(edges: Iterable<ViewEdge>) {
+    for (const { source, dependent } of edges) {
+      append(this.sources, dependent, source);
+      append(this.dependents, source, dependent);
+    }
+  }
+
+  /** The views together with those that the cascade reaches, of every kind. */
+  withCascade(views: Iterable<string>, cascade?: RefreshCascade): Set<string> {
+    const all = new Set(views);
+    const below = cascade === 'dependencies' || cascade === 'both' ? reach(all, this.sources) : [];
+    const above = cascade === 'dependents' || cascade === 'both' ? reach(all, this.dependents) : [];
+    return new Set([...all, ...below, ...above]);
+  }
+
+  /** Who depends on whom among the views, over whatever stands between them. */
+  among(views: ReadonlySet<string>): Dependencies {
+    return new Map(
+      [...views].map((view) => {
+        const below = reach(this.sources.get(view) ?? [], this.sources);
+        // A plain view replaced later can make a view read its own old rows: no order helps there.
+        return [view, new Set([...below].filter((each) => each !== view && views.has(each)))];
+      }),
+    );
+  }
+}
+
+/** The views that depend on each other, of which none can be the first; none when there is no circle. */
+export function circleOf(dependencies: Dependencies): string[] {
+  for (const [view, below] of dependencies) {
+    const others = [...below].filter((each) => dependencies.get(each)?.has(view));
+    if (others.length > 0) {
+      return [view, ...others];
+    }
+  }
+  return [];
+}
+
+function reach(from: Iterable<string>, next: ReadonlyMap<string, string[]>): Set<string> {
+  const all = new Set(from);
+  // A Set hands out what is added to it while it is iterated.
+  for (const view of all) {
+    (next.get(view) ?? []).forEach((each) => all.add(each));
+  }
+  return all;
+}
+
+function append(lists: Map<string, string[]>, key: string, value: string): void {
+  const list = lists.get(key);
+  if (list === undefined) {
+    lists.set(key, [value]);
+  } else {
+    list.push(value);
+  }
+}

@@ -1,0 +1,116 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { InsufficientPrivilegeError, SwapRefusedError } from '../errors/refresh.errors.js';
+import { displayName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import { script } from '../postgres/sql-statement.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { lockAgainstChanges, replaceFingerprint } from '../postgres/swap.sql.js';
+import { dropView, setDefaultTablespace } from '../postgres/view-ddl.sql.js';
+import { fingerprint } from './fingerprint.js';
+import { patiently } from './lock-attempts.js';
+import { readSwapSource, requireUnchanged, type SwapSource } from './swap-source.js';
+import { temporaryName } from './temporary-name.js';
+import {
+  buildStatements,
+  previousBlueprint,
+  renameStatements,
+  type ViewBlueprint,
+} from './view-blueprint.js';
+
+export interface RowSwapOptions {
+  /** The schema of the library's own tables. */
+  stateSchema: string;
+  definition: ViewDefinition;
+  /** Of the transaction. Readers are waited for five times as long, and are let through all the while. */
+  lockTimeoutMs: number;
+}
+
+/**
+ * Gives a view new rows by building a copy beside it, from the definition that the database has, with all
+ * that belongs to it, which then takes its name. Readers wait for the exchange alone, and for the commit.
+ *
+ * Runs in the transaction of a refresh, which holds the refresh lock of the view: so no change of the schema
+ * by the library is under way, as that takes the same lock. Others are kept off by a lock on the
+ * view itself.
+ *
+ * @throws SwapRefusedError when something depends on the view, or belongs to it that a copy would not have
+ * @throws InsufficientPrivilegeError when the role may not make the copy
+ * @throws RefreshLockError when the view was changed meanwhile
+ * @throws what PostgreSQL says, when a query fails or readers do not end in time
+ */
+export async function swapRows(session: Session, options: RowSwapOptions): Promise<void> {
+  try {
+    await swap(session, options);
+  } catch (cause) {
+    throw explained(cause, options.definition);
+  }
+}
+
+async function swap(
+  session: Session,
+  { stateSchema, definition, lockTimeoutMs }: RowSwapOptions,
+): Promise<void> {
+  const { name } = definition;
+  const source = await readLocked(session, definition);
+  const blueprint = copyOf(source);
+  const build = [
+    // What the application's own settings say is for its own tables.
+    setDefaultTablespace(''),
+    ...buildStatements(blueprint, source.defaultGrantees),
+  ];
+  for (const statement of build) {
+    await session.query(statement);
+  }
+  const exchange = script([dropView('m', name), ...renameStatements(blueprint)]);
+  await patiently(session, lockTimeoutMs, async () => {
+    requireUnchanged(source, await readSwapSource(session, name));
+    await session.query(exchange);
+  });
+  const { deployed } = await readSwapSource(session, name);
+  const before = fingerprint(definition, source.deployed);
+  const after = fingerprint(definition, deployed);
+  if (before !== after) {
+    await session.query(replaceFingerprint(stateSchema, name, { before, after }));
+  }
+}
+
+/** As it is once nobody else can change it any more. */
+async function readLocked(session: Session, { name }: ViewDefinition): Promise<SwapSource> {
+  const { deployed } = await readSwapSource(session, name);
+  const [column] = deployed.row.columns;
+  if (column !== undefined) {
+    await session.query(lockAgainstChanges(name, column.name));
+  }
+  return readSwapSource(session, name);
+}
+
+function copyOf({ deployed }: SwapSource): ViewBlueprint {
+  const { schema } = deployed.name;
+  const buildName = { schema, name: temporaryName('view', displayName(deployed.name)) };
+  return {
+    ...previousBlueprint(deployed, deployed.name, buildName, deployed.row.definition),
+    withData: true,
+  };
+}
+
+function explained(cause: unknown, definition: ViewDefinition): unknown {
+  const view = viewName(definition);
+  switch (errorCode(cause)) {
+    case SqlState.dependentObjectsStillExist:
+      return new SwapRefusedError(
+        `Cannot refresh materialized view "${view}" by swap: something that depends on it was made while its new rows were built. It keeps the rows that it had.`,
+        { view, cause, hint: 'Refresh it in another mode from now on.' },
+      );
+    case SqlState.insufficientPrivilege:
+      return new InsufficientPrivilegeError(
+        `Could not refresh materialized view "${view}" by swap: a privilege is missing (${SqlState.insufficientPrivilege}: ${cause instanceof Error ? cause.message : String(cause)}). It keeps the rows that it had.`,
+        {
+          view,
+          cause,
+          hint: 'A swap makes the view anew: the role must be a member of the owner, the role and the owner need CREATE on the schema, and the owner needs SELECT on every table that the view reads.',
+        },
+      );
+    default:
+      return cause;
+  }
+}

@@ -1,0 +1,93 @@
+import { isDeepStrictEqual } from 'node:util';
+import { RefreshLockError, SwapRefusedError, ViewMissingError } from '../errors/refresh.errors.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import { selectSwapObstacles, type SwapObstacleRow } from '../postgres/swap.sql.js';
+import {
+  type DefaultGranteeRow,
+  type IndexRow,
+  resetSearchPath,
+  selectDefaultGrantees,
+  selectIndexesOf,
+  selectViews,
+  selectViewStatistics,
+  setEmptySearchPath,
+  type StatisticsRow,
+  type ViewRow,
+} from '../postgres/view-catalog.sql.js';
+import type { DeployedView } from './deployed-view.js';
+
+/** A view that can be dropped for a copy of it, with all that the copy needs to be the same. */
+export interface SwapSource {
+  deployed: DeployedView;
+  /** To whom a new view is granted by itself. */
+  defaultGrantees: (string | null)[];
+}
+
+/**
+ * Reads one view, in a constant number of queries.
+ *
+ * @throws SwapRefusedError when something depends on it, or cannot be carried over
+ * @throws ViewMissingError when there is no such view
+ */
+export async function readSwapSource(session: Session, name: QualifiedName): Promise<SwapSource> {
+  await session.query(setEmptySearchPath());
+  const [row] = await session.query<ViewRow>(selectViews(name));
+  if (row?.relation_kind !== 'm') {
+    throw missing(name);
+  }
+  refuseObstacles(name, await session.query<SwapObstacleRow>(selectSwapObstacles(row.oid)));
+  const indexes = await session.query<IndexRow>(selectIndexesOf(row.oid));
+  const statistics = await session.query<StatisticsRow>(selectViewStatistics(row.oid));
+  const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
+  await session.query(resetSearchPath());
+  return {
+    deployed: { row, name, kind: 'm', indexes, statistics, otherDependents: [] },
+    defaultGrantees: grantees.map(({ grantee }) => grantee),
+  };
+}
+
+/** Not all that a copy has to carry over takes a lock: a GRANT does not. */
+export function requireUnchanged(before: SwapSource, now: SwapSource): void {
+  if (!isDeepStrictEqual(now, before)) {
+    const view = displayName(before.deployed.name);
+    throw new RefreshLockError(
+      `Materialized view "${view}" was changed (its privileges, comments or the like) while its new rows were built. They are discarded, so that the change is not lost; it keeps the rows that it had.`,
+      { view, hint: 'Refresh it again.' },
+    );
+  }
+}
+
+/** @throws SwapRefusedError when there are any */
+export function refuseObstacles(name: QualifiedName, obstacles: SwapObstacleRow[]): void {
+  const listed = (isDependent: boolean): string =>
+    obstacles
+      .filter((each) => each.is_dependent === isDependent)
+      .map(({ description }) => description)
+      .join(', ');
+  const view = displayName(name);
+  const [dependents, belongings] = [listed(true), listed(false)];
+  if (dependents !== '') {
+    throw new SwapRefusedError(
+      `Cannot refresh materialized view "${view}" by swap: the old view would be dropped, and ${dependents} depends on it. It keeps the rows that it had.`,
+      {
+        view,
+        hint: 'Only a view on which nothing depends can be swapped. Give this one a unique index and refresh it concurrently.',
+      },
+    );
+  }
+  if (belongings !== '') {
+    throw new SwapRefusedError(
+      `Cannot refresh materialized view "${view}" by swap: it has ${belongings}, which its copy would lose. It keeps the rows that it had.`,
+      { view, hint: 'Take that away, or refresh it in another mode.' },
+    );
+  }
+}
+
+function missing(name: QualifiedName): ViewMissingError {
+  const view = displayName(name);
+  return new ViewMissingError(
+    `Cannot refresh "${view}" by swap: there is no materialized view of this name outside of extensions.`,
+    { view, hint: 'Was it dropped or renamed by hand? Booting creates a missing view again.' },
+  );
+}

@@ -1,0 +1,60 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from 'pg';
+
+/** So that the reader does not take a processor of its own. */
+const PAUSE_MS = 1;
+
+/** A reader that selects in a loop, and how long it waited at the most while something else was done. */
+export class ReaderWatch {
+  static async start(url: string, text: string): Promise<ReaderWatch> {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    return new ReaderWatch(client, text);
+  }
+
+  readonly longestWaitsMs = new Map<string, number>();
+  private current?: string;
+  private isStopped = false;
+  private readonly loop: Promise<void>;
+
+  private constructor(
+    private readonly client: Client,
+    private readonly text: string,
+  ) {
+    this.loop = this.readOn();
+    this.loop.catch(() => undefined);
+  }
+
+  /** Runs `work`, and puts the reads that are answered meanwhile down to `name`. */
+  async during<T>(name: string, work: () => Promise<T>): Promise<T> {
+    this.current = name;
+    try {
+      return await work();
+    } finally {
+      this.current = undefined;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    try {
+      await this.loop;
+    } finally {
+      await this.client.end();
+    }
+  }
+
+  private async readOn(): Promise<void> {
+    while (!this.isStopped) {
+      const startedAtMs = performance.now();
+      const before = this.current;
+      await this.client.query(this.text);
+      const name = before ?? this.current;
+      if (name !== undefined) {
+        const waitedMs = performance.now() - startedAtMs;
+        this.longestWaitsMs.set(name, Math.max(waitedMs, this.longestWaitsMs.get(name) ?? 0));
+      }
+      await pause(PAUSE_MS);
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { assertInvariants } from './support/invariants.js';
+import { EVERY_SECOND, HOURLY, Ledger, QUOTED_VIEW } from './support/ledger.js';
+
+/** What the end of a process that handles SIGTERM looks like: Nest sends it on once it has stopped. */
+const ENDED = 'SIGTERM';
+
+describe('a process', () => {
+  let ledger: Ledger;
+
+  beforeEach(async () => {
+    ledger = await Ledger.create();
+  });
+
+  afterEach(async () => {
+    await ledger.drop();
+  });
+
+  const outcomes = async (trigger: string): Promise<unknown[]> =>
+    (
+      await ledger.database.query<{ outcome: string }>(
+        `SELECT outcome FROM materialized_views.refresh_history WHERE trigger = $1`,
+        [trigger],
+      )
+    ).map((run) => run.outcome);
+
+  it('8: is asked to stop, and lets a refresh finish that does in time', async () => {
+    const [stopping, other] = await Promise.all([
+      ledger.start({ module: { shutdownTimeout: '60s' } }),
+      ledger.start(),
+    ]);
+    const gate = await ledger.closeGate();
+    void stopping.ask({ do: 'refresh' }).catch(() => undefined);
+    await gate.untilReached();
+    const ended = stopping.stop();
+    await stopping.until('stopping');
+    await gate.open();
+    expect(await ended).toBe(ENDED);
+    expect(await outcomes('demand')).toEqual(['refreshed']);
+    ledger.forget(stopping);
+    await assertInvariants(ledger, { by: other });
+  });
+
+  it('9: is asked to stop, and cancels a refresh that does not finish in time', async () => {
+    const [stopping, other] = await Promise.all([
+      ledger.start({ module: { shutdownTimeout: 200 } }),
+      ledger.start(),
+    ]);
+    const gate = await ledger.closeGate();
+    void stopping.ask({ do: 'refresh' }).catch(() => undefined);
+    await gate.untilReached();
+    expect(await stopping.stop()).toBe(ENDED);
+    expect(await outcomes('demand')).toEqual(['cancelled']);
+    await gate.open();
+    ledger.forget(stopping);
+    await assertInvariants(ledger, { by: other });
+  });
+
+  it('10: is asked to stop twice while it refreshes', async () => {
+    const [stopping, other] = await Promise.all([
+      ledger.start({ module: { shutdownTimeout: '60s' } }),
+      ledger.start(),
+    ]);
+    const gate = await ledger.closeGate();
+    void stopping.ask({ do: 'refresh' }).catch(() => undefined);
+    await gate.untilReached();
+    const ended = stopping.stop();
+    await stopping.until('stopping');
+    stopping.signal('SIGTERM');
+    await gate.open();
+    expect(await ended).toBe(ENDED);
+    expect(await outcomes('demand')).toEqual(['refreshed']);
+    ledger.forget(stopping);
+    await assertInvariants(ledger, { by: other });
+  });
+
+  it('10: is asked to stop while it creates views, and leaves nothing half done', async () => {
+    const gate = await ledger.closeGate();
+    const stopping = ledger.launch();
+    await gate.untilReached();
+    const ended = stopping.stop();
+    await stopping.until('stopping');
+    stopping.signal('SIGTERM');
+    expect(await ended).toBe(ENDED);
+    await gate.open();
+    // Before PostgreSQL 14 the server does not notice before it has something to say.
+    await ledger.database.until(
+      `SELECT WHERE (SELECT count(*) FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'replica ${stopping.pid}') = 0`,
+    );
+    expect(await ledger.database.query(`SELECT relname FROM pg_class WHERE relkind = 'm'`)).toEqual(
+      [],
+    );
+    ledger.forget(stopping);
+    await assertInvariants(ledger, { by: await ledger.start() });
+  });
+
+  it('12: stands still for five ticks with a refresh in its middle', async () => {
+    await Promise.all([ledger.start({ cron: EVERY_SECOND }), ledger.start({ cron: EVERY_SECOND })]);
+    const gate = await ledger.closeGate();
+    await gate.untilReached();
+    const [row] = await ledger.database.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'REFRESH%'`,
+    );
+    const stopped = await ledger.replicaOf(row?.pid ?? 0);
+    stopped.signal('SIGSTOP');
+    await gate.open();
+    await ledger.letPass(5_000);
+    stopped.signal('SIGCONT');
+    await assertInvariants(ledger);
+  });
+
+  it.each([
+    ['12', 'stands still for five ticks'],
+    ['13', 'is blocked for five ticks by its own code'],
+  ])('%s: %s, and makes up for one of them at most', async (fault) => {
+    const replica = await ledger.start({ cron: EVERY_SECOND });
+    await ledger.database.until(
+      `SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL`,
+    );
+    const from = new Date();
+    if (fault === '12') {
+      replica.signal('SIGSTOP');
+      await ledger.letPass(5_000);
+      replica.signal('SIGCONT');
+    } else {
+      await replica.ask({ do: 'block', ms: 5_000 });
+    }
+    const to = new Date();
+    await assertInvariants(ledger);
+    // What was under way when it stood still may have come through, too.
+    const made = await ledger.database.query(
+      `SELECT tick FROM materialized_views.refresh_history
+       WHERE outcome = 'refreshed' AND tick > $1::timestamptz + interval '1 s' AND tick <= $2`,
+      [from, to],
+    );
+    expect(made.length).toBeLessThanOrEqual(1);
+  });
+
+  it('7: is killed in the middle of a tick, which another one does', async () => {
+    await Promise.all([ledger.start({ cron: HOURLY }), ledger.start({ cron: HOURLY })]);
+    const gate = await ledger.closeGate();
+    const tick = await ledger.makeDue();
+    await gate.untilReached();
+    const [row] = await ledger.database.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'REFRESH%'`,
+    );
+    const killed = await ledger.replicaOf(row?.pid ?? 0);
+    await killed.kill();
+    ledger.forget(killed);
+    await gate.open();
+    await ledger.untilDone(tick);
+    await assertInvariants(ledger, { by: ledger.replicas[0] });
+    expect(await ledger.database.query(`SELECT FROM ${QUOTED_VIEW}`)).not.toEqual([]);
+  });
+});

@@ -1,0 +1,102 @@
+import { ConsoleLogger, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { ScheduleModule } from '@nestjs/schedule';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import {
+  MaterializedViewEntity,
+  type MaterializedViewError,
+  MaterializedViewsModule,
+  RefreshService,
+} from 'nestjs-materialized-views';
+import { Index, ViewColumn } from 'typeorm';
+import type { ReplicaOptions } from '../../support/replica-process.js';
+import { shiftClock } from '../../support/shifted-clock.js';
+import { LEDGER } from './ledger-view.js';
+
+/** One of several processes that keep the ledger's view, which does what a test asks for. */
+
+interface Request {
+  id: number;
+  do: 'refresh' | 'block' | 'shiftClock';
+  ms?: number;
+}
+
+export interface Answer {
+  outcome: string;
+  runId?: string;
+  code?: string;
+  message?: string;
+}
+
+const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
+shiftClock(options.clockOffsetMs ?? 0);
+
+@MaterializedViewEntity({ ...LEDGER, ...(options.cron && { refresh: { cron: options.cron } }) })
+@Index('balance_account', ['account'], { unique: true })
+class Balance {
+  @ViewColumn() account!: number;
+  @ViewColumn() balance!: number;
+  @ViewColumn() revision!: number;
+  @ViewColumn() xid!: string;
+}
+
+@Module({
+  imports: [
+    TypeOrmModule.forRoot({
+      type: 'postgres',
+      url: process.env.REPLICA_DATABASE_URL,
+      applicationName: `replica ${process.pid}`,
+      entities: [Balance],
+      retryAttempts: 0,
+    }),
+    ScheduleModule.forRoot(),
+    MaterializedViewsModule.forRoot({
+      views: [Balance],
+      sweepInterval: 200,
+      lockTimeout: '60s',
+      ...options.module,
+    }),
+  ],
+})
+class ReplicaModule {}
+
+// The test that started it is gone.
+process.on('disconnect', () => process.exit(1));
+process.once('SIGTERM', () => console.log('stopping'));
+const app = await NestFactory.create(ReplicaModule, {
+  logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
+});
+// Before the boot, so that a signal meets the application in its middle too.
+app.enableShutdownHooks();
+await app.init();
+process.on('message', (request: Request) => {
+  void answer(request).then(
+    (said) => process.connected && process.send?.({ id: request.id, answer: said }),
+  );
+});
+console.log('booted');
+
+async function answer(request: Request): Promise<Answer> {
+  switch (request.do) {
+    case 'refresh':
+      return refresh();
+    case 'block': {
+      const until = performance.now() + (request.ms ?? 0);
+      while (performance.now() < until);
+      return { outcome: 'blocked' };
+    }
+    case 'shiftClock':
+      shiftClock(request.ms ?? 0);
+      return { outcome: 'shifted' };
+  }
+}
+
+async function refresh(): Promise<Answer> {
+  try {
+    const { outcome, runId } = await app.get(RefreshService).refresh(Balance);
+    return { outcome, runId };
+  } catch (error) {
+    const { code, message } = error as MaterializedViewError;
+    return { outcome: 'failed', code, message };
+  }
+}

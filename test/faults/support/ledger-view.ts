@@ -1,0 +1,12 @@
+/** The view of every fault test. Each of its rows tells which transaction stored it, and as of which revision. */
+export const LEDGER = {
+  schema: `Fault's "books"`,
+  name: 'balance; "now"',
+  expression: `SELECT account,
+       sum(delta)::int AS balance,
+       (SELECT max(revision) FROM public.entries) AS revision,
+       (SELECT public.witness()) AS xid
+FROM public.entries
+WHERE (SELECT public.gate())
+GROUP BY account`,
+};

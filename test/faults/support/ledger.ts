@@ -1,0 +1,162 @@
+import { randomInt } from 'node:crypto';
+import { escapeIdentifier } from 'pg';
+import type { ViewClass } from '../../../lib/index.js';
+import { Replica, type ReplicaOptions } from '../../support/replica-process.js';
+import { ADVISORY_LOCKS, type ClosedGate, TestDatabase } from '../../support/test-database.js';
+import { viewClass } from '../../support/view-class.js';
+import { LEDGER } from './ledger-view.js';
+
+/** For ticks that come when a test says so: see `makeDue`. */
+export const HOURLY = '0 * * * *';
+export const EVERY_SECOND = '* * * * * *';
+
+/** The backend that waits at the gate: it is in the middle of a refresh. */
+export const AT_GATE = `(SELECT pid FROM ${ADVISORY_LOCKS} WHERE NOT granted AND objid = 4711)`;
+
+export const QUOTED_VIEW = `${escapeIdentifier(LEDGER.schema)}.${escapeIdentifier(LEDGER.name)}`;
+
+const ACCOUNT_COUNT = 50;
+
+/** Tables and functions over which the view is made so that what became of each refresh can be told. */
+const FIXTURE = `
+CREATE SCHEMA ${escapeIdentifier(LEDGER.schema)};
+CREATE TABLE public.entries (revision int, account int, delta int);
+INSERT INTO public.entries SELECT 0, account, 100 FROM generate_series(1, ${ACCOUNT_COUNT}) AS account;
+CREATE TABLE public.witnessed (xid xid8 PRIMARY KEY);
+CREATE FUNCTION public.witness() RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  INSERT INTO public.witnessed VALUES (pg_catalog.pg_current_xact_id()) ON CONFLICT DO NOTHING;
+  RETURN pg_catalog.pg_current_xact_id()::text;
+END $$`;
+
+/** A database with the ledger and the processes that keep its view. */
+export class Ledger {
+  /** @param serverUrl a server of the test's own, where it does not take the common one */
+  static async create(serverUrl?: string): Promise<Ledger> {
+    const database = await TestDatabase.create(serverUrl);
+    await database.query(FIXTURE);
+    await database.createGate();
+    return new Ledger(database);
+  }
+
+  readonly replicas: Replica[] = [];
+  private readonly roles: string[] = [];
+  private gate?: ClosedGate;
+
+  private constructor(readonly database: TestDatabase) {}
+
+  /** The view as a class of this process. */
+  view({ key = ['account'] }: { key?: string[] } = {}): ViewClass {
+    return viewClass({ ...LEDGER, columns: ['account', 'balance', 'revision', 'xid'], key });
+  }
+
+  /** Starts a process that keeps the view, and waits until it has booted. */
+  async start(options: ReplicaOptions & { url?: string } = {}): Promise<Replica> {
+    const replica = this.launch(options);
+    await replica.until('booted');
+    return replica;
+  }
+
+  /** Starts a process, and waits for nothing. */
+  launch({ url = this.database.url, ...options }: ReplicaOptions & { url?: string } = {}): Replica {
+    const replica = Replica.start(url, options, 'test/faults/support/ledger-replica.ts');
+    this.replicas.push(replica);
+    return replica;
+  }
+
+  /** Makes a role the owner of all that the ledger has, but for what only a superuser may do; gives its URL. */
+  async ownedBy(role: string): Promise<string> {
+    const schema = escapeIdentifier(LEDGER.schema);
+    await this.database.query(`CREATE ROLE ${role} LOGIN;
+GRANT CREATE, TEMP ON DATABASE ${this.database.name} TO ${role};
+ALTER SCHEMA ${schema} OWNER TO ${role};
+ALTER TABLE public.entries OWNER TO ${role};
+ALTER TABLE public.witnessed OWNER TO ${role}`);
+    this.roles.push(role);
+    const url = new URL(this.database.url);
+    url.username = role;
+    return url.href;
+  }
+
+  /** Counts a process no more among those that have to be alive. */
+  forget(replica: Replica): void {
+    this.replicas.splice(this.replicas.indexOf(replica), 1);
+  }
+
+  /** The process that a backend serves. */
+  async replicaOf(backendPid: number): Promise<Replica> {
+    const [row] = await this.database.query<{ application_name: string }>(
+      'SELECT application_name FROM pg_stat_activity WHERE pid = $1',
+      [backendPid],
+    );
+    const found = this.replicas.find((each) => row?.application_name === `replica ${each.pid}`);
+    if (found === undefined) {
+      throw new Error(`No replica has the backend ${backendPid}: ${row?.application_name}.`);
+    }
+    return found;
+  }
+
+  async closeGate(): Promise<ClosedGate> {
+    this.gate = await this.database.closeGate();
+    return this.gate;
+  }
+
+  /** Makes the last tick of a schedule one that nobody has done; gives its instant. */
+  async makeDue(): Promise<Date> {
+    await this.database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
+    const [row] = await this.database.query<{ tick: Date }>(
+      `SELECT date_trunc('hour', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS tick`,
+    );
+    return row?.tick ?? new Date(NaN);
+  }
+
+  /** Resolves when a tick has its success. */
+  async untilDone(tick: Date): Promise<void> {
+    await this.database.until(
+      `SELECT FROM materialized_views.refresh_history WHERE tick = $1 AND outcome = 'refreshed'`,
+      [tick],
+    );
+  }
+
+  async runsOf(tick: Date): Promise<Record<string, unknown>[]> {
+    return this.database.query(
+      `SELECT outcome, error_code FROM materialized_views.refresh_history
+       WHERE tick = $1 ORDER BY started_at`,
+      [tick],
+    );
+  }
+
+  /** Waits for so much time by the database's clock: what goes on meanwhile is the test. */
+  async letPass(ms: number): Promise<void> {
+    const [now] = await this.database.query<{ at: Date }>('SELECT clock_timestamp() AS at');
+    await this.database.until(
+      `SELECT WHERE clock_timestamp() > $1::timestamptz + $2 * interval '1 ms'`,
+      [now?.at, ms],
+    );
+  }
+
+  /** Moves something from one account to another: a revision of the ledger. */
+  async transfer(): Promise<void> {
+    const [from, to] = [randomInt(1, ACCOUNT_COUNT + 1), randomInt(1, ACCOUNT_COUNT + 1)];
+    await this.database.query(
+      `INSERT INTO public.entries
+       SELECT (SELECT max(revision) + 1 FROM public.entries), account, delta
+       FROM (VALUES ($1::int, -1), ($2::int, 1)) AS entry(account, delta)`,
+      [from, to],
+    );
+  }
+
+  /** Ends all processes, as they are, and drops the database. */
+  async drop(): Promise<void> {
+    await this.gate?.open().catch(() => undefined);
+    await this.killAll();
+    for (const role of this.roles) {
+      await this.database.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`);
+    }
+    await this.database.drop();
+  }
+
+  async killAll(): Promise<void> {
+    await Promise.all(this.replicas.splice(0).map((replica) => replica.kill()));
+  }
+}

@@ -1,0 +1,115 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { type PostgresServer, startPostgres } from '../../sample/support/postgres-server.js';
+
+const run = promisify(execFile);
+
+/** `fast` ends all sessions first; `immediate` is a crash, after which the server recovers. */
+export type StopMode = 'fast' | 'immediate';
+
+interface Directories {
+  data: string;
+  bin: string;
+}
+
+/** A server of a test's own, for what must not happen to one that others use. */
+export class FaultServer {
+  static async start(): Promise<FaultServer> {
+    const server = await startPostgres(process.env.POSTGRES_PACKAGE);
+    return new FaultServer(server, await directories(server.url));
+  }
+
+  private readonly serverArguments: string;
+  private isDown = false;
+
+  private constructor(
+    private readonly server: PostgresServer,
+    private readonly directories: Directories,
+  ) {
+    this.serverArguments = readFileSync(this.file('postmaster.opts'), 'utf8')
+      .trim()
+      .replace(/^\S+ /, '');
+    process.once('exit', () => this.endAtOnce());
+  }
+
+  get url(): string {
+    return this.server.url;
+  }
+
+  /** Takes the server away: whoever connects is refused. */
+  async down(mode: StopMode): Promise<void> {
+    await this.control('stop', '-m', mode);
+    this.isDown = true;
+  }
+
+  /** Resolves when the server takes connections again. */
+  async up(): Promise<void> {
+    await this.control('start', '-l', this.file('again.log'), '-o', this.serverArguments);
+    this.isDown = false;
+  }
+
+  async restart(mode: StopMode): Promise<void> {
+    await this.down(mode);
+    await this.up();
+  }
+
+  /** Makes it a hot standby of a primary that never comes; it takes readers meanwhile. */
+  async becomeStandby(): Promise<void> {
+    await this.down('fast');
+    writeFileSync(this.file('standby.signal'), '');
+    await this.up();
+  }
+
+  /** Makes the standby a primary. */
+  async promote(): Promise<void> {
+    await this.control('promote');
+    rmSync(this.file('standby.signal'), { force: true });
+  }
+
+  /** Stops the server and deletes its data. */
+  async stop(): Promise<void> {
+    if (!this.isDown) {
+      await this.down('immediate');
+    }
+    await this.server.stop();
+  }
+
+  private async control(...command: string[]): Promise<void> {
+    const { uid, gid } = statSync(this.directories.data);
+    const options = { uid, gid, cwd: this.directories.data };
+    await run(this.controlBinary, [...command, '-s', '-w', '-D', this.directories.data], options);
+  }
+
+  private endAtOnce(): void {
+    if (!this.isDown) {
+      const { uid, gid } = statSync(this.directories.data);
+      execFileSync(
+        this.controlBinary,
+        ['stop', '-m', 'immediate', '-s', '-D', this.directories.data],
+        { uid, gid },
+      );
+    }
+  }
+
+  private get controlBinary(): string {
+    return path.join(this.directories.bin, 'pg_ctl');
+  }
+
+  private file(name: string): string {
+    return path.join(this.directories.data, name);
+  }
+}
+
+async function directories(url: string): Promise<Directories> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query<Directories>(
+    `SELECT current_setting('data_directory') AS data,
+            (SELECT setting FROM pg_config WHERE name = 'BINDIR') AS bin`,
+  );
+  await client.end();
+  return rows[0] ?? { data: '', bin: '' };
+}

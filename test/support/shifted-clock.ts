@@ -1,0 +1,15 @@
+const RealDate = Date;
+let offsetMs = 0;
+
+/** From now on the clock of this process, and with it every timer that asks it, is off by so much. */
+export function shiftClock(byMs: number): void {
+  offsetMs = byMs;
+  globalThis.Date = class extends RealDate {
+    constructor(...args: unknown[]) {
+      super(...((args.length === 0 ? [RealDate.now() + offsetMs] : args) as [number]));
+    }
+    static override now(): number {
+      return RealDate.now() + offsetMs;
+    }
+  } as DateConstructor;
+}

@@ -1,0 +1,68 @@
+import { describe, expect, it } from '@jest/globals';
+import { RefreshLockError, SwapRefusedError } from '../../../lib/errors/refresh.errors.js';
+import {
+  refuseObstacles,
+  requireUnchanged,
+  type SwapSource,
+} from '../../../lib/schema/swap-source.js';
+import { deployed, index } from '../../support/schema-fixtures.js';
+
+const name = { schema: 'Far away', name: 'Hot "Sales"' };
+
+describe('refuseObstacles', () => {
+  it('lets a view pass on which nothing depends', () => {
+    expect(() => {
+      refuseObstacles(name, []);
+    }).not.toThrow();
+  });
+
+  it('names all that depends on the view, and this before what belongs to it', () => {
+    const refuse = (): void => {
+      refuseObstacles(name, [
+        { is_dependent: true, description: 'function f()' },
+        { is_dependent: true, description: 'view v' },
+        { is_dependent: false, description: 'a security label' },
+      ]);
+    };
+    expect(refuse).toThrow(SwapRefusedError);
+    expect(refuse).toThrow(
+      'Cannot refresh materialized view "Far away.Hot "Sales"" by swap: the old view would be dropped, and function f(), view v depends on it.',
+    );
+  });
+
+  it('names what a copy would lose', () => {
+    expect(() => {
+      refuseObstacles(name, [{ is_dependent: false, description: 'a security label' }]);
+    }).toThrow('it has a security label, which its copy would lose');
+  });
+});
+
+describe('requireUnchanged', () => {
+  const source = (given: Partial<SwapSource> = {}): SwapSource => ({
+    deployed: deployed('sales', {}, { indexes: [index('by_day')] }),
+    defaultGrantees: [],
+    ...given,
+  });
+
+  it('lets a view pass that is as it was', () => {
+    expect(() => {
+      requireUnchanged(source(), source());
+    }).not.toThrow();
+  });
+
+  it.each([
+    [
+      'a privilege',
+      deployed(
+        'sales',
+        { grants: [{ grantee: null, privilege: 'SELECT', is_grantable: false }] },
+        { indexes: [index('by_day')] },
+      ),
+    ],
+    ['an index', deployed('sales', {}, { indexes: [index('by_day'), index('by_hand')] })],
+  ])('refuses one that has got %s', (_, changed) => {
+    expect(() => {
+      requireUnchanged(source(), source({ deployed: changed }));
+    }).toThrow(RefreshLockError);
+  });
+});
