@@ -21,6 +21,7 @@ import { RefreshService } from './refresh/refresh.service.js';
 import { RefreshShutdown } from './refresh/refresh.shutdown.js';
 import { HistoryPruner } from './refresh/history-pruner.js';
 import { ViewInspector } from './refresh/view-inspector.js';
+import { ChangePoller } from './schedule/change.poller.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
 import { SchemaService } from './schema/schema.service.js';
@@ -52,6 +53,7 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     RefreshService,
     TickRunner,
     ScheduleOrchestrator,
+    ChangePoller,
   ],
   exports: [RefreshService, SchemaService],
 })
@@ -62,6 +64,7 @@ export class MaterializedViewsCoreModule
     @Inject(DataSourceConnector) private readonly connector: DataSourceConnector,
     @Inject(SchemaSynchronizer) private readonly schema: SchemaSynchronizer,
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
+    @Inject(ChangePoller) private readonly changes: ChangePoller,
     @Inject(RefreshShutdown) private readonly refreshes: RefreshShutdown,
     @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
@@ -76,11 +79,13 @@ export class MaterializedViewsCoreModule
 
   onApplicationBootstrap(): void {
     this.schedule.start();
+    this.changes.start();
   }
 
   /** Here and not later: TypeORM destroys its data sources in `onApplicationShutdown`. */
   async beforeApplicationShutdown(): Promise<void> {
     await this.schedule.stop();
+    await this.changes.stop();
     await this.refreshes.stop();
     await this.pruner.stop();
     await Promise.all(this.dataSources.all().map((database) => database.close()));

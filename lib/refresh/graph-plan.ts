@@ -28,7 +28,7 @@ export interface GraphRequest {
 }
 
 /** Quoted, because names with dots in them could be taken for each other. */
-const keyOf = ({ name }: ViewDefinition): string => quoteQualifiedName(name);
+export const keyOf = ({ name }: ViewDefinition): string => quoteQualifiedName(name);
 
 /**
  * Works out what is to be done from the catalog of the moment, what the views declare, and the history:

@@ -13,8 +13,11 @@ export type RefreshMode = 'concurrently' | 'blocking' | 'swap';
 export type RefreshModeReason =
   'unique_index' | 'unpopulated' | 'no_unique_index' | 'with_no_data' | 'requested';
 
-/** What asked for a refresh: a view's schedule, or a call of `RefreshService`. */
-export type RefreshTrigger = 'schedule' | 'demand';
+/**
+ * What asked for a refresh: a view's schedule, a call of `RefreshService`, a committed write to what the view
+ * reads, or its `maxStaleness`.
+ */
+export type RefreshTrigger = 'schedule' | 'demand' | 'write' | 'staleness';
 
 /**
  * Why nothing was refreshed. `busy`: another refresh of the view is running; `paused`: the view is
@@ -23,7 +26,7 @@ export type RefreshTrigger = 'schedule' | 'demand';
  * `backing_off`: the view failed a short time ago.
  */
 export type SkipReason =
-  'busy' | 'paused' | 'min_interval' | 'tick_done' | 'tick_early' | 'backing_off';
+  'busy' | 'paused' | 'min_interval' | 'tick_done' | 'tick_early' | 'backing_off' | 'unchanged';
 
 interface RunResult {
   /** The view, as `schema.name`. */

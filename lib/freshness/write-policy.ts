@@ -1,0 +1,35 @@
+/** The changes that a view has not seen. Instants are milliseconds since the epoch, by the database's clock. */
+export interface UnseenChanges {
+  now: number;
+  /** When the oldest write was made; `null` for none. */
+  since: number | null;
+  /** The same of the newest. */
+  lastAt: number | null;
+  /** Whether something has changed that leaves no row in the log, and so has no time: DDL, or no refresh yet. */
+  isAltered: boolean;
+}
+
+export interface WriteWaits {
+  debounceMs: number;
+  maxWaitMs: number;
+}
+
+/** Whether there is anything that the view has not seen. */
+export function hasUnseen({ since, isAltered }: UnseenChanges): boolean {
+  return since !== null || isAltered;
+}
+
+/**
+ * In how many milliseconds a view is to be refreshed because of writes: when none has followed the newest for
+ * `debounceMs`, or the oldest has waited for `maxWaitMs`. Not more than 0 when it is due; `undefined` when
+ * nothing has changed. What has no time waits for nothing: it is rare.
+ */
+export function writeDueInMs(
+  { now, since, lastAt, isAltered }: UnseenChanges,
+  { debounceMs, maxWaitMs }: WriteWaits,
+): number | undefined {
+  if (since === null || lastAt === null) {
+    return isAltered ? 0 : undefined;
+  }
+  return Math.min(lastAt + debounceMs, since + maxWaitMs) - now;
+}

@@ -1,0 +1,132 @@
+import { Logger } from '@nestjs/common';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { nextLookAfterErrorInMs, nextLookInMs } from '../freshness/look-interval.js';
+import type { Database } from '../postgres/database.js';
+import { keyOf, planGraph } from '../refresh/graph-plan.js';
+import type { RefreshRunner } from '../refresh/refresh.runner.js';
+import { ChangeReading, type ViewChanges } from './change-reading.js';
+import { decide, isAnyPending } from './due-views.js';
+import { DueRefresher } from './due.refresher.js';
+
+/** A server that is down is worth a warning now and then. */
+const WARN_EVERY_MS = 60_000;
+
+export interface WatchOptions {
+  dataSourceName: string;
+  database: Database;
+  /** All views of the data source: a view's freshness depends on those below it. */
+  definitions: ViewDefinition[];
+  runner: RefreshRunner;
+  failureHoldMs: number;
+}
+
+/**
+ * Looks again and again what the views of one data source have not seen, and has them refreshed. All
+ * that it goes by is in the database, so that it misses nothing that was written while no process ran.
+ */
+export class ChangeWatch {
+  private readonly logger = new Logger('MaterializedViews');
+  private readonly reading: ChangeReading;
+  private readonly refresher: DueRefresher;
+  private timer?: NodeJS.Timeout;
+  private look: Promise<void> = Promise.resolve();
+  private intervalMs = 0;
+  private warnedAtMs = -Infinity;
+  private isStopped = false;
+
+  constructor(private readonly options: WatchOptions) {
+    const { database, definitions, runner, failureHoldMs } = options;
+    this.reading = new ChangeReading(database, definitions.filter(concerns(definitions)));
+    this.refresher = new DueRefresher(runner, failureHoldMs, (view, isUnchanged) => {
+      if (isUnchanged) {
+        this.reading.settle(view);
+      }
+      this.hurry();
+    });
+  }
+
+  start(): void {
+    this.intervalMs = nextLookInMs(0, [], Math.random());
+    this.schedule();
+  }
+
+  /** Looks no more. Refreshes under way go on. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    await this.look;
+  }
+
+  private schedule(): void {
+    if (!this.isStopped) {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => {
+        this.timer = undefined;
+        this.look = this.lookAround();
+      }, this.intervalMs).unref();
+    }
+  }
+
+  /** What has been refreshed is news to those above. */
+  private hurry(): void {
+    this.intervalMs = nextLookInMs(0, [], Math.random());
+    if (this.timer !== undefined) {
+      this.schedule();
+    }
+  }
+
+  private async lookAround(): Promise<void> {
+    try {
+      const dueInMs = await this.beginDue();
+      this.intervalMs = nextLookInMs(this.intervalMs, dueInMs, Math.random());
+    } catch (error) {
+      this.intervalMs = nextLookAfterErrorInMs(this.intervalMs, Math.random());
+      this.warn(error);
+    }
+    this.schedule();
+  }
+
+  /** @returns in how many milliseconds views are due that are not yet */
+  private async beginDue(): Promise<number[]> {
+    const changes = await this.reading.read();
+    if (this.isStopped || !isAnyPending(changes)) {
+      return [];
+    }
+    const { database, definitions } = this.options;
+    const graph = await planGraph(database, { targets: definitions, registered: definitions });
+    const open = new Map(
+      changes
+        .map((each) => [keyOf(each.definition), each] as const)
+        .filter(([key, each]) => this.isOpen(key, each)),
+    );
+    const { due, dueInMs } = decide(open, graph);
+    const views = [...due].flatMap(([key, trigger]) => {
+      const view = open.get(key);
+      return view ? [[key, { ...view, trigger }] as const] : [];
+    });
+    if (!this.isStopped) {
+      this.refresher.begin(new Map(views), graph.dependencies);
+    }
+    return dueInMs;
+  }
+
+  private isOpen(key: string, { isPaused, isBackingOff }: ViewChanges): boolean {
+    return !isPaused && !isBackingOff && this.refresher.isFree(key);
+  }
+
+  private warn(error: unknown): void {
+    const nowMs = performance.now();
+    if (!this.isStopped && nowMs - this.warnedAtMs >= WARN_EVERY_MS) {
+      this.warnedAtMs = nowMs;
+      this.logger.warn(
+        `Could not look for changes in data source "${this.options.dataSourceName}", and views are not refreshed after writes meanwhile; the next look is in ${Math.round(this.intervalMs)} ms: ${String(error)}`,
+      );
+    }
+  }
+}
+
+/** What has to be looked at: every view may stand below one with `maxStaleness`. */
+function concerns(definitions: readonly ViewDefinition[]): (view: ViewDefinition) => boolean {
+  const isAll = definitions.some(({ freshness }) => freshness?.maxStalenessMs !== undefined);
+  return ({ freshness }) => isAll || freshness?.onWrite !== undefined;
+}
