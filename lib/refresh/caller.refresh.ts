@@ -35,6 +35,7 @@ export class CallerRefresh {
         trigger,
         mode,
         skipsPaused: onPaused === 'skip',
+        skipsUnchanged: false,
         keepsMinInterval: true,
         waitsForLock: onBusy === 'wait',
       },

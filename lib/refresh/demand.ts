@@ -82,6 +82,7 @@ export class Demand {
       trigger,
       mode,
       skipsPaused: onPaused === 'skip',
+      skipsUnchanged: false,
       keepsMinInterval: true,
       waitsWhenBusy: onBusy === 'join' || onBusy === 'wait',
       // What another refresh did serves the others too, but not who wants the view without its rows.

@@ -22,6 +22,8 @@ export interface RefreshRequest {
   retryUntil?: Date;
   /** Whether a paused view is left alone. A schedule always does that. */
   skipsPaused: boolean;
+  /** Whether a view that has nothing to be refreshed for is left alone. */
+  skipsUnchanged: boolean;
   /** Whether `minInterval` counts. Not for a schedule, which says itself how often. */
   keepsMinInterval: boolean;
   /**
@@ -65,6 +67,7 @@ export function tickRequest(
     tick,
     retryUntil,
     skipsPaused: true,
+    skipsUnchanged: definition.freshness?.skipsUnchanged ?? false,
     keepsMinInterval: false,
   };
 }
