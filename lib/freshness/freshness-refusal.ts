@@ -6,17 +6,8 @@ import {
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { type ObstacleReason, type ObstacleRow, selectObstacles } from '../postgres/source.sql.js';
+import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/source.sql.js';
 import { rootsOfDefinition } from './capture-needs.js';
-
-/** What makes it impossible even to notice a write. The others only forbid to say that nothing changed. */
-const UNSEEN: ReadonlySet<ObstacleReason> = new Set([
-  'foreign-table',
-  'not-a-table',
-  'own-table',
-  'subscribed',
-  'system-catalog',
-]);
 
 /**
  * Refuses views of which it cannot be known whether they would come out the same.
@@ -54,7 +45,7 @@ export async function refuseUnknowable(
 }
 
 function matters({ skipsUnchanged }: ViewFreshness, { reason }: ObstacleRow): boolean {
-  return skipsUnchanged || UNSEEN.has(reason);
+  return obstacleReasons(skipsUnchanged).includes(reason);
 }
 
 function refusal(

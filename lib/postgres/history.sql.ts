@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, fromEpochMs } from './instant.js';
+import { signatureAfterRefresh } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** Which process did a run, for people who read the history. */
@@ -23,6 +24,8 @@ export interface SuccessRecord extends RunRecord {
   modeReason: string;
   /** `pg_snapshot` in text form. */
   snapshot: string;
+  /** Of the sources, from no earlier than the snapshot; `null` where nobody can tell from one. */
+  signature: string | null;
   /** Whether the view has been emptied: nobody can be served by such a success. */
   isEmptied?: boolean;
 }
@@ -39,7 +42,8 @@ export interface FinishedRow {
 /**
  * Writes the state and the history of a success in one statement. It belongs into the transaction of
  * the refresh: then a recorded success means committed data, and the other way round. What the
- * transaction has done to the view is in the server's counters of the current transaction.
+ * transaction has done to the view is in the server's counters of the current transaction. To those
+ * who read the view it is a change, of which no trigger tells: materialized views have none.
  */
 export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
@@ -60,7 +64,7 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
          ) AS view_oid
 ), state AS (
   INSERT INTO ${schema}.view_state AS s
-    (schema_name, view_name, last_tick, last_started_at, last_success_at, last_run_id, watermark, last_mode, last_mode_reason)
+    (schema_name, view_name, last_tick, last_started_at, last_success_at, last_run_id, watermark, source_signature, last_mode, last_mode_reason)
   SELECT schema_name,
          view_name,
          coalesce(tick, started_at),
@@ -68,6 +72,7 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
          CASE WHEN NOT is_emptied THEN finished_at END,
          CASE WHEN NOT is_emptied THEN run_id END,
          CASE WHEN NOT is_emptied THEN $6::pg_snapshot END,
+         CASE WHEN NOT is_emptied THEN ${signatureAfterRefresh('$13::text', 'view_oid')} END,
          CASE WHEN NOT is_emptied THEN $8::text END,
          CASE WHEN NOT is_emptied THEN $9::text END
   FROM run
@@ -80,10 +85,16 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
       last_success_at = excluded.last_success_at,
       last_run_id = excluded.last_run_id,
       watermark = excluded.watermark,
+      source_signature = excluded.source_signature,
       last_mode = excluded.last_mode,
       last_mode_reason = excluded.last_mode_reason,
       failure_count = 0,
       not_before = NULL
+), signal AS (
+  INSERT INTO ${schema}.change_log (source, kind)
+  SELECT view_oid, 'REFRESH'
+  FROM run
+  WHERE view_oid IS NOT NULL AND EXISTS (SELECT FROM ${schema}.view_state r WHERE r.capture IS NOT NULL)
 )
 INSERT INTO ${schema}.refresh_history
   (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, trigger, mode, mode_reason, host, attempt, inserted_count, deleted_count)
@@ -105,6 +116,36 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count,
       HOST,
       run.attempt,
       run.isEmptied ?? false,
+      run.signature,
+    ],
+  };
+}
+
+/**
+ * Writes that a view was looked at and had nothing to be refreshed for. What it has seen is as of the
+ * beginning of the transaction, which is before whatever was looked at.
+ */
+export function recordUnchanged(stateSchema: string, run: RunRecord): SqlStatement {
+  const schema = quoteIdentifier(stateSchema);
+  return {
+    text: `WITH state AS (
+  UPDATE ${schema}.view_state
+  SET last_tick = greatest(last_tick, $4::timestamptz),
+      last_unchanged_at = pg_catalog.transaction_timestamp()
+  WHERE schema_name = $2 AND view_name = $3
+)
+INSERT INTO ${schema}.refresh_history
+  (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, trigger, mode_reason, host, attempt)
+SELECT $1, $2, $3, $4, ${fromEpochMs('$5')}, pg_catalog.clock_timestamp(), 'skipped', $6, 'unchanged', $7, $8`,
+    values: [
+      run.runId,
+      run.view.schema,
+      run.view.name,
+      run.tick ?? null,
+      run.startedAt,
+      run.trigger,
+      HOST,
+      run.attempt,
     ],
   };
 }

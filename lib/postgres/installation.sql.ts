@@ -75,6 +75,7 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   last_tick timestamptz,
   last_started_at timestamptz,
   last_success_at timestamptz,
+  last_unchanged_at timestamptz,
   last_run_id uuid,
   last_mode text,
   last_mode_reason text,

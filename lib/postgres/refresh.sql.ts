@@ -5,6 +5,26 @@ import type { SqlStatement } from './sql-statement.js';
 /** A tick may start this much before its instant by the database's clock: timers are not exact. */
 const EARLY_TOLERANCE = '250 ms';
 
+/**
+ * What is committed now, of which the transaction's own writes are no part: `pg_current_snapshot` counts them
+ * in as soon as a later transaction has ended, and those to come with them.
+ */
+const SNAPSHOT = `(
+         SELECT pg_catalog.concat(
+           pg_catalog.pg_snapshot_xmin(current.snapshot), ':', pg_catalog.pg_snapshot_xmax(current.snapshot), ':', (
+             SELECT pg_catalog.string_agg(x.xid::text, ',' ORDER BY x.xid)
+             FROM (
+               SELECT pg_catalog.pg_snapshot_xip(current.snapshot)
+               UNION
+               SELECT own.xid
+               FROM pg_catalog.pg_current_xact_id_if_assigned() AS own(xid)
+               WHERE own.xid < pg_catalog.pg_snapshot_xmax(current.snapshot)
+             ) AS x(xid)
+           )
+         )
+         FROM pg_catalog.pg_current_snapshot() AS current(snapshot)
+       )`;
+
 /** All that decides whether and how to refresh, as it is under the refresh lock. */
 export interface RefreshPreconditionRow {
   /** Milliseconds since the epoch. */
@@ -47,7 +67,7 @@ export function selectRefreshPreconditions(
   return {
     text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS started_at,
        pg_catalog.pg_backend_pid() AS backend_pid,
-       pg_catalog.pg_current_snapshot()::text AS snapshot,
+       ${SNAPSHOT} AS snapshot,
        c.relkind::text AS relation_kind,
        c.relispopulated AS is_populated,
        EXISTS (

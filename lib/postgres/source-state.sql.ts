@@ -4,6 +4,24 @@ import { escapeLiteral } from 'pg';
 /** The function that looks at what a view reads. */
 export const SOURCE_STATE = 'source_state';
 
+/**
+ * Which rows a view has: who refreshes it, by hand too, writes a new version of its row in pg_class, and a
+ * swap makes another view. To be read after the refresh, in its transaction.
+ */
+function viewIdentity(oid: string): string {
+  return `(
+    SELECT pg_catalog.concat_ws('.', c.oid, c.xmin, w.xmin)
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid
+    WHERE c.oid = ${oid}
+  )`;
+}
+
+/** The signature to be stored by a refresh: of the sources as they were before it, and of the view as it is now. */
+export function signatureAfterRefresh(signature: string, oid: string): string {
+  return `pg_catalog.split_part(${signature}, ':', 1) || ':' || ${viewIdentity(oid)}`;
+}
+
 /** What functions depend on that are not immutable because of settings alone. */
 const SETTINGS = [
   'TimeZone',
@@ -27,7 +45,8 @@ const SETTINGS = [
  * them, without a write that a trigger sees: the rows of the catalog, by their versions (xmin), of the
  * relations, their columns, their rules, functions and the library's triggers. So it also differs after
  * a trigger was switched off and on again. xmin of a materialized view's row in pg_class differs after every
- * refresh of it, whoever does it. The system's identifier tells a watermark of another cluster.
+ * refresh of it, whoever does it. The system's identifier tells a watermark of another cluster. Behind the
+ * colon is the same of the view itself.
  *
  * The signature is null, and nothing equals that, where a source is not there, or is no captured table.
  */
@@ -118,19 +137,19 @@ BEGIN
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', p.oid, p.xmin), ';' ORDER BY p.oid)
      FROM pg_catalog.pg_proc p
      WHERE p.oid = ANY (functions)),
-    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', w.ev_class, w.oid, w.xmin, (
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', CASE WHEN w.ev_class <> view_oid THEN pg_catalog.concat_ws('.', w.ev_class, w.oid, w.xmin) END, (
               SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', p.oid, p.xmin), ',' ORDER BY p.oid)
               FROM pg_catalog.pg_depend d
               JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
               WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
                 AND d.objid = w.oid
                 AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-            )), ';' ORDER BY w.oid)
+            )), ';' ORDER BY w.ev_class = view_oid, w.oid)
      FROM pg_catalog.pg_rewrite w
      WHERE w.ev_class = ANY (walked || view_oid)),
     (SELECT pg_catalog.concat_ws('.', count(*), sum(e.xmin::text::bigint)) FROM pg_catalog.pg_enum e),
     ${SETTINGS.map((name) => `pg_catalog.current_setting('${name}')`).join(',\n    ')}
-  ));
+  )) || ':' || ${viewIdentity('view_oid')};
 END
 `;
   return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${SOURCE_STATE}(view_oid oid, capture jsonb, OUT sources oid[], OUT signature text)

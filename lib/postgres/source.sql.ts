@@ -1,4 +1,4 @@
-import type { QualifiedName } from './identifier.js';
+import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -110,16 +110,25 @@ ORDER BY w.reader, n.nspname, c.relname`,
   };
 }
 
+/** What makes it impossible even to notice a write. */
+const UNSEEN = [
+  'foreign-table',
+  'not-a-table',
+  'own-table',
+  'subscribed',
+  'system-catalog',
+] as const;
+
+/** What only forbids to say that nothing changed. */
+const UNSURE = ['row-security', 'unlogged', 'volatile-function'] as const;
+
 /** Why changes of a source, or of what a view computes, cannot be noticed. */
-export type ObstacleReason =
-  | 'foreign-table'
-  | 'not-a-table'
-  | 'own-table'
-  | 'row-security'
-  | 'subscribed'
-  | 'system-catalog'
-  | 'unlogged'
-  | 'volatile-function';
+export type ObstacleReason = (typeof UNSEEN | typeof UNSURE)[number];
+
+/** What stands in the way of a view that may be left alone, or of one that is told of writes. */
+export function obstacleReasons(skipsUnchanged: boolean): readonly ObstacleReason[] {
+  return skipsUnchanged ? [...UNSEEN, ...UNSURE] : UNSEEN;
+}
 
 export interface ObstacleRow {
   position: number;
@@ -242,5 +251,30 @@ WHERE p.provolatile <> 'i'
   )
 ORDER BY position, reason, subject`,
     values: [rootsParameter(roots), JSON.stringify(standIns), stateSchema, DEPEND_ON_SETTINGS],
+  };
+}
+
+/**
+ * Forgets the signature of a view that something stands in the way of, in the transaction that has stored
+ * it: somebody may have put `now()` into a plain view below since the last sync.
+ *
+ * @param reasons those that count
+ */
+export function forgetSignature(
+  stateSchema: string,
+  roots: readonly SourceRoot[],
+  reasons: readonly ObstacleReason[],
+): SqlStatement {
+  const { text, values = [] } = selectObstacles(stateSchema, roots, []);
+  const view = roots[0]?.view;
+  return {
+    text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state
+SET source_signature = NULL
+WHERE schema_name = $${values.length + 1}
+  AND view_name = $${values.length + 2}
+  AND EXISTS (
+    SELECT FROM (${text}) AS obstacles WHERE obstacles.reason = ANY ($${values.length + 3}::text[])
+  )`,
+    values: [...values, view?.schema, view?.name, reasons],
   };
 }

@@ -32,7 +32,8 @@ export function chooseMode(
 /** Why the request is not to be carried out; `undefined` when it is. */
 export function skipReason(
   conditions: RefreshPreconditionRow,
-  { tick, skipsPaused, keepsMinInterval }: RefreshRequest,
+  { tick, skipsPaused, skipsUnchanged, keepsMinInterval }: RefreshRequest,
+  isUnchanged: boolean,
 ): SkipReason | undefined {
   if (tick !== undefined && conditions.is_tick_done) {
     return 'tick_done';
@@ -46,7 +47,10 @@ export function skipReason(
   if (tick !== undefined && conditions.is_backing_off) {
     return 'backing_off';
   }
-  return keepsMinInterval && conditions.is_too_soon ? 'min_interval' : undefined;
+  if (keepsMinInterval && conditions.is_too_soon) {
+    return 'min_interval';
+  }
+  return skipsUnchanged && isUnchanged ? 'unchanged' : undefined;
 }
 
 /** By how much two clocks may run apart, as a share of the time that they are compared over. */

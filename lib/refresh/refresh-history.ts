@@ -5,8 +5,8 @@ import { setReadOnly } from '../postgres/transaction.sql.js';
 import { instant } from './optional-instant.js';
 import type { RefreshMode, RefreshModeReason, RefreshTrigger } from './refresh-result.js';
 
-/** How a run ended. A run that was skipped is not in the history. */
-export type RefreshOutcome = 'refreshed' | 'failed' | 'timeout' | 'cancelled';
+/** How a run ended. Of those that were skipped only the ones that found the view `unchanged` are in the history. */
+export type RefreshOutcome = 'refreshed' | 'skipped' | 'failed' | 'timeout' | 'cancelled';
 
 /** One run of the history. All instants are by the database's clock. */
 export interface RefreshHistoryEntry {
@@ -18,10 +18,13 @@ export interface RefreshHistoryEntry {
   /** Which attempt at its tick it was, from 1 on. */
   attempt: number;
   outcome: RefreshOutcome;
-  /** Left out, like `modeReason`, for a run that did not succeed. */
+  /** Left out for a run that did not succeed, or was skipped. */
   mode?: RefreshMode;
-  /** `created` and `definition_changed` are those of the trigger `sync`. */
-  modeReason?: RefreshModeReason | 'created' | 'definition_changed';
+  /**
+   * Left out for a run that did not succeed. `unchanged` is that of a run that was skipped; `created` and
+   * `definition_changed` are those of the trigger `sync`.
+   */
+  modeReason?: RefreshModeReason | 'unchanged' | 'created' | 'definition_changed';
   /** Rows that the refresh added, where that is counted. */
   insertedCount?: number;
   /** Rows that the refresh took away, where that is counted. */

@@ -22,7 +22,7 @@ export interface RefreshRequest {
   retryUntil?: Date;
   /** Whether a paused view is left alone. A schedule always does that. */
   skipsPaused: boolean;
-  /** Whether nothing is done where nothing that the view reads has changed since its last refresh. */
+  /** Whether a view that has nothing to be refreshed for is left alone. */
   skipsUnchanged: boolean;
   /** Whether `minInterval` counts. Not for a schedule, which says itself how often. */
   keepsMinInterval: boolean;

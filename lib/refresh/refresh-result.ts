@@ -14,24 +14,25 @@ export type RefreshModeReason =
   'unique_index' | 'unpopulated' | 'no_unique_index' | 'with_no_data' | 'requested';
 
 /**
- * What asked for a refresh: a view's schedule, a call of `RefreshService`, a committed write to what the view
- * reads, or its `maxStaleness`.
+ * What asked for a refresh: a view's schedule, a call of `RefreshService`, a committed `write` to what the
+ * view reads, or its `maxStaleness`.
  */
 export type RefreshTrigger = 'schedule' | 'demand' | 'write' | 'staleness';
 
 /**
  * Why nothing was refreshed. `busy`: another refresh of the view is running; `paused`: the view is
- * paused; `min_interval`: it was refreshed less than `minInterval` ago. For a schedule also `tick_done`:
+ * paused; `min_interval`: it was refreshed less than `minInterval` ago; `unchanged`: nothing that it reads
+ * has changed since its last refresh. For a schedule also `tick_done`:
  * another process did this tick; `tick_early`: by the database's clock its time has not come;
  * `backing_off`: the view failed a short time ago.
  */
 export type SkipReason =
-  'busy' | 'paused' | 'min_interval' | 'tick_done' | 'tick_early' | 'backing_off' | 'unchanged';
+  'busy' | 'paused' | 'min_interval' | 'unchanged' | 'tick_done' | 'tick_early' | 'backing_off';
 
 interface RunResult {
   /** The view, as `schema.name`. */
   view: string;
-  /** Identifies the run in the history. A skipped run has no row there. */
+  /** Identifies the run in the history. A skipped run has no row there, but for `unchanged`. */
   runId: string;
   trigger: RefreshTrigger;
   /** By the database's clock. */

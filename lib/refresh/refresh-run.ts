@@ -14,10 +14,11 @@ import {
   tryLock,
   type TryLockRow,
 } from '../postgres/advisory-lock.sql.js';
+import type { ChangeRow } from '../postgres/change.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { Database } from '../postgres/database.js';
 import type { FoldedTransaction } from '../postgres/folded-transaction.js';
-import { type FinishedRow, recordSuccess } from '../postgres/history.sql.js';
+import { type FinishedRow, recordUnchanged, type RunRecord } from '../postgres/history.sql.js';
 import {
   refreshMaterializedView,
   type RefreshPreconditionRow,
@@ -27,6 +28,7 @@ import type { Session } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
+import { questionOfChanges, successStatements } from './change-record.js';
 import { type ChosenMode, chooseMode, isServed, skipReason } from './refresh-decision.js';
 import { swapRows } from '../schema/row-swap.js';
 import { RefreshFailure, type RefreshProgress } from './refresh-failure.js';
@@ -48,6 +50,7 @@ export class RefreshRun {
   private cancelledBy?: CancelReason;
   /** What the view was like before; known once this run holds the lock. */
   conditions?: RefreshPreconditionRow;
+  private changes?: ChangeRow;
 
   constructor(
     private readonly request: RefreshRequest,
@@ -144,7 +147,10 @@ export class RefreshRun {
     const { isLocked, found } = await this.prepare(transaction);
     const notDone = this.withoutRefresh(isLocked, found, sentAt);
     if (notDone !== undefined) {
-      await transaction.undo();
+      const isRecorded = notDone.outcome === 'skipped' && notDone.reason === 'unchanged';
+      await (isRecorded
+        ? transaction.close([recordUnchanged(this.database.stateSchema, this.record)])
+        : transaction.undo());
       return notDone;
     }
     const conditions = this.requireView(found);
@@ -158,21 +164,26 @@ export class RefreshRun {
     return refreshedResult(this.request, this.progress, { mode, finished });
   }
 
-  /** The first round trip. The conditions are a statement after the lock's, and so as they are under it. */
+  /**
+   * The first round trip. The conditions are a statement after the lock's, and so as they are under it; what
+   * has changed is asked for after the snapshot that is to be the watermark.
+   */
   private async prepare(
     transaction: FoldedTransaction,
   ): Promise<{ isLocked: boolean; found?: RefreshPreconditionRow }> {
     const { definition, tick, waitsForLock } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
     this.progress.sentAtMs = performance.now();
-    const [, [locked], [found]] = (await transaction.open([
+    const [, [locked], [found], [changes] = []] = (await transaction.open([
       setLocalSettings(settings),
       waitsForLock ? lockInTime(this.lockKey) : tryLock(this.lockKey),
       selectRefreshPreconditions(this.database.stateSchema, definition.name, {
         tick,
         minIntervalMs,
       }),
-    ])) as [unknown, TryLockRow[], RefreshPreconditionRow[]];
+      ...questionOfChanges(this.database.stateSchema, definition),
+    ])) as [unknown, TryLockRow[], RefreshPreconditionRow[], ChangeRow[]?];
+    this.changes = changes;
     this.progress.startedAt = found?.started_at ?? this.progress.startedAt;
     return { isLocked: locked?.acquired ?? false, found };
   }
@@ -191,8 +202,9 @@ export class RefreshRun {
     if (!isLocked) {
       return skippedResult(this.request, 'busy', at);
     }
-    const reason = found && skipReason(found, this.request);
-    return reason && skippedResult(this.request, reason, at);
+    const isUnchanged = this.changes?.is_unchanged ?? false;
+    const reason = found && skipReason(found, this.request, isUnchanged);
+    return reason && skippedResult(this.request, reason, at, this.runId);
   }
 
   /** The second round trip; a swap takes some more. */
@@ -201,26 +213,27 @@ export class RefreshRun {
     mode: ChosenMode,
     { snapshot }: RefreshPreconditionRow,
   ): Promise<FinishedRow | undefined> {
-    const { definition, trigger, tick } = this.request;
-    const { withData } = this.request.mode;
-    const { runId, attempt, startedAt } = this.progress;
+    const { definition } = this.request;
+    const { stateSchema } = this.database;
+    const isEmptied = !this.request.mode.withData;
     this.progress.sentAtMs = performance.now();
     const statements = await this.refreshStatements(transaction, mode);
     const rows = await transaction.close([
       ...statements,
-      recordSuccess(this.database.stateSchema, {
-        runId,
-        view: definition.name,
-        trigger,
-        tick,
-        attempt,
-        startedAt,
-        ...mode,
-        snapshot,
-        isEmptied: !withData,
-      }),
+      ...successStatements(
+        stateSchema,
+        definition,
+        { ...this.record, ...mode, snapshot, isEmptied },
+        this.changes,
+      ),
     ]);
     return rows[statements.length]?.[0] as FinishedRow | undefined;
+  }
+
+  private get record(): RunRecord {
+    const { definition, trigger, tick } = this.request;
+    const { runId, attempt, startedAt } = this.progress;
+    return { runId, view: definition.name, trigger, tick, attempt, startedAt };
   }
 
   /** @throws as the view's statements do, which are told apart from those about the library's own tables */

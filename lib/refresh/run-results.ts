@@ -12,12 +12,13 @@ export function skippedResult(
   { definition, trigger }: RefreshRequest,
   reason: SkipReason,
   at: Date,
+  runId: string = randomUUID(),
 ): SkippedResult {
   return {
     view: viewName(definition),
     outcome: 'skipped',
     reason,
-    runId: randomUUID(),
+    runId,
     trigger,
     startedAt: at,
     finishedAt: at,

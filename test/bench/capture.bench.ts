@@ -97,7 +97,7 @@ async function measureWriters(
 }
 
 async function measureDetector(client: Client): Promise<Comparison> {
-  const { text, values } = selectChanges('materialized_views', TOTALS);
+  const { text, values } = selectChanges('materialized_views', [TOTALS]);
   // As a refresh leaves it: with nothing to be seen in a log of thousands of rows.
   const { rows } = await client.query<ChangeRow>(text, values);
   await client.query(

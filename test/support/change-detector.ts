@@ -1,13 +1,20 @@
-import type { Client } from 'pg';
-import {
-  appendRefreshSignal,
-  type ChangeRow,
-  selectChanges,
-} from '../../lib/postgres/change.sql.js';
+import { randomUUID } from 'node:crypto';
+import type { Client, QueryResultRow } from 'pg';
+import { type ChangeRow, selectChanges } from '../../lib/postgres/change.sql.js';
+import { recordSuccess } from '../../lib/postgres/history.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/identifier.js';
+import {
+  type RefreshPreconditionRow,
+  selectRefreshPreconditions,
+} from '../../lib/postgres/refresh.sql.js';
 import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
 
-/** Refreshes views as the engine does: watermark and signature from before, written with the rows. */
+interface Seen {
+  signature: string | null;
+  snapshot: string;
+}
+
+/** Refreshes views with the statements of the engine, but may stop between them. */
 export class ChangeDetector {
   constructor(
     private readonly session: Pick<Client, 'query'>,
@@ -16,36 +23,32 @@ export class ChangeDetector {
 
   /** What the detector says of a view now. */
   async changes(view: QualifiedName): Promise<ChangeRow> {
-    const { text, values } = selectChanges(this.stateSchema, view);
-    const { rows } = await this.session.query<ChangeRow>(text, values);
-    const [row] = rows;
-    if (row === undefined) {
-      throw new Error(`There is no state of ${view.name}`);
-    }
-    return row;
+    return this.run<ChangeRow>(selectChanges(this.stateSchema, [view]));
   }
 
   /** Notes what the view is about to see. To be followed by `commit`, whatever happens in between. */
-  async begin(view: QualifiedName): Promise<{ signature: string | null; watermark: string }> {
+  async begin(view: QualifiedName): Promise<Seen> {
     await this.session.query('BEGIN ISOLATION LEVEL READ COMMITTED');
-    const { rows } = await this.session.query<{ watermark: string }>(
-      'SELECT pg_current_snapshot()::text AS watermark',
+    const { snapshot } = await this.run<RefreshPreconditionRow>(
+      selectRefreshPreconditions(this.stateSchema, view),
     );
     const { signature } = await this.changes(view);
-    return { signature, watermark: rows[0]?.watermark ?? '' };
+    return { signature, snapshot };
   }
 
-  async commit(
-    view: QualifiedName,
-    { signature, watermark }: { signature: string | null; watermark: string },
-    how = '',
-  ): Promise<void> {
-    await this.session.query(`REFRESH MATERIALIZED VIEW ${how} ${quoteQualifiedName(view)}`);
-    await this.run(appendRefreshSignal(this.stateSchema, view));
-    await this.session.query(
-      `UPDATE "${this.stateSchema}".view_state SET watermark = $1, source_signature = $2
-       WHERE schema_name = $3 AND view_name = $4`,
-      [watermark, signature, view.schema, view.name],
+  async commit(view: QualifiedName, seen: Seen): Promise<void> {
+    await this.session.query(`REFRESH MATERIALIZED VIEW ${quoteQualifiedName(view)}`);
+    await this.run(
+      recordSuccess(this.stateSchema, {
+        runId: randomUUID(),
+        view,
+        trigger: 'demand',
+        attempt: 1,
+        startedAt: Date.now(),
+        mode: 'blocking',
+        modeReason: 'requested',
+        ...seen,
+      }),
     );
     await this.session.query('COMMIT');
   }
@@ -54,8 +57,13 @@ export class ChangeDetector {
     await this.commit(view, await this.begin(view));
   }
 
-  private async run({ text, values }: SqlStatement): Promise<void> {
-    await this.session.query(text, values);
+  private async run<Row extends QueryResultRow>({ text, values }: SqlStatement): Promise<Row> {
+    const { rows } = await this.session.query<Row>(text, values);
+    const [row] = rows;
+    if (row === undefined) {
+      throw new Error(`Expected a row from: ${text}`);
+    }
+    return row;
   }
 }
 
