@@ -21,6 +21,8 @@ export interface ViewFreshness {
   /** Whether refreshes are left out where nothing has changed. */
   skipsUnchanged: boolean;
   maxStalenessMs?: number;
+  /** Whether none of it is declared: a view above has a `maxStaleness`. */
+  isImplied?: boolean;
 }
 
 /** How a view is refreshed, whatever asks for it. */

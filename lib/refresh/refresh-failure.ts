@@ -137,7 +137,7 @@ export class RefreshFailure {
     const { definition, trigger, tick } = this.request;
     const { runId, attempt, startedAt } = this.progress;
     const outcome = outcomeOf(error);
-    const backsOff = tick !== undefined && !error.isTransient && outcome !== 'cancelled';
+    const backsOff = trigger !== 'demand' && !error.isTransient && outcome !== 'cancelled';
     const statement = recordFailure(this.database.stateSchema, {
       runId,
       view: definition.name,

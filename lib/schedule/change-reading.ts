@@ -5,7 +5,7 @@ import type { Database } from '../postgres/database.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type PendingViewRow, selectPendingViews } from '../postgres/pending.sql.js';
 import type { Session } from '../postgres/session.js';
-import { selectObstacles } from '../postgres/source.sql.js';
+import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/source.sql.js';
 
 /** What a view has not seen, and what stands in the way of refreshing it. */
 export interface ViewChanges {
@@ -96,8 +96,9 @@ export class ChangeReading {
     if (this.obstructed.get(definition) !== signature) {
       const { stateSchema } = this.database;
       const roots = rootsOfDefinition(definition);
-      const obstacles = await session.query(selectObstacles(stateSchema, roots, []));
-      if (obstacles.length === 0) {
+      const reasons = obstacleReasons(definition.freshness?.skipsUnchanged ?? false);
+      const obstacles = await session.query<ObstacleRow>(selectObstacles(stateSchema, roots, []));
+      if (!obstacles.some(({ reason }) => reasons.includes(reason))) {
         return false;
       }
       this.obstructed.set(definition, signature);

@@ -1,6 +1,7 @@
 import { SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.js';
 import { refuseUnknowable } from '../freshness/freshness-refusal.js';
+import { implyFreshness } from '../freshness/implied-freshness.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
@@ -83,6 +84,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
           .map(({ view }) => viewName(view)),
       ),
       look: async (standIns) => {
+        await implyFreshness(session, stateSchema, views, standIns);
         await refuseUnknowable(session, stateSchema, views, standIns);
         needs = await readCaptureNeeds(session, {
           definitions: views,

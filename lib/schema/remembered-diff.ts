@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { captureRecord, readCaptureNeeds } from '../freshness/capture-needs.js';
+import { implyFreshness } from '../freshness/implied-freshness.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import type { Session } from '../postgres/session.js';
 import { withCaptures } from './capture-diff.js';
@@ -17,8 +18,9 @@ export async function rememberedDiff(
   session: Session,
   views: readonly ViewDefinition[],
   state: DatabaseState,
-  policy: SyncPolicy,
+  { policy, stateSchema }: { policy: SyncPolicy; stateSchema: string },
 ): Promise<SchemaDiff | undefined> {
+  await implyFreshness(session, stateSchema, views, []);
   const needs = await readCaptureNeeds(session, {
     definitions: views,
     known: state.known,

@@ -127,7 +127,7 @@ export class SchemaSynchronizer {
         session,
         this.viewsOf(dataSource),
         await this.readState(session, database, dataSource),
-        policy,
+        { policy, stateSchema: database.stateSchema },
       ),
     );
   }
