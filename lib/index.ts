@@ -59,6 +59,7 @@ export type {
 } from './materialized-views.module-definition.js';
 export type { Duration } from './definition/duration.js';
 export type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export type { AfterResult } from './refresh/after-commit.js';
 export { RefreshGraphError } from './refresh/refresh-graph.error.js';
 export type { HistoryOptions } from './materialized-views.options.js';
 export type { DataDrift, RowKey } from './refresh/data-drift.js';

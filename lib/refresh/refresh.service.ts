@@ -1,9 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
 import { viewName } from '../definition/view-definition.js';
+import { type AfterResult, checkAfter } from './after-commit.js';
 import { CallerRefresh } from './caller.refresh.js';
 import { DemandQueue } from './demand.queue.js';
-import { GRAPH_OPTIONS, type GraphOptions } from './graph-options.js';
+import { checkGraphOptions, GRAPH_OPTIONS, type GraphOptions } from './graph-options.js';
 import type { GraphReport } from './graph-report.js';
 import { GraphRefresher, type RefreshOne } from './graph.refresher.js';
 import { RefreshControl, type RunningRefresh } from './refresh.control.js';
@@ -124,6 +125,37 @@ export class RefreshService {
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
     return this.graph.refreshAll(graphOptions(options), this.refreshOne);
+  }
+
+  /**
+   * Runs `work`, and when it has succeeded refreshes the views, in the order of their graph; when it fails,
+   * nothing is refreshed. With a transaction as `work` that is after its commit, and not after a rollback.
+   * Once the call resolves, the views have all that `work` wrote. It has to be the whole transaction: one that is
+   * nested in another is not committed yet when it ends.
+   *
+   * @param views their classes, or `schema.name`
+   * @throws whatever `work` throws
+   * @throws UnknownViewError when a view is not registered; `work` was not run
+   * @throws InvalidRefreshOptionsError when an option is not as it must be; `work` was not run
+   * @throws RefreshGraphError when a view failed; what `work` wrote is committed all the same
+   * @example
+   * ```ts
+   * const { value: order } = await this.refreshes.after(
+   *   () => this.dataSource.transaction((manager) => manager.save(Order, { amount: 5 })),
+   *   [DailyRevenue],
+   * );
+   * ```
+   */
+  async after<T>(
+    work: () => Promise<T>,
+    views: readonly ViewTarget[],
+    options: RefreshManyOptions = {},
+  ): Promise<AfterResult<T>> {
+    checkGraphOptions(graphOptions(options));
+    checkAfter(work, options);
+    views.forEach((view) => this.definitions.get(view, options.dataSource));
+    const value = await work();
+    return { value, report: await this.refresh(views, options) };
   }
 
   /**
