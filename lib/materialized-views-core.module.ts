@@ -19,6 +19,7 @@ import { GraphRefresher } from './refresh/graph.refresher.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { RefreshShutdown } from './refresh/refresh.shutdown.js';
+import { ChangeLogKeeper } from './refresh/change-log.keeper.js';
 import { HistoryPruner } from './refresh/history-pruner.js';
 import { ViewInspector } from './refresh/view-inspector.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
@@ -48,6 +49,7 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     RefreshShutdown,
     GraphRefresher,
     HistoryPruner,
+    ChangeLogKeeper,
     ViewInspector,
     RefreshService,
     TickRunner,
@@ -64,6 +66,7 @@ export class MaterializedViewsCoreModule
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
     @Inject(RefreshShutdown) private readonly refreshes: RefreshShutdown,
     @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
+    @Inject(ChangeLogKeeper) private readonly changeLog: ChangeLogKeeper,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
@@ -82,7 +85,7 @@ export class MaterializedViewsCoreModule
   async beforeApplicationShutdown(): Promise<void> {
     await this.schedule.stop();
     await this.refreshes.stop();
-    await this.pruner.stop();
+    await Promise.all([this.pruner.stop(), this.changeLog.stop()]);
     await Promise.all(this.dataSources.all().map((database) => database.close()));
   }
 }
