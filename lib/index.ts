@@ -108,6 +108,7 @@ export {
   type ViewOptions,
 } from './refresh/refresh.service.js';
 export type { LastFailure, LastSuccess, ViewRefreshStatus } from './refresh/refresh-status.js';
+export type { ViewChanges } from './refresh/view-changes.js';
 export type {
   DriftQuery,
   HistoryQuery,

@@ -19,6 +19,7 @@ import { GraphRefresher } from './refresh/graph.refresher.js';
 import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { RefreshShutdown } from './refresh/refresh.shutdown.js';
+import { ChangeLogKeeper } from './refresh/change-log.keeper.js';
 import { HistoryPruner } from './refresh/history-pruner.js';
 import { ViewInspector } from './refresh/view-inspector.js';
 import { ChangePoller } from './schedule/change.poller.js';
@@ -49,6 +50,7 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     RefreshShutdown,
     GraphRefresher,
     HistoryPruner,
+    ChangeLogKeeper,
     ViewInspector,
     RefreshService,
     TickRunner,
@@ -67,6 +69,7 @@ export class MaterializedViewsCoreModule
     @Inject(ChangePoller) private readonly changes: ChangePoller,
     @Inject(RefreshShutdown) private readonly refreshes: RefreshShutdown,
     @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
+    @Inject(ChangeLogKeeper) private readonly changeLog: ChangeLogKeeper,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
@@ -87,7 +90,7 @@ export class MaterializedViewsCoreModule
     await this.schedule.stop();
     await this.changes.stop();
     await this.refreshes.stop();
-    await this.pruner.stop();
+    await Promise.all([this.pruner.stop(), this.changeLog.stop()]);
     await Promise.all(this.dataSources.all().map((database) => database.close()));
   }
 }

@@ -21,6 +21,11 @@ export function syncLockKey(): string {
   return lockKey('sync');
 }
 
+/** The key under which the log of changes is made smaller, by one process at a time. */
+export function changeLogLockKey(): string {
+  return lockKey('change-log');
+}
+
 function lockKey(subject: string): string {
   return createHash('sha256')
     .update(`${KEY_PREFIX}:${subject}`)

@@ -7,12 +7,15 @@ import type { SqlStatement } from './sql-statement.js';
 /** The kind of the rows that stand for many. */
 const COMPACTED = 'COMPACTED';
 
+export interface DeletedChangesRow {
+  deleted_count: number;
+}
+
 /**
  * Deletes changes that every view has seen: those below the xmin of all watermarks. A watermark that is
  * being written meanwhile is not below the one that it replaces. A view that has none yet may be getting
  * its first, and holds all back. One that is not there does not count: when it is made again, its signature differs.
- *
- * @returns a row for each that was deleted, `batchSize` of them at the most
+ * A lock that is passed over leaves its row for the next time.
  */
 export function deleteSeenChanges(stateSchema: string, batchSize: number): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
@@ -23,20 +26,22 @@ export function deleteSeenChanges(stateSchema: string, batchSize: number): SqlSt
   JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name
   WHERE s.capture IS NOT NULL
+), deleted AS (
+  DELETE FROM ${schema}.change_log
+  WHERE ctid = ANY (ARRAY(
+    SELECT l.ctid
+    FROM ${schema}.change_log l
+    WHERE NOT EXISTS (
+      SELECT
+      FROM readers r
+      WHERE r.watermark IS NULL OR l.xid >= pg_catalog.pg_snapshot_xmin(r.watermark)
+    )
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+  ))
+  RETURNING source
 )
-DELETE FROM ${schema}.change_log
-WHERE ctid = ANY (ARRAY(
-  SELECT l.ctid
-  FROM ${schema}.change_log l
-  WHERE NOT EXISTS (
-    SELECT
-    FROM readers r
-    WHERE r.watermark IS NULL OR l.xid >= pg_catalog.pg_snapshot_xmin(r.watermark)
-  )
-  LIMIT $1
-  FOR UPDATE SKIP LOCKED
-))
-RETURNING source::text AS source`,
+SELECT count(*)::int AS deleted_count FROM deleted`,
     values: [batchSize],
   };
 }

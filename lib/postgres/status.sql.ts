@@ -22,6 +22,8 @@ export interface ViewStatusRow {
   failure_count: number | null;
   last_success_at: number | null;
   last_started_at: number | null;
+  /** When the rows were last found to be what a refresh would make. */
+  last_unchanged_at: number | null;
   last_run_id: string | null;
   last_duration_ms: number | null;
   last_mode: string | null;
@@ -86,6 +88,7 @@ SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS now,
        s.failure_count,
        ${epochMs('s.last_success_at')} AS last_success_at,
        ${epochMs('coalesce(s.last_started_at, success.started_at, s.last_success_at)')} AS last_started_at,
+       ${epochMs('s.last_unchanged_at')} AS last_unchanged_at,
        s.last_run_id::text AS last_run_id,
        success.duration_ms AS last_duration_ms,
        success.mode AS last_mode,

@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRegistrations } from '../module-registrations.js';
 import type { Database } from '../postgres/database.js';
 import {
@@ -7,6 +7,7 @@ import {
   pruneHistory,
   selectPrunable,
 } from '../postgres/history-pruning.sql.js';
+import { Upkeep } from './upkeep.js';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
 const BATCH_SIZE = 1_000;
@@ -14,16 +15,16 @@ const BATCH_SIZE = 1_000;
 /** How often a process looks for old rows of one data source. */
 const INTERVAL_MS = 3_600_000;
 
-/** How long a stopping application waits for a batch that is under way. What it did not get to is for later. */
-const STOP_TIMEOUT_MS = 2_000;
-
 /** Keeps the history of refreshes short. */
 @Injectable()
 export class HistoryPruner {
-  private readonly logger = new Logger('MaterializedViews');
-  private readonly lastAtMs = new Map<Database, number>();
-  private readonly active = new Set<Promise<void>>();
-  private isStopped = false;
+  private readonly upkeep = new Upkeep({
+    intervalMs: INTERVAL_MS,
+    complaint: ({ stateSchema }) =>
+      `Old rows of ${stateSchema}.refresh_history could not be deleted; the next attempt is in an hour.`,
+    work: async (database) =>
+      `Deleted ${await this.prune(database)} old rows of ${database.stateSchema}.refresh_history`,
+  });
 
   constructor(@Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations) {}
 
@@ -42,7 +43,7 @@ export class HistoryPruner {
     const statement = pruneHistory(database.stateSchema, prunable, BATCH_SIZE);
     let total = 0;
     let pruned = prunable.length > 0 ? BATCH_SIZE : 0;
-    while (pruned === BATCH_SIZE && !this.isStopped) {
+    while (pruned === BATCH_SIZE && !this.upkeep.isStopped) {
       const [row] = await database.bookkeeping((session) => session.query<PrunedRow>(statement));
       pruned = row?.pruned_count ?? 0;
       total += pruned;
@@ -52,38 +53,11 @@ export class HistoryPruner {
 
   /** Prunes in the background, unless it did so within the last hour. Never throws. */
   maybePrune(database: Database): void {
-    const now = performance.now();
-    const lastAt = this.lastAtMs.get(database);
-    if (this.isStopped || (lastAt !== undefined && now - lastAt < INTERVAL_MS)) {
-      return;
-    }
-    this.lastAtMs.set(database, now);
-    const work = this.pruneQuietly(database);
-    this.active.add(work);
-    void work.finally(() => this.active.delete(work));
+    this.upkeep.maybeDo(database);
   }
 
   /** Begins no more batches, and waits a short time for those under way. */
-  async stop(): Promise<void> {
-    this.isStopped = true;
-    let timer: NodeJS.Timeout | undefined;
-    const isOver = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, STOP_TIMEOUT_MS);
-    });
-    await Promise.race([Promise.all(this.active), isOver]);
-    clearTimeout(timer);
-  }
-
-  private async pruneQuietly(database: Database): Promise<void> {
-    try {
-      const count = await this.prune(database);
-      this.logger.debug(`Deleted ${count} old rows of ${database.stateSchema}.refresh_history`);
-    } catch (error) {
-      if (!this.isStopped) {
-        this.logger.warn(
-          `Old rows of ${database.stateSchema}.refresh_history could not be deleted; the next attempt is in an hour. Refreshes go on as before: ${error instanceof Error ? error.message : String(error)}`,
-        );
-      }
-    }
+  stop(): Promise<void> {
+    return this.upkeep.stop();
   }
 }

@@ -4,6 +4,7 @@ import { instant } from './optional-instant.js';
 import type { RefreshOutcome } from './refresh-history.js';
 import type { RefreshMode } from './refresh-result.js';
 import { maxStalenessOf } from './staleness.js';
+import type { ViewChanges } from './view-changes.js';
 
 /** The refresh that brought a view's rows. */
 export interface LastSuccess {
@@ -48,14 +49,20 @@ export interface ViewRefreshStatus {
   failureCount: number;
   /** Schedules stay away from the view until then. */
   notBefore?: Date;
-  /** How old the rows are: the time since the last success began, in milliseconds. */
+  /**
+   * How old the rows are, in milliseconds: the time since the last success began, or since a schedule last
+   * found that nothing had changed.
+   */
   ageMs?: number;
   /**
-   * How old the rows may be, in milliseconds. By default two ticks of the schedule after they were
-   * computed, and the mean duration; left out for a view without a schedule.
+   * How old the rows may be, in milliseconds: `refresh.maxStaleness`. By default two ticks of the schedule
+   * after they were computed, and the mean duration; left out for a view that has neither.
    */
   maxStalenessMs?: number;
-  /** Whether the rows are older than `maxStalenessMs`, or there are none although it is set. */
+  /**
+   * Whether the rows are older than `maxStalenessMs`, or there are none although it is set. A view that is
+   * told of changes is as old as the oldest change that it has not seen.
+   */
   isStale: boolean;
   /** The next instant of the schedule. */
   nextTick?: Date;
@@ -73,13 +80,21 @@ export interface ViewRefreshStatus {
    * concurrent refresh deletes and inserts such rows again.
    */
   keyMayHaveNulls: boolean;
+  /** Left out for a view that is not told of changes (`refresh.on`, `skipUnchanged`, `maxStaleness`). */
+  changes?: ViewChanges;
 }
 
-/** @param sizeBytes `null` when it could not be had */
+/** What is asked for beside a view's row. */
+interface StatusExtras {
+  /** Left out when it could not be had. */
+  sizeBytes?: number;
+  changes?: ViewChanges;
+}
+
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
-  sizeBytes: number | null,
+  { sizeBytes, changes }: StatusExtras,
 ): ViewRefreshStatus {
   const success = lastSuccess(row);
   return {
@@ -94,15 +109,16 @@ export function refreshStatus(
     lastFailure: lastFailure(row),
     failureCount: row.failure_count ?? 0,
     notBefore: instant(row.not_before),
-    ageMs: success && row.now - success.startedAt.getTime(),
-    ...staleness(definition, row),
+    ageMs: success && row.now - currentAsOf(row, success.startedAt.getTime()),
+    ...staleness(definition, row, changes),
     nextTick: definition.schedule?.grid.nextTickAfter(new Date(row.now)),
     meanDurationMs: row.mean_duration_ms ?? undefined,
     lastDurationMs: success?.durationMs,
-    sizeBytes: sizeBytes ?? undefined,
+    sizeBytes,
     rowCountEstimate: row.row_count_estimate ?? undefined,
     concurrently: concurrently(row),
     keyMayHaveNulls: row.key_may_have_nulls,
+    changes,
   };
 }
 
@@ -130,21 +146,33 @@ function lastFailure(row: ViewStatusRow): LastFailure | undefined {
       };
 }
 
+/** Until when the rows are known to have been what the view's query gives. */
+function currentAsOf({ last_unchanged_at: unchangedAt }: ViewStatusRow, since: number): number {
+  return Math.max(since, unchangedAt ?? since);
+}
+
 /** Rows that were there when the library met the view count as computed then: nobody knows better. */
 function staleness(
   definition: ViewDefinition,
   row: ViewStatusRow,
+  changes: ViewChanges | undefined,
 ): Pick<ViewRefreshStatus, 'maxStalenessMs' | 'isStale'> {
-  const since = row.last_started_at ?? row.known_since ?? undefined;
-  const maxStalenessMs = maxStalenessOf(definition, {
-    since: new Date(since ?? row.now),
-    meanDurationMs: row.mean_duration_ms ?? 0,
-  });
+  const startedAt = row.last_started_at ?? row.known_since ?? undefined;
+  const since = startedAt && currentAsOf(row, startedAt);
+  const maxStalenessMs = maxStalenessOf(
+    definition,
+    { since: new Date(since ?? row.now), meanDurationMs: row.mean_duration_ms ?? 0 },
+    definition.freshness?.maxStalenessMs,
+  );
   if (maxStalenessMs === undefined) {
     return { isStale: false };
   }
   const hasRows = row.is_populated === true && since !== undefined;
-  return { maxStalenessMs, isStale: !hasRows || row.now - since > maxStalenessMs };
+  if (!hasRows || changes?.isUnchanged) {
+    return { maxStalenessMs, isStale: !hasRows };
+  }
+  const outdatedSince = changes?.pendingSince?.getTime() ?? since;
+  return { maxStalenessMs, isStale: row.now - outdatedSince > maxStalenessMs };
 }
 
 function concurrently(row: ViewStatusRow): ViewRefreshStatus['concurrently'] {

@@ -8,6 +8,7 @@ import {
   RefreshStoppedError,
 } from '../errors/refresh.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
+import { ChangeLogKeeper } from './change-log.keeper.js';
 import { HistoryPruner } from './history-pruner.js';
 import { RefreshReporter } from './refresh.reporter.js';
 import type { CancelReason, RefreshRequest } from './refresh-request.js';
@@ -35,6 +36,7 @@ export class RefreshRunner {
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(RefreshReporter) private readonly reporter: RefreshReporter,
     @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
+    @Inject(ChangeLogKeeper) private readonly changeLog: ChangeLogKeeper,
   ) {}
 
   /** @throws RefreshError when it fails, and is not to be tried again */
@@ -55,6 +57,7 @@ export class RefreshRunner {
       signal?.removeEventListener('abort', onAbort);
       this.active.delete(definition);
       this.pruner.maybePrune(this.dataSources.get(definition.dataSourceName));
+      this.changeLog.maybeKeep(definition.dataSourceName);
     }
   }
 

@@ -10,6 +10,7 @@ import {
   type ViewStatusRow,
 } from '../postgres/status.sql.js';
 import { setLocalLockTimeout, setReadOnly } from '../postgres/transaction.sql.js';
+import { readViewChanges } from './view-changes.js';
 import { refreshStatus, type ViewRefreshStatus } from './refresh-status.js';
 
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
@@ -27,11 +28,17 @@ export async function readStatuses(
       selectViewStatuses(database.stateSchema, names),
     );
     const sizes = await readSizes(session, definitions);
+    const changes = await readViewChanges(session, database.stateSchema, definitions);
     return definitions.flatMap((definition, position) => {
       const row = rows[position];
       return row === undefined
         ? []
-        : [refreshStatus(definition, row, sizes[position]?.size_bytes ?? null)];
+        : [
+            refreshStatus(definition, row, {
+              sizeBytes: sizes[position]?.size_bytes ?? undefined,
+              changes: changes.get(definition),
+            }),
+          ];
     });
   });
 }

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import type { Client } from 'pg';
+import { DataSource } from 'typeorm';
 import {
   type ChangeLogSizeRow,
   compactChanges,
@@ -8,6 +9,16 @@ import {
   selectChangeLogSize,
 } from '../../lib/postgres/change-log.sql.js';
 import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
+import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
+import {
+  RefreshService,
+  type RefreshOptions,
+  type RefreshResult,
+  type ViewClass,
+} from '../../lib/index.js';
+import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
+import { tickRequest } from '../../lib/refresh/refresh-request.js';
+import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -29,6 +40,7 @@ const VIEWS: TestView[] = [
   {
     ...ABOVE,
     expression: `SELECT count(*) AS id FROM "Odd schema"."totals ""by"" day", public.by_hand`,
+    key: ['id'],
     refresh: { skipUnchanged: true },
   },
 ];
@@ -249,9 +261,9 @@ const SCENARIOS: [string, Answer, (steps: Steps) => Promise<unknown>][] = [
     ({ writer }) => writer.query(`ALTER TABLE parents ENABLE ROW LEVEL SECURITY`),
   ],
   [
-    'another time zone',
+    'a refresh by hand',
     'needless',
-    ({ database }) => database.query(`SET TimeZone = 'Asia/Tokyo'`),
+    ({ writer }) => writer.query(`REFRESH MATERIALIZED VIEW "Odd schema"."totals ""by"" day"`),
   ],
   [
     'a refresh by hand that lost the rows',
@@ -266,6 +278,8 @@ describe('whether the sources of a view have changed', () => {
   let app: TestingModule;
   let writer: Client;
   let detector: ChangeDetector;
+  let Totals: ViewClass;
+  let Above: ViewClass;
 
   beforeAll(async () => {
     database = await TestDatabase.create();
@@ -298,12 +312,13 @@ describe('whether the sources of a view have changed', () => {
       CREATE MATERIALIZED VIEW by_hand AS SELECT id FROM unrelated;
       CREATE UNIQUE INDEX ON by_hand (id);
       CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 2 * $1'`);
-    app = await bootWith(database, { views: VIEWS.map(viewClass) });
+    [Totals, Above] = VIEWS.map(viewClass) as [ViewClass, ViewClass];
+    app = await bootWith(database, { views: [Totals, Above] });
     writer = await database.session();
     await writer.query(`UPDATE orders SET v = v`);
     detector = new ChangeDetector(database.client, STATE);
-    await detector.refresh(TOTALS);
-    await detector.refresh(ABOVE);
+    await refresh(Totals);
+    await refresh(Above);
   });
 
   afterEach(async () => {
@@ -318,17 +333,102 @@ describe('whether the sources of a view have changed', () => {
   const run = async ({ text, values }: SqlStatement): Promise<Record<string, unknown>[]> =>
     database.query(text, values);
 
+  const refresh = (view: ViewClass, options: RefreshOptions = {}): Promise<unknown> =>
+    app.get(RefreshService).refresh(view, options);
+
+  /** What a tick of a schedule does. Without an instant: two of one millisecond would be the same. */
+  async function attempt(view: ViewClass, tick?: Date): Promise<string> {
+    const request = tickRequest(app.get(DefinitionRegistry).get(view), new Date());
+    const result: RefreshResult = await app.get(RefreshRunner).run({ ...request, tick });
+    return result.outcome === 'skipped' ? result.reason : result.outcome;
+  }
+
   it.each(SCENARIOS)('is told after %s: %s', async (_, answer, act) => {
-    expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: true });
+    expect(await attempt(Totals)).toBe('unchanged');
     await act({ database, writer });
-    const { is_unchanged } = await detector.changes(TOTALS);
-    expect(is_unchanged).toBe(answer === 'unchanged');
     const [view] = await database.query(
       `SELECT ispopulated FROM pg_matviews WHERE matviewname = $1`,
       [TOTALS.name],
     );
     const isChanged = view?.ispopulated === false || (await isStale(database.client, TOTALS));
     expect(isChanged).toBe(answer === 'changed');
+    expect(await attempt(Totals)).toBe(answer === 'unchanged' ? 'unchanged' : 'refreshed');
+    expect(await isStale(database.client, TOTALS)).toBe(false);
+  });
+
+  it.each<[string, RefreshOptions]>([
+    ['blocking', { concurrently: false }],
+    ['concurrently', { concurrently: true }],
+    ['by swap', { swap: true }],
+  ])('is known after a refresh %s, and after each later change', async (_, options) => {
+    await refresh(Above, options);
+    expect(await attempt(Above)).toBe('unchanged');
+    await writer.query('REFRESH MATERIALIZED VIEW CONCURRENTLY by_hand');
+    await refresh(Above, options);
+    expect(await attempt(Above)).toBe('unchanged');
+    await writer.query(`INSERT INTO orders VALUES (9, 1, 'sun', 9), (9, 1, 'mon', 9)`);
+    await refresh(Totals);
+    expect(await attempt(Above)).toBe('refreshed');
+    expect(await attempt(Above)).toBe('unchanged');
+  });
+
+  it('is not known of a view that has lost its rows', async () => {
+    await refresh(Above, { withData: false });
+    expect(await attempt(Above)).toBe('refreshed');
+    expect(await attempt(Above)).toBe('unchanged');
+  });
+
+  it('is not asked by whoever demands a refresh', async () => {
+    expect(await refresh(Totals)).toMatchObject({ outcome: 'refreshed' });
+  });
+
+  it('ends a tick where it has not, and is in the history', async () => {
+    const tick = new Date();
+    const before = await app.get(RefreshService).status(Totals);
+    expect(await attempt(Totals, tick)).toBe('unchanged');
+    expect(await attempt(Totals, tick)).toBe('tick_done');
+    const [entry] = await app.get(RefreshService).history(Totals);
+    expect(entry).toMatchObject({
+      trigger: 'schedule',
+      tick,
+      outcome: 'skipped',
+      modeReason: 'unchanged',
+      attempt: 1,
+    });
+    expect(entry?.mode).toBeUndefined();
+    const [state] = await database.query(
+      `SELECT last_unchanged_at > last_success_at AS is_later FROM ${STATE}.view_state WHERE view_name = $1`,
+      [TOTALS.name],
+    );
+    expect(state).toEqual({ is_later: true });
+    const after = await app.get(RefreshService).status(Totals);
+    expect(after.lastSuccess).toEqual(before.lastSuccess);
+  });
+
+  it('is told of the writes of a transaction that refreshed the view in its middle', async () => {
+    await app.get(DataSource).transaction(async (manager) => {
+      await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 1`);
+      // A later transaction that is over: to PostgreSQL's own snapshot this one is over, too.
+      await writer.query(`INSERT INTO unrelated VALUES (1)`);
+      await refresh(Totals, { manager });
+      await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 2`);
+    });
+    expect(await isStale(database.client, TOTALS)).toBe(true);
+    expect(await attempt(Totals)).toBe('refreshed');
+  });
+
+  it('is not known any more when a plain view below calls what is not immutable', async () => {
+    await writer.query(`CREATE OR REPLACE VIEW recent AS SELECT * FROM orders WHERE random() < 2`);
+    expect(await attempt(Totals)).toBe('refreshed');
+    expect(await attempt(Totals)).toBe('refreshed');
+    await writer.query(`CREATE OR REPLACE VIEW recent AS SELECT * FROM orders WHERE id > 0`);
+    expect(await attempt(Totals)).toBe('refreshed');
+    expect(await attempt(Totals)).toBe('unchanged');
+  });
+
+  it('is told in another time zone', async () => {
+    await database.query(`SET TimeZone = 'Asia/Tokyo'`);
+    expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
   });
 
   describe('with a writer in flight while the view is refreshed', () => {
@@ -380,20 +480,16 @@ describe('whether the sources of a view have changed', () => {
   });
 
   it('is told of the refresh of a view below, and of one that nobody manages', async () => {
-    expect(await detector.changes(ABOVE)).toMatchObject({ is_unchanged: true });
+    expect(await attempt(Above)).toBe('unchanged');
     await writer.query(`UPDATE orders SET v = v + 1`);
-    expect(await detector.changes(ABOVE)).toMatchObject({ is_unchanged: true });
-    await detector.refresh(TOTALS);
-    const { is_unchanged, pending_since } = await detector.changes(ABOVE);
-    expect({ is_unchanged, isPending: pending_since !== null }).toEqual({
-      is_unchanged: false,
-      isPending: true,
-    });
+    expect(await attempt(Above)).toBe('unchanged');
+    expect(await attempt(Totals)).toBe('refreshed');
+    expect((await detector.changes(ABOVE)).pending_since).toBeGreaterThan(0);
+    expect(await attempt(Above)).toBe('refreshed');
     for (const how of ['', 'CONCURRENTLY']) {
-      await detector.refresh(ABOVE);
-      expect(await detector.changes(ABOVE)).toMatchObject({ is_unchanged: true });
+      expect(await attempt(Above)).toBe('unchanged');
       await writer.query(`REFRESH MATERIALIZED VIEW ${how} by_hand`);
-      expect(await detector.changes(ABOVE)).toMatchObject({ is_unchanged: false });
+      expect(await attempt(Above)).toBe('refreshed');
     }
   });
 
@@ -427,6 +523,9 @@ describe('whether the sources of a view have changed', () => {
   });
 
   describe('the log', () => {
+    // What the application does in the background would come in between.
+    beforeEach(() => app.get(ChangeLogKeeper).stop());
+
     const rows = async (): Promise<number> =>
       Number((await database.query(`SELECT count(*) FROM ${STATE}.change_log`))[0]?.count);
 
@@ -453,7 +552,7 @@ describe('whether the sources of a view have changed', () => {
       await detector.refresh(TOTALS);
       await detector.refresh(ABOVE);
       const before = await rows();
-      expect(await run(deleteSeenChanges(STATE, 1))).toHaveLength(1);
+      expect(await run(deleteSeenChanges(STATE, 1))).toEqual([{ deleted_count: 1 }]);
       expect(await rows()).toBe(before - 1);
       await run(deleteSeenChanges(STATE, 1_000));
       await writer.query('BEGIN');
@@ -469,7 +568,7 @@ describe('whether the sources of a view have changed', () => {
       await database.query(
         `UPDATE ${STATE}.view_state SET watermark = NULL WHERE view_name = 'above'`,
       );
-      expect(await run(deleteSeenChanges(STATE, 1_000))).toEqual([]);
+      expect(await run(deleteSeenChanges(STATE, 1_000))).toEqual([{ deleted_count: 0 }]);
       await database.query(`UPDATE ${STATE}.view_state SET capture = NULL`);
       await run(deleteSeenChanges(STATE, 1_000));
       expect(await rows()).toBe(0);

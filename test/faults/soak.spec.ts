@@ -5,7 +5,7 @@ import { Network } from '../support/network.js';
 import { Chaos } from './support/chaos.js';
 import { assertConsistent, assertInvariants } from './support/invariants.js';
 import { Ledger } from './support/ledger.js';
-import { Random } from './support/random.js';
+import { Random } from '../support/random.js';
 
 /** `SOAK_SECONDS=600 npm run test:faults -- soak` is the long one; `SOAK_SEED` repeats the choice of faults. */
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 60);

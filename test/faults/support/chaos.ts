@@ -3,7 +3,7 @@ import type { FaultServer } from '../../support/fault-server.js';
 import type { Network } from '../../support/network.js';
 import type { Replica } from '../../support/replica-process.js';
 import { EVERY_SECOND, type Ledger } from './ledger.js';
-import type { Random } from './random.js';
+import type { Random } from '../../support/random.js';
 
 /** A backend of a replica that the library uses; TypeORM's own is idle. */
 const A_BACKEND = `SELECT pid FROM pg_stat_activity

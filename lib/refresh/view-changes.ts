@@ -1,0 +1,45 @@
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { type ChangeRow, selectChanges } from '../postgres/change.sql.js';
+import { type ChangeLogSizeRow, selectChangeLogSize } from '../postgres/change-log.sql.js';
+import type { Session } from '../postgres/session.js';
+import { instant } from './optional-instant.js';
+
+/** What a view has been told of since its rows were computed. */
+export interface ViewChanges {
+  /** Whether its rows are what a refresh would make now. */
+  isUnchanged: boolean;
+  /**
+   * When the oldest change was written that it has not seen. Left out when there is none, and when nobody
+   * knows: after a change of the schema, or while a table has no triggers.
+   */
+  pendingSince?: Date;
+  /** Of the log of changes, which all views of a data source share. */
+  logRowCount: number;
+  /** With indexes. */
+  logBytes: number;
+}
+
+/** Those of the given views that are told of changes, in a constant number of statements. */
+export async function readViewChanges(
+  session: Session,
+  stateSchema: string,
+  definitions: readonly ViewDefinition[],
+): Promise<Map<ViewDefinition, ViewChanges>> {
+  const told = definitions.filter(({ freshness }) => freshness !== undefined);
+  if (told.length === 0) {
+    return new Map();
+  }
+  const names = told.map(({ name }) => name);
+  const rows = await session.query<ChangeRow>(selectChanges(stateSchema, names));
+  const [size] = await session.query<ChangeLogSizeRow>(selectChangeLogSize(stateSchema));
+  return new Map(told.map((view, position) => [view, viewChanges(rows[position], size)]));
+}
+
+function viewChanges(row: ChangeRow | undefined, size: ChangeLogSizeRow | undefined): ViewChanges {
+  return {
+    isUnchanged: row?.is_unchanged ?? false,
+    pendingSince: row?.is_signature_stored ? instant(row.pending_since) : undefined,
+    logRowCount: size?.row_count ?? 0,
+    logBytes: size?.byte_count ?? 0,
+  };
+}

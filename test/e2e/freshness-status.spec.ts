@@ -1,0 +1,210 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
+import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
+import { RefreshService, type ViewClass, type ViewRefreshStatus } from '../../lib/index.js';
+import { changeLogLockKey } from '../../lib/postgres/advisory-lock.js';
+import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
+import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
+import { tickRequest } from '../../lib/refresh/refresh-request.js';
+import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { bootWith } from '../support/test-app.js';
+import { TestDatabase } from '../support/test-database.js';
+import { viewClass } from '../support/view-class.js';
+
+const LOG = 'materialized_views.change_log';
+
+const Told = viewClass({
+  name: 'told "twice"',
+  schema: 'Odd schema',
+  expression: 'SELECT count(*) AS id FROM public.orders',
+  refresh: { maxStaleness: '1h' },
+});
+
+const Ticking = viewClass({
+  name: 'ticking',
+  expression: 'SELECT count(*) AS id FROM public.orders',
+  refresh: { cron: '*/10 * * * *', skipUnchanged: true },
+});
+
+const Untold = viewClass({ name: 'untold', expression: 'SELECT 1 AS id' });
+
+let database: TestDatabase;
+let app: TestingModule;
+
+beforeAll(async () => {
+  database = await TestDatabase.create();
+});
+
+beforeEach(async () => {
+  await database.query(
+    `DROP SCHEMA IF EXISTS materialized_views, "Odd schema", public CASCADE; CREATE SCHEMA public`,
+  );
+  await database.query(`CREATE TABLE orders (id int)`);
+  await start();
+  await refresh(Told);
+  await refresh(Ticking);
+});
+
+afterEach(() => app.close());
+
+afterAll(() => database.drop());
+
+async function start(): Promise<void> {
+  app = await bootWith(database, { views: [Told, Ticking, Untold] });
+}
+
+const refresh = (view: ViewClass): Promise<unknown> => app.get(RefreshService).refresh(view);
+
+const status = (view: ViewClass): Promise<ViewRefreshStatus> =>
+  app.get(RefreshService).status(view);
+
+const write = (): Promise<unknown> => database.query(`INSERT INTO orders VALUES (1)`);
+
+const rowCount = async (): Promise<number> =>
+  Number((await database.query(`SELECT count(*) FROM ${LOG}`))[0]?.count);
+
+/** As if all had happened so much earlier. */
+async function age(interval: string): Promise<void> {
+  await database.query(`UPDATE ${LOG} SET changed_at = changed_at - $1::interval`, [interval]);
+  await database.query(
+    `UPDATE materialized_views.view_state
+     SET last_started_at = last_started_at - $1::interval,
+         last_success_at = last_success_at - $1::interval,
+         last_unchanged_at = last_unchanged_at - $1::interval`,
+    [interval],
+  );
+}
+
+describe('the status of a view that is told of changes', () => {
+  it('has the oldest change that it has not seen, and the size of the log', async () => {
+    expect((await status(Told)).changes).toEqual({
+      isUnchanged: true,
+      logRowCount: await rowCount(),
+      logBytes: expect.any(Number),
+    });
+    await write();
+    await write();
+    const [oldest] = await database.query<{ ms: string }>(
+      `SELECT floor(extract(epoch FROM min(changed_at)) * 1000) AS ms FROM ${LOG} WHERE kind = 'INSERT'`,
+    );
+    const { changes } = await status(Told);
+    expect(changes).toMatchObject({ isUnchanged: false, logRowCount: await rowCount() });
+    expect(Math.floor(changes?.pendingSince?.getTime() ?? 0)).toBe(Number(oldest?.ms));
+    await refresh(Told);
+    expect((await status(Told)).changes?.pendingSince).toBeUndefined();
+    expect((await status(Ticking)).changes?.isUnchanged).toBe(false);
+    expect((await status(Untold)).changes).toBeUndefined();
+  });
+
+  it('is stale by the age of what it has not seen, and not by that of its rows', async () => {
+    await age('2 hours');
+    expect(await status(Told)).toMatchObject({ maxStalenessMs: 3_600_000, isStale: false });
+    await write();
+    expect(await status(Told)).toMatchObject({ isStale: false });
+    await age('2 hours');
+    expect(await status(Told)).toMatchObject({ isStale: true });
+    await refresh(Told);
+    expect(await status(Told)).toMatchObject({ isStale: false });
+  });
+
+  it('is stale by the age of its rows where nobody can tell', async () => {
+    await age('2 hours');
+    await database.query(`ALTER TABLE orders DISABLE TRIGGER ALL`);
+    await write();
+    expect(await status(Told)).toMatchObject({
+      isStale: true,
+      changes: { isUnchanged: false },
+    });
+  });
+
+  it('is as young as its schedule last found that nothing had changed', async () => {
+    await age('2 hours');
+    const old = await status(Ticking);
+    expect(old.ageMs).toBeGreaterThanOrEqual(7_200_000);
+    const definition = app.get(DefinitionRegistry).get(Ticking);
+    await app.get(RefreshRunner).run(tickRequest(definition, new Date()));
+    const young = await status(Ticking);
+    expect(young.ageMs).toBeLessThan(7_200_000);
+    expect(young).toMatchObject({ lastSuccess: old.lastSuccess, isStale: false });
+    await refresh(Ticking);
+  });
+
+  it('is had without a lock on the view or its tables', async () => {
+    const other = await database.session();
+    await other.query(`BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE`);
+    expect((await status(Told)).changes?.isUnchanged).toBe(true);
+    await other.end();
+  });
+});
+
+describe('the log of changes', () => {
+  const keep = (): Promise<number> => {
+    const dataSources = app.get(DataSourceRegistry);
+    // One of the test's own: that of the application does its work when it likes.
+    const keeper = new ChangeLogKeeper(dataSources, app.get(DefinitionRegistry));
+    return keeper.keep(dataSources.get('default'));
+  };
+
+  beforeEach(() => app.get(ChangeLogKeeper).stop());
+
+  const addOldRows = (count: number): Promise<unknown> =>
+    database.query(
+      `INSERT INTO ${LOG} (xid, source, kind) SELECT '3', 'orders'::regclass, 'INSERT' FROM generate_series(1, $1::int)`,
+      [count],
+    );
+
+  it('loses what all have seen, in batches', async () => {
+    const before = await rowCount();
+    await addOldRows(12_000);
+    expect(await keep()).toBeGreaterThanOrEqual(12_000);
+    expect(await rowCount()).toBeLessThanOrEqual(before);
+  });
+
+  it('stays small while a view is not refreshed, and tells it all the same', async () => {
+    await keep();
+    await database.query(
+      `INSERT INTO ${LOG} (source, kind) SELECT 'orders'::regclass, 'INSERT' FROM generate_series(1, 10001)`,
+    );
+    await keep();
+    expect(await rowCount()).toBeLessThan(20);
+    expect((await status(Told)).changes).toMatchObject({
+      isUnchanged: false,
+      pendingSince: expect.any(Date),
+    });
+  });
+
+  it('is left to another process that is at it', async () => {
+    await addOldRows(1);
+    const other = await database.session();
+    const { text, values } = tryLock(changeLogLockKey());
+    await other.query('BEGIN');
+    await other.query(text, values);
+    expect(await keep()).toBe(0);
+    await other.end();
+    await database.until(
+      `SELECT WHERE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`,
+    );
+    expect(await keep()).toBeGreaterThan(0);
+  });
+
+  it('is looked after in the background, after a refresh', async () => {
+    await app.close();
+    await start();
+    await addOldRows(1);
+    await refresh(Untold);
+    await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${LOG} WHERE xid = '3')`);
+  });
+
+  it('does not keep an application from stopping', async () => {
+    await app.close();
+    await start();
+    const other = await database.session();
+    await other.query(`BEGIN; LOCK TABLE ${LOG} IN ACCESS EXCLUSIVE MODE`);
+    app.get(ChangeLogKeeper).maybeKeep('default');
+    await app.close();
+    await other.query('ROLLBACK');
+    await other.end();
+    await start();
+  });
+});
