@@ -115,6 +115,16 @@ function about({
   return { view: viewName(definition), dataSource: definition.dataSourceName, trigger, tick };
 }
 
-function purpose({ tick }: RefreshRequest): string {
-  return tick === undefined ? 'on demand' : `for its tick ${tick.toISOString()}`;
+function purpose({ tick, trigger }: RefreshRequest): string {
+  if (tick !== undefined) {
+    return `for its tick ${tick.toISOString()}`;
+  }
+  switch (trigger) {
+    case 'write':
+      return 'after a write';
+    case 'staleness':
+      return 'for a maxStaleness';
+    default:
+      return 'on demand';
+  }
 }

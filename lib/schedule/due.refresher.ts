@@ -76,7 +76,7 @@ export class DueRefresher {
         waitsWhenBusy: true,
       });
     } catch (error) {
-      const message = `Refresh of "${viewName(definition)}" because its sources were written: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `After a change, "${viewName(definition)}" was not refreshed: ${error instanceof Error ? error.message : String(error)}`;
       if (error instanceof RefreshStoppedError) {
         this.logger.debug(message);
       } else {
