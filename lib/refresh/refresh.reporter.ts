@@ -14,7 +14,12 @@ import {
   type ViewRecoveredEvent,
 } from './refresh-events.js';
 import type { RefreshRequest } from './refresh-request.js';
-import type { RefreshedResult, RefreshResult, SkippedResult } from './refresh-result.js';
+import type {
+  RefreshedResult,
+  RefreshResult,
+  RefreshTrigger,
+  SkippedResult,
+} from './refresh-result.js';
 import type { RefreshRun } from './refresh-run.js';
 
 /** Tells what becomes of refreshes: to the log and to whoever listens for events. */
@@ -115,6 +120,13 @@ function about({
   return { view: viewName(definition), dataSource: definition.dataSourceName, trigger, tick };
 }
 
-function purpose({ tick }: RefreshRequest): string {
-  return tick === undefined ? 'on demand' : `for its tick ${tick.toISOString()}`;
+function purpose({ tick, trigger }: RefreshRequest): string {
+  return tick === undefined ? PURPOSES[trigger] : `for its tick ${tick.toISOString()}`;
 }
+
+const PURPOSES: Record<RefreshTrigger, string> = {
+  schedule: 'by its schedule',
+  demand: 'on demand',
+  write: 'after a write',
+  staleness: 'for its maxStaleness',
+};
