@@ -54,7 +54,9 @@ CROSS JOIN LATERAL (
   FROM (
     SELECT h.duration_ms, h.outcome
     FROM ${quoteIdentifier(stateSchema)}.refresh_history h
-    WHERE h.schema_name = wanted.schema_name AND h.view_name = wanted.view_name
+    WHERE h.schema_name = wanted.schema_name
+      AND h.view_name = wanted.view_name
+      AND h.outcome <> 'skipped'
     ORDER BY h.started_at DESC
     LIMIT ${RECENT_RUNS}
   ) AS run

@@ -14,7 +14,12 @@ import {
   type ViewRecoveredEvent,
 } from './refresh-events.js';
 import type { RefreshRequest } from './refresh-request.js';
-import type { RefreshedResult, RefreshResult, SkippedResult } from './refresh-result.js';
+import type {
+  RefreshedResult,
+  RefreshResult,
+  RefreshTrigger,
+  SkippedResult,
+} from './refresh-result.js';
 import type { RefreshRun } from './refresh-run.js';
 
 /** Tells what becomes of refreshes: to the log and to whoever listens for events. */
@@ -116,15 +121,12 @@ function about({
 }
 
 function purpose({ tick, trigger }: RefreshRequest): string {
-  if (tick !== undefined) {
-    return `for its tick ${tick.toISOString()}`;
-  }
-  switch (trigger) {
-    case 'write':
-      return 'after a write';
-    case 'staleness':
-      return 'for a maxStaleness';
-    default:
-      return 'on demand';
-  }
+  return tick === undefined ? PURPOSES[trigger] : `for its tick ${tick.toISOString()}`;
 }
+
+const PURPOSES: Record<RefreshTrigger, string> = {
+  schedule: 'by its schedule',
+  demand: 'on demand',
+  write: 'after a write',
+  staleness: 'for its maxStaleness',
+};

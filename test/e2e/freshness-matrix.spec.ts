@@ -417,6 +417,18 @@ describe('whether the sources of a view have changed', () => {
     expect(await attempt(Totals)).toBe('refreshed');
   });
 
+  it('is told of a refresh by hand that stored the rows of an older moment', async () => {
+    await writer.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await writer.query('SELECT FROM orders');
+    await database.query(`UPDATE orders SET v = v + 1`);
+    await refresh(Totals);
+    await writer.query(`REFRESH MATERIALIZED VIEW "Odd schema"."totals ""by"" day"`);
+    await writer.query('COMMIT');
+    expect(await isStale(database.client, TOTALS)).toBe(true);
+    expect(await attempt(Totals)).toBe('refreshed');
+    expect(await isStale(database.client, TOTALS)).toBe(false);
+  });
+
   it('is not known any more when a plain view below calls what is not immutable', async () => {
     await writer.query(`CREATE OR REPLACE VIEW recent AS SELECT * FROM orders WHERE random() < 2`);
     expect(await attempt(Totals)).toBe('refreshed');
