@@ -49,7 +49,7 @@ async function checkRefresh(baseUrl: string, path: string): Promise<Check> {
   const result = JSON.parse(body) as Partial<RefreshResult>;
   return {
     // A tick of the schedule may be at it, for the same rows.
-    isRight: response.status === 200 && ['refreshed', 'skipped'].includes(result.outcome ?? ''),
+    isRight: response.status === 200 && ['refreshed', 'joined'].includes(result.outcome ?? ''),
     what: `POST ${path}: ${response.status} ${body}`,
   };
 }
