@@ -11,9 +11,6 @@ import { describeLoad, printTimings, printUrls, reported } from './demo/report.j
 import { selfCheck } from './demo/self-check.js';
 import { requestTimings } from './demo/self-request.js';
 import { loadCompatData } from './tables/compat.loader.js';
-import { AdoptionYear } from './views/adoption-year.view.js';
-import { BrowserYear } from './views/browser-year.view.js';
-import { FeatureLag } from './views/feature-lag.view.js';
 
 async function main(cleanup: Cleanup): Promise<void> {
   const { url } = await reported(
@@ -26,7 +23,7 @@ async function main(cleanup: Cleanup): Promise<void> {
     () => 'Booted: the views are there',
   );
   await reported(
-    () => refreshAll(app.get(RefreshService)),
+    () => app.get(RefreshService).refreshAll(),
     () => 'Refreshed all of them',
   );
   const baseUrl = await listen(app);
@@ -46,13 +43,6 @@ async function boot(cleanup: Cleanup): Promise<INestApplication> {
   });
   cleanup.add(() => app.close());
   return app.init();
-}
-
-/** A view before those that read it. */
-async function refreshAll(refreshes: RefreshService): Promise<void> {
-  for (const view of [BrowserYear, FeatureLag, AdoptionYear]) {
-    await refreshes.refresh(view);
-  }
 }
 
 const cleanup = new Cleanup();
