@@ -18,6 +18,9 @@ export interface RefreshPreconditionRow {
   has_usable_unique_index: boolean;
   /** As the planner estimates it; negative before the first ANALYZE. */
   row_count_estimate: number | null;
+  /** Counts that the server may still have of this connection's earlier transactions; see `recordSuccess`. */
+  inserted_before: string | null;
+  deleted_before: string | null;
   is_paused: boolean | null;
   /** Whether the last success is younger than the least interval asked for. */
   is_too_soon: boolean | null;
@@ -61,6 +64,8 @@ export function selectRefreshPreconditions(
            AND i.indexprs IS NULL
        ) AS has_usable_unique_index,
        c.reltuples AS row_count_estimate,
+       pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted_before,
+       pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted_before,
        s.paused_at IS NOT NULL AS is_paused,
        s.last_success_at + $4::float8 * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
        s.failure_count,

@@ -17,7 +17,7 @@ import {
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { Database } from '../postgres/database.js';
 import type { FoldedTransaction } from '../postgres/folded-transaction.js';
-import { type FinishedRow, recordSuccess } from '../postgres/history.sql.js';
+import { type FinishedRow, recordSuccess, type SuccessRecord } from '../postgres/history.sql.js';
 import {
   refreshMaterializedView,
   type RefreshPreconditionRow,
@@ -199,7 +199,7 @@ export class RefreshRun {
   private async carryOut(
     transaction: FoldedTransaction,
     mode: ChosenMode,
-    { snapshot }: RefreshPreconditionRow,
+    conditions: RefreshPreconditionRow,
   ): Promise<FinishedRow | undefined> {
     const { definition, trigger, tick } = this.request;
     const { withData } = this.request.mode;
@@ -216,8 +216,9 @@ export class RefreshRun {
         attempt,
         startedAt,
         ...mode,
-        snapshot,
+        snapshot: conditions.snapshot,
         isEmptied: !withData,
+        countsBefore: mode.mode === 'swap' ? undefined : countsBefore(conditions),
       }),
     ]);
     return rows[statements.length]?.[0] as FinishedRow | undefined;
@@ -280,4 +281,11 @@ export class RefreshRun {
     }
     return mode;
   }
+}
+
+function countsBefore({
+  inserted_before: inserted,
+  deleted_before: deleted,
+}: RefreshPreconditionRow): SuccessRecord['countsBefore'] {
+  return { inserted, deleted };
 }

@@ -7,7 +7,7 @@ import { SCHEMA } from '../tables/schema.constants.js';
 export class RefreshController {
   constructor(private readonly refreshes: RefreshService) {}
 
-  /** Answers when there are rows that contain all that was committed before, whoever has refreshed them. */
+  /** Answers when the view has the rows of now, whoever refreshed it; callers at the same time share one refresh. */
   @Post(':view')
   @HttpCode(200)
   async refresh(@Param('view') view: string): Promise<RefreshResult> {
