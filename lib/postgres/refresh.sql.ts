@@ -38,6 +38,15 @@ export interface RefreshPreconditionRow {
 }
 
 /**
+ * Up to when this transaction sees what was committed: in a transaction of the caller's with one snapshot
+ * for all of it, a refresh sees nothing newer than its beginning.
+ */
+const SEEN_UNTIL = `CASE pg_catalog.current_setting('transaction_isolation')
+         WHEN 'read committed' THEN pg_catalog.clock_timestamp()
+         ELSE pg_catalog.now()
+       END`;
+
+/**
  * A statement of its own, after the one that takes the lock: in a single statement the state would
  * be read as it was before the wait. A unique index is usable for CONCURRENTLY as in PostgreSQL's
  * `is_usable_unique_index` (matview.c): immediate, valid, on plain columns, without a predicate.
@@ -48,7 +57,7 @@ export function selectRefreshPreconditions(
   { tick, minIntervalMs = 0 }: { tick?: Date; minIntervalMs?: number } = {},
 ): SqlStatement {
   return {
-    text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS started_at,
+    text: `SELECT ${epochMs(SEEN_UNTIL)} AS started_at,
        pg_catalog.pg_backend_pid() AS backend_pid,
        pg_catalog.pg_current_snapshot()::text AS snapshot,
        c.relkind::text AS relation_kind,
