@@ -23,6 +23,9 @@ export interface SuccessRecord extends RunRecord {
   modeReason: string;
   /** `pg_snapshot` in text form. */
   snapshot: string;
+  /** What the transaction had done to the view before; only a caller's own may have. */
+  insertedBefore?: string | null;
+  deletedBefore?: string | null;
   /** Whether the view has been emptied: nobody can be served by such a success. */
   isEmptied?: boolean;
 }
@@ -88,8 +91,8 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
 INSERT INTO ${schema}.refresh_history
   (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, trigger, mode, mode_reason, host, attempt, inserted_count, deleted_count)
 SELECT run_id, schema_name, view_name, tick, started_at, finished_at, 'refreshed', $7, $8, $9, $10, $11,
-       pg_catalog.pg_stat_get_xact_tuples_inserted(view_oid),
-       pg_catalog.pg_stat_get_xact_tuples_deleted(view_oid)
+       pg_catalog.pg_stat_get_xact_tuples_inserted(view_oid) - $13::bigint,
+       pg_catalog.pg_stat_get_xact_tuples_deleted(view_oid) - $14::bigint
 FROM run
 RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count, deleted_count`,
     values: [
@@ -105,6 +108,8 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count,
       HOST,
       run.attempt,
       run.isEmptied ?? false,
+      run.insertedBefore ?? 0,
+      run.deletedBefore ?? 0,
     ],
   };
 }

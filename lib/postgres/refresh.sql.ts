@@ -5,6 +5,13 @@ import type { SqlStatement } from './sql-statement.js';
 /** A tick may start this much before its instant by the database's clock: timers are not exact. */
 const EARLY_TOLERANCE = '250 ms';
 
+/** In a caller's transaction of a stricter isolation the rows are as old as its snapshot, which is no older than this. */
+const ROWS_AS_OF = `CASE
+         WHEN pg_catalog.current_setting('transaction_isolation') = 'read committed'
+         THEN pg_catalog.clock_timestamp()
+         ELSE pg_catalog.transaction_timestamp()
+       END`;
+
 /** All that decides whether and how to refresh, as it is under the refresh lock. */
 export interface RefreshPreconditionRow {
   /** Milliseconds since the epoch. */
@@ -22,6 +29,9 @@ export interface RefreshPreconditionRow {
   /** Whether the last success is younger than the least interval asked for. */
   is_too_soon: boolean | null;
   failure_count: number | null;
+  /** What the transaction has put in and taken out before; `null` where the server does not count. */
+  inserted_before: string | null;
+  deleted_before: string | null;
   /** The last success; its fields are `null` when there was none. */
   last_run_id: string | null;
   last_started_at: number | null;
@@ -45,7 +55,7 @@ export function selectRefreshPreconditions(
   { tick, minIntervalMs = 0 }: { tick?: Date; minIntervalMs?: number } = {},
 ): SqlStatement {
   return {
-    text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS started_at,
+    text: `SELECT ${epochMs(ROWS_AS_OF)} AS started_at,
        pg_catalog.pg_backend_pid() AS backend_pid,
        pg_catalog.pg_current_snapshot()::text AS snapshot,
        c.relkind::text AS relation_kind,
@@ -64,6 +74,8 @@ export function selectRefreshPreconditions(
        s.paused_at IS NOT NULL AS is_paused,
        s.last_success_at + $4::float8 * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
        s.failure_count,
+       pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted_before,
+       pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted_before,
        s.last_run_id,
        ${epochMs('s.last_started_at')} AS last_started_at,
        ${epochMs('s.last_success_at')} AS last_success_at,
