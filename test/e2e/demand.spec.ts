@@ -11,6 +11,7 @@ import {
 import type { TestingModule } from '@nestjs/testing';
 import { CronExpression } from '@nestjs/schedule';
 import {
+  MaterializedViewsModule,
   RefreshBusyError,
   RefreshCancelledError,
   RefreshService,
@@ -24,9 +25,8 @@ import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { Network } from '../support/network.js';
 import { Replica, type Requested } from '../support/replica-process.js';
 import { boot, bootWith, typeOrm } from '../support/test-app.js';
-import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
+import { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
-import { MaterializedViewsModule } from '../../lib/index.js';
 
 const Revenue = viewClass({
   name: 'daily "Revenue"',
@@ -109,9 +109,6 @@ describe('requests to refresh', () => {
     expect(await database.query(HAS(id))).toHaveLength(1);
     return settled;
   };
-  const lockIsFree = (): Promise<unknown> =>
-    database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${ADVISORY_LOCKS} WHERE granted)`);
-
   it('share one more refresh while one is running', async () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
@@ -312,7 +309,6 @@ describe('requests to refresh', () => {
     await database.until(
       `SELECT FROM materialized_views.refresh_history WHERE outcome = 'cancelled'`,
     );
-    await lockIsFree();
     await gate.open();
     expect(await refreshes.refresh(Revenue)).toMatchObject({ outcome: 'refreshed' });
   });
@@ -350,7 +346,6 @@ describe('requests to refresh', () => {
     await database.until(
       `SELECT FROM materialized_views.refresh_history WHERE outcome = 'cancelled'`,
     );
-    await lockIsFree();
     await gate.open();
     expect(await history()).toEqual(['cancelled']);
   });
