@@ -54,7 +54,7 @@ export class EventPublisher {
     const providers = modules
       .filter(({ metatype }) => metatype.name === EMITTER_MODULE)
       .flatMap((module) => [...module.providers.values()])
-      .map(({ instance }) => instance as unknown);
+      .map(({ instance }) => instance);
     const emitter = providers.find((each) => has<EventEmitter2>(each, 'emitAsync'));
     const readiness = providers.find((each) => has<Readiness>(each, 'waitUntilReady'));
     return emitter === undefined ? null : { emitter, readiness };

@@ -63,7 +63,8 @@ describe('refreshing in a transaction of the caller', () => {
     await database.drop();
   });
 
-  const ids = async (): Promise<unknown[]> => (await database.query(IDS)).map((row) => row.id);
+  const ids = async (): Promise<unknown[]> =>
+    (await database.query<{ id: number }>(IDS)).map((row) => row.id);
   const idsIn = async (manager: EntityManager): Promise<unknown[]> =>
     (await manager.query<{ id: number }[]>(IDS)).map((row) => row.id);
   const insert = (manager: EntityManager, id: number): Promise<unknown> =>
@@ -74,7 +75,7 @@ describe('refreshing in a transaction of the caller', () => {
        WHERE trigger <> 'sync' ORDER BY finished_at`,
     );
   const settings = async (manager: EntityManager): Promise<unknown> =>
-    manager.query(`SELECT current_setting('lock_timeout') AS lock, current_setting('work_mem') AS memory,
+    manager.query<unknown>(`SELECT current_setting('lock_timeout') AS lock, current_setting('work_mem') AS memory,
       coalesce(current_setting('app.tenant', true), '') AS tenant`);
   const isSaidFailure = (error: unknown): unknown => error;
   const holder = async (): Promise<{ end: () => Promise<void> }> => {

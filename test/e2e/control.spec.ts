@@ -32,7 +32,7 @@ const RUNS = `SELECT outcome, attempt, tick IS NOT NULL AS is_tick
 
 describe('control', () => {
   let database: TestDatabase;
-  let apps: TestingModule[] = [];
+  const apps: TestingModule[] = [];
   let refreshes: RefreshService;
 
   const start = async (options: object = {}): Promise<RefreshService> => {

@@ -21,6 +21,7 @@ import {
   type ViewClass,
   ViewQueryError,
 } from '../../lib/index.js';
+import { DataSource } from 'typeorm';
 import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { Network } from '../support/network.js';
 import { Replica, type Requested } from '../support/replica-process.js';
@@ -55,7 +56,7 @@ const HAS = (id: number): string =>
 
 describe('requests to refresh', () => {
   let database: TestDatabase;
-  let apps: TestingModule[] = [];
+  const apps: TestingModule[] = [];
   let refreshes: RefreshService;
 
   const start = async (
@@ -106,7 +107,7 @@ describe('requests to refresh', () => {
   /** The result, which must cover the row as soon as it is there. */
   const covering = async (id: number, result: Promise<RefreshResult>): Promise<RefreshResult> => {
     const settled = await result;
-    expect(await database.query(HAS(id))).toHaveLength(1);
+    expect(await apps[0]?.get(DataSource).query<unknown[]>(HAS(id))).toHaveLength(1);
     return settled;
   };
   it('share one more refresh while one is running', async () => {

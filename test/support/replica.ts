@@ -81,6 +81,8 @@ if (options.refresh) {
 /** A refresh, and whether the view then has the row. */
 async function request(row: number): Promise<Requested> {
   const { outcome, runId } = await app.get(RefreshService).refresh(Ticking);
-  const rows = await app.get(DataSource).query('SELECT FROM ticking WHERE id = $1', [row]);
-  return { outcome, runId, isCovered: (rows as unknown[]).length === 1 };
+  const rows = await app
+    .get(DataSource)
+    .query<unknown[]>('SELECT FROM ticking WHERE id = $1', [row]);
+  return { outcome, runId, isCovered: rows.length === 1 };
 }

@@ -7,14 +7,17 @@ const never = (): Promise<never> => new Promise(() => undefined);
 describe('the patience of a caller', () => {
   it('gives what the work gives', async () => {
     const patience = { signal: new AbortController().signal, timeoutMs: 60_000 };
-    await expect(withPatience('v', patience, async () => 7)).resolves.toBe(7);
+    await expect(withPatience('v', patience, () => Promise.resolve(7))).resolves.toBe(7);
     const failed = new Error('failed');
     await expect(withPatience('v', patience, () => Promise.reject(failed))).rejects.toBe(failed);
   });
 
   it('does not begin what is aborted already', async () => {
     let isBegun = false;
-    const work = async (): Promise<void> => void (isBegun = true);
+    const work = (): Promise<void> => {
+      isBegun = true;
+      return Promise.resolve();
+    };
     await expect(withPatience('v', { signal: AbortSignal.abort() }, work)).rejects.toThrow(
       RefreshCancelledError,
     );
