@@ -20,6 +20,7 @@ import { RefreshRunner } from './refresh/refresh.runner.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { RefreshShutdown } from './refresh/refresh.shutdown.js';
 import { HistoryPruner } from './refresh/history-pruner.js';
+import { StaleWatch } from './refresh/stale.watch.js';
 import { ViewInspector } from './refresh/view-inspector.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
@@ -46,6 +47,7 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     CallerRefresh,
     RefreshControl,
     RefreshShutdown,
+    StaleWatch,
     GraphRefresher,
     HistoryPruner,
     ViewInspector,

@@ -47,8 +47,9 @@ export class OwnTransaction implements FoldedTransaction {
   }
 
   /** All of it in one flight. */
-  async whole(statements: SqlStatement[]): Promise<void> {
-    await this.session.queryAllAndCommit([begin(this.limits, this.server), ...statements]);
+  async whole(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    const first = begin(this.limits, this.server);
+    return (await this.session.queryAllAndCommit([first, ...statements])).slice(1);
   }
 
   async undo(): Promise<void> {

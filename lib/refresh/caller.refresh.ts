@@ -35,7 +35,7 @@ export class CallerRefresh {
         trigger,
         mode,
         skipsPaused: onPaused === 'skip',
-        keepsMinInterval: true,
+        keepsMinInterval: mode.withData,
         waitsForLock: onBusy === 'wait',
       },
       this.dataSources.get(definition.dataSourceName),

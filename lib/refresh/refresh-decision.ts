@@ -46,7 +46,9 @@ export function skipReason(
   if (tick !== undefined && conditions.is_backing_off) {
     return 'backing_off';
   }
-  return keepsMinInterval && conditions.is_too_soon ? 'min_interval' : undefined;
+  // Without its rows the view cannot be read, however short a time ago it was refreshed.
+  const isTooSoon = conditions.is_populated && conditions.is_too_soon;
+  return keepsMinInterval && isTooSoon ? 'min_interval' : undefined;
 }
 
 /** By how much two clocks may run apart, as a share of the time that they are compared over. */

@@ -22,7 +22,7 @@ export interface RefreshRequest {
   retryUntil?: Date;
   /** Whether a paused view is left alone. A schedule always does that. */
   skipsPaused: boolean;
-  /** Whether `minInterval` counts. Not for a schedule, which says itself how often. */
+  /** Whether `minInterval` counts. Not for a schedule, which says itself how often, nor for emptying. */
   keepsMinInterval: boolean;
   /**
    * The instant, by `performance.now()`, from which on another refresh serves the request too; absent

@@ -107,9 +107,14 @@ export class RefreshRun {
     }
   }
 
+  /** From now on the refresh does not begin; one that has begun is `cancel`'s. */
+  forbid(reason: CancelReason): void {
+    this.cancelledBy = reason;
+  }
+
   /** Cancels the refresh: in the server if it is at it, else before it gets there. */
   async cancel(reason: CancelReason): Promise<void> {
-    this.cancelledBy = reason;
+    this.forbid(reason);
     const { backendPid } = this.progress;
     if (backendPid !== undefined) {
       await this.database.bookkeeping((session) =>

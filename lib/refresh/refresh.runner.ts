@@ -2,11 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import {
-  RefreshCancelledError,
-  type RefreshError,
-  RefreshStoppedError,
-} from '../errors/refresh.errors.js';
+import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { HistoryPruner } from './history-pruner.js';
 import { RefreshReporter } from './refresh.reporter.js';
@@ -46,7 +42,7 @@ export class RefreshRunner {
       return this.reporter.finished(skippedResult(request, 'busy', new Date()), request);
     }
     const active: ActiveRefresh = { hurry: new AbortController() };
-    const onAbort = (): void => void this.abandon(active, definition);
+    const onAbort = (): void => this.abandon(active, definition);
     this.active.set(definition, active);
     signal?.addEventListener('abort', onAbort);
     try {
@@ -78,12 +74,14 @@ export class RefreshRunner {
     await Promise.allSettled([...this.active.keys()].map((each) => this.untilFree(each)));
   }
 
-  /** Cancels what is under way in this process; `false` when nothing is. */
-  async cancel(definition: ViewDefinition): Promise<boolean> {
+  /**
+   * What is under way in this process does not begin any more, nor again. What runs in the server already
+   * is left to the caller to cancel; `false` when nothing is under way.
+   */
+  forbid(definition: ViewDefinition): boolean {
     const active = this.active.get(definition);
-    if (active !== undefined) {
-      await this.cancelActive(active, 'request');
-    }
+    active?.hurry.abort();
+    active?.run?.forbid('request');
     return active !== undefined;
   }
 
@@ -101,20 +99,18 @@ export class RefreshRunner {
     );
   }
 
-  /** Nobody waits for the refresh, so nobody hears that it cannot be cancelled. */
-  private async abandon(active: ActiveRefresh, definition: ViewDefinition): Promise<void> {
-    try {
-      await this.cancelActive(active, 'request');
-    } catch (error) {
-      this.logger.warn(
-        `The refresh of "${viewName(definition)}" that nobody waits for could not be cancelled, and goes on: ${String(error)}`,
-      );
-    }
-  }
-
   private async cancelActive({ run, hurry }: ActiveRefresh, reason: CancelReason): Promise<void> {
     hurry.abort();
     await run?.cancel(reason);
+  }
+
+  /** Nobody is there to hear of what goes wrong with it. */
+  private abandon(active: ActiveRefresh, definition: ViewDefinition): void {
+    this.cancelActive(active, 'request').catch((error: unknown) => {
+      this.logger.warn(
+        `A refresh of "${viewName(definition)}" that nobody waits for could not be cancelled: ${String(error)}`,
+      );
+    });
   }
 
   private throwIfStopped(definition: ViewDefinition): void {
@@ -127,6 +123,9 @@ export class RefreshRunner {
     for (let attempt = 1; ; attempt++) {
       const run = this.newRun(request, attempt);
       active.run = run;
+      if (active.hurry.signal.aborted) {
+        run.forbid('request');
+      }
       try {
         return this.reporter.finished(await run.execute(), request, run);
       } catch (error) {
@@ -158,11 +157,5 @@ export class RefreshRunner {
   ): Promise<void> {
     await delay(delayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
     this.throwIfStopped(definition);
-    if (hurry.signal.aborted) {
-      throw new RefreshCancelledError(
-        `Materialized view "${viewName(definition)}" was not refreshed: it was cancelled between two attempts.`,
-        { view: viewName(definition) },
-      );
-    }
   }
 }

@@ -5,6 +5,11 @@ interface Link {
   client: Socket;
   server: Socket;
   isSilent: boolean;
+  /** How often the client has begun to speak after the server had. */
+  flightCount: number;
+  isClientsTurn: boolean;
+  /** All that the client has said. */
+  said: string;
 }
 
 /** A network between an application and its server, in which a test can make things go wrong. */
@@ -30,6 +35,16 @@ export class Network {
     url.hostname = '127.0.0.1';
     url.port = String((this.listener.address() as AddressInfo).port);
     return url.href;
+  }
+
+  /**
+   * How many round trips have been made by connections on which the client has said this before: how often
+   * it has begun to speak, and not gone on, since the server had said something.
+   */
+  flightCount(words: string): number {
+    return this.links
+      .filter((link) => link.said.includes(words))
+      .reduce((sum, link) => sum + link.flightCount, 0);
   }
 
   /** From now on no byte passes on all connections but the first ones, and nobody is told. */
@@ -81,17 +96,30 @@ export class Network {
 
   private forward(client: Socket): void {
     const server = connect(Number(this.server.port || 5432), this.server.hostname);
-    const link: Link = { client, server, isSilent: this.isDead };
+    const link: Link = {
+      client,
+      server,
+      isSilent: this.isDead,
+      flightCount: 0,
+      isClientsTurn: true,
+      said: '',
+    };
     this.links.push(link);
     let isLast = false;
     client.on('data', (chunk) => {
+      link.flightCount += Number(link.isClientsTurn);
+      link.isClientsTurn = false;
+      link.said += chunk.toString('latin1');
       if (this.lastWords !== undefined && chunk.includes(this.lastWords)) {
         isLast = true;
         this.lastWords = undefined;
       }
       pass(link, server, chunk);
     });
-    server.on('data', (chunk) => (isLast ? destroy(link) : this.answer(link, chunk)));
+    server.on('data', (chunk) => {
+      link.isClientsTurn = true;
+      return isLast ? destroy(link) : this.answer(link, chunk);
+    });
     for (const socket of [client, server]) {
       socket.on('error', () => destroy(link));
       socket.on('close', () => !link.isSilent && destroy(link));

@@ -16,6 +16,14 @@ export interface ReplicaOptions {
   refresh?: boolean;
 }
 
+/** What became of a request to refresh that a replica was asked for by `{ count, row }`. */
+export interface Requested {
+  outcome: string;
+  runId: string;
+  /** Whether the view had the row as soon as the request was done. */
+  isCovered: boolean;
+}
+
 /** A process of its own that runs the application in `replica.ts`. */
 export class Replica {
   /** @param program what it runs, where that is not `replica.ts` */
