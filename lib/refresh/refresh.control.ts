@@ -36,13 +36,13 @@ export class RefreshControl {
 
   async cancel(definition: ViewDefinition): Promise<boolean> {
     const database = this.dataSources.get(definition.dataSourceName);
-    const ownIsCancelled = await this.runner.cancel(definition);
-    const cancelled = await this.explained(definition, () =>
-      database.bookkeeping((session) =>
+    return this.explained(definition, async () => {
+      const ownIsCancelled = await this.runner.cancel(definition);
+      const cancelled = await database.bookkeeping((session) =>
         session.query(cancelLockHolders(refreshLockKey(definition.name), syncLockKey())),
-      ),
-    );
-    return ownIsCancelled || cancelled.length > 0;
+      );
+      return ownIsCancelled || cancelled.length > 0;
+    });
   }
 
   async setPaused(definition: ViewDefinition, isPaused: boolean): Promise<void> {

@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
@@ -26,6 +26,7 @@ interface ActiveRefresh {
 /** Runs refreshes, tries them again, and knows which are under way in this process. */
 @Injectable()
 export class RefreshRunner {
+  private readonly logger = new Logger('MaterializedViews');
   /** One a view, those that wait for a connection or for their next attempt too. */
   private readonly active = new Map<ViewDefinition, ActiveRefresh>();
   private isStopped = false;
@@ -45,7 +46,7 @@ export class RefreshRunner {
       return this.reporter.finished(skippedResult(request, 'busy', new Date()), request);
     }
     const active: ActiveRefresh = { hurry: new AbortController() };
-    const onAbort = (): void => void this.cancelActive(active, 'request');
+    const onAbort = (): void => void this.cancelAbandoned(active, definition);
     this.active.set(definition, active);
     signal?.addEventListener('abort', onAbort);
     try {
@@ -103,6 +104,17 @@ export class RefreshRunner {
   private async cancelActive({ run, hurry }: ActiveRefresh, reason: CancelReason): Promise<void> {
     hurry.abort();
     await run?.cancel(reason);
+  }
+
+  /** Nobody hears of it, and what cannot be cancelled goes on. Never throws. */
+  private async cancelAbandoned(active: ActiveRefresh, definition: ViewDefinition): Promise<void> {
+    try {
+      await this.cancelActive(active, 'request');
+    } catch (error) {
+      this.logger.warn(
+        `The refresh of "${viewName(definition)}", which nobody waits for any more, could not be cancelled, and goes on: ${String(error)}`,
+      );
+    }
   }
 
   private throwIfStopped(definition: ViewDefinition): void {

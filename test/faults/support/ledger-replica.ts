@@ -17,7 +17,7 @@ import { LEDGER } from './ledger-view.js';
 
 interface Request {
   id: number;
-  do: 'refresh' | 'block' | 'shiftClock';
+  do: 'refresh' | 'giveUp' | 'block' | 'shiftClock';
   ms?: number;
 }
 
@@ -63,6 +63,7 @@ class ReplicaModule {}
 // The test that started it is gone.
 process.on('disconnect', () => process.exit(1));
 process.once('SIGTERM', () => console.log('stopping'));
+const patience = new AbortController();
 const app = await NestFactory.create(ReplicaModule, {
   logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
 });
@@ -80,6 +81,9 @@ async function answer(request: Request): Promise<Answer> {
   switch (request.do) {
     case 'refresh':
       return refresh();
+    case 'giveUp':
+      patience.abort();
+      return { outcome: 'gave up' };
     case 'block': {
       const until = performance.now() + (request.ms ?? 0);
       while (performance.now() < until);
@@ -93,7 +97,9 @@ async function answer(request: Request): Promise<Answer> {
 
 async function refresh(): Promise<Answer> {
   try {
-    const { outcome, runId } = await app.get(RefreshService).refresh(Balance);
+    const { outcome, runId } = await app.get(RefreshService).refresh(Balance, {
+      signal: patience.signal,
+    });
     return { outcome, runId };
   } catch (error) {
     const { code, message } = error as MaterializedViewError;
