@@ -27,10 +27,26 @@ const MAX_DEADLINE_MS = 2 ** 31 - 1;
 export class SessionLost extends Error {
   readonly code = SESSION_LOST;
 
-  /** Whatever the server has not said is the transport's: no list of Node's codes would be complete. */
-  static from(error: unknown): unknown {
-    return isServerError(error) ? error : new SessionLost(said(error), { cause: error });
+  /** @param silence where nobody answered in time: on a connection that was there, or to open one */
+  constructor(
+    message: string,
+    options: ErrorOptions,
+    readonly silence?: Silence,
+  ) {
+    super(message, options);
   }
+
+  /** Whatever the server has not said is the transport's: no list of Node's codes would be complete. */
+  static from(error: unknown, silence?: Silence): unknown {
+    return isServerError(error) ? error : new SessionLost(said(error), { cause: error }, silence);
+  }
+}
+
+export type Silence = 'on_connection' | 'on_connect';
+
+/** Which silence an error comes of; `undefined` when somebody answered. */
+export function silenceOf(error: unknown): Silence | undefined {
+  return error instanceof SessionLost ? error.silence : undefined;
 }
 
 /**
@@ -66,6 +82,7 @@ export interface SessionClient {
 /** One connection, held for as long as its work lasts. */
 export class Session {
   private deadlines: Deadlines;
+  private isCutOff = false;
   /** The statement that failed last. */
   failedStatement?: SqlStatement;
 
@@ -119,7 +136,7 @@ export class Session {
     }
     if (failure !== undefined) {
       this.failedStatement = failure.statement;
-      throw SessionLost.from(failure.error);
+      throw SessionLost.from(failure.error, this.isCutOff ? 'on_connection' : undefined);
     }
     return rows;
   }
@@ -219,10 +236,11 @@ export class Session {
   }
 
   private cutOffAfter(deadlineMs: number): NodeJS.Timeout {
-    return setTimeout(
-      () => this.client.cutOff(`The server did not answer within ${deadlineMs} ms`),
-      Math.min(deadlineMs, MAX_DEADLINE_MS),
-    );
+    const cutOff = (): void => {
+      this.isCutOff = true;
+      this.client.cutOff(`The server did not answer within ${deadlineMs} ms`);
+    };
+    return setTimeout(cutOff, Math.min(deadlineMs, MAX_DEADLINE_MS));
   }
 }
 

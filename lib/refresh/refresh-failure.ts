@@ -10,7 +10,7 @@ import {
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import type { Database } from '../postgres/database.js';
 import { type FailureRecord, type FinishedRow, recordFailure } from '../postgres/history.sql.js';
-import type { Session } from '../postgres/session.js';
+import { type Session, silenceOf } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode } from '../postgres/sqlstate.js';
 import { findLostRun } from './lost-run.js';
@@ -59,7 +59,11 @@ export class RefreshFailure {
   async of(cause: unknown, circumstances: Circumstances): Promise<RefreshError> {
     const error = this.errorFrom(cause, circumstances);
     this.retryInMs = this.retryDelay(error);
-    await this.record(error, circumstances);
+    const recorded = this.record(error, circumstances);
+    // Where nobody answers, that takes as long as what has failed.
+    if (silenceOf(cause) === undefined) {
+      await recorded;
+    }
     return error;
   }
 
@@ -103,7 +107,8 @@ export class RefreshFailure {
           hint: `Look for run_id ${runId} in ${this.database.stateSchema}.refresh_history: a row means that it was.`,
         },
       );
-      this.retryInMs = this.retryDelay(error);
+      this.retryInMs =
+        silenceOf(lookupError) === 'on_connect' ? undefined : this.retryDelay(error);
       throw error;
     }
   }
