@@ -64,6 +64,17 @@ export class StandbyRefusal extends Error {
   }
 }
 
+/** The answer to a COMMIT was ROLLBACK: some statement before it had failed, and nobody had minded. */
+export class CommitRefused extends Error {
+  readonly code = SqlState.inFailedTransaction;
+  /** It is what the server said. */
+  readonly severity = 'ERROR';
+
+  constructor() {
+    super('the transaction was rolled back at its COMMIT, because a statement in it had failed');
+  }
+}
+
 /** How long the server may take to answer, in milliseconds; 0 for no limit. */
 interface Deadlines {
   /** For a statement that does the work. */
@@ -74,7 +85,9 @@ interface Deadlines {
 
 /** What a session needs of a connection: one of the library's own, or the caller's. */
 export interface SessionClient {
-  query<Row extends QueryResultRow>(config: QueryConfig): Promise<{ rows: Row[] }>;
+  query<Row extends QueryResultRow>(
+    config: QueryConfig,
+  ): Promise<{ rows: Row[]; command?: string }>;
   /** Ends the connection without asking the server. */
   cutOff(reason: string): void;
 }
@@ -121,9 +134,7 @@ export class Session {
     statements: SqlStatement[],
     deadlineOf: (position: number) => number,
   ): Promise<QueryResultRow[][]> {
-    const answers = statements.map((statement) =>
-      settled(this.client.query(queryConfig(statement))),
-    );
+    const answers = statements.map((statement) => settled(this.answer(statement)));
     const rows: QueryResultRow[][] = [];
     let failure: { error: unknown; statement?: SqlStatement } | undefined;
     for (const [position, answer] of answers.entries()) {
@@ -224,6 +235,14 @@ export class Session {
     } catch (error) {
       throw StandbyRefusal.from(error);
     }
+  }
+
+  private async answer(statement: SqlStatement): Promise<{ rows: QueryResultRow[] }> {
+    const answer = await this.client.query(queryConfig(statement));
+    if (statement.text === commit().text && answer.command === rollback().text) {
+      throw new CommitRefused();
+    }
+    return answer;
   }
 
   private async inTime<T>(answer: Promise<T>, deadlineMs: number): Promise<T> {

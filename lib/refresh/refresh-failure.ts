@@ -107,8 +107,7 @@ export class RefreshFailure {
           hint: `Look for run_id ${runId} in ${this.database.stateSchema}.refresh_history: a row means that it was.`,
         },
       );
-      this.retryInMs =
-        silenceOf(lookupError) === 'on_connect' ? undefined : this.retryDelay(error);
+      this.retryInMs = silenceOf(lookupError) === 'on_connect' ? undefined : this.retryDelay(error);
       throw error;
     }
   }

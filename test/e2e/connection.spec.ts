@@ -11,6 +11,7 @@ import {
   RefreshService,
 } from '../../lib/index.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
+import { Database } from '../../lib/postgres/database.js';
 import { Network } from '../support/network.js';
 import { startStandby } from '../support/standby.js';
 import { boot, typeOrm } from '../support/test-app.js';
@@ -181,6 +182,20 @@ describe('the connection', () => {
       });
       expect(await outcomes()).toEqual(['refreshed']);
     });
+  });
+
+  it('knows a COMMIT that the server made a ROLLBACK of', async () => {
+    const own = new Database({
+      connection: { connectionString: database.url },
+      poolSize: 1,
+      stateSchema: 'materialized_views',
+      onConnectionError: () => undefined,
+    });
+    const work = own.transaction({ lockTimeoutMs: 0, statementTimeoutMs: 0 }, async (session) => {
+      await session.query({ text: 'SELECT 1 / 0' }).catch(() => undefined);
+    });
+    await expect(work).rejects.toMatchObject({ code: '25P02' });
+    await own.close();
   });
 
   describe('as the application has set it up', () => {

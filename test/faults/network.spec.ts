@@ -43,7 +43,9 @@ describe('the network', () => {
     await gate.open();
     await ledger.untilDone(tick);
     await assertInvariants(ledger, { by: replica });
-    expect(await ledger.runsOf(tick)).toEqual([{ outcome: 'refreshed', error_code: null, attempt: 1 }]);
+    expect(await ledger.runsOf(tick)).toEqual([
+      { outcome: 'refreshed', error_code: null, attempt: 1 },
+    ]);
   });
 
   it('14: is a black hole for a while, and nothing hangs for ever', async () => {
