@@ -74,9 +74,16 @@ describe('contention', () => {
     const gate = await ledger.closeGate();
     const running = busy.ask<Answer>({ do: 'refresh' });
     await gate.untilReached();
+    const [now] = await ledger.database.query('SELECT clock_timestamp() AS at');
     const asked = others.map((replica) => replica.ask<Answer>({ do: 'refresh' }));
-    // Nothing shows that a process waits for a refresh that another one does.
-    await ledger.letPass(1_000);
+    for (const { pid } of others) {
+      // It has found the lock taken.
+      await ledger.database.until(
+        `SELECT FROM pg_stat_activity
+         WHERE application_name = 'replica ${pid}' AND query = 'ROLLBACK' AND state_change > $1`,
+        [now?.at],
+      );
+    }
     await gate.open();
     const [before, first, second] = await Promise.all([running, ...asked]);
     expect([first?.outcome, second?.outcome].sort()).toEqual(['joined', 'refreshed']);

@@ -26,6 +26,9 @@ export interface Answer {
   runId?: string;
   code?: string;
   message?: string;
+  /** When it was blocked. */
+  from?: string;
+  to?: string;
 }
 
 const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
@@ -85,9 +88,10 @@ async function answer(request: Request): Promise<Answer> {
       patience.abort();
       return { outcome: 'gave up' };
     case 'block': {
+      const from = new Date().toISOString();
       const until = performance.now() + (request.ms ?? 0);
       while (performance.now() < until);
-      return { outcome: 'blocked' };
+      return { outcome: 'blocked', from, to: new Date().toISOString() };
     }
     case 'shiftClock':
       shiftClock(request.ms ?? 0);
