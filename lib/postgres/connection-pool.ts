@@ -94,9 +94,6 @@ export class ConnectionPool {
 
   private async useConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const client = await this.connect();
-    // A terminated backend emits 'error' on its client: without a listener the process dies.
-    const onError = (): void => undefined;
-    client.on('error', onError);
     this.held.add(client);
     let failed = true;
     try {
@@ -104,7 +101,6 @@ export class ConnectionPool {
       failed = false;
       return result;
     } finally {
-      client.off('error', onError);
       // After any failure the connection is closed: its state is not worth guessing.
       this.giveBack(client, failed);
     }

@@ -12,6 +12,7 @@ import {
 } from '../../lib/index.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { Database } from '../../lib/postgres/database.js';
+import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { Network } from '../support/network.js';
 import { startStandby } from '../support/standby.js';
 import { boot, typeOrm } from '../support/test-app.js';
@@ -182,6 +183,16 @@ describe('the connection', () => {
       });
       expect(await outcomes()).toEqual(['refreshed']);
     });
+  });
+
+  it('ends no process when it ends and nobody is there to hear it', async () => {
+    const client = new LibraryClient({ connectionString: database.directUrl });
+    await client.connect();
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    await database.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]);
+    await ended;
+    await expect(client.query('SELECT 1')).rejects.toThrow();
   });
 
   it('knows a COMMIT that the server made a ROLLBACK of', async () => {
