@@ -65,7 +65,7 @@ export class StandbyRefusal extends Error {
 }
 
 /** The answer to a COMMIT was ROLLBACK: some statement before it had failed, and nobody had minded. */
-export class CommitRefused extends Error {
+class CommitRefused extends Error {
   readonly code = SqlState.inFailedTransaction;
   /** It is what the server said. */
   readonly severity = 'ERROR';
