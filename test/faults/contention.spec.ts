@@ -103,7 +103,10 @@ describe('contention', () => {
     const results = Array.from({ length: REQUEST_COUNT }, () => refreshes.refresh(view));
     await gate.open();
     const outcomes = (await Promise.all(results)).map(({ outcome }) => outcome);
-    expect(outcomes.sort()).toEqual([...Array<string>(REQUEST_COUNT - 1).fill('joined'), 'refreshed']);
+    expect(outcomes.sort()).toEqual([
+      ...Array<string>(REQUEST_COUNT - 1).fill('joined'),
+      'refreshed',
+    ]);
     expect(await other).toMatchObject({ outcome: 'refreshed' });
     expect(await demandRuns()).toBe(2);
     await assertInvariants(ledger, { refresh: demanded(refreshes, view) });
