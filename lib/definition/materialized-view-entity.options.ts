@@ -75,6 +75,12 @@ export interface ViewRefreshOptions {
    * @default 0
    */
   minInterval?: Duration;
+  /**
+   * How old the rows may get before `status` calls the view stale and the event `stale` is published. It
+   * refreshes nothing by itself.
+   * @default two intervals of `cron`, and the time that a refresh takes; without `cron` no limit
+   */
+  maxStaleness?: Duration;
   /** Settings of PostgreSQL while the view is refreshed, as in `{ work_mem: '256MB' }`. */
   settings?: Record<string, string | number | boolean>;
 }

@@ -11,6 +11,7 @@ const REFRESH_OPTIONS = [
   'swap',
   'strict',
   'minInterval',
+  'maxStaleness',
   'settings',
 ];
 
@@ -45,7 +46,10 @@ export function validateRefresh(
   validateSchedule(checks, refresh);
   validateMode(checks, refresh);
   validateSettings(checks, refresh.settings);
-  const { minInterval } = refresh;
+  const { minInterval, maxStaleness } = refresh;
+  if (maxStaleness !== undefined && durationMs(maxStaleness, 1) === undefined) {
+    throw checks.refuse('refresh.maxStaleness', DURATION_EXPECTED, maxStaleness);
+  }
   if (minInterval !== undefined && durationMs(minInterval, 0) === undefined) {
     throw checks.refuse('refresh.minInterval', DURATION_EXPECTED, minInterval);
   }
@@ -59,6 +63,7 @@ export function refreshPolicy(refresh: ViewRefreshOptions = {}): RefreshPolicy {
     swap,
     strict,
     minIntervalMs: durationMs(minInterval, 0) ?? 0,
+    maxStalenessMs: durationMs(refresh.maxStaleness, 1),
     settings: Object.fromEntries(
       Object.entries(refresh.settings ?? {}).map(([name, value]) => [name, String(value)]),
     ),

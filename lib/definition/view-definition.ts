@@ -16,6 +16,8 @@ export interface RefreshPolicy {
   swap: boolean;
   strict: boolean;
   minIntervalMs: number;
+  /** `undefined` where the schedule says it, or nothing does. */
+  maxStalenessMs?: number;
   /** Settings of PostgreSQL for the transaction of a refresh. */
   settings: Record<string, string>;
 }

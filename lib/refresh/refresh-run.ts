@@ -103,7 +103,7 @@ export class RefreshRun {
       return await this.perform(transaction);
     } catch (cause) {
       await transaction.undo();
-      throw this.failure.errorFrom(cause, { session: transaction.session });
+      throw this.failure.errorFrom(cause, { transaction });
     }
   }
 
@@ -138,8 +138,7 @@ export class RefreshRun {
       if (isConnectionLoss(cause)) {
         throw cause;
       }
-      await transaction.undo();
-      throw await this.failure.of(cause, { session, cancelledBy: this.cancelledBy });
+      throw await this.failure.of(cause, { transaction, cancelledBy: this.cancelledBy });
     }
   }
 

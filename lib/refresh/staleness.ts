@@ -15,20 +15,17 @@ export interface RowsAge {
  * How old the rows may be before they are stale, in milliseconds; `undefined` for a view that nothing
  * says it of.
  *
- * By its schedule a view is stale when two ticks have come since its rows were computed, and there was
+ * What `maxStaleness` says; else, by its schedule, a view is stale when two ticks have come since its rows were computed, and there was
  * time to do the second: one that fails, or falls into a longer refresh, is made up for before the
  * next. Counted on the grid, and not as twice an interval, so that a schedule of working hours is not
  * stale every Monday.
- *
- * @param explicitMs what was declared, which counts instead of the schedule
  */
 export function maxStalenessOf(
-  { schedule }: Pick<ViewDefinition, 'schedule'>,
+  { schedule, refresh }: Pick<ViewDefinition, 'schedule' | 'refresh'>,
   { since, meanDurationMs }: RowsAge,
-  explicitMs?: number,
 ): number | undefined {
-  if (explicitMs !== undefined || schedule === undefined) {
-    return explicitMs;
+  if (refresh.maxStalenessMs !== undefined || schedule === undefined) {
+    return refresh.maxStalenessMs;
   }
   const { grid } = schedule;
   const first = grid.nextTickAfter(new Date(since.getTime() + EARLY_START_MS));

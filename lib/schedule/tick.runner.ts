@@ -16,6 +16,10 @@ import { FailureLog } from './failure-log.js';
 /** A view that has a schedule. */
 export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };
 
+export function isScheduled(view: ViewDefinition): view is ScheduledView {
+  return view.schedule !== undefined;
+}
+
 /** A tick whose time has not come yet by the database's clock. */
 export interface EarlyTick {
   tick: Date;
@@ -54,7 +58,8 @@ export class TickRunner {
    * process, a lock that was taken. Several missed ticks of a view are one: the last. Resolves when the
    * attempts have begun: a long refresh must not hold up the next sweep.
    */
-  async sweep(dataSourceName: string, views: ScheduledView[]): Promise<void> {
+  async sweep(dataSourceName: string, watched: ViewDefinition[]): Promise<void> {
+    const views = watched.filter(isScheduled);
     const database = this.dataSources.get(dataSourceName);
     const names = views.map((view) => view.name);
     const states = await database.bookkeeping((session) =>
@@ -67,7 +72,7 @@ export class TickRunner {
         void this.attempt(view, tick);
       }
     }
-    await this.staleness.look(dataSourceName, views);
+    await this.staleness.look(dataSourceName, watched);
   }
 
   /**

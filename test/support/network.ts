@@ -10,7 +10,12 @@ interface Link {
   isClientsTurn: boolean;
   /** All that the client has said. */
   said: string;
+  hasRefreshed: boolean;
 }
+
+/** How an application asks for a refresh, and how a server says that a transaction is committed. */
+const REFRESH = 'REFRESH MATERIALIZED VIEW';
+const COMMITTED = 'COMMIT\0';
 
 /** A network between an application and its server, in which a test can make things go wrong. */
 export class Network {
@@ -23,7 +28,7 @@ export class Network {
 
   private readonly listener: Server = createServer((client) => this.forward(client));
   private readonly links: Link[] = [];
-  private lastWords?: string;
+  private isCutAtCommit = false;
   private isDead = false;
   private delayMs = 0;
   private resetProbability = 0;
@@ -71,9 +76,9 @@ export class Network {
     this.links.filter((link) => link.isSilent).forEach(destroy);
   }
 
-  /** Cuts the first connection on which the application says this, when the server answers. */
-  cutAtAnswerTo(words: string): void {
-    this.lastWords = words;
+  /** Cuts the connection of the next refresh that is committed, when the server says so. */
+  cutAtCommit(): void {
+    this.isCutAtCommit = true;
   }
 
   async stop(): Promise<void> {
@@ -84,7 +89,10 @@ export class Network {
 
   /** Timers of one duration go off in the order in which they were set: no answer overtakes another. */
   private answer(link: Link, chunk: Buffer): void {
-    if (Math.random() < this.resetProbability) {
+    if (this.isCutAtCommit && link.hasRefreshed && chunk.includes(COMMITTED)) {
+      this.isCutAtCommit = false;
+      destroy(link);
+    } else if (Math.random() < this.resetProbability) {
       link.client.resetAndDestroy();
       destroy(link);
     } else if (this.delayMs > 0) {
@@ -103,22 +111,19 @@ export class Network {
       flightCount: 0,
       isClientsTurn: true,
       said: '',
+      hasRefreshed: false,
     };
     this.links.push(link);
-    let isLast = false;
     client.on('data', (chunk) => {
       link.flightCount += Number(link.isClientsTurn);
       link.isClientsTurn = false;
       link.said += chunk.toString('latin1');
-      if (this.lastWords !== undefined && chunk.includes(this.lastWords)) {
-        isLast = true;
-        this.lastWords = undefined;
-      }
+      link.hasRefreshed ||= chunk.includes(REFRESH);
       pass(link, server, chunk);
     });
     server.on('data', (chunk) => {
       link.isClientsTurn = true;
-      return isLast ? destroy(link) : this.answer(link, chunk);
+      this.answer(link, chunk);
     });
     for (const socket of [client, server]) {
       socket.on('error', () => destroy(link));

@@ -96,7 +96,8 @@ export class Replica {
     const answer = new Promise<Answer>((resolve) => {
       this.waiting.set(id, resolve as (answer: unknown) => void);
     });
-    this.child.send({ ...request, id });
+    // Where it is gone, its exit tells.
+    this.child.send({ ...request, id }, () => undefined);
     const ended = this.exit.then((code) => {
       throw new Error(`The replica ended with ${code} before it answered:\n${this.errors}`);
     });

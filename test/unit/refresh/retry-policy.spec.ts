@@ -9,6 +9,7 @@ import {
   ServerResourcesError,
   ViewQueryError,
 } from '../../../lib/errors/refresh.errors.js';
+import { SessionLost } from '../../../lib/postgres/session.js';
 import { retryDelayMs } from '../../../lib/refresh/retry-policy.js';
 
 const longest = (error: RefreshError): (number | undefined)[] =>
@@ -37,5 +38,12 @@ describe('when a failed refresh is tried again', () => {
     const error = new RefreshLockError('x');
     expect(retryDelayMs(error, 2, 0)).toBe(0);
     expect(retryDelayMs(error, 2, 0.25)).toBe(500);
+  });
+
+  it('on another connection where one fell silent, and not at all where none can be opened', () => {
+    const lost = (silence: 'on_connection' | 'on_connect'): ConnectionFailedError =>
+      new ConnectionFailedError('x', { cause: SessionLost.from(new Error('ended'), silence) });
+    expect(longest(lost('on_connection'))).toEqual([500, 2_000, 8_000, undefined]);
+    expect(longest(lost('on_connect'))).toEqual(Array(4).fill(undefined));
   });
 });

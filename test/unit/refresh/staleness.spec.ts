@@ -1,11 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { CronGrid } from '../../../lib/definition/cron-grid.js';
+import { refreshPolicy } from '../../../lib/definition/refresh-policy.js';
 import { maxStalenessOf } from '../../../lib/refresh/staleness.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-const scheduled = (cron: string): Parameters<typeof maxStalenessOf>[0] => ({
+type View = Parameters<typeof maxStalenessOf>[0];
+
+const unscheduled: View = { refresh: refreshPolicy() };
+
+const scheduled = (cron: string): View => ({
+  ...unscheduled,
   schedule: { cron, timeZone: 'UTC', grid: new CronGrid(cron, 'UTC') },
 });
 
@@ -39,13 +45,14 @@ describe('maxStalenessOf', () => {
 
   it('says nothing of a view without a schedule, or whose schedule ends', () => {
     const age = { since: new Date('2026-01-05T10:00:00Z'), meanDurationMs: 0 };
-    expect(maxStalenessOf({}, age)).toBeUndefined();
+    expect(maxStalenessOf(unscheduled, age)).toBeUndefined();
     expect(maxStalenessOf(scheduled('0 0 0 6 1 * 2026'), age)).toBeUndefined();
   });
 
   it('takes what was declared instead', () => {
     const age = { since: new Date('2026-01-05T10:00:00Z'), meanDurationMs: 5_000 };
-    expect(maxStalenessOf(scheduled('* * * * *'), age, HOUR)).toBe(HOUR);
-    expect(maxStalenessOf({}, age, HOUR)).toBe(HOUR);
+    const declared = { refresh: refreshPolicy({ maxStaleness: '1h' }) };
+    expect(maxStalenessOf({ ...scheduled('* * * * *'), ...declared }, age)).toBe(HOUR);
+    expect(maxStalenessOf(declared, age)).toBe(HOUR);
   });
 });
