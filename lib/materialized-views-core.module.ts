@@ -21,6 +21,7 @@ import { RefreshService } from './refresh/refresh.service.js';
 import { RefreshShutdown } from './refresh/refresh.shutdown.js';
 import { ChangeLogKeeper } from './refresh/change-log.keeper.js';
 import { HistoryPruner } from './refresh/history-pruner.js';
+import { StaleWatch } from './refresh/stale.watch.js';
 import { ViewInspector } from './refresh/view-inspector.js';
 import { ChangePoller } from './schedule/change.poller.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
@@ -48,6 +49,7 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     CallerRefresh,
     RefreshControl,
     RefreshShutdown,
+    StaleWatch,
     GraphRefresher,
     HistoryPruner,
     ChangeLogKeeper,

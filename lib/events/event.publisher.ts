@@ -7,39 +7,60 @@ interface EventEmitter2 {
   emitAsync(name: string, payload: object): Promise<unknown>;
 }
 
+/** Tells when the listeners of the application are there, which is after it has booted. */
+interface Readiness {
+  waitUntilReady(): Promise<void>;
+}
+
+interface Listeners {
+  emitter: EventEmitter2;
+  readiness?: Readiness;
+}
+
 /** Found by its name: an import would make the optional package a required one. */
-const EMITTER_NAME = 'EventEmitter2';
+const EMITTER_MODULE = 'EventEmitterModule';
 
 /** Hands events on to @nestjs/event-emitter, where the application has it. */
 @Injectable()
 export class EventPublisher {
   private readonly logger = new Logger('MaterializedViews');
-  private emitter?: EventEmitter2 | null;
+  private listeners?: Listeners | null;
 
   constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {}
 
   /** Never throws and waits for nobody: what a listener does is no part of what happened. */
   publish(name: MaterializedViewEventName, payload: object): void {
-    const emitter = (this.emitter ??= this.findEmitter());
-    if (emitter !== null) {
-      this.emit(emitter, name, payload).catch((error: unknown) => {
+    if (this.listeners === undefined) {
+      this.listeners = this.findListeners();
+    }
+    if (this.listeners !== null) {
+      this.emit(this.listeners, name, payload).catch((error: unknown) => {
         this.logger.warn(`A listener of ${name} failed: ${String(error)}`);
       });
     }
   }
 
-  private async emit(emitter: EventEmitter2, name: string, payload: object): Promise<void> {
+  private async emit(
+    { emitter, readiness }: Listeners,
+    name: string,
+    payload: object,
+  ): Promise<void> {
+    await readiness?.waitUntilReady();
     await emitter.emitAsync(name, payload);
   }
 
-  private findEmitter(): EventEmitter2 | null {
-    for (const module of this.modules.values()) {
-      for (const [token, { instance }] of module.providers) {
-        if (typeof token === 'function' && token.name === EMITTER_NAME && instance) {
-          return instance as EventEmitter2;
-        }
-      }
-    }
-    return null;
+  private findListeners(): Listeners | null {
+    const modules = [...this.modules.values()];
+    const providers = modules
+      .filter(({ metatype }) => metatype.name === EMITTER_MODULE)
+      .flatMap((module) => [...module.providers.values()])
+      .map(({ instance }) => instance);
+    const emitter = providers.find((each) => has<EventEmitter2>(each, 'emitAsync'));
+    const readiness = providers.find((each) => has<Readiness>(each, 'waitUntilReady'));
+    return emitter === undefined ? null : { emitter, readiness };
   }
+}
+
+function has<T extends object>(value: unknown, method: keyof T): value is T {
+  return typeof (value as T | null | undefined)?.[method] === 'function';
 }

@@ -9,6 +9,9 @@ const IDLE_TIMEOUT_MS = 10_000;
 /** Where the application sets none. pg's default is to wait for ever. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** Node's timers may go off a little early by another clock. */
+const TIMER_SHARE = 0.99;
+
 /** After this time without traffic TCP asks whether the peer is still there; the system's default is 2 h. */
 const KEEP_ALIVE_DELAY_MS = 10_000;
 
@@ -33,11 +36,15 @@ export class ConnectionPool {
   private readonly slots: Semaphore;
   private readonly held = new Set<PoolClient>();
   private readonly open = new Set<LibraryClient>();
+  /** What takes so long to fail got no answer: pg gives its timeouts no code. */
+  private readonly silenceMs: number;
   private isStopped = false;
 
   constructor({ connection, size, onConnectionError }: ConnectionPoolOptions) {
+    const options = ownOptions(connection);
     this.slots = new Semaphore(size, new PoolStopped('The pool is stopped'));
-    this.pool = new Pool({ ...ownOptions(connection), max: size });
+    this.pool = new Pool({ ...options, max: size });
+    this.silenceMs = (options.connectionTimeoutMillis || CONNECT_TIMEOUT_MS) * TIMER_SHARE;
     this.pool.on('error', onConnectionError);
     this.pool.on('connect', (client) => this.open.add(client as unknown as LibraryClient));
     this.pool.on('remove', (client) => this.open.delete(client as unknown as LibraryClient));
@@ -87,9 +94,6 @@ export class ConnectionPool {
 
   private async useConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const client = await this.connect();
-    // A terminated backend emits 'error' on its client: without a listener the process dies.
-    const onError = (): void => undefined;
-    client.on('error', onError);
     this.held.add(client);
     let failed = true;
     try {
@@ -97,17 +101,18 @@ export class ConnectionPool {
       failed = false;
       return result;
     } finally {
-      client.off('error', onError);
       // After any failure the connection is closed: its state is not worth guessing.
       this.giveBack(client, failed);
     }
   }
 
   private async connect(): Promise<PoolClient> {
+    const sentAt = performance.now();
     try {
       return await this.pool.connect();
     } catch (error) {
-      throw SessionLost.from(error);
+      const tookMs = performance.now() - sentAt;
+      throw SessionLost.from(error, tookMs >= this.silenceMs ? 'on_connect' : undefined);
     }
   }
 
@@ -118,7 +123,7 @@ export class ConnectionPool {
   }
 }
 
-function ownOptions(options: PoolConfig): PoolConfig {
+function ownOptions(options: PoolConfig): PoolConfig & { connectionTimeoutMillis: number } {
   return {
     ...options,
     // pg hides the password of a pool's options from enumeration, so a plain copy would lose it.

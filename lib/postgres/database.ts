@@ -12,7 +12,10 @@ import {
 } from './transaction.sql.js';
 
 /** For the library's own small tables: a table that somebody has locked must hold up nobody for long. */
-const BOOKKEEPING_LIMITS: TransactionLimits = { lockTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
+export const BOOKKEEPING_LIMITS: TransactionLimits = {
+  lockTimeoutMs: 5_000,
+  statementTimeoutMs: 10_000,
+};
 
 export interface DatabaseOptions {
   /** The connection options that the application itself uses. */
@@ -69,16 +72,10 @@ export class Database {
     return new OwnTransaction(session, limits, await this.serverInfo());
   }
 
-  /**
-   * Runs `work` in a short transaction over the library's own tables and locks.
-   *
-   * @param session the connection that the caller has; without one, it is the reserved connection
-   */
-  async bookkeeping<T>(work: (session: Session) => Promise<T>, session?: Session): Promise<T> {
+  /** Runs `work` in a short transaction over the library's own tables and locks, on the reserved connection. */
+  async bookkeeping<T>(work: (session: Session) => Promise<T>): Promise<T> {
     await this.serverInfo();
-    return session === undefined
-      ? this.onReservedConnection(work)
-      : this.within(session, BOOKKEEPING_LIMITS, () => work(session));
+    return this.onReservedConnection(work);
   }
 
   /** Facts about the server that do not change, asked once. */

@@ -46,9 +46,18 @@ export class OwnTransaction implements FoldedTransaction {
     return this.session.queryAllAndCommit(statements);
   }
 
+  /**
+   * Takes back all of it and does something else instead, in one flight: with the locks of this
+   * transaction gone, nobody gets far before that is done.
+   */
+  async replaceWith(statements: SqlStatement[], limits: TransactionLimits): Promise<void> {
+    await this.session.queryAllAndCommit([rollback(), begin(limits, this.server), ...statements]);
+  }
+
   /** All of it in one flight. */
-  async whole(statements: SqlStatement[]): Promise<void> {
-    await this.session.queryAllAndCommit([begin(this.limits, this.server), ...statements]);
+  async whole(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
+    const first = begin(this.limits, this.server);
+    return (await this.session.queryAllAndCommit([first, ...statements])).slice(1);
   }
 
   async undo(): Promise<void> {

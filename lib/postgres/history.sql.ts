@@ -26,6 +26,8 @@ export interface SuccessRecord extends RunRecord {
   snapshot: string;
   /** Of the sources, from no earlier than the snapshot; `null` where nobody can tell from one. */
   signature: string | null;
+  /** The server's counts before the refresh; absent for a view that this transaction has made. */
+  countsBefore?: { inserted: string | null; deleted: string | null };
   /** Whether the view has been emptied: nobody can be served by such a success. */
   isEmptied?: boolean;
 }
@@ -41,9 +43,11 @@ export interface FinishedRow {
 
 /**
  * Writes the state and the history of a success in one statement. It belongs into the transaction of
- * the refresh: then a recorded success means committed data, and the other way round. What the
- * transaction has done to the view is in the server's counters of the current transaction. To those
- * who read the view it is a change, of which no trigger tells: materialized views have none.
+ * the refresh: then a recorded success means committed data, and the other way round. To those who read
+ * the view it is a change, of which no trigger tells: materialized views have none.
+ *
+ * What the transaction has done to the view is in the server's counters of the current transaction. They
+ * may hold earlier transactions of the connection too: the server reports them once a second at the most.
  */
 export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
@@ -99,8 +103,8 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
 INSERT INTO ${schema}.refresh_history
   (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, trigger, mode, mode_reason, host, attempt, inserted_count, deleted_count)
 SELECT run_id, schema_name, view_name, tick, started_at, finished_at, 'refreshed', $7, $8, $9, $10, $11,
-       pg_catalog.pg_stat_get_xact_tuples_inserted(view_oid),
-       pg_catalog.pg_stat_get_xact_tuples_deleted(view_oid)
+       pg_catalog.pg_stat_get_xact_tuples_inserted(view_oid) - $14::bigint,
+       pg_catalog.pg_stat_get_xact_tuples_deleted(view_oid) - $15::bigint
 FROM run
 RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count, deleted_count`,
     values: [
@@ -117,6 +121,8 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count,
       run.attempt,
       run.isEmptied ?? false,
       run.signature,
+      run.countsBefore?.inserted ?? 0,
+      run.countsBefore?.deleted ?? 0,
     ],
   };
 }

@@ -16,6 +16,9 @@ const UNWANTED_PARAMETERS = [
 export class LibraryClient extends Client {
   constructor(config?: ClientConfig) {
     super(config);
+    // A terminated backend emits 'error', without a listener the process dies, and the pool has none
+    // between connecting and handing over: what arrives in one piece with the greeting finds nobody.
+    this.on('error', () => undefined);
     // Several statements travel in one flight; a pg that does not know this sends them one by one.
     (this as unknown as { pipeline: boolean }).pipeline = true;
     // Here pg has put together what options, URL and its own global defaults say.

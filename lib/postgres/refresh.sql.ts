@@ -38,6 +38,9 @@ export interface RefreshPreconditionRow {
   has_usable_unique_index: boolean;
   /** As the planner estimates it; negative before the first ANALYZE. */
   row_count_estimate: number | null;
+  /** Counts that the server may still have of this connection's earlier transactions; see `recordSuccess`. */
+  inserted_before: string | null;
+  deleted_before: string | null;
   is_paused: boolean | null;
   /** Whether the last success is younger than the least interval asked for. */
   is_too_soon: boolean | null;
@@ -55,6 +58,15 @@ export interface RefreshPreconditionRow {
 }
 
 /**
+ * Up to when this transaction sees what was committed: in a transaction of the caller's with one snapshot
+ * for all of it, a refresh sees nothing newer than its beginning.
+ */
+const SEEN_UNTIL = `CASE pg_catalog.current_setting('transaction_isolation')
+         WHEN 'read committed' THEN pg_catalog.clock_timestamp()
+         ELSE pg_catalog.now()
+       END`;
+
+/**
  * A statement of its own, after the one that takes the lock: in a single statement the state would
  * be read as it was before the wait. A unique index is usable for CONCURRENTLY as in PostgreSQL's
  * `is_usable_unique_index` (matview.c): immediate, valid, on plain columns, without a predicate.
@@ -65,7 +77,7 @@ export function selectRefreshPreconditions(
   { tick, minIntervalMs = 0 }: { tick?: Date; minIntervalMs?: number } = {},
 ): SqlStatement {
   return {
-    text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS started_at,
+    text: `SELECT ${epochMs(SEEN_UNTIL)} AS started_at,
        pg_catalog.pg_backend_pid() AS backend_pid,
        ${SNAPSHOT} AS snapshot,
        c.relkind::text AS relation_kind,
@@ -81,6 +93,8 @@ export function selectRefreshPreconditions(
            AND i.indexprs IS NULL
        ) AS has_usable_unique_index,
        c.reltuples AS row_count_estimate,
+       pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted_before,
+       pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted_before,
        s.paused_at IS NOT NULL AS is_paused,
        s.last_success_at + $4::float8 * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
        s.failure_count,

@@ -27,10 +27,26 @@ const MAX_DEADLINE_MS = 2 ** 31 - 1;
 export class SessionLost extends Error {
   readonly code = SESSION_LOST;
 
-  /** Whatever the server has not said is the transport's: no list of Node's codes would be complete. */
-  static from(error: unknown): unknown {
-    return isServerError(error) ? error : new SessionLost(said(error), { cause: error });
+  /** @param silence where nobody answered in time: on a connection that was there, or to open one */
+  constructor(
+    message: string,
+    options: ErrorOptions,
+    readonly silence?: Silence,
+  ) {
+    super(message, options);
   }
+
+  /** Whatever the server has not said is the transport's: no list of Node's codes would be complete. */
+  static from(error: unknown, silence?: Silence): unknown {
+    return isServerError(error) ? error : new SessionLost(said(error), { cause: error }, silence);
+  }
+}
+
+export type Silence = 'on_connection' | 'on_connect';
+
+/** Which silence an error comes of; `undefined` when somebody answered. */
+export function silenceOf(error: unknown): Silence | undefined {
+  return error instanceof SessionLost ? error.silence : undefined;
 }
 
 /**
@@ -48,6 +64,17 @@ export class StandbyRefusal extends Error {
   }
 }
 
+/** The answer to a COMMIT was ROLLBACK: some statement before it had failed, and nobody had minded. */
+class CommitRefused extends Error {
+  readonly code = SqlState.inFailedTransaction;
+  /** It is what the server said. */
+  readonly severity = 'ERROR';
+
+  constructor() {
+    super('the transaction was rolled back at its COMMIT, because a statement in it had failed');
+  }
+}
+
 /** How long the server may take to answer, in milliseconds; 0 for no limit. */
 interface Deadlines {
   /** For a statement that does the work. */
@@ -58,7 +85,9 @@ interface Deadlines {
 
 /** What a session needs of a connection: one of the library's own, or the caller's. */
 export interface SessionClient {
-  query<Row extends QueryResultRow>(config: QueryConfig): Promise<{ rows: Row[] }>;
+  query<Row extends QueryResultRow>(
+    config: QueryConfig,
+  ): Promise<{ rows: Row[]; command?: string }>;
   /** Ends the connection without asking the server. */
   cutOff(reason: string): void;
 }
@@ -66,6 +95,7 @@ export interface SessionClient {
 /** One connection, held for as long as its work lasts. */
 export class Session {
   private deadlines: Deadlines;
+  private isCutOff = false;
   /** The statement that failed last. */
   failedStatement?: SqlStatement;
 
@@ -104,9 +134,7 @@ export class Session {
     statements: SqlStatement[],
     deadlineOf: (position: number) => number,
   ): Promise<QueryResultRow[][]> {
-    const answers = statements.map((statement) =>
-      settled(this.client.query(queryConfig(statement))),
-    );
+    const answers = statements.map((statement) => settled(this.answer(statement)));
     const rows: QueryResultRow[][] = [];
     let failure: { error: unknown; statement?: SqlStatement } | undefined;
     for (const [position, answer] of answers.entries()) {
@@ -119,7 +147,7 @@ export class Session {
     }
     if (failure !== undefined) {
       this.failedStatement = failure.statement;
-      throw SessionLost.from(failure.error);
+      throw SessionLost.from(failure.error, this.isCutOff ? 'on_connection' : undefined);
     }
     return rows;
   }
@@ -209,6 +237,14 @@ export class Session {
     }
   }
 
+  private async answer(statement: SqlStatement): Promise<{ rows: QueryResultRow[] }> {
+    const answer = await this.client.query(queryConfig(statement));
+    if (statement.text === commit().text && answer.command === rollback().text) {
+      throw new CommitRefused();
+    }
+    return answer;
+  }
+
   private async inTime<T>(answer: Promise<T>, deadlineMs: number): Promise<T> {
     const timer = deadlineMs > 0 ? this.cutOffAfter(deadlineMs) : undefined;
     try {
@@ -219,10 +255,11 @@ export class Session {
   }
 
   private cutOffAfter(deadlineMs: number): NodeJS.Timeout {
-    return setTimeout(
-      () => this.client.cutOff(`The server did not answer within ${deadlineMs} ms`),
-      Math.min(deadlineMs, MAX_DEADLINE_MS),
-    );
+    const cutOff = (): void => {
+      this.isCutOff = true;
+      this.client.cutOff(`The server did not answer within ${deadlineMs} ms`);
+    };
+    return setTimeout(cutOff, Math.min(deadlineMs, MAX_DEADLINE_MS));
   }
 }
 

@@ -10,6 +10,7 @@ export const SqlState = {
   idleInTransactionTimeout: '25P03',
   transactionTimeout: '25P04',
   readOnlyTransaction: '25006',
+  inFailedTransaction: '25P02',
   dependentObjectsStillExist: '2BP01',
   invalidSchemaName: '3F000',
   serializationFailure: '40001',

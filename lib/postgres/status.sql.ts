@@ -130,6 +130,29 @@ ORDER BY w.position`,
   };
 }
 
+export interface NullKeysRow {
+  /** `null` when there are none. */
+  columns: string[] | null;
+}
+
+/** The columns of the unique keys of a view in which its last ANALYZE has found NULLs. */
+export function selectNullKeys(view: QualifiedName): SqlStatement {
+  return {
+    text: `SELECT array_agg(DISTINCT a.attname::text) AS columns
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_index i ON ${USABLE_UNIQUE_INDEX}
+JOIN pg_catalog.pg_attribute a
+  ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+JOIN pg_catalog.pg_stats t
+  ON t.schemaname = n.nspname AND t.tablename = c.relname AND t.attname = a.attname
+WHERE n.nspname = $1
+  AND c.relname = $2
+  AND t.null_frac > 0`,
+    values: [view.schema, view.name],
+  };
+}
+
 /** What pg_class.reltuples is before the first ANALYZE. */
 const NEVER_ANALYSED = `CASE
          WHEN pg_catalog.current_setting('server_version_num')::int < 140000 THEN 0

@@ -36,7 +36,7 @@ export class CallerRefresh {
         mode,
         skipsPaused: onPaused === 'skip',
         skipsUnchanged: false,
-        keepsMinInterval: true,
+        keepsMinInterval: mode.withData,
         waitsForLock: onBusy === 'wait',
       },
       this.dataSources.get(definition.dataSourceName),

@@ -17,6 +17,7 @@ export class Demand {
   private readonly look = new AbortController();
   private outcome?: Promise<RefreshResult>;
   private callerCount = 0;
+  private isTold = false;
   /** By `performance.now()`. */
   private lastCallAt = 0;
 
@@ -31,16 +32,25 @@ export class Demand {
   /** Ends when the callers' patience does, and the refresh with the last of them. */
   async result(patience: Patience): Promise<RefreshResult> {
     this.lastCallAt = performance.now();
-    const isFirst = this.callerCount++ === 0;
+    this.callerCount++;
     try {
-      const result = await withPatience(viewName(this.definition), patience, () => this.share());
-      // One refresh is one `refreshed`, so that results can be counted.
-      return isFirst || result.outcome !== 'refreshed' ? result : { ...result, outcome: 'joined' };
+      return this.shared(
+        await withPatience(viewName(this.definition), patience, () => this.share()),
+      );
     } finally {
       if (--this.callerCount === 0) {
         this.abandon();
       }
     }
+  }
+
+  /** One refresh is one `refreshed`, so that results can be counted: that of the first who hears of it. */
+  private shared(result: RefreshResult): RefreshResult {
+    if (result.outcome !== 'refreshed' || !this.isTold) {
+      this.isTold = true;
+      return result;
+    }
+    return { ...result, outcome: 'joined' };
   }
 
   /** Looks at once whether it can go on. */
@@ -83,7 +93,7 @@ export class Demand {
       mode,
       skipsPaused: onPaused === 'skip',
       skipsUnchanged: false,
-      keepsMinInterval: true,
+      keepsMinInterval: mode.withData,
       waitsWhenBusy: onBusy === 'join' || onBusy === 'wait',
       // What another refresh did serves the others too, but not who wants the view without its rows.
       servedSince: onBusy === 'join' && mode.withData ? () => this.lastCallAt : undefined,

@@ -16,7 +16,7 @@ export interface GraphOptions {
    * @default true
    */
   throwOnFailure?: boolean;
-  /** Once it is aborted, no further view is begun. */
+  /** Once it is aborted, the refreshes that are running are cancelled, and no further view is begun. */
   signal?: AbortSignal;
 }
 

@@ -25,19 +25,21 @@ export async function findLostRun(
 ): Promise<FinishedRow | undefined> {
   const committed = selectRun(database.stateSchema, run.runId);
   return database.bookkeeping(async (session) => {
-    const [found] = await session.query<FinishedRow>(committed);
-    if (found !== undefined) {
-      return found;
+    // Whoever else holds the lock by now could only get it after this run, and is not waited for.
+    if (await holdsLock(session, run)) {
+      await waitForLock(session, run.lockKey);
     }
-    await waitForLock(session, run.lockKey);
-    // Whoever else holds the lock by now could only get it after this run.
-    const holders = await session.query(selectLockHeldBy(run.lockKey, run.backendPid));
+    const isUnderWay = await holdsLock(session, run);
     const [finished] = await session.query<FinishedRow>(committed);
-    if (finished === undefined && holders.length > 0) {
+    if (finished === undefined && isUnderWay) {
       throw new Error('the refresh may still be running in the server');
     }
     return finished;
   });
+}
+
+async function holdsLock(session: Session, { lockKey, backendPid }: LostRun): Promise<boolean> {
+  return (await session.query(selectLockHeldBy(lockKey, backendPid))).length > 0;
 }
 
 /** The server may need a second to see that its client is gone. */

@@ -47,7 +47,8 @@ export function skipReason(
   if (tick !== undefined && conditions.is_backing_off) {
     return 'backing_off';
   }
-  if (keepsMinInterval && conditions.is_too_soon) {
+  // Without its rows the view cannot be read, however short a time ago it was refreshed.
+  if (keepsMinInterval && conditions.is_populated && conditions.is_too_soon) {
     return 'min_interval';
   }
   return skipsUnchanged && isUnchanged ? 'unchanged' : undefined;

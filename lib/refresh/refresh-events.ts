@@ -43,7 +43,8 @@ export interface ViewStaleEvent {
   dataSource: string;
   /** Since the start of the last refresh; `undefined` when there never was one. */
   ageMs?: number;
-  maxStalenessMs: number;
+  /** Absent for a view without rows that has no next tick. */
+  maxStalenessMs?: number;
 }
 
 /** What a subscriber of the tracing channel gets: Node adds `result` or `error` when it is over. */

@@ -8,9 +8,10 @@ import {
   RefreshTimeoutError,
 } from '../errors/refresh.errors.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
-import type { Database } from '../postgres/database.js';
+import { BOOKKEEPING_LIMITS, type Database } from '../postgres/database.js';
+import type { FoldedTransaction, OwnTransaction } from '../postgres/folded-transaction.js';
 import { type FailureRecord, type FinishedRow, recordFailure } from '../postgres/history.sql.js';
-import type { Session } from '../postgres/session.js';
+import { silenceOf } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode } from '../postgres/sqlstate.js';
 import { findLostRun } from './lost-run.js';
@@ -33,9 +34,9 @@ export interface RefreshProgress {
   viewStatement?: SqlStatement;
 }
 
-interface Circumstances {
-  /** The run's own connection, where it still has one. */
-  session?: Session;
+interface Circumstances<Transaction extends FoldedTransaction = FoldedTransaction> {
+  /** That of the run, not ended yet; absent where its connection is lost. */
+  transaction?: Transaction;
   /** Set when this process has cancelled the run. */
   cancelledBy?: CancelReason;
 }
@@ -55,20 +56,25 @@ export class RefreshFailure {
     this.view = viewName(request.definition);
   }
 
-  /** The error that the caller gets, after it has been recorded. */
-  async of(cause: unknown, circumstances: Circumstances): Promise<RefreshError> {
+  /** The error that the caller gets, after the transaction is taken back and the failure recorded. */
+  async of(cause: unknown, circumstances: Circumstances<OwnTransaction>): Promise<RefreshError> {
     const error = this.errorFrom(cause, circumstances);
     this.retryInMs = this.retryDelay(error);
-    await this.record(error, circumstances);
+    const recorded = this.record(error, circumstances);
+    // Where nobody answers, that takes as long as what has failed.
+    if (silenceOf(cause) === undefined) {
+      await recorded;
+    }
     return error;
   }
 
-  errorFrom(cause: unknown, { session, cancelledBy }: Circumstances): RefreshError {
+  errorFrom(cause: unknown, { transaction, cancelledBy }: Circumstances): RefreshError {
     const { viewStatement } = this.progress;
     return refreshErrorFrom(cause, {
       view: this.view,
       isTimeout: cancelledBy === undefined && this.isTimeOver(),
-      isOwnStatement: session !== undefined && session.failedStatement !== viewStatement,
+      isOwnStatement:
+        transaction !== undefined && transaction.session.failedStatement !== viewStatement,
     });
   }
 
@@ -103,7 +109,7 @@ export class RefreshFailure {
           hint: `Look for run_id ${runId} in ${this.database.stateSchema}.refresh_history: a row means that it was.`,
         },
       );
-      this.retryInMs = this.retryDelay(error);
+      this.retryInMs = silenceOf(lookupError) === 'on_connect' ? undefined : this.retryDelay(error);
       throw error;
     }
   }
@@ -132,7 +138,7 @@ export class RefreshFailure {
   /** Best effort, and never in place of the error itself: the database may be what failed. */
   private async record(
     error: RefreshError,
-    { session, cancelledBy }: Circumstances,
+    { transaction, cancelledBy }: Circumstances<OwnTransaction>,
   ): Promise<void> {
     const { definition, trigger, tick } = this.request;
     const { runId, attempt, startedAt } = this.progress;
@@ -154,7 +160,9 @@ export class RefreshFailure {
       backoffMs: backsOff ? this.limits.backoffMs : 0,
     });
     try {
-      await this.database.bookkeeping((own) => own.query(statement), session);
+      await (transaction === undefined
+        ? this.database.bookkeeping((session) => session.query(statement))
+        : transaction.replaceWith([statement], BOOKKEEPING_LIMITS));
     } catch (recordError) {
       this.logger.warn(
         `The failure of "${this.view}" could not be recorded in the history: ${messageOf(recordError)}`,

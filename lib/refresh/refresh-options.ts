@@ -118,7 +118,9 @@ export function resolveRefreshOptions(
 function requestedMode(definition: ViewDefinition, options: RefreshOptions): RequestedMode {
   const usual = modeOf(definition);
   const { withData = true, strict = usual.strict } = options;
-  const swap = options.swap ?? (usual.swap && withData && options.concurrently === undefined);
+  // A swap waits for readers in steps, with lock limits that are not the caller's.
+  const canSwap = withData && options.concurrently === undefined && options.manager === undefined;
+  const swap = options.swap ?? (usual.swap && canSwap);
   const concurrently = options.concurrently ?? (swap || !withData ? 'auto' : usual.concurrently);
   if (!withData && (swap || concurrently === true)) {
     throw refused(

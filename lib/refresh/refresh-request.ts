@@ -24,7 +24,7 @@ export interface RefreshRequest {
   skipsPaused: boolean;
   /** Whether a view that has nothing to be refreshed for is left alone. */
   skipsUnchanged: boolean;
-  /** Whether `minInterval` counts. Not for a schedule, which says itself how often. */
+  /** Whether `minInterval` counts. Not for a schedule, which says itself how often, nor for emptying. */
   keepsMinInterval: boolean;
   /**
    * The instant, by `performance.now()`, from which on another refresh serves the request too; absent

@@ -18,7 +18,12 @@ import type { ChangeRow } from '../postgres/change.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { Database } from '../postgres/database.js';
 import type { FoldedTransaction } from '../postgres/folded-transaction.js';
-import { type FinishedRow, recordUnchanged, type RunRecord } from '../postgres/history.sql.js';
+import {
+  type FinishedRow,
+  recordUnchanged,
+  type RunRecord,
+  type SuccessRecord,
+} from '../postgres/history.sql.js';
 import {
   refreshMaterializedView,
   type RefreshPreconditionRow,
@@ -106,13 +111,18 @@ export class RefreshRun {
       return await this.perform(transaction);
     } catch (cause) {
       await transaction.undo();
-      throw this.failure.errorFrom(cause, { session: transaction.session });
+      throw this.failure.errorFrom(cause, { transaction });
     }
+  }
+
+  /** From now on the refresh does not begin; one that has begun is `cancel`'s. */
+  forbid(reason: CancelReason): void {
+    this.cancelledBy = reason;
   }
 
   /** Cancels the refresh: in the server if it is at it, else before it gets there. */
   async cancel(reason: CancelReason): Promise<void> {
-    this.cancelledBy = reason;
+    this.forbid(reason);
     const { backendPid } = this.progress;
     if (backendPid !== undefined) {
       await this.database.bookkeeping((session) =>
@@ -136,8 +146,7 @@ export class RefreshRun {
       if (isConnectionLoss(cause)) {
         throw cause;
       }
-      await transaction.undo();
-      throw await this.failure.of(cause, { session, cancelledBy: this.cancelledBy });
+      throw await this.failure.of(cause, { transaction, cancelledBy: this.cancelledBy });
     }
   }
 
@@ -211,7 +220,7 @@ export class RefreshRun {
   private async carryOut(
     transaction: FoldedTransaction,
     mode: ChosenMode,
-    { snapshot }: RefreshPreconditionRow,
+    conditions: RefreshPreconditionRow,
   ): Promise<FinishedRow | undefined> {
     const { definition } = this.request;
     const { stateSchema } = this.database;
@@ -223,7 +232,13 @@ export class RefreshRun {
       ...successStatements(
         stateSchema,
         definition,
-        { ...this.record, ...mode, snapshot, isEmptied },
+        {
+          ...this.record,
+          ...mode,
+          snapshot: conditions.snapshot,
+          isEmptied,
+          countsBefore: mode.mode === 'swap' ? undefined : countsBefore(conditions),
+        },
         this.changes,
       ),
     ]);
@@ -293,4 +308,11 @@ export class RefreshRun {
     }
     return mode;
   }
+}
+
+function countsBefore({
+  inserted_before: inserted,
+  deleted_before: deleted,
+}: RefreshPreconditionRow): SuccessRecord['countsBefore'] {
+  return { inserted, deleted };
 }

@@ -36,13 +36,14 @@ export class RefreshControl {
 
   async cancel(definition: ViewDefinition): Promise<boolean> {
     const database = this.dataSources.get(definition.dataSourceName);
-    const ownIsCancelled = await this.runner.cancel(definition);
+    const isOwn = this.runner.forbid(definition);
+    // Once only: by a second time the lock may be that of the next refresh.
     const cancelled = await this.explained(definition, () =>
       database.bookkeeping((session) =>
         session.query(cancelLockHolders(refreshLockKey(definition.name), syncLockKey())),
       ),
     );
-    return ownIsCancelled || cancelled.length > 0;
+    return isOwn || cancelled.length > 0;
   }
 
   async setPaused(definition: ViewDefinition, isPaused: boolean): Promise<void> {

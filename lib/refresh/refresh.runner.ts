@@ -1,12 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import {
-  RefreshCancelledError,
-  type RefreshError,
-  RefreshStoppedError,
-} from '../errors/refresh.errors.js';
+import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { ChangeLogKeeper } from './change-log.keeper.js';
 import { HistoryPruner } from './history-pruner.js';
@@ -27,6 +23,7 @@ interface ActiveRefresh {
 /** Runs refreshes, tries them again, and knows which are under way in this process. */
 @Injectable()
 export class RefreshRunner {
+  private readonly logger = new Logger('MaterializedViews');
   /** One a view, those that wait for a connection or for their next attempt too. */
   private readonly active = new Map<ViewDefinition, ActiveRefresh>();
   private isStopped = false;
@@ -47,7 +44,7 @@ export class RefreshRunner {
       return this.reporter.finished(skippedResult(request, 'busy', new Date()), request);
     }
     const active: ActiveRefresh = { hurry: new AbortController() };
-    const onAbort = (): void => void this.cancelActive(active, 'request');
+    const onAbort = (): void => this.abandon(active, definition);
     this.active.set(definition, active);
     signal?.addEventListener('abort', onAbort);
     try {
@@ -80,12 +77,14 @@ export class RefreshRunner {
     await Promise.allSettled([...this.active.keys()].map((each) => this.untilFree(each)));
   }
 
-  /** Cancels what is under way in this process; `false` when nothing is. */
-  async cancel(definition: ViewDefinition): Promise<boolean> {
+  /**
+   * What is under way in this process does not begin any more, nor again. What runs in the server already
+   * is left to the caller to cancel; `false` when nothing is under way.
+   */
+  forbid(definition: ViewDefinition): boolean {
     const active = this.active.get(definition);
-    if (active !== undefined) {
-      await this.cancelActive(active, 'request');
-    }
+    active?.hurry.abort();
+    active?.run?.forbid('request');
     return active !== undefined;
   }
 
@@ -108,6 +107,15 @@ export class RefreshRunner {
     await run?.cancel(reason);
   }
 
+  /** Nobody is there to hear of what goes wrong with it. */
+  private abandon(active: ActiveRefresh, definition: ViewDefinition): void {
+    this.cancelActive(active, 'request').catch((error: unknown) => {
+      this.logger.warn(
+        `A refresh of "${viewName(definition)}" that nobody waits for could not be cancelled: ${String(error)}`,
+      );
+    });
+  }
+
   private throwIfStopped(definition: ViewDefinition): void {
     if (this.isStopped) {
       throw RefreshStoppedError.of(viewName(definition));
@@ -118,6 +126,9 @@ export class RefreshRunner {
     for (let attempt = 1; ; attempt++) {
       const run = this.newRun(request, attempt);
       active.run = run;
+      if (active.hurry.signal.aborted) {
+        run.forbid('request');
+      }
       try {
         return this.reporter.finished(await run.execute(), request, run);
       } catch (error) {
@@ -149,11 +160,5 @@ export class RefreshRunner {
   ): Promise<void> {
     await delay(delayMs, undefined, { signal: hurry.signal }).catch(() => undefined);
     this.throwIfStopped(definition);
-    if (hurry.signal.aborted) {
-      throw new RefreshCancelledError(
-        `Materialized view "${viewName(definition)}" was not refreshed: it was cancelled between two attempts.`,
-        { view: viewName(definition) },
-      );
-    }
   }
 }

@@ -4,6 +4,7 @@ import {
   type RefreshError,
   ServerResourcesError,
 } from '../errors/refresh.errors.js';
+import { silenceOf } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 
 /** The longest waits before a refresh is tried again. The wait itself is any part of it, so that replicas do not come back all at once. */
@@ -36,6 +37,10 @@ function delaysFor(error: RefreshError): number[] {
     return RESOURCE_DELAYS_MS;
   }
   if (!error.isTransient || error instanceof NotPrimaryError) {
+    return [];
+  }
+  // A network that swallows everything: each attempt would cost its caller the time to connect once more.
+  if (silenceOf(error.cause) === 'on_connect') {
     return [];
   }
   const isCrowded =

@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { Database } from '../postgres/database.js';
 import { analyze } from '../postgres/ddl.sql.js';
+import { type NullKeysRow, selectNullKeys } from '../postgres/status.sql.js';
 import type { Session } from '../postgres/session.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
 import { isAnalyzeDue } from './refresh-decision.js';
@@ -33,9 +34,27 @@ export async function analyzeIfDue(
   }
   const transaction = await database.folded(session, ANALYZE_LIMITS);
   try {
-    await session.limitedTo(ANALYZE_LIMITS, () => transaction.whole([analyze(definition.name)]));
+    const [, [keys]] = (await session.limitedTo(ANALYZE_LIMITS, () =>
+      transaction.whole([analyze(definition.name), selectNullKeys(definition.name)]),
+    )) as [unknown, NullKeysRow[]];
+    if (result.mode === 'concurrently' && keys?.columns) {
+      warnOfNulls(definition, keys.columns);
+    }
   } catch (error) {
     logger.debug(`"${viewName(definition)}" could not be analysed: ${String(error)}`);
     await transaction.undo();
   }
+}
+
+const warnedOf = new WeakSet<ViewDefinition>();
+
+/** A concurrent refresh takes NULLs for different: it deletes such rows and inserts them, each time. */
+function warnOfNulls(definition: ViewDefinition, columns: string[]): void {
+  if (warnedOf.has(definition)) {
+    return;
+  }
+  warnedOf.add(definition);
+  logger.warn(
+    `The unique key of "${viewName(definition)}" has NULLs in ${columns.map((each) => `"${each}"`).join(', ')}: every concurrent refresh deletes and inserts those rows again, changed or not. Give the key columns a value in every row, as with coalesce() in the query.`,
+  );
 }

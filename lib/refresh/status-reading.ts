@@ -4,6 +4,7 @@ import type { Database } from '../postgres/database.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import {
+  type LockedName,
   selectViewSizes,
   selectViewStatuses,
   type ViewSizeRow,
@@ -16,12 +17,25 @@ import { refreshStatus, type ViewRefreshStatus } from './refresh-status.js';
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;
 
+/** The same in one statement, which waits for nobody. */
+export async function readStatusesWithoutSizes(
+  database: Database,
+  definitions: readonly ViewDefinition[],
+): Promise<ViewRefreshStatus[]> {
+  const statement = selectViewStatuses(database.stateSchema, namesOf(definitions));
+  const rows = await database.bookkeeping((session) => session.query<ViewStatusRow>(statement));
+  return definitions.flatMap((definition, position) => {
+    const row = rows[position];
+    return row === undefined ? [] : [refreshStatus(definition, row, {})];
+  });
+}
+
 /** The status of views of one database, in the given order, in a constant number of statements. */
 export async function readStatuses(
   database: Database,
   definitions: readonly ViewDefinition[],
 ): Promise<ViewRefreshStatus[]> {
-  const names = definitions.map(({ name }) => ({ ...name, lockKey: refreshLockKey(name) }));
+  const names = namesOf(definitions);
   return database.bookkeeping(async (session) => {
     await session.query(setReadOnly());
     const rows = await session.query<ViewStatusRow>(
@@ -41,6 +55,10 @@ export async function readStatuses(
           ];
     });
   });
+}
+
+function namesOf(definitions: readonly ViewDefinition[]): LockedName[] {
+  return definitions.map(({ name }) => ({ ...name, lockKey: refreshLockKey(name) }));
 }
 
 async function readSizes(

@@ -3,10 +3,10 @@ import { ModuleRef } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { CronJob } from 'cron';
 import { DefinitionRegistry } from '../definition/definition.registry.js';
-import { refreshJobName } from '../definition/view-definition.js';
+import { refreshJobName, type ViewDefinition } from '../definition/view-definition.js';
 import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
-import { type EarlyTick, type ScheduledView, TickRunner } from './tick.runner.js';
+import { type EarlyTick, isScheduled, type ScheduledView, TickRunner } from './tick.runner.js';
 
 /** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
 const SWEEP_JITTER = 0.5;
@@ -28,17 +28,22 @@ export class ScheduleOrchestrator {
 
   /** @throws InvalidModuleOptionsError when a view has a schedule and ScheduleModule is not imported */
   start(): void {
-    const views = this.scheduledViews();
-    if (views.length === 0 || !this.registrations.options.scheduling) {
+    if (!this.registrations.options.scheduling) {
       return;
     }
-    const registry = this.schedulerRegistry();
-    views.forEach((view) => this.addJob(registry, view));
-    const dataSourceNames = new Set(views.map((view) => view.dataSourceName));
+    const views = this.scheduledViews();
+    if (views.length > 0) {
+      const registry = this.schedulerRegistry();
+      views.forEach((view) => this.addJob(registry, view));
+    }
+    const watched = this.definitions
+      .all()
+      .filter(({ schedule, freshness }) => schedule ?? freshness?.maxStalenessMs);
+    const dataSourceNames = new Set(watched.map((view) => view.dataSourceName));
     for (const name of dataSourceNames) {
       this.scheduleSweep(
         name,
-        views.filter((view) => view.dataSourceName === name),
+        watched.filter((view) => view.dataSourceName === name),
       );
     }
   }
@@ -51,9 +56,7 @@ export class ScheduleOrchestrator {
   }
 
   private scheduledViews(): ScheduledView[] {
-    return this.definitions
-      .all()
-      .filter((view): view is ScheduledView => view.schedule !== undefined);
+    return this.definitions.all().filter(isScheduled);
   }
 
   private schedulerRegistry(): SchedulerRegistry {
@@ -97,7 +100,7 @@ export class ScheduleOrchestrator {
     }
   }
 
-  private scheduleSweep(dataSourceName: string, views: ScheduledView[]): void {
+  private scheduleSweep(dataSourceName: string, views: ViewDefinition[]): void {
     const { sweepIntervalMs } = this.registrations.options;
     const delayMs = sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
     this.after(delayMs, async () => {

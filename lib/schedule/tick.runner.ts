@@ -1,14 +1,24 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import type { ViewDefinition, ViewSchedule } from '../definition/view-definition.js';
+import {
+  refreshJobName,
+  type ViewDefinition,
+  type ViewSchedule,
+} from '../definition/view-definition.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedule.sql.js';
 import { tickRequest } from '../refresh/refresh-request.js';
 import { RefreshRunner } from '../refresh/refresh.runner.js';
+import { StaleWatch } from '../refresh/stale.watch.js';
+import { FailureLog } from './failure-log.js';
 
 /** A view that has a schedule. */
 export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };
+
+export function isScheduled(view: ViewDefinition): view is ScheduledView {
+  return view.schedule !== undefined;
+}
 
 /** A tick whose time has not come yet by the database's clock. */
 export interface EarlyTick {
@@ -29,10 +39,12 @@ const TIMER_TOLERANCE_MS = 250;
 @Injectable()
 export class TickRunner {
   private readonly logger = new Logger('MaterializedViews');
+  private readonly failures = new FailureLog();
 
   constructor(
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
+    @Inject(StaleWatch) private readonly staleness: StaleWatch,
   ) {}
 
   /** Does the tick for which a timer of this process goes off now. Never throws, like `attempt`. */
@@ -46,7 +58,8 @@ export class TickRunner {
    * process, a lock that was taken. Several missed ticks of a view are one: the last. Resolves when the
    * attempts have begun: a long refresh must not hold up the next sweep.
    */
-  async sweep(dataSourceName: string, views: ScheduledView[]): Promise<void> {
+  async sweep(dataSourceName: string, watched: ViewDefinition[]): Promise<void> {
+    const views = watched.filter(isScheduled);
     const database = this.dataSources.get(dataSourceName);
     const names = views.map((view) => view.name);
     const states = await database.bookkeeping((session) =>
@@ -59,6 +72,7 @@ export class TickRunner {
         void this.attempt(view, tick);
       }
     }
+    await this.staleness.look(dataSourceName, watched);
   }
 
   /**
@@ -72,21 +86,24 @@ export class TickRunner {
       const result = await this.refreshes.run(
         tickRequest(view, tick, view.schedule.grid.nextTickAfter(tick)),
       );
+      if (result.outcome === 'refreshed') {
+        this.failures.succeeded(refreshJobName(view));
+      }
       return result.outcome === 'skipped' && result.reason === 'tick_early'
         ? { tick, dueInMs: tick.getTime() - result.startedAt.getTime() }
         : undefined;
     } catch (error) {
-      this.log(tick, error);
+      this.log(view, tick, error);
       return undefined;
     }
   }
 
-  private log(tick: Date, error: unknown): void {
+  private log(view: ScheduledView, tick: Date, error: unknown): void {
     const message = `Tick ${tick.toISOString()}: ${error instanceof Error ? error.message : String(error)}`;
     if (error instanceof RefreshStoppedError) {
       this.logger.debug(message);
     } else {
-      this.logger.error(message);
+      this.failures.failed(refreshJobName(view), error, message);
     }
   }
 }

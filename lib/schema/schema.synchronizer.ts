@@ -3,6 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { EventPublisher } from '../events/event.publisher.js';
+import { MaterializedViewEvents } from '../events/materialized-view.events.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
 import { captureRecord } from '../freshness/capture-needs.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
@@ -21,7 +23,13 @@ import { rememberedDiff } from './remembered-diff.js';
 import { schemaErrorFrom, SchemaStepError } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
-import { publishReport, reportsOf, type SyncReport, unchangedReports } from './sync-report.js';
+import {
+  isDrifted,
+  publishReport,
+  reportsOf,
+  type SyncReport,
+  unchangedReports,
+} from './sync-report.js';
 
 /** Brings databases to what the code declares, one process at a time. */
 @Injectable()
@@ -32,6 +40,7 @@ export class SchemaSynchronizer {
     @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
+    @Inject(EventPublisher) private readonly events: EventPublisher,
   ) {}
 
   /** What booting does, by the policy of the module's options. */
@@ -73,11 +82,11 @@ export class SchemaSynchronizer {
       const remembered =
         expected === undefined ? await this.remembered(database, dataSource, policy) : undefined;
       if (remembered !== undefined) {
-        return publishReport(dataSource, unchangedReports(remembered), startedAtMs);
+        return this.told(publishReport(dataSource, unchangedReports(remembered), startedAtMs));
       }
       try {
         const prepared = await this.underLock(database, dataSource, policy, expected);
-        return publishReport(dataSource, reportsOf(prepared, views), startedAtMs);
+        return this.told(publishReport(dataSource, reportsOf(prepared, views), startedAtMs));
       } catch (error) {
         publishReport(dataSource, failedReports(views, error), startedAtMs);
         throw error;
@@ -232,6 +241,12 @@ export class SchemaSynchronizer {
     } catch (error) {
       throw schemaErrorFrom(error, database.stateSchema);
     }
+  }
+
+  private told(report: SyncReport): SyncReport {
+    const name = isDrifted(report) ? 'schemaDrifted' : 'schemaSynced';
+    this.events.publish(MaterializedViewEvents[name], report);
+    return report;
   }
 
   private log({ views, dataSource, durationMs }: SyncReport): void {

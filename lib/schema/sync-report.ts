@@ -57,6 +57,11 @@ export function publishReport(
   return report;
 }
 
+/** Whether the database is still not what the code declares: views left as they were, or declared no more. */
+export function isDrifted({ counts }: SyncReport): boolean {
+  return counts.skipped + counts.orphaned > 0;
+}
+
 /** What became of each view by a plan that was carried out. */
 export function reportsOf(
   { diff, plan }: Prepared,

@@ -1,19 +1,17 @@
 import { NestFactory } from '@nestjs/core';
 import type { INestApplication } from '@nestjs/common';
 import { RefreshService } from 'nestjs-materialized-views';
+import { Cleanup } from '../support/cleanup.js';
+import { provideDatabase } from '../support/database.js';
+import { DemoLogger } from '../support/demo.logger.js';
+import { reported } from '../support/reported.js';
 import { AppModule } from './app.module.js';
-import { Cleanup } from './demo/cleanup.js';
-import { provideDatabase } from './demo/database.js';
-import { DemoLogger } from './demo/demo.logger.js';
 import { listen } from './demo/listen.js';
 import { loadProgress } from './demo/load-progress.js';
-import { describeLoad, printTimings, printUrls, reported } from './demo/report.js';
+import { describeLoad, printTimings, printUrls } from './demo/report.js';
 import { selfCheck } from './demo/self-check.js';
 import { requestTimings } from './demo/self-request.js';
 import { loadCompatData } from './tables/compat.loader.js';
-import { AdoptionYear } from './views/adoption-year.view.js';
-import { BrowserYear } from './views/browser-year.view.js';
-import { FeatureLag } from './views/feature-lag.view.js';
 
 async function main(cleanup: Cleanup): Promise<void> {
   const { url } = await reported(
@@ -26,7 +24,7 @@ async function main(cleanup: Cleanup): Promise<void> {
     () => 'Booted: the views are there',
   );
   await reported(
-    () => refreshAll(app.get(RefreshService)),
+    () => app.get(RefreshService).refreshAll(),
     () => 'Refreshed all of them',
   );
   const baseUrl = await listen(app);
@@ -46,13 +44,6 @@ async function boot(cleanup: Cleanup): Promise<INestApplication> {
   });
   cleanup.add(() => app.close());
   return app.init();
-}
-
-/** A view before those that read it. */
-async function refreshAll(refreshes: RefreshService): Promise<void> {
-  for (const view of [BrowserYear, FeatureLag, AdoptionYear]) {
-    await refreshes.refresh(view);
-  }
 }
 
 const cleanup = new Cleanup();

@@ -11,6 +11,8 @@ import {
   RefreshService,
 } from '../../lib/index.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
+import { Database } from '../../lib/postgres/database.js';
+import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { Network } from '../support/network.js';
 import { startStandby } from '../support/standby.js';
 import { boot, typeOrm } from '../support/test-app.js';
@@ -157,6 +159,14 @@ describe('the connection', () => {
          WHERE granted AND pid = ANY (SELECT pid FROM ${ADVISORY_LOCKS} WHERE NOT granted)`,
       );
       await nextHasLock;
+      // Nobody waits for the next one to find out that the first has ended.
+      const [seen] = await database.until<{ waiting_count: number }>(
+        `SELECT waiting_count
+         FROM (SELECT count(*)::int AS waiting_count FROM ${ADVISORY_LOCKS} WHERE NOT granted) AS waiting
+         WHERE waiting_count > 0
+           OR EXISTS (SELECT FROM materialized_views.refresh_history WHERE outcome = 'failed')`,
+      );
+      expect(seen).toEqual({ waiting_count: 0 });
       expect(await failure()).toMatchObject({ attempt: 1 });
       await gate?.open();
       await next.end();
@@ -166,13 +176,37 @@ describe('the connection', () => {
 
     it('does not hide that the refresh was committed', async () => {
       const refreshes = await start(network.url);
-      network.cutAtAnswerTo('COMMIT\0');
+      network.cutAtCommit();
       expect(await refreshes.refresh(FarAway)).toMatchObject({
         outcome: 'refreshed',
         mode: 'concurrently',
       });
       expect(await outcomes()).toEqual(['refreshed']);
     });
+  });
+
+  it('ends no process when it ends and nobody is there to hear it', async () => {
+    const client = new LibraryClient({ connectionString: database.directUrl });
+    await client.connect();
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    await database.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]);
+    await ended;
+    await expect(client.query('SELECT 1')).rejects.toThrow();
+  });
+
+  it('knows a COMMIT that the server made a ROLLBACK of', async () => {
+    const own = new Database({
+      connection: { connectionString: database.url },
+      poolSize: 1,
+      stateSchema: 'materialized_views',
+      onConnectionError: () => undefined,
+    });
+    const work = own.transaction({ lockTimeoutMs: 0, statementTimeoutMs: 0 }, async (session) => {
+      await session.query({ text: 'SELECT 1 / 0' }).catch(() => undefined);
+    });
+    await expect(work).rejects.toMatchObject({ code: '25P02' });
+    await own.close();
   });
 
   describe('as the application has set it up', () => {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import * as library from '../../lib/index.js';
 import { TestDatabase } from '../support/test-database.js';
 
 const run = promisify(execFile);
@@ -13,11 +14,32 @@ function snippets(): Map<string, string> {
   return new Map([...blocks].map((block) => [block[1] ?? '', block[2] ?? '']));
 }
 
+/** The exported classes of errors, but for their common base. */
+function errorClasses(): { name: string; code: string }[] {
+  return Object.entries(library).flatMap(([name, exported]) => {
+    const isError =
+      typeof exported === 'function' && exported.prototype instanceof library.MaterializedViewError;
+    // What a message is to most is a report to one of them.
+    return isError ? [{ name, code: codeOf(exported as never) }] : [];
+  });
+}
+
+function codeOf(type: new (about: unknown) => library.MaterializedViewError): string {
+  return new type({ views: [], counts: {} }).code;
+}
+
 /** What a reader would do with them: boot the application and request it. */
 const CHECK = `
 import { NestFactory } from '@nestjs/core';
 import { RefreshService } from 'nestjs-materialized-views';
+import { DataSource } from 'typeorm';
 import { AppModule } from './app.module.js';
+import './customer-revenue.view.js';
+import { MaintenanceService } from './maintenance.service.js';
+import { OrderService } from './order.service.js';
+import './refresh-alerts.js';
+import { durations } from './refresh-tracing.js';
+import { ReportController } from './report.controller.js';
 import { StatusController } from './status.controller.js';
 
 const app = await NestFactory.create(AppModule, { logger: false });
@@ -25,9 +47,19 @@ await app.listen(0, '127.0.0.1');
 const url = await app.getUrl();
 const refreshed = await fetch(url + '/revenue/refresh', { method: 'POST' });
 const listed = await fetch(url + '/revenue');
-const views = new StatusController(app.get(RefreshService));
+const refreshes = app.get(RefreshService);
+const views = new StatusController(refreshes);
 const statuses = [await views.all(), await views.history(), await views.drift()];
-console.log(JSON.stringify([await refreshed.json(), await listed.json(), ...statuses]));
+const report = new ReportController(refreshes);
+const outcomes = [await report.upToDate(), await report.now()];
+const traced = durations.some(({ isFailed }) => !isFailed);
+await new OrderService(app.get(DataSource), refreshes).add('2026-01-02', 3);
+const added = await (await fetch(url + '/revenue')).json();
+const maintenance = new MaintenanceService(refreshes);
+const paused: unknown[] = [];
+await maintenance.during(async () => void paused.push((await views.all())[0]?.isPaused));
+const whole = [outcomes, traced, added, paused, await maintenance.busyViews()];
+console.log(JSON.stringify([await refreshed.json(), await listed.json(), ...statuses, whole]));
 await app.close();
 `;
 
@@ -73,7 +105,7 @@ describe('README', () => {
       ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
       { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
     );
-    const [refreshed, listed, statuses, history, drift] = JSON.parse(stdout) as unknown[];
+    const [refreshed, listed, statuses, history, drift, whole] = JSON.parse(stdout) as unknown[];
     expect(refreshed).toMatchObject({
       view: 'analytics.daily_revenue',
       outcome: 'refreshed',
@@ -83,5 +115,24 @@ describe('README', () => {
     expect(statuses).toMatchObject([{ view: 'analytics.daily_revenue', isStale: false }]);
     expect(history).toContainEqual(expect.objectContaining({ trigger: 'demand' }));
     expect(drift).toMatchObject({ isDrifted: false });
+    expect(whole).toEqual([
+      ['refreshed', 'refreshed'],
+      true,
+      [
+        { day: '2026-01-02', revenue: '3' },
+        { day: '2026-01-01', revenue: '12' },
+      ],
+      [true],
+      [],
+    ]);
+  });
+
+  it('has a row with its code for each class of error', () => {
+    const readme = readFileSync('README.md', 'utf8');
+    const rows = [...readme.matchAll(/^\| `(\w+Error)` +\| `(MV_\w+)` +\|/gm)].map(
+      ([, name, code]) => ({ name, code }),
+    );
+    expect(rows).toHaveLength(errorClasses().length);
+    expect(rows).toEqual(expect.arrayContaining(errorClasses()));
   });
 });

@@ -133,6 +133,24 @@ describe('refresh', () => {
     });
   });
 
+  it('counts the rows that it put in and took out', async () => {
+    for (const changed of [1, 2, 0]) {
+      await database.query(
+        `UPDATE orders SET amount = amount + 1
+         WHERE id IN (SELECT min(id) FROM orders GROUP BY day LIMIT $1)`,
+        [changed],
+      );
+      expect(await refreshes.refresh(DailyRevenue)).toMatchObject({
+        insertedCount: changed,
+        deletedCount: changed,
+      });
+      expect(await refreshes.refresh(OrderTotal)).toMatchObject({
+        insertedCount: 1,
+        deletedCount: 0,
+      });
+    }
+  });
+
   it('finds the view by its name too', async () => {
     expect(await refreshes.refresh('public.order_total')).toMatchObject({ outcome: 'refreshed' });
     await expect(refreshes.refresh('order_total')).rejects.toThrow(UnknownViewError);
@@ -386,8 +404,9 @@ describe('refresh', () => {
     expect(pool.idleCount).toBe(pool.totalCount);
     await gate.open();
     await refresh;
+    // The application's own may be closed for idleness by then, too.
     const sessions = `SELECT count(*)::int AS count FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid()`;
-    await database.until(`SELECT FROM (${sessions}) s WHERE s.count = ${pool.totalCount}`);
+    await database.until(`SELECT FROM (${sessions}) s WHERE s.count <= ${pool.totalCount}`);
   });
 });

@@ -122,7 +122,7 @@ describe('stopping', () => {
   });
 
   it('does not take a cancel for a timeout because the refresh waited long for a connection', async () => {
-    await prepare(60_000, { poolSize: 1, statementTimeout: 1_500 });
+    await prepare(60_000, { poolSize: 1, statementTimeout: 4_000 });
     const first = refreshes.refresh(Slow).catch((error: unknown) => error);
     const second = refreshes.refresh(SlowToo).catch((error: unknown) => error);
     expect(await first).toBeInstanceOf(RefreshTimeoutError);

@@ -3,6 +3,7 @@ import { RefreshService } from '../../lib/index.js';
 import { Network } from '../support/network.js';
 import { bootWith } from '../support/test-app.js';
 import { assertInvariants } from './support/invariants.js';
+import type { Answer } from './support/ledger-replica.js';
 import { HOURLY, Ledger } from './support/ledger.js';
 
 /** How many ticks the bad network has to get through. */
@@ -38,11 +39,13 @@ describe('the network', () => {
     const gate = await ledger.closeGate();
     const tick = await ledger.makeDue();
     await gate.untilReached();
-    network.cutAtAnswerTo('COMMIT\0');
+    network.cutAtCommit();
     await gate.open();
     await ledger.untilDone(tick);
     await assertInvariants(ledger, { by: replica });
-    expect(await ledger.runsOf(tick)).toEqual([{ outcome: 'refreshed', error_code: null }]);
+    expect(await ledger.runsOf(tick)).toEqual([
+      { outcome: 'refreshed', error_code: null, attempt: 1 },
+    ]);
   });
 
   it('14: is a black hole for a while, and nothing hangs for ever', async () => {
@@ -58,6 +61,19 @@ describe('the network', () => {
     network.recover();
     await ledger.untilDone(tick);
     await assertInvariants(ledger, { by: replica });
+  });
+
+  it('14: is so bad that what a caller gives up cannot be cancelled, and nobody dies of that', async () => {
+    const replica = await ledger.start({ url: network.url });
+    const gate = await ledger.closeGate();
+    const asked = replica.ask<Answer>({ do: 'refresh' });
+    await gate.untilReached();
+    network.degrade({ delayMs: 0, resetProbability: 1 });
+    await replica.ask({ do: 'giveUp' });
+    expect(await asked).toMatchObject({ code: 'MV_REFRESH_CANCELLED' });
+    const other = await ledger.start();
+    await gate.open();
+    await assertInvariants(ledger, { by: other });
   });
 
   it(`17: answers 500 ms late and resets one answer in twenty, for ${TICK_COUNT} ticks`, async () => {

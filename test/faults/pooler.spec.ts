@@ -97,6 +97,8 @@ describe('PgBouncer in transaction mode', () => {
     await ledger.untilDone(tick);
     await pgBouncer.command('RESUME');
     await assertInvariants(ledger, { by: replica });
-    expect(await ledger.runsOf(tick)).toEqual([{ outcome: 'refreshed', error_code: null }]);
+    expect(await ledger.runsOf(tick)).toEqual([
+      { outcome: 'refreshed', error_code: null, attempt: 1 },
+    ]);
   });
 });

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Replica } from '../support/replica-process.js';
 import { assertInvariants } from './support/invariants.js';
+import type { Answer } from './support/ledger-replica.js';
 import { EVERY_SECOND, HOURLY, Ledger, QUOTED_VIEW } from './support/ledger.js';
 
 /** What the end of a process that handles SIGTERM looks like: Nest sends it on once it has stopped. */
@@ -15,6 +17,15 @@ describe('a process', () => {
   afterEach(async () => {
     await ledger.drop();
   });
+
+  const standStill = async (replica: Replica): Promise<Pick<Answer, 'from' | 'to'>> => {
+    const from = new Date().toISOString();
+    replica.signal('SIGSTOP');
+    await ledger.letPass(5_000);
+    const to = new Date().toISOString();
+    replica.signal('SIGCONT');
+    return { from, to };
+  };
 
   const outcomes = async (trigger: string): Promise<unknown[]> =>
     (
@@ -118,15 +129,9 @@ describe('a process', () => {
     await ledger.database.until(
       `SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL`,
     );
-    const from = new Date();
-    if (fault === '12') {
-      replica.signal('SIGSTOP');
-      await ledger.letPass(5_000);
-      replica.signal('SIGCONT');
-    } else {
-      await replica.ask({ do: 'block', ms: 5_000 });
-    }
-    const to = new Date();
+    const { from, to } = await (fault === '12'
+      ? standStill(replica)
+      : replica.ask<Answer>({ do: 'block', ms: 5_000 }));
     await assertInvariants(ledger);
     // What was under way when it stood still may have come through, too.
     const made = await ledger.database.query(

@@ -29,6 +29,35 @@ const LONGEST_GAP = `SELECT max(gap)::text AS "longest time without a success" F
   FROM materialized_views.refresh_history WHERE outcome = 'refreshed' AND started_at > $1
 ) AS gaps`;
 
+/** What became of the ticks that nobody did. A later tick does the same, so that most of them are missed by nobody. */
+const LEFT = `WITH due AS (
+  SELECT to_timestamp(second) AS tick
+  FROM generate_series(
+    ceil(extract(epoch FROM $1::timestamptz))::bigint,
+    floor(extract(epoch FROM clock_timestamp()))::bigint
+  ) AS second
+), fate AS (
+  SELECT tick,
+         bool_or(outcome = 'refreshed') AS is_done,
+         bool_or(outcome IN ('cancelled', 'timeout')) AS is_ended,
+         bool_or(outcome = 'failed') AS is_failed
+  FROM due LEFT JOIN materialized_views.refresh_history h USING (tick)
+  GROUP BY tick
+), gaps AS (
+  SELECT fate.*,
+         EXISTS (
+           SELECT FROM materialized_views.refresh_history h
+           WHERE h.started_at < fate.tick + interval '1 s'
+             AND h.finished_at > fate.tick + interval '1 s'
+         ) AS is_busy
+  FROM fate WHERE is_done IS NOT TRUE
+)
+SELECT count(*) FILTER (WHERE is_ended)::int AS "left: cancelled or too long",
+       count(*) FILTER (WHERE is_failed AND NOT is_ended)::int AS "left: failed until the next one",
+       count(*) FILTER (WHERE is_failed IS NULL AND is_busy)::int AS "left: another refresh took until the next one",
+       count(*) FILTER (WHERE is_failed IS NULL AND NOT is_busy)::int AS "left: nobody could attempt it"
+FROM gaps`;
+
 describe(`${REPLICA_COUNT} replicas for ${SECONDS} s, seed ${SEED}`, () => {
   let server: FaultServer;
   let ledger: Ledger;
@@ -56,7 +85,8 @@ describe(`${REPLICA_COUNT} replicas for ${SECONDS} s, seed ${SEED}`, () => {
       await assertInvariants(ledger);
       const [totals] = await ledger.database.query(SUMMARY, [begin?.at]);
       const [gap] = await ledger.database.query(LONGEST_GAP, [begin?.at]);
-      print({ seed: SEED, ...totals, ...gap, ...chaos.counts });
+      const [left] = await ledger.database.query(LEFT, [begin?.at]);
+      print({ seed: SEED, ...totals, ...left, ...gap, ...chaos.counts });
     },
     SECONDS * 1_000 + 240_000,
   );
@@ -64,7 +94,7 @@ describe(`${REPLICA_COUNT} replicas for ${SECONDS} s, seed ${SEED}`, () => {
 
 function print(summary: Record<string, unknown>): void {
   const lines = Object.entries(summary).map(
-    ([name, value]) => `${name.padEnd(34)}${String(value)}`,
+    ([name, value]) => `${name.padEnd(48)}${String(value)}`,
   );
   process.stdout.write(`\n${lines.join('\n')}\n`);
 }

@@ -5,7 +5,17 @@ interface Link {
   client: Socket;
   server: Socket;
   isSilent: boolean;
+  /** How often the client has begun to speak after the server had. */
+  flightCount: number;
+  isClientsTurn: boolean;
+  /** All that the client has said. */
+  said: string;
+  hasRefreshed: boolean;
 }
+
+/** How an application asks for a refresh, and how a server says that a transaction is committed. */
+const REFRESH = 'REFRESH MATERIALIZED VIEW';
+const COMMITTED = 'COMMIT\0';
 
 /** A network between an application and its server, in which a test can make things go wrong. */
 export class Network {
@@ -18,7 +28,7 @@ export class Network {
 
   private readonly listener: Server = createServer((client) => this.forward(client));
   private readonly links: Link[] = [];
-  private lastWords?: string;
+  private isCutAtCommit = false;
   private isDead = false;
   private delayMs = 0;
   private resetProbability = 0;
@@ -30,6 +40,16 @@ export class Network {
     url.hostname = '127.0.0.1';
     url.port = String((this.listener.address() as AddressInfo).port);
     return url.href;
+  }
+
+  /**
+   * How many round trips have been made by connections on which the client has said this before: how often
+   * it has begun to speak, and not gone on, since the server had said something.
+   */
+  flightCount(words: string): number {
+    return this.links
+      .filter((link) => link.said.includes(words))
+      .reduce((sum, link) => sum + link.flightCount, 0);
   }
 
   /** From now on no byte passes on all connections but the first ones, and nobody is told. */
@@ -56,9 +76,9 @@ export class Network {
     this.links.filter((link) => link.isSilent).forEach(destroy);
   }
 
-  /** Cuts the first connection on which the application says this, when the server answers. */
-  cutAtAnswerTo(words: string): void {
-    this.lastWords = words;
+  /** Cuts the connection of the next refresh that is committed, when the server says so. */
+  cutAtCommit(): void {
+    this.isCutAtCommit = true;
   }
 
   async stop(): Promise<void> {
@@ -69,7 +89,10 @@ export class Network {
 
   /** Timers of one duration go off in the order in which they were set: no answer overtakes another. */
   private answer(link: Link, chunk: Buffer): void {
-    if (Math.random() < this.resetProbability) {
+    if (this.isCutAtCommit && link.hasRefreshed && chunk.includes(COMMITTED)) {
+      this.isCutAtCommit = false;
+      destroy(link);
+    } else if (Math.random() < this.resetProbability) {
       link.client.resetAndDestroy();
       destroy(link);
     } else if (this.delayMs > 0) {
@@ -81,17 +104,27 @@ export class Network {
 
   private forward(client: Socket): void {
     const server = connect(Number(this.server.port || 5432), this.server.hostname);
-    const link: Link = { client, server, isSilent: this.isDead };
+    const link: Link = {
+      client,
+      server,
+      isSilent: this.isDead,
+      flightCount: 0,
+      isClientsTurn: true,
+      said: '',
+      hasRefreshed: false,
+    };
     this.links.push(link);
-    let isLast = false;
     client.on('data', (chunk) => {
-      if (this.lastWords !== undefined && chunk.includes(this.lastWords)) {
-        isLast = true;
-        this.lastWords = undefined;
-      }
+      link.flightCount += Number(link.isClientsTurn);
+      link.isClientsTurn = false;
+      link.said += chunk.toString('latin1');
+      link.hasRefreshed ||= chunk.includes(REFRESH);
       pass(link, server, chunk);
     });
-    server.on('data', (chunk) => (isLast ? destroy(link) : this.answer(link, chunk)));
+    server.on('data', (chunk) => {
+      link.isClientsTurn = true;
+      this.answer(link, chunk);
+    });
     for (const socket of [client, server]) {
       socket.on('error', () => destroy(link));
       socket.on('close', () => !link.isSilent && destroy(link));

@@ -16,6 +16,14 @@ export interface ReplicaOptions {
   refresh?: boolean;
 }
 
+/** What became of a request to refresh that a replica was asked for by `{ count, row }`. */
+export interface Requested {
+  outcome: string;
+  runId: string;
+  /** Whether the view had the row as soon as the request was done. */
+  isCovered: boolean;
+}
+
 /** A process of its own that runs the application in `replica.ts`. */
 export class Replica {
   /** @param program what it runs, where that is not `replica.ts` */
@@ -88,7 +96,8 @@ export class Replica {
     const answer = new Promise<Answer>((resolve) => {
       this.waiting.set(id, resolve as (answer: unknown) => void);
     });
-    this.child.send({ ...request, id });
+    // Where it is gone, its exit tells.
+    this.child.send({ ...request, id }, () => undefined);
     const ended = this.exit.then((code) => {
       throw new Error(`The replica ended with ${code} before it answered:\n${this.errors}`);
     });

@@ -7,8 +7,8 @@ import {
   MaterializedViewsModule,
   RefreshService,
 } from 'nestjs-materialized-views';
-import { Index, ViewColumn } from 'typeorm';
-import type { ReplicaOptions } from './replica-process.js';
+import { DataSource, Index, ViewColumn } from 'typeorm';
+import type { ReplicaOptions, Requested } from './replica-process.js';
 import { shiftClock } from './shifted-clock.js';
 
 /** One of several processes on one database, as a test starts them. */
@@ -63,8 +63,26 @@ const app = await NestFactory.createApplicationContext(ReplicaModule, {
 app.enableShutdownHooks();
 // Where nothing else keeps the process alive: an application would listen on a port.
 setInterval(() => undefined, 60_000);
+let requested: Promise<Requested[]> = Promise.resolve([]);
+process.on('message', ({ id, count, row }: { id: number; count?: number; row?: number }) => {
+  if (count !== undefined) {
+    requested = Promise.all(Array.from({ length: count }, () => request(row ?? 0)));
+    process.send?.({ id, answer: 'requested' });
+  } else {
+    void requested.then((answer) => process.send?.({ id, answer }));
+  }
+});
 console.log('booted');
 if (options.refresh) {
   const { outcome } = await app.get(RefreshService).refresh(Ticking);
   console.log(outcome);
+}
+
+/** A refresh, and whether the view then has the row. */
+async function request(row: number): Promise<Requested> {
+  const { outcome, runId } = await app.get(RefreshService).refresh(Ticking);
+  const rows = await app
+    .get(DataSource)
+    .query<unknown[]>('SELECT FROM ticking WHERE id = $1', [row]);
+  return { outcome, runId, isCovered: rows.length === 1 };
 }

@@ -3,18 +3,6 @@ import { ENDPOINTS } from '../http/endpoints.constants.js';
 import type { LoadResult } from '../tables/compat.loader.js';
 import type { Timing } from './self-request.js';
 
-/** Prints a line that says what was done, with the seconds that it took. */
-export async function reported<T>(
-  work: () => Promise<T>,
-  describe: (result: T) => string,
-): Promise<T> {
-  const startedAtMs = performance.now();
-  const result = await work();
-  const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
-  console.log(`${seconds.padStart(5)} s  ${describe(result)}`);
-  return result;
-}
-
 export function describeLoad({ version, tables, wasLoaded }: LoadResult): string {
   const counts = tables
     .map(({ name, rowCount }) => `${rowCount.toLocaleString('en')} of ${name}`)

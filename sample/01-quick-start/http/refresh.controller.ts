@@ -7,7 +7,7 @@ import { SCHEMA } from '../tables/schema.constants.js';
 export class RefreshController {
   constructor(private readonly refreshes: RefreshService) {}
 
-  /** Answers when the new rows are there, or at once when the view is being refreshed already. */
+  /** Answers when the view has the rows of now, whoever refreshed it; callers at the same time share one refresh. */
   @Post(':view')
   @HttpCode(200)
   async refresh(@Param('view') view: string): Promise<RefreshResult> {

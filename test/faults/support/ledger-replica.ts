@@ -17,7 +17,7 @@ import { LEDGER } from './ledger-view.js';
 
 interface Request {
   id: number;
-  do: 'refresh' | 'block' | 'shiftClock';
+  do: 'refresh' | 'giveUp' | 'block' | 'shiftClock';
   ms?: number;
 }
 
@@ -26,6 +26,9 @@ export interface Answer {
   runId?: string;
   code?: string;
   message?: string;
+  /** When it was blocked. */
+  from?: string;
+  to?: string;
 }
 
 const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
@@ -63,6 +66,7 @@ class ReplicaModule {}
 // The test that started it is gone.
 process.on('disconnect', () => process.exit(1));
 process.once('SIGTERM', () => console.log('stopping'));
+const patience = new AbortController();
 const app = await NestFactory.create(ReplicaModule, {
   logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
 });
@@ -80,10 +84,14 @@ async function answer(request: Request): Promise<Answer> {
   switch (request.do) {
     case 'refresh':
       return refresh();
+    case 'giveUp':
+      patience.abort();
+      return { outcome: 'gave up' };
     case 'block': {
+      const from = new Date().toISOString();
       const until = performance.now() + (request.ms ?? 0);
       while (performance.now() < until);
-      return { outcome: 'blocked' };
+      return { outcome: 'blocked', from, to: new Date().toISOString() };
     }
     case 'shiftClock':
       shiftClock(request.ms ?? 0);
@@ -93,7 +101,9 @@ async function answer(request: Request): Promise<Answer> {
 
 async function refresh(): Promise<Answer> {
   try {
-    const { outcome, runId } = await app.get(RefreshService).refresh(Balance);
+    const { outcome, runId } = await app.get(RefreshService).refresh(Balance, {
+      signal: patience.signal,
+    });
     return { outcome, runId };
   } catch (error) {
     const { code, message } = error as MaterializedViewError;

@@ -120,7 +120,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
 
   async runsOf(tick: Date): Promise<Record<string, unknown>[]> {
     return this.database.query(
-      `SELECT outcome, error_code FROM materialized_views.refresh_history
+      `SELECT outcome, error_code, attempt FROM materialized_views.refresh_history
        WHERE tick = $1 ORDER BY started_at`,
       [tick],
     );

@@ -1,6 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type RefreshResult, RefreshService } from 'nestjs-materialized-views';
+import {
+  type GraphReport,
+  type RefreshResult,
+  RefreshService,
+  type ViewRefreshStatus,
+} from 'nestjs-materialized-views';
 import { Repository } from 'typeorm';
 import { DailyRevenue } from './daily-revenue.view.js';
 
@@ -22,5 +27,13 @@ export class RevenueService {
 
   refresh(): Promise<RefreshResult> {
     return this.refreshes.refresh(DailyRevenue);
+  }
+
+  refreshAll(): Promise<GraphReport> {
+    return this.refreshes.refreshAll();
+  }
+
+  status(): Promise<ViewRefreshStatus[]> {
+    return this.refreshes.statusAll();
   }
 }

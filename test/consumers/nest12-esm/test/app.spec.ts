@@ -42,6 +42,14 @@ describe('an application on Nest 12, in ES modules', () => {
     expect(await revenue.of('tue')).toMatchObject({ day: 'tue', revenue: '5' });
   });
 
+  it('refreshes all views, and tells how they stand', async () => {
+    const { counts } = await revenue.refreshAll();
+    expect(counts).toMatchObject({ refreshed: 1, failed: 0 });
+    expect(await revenue.status()).toMatchObject([
+      { view: 'public.daily "Revenue"', isPopulated: true, isStale: false, failureCount: 0 },
+    ]);
+  });
+
   it('refuses to write to it', async () => {
     const row = await revenue.of('mon');
     const refusal: unknown = await revenue.change(row!).catch((error: unknown) => error);

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { startPostgres } from '../../support/postgres-server.js';
+import { startPostgres } from './postgres-server.js';
 import type { Cleanup } from './cleanup.js';
 
 /**

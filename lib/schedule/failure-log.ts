@@ -1,0 +1,40 @@
+import { Logger } from '@nestjs/common';
+import { errorCode } from '../postgres/sqlstate.js';
+
+/** A view that fails at every tick says so this often. */
+const REPEAT_AFTER_MS = 600_000;
+
+interface Repeated {
+  code: string | undefined;
+  saidAtMs: number;
+  /** Failures since then that nobody has heard of. */
+  silentCount: number;
+}
+
+/** Says once that the ticks of a view fail, and then not at each of them. */
+export class FailureLog {
+  private readonly logger = new Logger('MaterializedViews');
+  private readonly last = new Map<string, Repeated>();
+
+  /** @param nowMs by `performance.now()` */
+  failed(view: string, error: unknown, message: string, nowMs = performance.now()): void {
+    const code = errorCode((error as Error | undefined)?.cause) ?? errorCode(error);
+    const last = this.last.get(view);
+    if (last !== undefined && last.code === code && nowMs - last.saidAtMs < REPEAT_AFTER_MS) {
+      last.silentCount++;
+      this.logger.debug(message);
+      return;
+    }
+    const silentCount = last?.code === code ? (last?.silentCount ?? 0) : 0;
+    this.last.set(view, { code, saidAtMs: nowMs, silentCount: 0 });
+    this.logger.error(
+      silentCount === 0
+        ? message
+        : `${message} (and ${silentCount} times since this was last said)`,
+    );
+  }
+
+  succeeded(view: string): void {
+    this.last.delete(view);
+  }
+}

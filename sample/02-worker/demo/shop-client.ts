@@ -1,0 +1,57 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LOOK_INTERVAL_MS = 100;
+const PATIENCE_MS = 30_000;
+
+/** A scheduled run, as the web processes tell it. Instants are milliseconds since the epoch. */
+export interface ScheduledRun {
+  tickAt: number;
+  /** The process that did it. */
+  pid: number;
+}
+
+export interface ShopSales {
+  ageMs: number;
+  isStale: boolean;
+  nextTickAt: number;
+  rows: { product: string; sold: number }[];
+}
+
+export async function sales(webUrl: string): Promise<ShopSales> {
+  const { nextTick, ...rest } = await json<ShopSales & { nextTick: string }>(`${webUrl}/sales`);
+  return { ...rest, nextTickAt: Date.parse(nextTick) };
+}
+
+export async function refresh(webUrl: string): Promise<{ outcome: string; durationMs: number }> {
+  return json(`${webUrl}/refresh`, { method: 'POST' });
+}
+
+/** The successful ones, oldest first. */
+export async function scheduledRuns(webUrl: string): Promise<ScheduledRun[]> {
+  const runs = await json<{ tick?: string; outcome: string; host: string }[]>(`${webUrl}/runs`);
+  return runs
+    .filter(({ outcome }) => outcome === 'refreshed')
+    .flatMap(({ tick, host }) =>
+      tick === undefined ? [] : [{ tickAt: Date.parse(tick), pid: Number(host.split(':').at(-1)) }],
+    )
+    .reverse();
+}
+
+/** Looks until there is something to see. */
+export async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (const endAt = Date.now() + PATIENCE_MS; Date.now() < endAt; await delay(LOOK_INTERVAL_MS)) {
+    const found = await look();
+    if (found !== undefined) {
+      return found;
+    }
+  }
+  throw new Error(`What was waited for has not happened within ${PATIENCE_MS} ms`);
+}
+
+async function json<T>(url: string, init?: RequestInit): Promise<T> {
+  const response = await fetch(url, init);
+  if (!response.ok) {
+    throw new Error(`${init?.method ?? 'GET'} ${url} answered ${response.status}`);
+  }
+  return (await response.json()) as T;
+}

@@ -1,0 +1,46 @@
+import { Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import {
+  type RefreshHistoryEntry,
+  type RefreshResult,
+  RefreshService,
+} from 'nestjs-materialized-views';
+import { Repository } from 'typeorm';
+import { ProductSale } from './product-sale.view.js';
+
+export interface Sales {
+  /** How old the rows are; absent before the first refresh. */
+  ageMs?: number;
+  /** Whether the worker should have refreshed them by now. */
+  isStale: boolean;
+  nextTick?: Date;
+  rows: ProductSale[];
+}
+
+/** Open to everyone in this sample: put a guard before it in an application of yours. */
+@Controller()
+export class SaleController {
+  constructor(
+    @InjectRepository(ProductSale) private readonly sales: Repository<ProductSale>,
+    private readonly refreshes: RefreshService,
+  ) {}
+
+  @Get('sales')
+  async list(): Promise<Sales> {
+    const { ageMs, isStale, nextTick } = await this.refreshes.status(ProductSale);
+    return { ageMs, isStale, nextTick, rows: await this.sales.find({ order: { product: 'ASC' } }) };
+  }
+
+  /** Who refreshed, and when. */
+  @Get('runs')
+  runs(): Promise<RefreshHistoryEntry[]> {
+    return this.refreshes.history(ProductSale, { limit: 100 });
+  }
+
+  /** Answers when there are rows that contain all that was committed before, whoever has refreshed them. */
+  @Post('refresh')
+  @HttpCode(200)
+  refresh(): Promise<RefreshResult> {
+    return this.refreshes.refresh(ProductSale, { timeout: '30s' });
+  }
+}

@@ -1,0 +1,31 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { MaterializedViewsModule } from 'nestjs-materialized-views';
+import { ProductSale } from './product-sale.view.js';
+
+/** What the worker and the web processes have in common: the database and its views. */
+@Module({})
+export class ShopModule {
+  /** @param scheduling whether the process refreshes views by their schedules */
+  static forProcess({ scheduling }: { scheduling: boolean }): DynamicModule {
+    return {
+      module: ShopModule,
+      imports: [
+        TypeOrmModule.forRoot({
+          type: 'postgres',
+          url: process.env.DATABASE_URL,
+          applicationName: scheduling ? 'shop worker' : 'shop web',
+          autoLoadEntities: true,
+        }),
+        ScheduleModule.forRoot(),
+        MaterializedViewsModule.forRoot({
+          views: [ProductSale],
+          scheduling,
+          // The demo is not to wait half a minute for the catch-up.
+          sweepInterval: '1s',
+        }),
+      ],
+    };
+  }
+}

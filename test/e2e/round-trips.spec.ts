@@ -1,0 +1,79 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { ScheduleModule } from '@nestjs/schedule';
+import type { TestingModule } from '@nestjs/testing';
+import { MaterializedViewsModule, RefreshService } from '../../lib/index.js';
+import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
+import { Network } from '../support/network.js';
+import { boot, typeOrm } from '../support/test-app.js';
+import { TestDatabase } from '../support/test-database.js';
+import { viewClass } from '../support/view-class.js';
+
+const NAME = { schema: 'Analytics eu', name: 'daily "Revenue"' };
+
+const Revenue = viewClass({
+  ...NAME,
+  expression: 'SELECT id FROM public.orders',
+  key: ['id'],
+  refresh: { settings: { work_mem: '8MB' } },
+});
+
+describe('round trips', () => {
+  let database: TestDatabase;
+  let network: Network;
+  let app: TestingModule;
+  let refreshes: RefreshService;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query('CREATE TABLE orders (id int)');
+  });
+
+  beforeEach(async () => {
+    network = await Network.to(database.url);
+    app = await boot(
+      typeOrm(database, { url: network.url, autoLoadEntities: false, entities: [Revenue] }),
+      ScheduleModule.forRoot(),
+      MaterializedViewsModule.forRoot({ views: [Revenue], scheduling: false, poolSize: 1 }),
+    );
+    refreshes = app.get(RefreshService);
+    // From now on its connection is open, and the server known.
+    await refreshes.refresh(Revenue);
+  });
+
+  afterEach(async () => {
+    await app.close();
+    await network.stop();
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  /** On its own connection: on another one old history may be pruned meanwhile. */
+  const cost = async (work: () => Promise<unknown>): Promise<number> => {
+    const before = network.flightCount('REFRESH MATERIALIZED VIEW');
+    await work();
+    return network.flightCount('REFRESH MATERIALIZED VIEW') - before;
+  };
+
+  // An answer may come in parts: the client, which has sent all, does not speak in between.
+  it('are two for a refresh', async () => {
+    await database.query('INSERT INTO orders VALUES (1)');
+    expect(await cost(() => refreshes.refresh(Revenue))).toBe(2);
+    expect(await cost(() => refreshes.refresh(Revenue, { concurrently: false }))).toBe(2);
+  });
+
+  it('are three for a refresh that changes so much that the view is analysed', async () => {
+    await database.query('INSERT INTO orders SELECT generate_series(1000, 1999)');
+    expect(await cost(() => refreshes.refresh(Revenue))).toBe(3);
+  });
+
+  it('are two for one that is skipped', async () => {
+    const other = await database.session();
+    await other.query('BEGIN');
+    await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [refreshLockKey(NAME)]);
+    const skipped = (): Promise<unknown> => refreshes.refresh(Revenue, { onBusy: 'skip' });
+    expect(await cost(skipped)).toBe(2);
+    await other.end();
+  });
+});
