@@ -103,8 +103,6 @@ const OWN_EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.invalidSchemaName]: DAMAGED,
   [SqlState.undefinedColumn]: DAMAGED,
   [SqlState.uniqueViolation]: DAMAGED,
-  [SqlState.undefinedObject]: SETTINGS,
-  [SqlState.invalidParameterValue]: SETTINGS,
   [SqlState.insufficientPrivilege]: {
     type: InsufficientPrivilegeError,
     what: "a privilege on the library's own tables is missing",
@@ -122,6 +120,8 @@ export interface FailureContext {
   isTimeout: boolean;
   /** Whether the statement that failed was about the library's own tables, and not the view. */
   isOwnStatement: boolean;
+  /** Whether it was the one that sets the view's settings. */
+  isSetting?: boolean;
 }
 
 /** The error that a caller gets for what a refresh threw. */
@@ -130,15 +130,37 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
     return cause;
   }
   const { type: ErrorType, what, hint } = explain(cause, context);
-  const said = cause instanceof Error ? cause.message : String(cause);
   const code = errorCode(cause);
+  const said = context.isSetting ? messageOf(cause) : withoutRowData(cause);
   return new ErrorType(
     `Could not refresh materialized view "${context.view}": ${what} (${code ? `${code}: ` : ''}${said}). It keeps the rows that it had.`,
     { view: context.view, hint, cause },
   );
 }
 
-function explain(cause: unknown, { isTimeout, isOwnStatement }: FailureContext): Explanation {
+/**
+ * What an error says, for messages and the history. Values of rows are in the detail as a rule, but in the
+ * message itself where a value was the trouble, or where a function of the application speaks.
+ */
+export function withoutRowData(error: unknown): string {
+  const code = errorCode(error);
+  const mayHaveRowData =
+    code !== SqlState.divisionByZero &&
+    (code?.startsWith(DATA_EXCEPTION_CLASS) || code === SqlState.raiseException);
+  if (mayHaveRowData) {
+    return 'its text may hold row data, and is in the cause alone';
+  }
+  return messageOf(error);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function explain(
+  cause: unknown,
+  { isTimeout, isOwnStatement, isSetting = false }: FailureContext,
+): Explanation {
   const code = errorCode(cause);
   if (code === SqlState.queryCanceled) {
     return isTimeout
@@ -151,6 +173,9 @@ function explain(cause: unknown, { isTimeout, isOwnStatement }: FailureContext):
   }
   if (isConnectionLoss(cause)) {
     return { type: ConnectionFailedError, what: 'the connection failed or was lost' };
+  }
+  if (isSetting) {
+    return SETTINGS;
   }
   const own = isOwnStatement && code !== undefined ? OWN_EXPLANATIONS[code] : undefined;
   const known = own ?? (code === undefined ? undefined : EXPLANATIONS[code]);

@@ -1,3 +1,4 @@
+import { ViewMissingError } from '../errors/refresh.errors.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
 import type { RefreshRequest, RequestedMode } from './refresh-request.js';
 import type { RefreshMode, RefreshModeReason, SkipReason } from './refresh-result.js';
@@ -5,6 +6,21 @@ import type { RefreshMode, RefreshModeReason, SkipReason } from './refresh-resul
 export interface ChosenMode {
   mode: RefreshMode;
   modeReason: RefreshModeReason;
+}
+
+/** @throws ViewMissingError when there is no materialized view of the name */
+export function requireView(
+  view: string,
+  conditions: RefreshPreconditionRow | undefined,
+): RefreshPreconditionRow {
+  if (conditions?.relation_kind !== 'm') {
+    const what = conditions?.relation_kind ? 'is not a materialized view' : 'does not exist';
+    throw new ViewMissingError(`Relation "${view}" ${what} in the database.`, {
+      view,
+      hint: 'Was it dropped, renamed or replaced by hand? Booting creates a missing view again.',
+    });
+  }
+  return conditions;
 }
 
 /** Concurrently wherever PostgreSQL can, unless something else is asked for: it stops no reader. */

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { viewName } from '../definition/view-definition.js';
-import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
+import { refreshErrorFrom, withoutRowData } from '../errors/refresh-error.factory.js';
 import {
   ConnectionFailedError,
   RefreshCancelledError,
@@ -30,8 +30,10 @@ export interface RefreshProgress {
   /** Known once the run holds the lock. */
   backendPid?: number;
   mode?: ChosenMode;
-  /** The statement that runs the view's query. All others are about the library's own tables. */
+  /** The statement that runs the view's query. All others are the library's own. */
   viewStatement?: SqlStatement;
+  /** The one of these that is about the view's settings. */
+  settingsStatement?: SqlStatement;
 }
 
 interface Circumstances<Transaction extends FoldedTransaction = FoldedTransaction> {
@@ -39,6 +41,8 @@ interface Circumstances<Transaction extends FoldedTransaction = FoldedTransactio
   transaction?: Transaction;
   /** Set when this process has cancelled the run. */
   cancelledBy?: CancelReason;
+  /** Where it is not that of the limits. */
+  statementTimeoutMs?: number;
 }
 
 /** What becomes of a run that fails: what the caller gets, what the history gets, whether it is tried again. */
@@ -68,13 +72,21 @@ export class RefreshFailure {
     return error;
   }
 
-  errorFrom(cause: unknown, { transaction, cancelledBy }: Circumstances): RefreshError {
-    const { viewStatement } = this.progress;
+  errorFrom(
+    cause: unknown,
+    {
+      transaction,
+      cancelledBy,
+      statementTimeoutMs = this.limits.statementTimeoutMs,
+    }: Circumstances,
+  ): RefreshError {
+    const { viewStatement, settingsStatement } = this.progress;
+    const failed = transaction?.session.failedStatement;
     return refreshErrorFrom(cause, {
       view: this.view,
-      isTimeout: cancelledBy === undefined && this.isTimeOver(),
-      isOwnStatement:
-        transaction !== undefined && transaction.session.failedStatement !== viewStatement,
+      isTimeout: cancelledBy === undefined && this.isTimeOver(statementTimeoutMs),
+      isOwnStatement: transaction !== undefined && failed !== viewStatement,
+      isSetting: failed !== undefined && failed === settingsStatement,
     });
   }
 
@@ -125,8 +137,7 @@ export class RefreshFailure {
   }
 
   /** Of the statements that failed: waiting for a connection does not count. */
-  private isTimeOver(): boolean {
-    const { statementTimeoutMs } = this.limits;
+  private isTimeOver(statementTimeoutMs: number): boolean {
     const { sentAtMs } = this.progress;
     return (
       statementTimeoutMs > 0 &&
@@ -153,7 +164,7 @@ export class RefreshFailure {
       startedAt,
       outcome,
       errorCode: errorCode(error.cause) ?? error.code,
-      errorMessage: messageOf(error.cause ?? error),
+      errorMessage: withoutRowData(error.cause ?? error),
       isFinal: this.retryInMs === undefined,
       // What this process stops with is another one's to do.
       endsTick: outcome === 'timeout' || (outcome === 'cancelled' && cancelledBy !== 'shutdown'),

@@ -5,7 +5,6 @@ import {
   RefreshCancelledError,
   RefreshError,
   RefreshStoppedError,
-  ViewMissingError,
 } from '../errors/refresh.errors.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import {
@@ -16,8 +15,8 @@ import {
 } from '../postgres/advisory-lock.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { Database } from '../postgres/database.js';
-import type { FoldedTransaction } from '../postgres/folded-transaction.js';
-import { type FinishedRow, recordSuccess, type SuccessRecord } from '../postgres/history.sql.js';
+import type { CallerTransaction, FoldedTransaction } from '../postgres/folded-transaction.js';
+import { type FinishedRow, recordSuccess } from '../postgres/history.sql.js';
 import {
   refreshMaterializedView,
   type RefreshPreconditionRow,
@@ -27,12 +26,24 @@ import type { Session } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
-import { type ChosenMode, chooseMode, isServed, skipReason } from './refresh-decision.js';
+import {
+  type ChosenMode,
+  chooseMode,
+  isServed,
+  requireView,
+  skipReason,
+} from './refresh-decision.js';
 import { swapRows } from '../schema/row-swap.js';
 import { RefreshFailure, type RefreshProgress } from './refresh-failure.js';
 import { type CancelReason, type RefreshLimits, type RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
-import { joinedResult, refreshedResult, skippedResult } from './run-results.js';
+import {
+  countsBefore,
+  isBusy,
+  joinedResult,
+  refreshedResult,
+  skippedResult,
+} from './run-results.js';
 import { analyzeIfDue } from './statistics.js';
 
 /**
@@ -61,8 +72,9 @@ export class RefreshRun {
     this.failure = new RefreshFailure(request, database, limits, this.progress);
   }
 
-  get runId(): string {
-    return this.progress.runId;
+  /** The server process that refreshes, once it holds the lock. */
+  get backendPid(): number | undefined {
+    return this.progress.backendPid;
   }
 
   /** How long to wait before the failed refresh is tried again; `undefined` when it is not to be. */
@@ -98,12 +110,16 @@ export class RefreshRun {
    *
    * @throws RefreshError when it fails; what it did is taken back, and the transaction can go on
    */
-  async executeIn(transaction: FoldedTransaction): Promise<RefreshResult> {
+  async executeIn(transaction: CallerTransaction): Promise<RefreshResult> {
     try {
       return await this.perform(transaction);
     } catch (cause) {
+      const error = this.failure.errorFrom(cause, {
+        transaction,
+        statementTimeoutMs: transaction.statementTimeoutMs,
+      });
       await transaction.undo();
-      throw this.failure.errorFrom(cause, { transaction });
+      throw error;
     }
   }
 
@@ -148,10 +164,13 @@ export class RefreshRun {
     const { isLocked, found } = await this.prepare(transaction);
     const notDone = this.withoutRefresh(isLocked, found, sentAt);
     if (notDone !== undefined) {
+      if (!isBusy(notDone)) {
+        this.request.onDecided?.();
+      }
       await transaction.undo();
       return notDone;
     }
-    const conditions = this.requireView(found);
+    const conditions = requireView(this.view, found);
     this.conditions = conditions;
     this.progress.backendPid = conditions.backend_pid;
     this.throwIfCancelled();
@@ -169,8 +188,9 @@ export class RefreshRun {
     const { definition, tick, waitsForLock } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
     this.progress.sentAtMs = performance.now();
+    this.progress.settingsStatement = setLocalSettings(settings);
     const [, [locked], [found]] = (await transaction.open([
-      setLocalSettings(settings),
+      this.progress.settingsStatement,
       waitsForLock ? lockInTime(this.lockKey) : tryLock(this.lockKey),
       selectRefreshPreconditions(this.database.stateSchema, definition.name, {
         tick,
@@ -261,17 +281,6 @@ export class RefreshRun {
     }
   }
 
-  private requireView(conditions: RefreshPreconditionRow | undefined): RefreshPreconditionRow {
-    if (conditions?.relation_kind !== 'm') {
-      const what = conditions?.relation_kind ? 'is not a materialized view' : 'does not exist';
-      throw new ViewMissingError(`Relation "${this.view}" ${what} in the database.`, {
-        view: this.view,
-        hint: 'Was it dropped, renamed or replaced by hand? Booting creates a missing view again.',
-      });
-    }
-    return conditions;
-  }
-
   /** A view without rows has no readers that could be stopped. */
   private allowed(mode: ChosenMode): ChosenMode {
     if (this.request.mode.strict && mode.modeReason === 'no_unique_index') {
@@ -285,11 +294,4 @@ export class RefreshRun {
     }
     return mode;
   }
-}
-
-function countsBefore({
-  inserted_before: inserted,
-  deleted_before: deleted,
-}: RefreshPreconditionRow): SuccessRecord['countsBefore'] {
-  return { inserted, deleted };
 }

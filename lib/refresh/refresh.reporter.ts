@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { viewName } from '../definition/view-definition.js';
-import type { RefreshError } from '../errors/refresh.errors.js';
+import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { EventPublisher } from '../events/event.publisher.js';
 import { MaterializedViewEvents } from '../events/materialized-view.events.js';
 import {
@@ -54,6 +54,10 @@ export class RefreshReporter {
     { attempt, retryInMs }: { attempt: number; retryInMs?: number },
   ): void {
     this.endTrace(request, { error });
+    if (error instanceof RefreshStoppedError) {
+      // Turned away, at every stop of an application: nothing has failed.
+      return;
+    }
     const event: RefreshFailedEvent = { ...about(request), attempt, error };
     if (retryInMs === undefined) {
       this.events.publish(MaterializedViewEvents.refreshFailed, event);

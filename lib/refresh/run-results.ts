@@ -1,11 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { viewName } from '../definition/view-definition.js';
-import type { FinishedRow } from '../postgres/history.sql.js';
+import type { FinishedRow, SuccessRecord } from '../postgres/history.sql.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
 import type { ChosenMode } from './refresh-decision.js';
 import type { RefreshProgress } from './refresh-failure.js';
 import type { RefreshRequest } from './refresh-request.js';
-import type { JoinedResult, RefreshedResult, SkippedResult, SkipReason } from './refresh-result.js';
+import type {
+  JoinedResult,
+  RefreshedResult,
+  RefreshResult,
+  SkippedResult,
+  SkipReason,
+} from './refresh-result.js';
 
 /** The result of a request for which nothing was done. */
 export function skippedResult(
@@ -68,4 +74,17 @@ export function refreshedResult(
 
 function countOf(count: string | null | undefined): number | undefined {
   return count === null || count === undefined ? undefined : Number(count);
+}
+
+/** Whether nothing was done because somebody else is at it. */
+export function isBusy(result: RefreshResult): boolean {
+  return result.outcome === 'skipped' && result.reason === 'busy';
+}
+
+/** What the server had counted before the refresh. */
+export function countsBefore({
+  inserted_before: inserted,
+  deleted_before: deleted,
+}: RefreshPreconditionRow): SuccessRecord['countsBefore'] {
+  return { inserted, deleted };
 }
