@@ -1,4 +1,5 @@
 import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import { DATA_EXCEPTION_CLASS, messageOf, withoutRowData } from './error-message.js';
 import type { MaterializedViewErrorDetails } from './materialized-view.error.js';
 import {
   ConnectionFailedError,
@@ -82,9 +83,6 @@ const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.configurationLimitExceeded]: RESOURCES,
 };
 
-/** 22xxx: a value that the query cannot handle, such as a division by zero. */
-const DATA_EXCEPTION_CLASS = '22';
-
 /** What it means when a statement about the library's own tables finds them otherwise than it needs them. */
 const DAMAGED: Explanation = {
   type: RefreshError,
@@ -136,25 +134,6 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
     `Could not refresh materialized view "${context.view}": ${what} (${code ? `${code}: ` : ''}${said}). It keeps the rows that it had.`,
     { view: context.view, hint, cause },
   );
-}
-
-/**
- * What an error says, for messages and the history. Values of rows are in the detail as a rule, but in the
- * message itself where a value was the trouble, or where a function of the application speaks.
- */
-export function withoutRowData(error: unknown): string {
-  const code = errorCode(error);
-  const mayHaveRowData =
-    code !== SqlState.divisionByZero &&
-    (code?.startsWith(DATA_EXCEPTION_CLASS) || code === SqlState.raiseException);
-  if (mayHaveRowData) {
-    return 'its text may hold row data, and is in the cause alone';
-  }
-  return messageOf(error);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function explain(

@@ -1,4 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { messageOf } from '../errors/error-message.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import type { Database } from '../postgres/database.js';
 import {
@@ -81,7 +82,7 @@ export class HistoryPruner {
     } catch (error) {
       if (!this.isStopped) {
         this.logger.warn(
-          `Old rows of ${database.stateSchema}.refresh_history could not be deleted; the next attempt is in an hour. Refreshes go on as before: ${error instanceof Error ? error.message : String(error)}`,
+          `Old rows of ${database.stateSchema}.refresh_history could not be deleted; the next attempt is in an hour. Refreshes go on as before: ${messageOf(error)}`,
         );
       }
     }

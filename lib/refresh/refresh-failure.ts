@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { viewName } from '../definition/view-definition.js';
-import { refreshErrorFrom, withoutRowData } from '../errors/refresh-error.factory.js';
+import { messageOf, withoutRowData } from '../errors/error-message.js';
+import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
 import {
   ConnectionFailedError,
   RefreshCancelledError,
@@ -187,8 +188,4 @@ function outcomeOf(error: RefreshError): FailureRecord['outcome'] {
     return 'cancelled';
   }
   return error instanceof RefreshTimeoutError ? 'timeout' : 'failed';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
