@@ -65,16 +65,13 @@ export class RefreshControl {
   }
 
   async running(): Promise<RunningRefresh[]> {
-    const names = new Set(this.definitions.all().map((each) => each.dataSourceName));
-    return (await Promise.all([...names].map((name) => this.runningIn(name)))).flat();
+    const names = this.definitions.dataSourceNames();
+    return (await Promise.all(names.map((name) => this.runningIn(name)))).flat();
   }
 
   private async runningIn(dataSource: string): Promise<RunningRefresh[]> {
     const views = new Map(
-      this.definitions
-        .all()
-        .filter((each) => each.dataSourceName === dataSource)
-        .map((each) => [refreshLockKey(each.name), viewName(each)]),
+      this.definitions.in(dataSource).map((each) => [refreshLockKey(each.name), viewName(each)]),
     );
     const rows = await this.read(dataSource, selectLockHolders([...views.keys()], syncLockKey()));
     return rows.map((row) => ({

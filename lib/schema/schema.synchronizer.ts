@@ -113,7 +113,7 @@ export class SchemaSynchronizer {
   }
 
   viewsOf(dataSource: string): ViewDefinition[] {
-    return this.definitions.all().filter((view) => view.dataSourceName === dataSource);
+    return this.definitions.in(dataSource);
   }
 
   /** The limits and names that a preparation needs. */
