@@ -8,6 +8,7 @@ import {
   pruneHistory,
   selectPrunable,
 } from '../postgres/history-pruning.sql.js';
+import { isDoneWithin } from './time-limit.js';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
 const BATCH_SIZE = 1_000;
@@ -67,12 +68,7 @@ export class HistoryPruner {
   /** Begins no more batches, and waits a short time for those under way. */
   async stop(): Promise<void> {
     this.isStopped = true;
-    let timer: NodeJS.Timeout | undefined;
-    const isOver = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, STOP_TIMEOUT_MS);
-    });
-    await Promise.race([Promise.all(this.active), isOver]);
-    clearTimeout(timer);
+    await isDoneWithin(Promise.all(this.active), STOP_TIMEOUT_MS);
   }
 
   private async pruneQuietly(database: Database): Promise<void> {

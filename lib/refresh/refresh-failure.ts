@@ -19,6 +19,7 @@ import { findLostRun } from './lost-run.js';
 import type { ChosenMode } from './refresh-decision.js';
 import type { CancelReason, RefreshLimits, RefreshRequest } from './refresh-request.js';
 import { retryDelayMs } from './retry-policy.js';
+import { runRecord } from './run-results.js';
 
 /** How far a run has come. */
 export interface RefreshProgress {
@@ -152,17 +153,11 @@ export class RefreshFailure {
     error: RefreshError,
     { transaction, cancelledBy }: Circumstances<OwnTransaction>,
   ): Promise<void> {
-    const { definition, trigger, tick } = this.request;
-    const { runId, attempt, startedAt } = this.progress;
     const outcome = outcomeOf(error);
-    const backsOff = tick !== undefined && !error.isTransient && outcome !== 'cancelled';
+    const backsOff =
+      this.request.tick !== undefined && !error.isTransient && outcome !== 'cancelled';
     const statement = recordFailure(this.database.stateSchema, {
-      runId,
-      view: definition.name,
-      trigger,
-      tick,
-      attempt,
-      startedAt,
+      ...runRecord(this.request, this.progress),
       outcome,
       errorCode: errorCode(error.cause) ?? error.code,
       errorMessage: withoutRowData(error.cause ?? error),

@@ -55,6 +55,7 @@ export function modeOf({ refresh }: ViewDefinition): RequestedMode {
   return { concurrently, swap, strict, withData: true };
 }
 
+/** What a view's schedule asks for, at one instant of its grid. */
 export function tickRequest(
   definition: ViewDefinition,
   tick: Date,

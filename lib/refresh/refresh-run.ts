@@ -42,6 +42,7 @@ import {
   isBusy,
   joinedResult,
   refreshedResult,
+  runRecord,
   skippedResult,
 } from './run-results.js';
 import { analyzeIfDue } from './statistics.js';
@@ -160,9 +161,9 @@ export class RefreshRun {
 
   private async perform(transaction: FoldedTransaction): Promise<RefreshResult> {
     this.throwIfCancelled();
-    const sentAt = performance.now();
+    const sentAtMs = (this.progress.sentAtMs = performance.now());
     const { isLocked, found } = await this.prepare(transaction);
-    const notDone = this.withoutRefresh(isLocked, found, sentAt);
+    const notDone = this.withoutRefresh(isLocked, found, sentAtMs);
     if (notDone !== undefined) {
       if (!isBusy(notDone)) {
         this.request.onDecided?.();
@@ -187,7 +188,6 @@ export class RefreshRun {
   ): Promise<{ isLocked: boolean; found?: RefreshPreconditionRow }> {
     const { definition, tick, waitsForLock } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
-    this.progress.sentAtMs = performance.now();
     this.progress.settingsStatement = setLocalSettings(settings);
     const [, [locked], [found]] = (await transaction.open([
       this.progress.settingsStatement,
@@ -205,11 +205,11 @@ export class RefreshRun {
   private withoutRefresh(
     isLocked: boolean,
     found: RefreshPreconditionRow | undefined,
-    sentAt: number,
+    sentAtMs: number,
   ): RefreshResult | undefined {
     const { servedSince } = this.request;
     const at = new Date(this.progress.startedAt);
-    if (found && servedSince && isServed(found, sentAt - servedSince())) {
+    if (found && servedSince && isServed(found, sentAtMs - servedSince())) {
       return joinedResult(this.request, found);
     }
     if (!isLocked) {
@@ -225,23 +225,15 @@ export class RefreshRun {
     mode: ChosenMode,
     conditions: RefreshPreconditionRow,
   ): Promise<FinishedRow | undefined> {
-    const { definition, trigger, tick } = this.request;
-    const { withData } = this.request.mode;
-    const { runId, attempt, startedAt } = this.progress;
     this.progress.sentAtMs = performance.now();
     const statements = await this.refreshStatements(transaction, mode);
     const rows = await transaction.close([
       ...statements,
       recordSuccess(this.database.stateSchema, {
-        runId,
-        view: definition.name,
-        trigger,
-        tick,
-        attempt,
-        startedAt,
+        ...runRecord(this.request, this.progress),
         ...mode,
         snapshot: conditions.snapshot,
-        isEmptied: !withData,
+        isEmptied: !this.request.mode.withData,
         countsBefore: mode.mode === 'swap' ? undefined : countsBefore(conditions),
       }),
     ]);

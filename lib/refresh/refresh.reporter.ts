@@ -16,6 +16,7 @@ import {
 import type { RefreshRequest } from './refresh-request.js';
 import type { RefreshedResult, RefreshResult, SkippedResult } from './refresh-result.js';
 import type { RefreshRun } from './refresh-run.js';
+import { isBusy } from './run-results.js';
 
 /** Tells what becomes of refreshes: to the log and to whoever listens for events. */
 @Injectable()
@@ -39,10 +40,7 @@ export class RefreshReporter {
     if (result.outcome === 'refreshed') {
       this.endTrace(request, { result });
       this.succeeded(result, request, run?.conditions?.failure_count ?? 0);
-    } else if (
-      result.outcome === 'skipped' &&
-      !(result.reason === 'busy' && request.waitsWhenBusy)
-    ) {
+    } else if (result.outcome === 'skipped' && !(isBusy(result) && request.waitsWhenBusy)) {
       this.skipped(result, request);
     }
     return result;

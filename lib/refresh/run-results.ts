@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { viewName } from '../definition/view-definition.js';
-import type { FinishedRow, SuccessRecord } from '../postgres/history.sql.js';
+import type { FinishedRow, RunRecord, SuccessRecord } from '../postgres/history.sql.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
 import type { ChosenMode } from './refresh-decision.js';
 import type { RefreshProgress } from './refresh-failure.js';
@@ -12,6 +12,14 @@ import type {
   SkippedResult,
   SkipReason,
 } from './refresh-result.js';
+
+/** What the history gets of a run, whatever becomes of it. */
+export function runRecord(
+  { definition, trigger, tick }: RefreshRequest,
+  { runId, attempt, startedAt }: RefreshProgress,
+): RunRecord {
+  return { runId, view: definition.name, trigger, tick, attempt, startedAt };
+}
 
 /** The result of a request for which nothing was done. */
 export function skippedResult(
@@ -52,6 +60,7 @@ export function joinedResult(
   };
 }
 
+/** The result of a refresh whose rows are committed. */
 export function refreshedResult(
   { definition, trigger }: RefreshRequest,
   { runId, attempt, startedAt }: RefreshProgress,
