@@ -1,5 +1,6 @@
 import { validateCronExpression } from 'cron';
 import { Cron } from 'croner';
+import { messageOf } from '../errors/error-message.js';
 
 /**
  * The instants of a cron expression, the same on every replica. croner and not the `cron` package
@@ -46,6 +47,6 @@ export function cronProblem(expression: string, timeZone: string): string | unde
       ? 'it names no date that ever comes'
       : undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

@@ -33,6 +33,16 @@ export class DefinitionRegistry {
     return this.definitions;
   }
 
+  /** Those of one data source. */
+  in(dataSourceName: string): ViewDefinition[] {
+    return this.definitions.filter((each) => each.dataSourceName === dataSourceName);
+  }
+
+  /** The names of the data sources that have views. */
+  dataSourceNames(): string[] {
+    return [...new Set(this.definitions.map((each) => each.dataSourceName))];
+  }
+
   /**
    * Finds one view.
    *

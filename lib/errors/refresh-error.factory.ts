@@ -1,4 +1,5 @@
 import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import { DATA_EXCEPTION_CLASS, messageOf, withoutRowData } from './error-message.js';
 import type { MaterializedViewErrorDetails } from './materialized-view.error.js';
 import {
   ConnectionFailedError,
@@ -82,9 +83,6 @@ const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.configurationLimitExceeded]: RESOURCES,
 };
 
-/** 22xxx: a value that the query cannot handle, such as a division by zero. */
-const DATA_EXCEPTION_CLASS = '22';
-
 /** What it means when a statement about the library's own tables finds them otherwise than it needs them. */
 const DAMAGED: Explanation = {
   type: RefreshError,
@@ -103,8 +101,6 @@ const OWN_EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.invalidSchemaName]: DAMAGED,
   [SqlState.undefinedColumn]: DAMAGED,
   [SqlState.uniqueViolation]: DAMAGED,
-  [SqlState.undefinedObject]: SETTINGS,
-  [SqlState.invalidParameterValue]: SETTINGS,
   [SqlState.insufficientPrivilege]: {
     type: InsufficientPrivilegeError,
     what: "a privilege on the library's own tables is missing",
@@ -122,6 +118,8 @@ export interface FailureContext {
   isTimeout: boolean;
   /** Whether the statement that failed was about the library's own tables, and not the view. */
   isOwnStatement: boolean;
+  /** Whether it was the one that sets the view's settings. */
+  isSetting?: boolean;
 }
 
 /** The error that a caller gets for what a refresh threw. */
@@ -130,15 +128,18 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
     return cause;
   }
   const { type: ErrorType, what, hint } = explain(cause, context);
-  const said = cause instanceof Error ? cause.message : String(cause);
   const code = errorCode(cause);
+  const said = context.isSetting ? messageOf(cause) : withoutRowData(cause);
   return new ErrorType(
     `Could not refresh materialized view "${context.view}": ${what} (${code ? `${code}: ` : ''}${said}). It keeps the rows that it had.`,
     { view: context.view, hint, cause },
   );
 }
 
-function explain(cause: unknown, { isTimeout, isOwnStatement }: FailureContext): Explanation {
+function explain(
+  cause: unknown,
+  { isTimeout, isOwnStatement, isSetting = false }: FailureContext,
+): Explanation {
   const code = errorCode(cause);
   if (code === SqlState.queryCanceled) {
     return isTimeout
@@ -151,6 +152,9 @@ function explain(cause: unknown, { isTimeout, isOwnStatement }: FailureContext):
   }
   if (isConnectionLoss(cause)) {
     return { type: ConnectionFailedError, what: 'the connection failed or was lost' };
+  }
+  if (isSetting) {
+    return SETTINGS;
   }
   const own = isOwnStatement && code !== undefined ? OWN_EXPLANATIONS[code] : undefined;
   const known = own ?? (code === undefined ? undefined : EXPLANATIONS[code]);

@@ -1,5 +1,6 @@
 import { PoolStopped } from '../postgres/connection-pool.js';
 import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import { messageOf } from './error-message.js';
 import { MaterializedViewError } from './materialized-view.error.js';
 import { StatusError } from './status.errors.js';
 
@@ -51,7 +52,7 @@ export function statusErrorFrom(
   }
   const code = errorCode(cause);
   const { what, hint } = explain(cause, code);
-  const said = cause instanceof Error ? cause.message : String(cause);
+  const said = messageOf(cause);
   const of = view === undefined ? '' : ` of materialized view "${view}"`;
   return new StatusError(
     `Could not ${attempt}${of}: ${what} (${code ? `${code}: ` : ''}${said}).`,

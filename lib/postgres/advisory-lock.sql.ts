@@ -87,10 +87,14 @@ WHERE l.pid NOT IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE ${isLock('$2')
   };
 }
 
+export interface CancelledRow {
+  backend_pid: number;
+}
+
 /** Cancels the statement of whoever holds the lock now, but for a transaction that holds `exceptKey` too. */
 export function cancelLockHolders(key: string, exceptKey: string): SqlStatement {
   return {
-    text: `SELECT pg_catalog.pg_cancel_backend(l.pid) AS cancelled
+    text: `SELECT l.pid AS backend_pid, pg_catalog.pg_cancel_backend(l.pid)
 FROM pg_catalog.pg_locks l
 WHERE ${isLock('$1')}
   AND l.granted

@@ -9,8 +9,10 @@ import {
   rollbackToSavepoint,
   savepoint,
   selectSettings,
+  selectStatementTimeout,
   type ServerAbilities,
   type SettingRow,
+  type StatementTimeoutRow,
   type TransactionLimits,
 } from './transaction.sql.js';
 
@@ -71,6 +73,8 @@ export class OwnTransaction implements FoldedTransaction {
  */
 export class CallerTransaction implements FoldedTransaction {
   private settings: SettingRow[] = [];
+  /** The caller's limit; 0 for none. */
+  statementTimeoutMs = 0;
 
   /** @param settingNames those that the statements may change */
   constructor(
@@ -79,12 +83,14 @@ export class CallerTransaction implements FoldedTransaction {
   ) {}
 
   async open(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
-    const [, settings, ...rows] = await this.session.queryAll([
+    const [, settings, limits, ...rows] = await this.session.queryAll([
       savepoint(),
       selectSettings(this.settingNames),
+      selectStatementTimeout(),
       ...statements,
     ]);
     this.settings = settings as SettingRow[];
+    this.statementTimeoutMs = (limits as StatementTimeoutRow[])[0]?.statement_timeout_ms ?? 0;
     return rows;
   }
 

@@ -1,6 +1,7 @@
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
+import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 
 /** A tick may start this much before its instant by the database's clock: timers are not exact. */
 const EARLY_TOLERANCE = '250 ms';
@@ -68,8 +69,7 @@ const SEEN_UNTIL = `CASE pg_catalog.current_setting('transaction_isolation')
 
 /**
  * A statement of its own, after the one that takes the lock: in a single statement the state would
- * be read as it was before the wait. A unique index is usable for CONCURRENTLY as in PostgreSQL's
- * `is_usable_unique_index` (matview.c): immediate, valid, on plain columns, without a predicate.
+ * be read as it was before the wait.
  */
 export function selectRefreshPreconditions(
   stateSchema: string,
@@ -85,12 +85,7 @@ export function selectRefreshPreconditions(
        EXISTS (
          SELECT
          FROM pg_catalog.pg_index i
-         WHERE i.indrelid = c.oid
-           AND i.indisunique
-           AND i.indimmediate
-           AND i.indisvalid
-           AND i.indpred IS NULL
-           AND i.indexprs IS NULL
+         WHERE ${USABLE_UNIQUE_INDEX}
        ) AS has_usable_unique_index,
        c.reltuples AS row_count_estimate,
        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted_before,

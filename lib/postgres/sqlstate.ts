@@ -4,7 +4,7 @@
  */
 export const SqlState = {
   featureNotSupported: '0A000',
-  invalidParameterValue: '22023',
+  divisionByZero: '22012',
   cardinalityViolation: '21000',
   uniqueViolation: '23505',
   idleInTransactionTimeout: '25P03',
@@ -17,7 +17,6 @@ export const SqlState = {
   deadlockDetected: '40P01',
   insufficientPrivilege: '42501',
   undefinedColumn: '42703',
-  undefinedObject: '42704',
   undefinedFunction: '42883',
   undefinedTable: '42P01',
   wrongObjectType: '42809',
@@ -27,6 +26,7 @@ export const SqlState = {
   configurationLimitExceeded: '53400',
   objectNotInPrerequisiteState: '55000',
   lockNotAvailable: '55P03',
+  raiseException: 'P0001',
   queryCanceled: '57014',
   adminShutdown: '57P01',
   crashShutdown: '57P02',

@@ -123,3 +123,16 @@ FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS
 export function restoreSettings(settings: SettingRow[]): SqlStatement {
   return setLocalSettings(Object.fromEntries(settings.map(({ name, value }) => [name, value])));
 }
+
+export interface StatementTimeoutRow {
+  statement_timeout_ms: number;
+}
+
+/** `current_setting` would give it with a unit. */
+export function selectStatementTimeout(): SqlStatement {
+  return {
+    text: `SELECT setting::float8 AS statement_timeout_ms
+FROM pg_catalog.pg_settings
+WHERE name = 'statement_timeout'`,
+  };
+}

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { Mutex } from 'async-mutex';
 import type { ClientBase, QueryConfig, QueryResultRow } from 'pg';
-import type { EntityManager } from 'typeorm';
+import type { EntityManager, QueryRunner } from 'typeorm';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { RefreshBusyError } from '../errors/refresh.errors.js';
@@ -11,10 +12,13 @@ import { Session, type SessionClient } from '../postgres/session.js';
 import type { CheckedRefreshOptions, RefreshOptions } from './refresh-options.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
+import { isBusy } from './run-results.js';
 
 /** Refreshes in transactions of the application. */
 @Injectable()
 export class CallerRefresh {
+  private readonly turns = new WeakMap<QueryRunner, Mutex>();
+
   constructor(
     @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
@@ -44,11 +48,21 @@ export class CallerRefresh {
       { lockTimeoutMs: 0, statementTimeoutMs: 0, backoffMs: 0 },
     );
     const transaction = new CallerTransaction(new Session(client, 0), Object.keys(settings));
-    const result = await run.executeIn(transaction);
-    if (onBusy === 'fail' && result.outcome === 'skipped' && result.reason === 'busy') {
+    const result = await this.turnsOf(manager as EntityManager).runExclusive(() =>
+      run.executeIn(transaction),
+    );
+    if (onBusy === 'fail' && isBusy(result)) {
       throw RefreshBusyError.of(result.view);
     }
     return result;
+  }
+
+  /** Savepoints are a stack: of two refreshes at a time in one transaction one would undo the other. */
+  private turnsOf({ queryRunner }: EntityManager): Mutex {
+    const key = queryRunner as QueryRunner;
+    const turns = this.turns.get(key) ?? new Mutex();
+    this.turns.set(key, turns);
+    return turns;
   }
 
   private async clientOf(

@@ -6,6 +6,7 @@ import { type Patience, withPatience } from './patience.js';
 import type { RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import type { RefreshRunner } from './refresh.runner.js';
+import { isBusy } from './run-results.js';
 
 /** How long to wait before the lock of a refresh in another process is tried again: at first, and at the most. */
 const FIRST_LOOK_MS = 25;
@@ -74,7 +75,7 @@ export class Demand {
     try {
       for (let look = 0; ; look++) {
         const result = await this.runner.run(request);
-        if (result.outcome !== 'skipped' || result.reason !== 'busy' || !request.waitsWhenBusy) {
+        if (!isBusy(result) || !request.waitsWhenBusy) {
           return this.unlessBusy(result);
         }
         await this.untilWorthALook(look);
@@ -98,6 +99,7 @@ export class Demand {
       // What another refresh did serves the others too, but not who wants the view without its rows.
       servedSince: onBusy === 'join' && mode.withData ? () => this.lastCallAt : undefined,
       onBegin: this.onClosed,
+      onDecided: this.onClosed,
       signal: this.abandoned.signal,
     };
   }
@@ -112,11 +114,7 @@ export class Demand {
   }
 
   private unlessBusy(result: RefreshResult): RefreshResult {
-    if (
-      this.options.onBusy === 'fail' &&
-      result.outcome === 'skipped' &&
-      result.reason === 'busy'
-    ) {
+    if (this.options.onBusy === 'fail' && isBusy(result)) {
       throw RefreshBusyError.of(result.view);
     }
     return result;

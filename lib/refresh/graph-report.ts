@@ -59,6 +59,7 @@ export interface GraphReport {
   durationMs: number;
 }
 
+/** Counts how the views have settled. */
 export function graphReport(views: GraphViewReport[], durationMs: number): GraphReport {
   const counts = Object.fromEntries(
     OUTCOMES.map((outcome) => [outcome, views.filter((each) => each.outcome === outcome).length]),

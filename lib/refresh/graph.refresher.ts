@@ -45,9 +45,8 @@ export class GraphRefresher {
 
   async refreshAll(options: CascadeOptions, refreshOne: RefreshOne): Promise<GraphReport> {
     const { dataSource } = options;
-    const targets = this.definitions
-      .all()
-      .filter((view) => dataSource === undefined || view.dataSourceName === dataSource);
+    const targets =
+      dataSource === undefined ? this.definitions.all() : this.definitions.in(dataSource);
     if (targets.length === 0 && dataSource !== undefined) {
       throw new UnknownViewError(
         `No materialized view is registered in data source "${dataSource}".`,
@@ -57,7 +56,7 @@ export class GraphRefresher {
   }
 
   private async refreshTargets(
-    targets: ViewDefinition[],
+    targets: readonly ViewDefinition[],
     options: CascadeOptions,
     refreshOne: RefreshOne,
   ): Promise<GraphReport> {
@@ -85,16 +84,15 @@ export class GraphRefresher {
 
   /** All plans before the first refresh, so that a circle stops all of it. */
   private async plan(
-    targets: ViewDefinition[],
+    targets: readonly ViewDefinition[],
     cascade: RefreshCascade | undefined,
     onSettled: OnSettled,
   ): Promise<GraphPlan[]> {
     const names = [...new Set(targets.map((view) => view.dataSourceName))];
     const plans = await Promise.all(
       names.map(async (name) => {
-        const isHere = (view: ViewDefinition): boolean => view.dataSourceName === name;
-        const here = targets.filter(isHere);
-        const registered = this.definitions.all().filter(isHere);
+        const here = targets.filter((view) => view.dataSourceName === name);
+        const registered = this.definitions.in(name);
         const request = { targets: here, cascade, registered };
         try {
           return await planGraph(this.dataSources.get(name), request);

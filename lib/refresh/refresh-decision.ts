@@ -1,3 +1,4 @@
+import { BlockingRefusedError, ViewMissingError } from '../errors/refresh.errors.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
 import type { RefreshRequest, RequestedMode } from './refresh-request.js';
 import type { RefreshMode, RefreshModeReason, SkipReason } from './refresh-result.js';
@@ -5,6 +6,21 @@ import type { RefreshMode, RefreshModeReason, SkipReason } from './refresh-resul
 export interface ChosenMode {
   mode: RefreshMode;
   modeReason: RefreshModeReason;
+}
+
+/** @throws ViewMissingError when there is no materialized view of the name */
+export function requireView(
+  view: string,
+  conditions: RefreshPreconditionRow | undefined,
+): RefreshPreconditionRow {
+  if (conditions?.relation_kind !== 'm') {
+    const what = conditions?.relation_kind ? 'is not a materialized view' : 'does not exist';
+    throw new ViewMissingError(`Relation "${view}" ${what} in the database.`, {
+      view,
+      hint: 'Was it dropped, renamed or replaced by hand? Booting creates a missing view again.',
+    });
+  }
+  return conditions;
 }
 
 /** Concurrently wherever PostgreSQL can, unless something else is asked for: it stops no reader. */
@@ -27,6 +43,27 @@ export function chooseMode(
   return conditions.has_usable_unique_index
     ? { mode: 'concurrently', modeReason: 'unique_index' }
     : { mode: 'blocking', modeReason: 'no_unique_index' };
+}
+
+/**
+ * A view without rows has no readers that could be stopped.
+ *
+ * @throws BlockingRefusedError when the refresh would stop readers, and must not
+ */
+export function requireAllowed(
+  view: string,
+  { modeReason }: ChosenMode,
+  { strict }: RequestedMode,
+): void {
+  if (strict && modeReason === 'no_unique_index') {
+    throw new BlockingRefusedError(
+      `Materialized view "${view}" was not refreshed: it has no unique index that PostgreSQL can use to refresh it concurrently, and \`strict\` forbids to stop its readers.`,
+      {
+        view,
+        hint: 'Declare a unique index on plain columns, without a predicate, or leave `strict` out.',
+      },
+    );
+  }
 }
 
 /** Why the request is not to be carried out; `undefined` when it is. */

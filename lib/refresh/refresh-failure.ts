@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { viewName } from '../definition/view-definition.js';
+import { messageOf, withoutRowData } from '../errors/error-message.js';
 import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
 import {
   ConnectionFailedError,
@@ -18,6 +19,7 @@ import { findLostRun } from './lost-run.js';
 import type { ChosenMode } from './refresh-decision.js';
 import type { CancelReason, RefreshLimits, RefreshRequest } from './refresh-request.js';
 import { retryDelayMs } from './retry-policy.js';
+import { runRecord } from './run-results.js';
 
 /** How far a run has come. */
 export interface RefreshProgress {
@@ -30,8 +32,10 @@ export interface RefreshProgress {
   /** Known once the run holds the lock. */
   backendPid?: number;
   mode?: ChosenMode;
-  /** The statement that runs the view's query. All others are about the library's own tables. */
+  /** The statement that runs the view's query. All others are the library's own. */
   viewStatement?: SqlStatement;
+  /** The one of these that is about the view's settings. */
+  settingsStatement?: SqlStatement;
 }
 
 interface Circumstances<Transaction extends FoldedTransaction = FoldedTransaction> {
@@ -39,6 +43,8 @@ interface Circumstances<Transaction extends FoldedTransaction = FoldedTransactio
   transaction?: Transaction;
   /** Set when this process has cancelled the run. */
   cancelledBy?: CancelReason;
+  /** Where it is not that of the limits. */
+  statementTimeoutMs?: number;
 }
 
 /** What becomes of a run that fails: what the caller gets, what the history gets, whether it is tried again. */
@@ -68,13 +74,21 @@ export class RefreshFailure {
     return error;
   }
 
-  errorFrom(cause: unknown, { transaction, cancelledBy }: Circumstances): RefreshError {
-    const { viewStatement } = this.progress;
+  errorFrom(
+    cause: unknown,
+    {
+      transaction,
+      cancelledBy,
+      statementTimeoutMs = this.limits.statementTimeoutMs,
+    }: Circumstances,
+  ): RefreshError {
+    const { viewStatement, settingsStatement } = this.progress;
+    const failed = transaction?.session.failedStatement;
     return refreshErrorFrom(cause, {
       view: this.view,
-      isTimeout: cancelledBy === undefined && this.isTimeOver(),
-      isOwnStatement:
-        transaction !== undefined && transaction.session.failedStatement !== viewStatement,
+      isTimeout: cancelledBy === undefined && this.isTimeOver(statementTimeoutMs),
+      isOwnStatement: transaction !== undefined && failed !== viewStatement,
+      isSetting: failed !== undefined && failed === settingsStatement,
     });
   }
 
@@ -125,8 +139,7 @@ export class RefreshFailure {
   }
 
   /** Of the statements that failed: waiting for a connection does not count. */
-  private isTimeOver(): boolean {
-    const { statementTimeoutMs } = this.limits;
+  private isTimeOver(statementTimeoutMs: number): boolean {
     const { sentAtMs } = this.progress;
     return (
       statementTimeoutMs > 0 &&
@@ -140,20 +153,14 @@ export class RefreshFailure {
     error: RefreshError,
     { transaction, cancelledBy }: Circumstances<OwnTransaction>,
   ): Promise<void> {
-    const { definition, trigger, tick } = this.request;
-    const { runId, attempt, startedAt } = this.progress;
     const outcome = outcomeOf(error);
-    const backsOff = trigger !== 'demand' && !error.isTransient && outcome !== 'cancelled';
+    const backsOff =
+      this.request.trigger !== 'demand' && !error.isTransient && outcome !== 'cancelled';
     const statement = recordFailure(this.database.stateSchema, {
-      runId,
-      view: definition.name,
-      trigger,
-      tick,
-      attempt,
-      startedAt,
+      ...runRecord(this.request, this.progress),
       outcome,
       errorCode: errorCode(error.cause) ?? error.code,
-      errorMessage: messageOf(error.cause ?? error),
+      errorMessage: withoutRowData(error.cause ?? error),
       isFinal: this.retryInMs === undefined,
       // What this process stops with is another one's to do.
       endsTick: outcome === 'timeout' || (outcome === 'cancelled' && cancelledBy !== 'shutdown'),
@@ -176,8 +183,4 @@ function outcomeOf(error: RefreshError): FailureRecord['outcome'] {
     return 'cancelled';
   }
   return error instanceof RefreshTimeoutError ? 'timeout' : 'failed';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -37,6 +37,8 @@ export interface RefreshRequest {
   waitsWhenBusy?: boolean;
   /** Aborted when nobody wants the refresh any more. */
   signal?: AbortSignal;
+  /** Called when it is decided that nothing is refreshed: who asks from now on, asks for something else. */
+  onDecided?: () => void;
   /** Called when it is too late to share this refresh: what is written from now on it may not see. */
   onBegin?: () => void;
 }
@@ -55,6 +57,7 @@ export function modeOf({ refresh }: ViewDefinition): RequestedMode {
   return { concurrently, swap, strict, withData: true };
 }
 
+/** What a view's schedule asks for, at one instant of its grid. */
 export function tickRequest(
   definition: ViewDefinition,
   tick: Date,

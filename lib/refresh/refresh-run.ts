@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { viewName } from '../definition/view-definition.js';
 import {
-  BlockingRefusedError,
   RefreshCancelledError,
   RefreshError,
   RefreshStoppedError,
-  ViewMissingError,
 } from '../errors/refresh.errors.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import {
@@ -17,13 +15,8 @@ import {
 import type { ChangeRow } from '../postgres/change.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { Database } from '../postgres/database.js';
-import type { FoldedTransaction } from '../postgres/folded-transaction.js';
-import {
-  type FinishedRow,
-  recordUnchanged,
-  type RunRecord,
-  type SuccessRecord,
-} from '../postgres/history.sql.js';
+import type { CallerTransaction, FoldedTransaction } from '../postgres/folded-transaction.js';
+import { type FinishedRow, recordUnchanged } from '../postgres/history.sql.js';
 import {
   refreshMaterializedView,
   type RefreshPreconditionRow,
@@ -34,12 +27,26 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
 import { questionOfChanges, successStatements } from './change-record.js';
-import { type ChosenMode, chooseMode, isServed, skipReason } from './refresh-decision.js';
+import {
+  type ChosenMode,
+  chooseMode,
+  isServed,
+  requireAllowed,
+  requireView,
+  skipReason,
+} from './refresh-decision.js';
 import { swapRows } from '../schema/row-swap.js';
 import { RefreshFailure, type RefreshProgress } from './refresh-failure.js';
 import { type CancelReason, type RefreshLimits, type RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
-import { joinedResult, refreshedResult, skippedResult } from './run-results.js';
+import {
+  isBusy,
+  joinedResult,
+  refreshedResult,
+  runRecord,
+  skippedResult,
+  successRecord,
+} from './run-results.js';
 import { analyzeIfDue } from './statistics.js';
 
 /**
@@ -69,8 +76,9 @@ export class RefreshRun {
     this.failure = new RefreshFailure(request, database, limits, this.progress);
   }
 
-  get runId(): string {
-    return this.progress.runId;
+  /** The server process that refreshes, once it holds the lock. */
+  get backendPid(): number | undefined {
+    return this.progress.backendPid;
   }
 
   /** How long to wait before the failed refresh is tried again; `undefined` when it is not to be. */
@@ -106,12 +114,16 @@ export class RefreshRun {
    *
    * @throws RefreshError when it fails; what it did is taken back, and the transaction can go on
    */
-  async executeIn(transaction: FoldedTransaction): Promise<RefreshResult> {
+  async executeIn(transaction: CallerTransaction): Promise<RefreshResult> {
     try {
       return await this.perform(transaction);
     } catch (cause) {
+      const error = this.failure.errorFrom(cause, {
+        transaction,
+        statementTimeoutMs: transaction.statementTimeoutMs,
+      });
       await transaction.undo();
-      throw this.failure.errorFrom(cause, { transaction });
+      throw error;
     }
   }
 
@@ -152,21 +164,22 @@ export class RefreshRun {
 
   private async perform(transaction: FoldedTransaction): Promise<RefreshResult> {
     this.throwIfCancelled();
-    const sentAt = performance.now();
+    const sentAtMs = (this.progress.sentAtMs = performance.now());
     const { isLocked, found } = await this.prepare(transaction);
-    const notDone = this.withoutRefresh(isLocked, found, sentAt);
+    const notDone = this.withoutRefresh(isLocked, found, sentAtMs);
     if (notDone !== undefined) {
-      const isRecorded = notDone.outcome === 'skipped' && notDone.reason === 'unchanged';
-      await (isRecorded
-        ? transaction.close([recordUnchanged(this.database.stateSchema, this.record)])
-        : transaction.undo());
+      if (!isBusy(notDone)) {
+        this.request.onDecided?.();
+      }
+      await this.end(transaction, notDone);
       return notDone;
     }
-    const conditions = this.requireView(found);
+    const conditions = requireView(this.view, found);
     this.conditions = conditions;
     this.progress.backendPid = conditions.backend_pid;
     this.throwIfCancelled();
-    const mode = this.allowed(chooseMode(conditions, this.request.mode));
+    const mode = chooseMode(conditions, this.request.mode);
+    requireAllowed(this.view, mode, this.request.mode);
     this.progress.mode = mode;
     this.request.onBegin?.();
     const finished = await this.carryOut(transaction, mode, conditions);
@@ -182,9 +195,9 @@ export class RefreshRun {
   ): Promise<{ isLocked: boolean; found?: RefreshPreconditionRow }> {
     const { definition, tick, waitsForLock } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
-    this.progress.sentAtMs = performance.now();
+    this.progress.settingsStatement = setLocalSettings(settings);
     const [, [locked], [found], [changes] = []] = (await transaction.open([
-      setLocalSettings(settings),
+      this.progress.settingsStatement,
       waitsForLock ? lockInTime(this.lockKey) : tryLock(this.lockKey),
       selectRefreshPreconditions(this.database.stateSchema, definition.name, {
         tick,
@@ -201,11 +214,11 @@ export class RefreshRun {
   private withoutRefresh(
     isLocked: boolean,
     found: RefreshPreconditionRow | undefined,
-    sentAt: number,
+    sentAtMs: number,
   ): RefreshResult | undefined {
     const { servedSince } = this.request;
     const at = new Date(this.progress.startedAt);
-    if (found && servedSince && isServed(found, sentAt - servedSince())) {
+    if (found && servedSince && isServed(found, sentAtMs - servedSince())) {
       return joinedResult(this.request, found);
     }
     if (!isLocked) {
@@ -213,7 +226,17 @@ export class RefreshRun {
     }
     const isUnchanged = this.changes?.is_unchanged ?? false;
     const reason = found && skipReason(found, this.request, isUnchanged);
-    return reason && skippedResult(this.request, reason, at, this.runId);
+    return reason && skippedResult(this.request, reason, at, this.progress.runId);
+  }
+
+  /** A tick that found nothing changed is over; of anything else that was not done, nothing is kept. */
+  private async end(transaction: FoldedTransaction, result: RefreshResult): Promise<void> {
+    if (result.outcome !== 'skipped' || result.reason !== 'unchanged') {
+      await transaction.undo();
+      return;
+    }
+    const record = runRecord(this.request, this.progress);
+    await transaction.close([recordUnchanged(this.database.stateSchema, record)]);
   }
 
   /** The second round trip; a swap takes some more. */
@@ -222,33 +245,18 @@ export class RefreshRun {
     mode: ChosenMode,
     conditions: RefreshPreconditionRow,
   ): Promise<FinishedRow | undefined> {
-    const { definition } = this.request;
-    const { stateSchema } = this.database;
-    const isEmptied = !this.request.mode.withData;
     this.progress.sentAtMs = performance.now();
     const statements = await this.refreshStatements(transaction, mode);
     const rows = await transaction.close([
       ...statements,
       ...successStatements(
-        stateSchema,
-        definition,
-        {
-          ...this.record,
-          ...mode,
-          snapshot: conditions.snapshot,
-          isEmptied,
-          countsBefore: mode.mode === 'swap' ? undefined : countsBefore(conditions),
-        },
+        this.database.stateSchema,
+        this.request.definition,
+        successRecord(this.request, this.progress, mode, conditions),
         this.changes,
       ),
     ]);
     return rows[statements.length]?.[0] as FinishedRow | undefined;
-  }
-
-  private get record(): RunRecord {
-    const { definition, trigger, tick } = this.request;
-    const { runId, attempt, startedAt } = this.progress;
-    return { runId, view: definition.name, trigger, tick, attempt, startedAt };
   }
 
   /** @throws as the view's statements do, which are told apart from those about the library's own tables */
@@ -283,36 +291,4 @@ export class RefreshRun {
       );
     }
   }
-
-  private requireView(conditions: RefreshPreconditionRow | undefined): RefreshPreconditionRow {
-    if (conditions?.relation_kind !== 'm') {
-      const what = conditions?.relation_kind ? 'is not a materialized view' : 'does not exist';
-      throw new ViewMissingError(`Relation "${this.view}" ${what} in the database.`, {
-        view: this.view,
-        hint: 'Was it dropped, renamed or replaced by hand? Booting creates a missing view again.',
-      });
-    }
-    return conditions;
-  }
-
-  /** A view without rows has no readers that could be stopped. */
-  private allowed(mode: ChosenMode): ChosenMode {
-    if (this.request.mode.strict && mode.modeReason === 'no_unique_index') {
-      throw new BlockingRefusedError(
-        `Materialized view "${this.view}" was not refreshed: it has no unique index that PostgreSQL can use to refresh it concurrently, and \`strict\` forbids to stop its readers.`,
-        {
-          view: this.view,
-          hint: 'Declare a unique index on plain columns, without a predicate, or leave `strict` out.',
-        },
-      );
-    }
-    return mode;
-  }
-}
-
-function countsBefore({
-  inserted_before: inserted,
-  deleted_before: deleted,
-}: RefreshPreconditionRow): SuccessRecord['countsBefore'] {
-  return { inserted, deleted };
 }

@@ -3,12 +3,17 @@ import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
+import { RefreshStoppedError } from '../errors/refresh.errors.js';
+import { statusErrorFrom } from '../errors/status-error.factory.js';
 import { refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
 import {
+  type CancelledRow,
   cancelLockHolders,
   type RunningRow,
   selectLockHolders,
 } from '../postgres/advisory-lock.sql.js';
+import { PoolStopped } from '../postgres/connection-pool.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
 import { setPaused } from '../postgres/state.sql.js';
 import { RefreshRunner } from './refresh.runner.js';
 
@@ -36,14 +41,18 @@ export class RefreshControl {
 
   async cancel(definition: ViewDefinition): Promise<boolean> {
     const database = this.dataSources.get(definition.dataSourceName);
-    const isOwn = this.runner.forbid(definition);
     // Once only: by a second time the lock may be that of the next refresh.
     const cancelled = await this.explained(definition, () =>
       database.bookkeeping((session) =>
-        session.query(cancelLockHolders(refreshLockKey(definition.name), syncLockKey())),
+        session.query<CancelledRow>(
+          cancelLockHolders(refreshLockKey(definition.name), syncLockKey()),
+        ),
       ),
     );
-    return isOwn || cancelled.length > 0;
+    const backendPids = cancelled.map((row) => row.backend_pid);
+    // One of this process that waits behind the cancelled one goes on.
+    const isOwn = backendPids.length === 0 || this.runner.isBackend(definition, backendPids);
+    return (isOwn && this.runner.forbid(definition)) || backendPids.length > 0;
   }
 
   async setPaused(definition: ViewDefinition, isPaused: boolean): Promise<void> {
@@ -56,22 +65,15 @@ export class RefreshControl {
   }
 
   async running(): Promise<RunningRefresh[]> {
-    const names = new Set(this.definitions.all().map((each) => each.dataSourceName));
-    return (await Promise.all([...names].map((name) => this.runningIn(name)))).flat();
+    const names = this.definitions.dataSourceNames();
+    return (await Promise.all(names.map((name) => this.runningIn(name)))).flat();
   }
 
   private async runningIn(dataSource: string): Promise<RunningRefresh[]> {
     const views = new Map(
-      this.definitions
-        .all()
-        .filter((each) => each.dataSourceName === dataSource)
-        .map((each) => [refreshLockKey(each.name), viewName(each)]),
+      this.definitions.in(dataSource).map((each) => [refreshLockKey(each.name), viewName(each)]),
     );
-    const rows = await this.dataSources
-      .get(dataSource)
-      .bookkeeping((session) =>
-        session.query<RunningRow>(selectLockHolders([...views.keys()], syncLockKey())),
-      );
+    const rows = await this.read(dataSource, selectLockHolders([...views.keys()], syncLockKey()));
     return rows.map((row) => ({
       view: views.get(row.key) ?? '',
       dataSource,
@@ -81,11 +83,23 @@ export class RefreshControl {
     }));
   }
 
+  private async read(dataSource: string, statement: SqlStatement): Promise<RunningRow[]> {
+    const database = this.dataSources.get(dataSource);
+    try {
+      return await database.bookkeeping((session) => session.query<RunningRow>(statement));
+    } catch (cause) {
+      throw statusErrorFrom(cause, 'find the running refreshes');
+    }
+  }
+
   /** @throws RefreshError for whatever goes wrong with the library's own tables */
   private async explained<T>(definition: ViewDefinition, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (cause) {
+      if (cause instanceof PoolStopped) {
+        throw RefreshStoppedError.of(viewName(definition));
+      }
       throw refreshErrorFrom(cause, {
         view: viewName(definition),
         isTimeout: false,

@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { viewName } from '../definition/view-definition.js';
-import type { RefreshError } from '../errors/refresh.errors.js';
+import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { EventPublisher } from '../events/event.publisher.js';
 import { MaterializedViewEvents } from '../events/materialized-view.events.js';
 import {
@@ -21,6 +21,7 @@ import type {
   SkippedResult,
 } from './refresh-result.js';
 import type { RefreshRun } from './refresh-run.js';
+import { isBusy } from './run-results.js';
 
 /** Tells what becomes of refreshes: to the log and to whoever listens for events. */
 @Injectable()
@@ -44,10 +45,7 @@ export class RefreshReporter {
     if (result.outcome === 'refreshed') {
       this.endTrace(request, { result });
       this.succeeded(result, request, run?.conditions?.failure_count ?? 0);
-    } else if (
-      result.outcome === 'skipped' &&
-      !(result.reason === 'busy' && request.waitsWhenBusy)
-    ) {
+    } else if (result.outcome === 'skipped' && !(isBusy(result) && request.waitsWhenBusy)) {
       this.skipped(result, request);
     }
     return result;
@@ -59,6 +57,10 @@ export class RefreshReporter {
     { attempt, retryInMs }: { attempt: number; retryInMs?: number },
   ): void {
     this.endTrace(request, { error });
+    if (error instanceof RefreshStoppedError) {
+      // Turned away, at every stop of an application: nothing has failed.
+      return;
+    }
     const event: RefreshFailedEvent = { ...about(request), attempt, error };
     if (retryInMs === undefined) {
       this.events.publish(MaterializedViewEvents.refreshFailed, event);

@@ -77,6 +77,12 @@ export class RefreshRunner {
     await Promise.allSettled([...this.active.keys()].map((each) => this.untilFree(each)));
   }
 
+  /** Whether one of these backends refreshes the view for this process. */
+  isBackend(definition: ViewDefinition, backendPids: number[]): boolean {
+    const backendPid = this.active.get(definition)?.run?.backendPid;
+    return backendPid !== undefined && backendPids.includes(backendPid);
+  }
+
   /**
    * What is under way in this process does not begin any more, nor again. What runs in the server already
    * is left to the caller to cancel; `false` when nothing is under way.

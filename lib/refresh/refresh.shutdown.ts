@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { DemandQueue } from './demand.queue.js';
 import { RefreshRunner } from './refresh.runner.js';
+import { isDoneWithin } from './time-limit.js';
 
 /** How long a cancelled statement may take to end: the server looks for a cancel between rows. */
 const CANCEL_TIMEOUT_MS = 5_000;
@@ -26,7 +27,7 @@ export class RefreshShutdown {
     this.runner.refuse();
     this.demands.refuse();
     const { shutdownTimeoutMs } = this.registrations.options;
-    if (await this.isIdleWithin(shutdownTimeoutMs)) {
+    if (await isDoneWithin(this.runner.untilIdle(), shutdownTimeoutMs)) {
       return;
     }
     this.logger.warn(
@@ -34,18 +35,6 @@ export class RefreshShutdown {
     );
     // Not waited for by itself: on a dead network a cancel takes as long as what it cancels.
     void this.runner.cancelAll();
-    await this.isIdleWithin(CANCEL_TIMEOUT_MS);
-  }
-
-  private async isIdleWithin(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const isOver = new Promise<boolean>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs, false);
-    });
-    try {
-      return await Promise.race([this.runner.untilIdle().then(() => true), isOver]);
-    } finally {
-      clearTimeout(timer);
-    }
+    await isDoneWithin(this.runner.untilIdle(), CANCEL_TIMEOUT_MS);
   }
 }

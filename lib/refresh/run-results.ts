@@ -1,11 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { viewName } from '../definition/view-definition.js';
-import type { FinishedRow } from '../postgres/history.sql.js';
+import type { FinishedRow, RunRecord, SuccessRecord } from '../postgres/history.sql.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
 import type { ChosenMode } from './refresh-decision.js';
 import type { RefreshProgress } from './refresh-failure.js';
 import type { RefreshRequest } from './refresh-request.js';
-import type { JoinedResult, RefreshedResult, SkippedResult, SkipReason } from './refresh-result.js';
+import type {
+  JoinedResult,
+  RefreshedResult,
+  RefreshResult,
+  SkippedResult,
+  SkipReason,
+} from './refresh-result.js';
+
+/** What the history gets of a run, whatever becomes of it. */
+export function runRecord(
+  { definition, trigger, tick }: RefreshRequest,
+  { runId, attempt, startedAt }: RefreshProgress,
+): RunRecord {
+  return { runId, view: definition.name, trigger, tick, attempt, startedAt };
+}
 
 /** The result of a request for which nothing was done. */
 export function skippedResult(
@@ -47,6 +61,7 @@ export function joinedResult(
   };
 }
 
+/** The result of a refresh whose rows are committed. */
 export function refreshedResult(
   { definition, trigger }: RefreshRequest,
   { runId, attempt, startedAt }: RefreshProgress,
@@ -69,4 +84,26 @@ export function refreshedResult(
 
 function countOf(count: string | null | undefined): number | undefined {
   return count === null || count === undefined ? undefined : Number(count);
+}
+
+/** Whether nothing was done because somebody else is at it. */
+export function isBusy(result: RefreshResult): boolean {
+  return result.outcome === 'skipped' && result.reason === 'busy';
+}
+
+/** What the history and the state get of a success. What a swap stores is a view that was never counted. */
+export function successRecord(
+  request: RefreshRequest,
+  progress: RefreshProgress,
+  chosen: ChosenMode,
+  conditions: RefreshPreconditionRow,
+): Omit<SuccessRecord, 'signature'> {
+  const { snapshot, inserted_before: inserted, deleted_before: deleted } = conditions;
+  return {
+    ...runRecord(request, progress),
+    ...chosen,
+    snapshot,
+    isEmptied: !request.mode.withData,
+    countsBefore: chosen.mode === 'swap' ? undefined : { inserted, deleted },
+  };
 }

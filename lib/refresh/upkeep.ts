@@ -1,5 +1,7 @@
 import { Logger } from '@nestjs/common';
+import { messageOf } from '../errors/error-message.js';
 import type { Database } from '../postgres/database.js';
+import { isDoneWithin } from './time-limit.js';
 
 /** How long a stopping application waits for a batch that is under way. What it did not get to is for later. */
 const STOP_TIMEOUT_MS = 2_000;
@@ -42,12 +44,7 @@ export class Upkeep {
   /** Begins no more batches, and waits a short time for those under way. */
   async stop(): Promise<void> {
     this.hasStopped = true;
-    let timer: NodeJS.Timeout | undefined;
-    const isOver = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, STOP_TIMEOUT_MS);
-    });
-    await Promise.race([Promise.all(this.active), isOver]);
-    clearTimeout(timer);
+    await isDoneWithin(Promise.all(this.active), STOP_TIMEOUT_MS);
   }
 
   private async doQuietly(database: Database): Promise<void> {
@@ -56,9 +53,7 @@ export class Upkeep {
       this.logger.debug(await work(database));
     } catch (error) {
       if (!this.isStopped) {
-        this.logger.warn(
-          `${complaint(database)} Refreshes go on as before: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        this.logger.warn(`${complaint(database)} Refreshes go on as before: ${messageOf(error)}`);
       }
     }
   }

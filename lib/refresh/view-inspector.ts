@@ -63,7 +63,7 @@ export class ViewInspector {
 
   async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
     checkOptions('statusAll', options);
-    const known = [...new Set(this.definitions.all().map((view) => view.dataSourceName))];
+    const known = this.definitions.dataSourceNames();
     const { dataSource } = options;
     if (dataSource !== undefined && !known.includes(dataSource)) {
       throw refused(
@@ -86,7 +86,7 @@ export class ViewInspector {
   }
 
   private async statusesOf(dataSourceName: string): Promise<ViewRefreshStatus[]> {
-    const views = this.definitions.all().filter((view) => view.dataSourceName === dataSourceName);
+    const views = this.definitions.in(dataSourceName);
     try {
       return await readStatuses(this.dataSources.get(dataSourceName), views);
     } catch (cause) {

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { ViewDefinition } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
 import { nextLookAfterErrorInMs, nextLookInMs } from '../freshness/look-interval.js';
 import type { Database } from '../postgres/database.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
@@ -119,7 +120,7 @@ export class ChangeWatch {
     if (!this.isStopped && nowMs - this.warnedAtMs >= WARN_EVERY_MS) {
       this.warnedAtMs = nowMs;
       this.logger.warn(
-        `Could not look for changes in data source "${this.options.dataSourceName}", and views are not refreshed after writes meanwhile; the next look is in ${Math.round(this.intervalMs)} ms: ${String(error)}`,
+        `Could not look for changes in data source "${this.options.dataSourceName}", and views are not refreshed after writes meanwhile; the next look is in ${Math.round(this.intervalMs)} ms: ${messageOf(error)}`,
       );
     }
   }

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import type { RefreshResult, SkipReason } from '../refresh/refresh-result.js';
 import { modeOf } from '../refresh/refresh-request.js';
@@ -76,7 +77,7 @@ export class DueRefresher {
         waitsWhenBusy: true,
       });
     } catch (error) {
-      const message = `After a change, "${viewName(definition)}" was not refreshed: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `After a change, "${viewName(definition)}" was not refreshed: ${messageOf(error)}`;
       if (error instanceof RefreshStoppedError) {
         this.logger.debug(message);
       } else {

@@ -4,6 +4,7 @@ import { SchedulerRegistry } from '@nestjs/schedule';
 import { CronJob } from 'cron';
 import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { refreshJobName, type ViewDefinition } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
 import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { type EarlyTick, isScheduled, type ScheduledView, TickRunner } from './tick.runner.js';

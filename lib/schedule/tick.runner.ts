@@ -5,6 +5,7 @@ import {
   type ViewDefinition,
   type ViewSchedule,
 } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedule.sql.js';
@@ -99,7 +100,7 @@ export class TickRunner {
   }
 
   private log(view: ScheduledView, tick: Date, error: unknown): void {
-    const message = `Tick ${tick.toISOString()}: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `Tick ${tick.toISOString()}: ${messageOf(error)}`;
     if (error instanceof RefreshStoppedError) {
       this.logger.debug(message);
     } else {

@@ -1,4 +1,5 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
 import { InsufficientPrivilegeError, SwapRefusedError } from '../errors/refresh.errors.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
@@ -103,7 +104,7 @@ function explained(cause: unknown, definition: ViewDefinition): unknown {
       );
     case SqlState.insufficientPrivilege:
       return new InsufficientPrivilegeError(
-        `Could not refresh materialized view "${view}" by swap: a privilege is missing (${SqlState.insufficientPrivilege}: ${cause instanceof Error ? cause.message : String(cause)}). It keeps the rows that it had.`,
+        `Could not refresh materialized view "${view}" by swap: a privilege is missing (${SqlState.insufficientPrivilege}: ${messageOf(cause)}). It keeps the rows that it had.`,
         {
           view,
           cause,

@@ -5,6 +5,7 @@ import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { EventPublisher } from '../events/event.publisher.js';
 import { MaterializedViewEvents } from '../events/materialized-view.events.js';
+import { messageOf } from '../errors/error-message.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
 import { captureRecord } from '../freshness/capture-needs.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
@@ -114,7 +115,7 @@ export class SchemaSynchronizer {
   }
 
   viewsOf(dataSource: string): ViewDefinition[] {
-    return this.definitions.all().filter((view) => view.dataSourceName === dataSource);
+    return this.definitions.in(dataSource);
   }
 
   /** The limits and names that a preparation needs. */
@@ -291,7 +292,7 @@ function failedReports(
   error: unknown,
 ): { view: string; status: 'failed' | 'unchanged'; reason?: string }[] {
   const culprit = error instanceof SchemaStepError ? error.view : undefined;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return views.map((view) =>
     culprit === undefined || culprit === view
       ? { view: viewName(view), status: 'failed', reason }

@@ -46,13 +46,4 @@ async function boot(cleanup: Cleanup): Promise<INestApplication> {
   return app.init();
 }
 
-const cleanup = new Cleanup();
-cleanup.runOnSignals();
-main(cleanup).catch(async (error: unknown) => {
-  // What fails while everything is being closed fails because of that.
-  if (!cleanup.hasBegun) {
-    process.exitCode = 1;
-    console.error(error);
-  }
-  await cleanup.run();
-});
+Cleanup.around(main);

@@ -41,13 +41,4 @@ async function main(cleanup: Cleanup): Promise<void> {
   }
 }
 
-const cleanup = new Cleanup();
-cleanup.runOnSignals();
-main(cleanup).catch(async (error: unknown) => {
-  // What fails while everything is being closed fails because of that.
-  if (!cleanup.hasBegun) {
-    process.exitCode = 1;
-    console.error(error);
-  }
-  await cleanup.run();
-});
+Cleanup.around(main);

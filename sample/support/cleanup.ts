@@ -2,11 +2,25 @@ type Step = () => Promise<void>;
 
 /** What is to be closed at the end, whether it comes by itself or by a signal. */
 export class Cleanup {
+  /** Runs a program that adds what is to be closed; closes it all on a signal or when the program fails. */
+  static around(main: (cleanup: Cleanup) => Promise<void>): void {
+    const cleanup = new Cleanup();
+    cleanup.runOnSignals();
+    main(cleanup).catch(async (error: unknown) => {
+      // What fails while everything is being closed fails because of that.
+      if (!cleanup.hasBegun) {
+        process.exitCode = 1;
+        console.error(error);
+      }
+      await cleanup.run();
+    });
+  }
+
   private readonly steps: Step[] = [];
   private running?: Promise<void>;
 
   /** Has begun, so that what fails now fails because of it. */
-  get hasBegun(): boolean {
+  private get hasBegun(): boolean {
     return this.running !== undefined;
   }
 
@@ -21,7 +35,7 @@ export class Cleanup {
   }
 
   /** On the first signal closes everything and exits with 0; on the second exits at once. */
-  runOnSignals(): void {
+  private runOnSignals(): void {
     const stop = (): void => {
       if (this.hasBegun) {
         process.exit(130);

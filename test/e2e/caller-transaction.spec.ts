@@ -6,6 +6,7 @@ import {
   RefreshBusyError,
   RefreshLockError,
   RefreshService,
+  RefreshTimeoutError,
   ViewQueryError,
 } from '../../lib/index.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
@@ -30,6 +31,14 @@ const Total = viewClass({
   key: ['n'],
 });
 
+const Orders = viewClass({ name: 'order_ids', expression: 'SELECT id FROM public.orders' });
+
+const Slow = viewClass({
+  name: 'slow',
+  expression: 'SELECT 1 AS id FROM pg_sleep(60)',
+  withData: false,
+});
+
 const IDS = 'SELECT id FROM "Analytics eu"."daily ""Revenue""" ORDER BY id';
 
 describe('refreshing in a transaction of the caller', () => {
@@ -45,9 +54,10 @@ describe('refreshing in a transaction of the caller', () => {
 
   beforeEach(async () => {
     await database.query('DROP SCHEMA IF EXISTS materialized_views, "Analytics eu" CASCADE');
+    await database.query('DROP MATERIALIZED VIEW IF EXISTS order_ids, slow');
     await database.query('TRUNCATE orders');
     await database.query('INSERT INTO orders VALUES (1, 1)');
-    app = await bootWith(database, { views: [Revenue, Total], lockTimeout: '30s' });
+    app = await bootWith(database, { views: [Revenue, Total, Orders, Slow], lockTimeout: '30s' });
     refreshes = app.get(RefreshService);
     // Under the settings of its refreshes.
     await refreshes.refresh(Revenue);
@@ -99,6 +109,30 @@ describe('refreshing in a transaction of the caller', () => {
     expect(await history()).toEqual([
       { outcome: 'refreshed', inserted_count: 1, deleted_count: 0 },
     ]);
+  });
+
+  it('takes one after the other, though asked for at once', async () => {
+    await database.query('INSERT INTO orders VALUES (3, 0)');
+    await dataSource.transaction(async (manager) => {
+      await insert(manager, 2);
+      const [failed, refreshed] = await Promise.allSettled([
+        refreshes.refresh(Revenue, { manager }),
+        refreshes.refresh(Orders, { manager }),
+      ]);
+      expect(failed).toMatchObject({ reason: { code: 'MV_VIEW_QUERY_FAILED' } });
+      expect(refreshed).toMatchObject({ value: { outcome: 'refreshed' } });
+    });
+    expect(await database.query('SELECT count(*)::int AS n FROM order_ids')).toEqual([{ n: 3 }]);
+    expect(await history()).toMatchObject([{ outcome: 'refreshed' }]);
+  });
+
+  it('tells the time limit of the caller from a cancel', async () => {
+    await dataSource.transaction(async (manager) => {
+      await manager.query(`SET LOCAL statement_timeout = '50ms'`);
+      const error = await refreshes.refresh(Slow, { manager }).catch(isSaidFailure);
+      expect(error).toBeInstanceOf(RefreshTimeoutError);
+      expect(await idsIn(manager)).toEqual([1]);
+    });
   });
 
   it('is rolled back with it', async () => {

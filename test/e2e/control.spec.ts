@@ -111,6 +111,28 @@ describe('control', () => {
       expect(outcomes.sort()).toEqual(['joined', 'refreshed']);
     });
 
+    it('lets one go on that waits in another process for a connection', async () => {
+      const others = await start({ poolSize: 1 });
+      const gate = await database.closeGate();
+      const running = refreshes.refresh(Revenue).catch((error: unknown) => error);
+      await gate.untilReached();
+      const blocker = await database.session();
+      // It is refreshed in blocking mode, and waits for its readers.
+      await blocker.query('BEGIN; SELECT FROM total');
+      const holdsConnection = others.refresh(Total);
+      await database.until(
+        `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+         WHERE d.datname = current_database() AND l.locktype = 'relation' AND NOT l.granted`,
+      );
+      const waiting = others.refresh(Revenue);
+      expect(await others.cancel(Revenue)).toBe(true);
+      expect(await running).toBeInstanceOf(RefreshCancelledError);
+      await gate.open();
+      await blocker.end();
+      expect(await holdsConnection).toMatchObject({ outcome: 'refreshed' });
+      expect(await waiting).toMatchObject({ outcome: 'refreshed' });
+    });
+
     it('ends a tick for all: no sweep takes it up again', async () => {
       const gate = await database.closeGate();
       const scheduled = await start({ scheduling: true });

@@ -313,6 +313,18 @@ describe('refresh', () => {
     ]);
   });
 
+  it('keeps row data out of messages and the history', async () => {
+    await database.query(`CREATE TABLE people AS SELECT '1' AS secret`);
+    await database.query(`DROP MATERIALIZED VIEW ratio`);
+    await database.query(`CREATE MATERIALIZED VIEW ratio AS SELECT secret::int FROM people`);
+    await database.query(`INSERT INTO people VALUES ('SSN-123')`);
+    const failure = await refreshes.refresh(Ratio).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'MV_VIEW_QUERY_FAILED', cause: { code: '22P02' } });
+    expect(String(failure)).not.toContain('SSN-123');
+    expect(JSON.stringify(await history())).not.toContain('SSN-123');
+    await database.query(`DROP TABLE people CASCADE`);
+  });
+
   it('tells failures apart by SQLSTATE', async () => {
     await database.query(`CREATE TABLE twice AS SELECT 1 AS id`);
     await database.query(`DROP MATERIALIZED VIEW ratio`);

@@ -57,6 +57,8 @@ class Balance {
       views: [Balance],
       sweepInterval: 200,
       lockTimeout: '60s',
+      // Each success is compared with its commit at the end.
+      history: { maxCount: 1_000_000 },
       ...options.module,
     }),
   ],
