@@ -109,7 +109,7 @@ export class ScheduleOrchestrator {
         await this.ticks.sweep(dataSourceName, views);
       } catch (error) {
         this.logger.warn(
-          `Could not look for due refreshes in data source "${dataSourceName}"; the next look is in ${sweepIntervalMs} ms at the latest: ${String(error)}`,
+          `Could not look for due refreshes in data source "${dataSourceName}"; the next look is in ${sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
         );
       } finally {
         this.scheduleSweep(dataSourceName, views);

@@ -30,11 +30,15 @@ function codeOf(type: new (about: unknown) => library.MaterializedViewError): st
 
 /** What a reader would do with them: boot the application and request it. */
 const CHECK = `
+import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { RefreshService } from 'nestjs-materialized-views';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { MaterializedViewsModule, RefreshService } from 'nestjs-materialized-views';
 import { DataSource } from 'typeorm';
 import { AppModule } from './app.module.js';
+import { CheckoutService } from './checkout.service.js';
 import './customer-revenue.view.js';
+import { LargestOrder, NightlyOrders, OpenOrders } from './fresh.views.js';
 import { MaintenanceService } from './maintenance.service.js';
 import { OrderService } from './order.service.js';
 import './refresh-alerts.js';
@@ -54,6 +58,7 @@ const report = new ReportController(refreshes);
 const outcomes = [await report.upToDate(), await report.now()];
 const traced = durations.some(({ isFailed }) => !isFailed);
 await new OrderService(app.get(DataSource), refreshes).add('2026-01-02', 3);
+await new CheckoutService(app.get(DataSource), refreshes).pay('2026-01-02', 4);
 const added = await (await fetch(url + '/revenue')).json();
 const maintenance = new MaintenanceService(refreshes);
 const paused: unknown[] = [];
@@ -61,6 +66,16 @@ await maintenance.during(async () => void paused.push((await views.all())[0]?.is
 const whole = [outcomes, traced, added, paused, await maintenance.busyViews()];
 console.log(JSON.stringify([await refreshed.json(), await listed.json(), ...statuses, whole]));
 await app.close();
+
+const fresh = [LargestOrder, NightlyOrders, OpenOrders];
+class FreshModule {}
+Module({
+  imports: [
+    TypeOrmModule.forRoot({ type: 'postgres', url: process.env.DATABASE_URL, entities: fresh }),
+    MaterializedViewsModule.forRoot({ views: fresh, scheduling: false }),
+  ],
+})(FreshModule);
+await (await NestFactory.createApplicationContext(FreshModule, { logger: false })).close();
 `;
 
 describe('README', () => {
@@ -119,7 +134,7 @@ describe('README', () => {
       ['refreshed', 'refreshed'],
       true,
       [
-        { day: '2026-01-02', revenue: '3' },
+        { day: '2026-01-02', revenue: '7' },
         { day: '2026-01-01', revenue: '12' },
       ],
       [true],
