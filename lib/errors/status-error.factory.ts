@@ -1,6 +1,6 @@
 import { PoolStopped } from '../postgres/connection-pool.js';
 import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
-import { messageOf } from './error-message.js';
+import { withoutRowData } from './error-message.js';
 import { MaterializedViewError } from './materialized-view.error.js';
 import { StatusError } from './status.errors.js';
 
@@ -52,7 +52,7 @@ export function statusErrorFrom(
   }
   const code = errorCode(cause);
   const { what, hint } = explain(cause, code);
-  const said = messageOf(cause);
+  const said = withoutRowData(cause);
   const of = view === undefined ? '' : ` of materialized view "${view}"`;
   return new StatusError(
     `Could not ${attempt}${of}: ${what} (${code ? `${code}: ` : ''}${said}).`,

@@ -1,5 +1,5 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { messageOf } from '../errors/error-message.js';
+import { withoutRowData } from '../errors/error-message.js';
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
@@ -21,7 +21,7 @@ export class SchemaStepError extends Error {
     /** Whether it was about writing down the changes of tables. */
     readonly isCapture = false,
   ) {
-    super(messageOf(cause), { cause });
+    super(withoutRowData(cause), { cause });
   }
 }
 
@@ -54,7 +54,7 @@ export function schemaErrorFrom(error: unknown, stateSchema: string): Materializ
       { cause: error, hint: 'See which views it builds (pg_stat_activity), or raise syncTimeout.' },
     );
   }
-  const said = messageOf(error);
+  const said = withoutRowData(error);
   return new SchemaSyncError(
     `Could not make ${subject(error, stateSchema)}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
     {

@@ -5,7 +5,7 @@ import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { EventPublisher } from '../events/event.publisher.js';
 import { MaterializedViewEvents } from '../events/materialized-view.events.js';
-import { messageOf } from '../errors/error-message.js';
+import { withoutRowData } from '../errors/error-message.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
 import { captureRecord } from '../freshness/capture-needs.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
@@ -292,7 +292,7 @@ function failedReports(
   error: unknown,
 ): { view: string; status: 'failed' | 'unchanged'; reason?: string }[] {
   const culprit = error instanceof SchemaStepError ? error.view : undefined;
-  const reason = messageOf(error);
+  const reason = withoutRowData(error);
   return views.map((view) =>
     culprit === undefined || culprit === view
       ? { view: viewName(view), status: 'failed', reason }

@@ -311,6 +311,18 @@ describe('changing views', () => {
       ).rejects.toThrow(/"public\.daily".*42703/);
       expect(await catalog(database)).toEqual(before);
     });
+
+    it('keeps row data out of the error and the report', async () => {
+      await release([daily]);
+      const error = await release([
+        { ...daily, expression: `SELECT day, ('secret-' || day)::int AS total FROM orders` },
+      ]).catch((refusal: unknown) => refusal);
+      expect(error).toMatchObject({ code: 'MV_SCHEMA_SYNC_FAILED', cause: { code: '22P02' } });
+      expect(String(error)).toContain(
+        '22P02: its text may hold row data, and is in the cause alone',
+      );
+      expect(JSON.stringify([String(error), reports])).not.toContain('secret-');
+    });
   });
 
   describe('indexes, storage, comment and data', () => {

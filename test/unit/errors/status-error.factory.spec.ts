@@ -14,6 +14,10 @@ describe('statusErrorFrom', () => {
     ['57014', /took longer than it may, or was cancelled.*statementTimeout/],
     ['57P01', /the connection failed or was lost/],
     ['22012', /PostgreSQL refused it .22012: said the server/],
+    [
+      '22P02',
+      /PostgreSQL refused it .22P02: its text may hold row data, and is in the cause alone/,
+    ],
   ])('explains %s', (code, message) => {
     const cause = refusal(code);
     const error = statusErrorFrom(cause, 'read the status', 'public.v');
