@@ -1,6 +1,7 @@
 import { Cleanup } from '../support/cleanup.js';
 import { provideDatabase } from '../support/database.js';
 import { reported } from '../support/reported.js';
+import { showFreshAfterWrites } from './demo/fresh.js';
 import { createSales } from './demo/sale-table.js';
 import { showOneRefreshForAll, showOutage, showScheduled } from './demo/scenes.js';
 import { ShopProcess } from './demo/shop-process.js';
@@ -29,6 +30,7 @@ async function main(cleanup: Cleanup): Promise<void> {
   const checks = [
     await showScheduled(worker, webUrls),
     await showOneRefreshForAll(url, webUrls),
+    await showFreshAfterWrites(url, worker, webUrls),
     await showOutage({ worker, restart: () => start('worker', 'worker.ts'), webUrls }),
   ].flat();
   checks.forEach(({ isRight, what }) => console.log(`  ${isRight ? 'right' : 'WRONG'}  ${what}`));

@@ -7,6 +7,7 @@ import {
 } from 'nestjs-materialized-views';
 import { Repository } from 'typeorm';
 import { ProductSale } from './product-sale.view.js';
+import { SaleTotal } from './sale-total.view.js';
 
 export interface Sales {
   /** How old the rows are; absent before the first refresh. */
@@ -22,6 +23,7 @@ export interface Sales {
 export class SaleController {
   constructor(
     @InjectRepository(ProductSale) private readonly sales: Repository<ProductSale>,
+    @InjectRepository(SaleTotal) private readonly totals: Repository<SaleTotal>,
     private readonly refreshes: RefreshService,
   ) {}
 
@@ -35,6 +37,18 @@ export class SaleController {
   @Get('runs')
   runs(): Promise<RefreshHistoryEntry[]> {
     return this.refreshes.history(ProductSale, { limit: 100 });
+  }
+
+  @Get('total')
+  async total(): Promise<Partial<SaleTotal> & { isUnchanged?: boolean }> {
+    const [total] = await this.totals.find();
+    const { changes } = await this.refreshes.status(SaleTotal);
+    return { ...total, isUnchanged: changes?.isUnchanged };
+  }
+
+  @Get('total/runs')
+  totalRuns(): Promise<RefreshHistoryEntry[]> {
+    return this.refreshes.history(SaleTotal, { limit: 100 });
   }
 
   /** Answers when there are rows that contain all that was committed before, whoever has refreshed them. */

@@ -3,6 +3,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { MaterializedViewsModule } from 'nestjs-materialized-views';
 import { ProductSale } from './product-sale.view.js';
+import { SaleTotal } from './sale-total.view.js';
 
 /** What the worker and the web processes have in common: the database and its views. */
 @Module({})
@@ -20,7 +21,7 @@ export class ShopModule {
         }),
         ScheduleModule.forRoot(),
         MaterializedViewsModule.forRoot({
-          views: [ProductSale],
+          views: [ProductSale, SaleTotal],
           scheduling,
           // The demo is not to wait half a minute for the catch-up.
           sweepInterval: '1s',

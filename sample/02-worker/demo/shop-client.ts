@@ -22,6 +22,26 @@ export async function sales(webUrl: string): Promise<ShopSales> {
   return { ...rest, nextTickAt: Date.parse(nextTick) };
 }
 
+export interface ShopTotal {
+  sales: number;
+  sold: number;
+  isUnchanged: boolean;
+}
+
+export async function total(webUrl: string): Promise<ShopTotal> {
+  return json(`${webUrl}/total`);
+}
+
+/** The successful refreshes of the total that writes led to. */
+export async function writeRuns(webUrl: string): Promise<{ pid: number }[]> {
+  const runs = await json<{ trigger: string; outcome: string; host: string }[]>(
+    `${webUrl}/total/runs`,
+  );
+  return runs
+    .filter(({ trigger, outcome }) => trigger === 'write' && outcome === 'refreshed')
+    .map(({ host }) => ({ pid: pidOf(host) }));
+}
+
 export async function refresh(webUrl: string): Promise<{ outcome: string; durationMs: number }> {
   return json(`${webUrl}/refresh`, { method: 'POST' });
 }
@@ -32,9 +52,13 @@ export async function scheduledRuns(webUrl: string): Promise<ScheduledRun[]> {
   return runs
     .filter(({ outcome }) => outcome === 'refreshed')
     .flatMap(({ tick, host }) =>
-      tick === undefined ? [] : [{ tickAt: Date.parse(tick), pid: Number(host.split(':').at(-1)) }],
+      tick === undefined ? [] : [{ tickAt: Date.parse(tick), pid: pidOf(host) }],
     )
     .reverse();
+}
+
+function pidOf(host: string): number {
+  return Number(host.split(':').at(-1));
 }
 
 /** Looks until there is something to see. */

@@ -1,0 +1,17 @@
+import { MaterializedViewEntity } from 'nestjs-materialized-views';
+import { ViewColumn } from 'typeorm';
+
+/** What was sold in all: refreshed when something is sold, whoever writes that, and never for nothing. */
+@MaterializedViewEntity({
+  schema: 'sample_worker',
+  name: 'sale_total',
+  expression: `SELECT count(*)::int AS sales, sum(amount)::int AS sold FROM sample_worker.sale`,
+  refresh: { on: 'sources', debounce: '200ms' },
+})
+export class SaleTotal {
+  @ViewColumn()
+  sales!: number;
+
+  @ViewColumn()
+  sold!: number;
+}
