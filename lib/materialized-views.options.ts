@@ -85,6 +85,16 @@ export interface MaterializedViewsModuleOptions {
    * @default 'materialized_views'
    */
   stateSchema?: string;
+  /**
+   * How processes with `scheduling` learn of writes that views are to be refreshed after. `'poll'`: they look
+   * every 250 ms to 2 s. `'notify'`: writers also wake them up by NOTIFY, at commit. PostgreSQL has all
+   * transactions that notify commit one after the other, so writers of single rows lose about half of their
+   * throughput, and a transaction that has written a captured table cannot be prepared (PREPARE TRANSACTION).
+   * Each process holds one more connection for each data source. To be the same in all processes that share a
+   * state schema: each that boots sets the database up by its own.
+   * @default 'poll'
+   */
+  wakeUp?: WakeUp;
   /** How much of the history of refreshes is kept. The last success and failure of a view always are. */
   history?: HistoryOptions;
 }
@@ -114,6 +124,7 @@ export interface ResolvedOptions {
   syncTimeoutMs: number;
   syncPolicy: SyncPolicy;
   stateSchema: string;
+  wakeUp: WakeUp;
   history: { maxAgeMs: number; maxCount: number };
 }
 
@@ -132,6 +143,7 @@ export type OnChange = 'apply' | 'continue' | 'fail';
 export type OnMissingTable = 'fail' | 'skip';
 export type UnmanagedDependents = 'refuse' | 'rebuild';
 export type ChangeStrategy = 'side-by-side' | 'drop-and-create';
+export type WakeUp = 'poll' | 'notify';
 
 const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'onChange'>> = {
   scheduling: true,
@@ -146,6 +158,7 @@ const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'o
   changeStrategy: 'side-by-side',
   prune: false,
   stateSchema: 'materialized_views',
+  wakeUp: 'poll',
   history: {},
 };
 
@@ -175,6 +188,7 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
     syncTimeoutMs: durationOption('syncTimeout', all.syncTimeout),
     syncPolicy: syncPolicy(all),
     stateSchema: schemaOption(all.stateSchema),
+    wakeUp: oneOf('wakeUp', all.wakeUp, ['poll', 'notify']),
     history: historyOptions(all.history),
   };
 }

@@ -26,6 +26,15 @@ export function nextLookInMs(lastMs: number, dueInMs: readonly number[], random:
   return withinMs * (1 + JITTER * random);
 }
 
+/**
+ * The same after word of a write: at once, as long as looks do not follow each other faster than they ever do.
+ *
+ * @param sinceMs since the last look began
+ */
+export function nextLookAfterWakeUpInMs(sinceMs: number): number {
+  return Math.max(FASTEST_MS - sinceMs, 0);
+}
+
 /** The same after a look that failed. */
 export function nextLookAfterErrorInMs(lastMs: number, random: number): number {
   const withinMs = Math.min(Math.max(2 * lastMs, FASTEST_MS), SLOWEST_AFTER_ERRORS_MS);

@@ -56,11 +56,15 @@ export const CAPTURE_TRIGGER_COUNT = TRIGGERS.length;
 /** PostgreSQL keeps 63 bytes of a name. */
 const MAX_PREFIX_BYTES = 46;
 
-/** Named after the state schema: two of them may capture the same table. */
-function triggerName(stateSchema: string, event: string): string {
+/** Begins what is named after the state schema, of which there may be several in a database. */
+export function ownPrefix(stateSchema: string): string {
   const digest = createHash('sha256').update(stateSchema).digest('hex').slice(0, 12);
-  const prefix = Buffer.byteLength(stateSchema) > MAX_PREFIX_BYTES ? `mv_${digest}` : stateSchema;
-  return `${prefix}_capture_${event.toLowerCase()}`;
+  return Buffer.byteLength(stateSchema) > MAX_PREFIX_BYTES ? `mv_${digest}` : stateSchema;
+}
+
+/** Two state schemas may capture the same table. */
+function triggerName(stateSchema: string, event: string): string {
+  return `${ownPrefix(stateSchema)}_capture_${event.toLowerCase()}`;
 }
 
 /**

@@ -123,7 +123,8 @@ export class ConnectionPool {
   }
 }
 
-function ownOptions(options: PoolConfig): PoolConfig & { connectionTimeoutMillis: number } {
+/** Those of a connection of the library's own, from those of the application's pool. */
+export function ownOptions(options: PoolConfig): PoolConfig & { connectionTimeoutMillis: number } {
   return {
     ...options,
     // pg hides the password of a pool's options from enumeration, so a plain copy would lose it.

@@ -1,6 +1,7 @@
 import type { PoolConfig } from 'pg';
 import { ConnectionPool } from './connection-pool.js';
 import { OwnTransaction } from './folded-transaction.js';
+import { NotificationClient } from './notification-client.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
 import { type Session, SessionLost } from './session.js';
 import { isConnectionLoss } from './sqlstate.js';
@@ -38,6 +39,7 @@ export interface ServerInfo extends ServerAbilities {
  */
 export class Database {
   readonly stateSchema: string;
+  private readonly connection: PoolConfig;
   private readonly pool: ConnectionPool;
   /** One connection, so that looking after refreshes never waits behind them. */
   private readonly bookkeepingPool: ConnectionPool;
@@ -45,6 +47,7 @@ export class Database {
 
   constructor({ connection, poolSize, stateSchema, onConnectionError }: DatabaseOptions) {
     this.stateSchema = stateSchema;
+    this.connection = connection;
     this.pool = new ConnectionPool({ connection, size: poolSize, onConnectionError });
     this.bookkeepingPool = new ConnectionPool({ connection, size: 1, onConnectionError });
   }
@@ -76,6 +79,11 @@ export class Database {
   async bookkeeping<T>(work: (session: Session) => Promise<T>): Promise<T> {
     await this.serverInfo();
     return this.onReservedConnection(work);
+  }
+
+  /** A connection for hearing notifications, not yet opened. It is the caller's to close. */
+  notificationClient(onNotification: (channel: string) => void): NotificationClient {
+    return new NotificationClient(this.connection, onNotification);
   }
 
   /** Facts about the server that do not change, asked once. */

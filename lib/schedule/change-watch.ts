@@ -1,7 +1,11 @@
 import { Logger } from '@nestjs/common';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
-import { nextLookAfterErrorInMs, nextLookInMs } from '../freshness/look-interval.js';
+import {
+  nextLookAfterErrorInMs,
+  nextLookAfterWakeUpInMs,
+  nextLookInMs,
+} from '../freshness/look-interval.js';
 import type { Database } from '../postgres/database.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
@@ -32,6 +36,8 @@ export class ChangeWatch {
   private timer?: NodeJS.Timeout;
   private look: Promise<void> = Promise.resolve();
   private intervalMs = 0;
+  private lookedAtMs = -Infinity;
+  private isWoken = false;
   private warnedAtMs = -Infinity;
   private isStopped = false;
 
@@ -58,13 +64,23 @@ export class ChangeWatch {
     await this.look;
   }
 
+  /** Something was written: looks at once, also when a look is under way, which may have been too early. */
+  wake(): void {
+    this.isWoken = true;
+    if (this.timer !== undefined) {
+      this.schedule();
+    }
+  }
+
   private schedule(): void {
     if (!this.isStopped) {
       clearTimeout(this.timer);
+      const sinceMs = performance.now() - this.lookedAtMs;
+      const waitMs = this.isWoken ? nextLookAfterWakeUpInMs(sinceMs) : this.intervalMs;
       this.timer = setTimeout(() => {
         this.timer = undefined;
         this.look = this.lookAround();
-      }, this.intervalMs).unref();
+      }, waitMs).unref();
     }
   }
 
@@ -77,6 +93,8 @@ export class ChangeWatch {
   }
 
   private async lookAround(): Promise<void> {
+    this.lookedAtMs = performance.now();
+    this.isWoken = false;
     try {
       const dueInMs = await this.beginDue();
       this.intervalMs = nextLookInMs(this.intervalMs, dueInMs, Math.random());

@@ -5,11 +5,13 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeWatch } from './change-watch.js';
+import { WakeUpListener } from './wake-up.listener.js';
 
 /** Has views refreshed when what they read is written: those with `on` or `maxStaleness`. */
 @Injectable()
 export class ChangePoller {
-  private watches: ChangeWatch[] = [];
+  private readonly watches: ChangeWatch[] = [];
+  private readonly listeners: WakeUpListener[] = [];
 
   constructor(
     @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
@@ -19,28 +21,37 @@ export class ChangePoller {
   ) {}
 
   start(): void {
-    const { scheduling, sweepIntervalMs } = this.registrations.options;
+    const { scheduling } = this.registrations.options;
     if (!scheduling) {
       return;
     }
     const all = this.definitions.all();
     const names = new Set(all.filter(isWatched).map((view) => view.dataSourceName));
-    this.watches = [...names].map(
-      (dataSourceName) =>
-        new ChangeWatch({
-          dataSourceName,
-          database: this.dataSources.get(dataSourceName),
-          definitions: all.filter((view) => view.dataSourceName === dataSourceName),
-          runner: this.runner,
-          failureHoldMs: sweepIntervalMs,
-        }),
-    );
-    this.watches.forEach((watch) => watch.start());
+    names.forEach((name) => this.watch(name, all));
   }
 
   /** Looks for no more changes. Refreshes under way go on. */
   async stop(): Promise<void> {
-    await Promise.all(this.watches.map((watch) => watch.stop()));
+    await Promise.all([...this.listeners, ...this.watches].map((each) => each.stop()));
+  }
+
+  private watch(dataSourceName: string, all: readonly ViewDefinition[]): void {
+    const { sweepIntervalMs, wakeUp } = this.registrations.options;
+    const database = this.dataSources.get(dataSourceName);
+    const watch = new ChangeWatch({
+      dataSourceName,
+      database,
+      definitions: all.filter((view) => view.dataSourceName === dataSourceName),
+      runner: this.runner,
+      failureHoldMs: sweepIntervalMs,
+    });
+    this.watches.push(watch);
+    watch.start();
+    if (wakeUp === 'notify') {
+      const listener = new WakeUpListener({ dataSourceName, database, watch });
+      this.listeners.push(listener);
+      listener.start();
+    }
   }
 }
 

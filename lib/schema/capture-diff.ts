@@ -1,7 +1,9 @@
 import { viewName } from '../definition/view-definition.js';
 import type { CaptureNeed } from '../freshness/capture-needs.js';
 import type { CapturedTableRow } from '../postgres/capture.sql.js';
+import type { WakeUp } from '../materialized-views.options.js';
 import { displayName } from '../postgres/identifier.js';
+import type { WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import type { Difference, SchemaDiff } from './schema-diff.js';
 
 /** Adds to a diff which tables are to be captured and are not, or the other way round. Pure. */
@@ -26,6 +28,17 @@ export function withCaptures(
       .filter((row) => !needs.has(capturedName(row)))
       .map((row) => ({ schema: row.schema_name, name: row.table_name })),
   };
+}
+
+/** Adds to a diff how writers are to wake processes up, where they do not. Pure. */
+export function withWakeUp(
+  diff: SchemaDiff,
+  wanted: WakeUp,
+  trigger: WakeUpTriggerRow | undefined,
+): SchemaDiff {
+  const replaces = trigger !== undefined;
+  const isAsWanted = wanted === 'notify' ? trigger?.is_complete : !replaces;
+  return isAsWanted ? diff : { ...diff, wakeUp: { wanted, replaces } };
 }
 
 function capturedName({ schema_name, table_name }: CapturedTableRow): string {

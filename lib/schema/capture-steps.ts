@@ -1,3 +1,4 @@
+import type { WakeUp } from '../materialized-views.options.js';
 import {
   createCapture,
   dropCapture,
@@ -6,12 +7,13 @@ import {
 } from '../postgres/capture.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import { createWakeUp, dropWakeUp, WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
 import { EXCLUSIVE_LOCK, type PlanStep, WRITERS_LOCK } from './plan-step.js';
-import type { SchemaDiff } from './schema-diff.js';
+import type { SchemaDiff, WakeUpDifference } from './schema-diff.js';
 
 /**
- * One step for all tables: while it waits for one of them it must not hold another, whose writers would
- * wait as long.
+ * One step for all tables, the log too: while it waits for one of them it must not hold another, whose
+ * writers would wait as long.
  */
 export function captureSteps(diff: SchemaDiff, stateSchema: string): PlanStep[] {
   const missing = tablesOf(diff, 'capture-missing');
@@ -19,31 +21,66 @@ export function captureSteps(diff: SchemaDiff, stateSchema: string): PlanStep[] 
   const superfluous = diff.superfluousCaptures;
   const added = [...missing, ...changed];
   const dropped = [...changed, ...superfluous];
-  if (added.length + dropped.length === 0) {
+  const wakeUp = wakeUpParts(diff.wakeUp, stateSchema);
+  if (added.length + dropped.length + wakeUp.reasons.length === 0) {
     return [];
   }
   const reasons = [
     ...(added.length > 0 ? [`Changes of ${list(added)} are to be captured`] : []),
     ...(superfluous.length > 0 ? [`No view needs those of ${list(superfluous)} any more`] : []),
+    ...wakeUp.reasons,
   ];
   return [
     {
       action: 'capture',
       reason: reasons.join('; '),
       statements: [
-        ...locks(missing, dropped),
+        ...locks([...missing, ...wakeUp.added], [...dropped, ...wakeUp.dropped]),
         ...dropped.flatMap((table) => dropCapture(stateSchema, table)),
         ...added.flatMap((table) => createCapture(stateSchema, table)),
+        ...wakeUp.statements,
       ],
       undo: [
-        ...locks(superfluous, added),
+        ...locks([...superfluous, ...wakeUp.dropped], [...added, ...wakeUp.added]),
         ...added.flatMap((table) => dropCapture(stateSchema, table)),
         ...superfluous.flatMap((table) => createCapture(stateSchema, table)),
+        ...wakeUp.undo,
       ],
-      lock: dropped.length > 0 ? EXCLUSIVE_LOCK : WRITERS_LOCK,
+      lock: dropped.length + wakeUp.dropped.length > 0 ? EXCLUSIVE_LOCK : WRITERS_LOCK,
       rewritesRows: false,
     },
   ];
+}
+
+interface WakeUpParts extends Pick<PlanStep, 'statements' | 'undo'> {
+  reasons: string[];
+  /** The log, where a trigger comes to it. */
+  added: QualifiedName[];
+  /** The log, where one goes. */
+  dropped: QualifiedName[];
+}
+
+function wakeUpParts(wakeUp: WakeUpDifference | undefined, stateSchema: string): WakeUpParts {
+  const log = [{ schema: stateSchema, name: WAKE_UP_TABLE }];
+  const create = createWakeUp(stateSchema);
+  const drop = dropWakeUp(stateSchema);
+  if (wakeUp === undefined) {
+    return { reasons: [], added: [], dropped: [], statements: [], undo: [] };
+  }
+  const reasons = [describeWakeUp(wakeUp.wanted)];
+  if (wakeUp.wanted === 'poll') {
+    return { reasons, added: [], dropped: log, statements: drop, undo: create };
+  }
+  return wakeUp.replaces
+    ? { reasons, added: [], dropped: log, statements: [...drop, ...create], undo: drop }
+    : { reasons, added: log, dropped: [], statements: create, undo: drop };
+}
+
+/** For plans and differences. */
+export function describeWakeUp(wanted: WakeUp): string {
+  return wanted === 'notify'
+    ? "Writers are to wake processes up by NOTIFY (`wakeUp: 'notify'`)"
+    : "Writers are to notify nobody any more (`wakeUp: 'poll'`)";
 }
 
 function locks(againstWriters: QualifiedName[], againstAll: QualifiedName[]): SqlStatement[] {

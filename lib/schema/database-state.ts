@@ -14,7 +14,6 @@ import {
   selectInstallationVersion,
 } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
-
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import {
   type DefaultGranteeRow,
@@ -32,6 +31,7 @@ import {
   type StatisticsRow,
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
+import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import type { DeployedView } from './deployed-view.js';
 
 /** What the database has of views and of the library's own tables. */
@@ -50,6 +50,8 @@ export interface DatabaseState {
   known: Map<string, KnownViewRow>;
   /** The tables whose changes are captured. */
   captured: CapturedTableRow[];
+  /** What has writers wake processes up; `undefined` where nothing does. */
+  wakeUpTrigger?: WakeUpTriggerRow;
   /** To whom new views are granted by themselves. */
   defaultGrantees: (string | null)[];
 }
@@ -75,6 +77,7 @@ export async function readDatabaseState(
   const known =
     installedVersion > 0 ? await session.query<KnownViewRow>(selectKnownViews(stateSchema)) : [];
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
+  const [wakeUpTrigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
   await session.query(resetSearchPath());
   return {
     stateSchema,
@@ -86,6 +89,7 @@ export async function readDatabaseState(
     dependents: dependentsByName(views, dependencies),
     known: new Map(known.map((row) => [rowName(row), row])),
     captured,
+    wakeUpTrigger,
     defaultGrantees: grantees.map((row) => row.grantee),
   };
 }

@@ -3,7 +3,7 @@ import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.j
 import { refuseUnknowable } from '../freshness/freshness-refusal.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import type { SyncPolicy } from '../materialized-views.options.js';
+import type { SyncPolicy, WakeUp } from '../materialized-views.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
 import { createSchema } from '../postgres/ddl.sql.js';
@@ -13,7 +13,7 @@ import { script } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.sql.js';
-import { withCaptures } from './capture-diff.js';
+import { withCaptures, withWakeUp } from './capture-diff.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
 import { findCycle } from './dependency-cycle.js';
@@ -31,6 +31,7 @@ export interface PreparationContext {
   stateSchema: string;
   views: readonly ViewDefinition[];
   policy: SyncPolicy;
+  wakeUp: WakeUp;
   /** How long to wait for a refresh that is under way. Readers do not notice. */
   syncTimeoutMs: number;
   /** How long to wait for readers, and how long a statement may take. */
@@ -97,7 +98,11 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     }),
   );
   const failed = await failedViews(session, rehearsed, context);
-  const captured = withCaptures(diff, needs, state.captured);
+  const captured = withWakeUp(
+    withCaptures(diff, needs, state.captured),
+    context.wakeUp,
+    state.wakeUpTrigger,
+  );
   const { allowed: wanted, left } = applyPolicy(captured, policy, stateSchema);
   return {
     diff: captured,

@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { captureRecord, readCaptureNeeds } from '../freshness/capture-needs.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
-import type { SyncPolicy } from '../materialized-views.options.js';
 import type { Session } from '../postgres/session.js';
-import { withCaptures } from './capture-diff.js';
+import { withCaptures, withWakeUp } from './capture-diff.js';
 import type { DatabaseState } from './database-state.js';
 import { fingerprint } from './fingerprint.js';
+import type { PreparationContext } from './preparation.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { allowsChanges, prunes } from './sync-policy.js';
 
@@ -18,7 +18,7 @@ export async function rememberedDiff(
   session: Session,
   views: readonly ViewDefinition[],
   state: DatabaseState,
-  { policy, stateSchema }: { policy: SyncPolicy; stateSchema: string },
+  { policy, stateSchema, wakeUp }: Pick<PreparationContext, 'policy' | 'stateSchema' | 'wakeUp'>,
 ): Promise<SchemaDiff | undefined> {
   await implyFreshness(session, stateSchema, views, []);
   const needs = await readCaptureNeeds(session, {
@@ -29,11 +29,13 @@ export async function rememberedDiff(
     skipsMissing: true,
   });
   const declared = diffSchema(views, state, { comparisons: new Map(), renames: [] });
-  const diff = withCaptures(declared, needs, state.captured);
+  const captured = withCaptures(declared, needs, state.captured);
+  const diff = withWakeUp(captured, wakeUp, state.wakeUpTrigger);
   const isInstalled = state.installedVersion >= state.targetVersion;
   const isUpToDate =
     (isInstalled || views.length === 0) &&
     (diff.missingSchemas.length === 0 || views.length === 0) &&
+    (diff.wakeUp === undefined || views.length === 0) &&
     !(prunes(policy) && diff.orphans.length > 0) &&
     !(allowsChanges(policy) && diff.superfluousCaptures.length > 0) &&
     diff.views.every((view) => isRemembered(view, state));

@@ -1,5 +1,6 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
+import type { WakeUp } from '../materialized-views.options.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import { splitParameter } from '../postgres/view-ddl.sql.js';
@@ -31,6 +32,12 @@ export type Difference =
   /** Some are not: a trigger was dropped, or switched off. */
   | { kind: 'capture-changed'; table: QualifiedName };
 
+export interface WakeUpDifference {
+  wanted: WakeUp;
+  /** Whether there is a trigger that has to go. */
+  replaces: boolean;
+}
+
 /** How one declared view compares. */
 export interface ViewDiff {
   view: ViewDefinition;
@@ -50,6 +57,8 @@ export interface SchemaDiff {
   missingSchemas: string[];
   /** Tables whose changes are captured for nobody any more. */
   superfluousCaptures: QualifiedName[];
+  /** How writers are to wake processes up, where they do not. */
+  wakeUp?: WakeUpDifference;
   /** The version of the library's own tables, when it is below what this release needs. */
   installFrom?: number;
 }
@@ -99,6 +108,7 @@ export function isEmptyDiff(diff: SchemaDiff): boolean {
     diff.installFrom === undefined &&
     diff.missingSchemas.length === 0 &&
     diff.superfluousCaptures.length === 0 &&
+    diff.wakeUp === undefined &&
     diff.views.every(({ differences }) => differences.length === 0)
   );
 }

@@ -13,12 +13,14 @@ import { ModuleRegistrations } from '../module-registrations.js';
 import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
+import { WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { removeSuperfluousCaptures } from './capture-removal.js';
+import { describeWakeUp } from './capture-steps.js';
 import type { DatabaseState } from './database-state.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './replacement.js';
-import type { Difference } from './schema-diff.js';
+import type { Difference, WakeUpDifference } from './schema-diff.js';
 import type { SchemaPlan } from './schema-plan.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
 import { describeDifference } from './sync-policy.js';
@@ -26,9 +28,9 @@ import type { SyncReport } from './sync-report.js';
 
 /** One way in which the database is not what the code declares. */
 export interface SchemaDifference {
-  /** `schema.name`; that of a table where its capture is superfluous. */
+  /** `schema.name`; that of a table where its capture is superfluous, or how it wakes processes up is not as set. */
   view: string;
-  kind: Difference['kind'] | 'orphan' | 'capture-superfluous';
+  kind: Difference['kind'] | 'orphan' | 'capture-superfluous' | 'wake-up';
   /** The same in words. */
   description: string;
 }
@@ -83,6 +85,7 @@ export class SchemaService {
         kind: 'capture-superfluous' as const,
         description: 'its changes are captured, and no view needs them any more',
       })),
+      ...(diff.wakeUp === undefined ? [] : [this.wakeUpDifference(diff.wakeUp)]),
     ];
   }
 
@@ -209,6 +212,15 @@ export class SchemaService {
     return inOldOrder(all, state)
       .map(({ deployed }) => displayName(deployed.name))
       .filter((name) => declared.has(name));
+  }
+
+  private wakeUpDifference({ wanted }: WakeUpDifference): SchemaDifference {
+    const { stateSchema } = this.registrations.options;
+    return {
+      view: displayName({ schema: stateSchema, name: WAKE_UP_TABLE }),
+      kind: 'wake-up',
+      description: describeWakeUp(wanted),
+    };
   }
 
   private policy(options: PlanOptions): SyncPolicy {

@@ -120,11 +120,11 @@ export class SchemaSynchronizer {
 
   /** The limits and names that a preparation needs. */
   context(dataSource: string, policy: SyncPolicy): PreparationContext {
-    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema } =
+    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema, wakeUp } =
       this.registrations.options;
     const limits = { lockTimeoutMs, statementTimeoutMs };
     const views = this.viewsOf(dataSource);
-    return { dataSource, stateSchema, views, policy, syncTimeoutMs, limits };
+    return { dataSource, stateSchema, views, policy, wakeUp, syncTimeoutMs, limits };
   }
 
   private async remembered(
@@ -137,7 +137,7 @@ export class SchemaSynchronizer {
         session,
         this.viewsOf(dataSource),
         await this.readState(session, database, dataSource),
-        { policy, stateSchema: database.stateSchema },
+        this.context(dataSource, policy),
       ),
     );
   }

@@ -1,7 +1,11 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { MaterializedViewsModule, type ViewClass } from 'nestjs-materialized-views';
+import {
+  MaterializedViewsModule,
+  type MaterializedViewsModuleOptions,
+  type ViewClass,
+} from 'nestjs-materialized-views';
 
 class BenchModule {}
 
@@ -10,7 +14,7 @@ export async function withApp<T>(
   url: string,
   views: ViewClass[],
   work: (app: INestApplicationContext) => Promise<T>,
-  options: { poolSize?: number } = {},
+  options: MaterializedViewsModuleOptions = {},
 ): Promise<T> {
   // Not `autoLoadEntities`: its list is one for the whole process and keeps the views of earlier apps.
   const imports = [

@@ -7,6 +7,7 @@ import { DefinitionRegistry } from '../../dist/esm/definition/definition.registr
 import { tickRequest } from '../../dist/esm/refresh/refresh-request.js';
 import { RefreshRunner } from '../../dist/esm/refresh/refresh.runner.js';
 import { selectChanges } from '../../lib/postgres/change.sql.js';
+import { listen, wakeUpChannel } from '../../lib/postgres/wake-up.sql.js';
 import { withApp } from './bench-app.js';
 import { serverFacts, withDatabase } from './bench-database.js';
 import type { Benchmark, Log, Outcome } from './benchmark.js';
@@ -16,6 +17,8 @@ const BATCH_ROW_COUNT = 1_000;
 const EVENT_COUNT = 5_000_000;
 const GROUP_COUNT = 500_000;
 const WRITTEN_ROW_COUNT = 300_000;
+const WRITER_COUNT = 4;
+const WOKEN = 'woken';
 const TOTALS = { schema: 'bench', name: 'totals' };
 
 @MaterializedViewEntity({
@@ -28,9 +31,20 @@ class Totals {
   @ViewColumn() id!: string;
 }
 
+@MaterializedViewEntity({
+  schema: 'bench',
+  name: 'notified_total',
+  expression: 'SELECT 1 AS id',
+  refresh: { on: ['public.notified'] },
+})
+class NotifiedTotal {
+  @ViewColumn() id!: number;
+}
+
 export const captureBenchmark: Benchmark = {
   name: 'capture',
-  description: 'writers of a table with and without capture, and what asking for changes costs',
+  description:
+    'writers of a table without capture, with it and with `notify`, and what asking for changes costs',
   run: (log) => withDatabase((database) => run(database, log)),
 };
 
@@ -38,7 +52,7 @@ type Database = Parameters<Parameters<typeof withDatabase>[0]>[0];
 
 async function run(database: Database, log: Log): Promise<Outcome> {
   log('fills the tables');
-  for (const table of ['plain', 'captured']) {
+  for (const table of Object.keys(WAYS)) {
     await database.query(`CREATE TABLE ${table} (id bigint, value int, note text)`);
     await database.query(`CREATE INDEX ON ${table} (id)`);
     await database.query(
@@ -51,14 +65,33 @@ SELECT id, id % ${GROUP_COUNT} AS user_id, id % 1000 AS value, now() - id * inte
 FROM generate_series(1, ${EVENT_COUNT}) AS id`,
   );
   await database.query('VACUUM (ANALYZE)');
-  const client = new Client({ connectionString: database.url });
-  await client.connect();
+  const clients = Array.from(
+    { length: WRITER_COUNT + 1 },
+    () => new Client({ connectionString: database.url }),
+  );
+  await Promise.all(clients.map((client) => client.connect()));
+  const [listener, client, ...others] = clients as [Client, Client, ...Client[]];
   try {
     return await withApp(database.url, [Totals], async (app) => {
+      // Makes what notifies, in a schema of its own.
+      await withApp(database.url, [NotifiedTotal], () => Promise.resolve(), {
+        stateSchema: WOKEN,
+        wakeUp: 'notify',
+      });
+      await listener.query(listen(wakeUpChannel(WOKEN)));
       log('measures writers');
       const writers = [
-        await measureWriters(client, 'One row a statement', 1, { rounds: 12, callsPerRound: 400 }),
-        await measureWriters(client, `${BATCH_ROW_COUNT} rows a statement`, BATCH_ROW_COUNT, {
+        await measureWriters([client], 'One row a statement', 1, {
+          rounds: 12,
+          callsPerRound: 400,
+        }),
+        await measureWriters(
+          [client, ...others],
+          `One row a statement, ${WRITER_COUNT} writers at once`,
+          1,
+          { rounds: 12, callsPerRound: 200 },
+        ),
+        await measureWriters([client], `${BATCH_ROW_COUNT} rows a statement`, BATCH_ROW_COUNT, {
           rounds: 12,
           callsPerRound: 25,
         }),
@@ -73,31 +106,43 @@ FROM generate_series(1, ${EVENT_COUNT}) AS id`,
       };
     });
   } finally {
-    await client.end();
+    await Promise.all(clients.map((each) => each.end()));
   }
 }
 
+/** The tables, and what happens to writes of them. */
+const WAYS = {
+  plain: 'without capture',
+  captured: 'with capture',
+  notified: 'with capture and notify',
+};
+
+/** A call is over when each of the writers has written once. */
 async function measureWriters(
-  client: Client,
+  writers: Client[],
   title: string,
   rowCount: number,
   effort: { rounds: number; callsPerRound: number },
 ): Promise<Comparison> {
-  const insertInto = (table: string): Way => ({
-    name: table === 'plain' ? 'without capture' : 'with capture',
+  const insertInto = ([table, name]: [string, string]): Way => ({
+    name,
     call: () =>
-      client.query({
-        name: `${table} ${rowCount}`,
-        text: `INSERT INTO ${table} SELECT id, 1, 'note' FROM generate_series(1, $1::int) AS id`,
-        values: [rowCount],
-      }),
+      Promise.all(
+        writers.map((writer) =>
+          writer.query({
+            name: `${table} ${rowCount}`,
+            text: `INSERT INTO ${table} SELECT id, 1, 'note' FROM generate_series(1, $1::int) AS id`,
+            values: [rowCount],
+          }),
+        ),
+      ),
   });
   return sideBySide({
     ...effort,
     title,
-    baselines: ['without capture'],
+    baselines: [WAYS.plain, WAYS.captured],
     warmUpCalls: 50,
-    ways: [insertInto('plain'), insertInto('captured')],
+    ways: Object.entries(WAYS).map(insertInto),
   });
 }
 

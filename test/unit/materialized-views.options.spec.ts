@@ -20,6 +20,7 @@ describe('resolveOptions', () => {
         prune: false,
       },
       stateSchema: 'materialized_views',
+      wakeUp: 'poll',
       history: { maxAgeMs: 2_592_000_000, maxCount: 1_000 },
     });
   });
@@ -58,6 +59,8 @@ describe('resolveOptions', () => {
     ['unmanagedDependents', 'drop'],
     ['changeStrategy', 'swap'],
     ['prune', 1],
+    ['wakeUp', 'listen'],
+    ['wakeUp', true],
   ])('refuses %s %p', (name, value) => {
     expect(() => resolveOptions({ [name]: value })).toThrow(
       new RegExp(`expected \`${name}\` to be `),

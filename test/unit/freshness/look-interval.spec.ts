@@ -1,5 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { nextLookAfterErrorInMs, nextLookInMs } from '../../../lib/freshness/look-interval.js';
+import {
+  nextLookAfterErrorInMs,
+  nextLookAfterWakeUpInMs,
+  nextLookInMs,
+} from '../../../lib/freshness/look-interval.js';
 
 describe('the time to the next look', () => {
   it.each([
@@ -12,6 +16,10 @@ describe('the time to the next look', () => {
   ])('%s', (_, lastMs, dueInMs, expected) => {
     expect(nextLookInMs(lastMs, dueInMs, 0)).toBe(expected);
     expect(nextLookInMs(lastMs, dueInMs, 1)).toBe(1.25 * expected);
+  });
+
+  it('is none after word of a write, but for looks that would follow too fast', () => {
+    expect([0, 100, 250, Infinity].map(nextLookAfterWakeUpInMs)).toEqual([250, 150, 0, 0]);
   });
 
   it('grows further after errors', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { withCaptures } from '../../../lib/schema/capture-diff.js';
+import { withCaptures, withWakeUp } from '../../../lib/schema/capture-diff.js';
 import { captureSteps } from '../../../lib/schema/capture-steps.js';
 import { diffSchema, isEmptyDiff, type SchemaDiff } from '../../../lib/schema/schema-diff.js';
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
@@ -68,6 +68,43 @@ describe('captureSteps', () => {
     );
     expect(firstWords(step?.undo).filter((text) => text.startsWith('DROP'))).toHaveLength(4);
     expect(firstWords(step?.undo).filter((text) => text.startsWith('CREATE'))).toHaveLength(4);
+  });
+
+  describe('with regard to waking up', () => {
+    const step = (wanted: 'poll' | 'notify', trigger?: { is_complete: boolean }) =>
+      captureSteps(withWakeUp(diff([], []), wanted, trigger), 'own')[0];
+
+    it('does nothing where it is as wanted', () => {
+      expect(step('poll')).toBeUndefined();
+      expect(step('notify', { is_complete: true })).toBeUndefined();
+    });
+
+    it.each([
+      ['notify', undefined, ['LOCK', 'CREATE', 'CREATE', 'ALTER'], 'SHARE ROW EXCLUSIVE'],
+      [
+        'notify',
+        { is_complete: false },
+        ['LOCK', 'DROP', 'DROP', 'CREATE', 'CREATE', 'ALTER'],
+        'ACCESS EXCLUSIVE',
+      ],
+      ['poll', { is_complete: true }, ['LOCK', 'DROP', 'DROP'], 'ACCESS EXCLUSIVE'],
+    ] as const)('makes it %s where there is %p', (wanted, trigger, commands, lock) => {
+      expect(isEmptyDiff(withWakeUp(diff([], []), wanted, trigger))).toBe(false);
+      const { statements = [], undo = [], lock: taken } = step(wanted, trigger) ?? {};
+      expect(statements.map(({ text }) => text.split(' ')[0])).toEqual(commands);
+      expect(statements[0]?.text).toBe(`LOCK TABLE ONLY "own"."change_log" IN ${lock} MODE`);
+      expect(taken).toContain(lock);
+      expect(undo[0]?.text).toContain('LOCK TABLE ONLY "own"."change_log"');
+    });
+
+    it('locks the log with the tables, and behind them', () => {
+      const both = withWakeUp(diff([need('t', 'public.a')], []), 'notify', undefined);
+      const steps = captureSteps(both, 'own');
+      expect(steps).toHaveLength(1);
+      expect(firstWords(steps[0]?.statements)[0]).toBe(
+        'LOCK TABLE ONLY "public"."t", ONLY "own"."change_log" IN SHARE ROW EXCLUSIVE MODE',
+      );
+    });
   });
 
   it('names triggers after a state schema however long it is', () => {

@@ -1,0 +1,83 @@
+import { escapeLiteral } from 'pg';
+import { ownPrefix } from './capture.sql.js';
+import { quoteIdentifier } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies, and the
+ * functions that capture changes stay as they are, which the signatures of views have in them.
+ */
+
+/** The table with the trigger. */
+export const WAKE_UP_TABLE = 'change_log';
+
+/** Both the trigger and its function. */
+const WAKE_UP = quoteIdentifier('wake_up');
+
+/** Where writers notify. A database hears only its own. */
+export function wakeUpChannel(stateSchema: string): string {
+  return `${ownPrefix(stateSchema)}_wake_up`;
+}
+
+/**
+ * For each row and not for each statement: one that touched no row has a statement here too. PostgreSQL folds
+ * equal notifications of a transaction. While the queue is half full nobody is woken up: PostgreSQL
+ * warns from there on, and where it is full the writer's COMMIT would fail.
+ */
+export function createWakeUp(stateSchema: string): SqlStatement[] {
+  const schema = quoteIdentifier(stateSchema);
+  const body = `
+BEGIN
+  IF pg_catalog.pg_notification_queue_usage() OPERATOR(pg_catalog.<) 0.5 THEN
+    PERFORM pg_catalog.pg_notify(${escapeLiteral(wakeUpChannel(stateSchema))}, '');
+  END IF;
+  RETURN NULL;
+END
+`;
+  return [
+    {
+      text: `CREATE OR REPLACE FUNCTION ${schema}.${WAKE_UP}() RETURNS trigger
+LANGUAGE plpgsql
+AS ${escapeLiteral(body)}`,
+    },
+    {
+      text: `CREATE TRIGGER ${WAKE_UP}
+AFTER INSERT ON ${schema}.${WAKE_UP_TABLE}
+FOR EACH ROW EXECUTE FUNCTION ${schema}.${WAKE_UP}()`,
+    },
+    { text: `ALTER TABLE ${schema}.${WAKE_UP_TABLE} ENABLE ALWAYS TRIGGER ${WAKE_UP}` },
+  ];
+}
+
+export function dropWakeUp(stateSchema: string): SqlStatement[] {
+  const schema = quoteIdentifier(stateSchema);
+  return [
+    { text: `DROP TRIGGER IF EXISTS ${WAKE_UP} ON ${schema}.${WAKE_UP_TABLE}` },
+    { text: `DROP FUNCTION IF EXISTS ${schema}.${WAKE_UP}()` },
+  ];
+}
+
+export interface WakeUpTriggerRow {
+  /** Whether it fires, whatever a session says. */
+  is_complete: boolean;
+}
+
+/** No row where there is no trigger. */
+export function selectWakeUpTrigger(stateSchema: string): SqlStatement {
+  return {
+    text: `SELECT t.tgenabled = 'A' AS is_complete
+FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'wake_up'`,
+    values: [stateSchema, WAKE_UP_TABLE],
+  };
+}
+
+export function listen(channel: string): SqlStatement {
+  return { text: `LISTEN ${quoteIdentifier(channel)}` };
+}
+
+export function notify(channel: string): SqlStatement {
+  return { text: `SELECT pg_catalog.pg_notify($1, '')`, values: [channel] };
+}

@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { messageOf } from '../errors/error-message.js';
+import { nextLookAfterErrorInMs } from '../freshness/look-interval.js';
+import type { Database } from '../postgres/database.js';
+import type { NotificationClient } from '../postgres/notification-client.js';
+import { notify, wakeUpChannel } from '../postgres/wake-up.sql.js';
+import type { ChangeWatch } from './change-watch.js';
+
+/** How long a notification may take to arrive that has been sent. */
+const PROOF_TIMEOUT_MS = 5_000;
+
+/** A server that is down is worth a warning now and then. */
+const WARN_EVERY_MS = 60_000;
+
+const MEANING =
+  'until then changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
+
+export interface ListenerOptions {
+  dataSourceName: string;
+  database: Database;
+  watch: Pick<ChangeWatch, 'wake'>;
+}
+
+/**
+ * Wakes the watch of one data source up when something is written. Nothing depends on it: the watch looks by
+ * itself too.
+ *
+ * connecting -> proving -> listening; from each of them, when the connection is lost, -> waiting -> connecting;
+ * from proving, when notifications do not arrive, -> given up.
+ */
+export class WakeUpListener {
+  private readonly logger = new Logger('MaterializedViews');
+  private readonly stopping = new AbortController();
+  private client?: NotificationClient;
+  private hasHeard = false;
+  private waitMs = 0;
+  private warnedAtMs = -Infinity;
+
+  constructor(private readonly options: ListenerOptions) {}
+
+  start(): void {
+    void this.run();
+  }
+
+  /** Ends the connection. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.client?.close();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.isStopped) {
+      try {
+        await this.listen();
+        this.giveUp();
+        return;
+      } catch (error) {
+        this.waitMs = nextLookAfterErrorInMs(this.waitMs, Math.random());
+        this.warn(error);
+        await this.pause(this.waitMs);
+      }
+    }
+  }
+
+  /**
+   * Listens for as long as the connection holds.
+   *
+   * @returns when notifications do not arrive, and never have
+   * @throws Error when the connection is lost, or cannot be had
+   */
+  private async listen(): Promise<void> {
+    const { database, watch } = this.options;
+    const probe = `mv_probe_${randomUUID()}`;
+    const probed = new AbortController();
+    this.client = database.notificationClient((channel) =>
+      channel === probe ? probed.abort() : watch.wake(),
+    );
+    const lost = this.client.ended.then((cause) => Promise.reject<never>(cause));
+    lost.catch(() => undefined);
+    try {
+      await this.client.connect();
+      const isHeard = await Promise.race([this.prove(this.client, probe, probed.signal), lost]);
+      if (isHeard) {
+        await this.client.listen(wakeUpChannel(database.stateSchema));
+        this.nowListens();
+        return await lost;
+      }
+      if (this.hasHeard) {
+        throw new Error('a notification did not arrive that was sent for a test');
+      }
+    } finally {
+      await this.client.close();
+    }
+  }
+
+  /**
+   * A pooler may take LISTEN and give the session to somebody else. So the proof comes from another session,
+   * and has a channel of its own, on which nobody is disturbed where the pooler has kept the LISTEN.
+   */
+  private async prove(
+    client: NotificationClient,
+    probe: string,
+    probed: AbortSignal,
+  ): Promise<boolean> {
+    await client.listen(probe);
+    await this.options.database.bookkeeping((session) => session.query(notify(probe)));
+    await this.pause(PROOF_TIMEOUT_MS, probed);
+    return probed.aborted;
+  }
+
+  private nowListens(): void {
+    this.hasHeard = true;
+    this.waitMs = 0;
+    // What was written until now has notified nobody here.
+    this.options.watch.wake();
+  }
+
+  private async pause(ms: number, until = this.stopping.signal): Promise<void> {
+    await sleep(ms, undefined, { ref: false, signal: until }).catch(() => undefined);
+  }
+
+  private get isStopped(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
+  private giveUp(): void {
+    if (!this.isStopped) {
+      this.logger.warn(
+        `Notifications do not arrive from data source "${this.options.dataSourceName}": what stands between keeps no sessions, as PgBouncer in transaction mode. Until this process starts anew, changes are looked for by polling alone, up to 2.5 s later, and nothing is missed. Connect past the pooler, or set \`wakeUp: 'poll'\`: writers pay for notifications that nobody hears.`,
+      );
+    }
+  }
+
+  private warn(error: unknown): void {
+    const nowMs = performance.now();
+    if (!this.isStopped && nowMs - this.warnedAtMs >= WARN_EVERY_MS) {
+      this.warnedAtMs = nowMs;
+      this.logger.warn(
+        `Does not hear of writes in data source "${this.options.dataSourceName}", and tries again in ${Math.round(this.waitMs)} ms; ${MEANING}: ${messageOf(error)}`,
+      );
+    }
+  }
+}
