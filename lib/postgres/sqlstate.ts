@@ -27,6 +27,7 @@ export const SqlState = {
   objectNotInPrerequisiteState: '55000',
   lockNotAvailable: '55P03',
   raiseException: 'P0001',
+  internalError: 'XX000',
   queryCanceled: '57014',
   adminShutdown: '57P01',
   crashShutdown: '57P02',

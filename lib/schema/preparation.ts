@@ -14,7 +14,7 @@ import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.sql.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
-import { type DatabaseState, readDatabaseState } from './database-state.js';
+import type { DatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
 import { findCycle } from './dependency-cycle.js';
 import { patiently } from './lock-attempts.js';
@@ -24,6 +24,7 @@ import { findRenames, type Rename, renameStatements } from './rename.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { SchemaStepError } from './schema-error.js';
 import { planSchema, type SchemaPlan, type SkippedView } from './schema-plan.js';
+import { readSteadily } from './steady-read.js';
 import { allowsChanges, applyPolicy, describeDifference, prunes } from './sync-policy.js';
 
 export interface PreparationContext {
@@ -120,13 +121,9 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   };
 }
 
-/**
- * Undone, for the locks: up to PostgreSQL 15 who reads a view's definition holds a lock on the view, for which a
- * refresh may wait, and whoever then waits for that refresh is in a deadlock.
- */
 function read(session: Session, context: PreparationContext): Promise<DatabaseState> {
   const names = context.views.map((view) => view.name);
-  return session.undone(() => readDatabaseState(session, context.stateSchema, names));
+  return readSteadily(session, context.stateSchema, names);
 }
 
 /** Renames first: what reads a view is compared under its new name. */

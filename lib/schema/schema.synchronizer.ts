@@ -16,7 +16,8 @@ import type { Database } from '../postgres/database.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { deleteKnownView, recordDefinitions, renameKnownView } from '../postgres/state.sql.js';
-import { type DatabaseState, readDatabaseState } from './database-state.js';
+import type { DatabaseState } from './database-state.js';
+import { readSteadily } from './steady-read.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
 import { type PreparationContext, type Prepared, prepare } from './preparation.js';
@@ -223,7 +224,7 @@ export class SchemaSynchronizer {
     dataSource: string,
   ): Promise<DatabaseState> {
     const names = this.viewsOf(dataSource).map((view) => view.name);
-    return readDatabaseState(session, stateSchema, names);
+    return readSteadily(session, stateSchema, names);
   }
 
   private transaction<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {

@@ -405,6 +405,19 @@ describe('whether the sources of a view have changed', () => {
     expect(after.lastSuccess).toEqual(before.lastSuccess);
   });
 
+  it.each([
+    'INSERT INTO orders_1 VALUES (9, 1)',
+    'UPDATE orders SET v = v + 1',
+    'DELETE FROM orders',
+    'TRUNCATE orders',
+  ])('is told since when, after %s', async (write) => {
+    const [before] = await database.query<{ at: Date }>('SELECT now() AS at');
+    await writer.query(write);
+    const { pending_since, last_change_at } = await detector.changes(TOTALS);
+    expect(pending_since).toBeGreaterThanOrEqual(before?.at.getTime() ?? Infinity);
+    expect(last_change_at).toBeGreaterThanOrEqual(pending_since ?? Infinity);
+  });
+
   it('is told of the writes of a transaction that refreshed the view in its middle', async () => {
     await app.get(DataSource).transaction(async (manager) => {
       await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 1`);
@@ -612,6 +625,26 @@ describe('whether the sources of a view have changed', () => {
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
       await refresher.end();
     });
+
+    it.each<[string, SqlStatement]>([
+      ['made smaller', deleteSeenChanges(STATE, 1_000)],
+      ['compacted', compactChanges(STATE, 2)],
+    ])(
+      'is %s without a transaction being lost that was older and ended later',
+      async (_, shrink) => {
+        await writer.query('BEGIN');
+        await writer.query(`UPDATE orders SET v = v + 1 WHERE id = 1`);
+        for (let count = 0; count < 5; count++) {
+          await database.query(`UPDATE orders SET v = v + 1 WHERE id = 2`);
+        }
+        await detector.refresh(TOTALS);
+        await detector.refresh(ABOVE);
+        await writer.query('COMMIT');
+        await run(shrink);
+        expect(await isStale(database.client, TOTALS)).toBe(true);
+        expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
+      },
+    );
 
     it('keeps the times of the oldest and the newest change when it is compacted', async () => {
       await settle();

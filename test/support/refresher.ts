@@ -9,6 +9,7 @@ import {
 } from 'nestjs-materialized-views';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Index, ViewColumn } from 'typeorm';
+import type { ReplicaOptions } from './replica-process.js';
 import { TOTALS } from './totals-view.js';
 
 /** One of several processes that refresh a view of which others write the tables, until it is killed. */
@@ -16,7 +17,14 @@ import { TOTALS } from './totals-view.js';
 /** How long to leave the view alone between two demands. */
 const PAUSE_MS = 50;
 
-@MaterializedViewEntity({ ...TOTALS, refresh: { cron: '* * * * * *', skipUnchanged: true } })
+const { demands } = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
+
+@MaterializedViewEntity({
+  ...TOTALS,
+  refresh: demands
+    ? { cron: '* * * * * *', skipUnchanged: true }
+    : { on: 'sources', debounce: 0, skipUnchanged: true },
+})
 @Index('totals_k', ['k'], { unique: true })
 class Totals {
   @ViewColumn() k!: number;
@@ -42,12 +50,14 @@ process.on('disconnect', () => process.exit(1));
 const app = await NestFactory.createApplicationContext(RefresherModule, {
   logger: new ConsoleLogger({ logLevels: ['fatal'], colors: false }),
 });
+// Where nothing else keeps the process alive: an application would listen on a port.
+setInterval(() => undefined, 60_000);
 console.log('booted');
-for (;;) {
+while (demands) {
   // One that fails, as on a deadlock with a writer, is made up for by the next.
   await app
     .get(RefreshService)
-    .refresh(Totals)
+    .refresh(Totals, demands)
     .catch((error: unknown) => console.error(error));
   await pause(PAUSE_MS);
 }

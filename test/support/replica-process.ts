@@ -14,6 +14,8 @@ export interface ReplicaOptions {
   version?: number;
   /** Has `ticking` refreshed once the process has booted; says `refreshed` then. */
   refresh?: boolean;
+  /** How `refresher.ts` demands refreshes, again and again; otherwise it watches for writes. */
+  demands?: { concurrently?: boolean; swap?: boolean };
 }
 
 /** What became of a request to refresh that a replica was asked for by `{ count, row }`. */
