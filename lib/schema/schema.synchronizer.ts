@@ -133,14 +133,11 @@ export class SchemaSynchronizer {
     dataSource: string,
     policy: SyncPolicy,
   ): Promise<SchemaDiff | undefined> {
-    return this.transaction(database, async (session) =>
-      rememberedDiff(
-        session,
-        this.viewsOf(dataSource),
-        await this.readState(session, database, dataSource),
-        this.context(dataSource, policy),
-      ),
-    );
+    const context = this.context(dataSource, policy);
+    return this.transaction(database, async (session) => {
+      const state = await this.readState(session, database, dataSource);
+      return rememberedDiff(session, context.views, state, context);
+    });
   }
 
   private async underLock(

@@ -13,6 +13,7 @@ import type { TestingModule } from '@nestjs/testing';
 import type { Notification } from 'pg';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 import { MaterializedViewsModule, SchemaDriftError, SchemaService } from '../../lib/index.js';
+import { Network } from '../support/network.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { type TestView, viewClass } from '../support/view-class.js';
@@ -200,6 +201,18 @@ describe("with wakeUp: 'notify'", () => {
     const connecting = await start();
     await connecting.close();
     apps = [];
+    await untilNobodyListens();
+  });
+
+  it('a process stops also where the server does not answer any more', async () => {
+    const network = await Network.to(database.directUrl);
+    const app = await start({}, { url: network.url });
+    await untilListening();
+    // The first one is the application's own.
+    network.goSilent({ except: 1, newOnesToo: true });
+    await app.close();
+    apps = [];
+    await network.stop();
     await untilNobodyListens();
   });
 
