@@ -62,6 +62,12 @@ export const WRITES: Record<string, Write> = {
     sql: `INSERT INTO orders_3 VALUES (10 * random(), 3)`,
     weight: 4,
   },
+  'as replication does': {
+    sql: `SET LOCAL session_replication_role = replica;
+          INSERT INTO orders VALUES (10 * random(), 2);
+          SET LOCAL session_replication_role = origin`,
+    weight: 2,
+  },
   'detach, write, attach': {
     sql: withPartitionsLocked(
       `IF ${IS_ATTACHED} THEN ${DETACH} INSERT INTO orders_3 VALUES (1, 3); ${ATTACH} END IF;`,
