@@ -4,6 +4,13 @@ import { escapeLiteral } from 'pg';
 /** The function that looks at what a view reads. */
 export const SOURCE_STATE = 'source_state';
 
+/** The functions that tell whether anything has changed. */
+export const DETECTOR_FUNCTIONS = [SOURCE_STATE];
+
+export function createDetector(quotedSchema: string): string[] {
+  return [createSourceState(quotedSchema)];
+}
+
 /**
  * Which rows a view has: who refreshes it, by hand too, writes a new version of its row in pg_class, and a
  * swap makes another view. To be read after the refresh, in its transaction.
@@ -50,7 +57,7 @@ const SETTINGS = [
  *
  * The signature is null, and nothing equals that, where a source is not there, or is no captured table.
  */
-export function createSourceState(quotedSchema: string): string {
+function createSourceState(quotedSchema: string): string {
   const functions = CAPTURE_FUNCTIONS.map(
     (name) => `pg_catalog.to_regprocedure(${escapeLiteral(`${quotedSchema}.${name}()`)})`,
   );
