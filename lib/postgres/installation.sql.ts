@@ -1,6 +1,6 @@
 import { CAPTURE_FUNCTIONS, createCaptureFunctions } from './capture.sql.js';
+import { CHANGE_FUNCTIONS, createChangeFunctions } from './change.sql.js';
 import { quoteIdentifier } from './identifier.js';
-import { createDetector, DETECTOR_FUNCTIONS } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -15,7 +15,7 @@ export const INSTALLATION_VERSION = 2;
 /** What the versions consist of: tables, columns of `view_state` and functions, no name twice. */
 const PARTS: Record<number, string[]> = {
   1: ['installation', 'view_state', 'refresh_history'],
-  2: ['change_log', 'capture', ...CAPTURE_FUNCTIONS, ...DETECTOR_FUNCTIONS],
+  2: ['change_log', 'capture', ...CAPTURE_FUNCTIONS, ...CHANGE_FUNCTIONS],
 };
 
 export interface CompleteVersionRow {
@@ -140,6 +140,6 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)`,
     `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
     ...createCaptureFunctions(quotedSchema),
-    ...createDetector(quotedSchema),
+    ...createChangeFunctions(quotedSchema),
   ],
 };

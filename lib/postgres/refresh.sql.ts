@@ -8,23 +8,14 @@ const EARLY_TOLERANCE = '250 ms';
 
 /**
  * What is committed now, of which the transaction's own writes are no part: `pg_current_snapshot` counts them
- * in as soon as a later transaction has ended, and those to come with them.
+ * in as soon as a later transaction has ended, and those to come with them. Where it has written, only what is
+ * older than all that is running counts as seen.
  */
-const SNAPSHOT = `(
-         SELECT pg_catalog.concat(
-           pg_catalog.pg_snapshot_xmin(current.snapshot), ':', pg_catalog.pg_snapshot_xmax(current.snapshot), ':', (
-             SELECT pg_catalog.string_agg(x.xid::text, ',' ORDER BY x.xid)
-             FROM (
-               SELECT pg_catalog.pg_snapshot_xip(current.snapshot)
-               UNION
-               SELECT own.xid
-               FROM pg_catalog.pg_current_xact_id_if_assigned() AS own(xid)
-               WHERE own.xid < pg_catalog.pg_snapshot_xmax(current.snapshot)
-             ) AS x(xid)
-           )
-         )
-         FROM pg_catalog.pg_current_snapshot() AS current(snapshot)
-       )`;
+const SNAPSHOT = `CASE
+         WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NULL
+         THEN pg_catalog.pg_current_snapshot()::text
+         ELSE pg_catalog.format('%1$s:%1$s:', pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()))
+       END`;
 
 /** All that decides whether and how to refresh, as it is under the refresh lock. */
 export interface RefreshPreconditionRow {
