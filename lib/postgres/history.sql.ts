@@ -136,10 +136,19 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count,
 
 /**
  * Writes that a view was looked at and had nothing to be refreshed for. What it has seen is as of the
- * beginning of the transaction, which is before whatever was looked at.
+ * beginning of the transaction, which is before whatever was looked at. Only ticks are known beforehand, and
+ * missed in the history: others may look often.
  */
 export function recordUnchanged(stateSchema: string, run: RunRecord): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
+  if (run.tick === undefined) {
+    return {
+      text: `UPDATE ${schema}.view_state
+SET last_unchanged_at = pg_catalog.transaction_timestamp()
+WHERE schema_name = $1 AND view_name = $2`,
+      values: [run.view.schema, run.view.name],
+    };
+  }
   return {
     text: `WITH state AS (
   UPDATE ${schema}.view_state
@@ -154,7 +163,7 @@ SELECT $1, $2, $3, $4, ${fromEpochMs('$5')}, pg_catalog.clock_timestamp(), 'skip
       run.runId,
       run.view.schema,
       run.view.name,
-      run.tick ?? null,
+      run.tick,
       run.startedAt,
       run.trigger,
       HOST,
