@@ -1,8 +1,9 @@
+import { escapeLiteral } from 'pg';
+import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
 import { createSourceState, haveSameDefinitions, SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
-import { escapeLiteral } from 'pg';
 
 /* What has changed since a view was refreshed. */
 
@@ -11,19 +12,6 @@ export const VIEW_CHANGES = 'view_changes';
 
 /** All functions that take part in that. */
 export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
-
-/**
- * Reading the catalog by its indexes alone: it has as many rows as a database has tables, and without statistics
- * the planner reads it whole. Up to PostgreSQL 17 what is switched off costs so much that it would be compiled.
- */
-const PLANS = [
-  'search_path = pg_catalog, pg_temp',
-  'plan_cache_mode = force_generic_plan',
-  'enable_seqscan = off',
-  'enable_hashjoin = off',
-  'enable_mergejoin = off',
-  'jit = off',
-];
 
 /**
  * The functions, which a session plans once: as a statement the same took 5 ms to plan. They are STABLE, so
@@ -85,7 +73,7 @@ END
 )
 LANGUAGE plpgsql
 STABLE
-${PLANS.map((setting) => `SET ${setting}`).join('\n')}
+${CATALOG_PLANS}
 AS ${escapeLiteral(body)}`,
   ];
 }

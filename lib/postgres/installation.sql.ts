@@ -1,6 +1,7 @@
 import { CAPTURE_FUNCTIONS, createCaptureFunctions } from './capture.sql.js';
 import { CHANGE_FUNCTIONS, createChangeFunctions } from './change.sql.js';
 import { quoteIdentifier } from './identifier.js';
+import { createRefreshConditions, REFRESH_CONDITIONS } from './refresh.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -15,7 +16,7 @@ export const INSTALLATION_VERSION = 2;
 /** What the versions consist of: tables, columns of `view_state` and functions, no name twice. */
 const PARTS: Record<number, string[]> = {
   1: ['installation', 'view_state', 'refresh_history'],
-  2: ['change_log', 'capture', ...CAPTURE_FUNCTIONS, ...CHANGE_FUNCTIONS],
+  2: ['change_log', 'capture', ...CAPTURE_FUNCTIONS, ...CHANGE_FUNCTIONS, REFRESH_CONDITIONS],
 };
 
 export interface CompleteVersionRow {
@@ -141,5 +142,6 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
     `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
     ...createCaptureFunctions(quotedSchema),
     ...createChangeFunctions(quotedSchema),
+    createRefreshConditions(quotedSchema),
   ],
 };

@@ -1,5 +1,5 @@
-import { CAPTURE_FUNCTIONS, CAPTURE_TRIGGER_COUNT } from './capture.sql.js';
 import { escapeLiteral } from 'pg';
+import { CAPTURE_FUNCTIONS, CAPTURE_TRIGGER_COUNT } from './capture.sql.js';
 
 /** The function that looks at what a view reads. */
 export const SOURCE_STATE = 'source_state';
