@@ -98,6 +98,7 @@ const SETTINGS: Explanation = {
 
 const OWN_EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.undefinedTable]: DAMAGED,
+  [SqlState.undefinedFunction]: DAMAGED,
   [SqlState.invalidSchemaName]: DAMAGED,
   [SqlState.undefinedColumn]: DAMAGED,
   [SqlState.uniqueViolation]: DAMAGED,

@@ -17,6 +17,7 @@ const DAMAGED: Explanation = {
 /** By SQLSTATE, never by message: messages are translated and change. */
 const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.undefinedTable]: DAMAGED,
+  [SqlState.undefinedFunction]: DAMAGED,
   [SqlState.undefinedColumn]: DAMAGED,
   [SqlState.invalidSchemaName]: DAMAGED,
   [SqlState.insufficientPrivilege]: {

@@ -11,8 +11,6 @@ export interface ChainView {
   unseen: UnseenChanges;
   /** Whether all changes of what it reads are noticed. */
   isWatched: boolean;
-  /** Whether a view below it was refreshed since: what that brought is older than the log says. */
-  isBelowRefreshed: boolean;
   /** The start of the refresh that brought its rows, by the database's clock; `null` where there was none. */
   rowsSince: number | null;
   /** How long a refresh takes. */
@@ -56,18 +54,14 @@ export function planForStaleness(
 }
 
 /** How old the oldest write can be that the view has not seen; `undefined` when it has seen all. */
-function oldestMissingMs({
-  unseen,
-  isWatched,
-  isBelowRefreshed,
-  rowsSince,
-}: ChainView): number | undefined {
-  if (rowsSince === null || isBelowRefreshed) {
+function oldestMissingMs({ unseen, isWatched, rowsSince }: ChainView): number | undefined {
+  if (rowsSince === null) {
     return Infinity;
   }
   const { now, since, isAltered } = unseen;
   if (!isWatched || isAltered) {
-    return now - rowsSince;
+    // What a refresh below it brought may be older than its own rows.
+    return now - Math.min(rowsSince, since ?? rowsSince);
   }
   return since === null ? undefined : now - since;
 }

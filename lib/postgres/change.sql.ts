@@ -1,11 +1,84 @@
+import { escapeLiteral } from 'pg';
+import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
-import { SOURCE_STATE } from './source-state.sql.js';
+import { createSourceState, haveSameDefinitions, SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /* What has changed since a view was refreshed. */
 
-/** All but the names are `null` for a view without a state row. */
+/** The function that tells it. */
+export const VIEW_CHANGES = 'view_changes';
+
+/** All functions that take part in that. */
+export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
+
+/**
+ * The functions, which a session plans once: as a statement the same took 5 ms to plan. They are STABLE, so
+ * that all of one question is as of one snapshot.
+ *
+ * Whether a view's sources have changed. Two things must agree.
+ *
+ * The log has no row that is visible now and was not visible in the watermark. It is written in the
+ * writer's own transaction, so it is committed with the change or not at all, and the watermark is taken before
+ * the refresh's snapshot: what it has not seen, the refresh may not have seen.
+ *
+ * The signature is the remembered one: see `createSourceState`.
+ *
+ * A watermark from before a restore means nothing: hence none from the future.
+ */
+export function createChangeFunctions(quotedSchema: string): string[] {
+  const body = `
+DECLARE
+  is_populated boolean;
+  capture jsonb;
+  watermark pg_catalog.pg_snapshot;
+  sources oid[];
+BEGIN
+  SELECT c.oid, c.relispopulated, s.capture, s.watermark, s.source_signature
+  INTO view_oid, is_populated, capture, watermark, remembered_signature
+  FROM ${quotedSchema}.view_state s
+  JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
+  WHERE s.schema_name = wanted_schema AND s.view_name = wanted_view;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  SELECT state.sources, state.signature
+  INTO sources, signature
+  FROM ${quotedSchema}.${SOURCE_STATE}(view_oid, capture) AS state;
+  SELECT min(l.changed_at), max(l.changed_at)
+  INTO oldest, newest
+  FROM ${quotedSchema}.change_log l
+  WHERE l.source = ANY (sources)
+    AND l.xid >= pg_catalog.pg_snapshot_xmin(watermark)
+    AND NOT pg_catalog.pg_visible_in_snapshot(l.xid, watermark);
+  has_watermark := coalesce(
+    is_populated
+      AND pg_catalog.pg_snapshot_xmax(watermark)
+            <= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
+    false
+  );
+  is_signature_stored := coalesce(remembered_signature = signature, false);
+  are_definitions_stored := coalesce(${haveSameDefinitions('remembered_signature', 'signature')}, false);
+  is_unchanged := has_watermark AND is_signature_stored AND oldest IS NULL;
+END
+`;
+  return [
+    createSourceState(quotedSchema),
+    `CREATE OR REPLACE FUNCTION ${quotedSchema}.${VIEW_CHANGES}(
+  wanted_schema text, wanted_view text, OUT view_oid oid, OUT is_unchanged boolean,
+  OUT oldest timestamptz, OUT newest timestamptz, OUT has_watermark boolean,
+  OUT signature text, OUT remembered_signature text, OUT is_signature_stored boolean, OUT are_definitions_stored boolean
+)
+LANGUAGE plpgsql
+STABLE
+${CATALOG_PLANS}
+AS ${escapeLiteral(body)}`,
+  ];
+}
+
+/** All but the names are `null` for a view that is not there, or has no state row. */
 export interface ChangeRow {
   schema_name: string;
   view_name: string;
@@ -19,54 +92,25 @@ export interface ChangeRow {
   signature: string | null;
   /** Whether the signature is the stored one, so that only what is in the log can have changed. */
   is_signature_stored: boolean | null;
+  /** Whether the stored one is of the same queries over the same relations, so that nothing new stands in its way. */
+  are_definitions_stored: boolean | null;
 }
 
-/**
- * Whether the sources of views have changed, a row for each view in the given order. Two things must agree.
- *
- * The log has no row that is visible now and was not visible in the watermark. It is written in the
- * writer's own transaction, so it is committed with the change or not at all, and the watermark is taken before
- * the refresh's snapshot: what it has not seen, the refresh may not have seen.
- *
- * The signature is the remembered one: see `createSourceState`.
- *
- * A watermark from before a restore means nothing: hence none from the future.
- */
+/** Whether the sources of views have changed, a row for each view in the given order. */
 export function selectChanges(stateSchema: string, views: readonly QualifiedName[]): SqlStatement {
-  const schema = quoteIdentifier(stateSchema);
   return {
     text: `SELECT wanted.schema_name,
        wanted.view_name,
-       found.*
+       found.is_unchanged,
+       ${epochMs('found.oldest')} AS pending_since,
+       ${epochMs('found.newest')} AS last_change_at,
+       found.signature,
+       found.is_signature_stored,
+       found.are_definitions_stored
 FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS wanted(schema_name, view_name, position)
-LEFT JOIN LATERAL (
-  SELECT coalesce(
-           unseen.oldest IS NULL
-             AND c.relispopulated
-             AND s.source_signature = current.signature
-             AND pg_catalog.pg_snapshot_xmax(s.watermark)
-                   <= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
-           false
-         ) AS is_unchanged,
-         ${epochMs('unseen.oldest')} AS pending_since,
-         ${epochMs('unseen.newest')} AS last_change_at,
-         current.signature,
-         coalesce(s.source_signature = current.signature, false) AS is_signature_stored
-  FROM ${schema}.view_state s
-  JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
-  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name
-  CROSS JOIN LATERAL ${schema}.${SOURCE_STATE}(c.oid, s.capture) AS current
-  CROSS JOIN LATERAL (
-    SELECT min(l.changed_at) AS oldest, max(l.changed_at) AS newest
-    FROM ${schema}.change_log l
-    WHERE l.source = ANY (current.sources)
-      AND l.xid >= pg_catalog.pg_snapshot_xmin(s.watermark)
-      AND NOT pg_catalog.pg_visible_in_snapshot(l.xid, s.watermark)
-  ) AS unseen
-  WHERE s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name AND s.capture IS NOT NULL
-) AS found ON true
+CROSS JOIN LATERAL ${quoteIdentifier(stateSchema)}.${VIEW_CHANGES}(wanted.schema_name, wanted.view_name) AS found
 ORDER BY wanted.position`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };

@@ -26,6 +26,11 @@ export interface SuccessRecord extends RunRecord {
   snapshot: string;
   /** Of the sources, from no earlier than the snapshot; `null` where nobody can tell from one. */
   signature: string | null;
+  /**
+   * When the oldest of what it brought was written, for those who read the view; absent when nobody knows.
+   * Milliseconds since the epoch.
+   */
+  writtenSince?: number;
   /** The server's counts before the refresh; absent for a view that this transaction has made. */
   countsBefore?: { inserted: string | null; deleted: string | null };
   /** Whether the view has been emptied: nobody can be served by such a success. */
@@ -44,7 +49,8 @@ export interface FinishedRow {
 /**
  * Writes the state and the history of a success in one statement. It belongs into the transaction of
  * the refresh: then a recorded success means committed data, and the other way round. To those who read
- * the view it is a change, of which no trigger tells: materialized views have none.
+ * the view it is a change, of which no trigger tells: materialized views have none. It is as old as the
+ * oldest write that it brought.
  *
  * What the transaction has done to the view is in the server's counters of the current transaction. They
  * may hold earlier transactions of the connection too: the server reports them once a second at the most.
@@ -95,8 +101,8 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
       failure_count = 0,
       not_before = NULL
 ), signal AS (
-  INSERT INTO ${schema}.change_log (source, kind)
-  SELECT view_oid, 'REFRESH'
+  INSERT INTO ${schema}.change_log (source, kind, changed_at)
+  SELECT view_oid, 'REFRESH', ${fromEpochMs('$16')}
   FROM run
   WHERE view_oid IS NOT NULL AND EXISTS (SELECT FROM ${schema}.view_state r WHERE r.capture IS NOT NULL)
 )
@@ -123,16 +129,26 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count,
       run.signature,
       run.countsBefore?.inserted ?? 0,
       run.countsBefore?.deleted ?? 0,
+      run.writtenSince ?? 0,
     ],
   };
 }
 
 /**
  * Writes that a view was looked at and had nothing to be refreshed for. What it has seen is as of the
- * beginning of the transaction, which is before whatever was looked at.
+ * beginning of the transaction, which is before whatever was looked at. Only ticks are known beforehand, and
+ * missed in the history: others may look often.
  */
 export function recordUnchanged(stateSchema: string, run: RunRecord): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
+  if (run.tick === undefined) {
+    return {
+      text: `UPDATE ${schema}.view_state
+SET last_unchanged_at = pg_catalog.transaction_timestamp()
+WHERE schema_name = $1 AND view_name = $2`,
+      values: [run.view.schema, run.view.name],
+    };
+  }
   return {
     text: `WITH state AS (
   UPDATE ${schema}.view_state
@@ -147,7 +163,7 @@ SELECT $1, $2, $3, $4, ${fromEpochMs('$5')}, pg_catalog.clock_timestamp(), 'skip
       run.runId,
       run.view.schema,
       run.view.name,
-      run.tick ?? null,
+      run.tick,
       run.startedAt,
       run.trigger,
       HOST,

@@ -1,6 +1,7 @@
 import { CAPTURE_FUNCTIONS, createCaptureFunctions } from './capture.sql.js';
+import { CHANGE_FUNCTIONS, createChangeFunctions } from './change.sql.js';
 import { quoteIdentifier } from './identifier.js';
-import { createSourceState, SOURCE_STATE } from './source-state.sql.js';
+import { createRefreshConditions, REFRESH_CONDITIONS } from './refresh.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -10,31 +11,45 @@ import type { SqlStatement } from './sql-statement.js';
  */
 
 /** The version that this release brings the tables to. */
-export const INSTALLATION_VERSION = 1;
+export const INSTALLATION_VERSION = 2;
 
-export interface InstallationExistsRow {
-  is_installed: boolean;
+/** What the versions consist of: tables, columns of `view_state` and functions, no name twice. */
+const PARTS: Record<number, string[]> = {
+  1: ['installation', 'view_state', 'refresh_history'],
+  2: ['change_log', 'capture', ...CAPTURE_FUNCTIONS, ...CHANGE_FUNCTIONS, REFRESH_CONDITIONS],
+};
+
+export interface CompleteVersionRow {
+  /** 0 for none. */
+  version: number;
 }
 
-const TABLES = ['installation', 'view_state', 'refresh_history', 'change_log'];
-const FUNCTIONS = [...CAPTURE_FUNCTIONS, SOURCE_STATE];
-
-/** Installed means that every table and function is there: one that was dropped by hand is made again. */
-export function selectInstallationExists(stateSchema: string): SqlStatement {
+/** Up to which version everything is there: what was dropped by hand is made again. */
+export function selectCompleteVersion(stateSchema: string): SqlStatement {
+  const parts = Object.entries(PARTS).flatMap(([version, names]) =>
+    names.map((name) => [Number(version), name] as const),
+  );
   return {
-    text: `SELECT (
-         SELECT count(*)
-         FROM pg_catalog.pg_class c
-         WHERE c.relnamespace = n.oid AND c.relname = ANY ($2::text[])
-       ) = ${TABLES.length}
-   AND (
-         SELECT count(*)
-         FROM pg_catalog.pg_proc p
-         WHERE p.pronamespace = n.oid AND p.proname = ANY ($3::text[])
-       ) = ${FUNCTIONS.length} AS is_installed
-FROM pg_catalog.pg_namespace n
-WHERE n.nspname = $1`,
-    values: [stateSchema, TABLES, FUNCTIONS],
+    text: `SELECT coalesce(min(part.version) - 1, ${INSTALLATION_VERSION}) AS version
+FROM ROWS FROM (pg_catalog.unnest($2::int[]), pg_catalog.unnest($3::text[])) AS part(version, name)
+WHERE part.name NOT IN (
+  SELECT c.relname
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1
+  UNION ALL
+  SELECT a.attname
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = 'view_state'
+  UNION ALL
+  SELECT p.proname
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE n.nspname = $1
+)`,
+    values: [stateSchema, parts.map(([version]) => version), parts.map(([, name]) => name)],
   };
 }
 
@@ -75,13 +90,10 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   last_tick timestamptz,
   last_started_at timestamptz,
   last_success_at timestamptz,
-  last_unchanged_at timestamptz,
   last_run_id uuid,
   last_mode text,
   last_mode_reason text,
   watermark pg_snapshot,
-  source_signature text,
-  capture jsonb,
   failure_count int NOT NULL DEFAULT 0,
   last_failure_at timestamptz,
   last_error_code text,
@@ -114,6 +126,12 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   host text NOT NULL
 )`,
     `CREATE INDEX IF NOT EXISTS refresh_history_view ON ${quotedSchema}.refresh_history (schema_name, view_name, started_at DESC)`,
+  ],
+  2: (quotedSchema) => [
+    `ALTER TABLE ${quotedSchema}.view_state
+  ADD COLUMN IF NOT EXISTS last_unchanged_at timestamptz,
+  ADD COLUMN IF NOT EXISTS source_signature text,
+  ADD COLUMN IF NOT EXISTS capture jsonb`,
     // Append-only, and without a unique index: writers would wait for each other.
     `CREATE TABLE IF NOT EXISTS ${quotedSchema}.change_log (
   xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
@@ -123,6 +141,7 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)`,
     `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
     ...createCaptureFunctions(quotedSchema),
-    createSourceState(quotedSchema),
+    ...createChangeFunctions(quotedSchema),
+    createRefreshConditions(quotedSchema),
   ],
 };

@@ -1,3 +1,5 @@
+import { escapeLiteral } from 'pg';
+import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -8,23 +10,14 @@ const EARLY_TOLERANCE = '250 ms';
 
 /**
  * What is committed now, of which the transaction's own writes are no part: `pg_current_snapshot` counts them
- * in as soon as a later transaction has ended, and those to come with them.
+ * in as soon as a later transaction has ended, and those to come with them. Where it has written, only what is
+ * older than all that is running counts as seen.
  */
-const SNAPSHOT = `(
-         SELECT pg_catalog.concat(
-           pg_catalog.pg_snapshot_xmin(current.snapshot), ':', pg_catalog.pg_snapshot_xmax(current.snapshot), ':', (
-             SELECT pg_catalog.string_agg(x.xid::text, ',' ORDER BY x.xid)
-             FROM (
-               SELECT pg_catalog.pg_snapshot_xip(current.snapshot)
-               UNION
-               SELECT own.xid
-               FROM pg_catalog.pg_current_xact_id_if_assigned() AS own(xid)
-               WHERE own.xid < pg_catalog.pg_snapshot_xmax(current.snapshot)
-             ) AS x(xid)
-           )
-         )
-         FROM pg_catalog.pg_current_snapshot() AS current(snapshot)
-       )`;
+const SNAPSHOT = `CASE
+         WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NULL
+         THEN pg_catalog.pg_current_snapshot()::text
+         ELSE pg_catalog.format('%1$s:%1$s:', pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()))
+       END`;
 
 /** All that decides whether and how to refresh, as it is under the refresh lock. */
 export interface RefreshPreconditionRow {
@@ -67,6 +60,64 @@ const SEEN_UNTIL = `CASE pg_catalog.current_setting('transaction_isolation')
          ELSE pg_catalog.now()
        END`;
 
+/** The function that reads the conditions of a refresh. */
+export const REFRESH_CONDITIONS = 'refresh_conditions';
+
+/** A function, so that a session plans it once: as a statement it took four times as long, for each refresh. */
+export function createRefreshConditions(quotedSchema: string): string {
+  const body = `
+#variable_conflict use_column
+BEGIN
+RETURN QUERY
+SELECT ${epochMs(SEEN_UNTIL)} AS started_at,
+       pg_catalog.pg_backend_pid() AS backend_pid,
+       ${SNAPSHOT} AS snapshot,
+       c.relkind::text AS relation_kind,
+       c.relispopulated AS is_populated,
+       EXISTS (
+         SELECT
+         FROM pg_catalog.pg_index i
+         WHERE ${USABLE_UNIQUE_INDEX}
+       ) AS has_usable_unique_index,
+       c.reltuples::float8 AS row_count_estimate,
+       pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted_before,
+       pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted_before,
+       s.paused_at IS NOT NULL AS is_paused,
+       s.last_success_at + min_interval_ms * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
+       s.failure_count,
+       s.last_run_id,
+       ${epochMs('s.last_started_at')} AS last_started_at,
+       ${epochMs('s.last_success_at')} AS last_success_at,
+       s.last_mode,
+       s.last_mode_reason,
+       s.last_tick >= tick AS is_tick_done,
+       tick > pg_catalog.clock_timestamp() + interval '${EARLY_TOLERANCE}' AS is_tick_early,
+       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
+FROM (VALUES (wanted_schema, wanted_view)) AS wanted(schema_name, view_name)
+LEFT JOIN (
+  pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+) ON n.nspname = wanted.schema_name AND c.relname = wanted.view_name
+LEFT JOIN ${quotedSchema}.view_state s
+  ON s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name;
+END
+`;
+  return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${REFRESH_CONDITIONS}(
+  wanted_schema text, wanted_view text, tick timestamptz, min_interval_ms float8
+)
+RETURNS TABLE (
+  started_at float8, backend_pid int, snapshot text, relation_kind text, is_populated boolean,
+  has_usable_unique_index boolean, row_count_estimate float8, inserted_before bigint, deleted_before bigint,
+  is_paused boolean, is_too_soon boolean, failure_count int, last_run_id uuid, last_started_at float8,
+  last_success_at float8, last_mode text, last_mode_reason text, is_tick_done boolean, is_tick_early boolean,
+  is_backing_off boolean
+)
+LANGUAGE plpgsql
+STABLE
+${CATALOG_PLANS}
+AS ${escapeLiteral(body)}`;
+}
+
 /**
  * A statement of its own, after the one that takes the lock: in a single statement the state would
  * be read as it was before the wait.
@@ -77,37 +128,7 @@ export function selectRefreshPreconditions(
   { tick, minIntervalMs = 0 }: { tick?: Date; minIntervalMs?: number } = {},
 ): SqlStatement {
   return {
-    text: `SELECT ${epochMs(SEEN_UNTIL)} AS started_at,
-       pg_catalog.pg_backend_pid() AS backend_pid,
-       ${SNAPSHOT} AS snapshot,
-       c.relkind::text AS relation_kind,
-       c.relispopulated AS is_populated,
-       EXISTS (
-         SELECT
-         FROM pg_catalog.pg_index i
-         WHERE ${USABLE_UNIQUE_INDEX}
-       ) AS has_usable_unique_index,
-       c.reltuples AS row_count_estimate,
-       pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted_before,
-       pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted_before,
-       s.paused_at IS NOT NULL AS is_paused,
-       s.last_success_at + $4::float8 * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
-       s.failure_count,
-       s.last_run_id,
-       ${epochMs('s.last_started_at')} AS last_started_at,
-       ${epochMs('s.last_success_at')} AS last_success_at,
-       s.last_mode,
-       s.last_mode_reason,
-       s.last_tick >= $3::timestamptz AS is_tick_done,
-       $3::timestamptz > pg_catalog.clock_timestamp() + interval '${EARLY_TOLERANCE}' AS is_tick_early,
-       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
-FROM (VALUES ($1::text, $2::text)) AS wanted(schema_name, view_name)
-LEFT JOIN (
-  pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-) ON n.nspname = wanted.schema_name AND c.relname = wanted.view_name
-LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s
-  ON s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name`,
+    text: `SELECT * FROM ${quoteIdentifier(stateSchema)}.${REFRESH_CONDITIONS}($1, $2, $3, $4)`,
     values: [view.schema, view.name, tick ?? null, minIntervalMs],
   };
 }

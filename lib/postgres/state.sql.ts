@@ -24,11 +24,18 @@ export interface CaptureRecord {
   tables: QualifiedName[];
 }
 
-/** All views that have a state row, declared or not. */
+/** All views that have a state row, declared or not; before version 2 there was no `capture`. */
 export function selectKnownViews(stateSchema: string): SqlStatement {
   return {
-    text: `SELECT schema_name, view_name, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture
-FROM ${quoteIdentifier(stateSchema)}.view_state`,
+    text: `SELECT s.schema_name,
+       s.view_name,
+       s.is_own,
+       s.own_indexes,
+       s.declared_hash,
+       s.fingerprint,
+       s.definition_version,
+       pg_catalog.to_jsonb(s) -> 'capture' AS capture
+FROM ${quoteIdentifier(stateSchema)}.view_state s`,
   };
 }
 

@@ -5,7 +5,7 @@ import { setReadOnly } from '../postgres/transaction.sql.js';
 import { instant } from './optional-instant.js';
 import type { RefreshMode, RefreshModeReason, RefreshTrigger } from './refresh-result.js';
 
-/** How a run ended. Of those that were skipped only the ones that found the view `unchanged` are in the history. */
+/** How a run ended. Of those that were skipped only ticks that found the view `unchanged` are in the history. */
 export type RefreshOutcome = 'refreshed' | 'skipped' | 'failed' | 'timeout' | 'cancelled';
 
 /** One run of the history. All instants are by the database's clock. */

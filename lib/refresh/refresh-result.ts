@@ -32,7 +32,7 @@ export type SkipReason =
 interface RunResult {
   /** The view, as `schema.name`. */
   view: string;
-  /** Identifies the run in the history. A skipped run has no row there, but for `unchanged`. */
+  /** Identifies the run in the history. A skipped run has no row there, but for a tick that found it `unchanged`. */
   runId: string;
   trigger: RefreshTrigger;
   /** By the database's clock. */

@@ -253,7 +253,7 @@ export class RefreshRun {
         this.database.stateSchema,
         this.request.definition,
         successRecord(this.request, this.progress, mode, conditions),
-        this.changes,
+        { changes: this.changes, lastStartedAt: conditions.last_started_at },
       ),
     ]);
     return rows[statements.length]?.[0] as FinishedRow | undefined;

@@ -12,7 +12,6 @@ export interface ViewChanges {
   definition: ViewDefinition;
   unseen: UnseenChanges;
   isWatched: boolean;
-  isBelowRefreshed: boolean;
   rowsSince: number | null;
   signature: string | null;
   isPaused: boolean;
@@ -76,7 +75,6 @@ export class ChangeReading {
         isAltered,
       },
       isWatched: signature !== null && remembered !== null,
-      isBelowRefreshed: row.is_below_refreshed,
       rowsSince: row.has_watermark ? row.last_started_at : null,
       signature,
       isPaused: row.is_paused,

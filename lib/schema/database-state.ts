@@ -7,10 +7,10 @@ import {
 import { type CapturedTableRow, selectCapturedTables } from '../postgres/capture.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import {
+  type CompleteVersionRow,
   INSTALLATION_VERSION,
-  type InstallationExistsRow,
   type InstallationVersionRow,
-  selectInstallationExists,
+  selectCompleteVersion,
   selectInstallationVersion,
 } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
@@ -98,14 +98,12 @@ async function readInstalledVersion(
   session: Pick<Session, 'query'>,
   stateSchema: string,
 ): Promise<number> {
-  const [exists] = await session.query<InstallationExistsRow>(
-    selectInstallationExists(stateSchema),
-  );
-  if (!exists?.is_installed) {
+  const [complete] = await session.query<CompleteVersionRow>(selectCompleteVersion(stateSchema));
+  if (complete === undefined || complete.version === 0) {
     return 0;
   }
   const [row] = await session.query<InstallationVersionRow>(selectInstallationVersion(stateSchema));
-  return row?.version ?? 0;
+  return Math.min(complete.version, row?.version ?? 0);
 }
 
 async function readViews(session: Pick<Session, 'query'>): Promise<DeployedView[]> {

@@ -227,6 +227,15 @@ describe('refresh', () => {
     }
   });
 
+  it('blames its own tables for a missing function, which booting makes again', async () => {
+    await database.query('DROP FUNCTION materialized_views.refresh_conditions');
+    const failure = await refreshes.refresh(OrderTotal).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'MV_REFRESH_FAILED', cause: { code: '42883' } });
+    expect(String(failure)).toContain("the library's own tables are missing or damaged");
+    await restart();
+    expect(await refreshes.refresh(OrderTotal)).toMatchObject({ outcome: 'refreshed' });
+  });
+
   it.each(['view_state', 'refresh_history', 'installation'])(
     'blames its own tables for a missing %s, which booting makes again',
     async (table) => {

@@ -2,7 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ScheduleModule } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { MaterializedViewsModule, RefreshService } from '../../lib/index.js';
+import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
+import { tickRequest } from '../../lib/refresh/refresh-request.js';
+import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { Network } from '../support/network.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -15,6 +18,13 @@ const Revenue = viewClass({
   expression: 'SELECT id FROM public.orders',
   key: ['id'],
   refresh: { settings: { work_mem: '8MB' } },
+});
+
+const Count = viewClass({
+  schema: 'public',
+  name: 'order_count',
+  expression: 'SELECT count(*) AS id FROM public.orders',
+  refresh: { skipUnchanged: true },
 });
 
 describe('round trips', () => {
@@ -31,9 +41,9 @@ describe('round trips', () => {
   beforeEach(async () => {
     network = await Network.to(database.url);
     app = await boot(
-      typeOrm(database, { url: network.url, autoLoadEntities: false, entities: [Revenue] }),
+      typeOrm(database, { url: network.url, autoLoadEntities: false, entities: [Revenue, Count] }),
       ScheduleModule.forRoot(),
-      MaterializedViewsModule.forRoot({ views: [Revenue], scheduling: false, poolSize: 1 }),
+      MaterializedViewsModule.forRoot({ views: [Revenue, Count], scheduling: false, poolSize: 1 }),
     );
     refreshes = app.get(RefreshService);
     // From now on its connection is open, and the server known.
@@ -75,5 +85,42 @@ describe('round trips', () => {
     const skipped = (): Promise<unknown> => refreshes.refresh(Revenue, { onBusy: 'skip' });
     expect(await cost(skipped)).toBe(2);
     await other.end();
+  });
+
+  describe('of a view that is told of changes', () => {
+    const tick = async (at: Date): Promise<string> => {
+      const definition = app.get(DefinitionRegistry).get(Count);
+      return (await app.get(RefreshRunner).run(tickRequest(definition, at))).outcome;
+    };
+
+    it('are two for a refresh, also for one that asks for obstacles', async () => {
+      await database.query(
+        `UPDATE materialized_views.view_state SET source_signature = NULL WHERE view_name = 'order_count'`,
+      );
+      expect(await cost(() => refreshes.refresh(Count))).toBe(2);
+      await database.query('INSERT INTO orders VALUES (2)');
+      expect(await cost(() => refreshes.refresh(Count))).toBe(2);
+    });
+
+    it('are two for a tick that is skipped, and for a look after a write', async () => {
+      await refreshes.refresh(Count);
+      const skipped = async (): Promise<void> => expect(await tick(new Date())).toBe('skipped');
+      expect(await cost(skipped)).toBe(2);
+
+      const request = tickRequest(app.get(DefinitionRegistry).get(Count), new Date());
+      const look = async (): Promise<void> => {
+        const result = await app
+          .get(RefreshRunner)
+          .run({ ...request, trigger: 'write', tick: undefined });
+        expect(result).toMatchObject({ outcome: 'skipped', reason: 'unchanged' });
+      };
+      expect(await cost(look)).toBe(2);
+      expect(
+        await database.query(
+          `SELECT count(*)::int AS count FROM materialized_views.refresh_history
+           WHERE view_name = 'order_count' AND mode_reason = 'unchanged'`,
+        ),
+      ).toEqual([{ count: 1 }]);
+    });
   });
 });

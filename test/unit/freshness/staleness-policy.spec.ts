@@ -9,7 +9,6 @@ function view(changes: Partial<ChainView> = {}, below: string[] = []): ChainView
   return {
     unseen: { now: NOW, since: null, lastAt: null, isAltered: false },
     isWatched: true,
-    isBelowRefreshed: false,
     rowsSince: NOW - 900_000,
     durationMs: 1_000,
     below: new Set(below),
@@ -17,7 +16,7 @@ function view(changes: Partial<ChainView> = {}, below: string[] = []): ChainView
   };
 }
 
-const written = (agoMs: number): Partial<ChainView> => ({
+const written = (agoMs: number): Pick<ChainView, 'unseen'> => ({
   unseen: { now: NOW, since: NOW - agoMs, lastAt: NOW, isAltered: false },
 });
 
@@ -45,7 +44,6 @@ describe('planForStaleness', () => {
 
   it.each([
     ['has no rows', { rowsSince: null }, -Infinity],
-    ['reads one that was refreshed', { isBelowRefreshed: true, ...written(1_000) }, -Infinity],
     ['cannot be watched', { isWatched: false, rowsSince: NOW - 20_000 }, 35_500],
     [
       'was altered',
@@ -54,6 +52,11 @@ describe('planForStaleness', () => {
         rowsSince: NOW - 20_000,
       },
       35_500,
+    ],
+    [
+      'reads one that was refreshed, and brought older writes',
+      { unseen: { ...written(40_000).unseen, isAltered: true }, rowsSince: NOW - 20_000 },
+      15_500,
     ],
     ['was written', written(40_000), 15_500],
   ])('of a view that %s', (_, changes, dueInMs) => {

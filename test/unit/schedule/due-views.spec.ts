@@ -17,7 +17,6 @@ function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): ViewCha
     definition: { freshness } as ViewDefinition,
     unseen: { now: NOW, since: since ?? null, lastAt: lastAt ?? null, isAltered: false },
     isWatched: true,
-    isBelowRefreshed: false,
     rowsSince: 0,
     signature: 'same',
     isPaused: false,

@@ -1,0 +1,229 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import { RefreshService } from '../../lib/index.js';
+import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
+import { tickRequest } from '../../lib/refresh/refresh-request.js';
+import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { bootWith } from '../support/test-app.js';
+import { TestDatabase } from '../support/test-database.js';
+import { viewClass } from '../support/view-class.js';
+
+/** As version 1 was released. */
+const VERSION_1 = [
+  `CREATE TABLE materialized_views.installation (
+     version int PRIMARY KEY,
+     installed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+   )`,
+  `CREATE TABLE materialized_views.view_state (
+     schema_name text NOT NULL,
+     view_name text NOT NULL,
+     known_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+     last_tick timestamptz,
+     last_started_at timestamptz,
+     last_success_at timestamptz,
+     last_run_id uuid,
+     last_mode text,
+     last_mode_reason text,
+     watermark pg_snapshot,
+     failure_count int NOT NULL DEFAULT 0,
+     last_failure_at timestamptz,
+     last_error_code text,
+     not_before timestamptz,
+     paused_at timestamptz,
+     is_own boolean NOT NULL DEFAULT false,
+     own_indexes text[] NOT NULL DEFAULT '{}',
+     declared_hash text,
+     fingerprint text,
+     definition_version bigint,
+     PRIMARY KEY (schema_name, view_name)
+   )`,
+  `CREATE TABLE materialized_views.refresh_history (
+     run_id uuid PRIMARY KEY,
+     schema_name text NOT NULL,
+     view_name text NOT NULL,
+     trigger text NOT NULL,
+     tick timestamptz,
+     outcome text NOT NULL,
+     attempt int NOT NULL DEFAULT 1,
+     mode text,
+     mode_reason text,
+     inserted_count bigint,
+     deleted_count bigint,
+     started_at timestamptz NOT NULL,
+     finished_at timestamptz NOT NULL,
+     duration_ms float8 GENERATED ALWAYS AS (extract(epoch FROM finished_at - started_at) * 1000) STORED,
+     error_code text,
+     error_message text,
+     host text NOT NULL
+   )`,
+  `CREATE INDEX refresh_history_view ON materialized_views.refresh_history (schema_name, view_name, started_at DESC)`,
+  `INSERT INTO materialized_views.installation (version) VALUES (1)`,
+];
+
+/** What a process of that release writes after a refresh. */
+const SUCCESS_OF_VERSION_1 = `WITH state AS (
+  INSERT INTO materialized_views.view_state AS s
+    (schema_name, view_name, last_tick, last_started_at, last_success_at, last_run_id, watermark, last_mode, last_mode_reason)
+  VALUES ($1, $2, now(), now(), now(), gen_random_uuid(), pg_current_snapshot(), 'blocking', 'requested')
+  ON CONFLICT (schema_name, view_name) DO UPDATE
+  SET last_tick = excluded.last_tick,
+      last_started_at = excluded.last_started_at,
+      last_success_at = excluded.last_success_at,
+      last_run_id = excluded.last_run_id,
+      watermark = excluded.watermark,
+      last_mode = excluded.last_mode,
+      last_mode_reason = excluded.last_mode_reason,
+      failure_count = 0,
+      not_before = NULL
+)
+INSERT INTO materialized_views.refresh_history
+  (run_id, schema_name, view_name, started_at, finished_at, outcome, trigger, mode, mode_reason, host)
+VALUES (gen_random_uuid(), $1, $2, now(), now(), 'refreshed', 'demand', 'blocking', 'requested', 'old:1')`;
+
+const NAME = { schema: 'Odd schema', name: 'orders "by" day' };
+
+const Orders = viewClass({
+  ...NAME,
+  expression: 'SELECT count(*) AS id FROM public.orders',
+  refresh: { skipUnchanged: true },
+});
+
+const OTHER = { schema: 'public', name: 'plain' };
+const Plain = viewClass({ ...OTHER, expression: 'SELECT id FROM public.orders' });
+
+describe('installation', () => {
+  let database: TestDatabase;
+  let app: TestingModule | undefined;
+
+  beforeEach(async () => {
+    database = await TestDatabase.create();
+    await database.query('CREATE TABLE orders (id int)');
+    await database.query('CREATE SCHEMA "Odd schema"');
+  });
+
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+    await database.drop();
+  });
+
+  const restart = async (): Promise<void> => {
+    await app?.close();
+    app = await bootWith(database, { views: [Orders, Plain] });
+  };
+
+  /** As its schedule does. */
+  const tick = async (): Promise<string> => {
+    const definition = app!.get(DefinitionRegistry).get(Orders);
+    const request = { ...tickRequest(definition, new Date()), tick: undefined };
+    return (await app!.get(RefreshRunner).run(request)).outcome;
+  };
+
+  const history = (): Promise<{ outcome: string; host: string }[]> =>
+    database.query(
+      `SELECT outcome, host FROM materialized_views.refresh_history WHERE view_name = $1 ORDER BY finished_at`,
+      [NAME.name],
+    );
+
+  const versions = async (): Promise<number[]> =>
+    (
+      await database.query<{ version: number }>(
+        'SELECT version FROM materialized_views.installation ORDER BY version',
+      )
+    ).map(({ version }) => version);
+
+  /** A database in which a process of version 1 has made both views, and refreshed one. */
+  const installVersion1 = async (): Promise<void> => {
+    await database.query('CREATE SCHEMA materialized_views');
+    for (const statement of VERSION_1) {
+      await database.query(statement);
+    }
+    await database.query(
+      `CREATE MATERIALIZED VIEW "Odd schema"."orders ""by"" day" AS SELECT count(*) AS id FROM public.orders`,
+    );
+    await database.query('CREATE MATERIALIZED VIEW public.plain AS SELECT id FROM public.orders');
+    await database.query(
+      `INSERT INTO materialized_views.view_state (schema_name, view_name, known_since, is_own, paused_at)
+       VALUES ($1, $2, '2026-01-01Z', true, NULL), ('public', 'plain', '2026-01-01Z', true, now())`,
+      [NAME.schema, NAME.name],
+    );
+    await database.query(SUCCESS_OF_VERSION_1, [NAME.schema, NAME.name]);
+  };
+
+  it('brings version 1 up to date and keeps what it knew', async () => {
+    await installVersion1();
+    const views = await database.query(
+      `SELECT oid FROM pg_class WHERE relkind = 'm' ORDER BY relname`,
+    );
+
+    await restart();
+
+    expect(await versions()).toEqual([1, 2]);
+    expect(
+      await database.query(`SELECT oid FROM pg_class WHERE relkind = 'm' ORDER BY relname`),
+    ).toEqual(views);
+    expect(
+      await database.query(
+        `SELECT view_name, known_since, paused_at IS NOT NULL AS is_paused
+         FROM materialized_views.view_state ORDER BY view_name`,
+      ),
+    ).toEqual([
+      { view_name: NAME.name, known_since: new Date('2026-01-01Z'), is_paused: false },
+      { view_name: 'plain', known_since: new Date('2026-01-01Z'), is_paused: true },
+    ]);
+    expect(await tick()).toBe('refreshed');
+    expect(await tick()).toBe('skipped');
+    await database.query('INSERT INTO orders VALUES (1)');
+    expect(await tick()).toBe('refreshed');
+    expect((await history()).map(({ outcome, host }) => [outcome, host === 'old:1'])).toEqual([
+      ['refreshed', true],
+      ['refreshed', false],
+      ['refreshed', false],
+    ]);
+    await app!.get(RefreshService).refresh(Plain);
+  });
+
+  it('does not take what a process of version 1 refreshes for unchanged', async () => {
+    await installVersion1();
+    await restart();
+    expect(await tick()).toBe('refreshed');
+    expect(await tick()).toBe('skipped');
+
+    await database.query(`REFRESH MATERIALIZED VIEW "Odd schema"."orders ""by"" day"`);
+    await database.query(SUCCESS_OF_VERSION_1, [NAME.schema, NAME.name]);
+
+    expect(await tick()).toBe('refreshed');
+    expect(await tick()).toBe('skipped');
+  });
+
+  it.each([
+    'DROP TABLE materialized_views.change_log',
+    'DROP FUNCTION materialized_views.log_changed_rows CASCADE',
+    'DROP FUNCTION materialized_views.log_truncate CASCADE',
+    'DROP FUNCTION materialized_views.source_state',
+    'DROP FUNCTION materialized_views.view_changes',
+    // Which an older process makes again as it knows it.
+    'ALTER TABLE materialized_views.view_state DROP capture, DROP source_signature, DROP last_unchanged_at',
+  ])('makes good: %s', async (statement) => {
+    await restart();
+    expect(await tick()).toBe('refreshed');
+    const before = await database.query(
+      'SELECT known_since FROM materialized_views.view_state ORDER BY view_name',
+    );
+
+    await database.query('INSERT INTO orders VALUES (0)');
+    await database.query(statement);
+    await restart();
+
+    expect(
+      await database.query(
+        'SELECT known_since FROM materialized_views.view_state ORDER BY view_name',
+      ),
+    ).toEqual(before);
+    expect(await tick()).toBe('refreshed');
+    expect(await tick()).toBe('skipped');
+    await database.query('INSERT INTO orders VALUES (1)');
+    expect(await tick()).toBe('refreshed');
+    expect(await versions()).toEqual([1, 2]);
+  });
+});

@@ -1,0 +1,22 @@
+import { describe, expect, it } from '@jest/globals';
+import { writtenSince } from '../../../lib/refresh/change-record.js';
+
+const STARTED_AT = 1_000;
+const LAST_STARTED_AT = 500;
+
+describe('writtenSince', () => {
+  it.each([
+    ['the oldest write', true, 300, LAST_STARTED_AT, 300],
+    ['its own start, where nothing was written', true, null, LAST_STARTED_AT, STARTED_AT],
+    ['the rows of before, after what leaves no row', false, 700, LAST_STARTED_AT, LAST_STARTED_AT],
+    ['an older write than that', false, 300, LAST_STARTED_AT, 300],
+    ['the beginning of time, where there were none', false, 300, null, 0],
+  ])('is %s', (_, isStored, pendingSince, lastStartedAt, expected) => {
+    const changes = { is_signature_stored: isStored, pending_since: pendingSince };
+    expect(writtenSince(changes, STARTED_AT, lastStartedAt)).toBe(expected);
+  });
+
+  it('is as old as the rows of before for a view that is told of nothing', () => {
+    expect(writtenSince(undefined, STARTED_AT, LAST_STARTED_AT)).toBe(LAST_STARTED_AT);
+  });
+});
