@@ -28,6 +28,7 @@ export interface WatchOptions {
 /**
  * Looks again and again what the views of one data source have not seen, and has them refreshed. All
  * that it goes by is in the database, so that it misses nothing that was written while no process ran.
+ * As a cron job does, it keeps the process alive until it is stopped.
  */
 export class ChangeWatch {
   private readonly logger = new Logger('MaterializedViews');
@@ -80,7 +81,7 @@ export class ChangeWatch {
       this.timer = setTimeout(() => {
         this.timer = undefined;
         this.look = this.lookAround();
-      }, waitMs).unref();
+      }, waitMs);
     }
   }
 
