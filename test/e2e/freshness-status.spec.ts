@@ -139,11 +139,11 @@ describe('the status of a view that is told of changes', () => {
 });
 
 describe('the log of changes', () => {
-  const keep = (): Promise<number> => {
+  const keep = (batchSize?: number): Promise<number> => {
     const dataSources = app.get(DataSourceRegistry);
     // One of the test's own: that of the application does its work when it likes.
     const keeper = new ChangeLogKeeper(dataSources, app.get(DefinitionRegistry));
-    return keeper.keep(dataSources.get('default'));
+    return keeper.keep(dataSources.get('default'), batchSize);
   };
 
   beforeEach(() => app.get(ChangeLogKeeper).stop());
@@ -171,6 +171,59 @@ describe('the log of changes', () => {
     expect((await status(Told)).changes).toMatchObject({
       isUnchanged: false,
       pendingSince: expect.any(Date),
+    });
+  });
+
+  describe('after a night without any process', () => {
+    const COUNT = 300_000;
+    const BATCH_SIZE = 20_000;
+
+    beforeEach(async () => {
+      await database.query(
+        `CREATE TABLE deletions (at int GENERATED ALWAYS AS IDENTITY, xid xid8 DEFAULT pg_current_xact_id(), row_count int);
+         CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+           INSERT INTO deletions (row_count) SELECT count(*) FROM old_rows;
+           RETURN NULL;
+         END $$;
+         CREATE TRIGGER noted AFTER DELETE ON ${LOG}
+         REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION noted()`,
+      );
+      await keep();
+      await database.query('TRUNCATE deletions');
+    });
+
+    const deletions = async (): Promise<Record<string, unknown> | undefined> =>
+      (
+        await database.query(
+          `SELECT count(DISTINCT xid) >= $1 AS are_many, max(row_count)::int AS largest FROM deletions`,
+          [COUNT / BATCH_SIZE],
+        )
+      )[0];
+
+    it('is compacted in short transactions, and its oldest row keeps its time', async () => {
+      await database.query(
+        `INSERT INTO ${LOG} (source, kind, changed_at)
+         SELECT 'orders'::regclass, 'INSERT', now() - interval '8 hours' + each * interval '1 ms'
+         FROM generate_series(1, $1::int) AS each`,
+        [COUNT],
+      );
+      const before = await status(Told);
+      await keep(BATCH_SIZE);
+      expect(await rowCount()).toBeLessThan(20);
+      expect(await deletions()).toEqual({ are_many: true, largest: BATCH_SIZE });
+      const { changes, isStale } = await status(Told);
+      expect(isStale).toBe(true);
+      expect(changes).toMatchObject({
+        isUnchanged: false,
+        pendingSince: before.changes?.pendingSince,
+      });
+    });
+
+    it('loses what all have seen in short transactions', async () => {
+      await addOldRows(COUNT);
+      expect(await keep(BATCH_SIZE)).toBeGreaterThanOrEqual(COUNT);
+      expect(await deletions()).toEqual({ are_many: true, largest: BATCH_SIZE });
     });
   });
 
