@@ -8,6 +8,7 @@ import {
 } from '../freshness/look-interval.js';
 import type { Database } from '../postgres/database.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
+import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeReading, type ViewChanges } from './change-reading.js';
 import { decide, isAnyPending } from './due-views.js';
@@ -22,6 +23,7 @@ export interface WatchOptions {
   /** All views of the data source: a view's freshness depends on those below it. */
   definitions: ViewDefinition[];
   runner: RefreshRunner;
+  changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>;
   failureHoldMs: number;
 }
 
@@ -96,6 +98,8 @@ export class ChangeWatch {
   private async lookAround(): Promise<void> {
     this.lookedAtMs = performance.now();
     this.isWoken = false;
+    // Also while nothing is refreshed, and where looking takes too long because of what there is.
+    this.options.changeLog.maybeKeep(this.options.dataSourceName);
     try {
       const dueInMs = await this.beginDue();
       this.intervalMs = nextLookInMs(this.intervalMs, dueInMs, Math.random());
