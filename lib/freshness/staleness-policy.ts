@@ -62,10 +62,13 @@ function oldestMissingMs({
   isBelowRefreshed,
   rowsSince,
 }: ChainView): number | undefined {
+  const { now, since, isAltered, isEmpty = false } = unseen;
+  if (isEmpty && since === null) {
+    return undefined;
+  }
   if (rowsSince === null || isBelowRefreshed) {
     return Infinity;
   }
-  const { now, since, isAltered } = unseen;
   if (!isWatched || isAltered) {
     return now - rowsSince;
   }

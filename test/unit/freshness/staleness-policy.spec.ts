@@ -30,6 +30,17 @@ describe('planForStaleness', () => {
     expect(planForStaleness(chain, LIMIT_MS)).toBeUndefined();
   });
 
+  it('leaves a view empty that somebody wants so, until something is written', () => {
+    const nothing = { now: NOW, since: null, lastAt: null, isAltered: true, isEmpty: true };
+    const empty = (unseen: ChainView['unseen']): ChainView => view({ rowsSince: null, unseen });
+    expect(planForStaleness(new Map([['one', empty(nothing)]]), LIMIT_MS)).toBeUndefined();
+    const wanted = empty({ ...nothing, since: NOW, lastAt: NOW });
+    expect(planForStaleness(new Map([['one', wanted]]), LIMIT_MS)).toEqual({
+      dueInMs: -Infinity,
+      views: ['one'],
+    });
+  });
+
   it('leaves time for the view, for those below it that have to be done first, and for more', () => {
     const chain = new Map([
       ['top', view({ durationMs: 4_000 }, ['middle', 'base', 'other'])],
