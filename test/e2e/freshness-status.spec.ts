@@ -1,13 +1,26 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
 import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { RefreshService, type ViewClass, type ViewRefreshStatus } from '../../lib/index.js';
+import { EventPublisher } from '../../lib/events/event.publisher.js';
+import { MaterializedViewEvents } from '../../lib/events/materialized-view.events.js';
 import { changeLogLockKey } from '../../lib/postgres/advisory-lock.js';
 import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
+import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
 import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { StaleWatch } from '../../lib/refresh/stale.watch.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
@@ -25,6 +38,18 @@ const Ticking = viewClass({
   name: 'ticking',
   expression: 'SELECT count(*) AS id FROM public.orders',
   refresh: { cron: '*/10 * * * *', skipUnchanged: true },
+});
+
+const Base = viewClass({
+  name: 'base',
+  schema: 'Odd schema',
+  expression: 'SELECT count(*) AS id FROM public.orders',
+});
+
+const Top = viewClass({
+  name: 'top',
+  expression: 'SELECT max(id) AS id FROM public.between_them',
+  refresh: { maxStaleness: '30m' },
 });
 
 const Untold = viewClass({ name: 'untold', expression: 'SELECT 1 AS id' });
@@ -128,6 +153,52 @@ describe('the status of a view that is told of changes', () => {
     expect(young.ageMs).toBeLessThan(7_200_000);
     expect(young).toMatchObject({ lastSuccess: old.lastSuccess, isStale: false });
     await refresh(Ticking);
+  });
+
+  it('is stale by the age of what a view below it has not seen', async () => {
+    await database.query(
+      `CREATE MATERIALIZED VIEW "Odd schema".base AS SELECT count(*) AS id FROM public.orders;
+       CREATE VIEW between_them AS SELECT * FROM "Odd schema".base`,
+    );
+    await app.close();
+    app = await bootWith(database, { views: [Base, Top], unmanagedDependents: 'rebuild' });
+    await refresh(Base);
+    await refresh(Top);
+    await age('1 hour');
+    expect(await status(Top)).toMatchObject({ isStale: false, changes: { isUnchanged: true } });
+    await write();
+    expect(await status(Top)).toMatchObject({ isStale: false });
+    await age('1 hour');
+    const unseen = { isStale: true, changes: { isUnchanged: true } };
+    expect(await status(Top)).toMatchObject(unseen);
+    expect((await status(Top)).changes?.pendingSince).toBeUndefined();
+    expect(await app.get(RefreshService).statusAll()).toMatchObject([{ isStale: false }, unseen]);
+    const heard: unknown[] = [];
+    app.get(EventPublisher).publish = (name, { view }: { view?: string }) =>
+      heard.push([name, view]);
+    await app.get(StaleWatch).look('default', app.get(DefinitionRegistry).all());
+    expect(heard).toEqual([[MaterializedViewEvents.stale, 'public.top']]);
+    await refresh(Base);
+    await refresh(Top);
+    expect(await status(Top)).toMatchObject({ isStale: false });
+  });
+
+  it('takes two statements more, and a third where there is a limit, for what stands below', async () => {
+    const statements = jest.spyOn(LibraryClient.prototype, 'query');
+    const count = async (view: ViewClass): Promise<number> => {
+      statements.mockClear();
+      await status(view);
+      return statements.mock.calls.length;
+    };
+    try {
+      // Opens the connection.
+      await status(Untold);
+      const plain = await count(Untold);
+      expect(await count(Ticking)).toBe(plain + 2);
+      expect(await count(Told)).toBe(plain + 3);
+    } finally {
+      statements.mockRestore();
+    }
   });
 
   it('is had without a lock on the view or its tables', async () => {

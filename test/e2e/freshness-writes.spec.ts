@@ -216,7 +216,7 @@ describe('a view with `on`', () => {
     );
     await start([daily]);
     await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${log} WHERE xid = '3')`);
-    expect(await refreshes()).toHaveLength(1);
+    expect(await refreshes()).not.toContainEqual(expect.objectContaining({ trigger: 'write' }));
   });
 
   it('is refreshed when a partition with rows is attached', async () => {
