@@ -6,6 +6,9 @@ const DURATION_MARGIN = 1.5;
 /** What passes between two looks, and until a refresh begins. */
 const LOOK_MARGIN_MS = 3_000;
 
+/** Of a short limit: with all of the margin each write would lead to a refresh at once, one after the other. */
+const LOOK_MARGIN_SHARE = 0.5;
+
 /** Of a view among whose rows a reader may miss a write: the one with the limit, and all below it. */
 export interface ChainView {
   unseen: UnseenChanges;
@@ -48,9 +51,9 @@ export function planForStaleness(
   );
   // As if one after the other: how many can be refreshed at a time is not known here.
   const workMs = concerned.reduce((sum, [, { durationMs }]) => sum + durationMs, 0);
+  const lookMs = Math.min(LOOK_MARGIN_MS, maxStalenessMs * LOOK_MARGIN_SHARE);
   return {
-    dueInMs:
-      maxStalenessMs - Math.max(...ages.values()) - workMs * DURATION_MARGIN - LOOK_MARGIN_MS,
+    dueInMs: maxStalenessMs - Math.max(...ages.values()) - workMs * DURATION_MARGIN - lookMs,
     views: concerned.map(([key]) => key),
   };
 }
