@@ -2,7 +2,7 @@ import { quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* How the log of changes stays small. No statement here gets slower with the log, but for the last. */
+/* How the log of changes stays small. After `followIndex` none of that gets slower with the log. */
 
 /** The kind of the rows that stand for many. */
 const COMPACTED = 'COMPACTED';
@@ -49,6 +49,16 @@ export function deleteSeenChanges(stateSchema: string, batchSize: number): SqlSt
 )
 SELECT count(*)::int AS deleted_count FROM deleted`,
     values: [batchSize],
+  };
+}
+
+/**
+ * Has the transaction walk along the index. There are no statistics yet of a log that has grown overnight, and the
+ * planner would rather read and sort it all. Without `jit`, which is worth it by the price of a sort that is forbidden.
+ */
+export function followIndex(): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.set_config('enable_sort', 'off', true), pg_catalog.set_config('jit', 'off', true)`,
   };
 }
 

@@ -10,6 +10,7 @@ import {
   type CrowdedSourceRow,
   type DeletedChangesRow,
   deleteSeenChanges,
+  followIndex,
   selectCrowdedSources,
 } from '../postgres/change-log.sql.js';
 import type { Database } from '../postgres/database.js';
@@ -53,8 +54,9 @@ export class ChangeLogKeeper {
    */
   async keep(database: Database, batchSize = BATCH_SIZE): Promise<number> {
     const deletedCount = await this.deleteSeen(database, batchSize);
-    const crowded = await database.bookkeeping((session) =>
-      session.query<CrowdedSourceRow>(selectCrowdedSources(database.stateSchema, SOURCE_LIMIT)),
+    const crowded = await this.alone<CrowdedSourceRow>(
+      database,
+      selectCrowdedSources(database.stateSchema, SOURCE_LIMIT),
     );
     for (const { source } of crowded) {
       await this.compact(database, source, batchSize);
@@ -119,7 +121,11 @@ export class ChangeLogKeeper {
   ): Promise<Row[]> {
     return database.bookkeeping(async (session) => {
       const [lock] = await session.query<TryLockRow>(tryLock(changeLogLockKey()));
-      return lock?.acquired ? session.query<Row>(statement) : [];
+      if (!lock?.acquired) {
+        return [];
+      }
+      await session.query(followIndex());
+      return session.query<Row>(statement);
     });
   }
 }

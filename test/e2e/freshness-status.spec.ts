@@ -16,6 +16,12 @@ import { EventPublisher } from '../../lib/events/event.publisher.js';
 import { MaterializedViewEvents } from '../../lib/events/materialized-view.events.js';
 import { changeLogLockKey } from '../../lib/postgres/advisory-lock.js';
 import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
+import {
+  compactChanges,
+  deleteSeenChanges,
+  followIndex,
+  selectCrowdedSources,
+} from '../../lib/postgres/change-log.sql.js';
 import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
@@ -25,7 +31,8 @@ import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
 
-const LOG = 'materialized_views.change_log';
+const STATE = 'materialized_views';
+const LOG = `${STATE}.change_log`;
 
 const Told = viewClass({
   name: 'told "twice"',
@@ -289,6 +296,27 @@ describe('the log of changes', () => {
         isUnchanged: false,
         pendingSince: before.changes?.pendingSince,
       });
+    });
+
+    it('is not read as a whole for one batch', async () => {
+      await addOldRows(COUNT);
+      const [table] = await database.query<{ source: string }>(
+        `SELECT 'orders'::regclass::oid::text AS source`,
+      );
+      const batch = { source: table?.source ?? '', fromXid: '0', batchSize: BATCH_SIZE };
+      await database.query('BEGIN');
+      await database.query(followIndex().text);
+      for (const { text, values } of [
+        deleteSeenChanges(STATE, BATCH_SIZE),
+        selectCrowdedSources(STATE, BATCH_SIZE),
+        compactChanges(STATE, batch),
+      ]) {
+        const plan = await database.query(`EXPLAIN (COSTS OFF) ${text}`, values as unknown[]);
+        const lines = plan.map((row) => String(row['QUERY PLAN']).trim());
+        expect(lines.join('\n')).toMatch(/Index (Only )?Scan using change_log_source/);
+        expect(lines.join('\n')).not.toMatch(/(Seq|Bitmap \w+) Scan on change_log/);
+      }
+      await database.query('ROLLBACK');
     });
 
     it('loses what all have seen in short transactions', async () => {
