@@ -311,7 +311,7 @@ describe('the log of changes', () => {
         selectCrowdedSources(STATE, BATCH_SIZE),
         compactChanges(STATE, batch),
       ]) {
-        const plan = await database.query(`EXPLAIN (COSTS OFF) ${text}`, values as unknown[]);
+        const plan = await database.query(`EXPLAIN (COSTS OFF) ${text}`, values);
         const lines = plan.map((row) => String(row['QUERY PLAN']).trim());
         expect(lines.join('\n')).toMatch(/Index (Only )?Scan using change_log_source/);
         expect(lines.join('\n')).not.toMatch(/(Seq|Bitmap \w+) Scan on change_log/);
