@@ -62,11 +62,11 @@ export interface ViewRefreshOptions {
   on?: 'sources' | (SourceTable | string)[];
   /** For how long there must be no further write, with `on`. @default '1s' */
   debounce?: Duration;
-  /** How long a write waits at the most while others follow it, with `on`. @default '30s' */
+  /** How long a write waits at the most while others follow it, with `on`. @default '30s', or `debounce` where that is longer */
   maxWait?: Duration;
   /** Whether a refresh is left out when nothing that the view reads has changed since the last one. @default false */
   skipUnchanged?: boolean;
-  /** How old the newest write that a reader does not see may get. */
+  /** How old the oldest write that a reader does not see may get. */
   maxStaleness?: Duration;
   /**
    * `true` and `'auto'`: beside readers, where the view has what that needs, and stopping them where it

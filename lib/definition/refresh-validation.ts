@@ -17,7 +17,11 @@ const REFRESH_OPTIONS = [
 
 export const DEFAULT_TIME_ZONE = 'UTC';
 export const DEFAULT_DEBOUNCE_MS = 1_000;
-export const DEFAULT_MAX_WAIT_MS = 30_000;
+
+/** At least as long as the debounce: whoever says how long a pause has to be need not say more. */
+export function defaultMaxWaitMs(debounceMs: number): number {
+  return Math.max(30_000, debounceMs);
+}
 
 /** Checks the option `refresh` of a view. */
 export function validateRefresh(
@@ -84,13 +88,13 @@ function validateWaits(checks: OptionChecks, refresh: ViewRefreshOptions): void 
     }
   }
   const debounceMs = duration(checks, 'debounce', debounce, 0) ?? DEFAULT_DEBOUNCE_MS;
-  const maxWaitMs = duration(checks, 'maxWait', maxWait, 0) ?? DEFAULT_MAX_WAIT_MS;
+  const maxWaitMs = duration(checks, 'maxWait', maxWait, 0) ?? defaultMaxWaitMs(debounceMs);
   duration(checks, 'maxStaleness', maxStaleness, 1);
   if (maxWaitMs < debounceMs) {
     throw checks.refuse(
       'refresh.maxWait',
       `at least as long as \`debounce\` (${debounceMs} ms)`,
-      maxWait ?? DEFAULT_MAX_WAIT_MS,
+      maxWait,
     );
   }
 }

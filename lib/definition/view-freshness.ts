@@ -1,10 +1,10 @@
 import type { DataSource } from 'typeorm';
-import { durationMs } from './duration.js';
+import { type Duration, durationMs } from './duration.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { SourceTable, ViewRefreshOptions } from './materialized-view-entity.options.js';
 import { splitName } from './qualified-name.js';
-import { DEFAULT_DEBOUNCE_MS, DEFAULT_MAX_WAIT_MS } from './refresh-validation.js';
+import { DEFAULT_DEBOUNCE_MS, defaultMaxWaitMs } from './refresh-validation.js';
 import type { ViewFreshness } from './view-definition.js';
 
 interface Surroundings {
@@ -28,14 +28,14 @@ export function resolveFreshness(
     readsSources: on === 'sources' || skipUnchanged || maxStaleness !== undefined,
     tables: tables.map((table) => tableName(className, table, surroundings)),
     skipsUnchanged: skipUnchanged || maxStaleness !== undefined,
-    ...(on !== undefined && {
-      onWrite: {
-        debounceMs: durationMs(debounce, 0) ?? DEFAULT_DEBOUNCE_MS,
-        maxWaitMs: durationMs(maxWait, 0) ?? DEFAULT_MAX_WAIT_MS,
-      },
-    }),
+    ...(on !== undefined && { onWrite: waits(debounce, maxWait) }),
     ...(maxStaleness !== undefined && { maxStalenessMs: durationMs(maxStaleness, 1) }),
   };
+}
+
+function waits(debounce?: Duration, maxWait?: Duration): NonNullable<ViewFreshness['onWrite']> {
+  const debounceMs = durationMs(debounce, 0) ?? DEFAULT_DEBOUNCE_MS;
+  return { debounceMs, maxWaitMs: durationMs(maxWait, 0) ?? defaultMaxWaitMs(debounceMs) };
 }
 
 function tableName(

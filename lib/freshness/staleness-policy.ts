@@ -6,6 +6,9 @@ const DURATION_MARGIN = 1.5;
 /** What passes between two looks, and until a refresh begins. */
 const LOOK_MARGIN_MS = 3_000;
 
+/** Of a short limit: with all of the margin each write would lead to a refresh at once, one after the other. */
+const LOOK_MARGIN_SHARE = 0.5;
+
 /** Of a view among whose rows a reader may miss a write: the one with the limit, and all below it. */
 export interface ChainView {
   unseen: UnseenChanges;
@@ -46,19 +49,22 @@ export function planForStaleness(
   );
   // As if one after the other: how many can be refreshed at a time is not known here.
   const workMs = concerned.reduce((sum, [, { durationMs }]) => sum + durationMs, 0);
+  const lookMs = Math.min(LOOK_MARGIN_MS, maxStalenessMs * LOOK_MARGIN_SHARE);
   return {
-    dueInMs:
-      maxStalenessMs - Math.max(...ages.values()) - workMs * DURATION_MARGIN - LOOK_MARGIN_MS,
+    dueInMs: maxStalenessMs - Math.max(...ages.values()) - workMs * DURATION_MARGIN - lookMs,
     views: concerned.map(([key]) => key),
   };
 }
 
 /** How old the oldest write can be that the view has not seen; `undefined` when it has seen all. */
 function oldestMissingMs({ unseen, isWatched, rowsSince }: ChainView): number | undefined {
+  const { now, since, isAltered, isEmpty = false } = unseen;
+  if (isEmpty && since === null) {
+    return undefined;
+  }
   if (rowsSince === null) {
     return Infinity;
   }
-  const { now, since, isAltered } = unseen;
   if (!isWatched || isAltered) {
     // What a refresh below it brought may be older than its own rows.
     return now - Math.min(rowsSince, since ?? rowsSince);

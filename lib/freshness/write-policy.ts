@@ -7,6 +7,8 @@ export interface UnseenChanges {
   lastAt: number | null;
   /** Whether something has changed that leaves no row in the log, and so has no time: DDL, or no refresh yet. */
   isAltered: boolean;
+  /** Whether the view cannot be read. Somebody wanted it so: what it waits for is a write, or a refresh on demand. */
+  isEmpty?: boolean;
 }
 
 export interface WriteWaits {
@@ -15,8 +17,8 @@ export interface WriteWaits {
 }
 
 /** Whether there is anything that the view has not seen. */
-export function hasUnseen({ since, isAltered }: UnseenChanges): boolean {
-  return since !== null || isAltered;
+export function hasUnseen({ since, isAltered, isEmpty = false }: UnseenChanges): boolean {
+  return since !== null || (isAltered && !isEmpty);
 }
 
 /**
@@ -25,11 +27,12 @@ export function hasUnseen({ since, isAltered }: UnseenChanges): boolean {
  * nothing has changed. What has no time waits for nothing: it is rare.
  */
 export function writeDueInMs(
-  { now, since, lastAt, isAltered }: UnseenChanges,
+  unseen: UnseenChanges,
   { debounceMs, maxWaitMs }: WriteWaits,
 ): number | undefined {
+  const { now, since, lastAt } = unseen;
   if (since === null || lastAt === null) {
-    return isAltered ? 0 : undefined;
+    return hasUnseen(unseen) ? 0 : undefined;
   }
   return Math.min(lastAt + debounceMs, since + maxWaitMs) - now;
 }

@@ -2,10 +2,13 @@ import { quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* How the log of changes stays small. */
+/* How the log of changes stays small. After `followIndex` none of that gets slower with the log. */
 
 /** The kind of the rows that stand for many. */
 const COMPACTED = 'COMPACTED';
+
+/** The greatest xid8: where there is no reader, all has been seen. */
+const NO_XMIN = '18446744073709551615';
 
 export interface DeletedChangesRow {
   deleted_count: number;
@@ -15,29 +18,32 @@ export interface DeletedChangesRow {
  * Deletes changes that every view has seen: those below the xmin of all watermarks. A watermark that is
  * being written meanwhile is not below the one that it replaces. A view that has none yet may be getting
  * its first, and holds all back. One that is not there does not count: when it is made again, its signature differs.
- * A lock that is passed over leaves its row for the next time.
  */
 export function deleteSeenChanges(stateSchema: string, batchSize: number): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   return {
-    text: `WITH readers AS (
-  SELECT s.watermark
+    text: `WITH RECURSIVE ${loggedSources(schema)}, readers AS (
+  SELECT pg_catalog.pg_snapshot_xmin(s.watermark) AS xmin
   FROM ${schema}.view_state s
   JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name
   WHERE s.capture IS NOT NULL
+  UNION ALL
+  SELECT '${NO_XMIN}'
 ), deleted AS (
   DELETE FROM ${schema}.change_log
   WHERE ctid = ANY (ARRAY(
-    SELECT l.ctid
-    FROM ${schema}.change_log l
-    WHERE NOT EXISTS (
-      SELECT
-      FROM readers r
-      WHERE r.watermark IS NULL OR l.xid >= pg_catalog.pg_snapshot_xmin(r.watermark)
-    )
+    SELECT seen.ctid
+    FROM sources s
+    CROSS JOIN LATERAL (
+      SELECT l.ctid
+      FROM ${schema}.change_log l
+      WHERE l.source = s.source
+        AND l.xid < (SELECT r.xmin FROM readers r ORDER BY r.xmin NULLS FIRST LIMIT 1)
+      ORDER BY l.xid
+      LIMIT $1
+    ) AS seen
     LIMIT $1
-    FOR UPDATE SKIP LOCKED
   ))
   RETURNING source
 )
@@ -47,35 +53,103 @@ SELECT count(*)::int AS deleted_count FROM deleted`,
 }
 
 /**
- * Puts two rows in the place of the many of one source: while a refresh is paused or fails, nobody sees
- * them off. Nothing is lost, whatever the watermarks are: the new rows carry this transaction's ID, and no
- * watermark that was taken before it ends has seen that. So a view that had not seen one of the old rows has
- * not seen the new ones either, and one that had seen them all is refreshed once more for nothing.
- * Uncommitted rows are not visible here and stay. To be run after `deleteSeenChanges`. Two rows, for the times of the oldest and the newest change.
- *
- * @param limit how many rows a source may have
+ * Has the transaction walk along the index. There are no statistics yet of a log that has grown overnight, and the
+ * planner would rather read and sort it all. Without `jit`, which is worth it by the price of a sort that is forbidden.
  */
-export function compactChanges(stateSchema: string, limit: number): SqlStatement {
+export function followIndex(): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.set_config('enable_sort', 'off', true), pg_catalog.set_config('jit', 'off', true)`,
+  };
+}
+
+/** A source of which the log has too much. */
+export interface CrowdedSourceRow {
+  source: string;
+}
+
+/** @param limit how many rows a source may have */
+export function selectCrowdedSources(stateSchema: string, limit: number): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   return {
-    text: `WITH crowded AS (
-  SELECT source
-  FROM ${schema}.change_log
-  GROUP BY source
-  HAVING count(*) > greatest($1::bigint, 2)
-), gone AS (
-  DELETE FROM ${schema}.change_log l
-  USING crowded c
-  WHERE l.source = c.source
-  RETURNING l.source, l.changed_at
-)
-INSERT INTO ${schema}.change_log (source, kind, changed_at)
-SELECT g.source, '${COMPACTED}', t.changed_at
-FROM (SELECT source, min(changed_at) AS oldest, max(changed_at) AS newest FROM gone GROUP BY source) AS g
-CROSS JOIN LATERAL (VALUES (g.oldest), (g.newest)) AS t(changed_at)
-RETURNING source::text AS source`,
+    text: `WITH RECURSIVE ${loggedSources(schema)}
+SELECT s.source::text AS source
+FROM sources s
+WHERE EXISTS (
+  SELECT
+  FROM ${schema}.change_log l
+  WHERE l.source = s.source
+  ORDER BY l.xid
+  OFFSET $1
+  LIMIT 1
+)`,
     values: [limit],
   };
+}
+
+/** Where a compaction of one source goes on. */
+export interface CompactedRow {
+  compacted_count: number;
+  /** The newest transaction among the rows; `null` for none. */
+  last_xid: string | null;
+}
+
+/**
+ * Puts two rows in the place of many of one source, the oldest first: while a refresh is paused or fails, nobody
+ * sees them off. Nothing is lost, whatever the watermarks are: the new rows carry this transaction's ID, and no
+ * watermark that was taken before it ends has seen that; one that is taken later belongs to a refresh that sees
+ * the changes themselves. So a view that had not seen one of the old rows has not seen the new ones either, and one
+ * that had seen them all is refreshed once more for nothing, as if it were as far behind as the oldest.
+ * Old and new rows change places in one transaction. Uncommitted rows are not visible here and stay.
+ *
+ * Two rows, for the times of the oldest and the newest change. They are the newest of the source,
+ * so that what goes on from `last_xid` comes to those of all batches in the end.
+ *
+ * @param fromXid the oldest transaction to be looked at: index entries of deleted rows need not be passed again
+ */
+export function compactChanges(
+  stateSchema: string,
+  { source, fromXid, batchSize }: { source: string; fromXid: string; batchSize: number },
+): SqlStatement {
+  const log = `${quoteIdentifier(stateSchema)}.change_log`;
+  return {
+    text: `WITH batch AS MATERIALIZED (
+  SELECT l.ctid
+  FROM ${log} l
+  WHERE l.source = $1::oid AND l.xid >= $2::xid8
+  ORDER BY l.xid
+  LIMIT $3
+), gone AS (
+  DELETE FROM ${log}
+  WHERE ctid = ANY (ARRAY(SELECT batch.ctid FROM batch))
+    AND (SELECT count(*) FROM batch) > 2
+  RETURNING xid, changed_at
+), kept AS (
+  INSERT INTO ${log} (source, kind, changed_at)
+  SELECT $1::oid, '${COMPACTED}', t.changed_at
+  FROM (SELECT min(changed_at) AS oldest, max(changed_at) AS newest FROM gone) AS g
+  CROSS JOIN LATERAL (VALUES (g.oldest), (g.newest)) AS t(changed_at)
+  WHERE t.changed_at IS NOT NULL
+)
+SELECT count(*)::int AS compacted_count,
+       (SELECT gone.xid::text FROM gone ORDER BY gone.xid DESC LIMIT 1) AS last_xid
+FROM gone`,
+    values: [source, fromXid, batchSize],
+  };
+}
+
+/** The sources that have rows, each found by one step along the index. To follow WITH RECURSIVE. */
+function loggedSources(quotedSchema: string): string {
+  const next = (after: string): string =>
+    `(SELECT l.source FROM ${quotedSchema}.change_log l ${after} ORDER BY l.source LIMIT 1)`;
+  return `found(source) AS (
+  SELECT ${next('')}
+  UNION ALL
+  SELECT ${next('WHERE l.source > found.source')}
+  FROM found
+  WHERE found.source IS NOT NULL
+), sources AS (
+  SELECT found.source FROM found WHERE found.source IS NOT NULL
+)`;
 }
 
 /** How much the log holds at the moment. */

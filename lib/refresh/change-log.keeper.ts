@@ -6,21 +6,28 @@ import { changeLogLockKey } from '../postgres/advisory-lock.js';
 import { tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
 import {
   compactChanges,
+  type CompactedRow,
+  type CrowdedSourceRow,
   type DeletedChangesRow,
   deleteSeenChanges,
+  followIndex,
+  selectCrowdedSources,
 } from '../postgres/change-log.sql.js';
 import type { Database } from '../postgres/database.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { Upkeep } from './upkeep.js';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
-const BATCH_SIZE = 5_000;
+const BATCH_SIZE = 10_000;
 
 /** How many rows of one table may be waiting for a view that is not refreshed. */
 const SOURCE_LIMIT = 10_000;
 
 /** How often a process does this for one data source. */
 const INTERVAL_MS = 30_000;
+
+/** Before all transactions. */
+const FIRST_XID = '0';
 
 /** Keeps the log of changes small. */
 @Injectable()
@@ -29,8 +36,10 @@ export class ChangeLogKeeper {
     intervalMs: INTERVAL_MS,
     complaint: ({ stateSchema }) => `${stateSchema}.change_log could not be made smaller.`,
     work: async (database) =>
-      `Deleted ${await this.keep(database)} rows of ${database.stateSchema}.change_log`,
+      `Deleted ${await this.keepOnce(database)} rows of ${database.stateSchema}.change_log`,
   });
+  /** After a night without a process it may take longer than until the next time. */
+  private readonly underWay = new Set<Database>();
 
   constructor(
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
@@ -38,25 +47,21 @@ export class ChangeLogKeeper {
   ) {}
 
   /**
-   * Deletes the changes that every view has seen, in batches, each a transaction of its own; and puts few
-   * rows in the place of many where a view is not refreshed.
+   * Deletes the changes that every view has seen, and puts few rows in the place of many where a view is not
+   * refreshed. In batches, each a short transaction of its own: others have the connection in between.
    *
    * @returns how many rows were deleted because they had been seen
    */
-  async keep(database: Database): Promise<number> {
-    const { stateSchema } = database;
-    const statement = deleteSeenChanges(stateSchema, BATCH_SIZE);
-    let total = 0;
-    let deleted = BATCH_SIZE;
-    while (deleted === BATCH_SIZE && !this.upkeep.isStopped) {
-      const [row] = await this.alone<DeletedChangesRow>(database, statement);
-      deleted = row?.deleted_count ?? 0;
-      total += deleted;
+  async keep(database: Database, batchSize = BATCH_SIZE): Promise<number> {
+    const deletedCount = await this.deleteSeen(database, batchSize);
+    const crowded = await this.alone<CrowdedSourceRow>(
+      database,
+      selectCrowdedSources(database.stateSchema, SOURCE_LIMIT),
+    );
+    for (const { source } of crowded) {
+      await this.compact(database, source, batchSize);
     }
-    if (!this.upkeep.isStopped) {
-      await this.alone(database, compactChanges(stateSchema, SOURCE_LIMIT));
-    }
-    return total;
+    return deletedCount;
   }
 
   /** Does so in the background, unless it did a short time ago, or no view is told of changes. Never throws. */
@@ -74,6 +79,41 @@ export class ChangeLogKeeper {
     return this.upkeep.stop();
   }
 
+  private async keepOnce(database: Database): Promise<number> {
+    if (this.underWay.has(database)) {
+      return 0;
+    }
+    this.underWay.add(database);
+    try {
+      return await this.keep(database);
+    } finally {
+      this.underWay.delete(database);
+    }
+  }
+
+  private async deleteSeen(database: Database, batchSize: number): Promise<number> {
+    const statement = deleteSeenChanges(database.stateSchema, batchSize);
+    let total = 0;
+    let deleted = batchSize;
+    while (deleted === batchSize && !this.upkeep.isStopped) {
+      const [row] = await this.alone<DeletedChangesRow>(database, statement);
+      deleted = row?.deleted_count ?? 0;
+      total += deleted;
+    }
+    return total;
+  }
+
+  private async compact(database: Database, source: string, batchSize: number): Promise<void> {
+    let fromXid = FIRST_XID;
+    let compacted = batchSize;
+    while (compacted === batchSize && !this.upkeep.isStopped) {
+      const statement = compactChanges(database.stateSchema, { source, fromXid, batchSize });
+      const [row] = await this.alone<CompactedRow>(database, statement);
+      compacted = row?.compacted_count ?? 0;
+      fromXid = row?.last_xid ?? fromXid;
+    }
+  }
+
   /** Two that compacted at once could wait for each other's rows. Whoever is second leaves it to the first. */
   private async alone<Row extends QueryResultRow>(
     database: Database,
@@ -81,7 +121,11 @@ export class ChangeLogKeeper {
   ): Promise<Row[]> {
     return database.bookkeeping(async (session) => {
       const [lock] = await session.query<TryLockRow>(tryLock(changeLogLockKey()));
-      return lock?.acquired ? session.query<Row>(statement) : [];
+      if (!lock?.acquired) {
+        return [];
+      }
+      await session.query(followIndex());
+      return session.query<Row>(statement);
     });
   }
 }

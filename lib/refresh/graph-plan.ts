@@ -50,7 +50,11 @@ export async function planGraph(database: Database, request: GraphRequest): Prom
   });
 }
 
-async function readGraph(session: Session, registered: ViewDefinition[]): Promise<ViewGraph> {
+/** Which views read which, by the catalog and by what the registered ones declare. */
+export async function readGraph(
+  session: Session,
+  registered: readonly ViewDefinition[],
+): Promise<ViewGraph> {
   const rows = await session.query<ViewEdgeRow>(selectViewEdges());
   const read = rows.map((row) => ({
     source: quoteQualifiedName({ schema: row.source_schema, name: row.source_name }),

@@ -61,7 +61,8 @@ export interface ViewRefreshStatus {
   maxStalenessMs?: number;
   /**
    * Whether the rows are older than `maxStalenessMs`, or there are none although it is set. A view that is
-   * told of changes is as old as the oldest change that it has not seen.
+   * told of changes is as old as the oldest change that it has not seen; one with `refresh.maxStaleness` also
+   * as the oldest that a view below it has not seen.
    */
   isStale: boolean;
   /** The next instant of the schedule. */
@@ -89,12 +90,14 @@ interface StatusExtras {
   /** Left out when it could not be had. */
   sizeBytes?: number;
   changes?: ViewChanges;
+  /** Of the views below one with `maxStaleness`: since when each has not had all that was written. */
+  outdatedBelow?: readonly number[];
 }
 
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
-  { sizeBytes, changes }: StatusExtras,
+  { sizeBytes, changes, outdatedBelow = [] }: StatusExtras,
 ): ViewRefreshStatus {
   const success = lastSuccess(row);
   return {
@@ -110,7 +113,7 @@ export function refreshStatus(
     failureCount: row.failure_count ?? 0,
     notBefore: instant(row.not_before),
     ageMs: success && row.now - currentAsOf(row, success.startedAt.getTime()),
-    ...staleness(definition, row, changes),
+    ...staleness(definition, row, [...outdatedSince(row, changes), ...outdatedBelow]),
     nextTick: definition.schedule?.grid.nextTickAfter(new Date(row.now)),
     meanDurationMs: row.mean_duration_ms ?? undefined,
     lastDurationMs: success?.durationMs,
@@ -151,14 +154,28 @@ function currentAsOf({ last_unchanged_at: unchangedAt }: ViewStatusRow, since: n
   return Math.max(since, unchangedAt ?? since);
 }
 
+/**
+ * Since when the rows may not have had all that was written, in milliseconds since the epoch; nothing where
+ * they have it all.
+ */
+export function outdatedSince(row: ViewStatusRow, changes: ViewChanges | undefined): number[] {
+  const since = changes?.pendingSince?.getTime() ?? rowsSince(row);
+  return changes?.isUnchanged || since === undefined ? [] : [since];
+}
+
+/** As old as that, where nothing more is known. */
+function rowsSince(row: ViewStatusRow): number | undefined {
+  const startedAt = row.last_started_at ?? row.known_since ?? undefined;
+  return startedAt && currentAsOf(row, startedAt);
+}
+
 /** Rows that were there when the library met the view count as computed then: nobody knows better. */
 function staleness(
   definition: ViewDefinition,
   row: ViewStatusRow,
-  changes: ViewChanges | undefined,
+  outdated: readonly number[],
 ): Pick<ViewRefreshStatus, 'maxStalenessMs' | 'isStale'> {
-  const startedAt = row.last_started_at ?? row.known_since ?? undefined;
-  const since = startedAt && currentAsOf(row, startedAt);
+  const since = rowsSince(row);
   const maxStalenessMs = maxStalenessOf(
     definition,
     { since: new Date(since ?? row.now), meanDurationMs: row.mean_duration_ms ?? 0 },
@@ -168,11 +185,10 @@ function staleness(
     return { isStale: false };
   }
   const hasRows = row.is_populated === true && since !== undefined;
-  if (!hasRows || changes?.isUnchanged) {
-    return { maxStalenessMs, isStale: !hasRows };
-  }
-  const outdatedSince = changes?.pendingSince?.getTime() ?? since;
-  return { maxStalenessMs, isStale: row.now - outdatedSince > maxStalenessMs };
+  return {
+    maxStalenessMs,
+    isStale: !hasRows || outdated.some((each) => row.now - each > maxStalenessMs),
+  };
 }
 
 function concurrently(row: ViewStatusRow): ViewRefreshStatus['concurrently'] {

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import { DefinitionRegistry } from '../definition/definition.registry.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { EventPublisher } from '../events/event.publisher.js';
 import { MaterializedViewEvents } from '../events/materialized-view.events.js';
@@ -13,6 +14,7 @@ export class StaleWatch {
   private readonly stale = new Set<ViewDefinition>();
 
   constructor(
+    @Inject(DefinitionRegistry) private readonly registry: DefinitionRegistry,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(EventPublisher) private readonly events: EventPublisher,
   ) {}
@@ -20,7 +22,8 @@ export class StaleWatch {
   /** @param definitions views of one data source */
   async look(dataSourceName: string, definitions: readonly ViewDefinition[]): Promise<void> {
     const database = this.dataSources.get(dataSourceName);
-    const statuses = await readStatusesWithoutSizes(database, definitions);
+    const registered = this.registry.in(dataSourceName);
+    const statuses = await readStatusesWithoutSizes(database, { definitions, registered });
     definitions.forEach((definition, position) => {
       const status = statuses[position];
       if (!status?.isStale) {

@@ -11,50 +11,85 @@ import {
   type ViewStatusRow,
 } from '../postgres/status.sql.js';
 import { setLocalLockTimeout, setReadOnly } from '../postgres/transaction.sql.js';
+import { keyOf, readGraph } from './graph-plan.js';
+import { outdatedSince, refreshStatus, type ViewRefreshStatus } from './refresh-status.js';
 import { readViewChanges } from './view-changes.js';
-import { refreshStatus, type ViewRefreshStatus } from './refresh-status.js';
 
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;
 
-/** The same in one statement, which waits for nobody. */
+export interface StatusReading {
+  /** Views of one data source. */
+  definitions: readonly ViewDefinition[];
+  /** All of that data source: readers of a view may miss what those below it have not seen. */
+  registered: readonly ViewDefinition[];
+}
+
+/** The status of views in the given order, in a constant number of statements. It waits for nobody. */
 export async function readStatusesWithoutSizes(
   database: Database,
-  definitions: readonly ViewDefinition[],
+  reading: StatusReading,
 ): Promise<ViewRefreshStatus[]> {
-  const statement = selectViewStatuses(database.stateSchema, namesOf(definitions));
-  const rows = await database.bookkeeping((session) => session.query<ViewStatusRow>(statement));
-  return definitions.flatMap((definition, position) => {
-    const row = rows[position];
-    return row === undefined ? [] : [refreshStatus(definition, row, {})];
+  return database.bookkeeping(async (session) => readWith(session, database, reading, []));
+}
+
+/** The same with sizes. */
+export async function readStatuses(
+  database: Database,
+  reading: StatusReading,
+): Promise<ViewRefreshStatus[]> {
+  return database.bookkeeping(async (session) => {
+    await session.query(setReadOnly());
+    const sizes = await readSizes(session, reading.definitions);
+    return readWith(session, database, reading, sizes);
   });
 }
 
-/** The status of views of one database, in the given order, in a constant number of statements. */
-export async function readStatuses(
-  database: Database,
-  definitions: readonly ViewDefinition[],
+async function readWith(
+  session: Session,
+  { stateSchema }: Database,
+  { definitions, registered }: StatusReading,
+  sizes: readonly ViewSizeRow[],
 ): Promise<ViewRefreshStatus[]> {
-  const names = namesOf(definitions);
-  return database.bookkeeping(async (session) => {
-    await session.query(setReadOnly());
-    const rows = await session.query<ViewStatusRow>(
-      selectViewStatuses(database.stateSchema, names),
-    );
-    const sizes = await readSizes(session, definitions);
-    const changes = await readViewChanges(session, database.stateSchema, definitions);
-    return definitions.flatMap((definition, position) => {
-      const row = rows[position];
-      return row === undefined
-        ? []
-        : [
-            refreshStatus(definition, row, {
-              sizeBytes: sizes[position]?.size_bytes ?? undefined,
-              changes: changes.get(definition),
-            }),
-          ];
-    });
+  const below = await readViewsBelow(session, definitions, registered);
+  const views = [...new Set([...definitions, ...[...below.values()].flat()])];
+  const statement = selectViewStatuses(stateSchema, namesOf(views));
+  const read = await session.query<ViewStatusRow>(statement);
+  const rows = new Map(read.map((row, position) => [views[position], row]));
+  const changes = await readViewChanges(session, stateSchema, views);
+  const outdated = (view: ViewDefinition): number[] => {
+    const row = rows.get(view);
+    return row?.is_populated ? outdatedSince(row, changes.get(view)) : [];
+  };
+  return definitions.flatMap((definition, position) => {
+    const row = rows.get(definition);
+    const extras = {
+      sizeBytes: sizes[position]?.size_bytes ?? undefined,
+      changes: changes.get(definition),
+      outdatedBelow: (below.get(definition) ?? []).flatMap(outdated),
+    };
+    return row === undefined ? [] : [refreshStatus(definition, row, extras)];
   });
+}
+
+/** For each of the views with `maxStaleness` the registered ones below it: one statement, or none. */
+async function readViewsBelow(
+  session: Session,
+  definitions: readonly ViewDefinition[],
+  registered: readonly ViewDefinition[],
+): Promise<Map<ViewDefinition, ViewDefinition[]>> {
+  const limited = definitions.filter(({ freshness }) => freshness?.maxStalenessMs !== undefined);
+  if (limited.length === 0) {
+    return new Map();
+  }
+  const graph = await readGraph(session, registered);
+  const dependencies = graph.among(new Set(registered.map(keyOf)));
+  return new Map(
+    limited.map((view) => {
+      const below = dependencies.get(keyOf(view));
+      return [view, registered.filter((each) => below?.has(keyOf(each)))];
+    }),
+  );
 }
 
 function namesOf(definitions: readonly ViewDefinition[]): LockedName[] {

@@ -19,7 +19,7 @@ export interface ViewChanges {
   logBytes: number;
 }
 
-/** Those of the given views that are told of changes, in a constant number of statements. */
+/** Those of the given views that are told of changes, in two statements, or none. */
 export async function readViewChanges(
   session: Session,
   stateSchema: string,

@@ -53,7 +53,11 @@ export class ViewInspector {
 
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
     return this.reading('read the status', this.find('status', view, options), async (found) => {
-      const [status] = await readStatuses(this.databaseOf(found), [found]);
+      const registered = this.definitions.in(found.dataSourceName);
+      const [status] = await readStatuses(this.databaseOf(found), {
+        definitions: [found],
+        registered,
+      });
       if (status === undefined) {
         throw new Error('the query gave no row');
       }
@@ -86,9 +90,12 @@ export class ViewInspector {
   }
 
   private async statusesOf(dataSourceName: string): Promise<ViewRefreshStatus[]> {
-    const views = this.definitions.in(dataSourceName);
+    const definitions = this.definitions.in(dataSourceName);
     try {
-      return await readStatuses(this.dataSources.get(dataSourceName), views);
+      return await readStatuses(this.dataSources.get(dataSourceName), {
+        definitions,
+        registered: definitions,
+      });
     } catch (cause) {
       throw statusErrorFrom(
         cause,

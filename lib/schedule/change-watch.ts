@@ -8,6 +8,7 @@ import {
 } from '../freshness/look-interval.js';
 import type { Database } from '../postgres/database.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
+import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeReading, type ViewChanges } from './change-reading.js';
 import { decide, isAnyPending } from './due-views.js';
@@ -22,12 +23,14 @@ export interface WatchOptions {
   /** All views of the data source: a view's freshness depends on those below it. */
   definitions: ViewDefinition[];
   runner: RefreshRunner;
+  changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>;
   failureHoldMs: number;
 }
 
 /**
  * Looks again and again what the views of one data source have not seen, and has them refreshed. All
  * that it goes by is in the database, so that it misses nothing that was written while no process ran.
+ * As a cron job does, it keeps the process alive until it is stopped.
  */
 export class ChangeWatch {
   private readonly logger = new Logger('MaterializedViews');
@@ -80,7 +83,7 @@ export class ChangeWatch {
       this.timer = setTimeout(() => {
         this.timer = undefined;
         this.look = this.lookAround();
-      }, waitMs).unref();
+      }, waitMs);
     }
   }
 
@@ -95,6 +98,8 @@ export class ChangeWatch {
   private async lookAround(): Promise<void> {
     this.lookedAtMs = performance.now();
     this.isWoken = false;
+    // Also while nothing is refreshed, and where looking takes too long because of what there is.
+    this.options.changeLog.maybeKeep(this.options.dataSourceName);
     try {
       const dueInMs = await this.beginDue();
       this.intervalMs = nextLookInMs(this.intervalMs, dueInMs, Math.random());

@@ -3,6 +3,7 @@ import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry } from '../definition/definition.registry.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { ModuleRegistrations } from '../module-registrations.js';
+import { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
 import { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeWatch } from './change-watch.js';
 import { WakeUpListener } from './wake-up.listener.js';
@@ -18,6 +19,7 @@ export class ChangePoller {
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(RefreshRunner) private readonly runner: RefreshRunner,
+    @Inject(ChangeLogKeeper) private readonly changeLog: ChangeLogKeeper,
   ) {}
 
   start(): void {
@@ -43,6 +45,7 @@ export class ChangePoller {
       database,
       definitions: all.filter((view) => view.dataSourceName === dataSourceName),
       runner: this.runner,
+      changeLog: this.changeLog,
       failureHoldMs: sweepIntervalMs,
     });
     this.watches.push(watch);

@@ -25,7 +25,8 @@ const UNKNOWN_DURATION_MS = 1_000;
 export function isAnyPending(changes: Iterable<ViewChanges>): boolean {
   return [...changes].some(
     ({ unseen, isWatched, definition }) =>
-      hasUnseen(unseen) || (!isWatched && definition.freshness?.onWrite === undefined),
+      hasUnseen(unseen) ||
+      (!isWatched && !unseen.isEmpty && definition.freshness?.onWrite === undefined),
   );
 }
 

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { isStale } from '../support/change-detector.js';
 import { ORDERS } from '../support/order-writer.js';
-import { Replica } from '../support/replica-process.js';
+import { Replica, type ReplicaOptions } from '../support/replica-process.js';
 import { TestDatabase } from '../support/test-database.js';
 import { PACE, TOTALS } from '../support/totals-view.js';
 
@@ -30,8 +30,8 @@ describe('a view with `on`, in processes of their own', () => {
 
   afterAll(() => database.drop());
 
-  async function start(): Promise<Replica> {
-    const replica = Replica.start(database.url, {}, 'test/support/refresher.ts');
+  async function start(options: ReplicaOptions = {}): Promise<Replica> {
+    const replica = Replica.start(database.url, options, 'test/support/refresher.ts');
     replicas.push(replica);
     await replica.until('booted');
     return replica;
@@ -149,5 +149,18 @@ describe('a view with `on`, in processes of their own', () => {
     await untilShown(1);
     expect(await refreshes()).toEqual([runOf(other)]);
     expect(await isStale(database.client, TOTALS)).toBe(false);
+  });
+
+  it('is refreshed by a process that nothing else keeps alive, until it is asked to stop', async () => {
+    const worker = await start({ isIdle: true });
+    const watching = (async () => {
+      await untilWatched();
+      await write();
+      await untilShown(1);
+    })();
+    // Rejects where the process ends by itself.
+    await Promise.race([watching, worker.until('nothing that it says')]);
+    replicas.splice(0);
+    expect(await worker.stop()).toBe(0);
   });
 });

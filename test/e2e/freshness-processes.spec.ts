@@ -3,11 +3,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { changeLogLockKey, refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
-import { compactChanges, deleteSeenChanges } from '../../lib/postgres/change-log.sql.js';
+import { deleteSeenChanges } from '../../lib/postgres/change-log.sql.js';
 import { ChangeDetector } from '../support/change-detector.js';
 import { FreshnessObserver, type Observation } from '../support/freshness-observer.js';
 import { ATTACH_AGAIN, ORDERS, OrderWriter, Tally, WRITES } from '../support/order-writer.js';
 import { Random } from '../support/random.js';
+import { compact } from '../support/janitor.js';
 import { Replica, type ReplicaOptions } from '../support/replica-process.js';
 import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
 import { PACE, TOTALS } from '../support/totals-view.js';
@@ -163,16 +164,18 @@ describe('a view that several processes refresh and others write', () => {
 
   /** As the library does it, but with little patience. */
   async function shrinkLog(session: Client): Promise<void> {
-    for (const { text, values } of [deleteSeenChanges(STATE, 10), compactChanges(STATE, 5)]) {
-      const lock = tryLock(changeLogLockKey());
-      await session.query('BEGIN');
-      const { rows } = await session.query<{ acquired: boolean }>(lock.text, lock.values);
-      if (rows[0]?.acquired) {
-        const { rows: compacted } = await session.query(text, values);
-        compacted.forEach((row) => 'source' in row && tally.add('compacted tables'));
+    const lock = tryLock(changeLogLockKey());
+    const deletion = deleteSeenChanges(STATE, 10);
+    await session.query('BEGIN');
+    const { rows } = await session.query<{ acquired: boolean }>(lock.text, lock.values);
+    if (rows[0]?.acquired) {
+      await session.query(deletion.text, deletion.values);
+      const count = await compact(session, STATE, 5);
+      for (let each = 0; each < count; each++) {
+        tally.add('compacted tables');
       }
-      await session.query('COMMIT');
     }
+    await session.query('COMMIT');
   }
 
   async function storm(

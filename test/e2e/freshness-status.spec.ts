@@ -1,18 +1,38 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
 import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { RefreshService, type ViewClass, type ViewRefreshStatus } from '../../lib/index.js';
+import { EventPublisher } from '../../lib/events/event.publisher.js';
+import { MaterializedViewEvents } from '../../lib/events/materialized-view.events.js';
 import { changeLogLockKey } from '../../lib/postgres/advisory-lock.js';
 import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
+import {
+  compactChanges,
+  deleteSeenChanges,
+  followIndex,
+  selectCrowdedSources,
+} from '../../lib/postgres/change-log.sql.js';
+import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
 import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { StaleWatch } from '../../lib/refresh/stale.watch.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
 
-const LOG = 'materialized_views.change_log';
+const STATE = 'materialized_views';
+const LOG = `${STATE}.change_log`;
 
 const Told = viewClass({
   name: 'told "twice"',
@@ -25,6 +45,18 @@ const Ticking = viewClass({
   name: 'ticking',
   expression: 'SELECT count(*) AS id FROM public.orders',
   refresh: { cron: '*/10 * * * *', skipUnchanged: true },
+});
+
+const Base = viewClass({
+  name: 'base',
+  schema: 'Odd schema',
+  expression: 'SELECT count(*) AS id FROM public.orders',
+});
+
+const Top = viewClass({
+  name: 'top',
+  expression: 'SELECT max(id) AS id FROM public.between_them',
+  refresh: { maxStaleness: '30m' },
 });
 
 const Untold = viewClass({ name: 'untold', expression: 'SELECT 1 AS id' });
@@ -130,6 +162,52 @@ describe('the status of a view that is told of changes', () => {
     await refresh(Ticking);
   });
 
+  it('is stale by the age of what a view below it has not seen', async () => {
+    await database.query(
+      `CREATE MATERIALIZED VIEW "Odd schema".base AS SELECT count(*) AS id FROM public.orders;
+       CREATE VIEW between_them AS SELECT * FROM "Odd schema".base`,
+    );
+    await app.close();
+    app = await bootWith(database, { views: [Base, Top], unmanagedDependents: 'rebuild' });
+    await refresh(Base);
+    await refresh(Top);
+    await age('1 hour');
+    expect(await status(Top)).toMatchObject({ isStale: false, changes: { isUnchanged: true } });
+    await write();
+    expect(await status(Top)).toMatchObject({ isStale: false });
+    await age('1 hour');
+    const unseen = { isStale: true, changes: { isUnchanged: true } };
+    expect(await status(Top)).toMatchObject(unseen);
+    expect((await status(Top)).changes?.pendingSince).toBeUndefined();
+    expect(await app.get(RefreshService).statusAll()).toMatchObject([{ isStale: false }, unseen]);
+    const heard: unknown[] = [];
+    app.get(EventPublisher).publish = (name, { view }: { view?: string }) =>
+      heard.push([name, view]);
+    await app.get(StaleWatch).look('default', app.get(DefinitionRegistry).all());
+    expect(heard).toEqual([[MaterializedViewEvents.stale, 'public.top']]);
+    await refresh(Base);
+    await refresh(Top);
+    expect(await status(Top)).toMatchObject({ isStale: false });
+  });
+
+  it('takes two statements more, and a third where there is a limit, for what stands below', async () => {
+    const statements = jest.spyOn(LibraryClient.prototype, 'query');
+    const count = async (view: ViewClass): Promise<number> => {
+      statements.mockClear();
+      await status(view);
+      return statements.mock.calls.length;
+    };
+    try {
+      // Opens the connection.
+      await status(Untold);
+      const plain = await count(Untold);
+      expect(await count(Ticking)).toBe(plain + 2);
+      expect(await count(Told)).toBe(plain + 3);
+    } finally {
+      statements.mockRestore();
+    }
+  });
+
   it('is had without a lock on the view or its tables', async () => {
     const other = await database.session();
     await other.query(`BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE`);
@@ -139,11 +217,11 @@ describe('the status of a view that is told of changes', () => {
 });
 
 describe('the log of changes', () => {
-  const keep = (): Promise<number> => {
+  const keep = (batchSize?: number): Promise<number> => {
     const dataSources = app.get(DataSourceRegistry);
     // One of the test's own: that of the application does its work when it likes.
     const keeper = new ChangeLogKeeper(dataSources, app.get(DefinitionRegistry));
-    return keeper.keep(dataSources.get('default'));
+    return keeper.keep(dataSources.get('default'), batchSize);
   };
 
   beforeEach(() => app.get(ChangeLogKeeper).stop());
@@ -171,6 +249,80 @@ describe('the log of changes', () => {
     expect((await status(Told)).changes).toMatchObject({
       isUnchanged: false,
       pendingSince: expect.any(Date),
+    });
+  });
+
+  describe('after a night without any process', () => {
+    const COUNT = 300_000;
+    const BATCH_SIZE = 20_000;
+
+    beforeEach(async () => {
+      await database.query(
+        `CREATE TABLE deletions (at int GENERATED ALWAYS AS IDENTITY, xid xid8 DEFAULT pg_current_xact_id(), row_count int);
+         CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+           INSERT INTO deletions (row_count) SELECT count(*) FROM old_rows;
+           RETURN NULL;
+         END $$;
+         CREATE TRIGGER noted AFTER DELETE ON ${LOG}
+         REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION noted()`,
+      );
+      await keep();
+      await database.query('TRUNCATE deletions');
+    });
+
+    const deletions = async (): Promise<Record<string, unknown> | undefined> =>
+      (
+        await database.query(
+          `SELECT count(DISTINCT xid) >= $1 AS are_many, max(row_count)::int AS largest FROM deletions`,
+          [COUNT / BATCH_SIZE],
+        )
+      )[0];
+
+    it('is compacted in short transactions, and its oldest row keeps its time', async () => {
+      await database.query(
+        `INSERT INTO ${LOG} (source, kind, changed_at)
+         SELECT 'orders'::regclass, 'INSERT', now() - interval '8 hours' + each * interval '1 ms'
+         FROM generate_series(1, $1::int) AS each`,
+        [COUNT],
+      );
+      const before = await status(Told);
+      await keep(BATCH_SIZE);
+      expect(await rowCount()).toBeLessThan(20);
+      expect(await deletions()).toEqual({ are_many: true, largest: BATCH_SIZE });
+      const { changes, isStale } = await status(Told);
+      expect(isStale).toBe(true);
+      expect(changes).toMatchObject({
+        isUnchanged: false,
+        pendingSince: before.changes?.pendingSince,
+      });
+    });
+
+    it('is not read as a whole for one batch', async () => {
+      await addOldRows(COUNT);
+      const [table] = await database.query<{ source: string }>(
+        `SELECT 'orders'::regclass::oid::text AS source`,
+      );
+      const batch = { source: table?.source ?? '', fromXid: '0', batchSize: BATCH_SIZE };
+      await database.query('BEGIN');
+      await database.query(followIndex().text);
+      for (const { text, values } of [
+        deleteSeenChanges(STATE, BATCH_SIZE),
+        selectCrowdedSources(STATE, BATCH_SIZE),
+        compactChanges(STATE, batch),
+      ]) {
+        const plan = await database.query(`EXPLAIN (COSTS OFF) ${text}`, values);
+        const lines = plan.map((row) => String(row['QUERY PLAN']).trim());
+        expect(lines.join('\n')).toMatch(/Index (Only )?Scan using change_log_source/);
+        expect(lines.join('\n')).not.toMatch(/(Seq|Bitmap \w+) Scan on change_log/);
+      }
+      await database.query('ROLLBACK');
+    });
+
+    it('loses what all have seen in short transactions', async () => {
+      await addOldRows(COUNT);
+      expect(await keep(BATCH_SIZE)).toBeGreaterThanOrEqual(COUNT);
+      expect(await deletions()).toEqual({ are_many: true, largest: BATCH_SIZE });
     });
   });
 

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import type { Client } from 'pg';
-import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
-import { compactChanges, deleteSeenChanges } from '../../lib/postgres/change-log.sql.js';
+import { deleteSeenChanges } from '../../lib/postgres/change-log.sql.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
+import { compact } from '../support/janitor.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
@@ -98,9 +98,9 @@ describe('that anything has changed, while several write and a view is refreshed
     };
   }
 
-  async function janitor(statement: SqlStatement): Promise<Step> {
+  async function janitor(work: (session: Client) => Promise<unknown>): Promise<Step> {
     const session = await open();
-    return () => session.query(statement.text, statement.values);
+    return () => work(session);
   }
 
   it.each([1, 2, 3])('is never wrongly denied, seed %i', async (seed) => {
@@ -109,12 +109,13 @@ describe('that anything has changed, while several write and a view is refreshed
       Array.from({ length: WRITER_COUNT }, (_, id) => writer(seed * 100 + id, random)),
     );
     const refresh = await refresher();
+    const deletion = deleteSeenChanges(STATE, 10);
     const steps = [
       ...writers,
       refresh,
       refresh,
-      await janitor(deleteSeenChanges(STATE, 10)),
-      await janitor(compactChanges(STATE, 3)),
+      await janitor((session) => session.query(deletion.text, deletion.values)),
+      await janitor((session) => compact(session, STATE, 3)),
     ];
     const detector = new ChangeDetector(database.client, STATE);
     const answers = { unchanged: 0, changed: 0 };

@@ -203,6 +203,22 @@ describe('a view with `on`', () => {
     await untilShown(1);
   });
 
+  it('has the log looked after though it is paused and nothing is refreshed', async () => {
+    const paused = await start([daily], { scheduling: false });
+    await paused.get(RefreshService).refresh('public.daily');
+    await paused.get(RefreshService).pause('public.daily');
+    await paused.close();
+    apps = [];
+    // Before all that the view has seen.
+    const log = 'materialized_views.change_log';
+    await database.query(
+      `INSERT INTO ${log} (xid, source, kind) VALUES ('3', 'orders'::regclass, 'INSERT')`,
+    );
+    await start([daily]);
+    await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${log} WHERE xid = '3')`);
+    expect(await refreshes()).not.toContainEqual(expect.objectContaining({ trigger: 'write' }));
+  });
+
   it('is refreshed when a partition with rows is attached', async () => {
     await database.query(
       `DROP TABLE orders; CREATE TABLE orders (id serial, day text) PARTITION BY LIST (day);

@@ -17,7 +17,7 @@ import { TOTALS } from './totals-view.js';
 /** How long to leave the view alone between two demands. */
 const PAUSE_MS = 50;
 
-const { demands } = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
+const { demands, isIdle } = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
 
 @MaterializedViewEntity({
   ...TOTALS,
@@ -38,6 +38,7 @@ class Totals {
       applicationName: `replica ${process.pid}`,
       entities: [Totals],
       retryAttempts: 0,
+      extra: { allowExitOnIdle: true },
     }),
     ScheduleModule.forRoot(),
     MaterializedViewsModule.forRoot({ views: [Totals], sweepInterval: 500 }),
@@ -50,8 +51,13 @@ process.on('disconnect', () => process.exit(1));
 const app = await NestFactory.createApplicationContext(RefresherModule, {
   logger: new ConsoleLogger({ logLevels: ['fatal'], colors: false }),
 });
-// Where nothing else keeps the process alive: an application would listen on a port.
-setInterval(() => undefined, 60_000);
+if (isIdle) {
+  process.channel?.unref();
+  process.once('SIGTERM', () => void app.close());
+} else {
+  // An application would listen on a port.
+  setInterval(() => undefined, 60_000);
+}
 console.log('booted');
 while (demands) {
   // One that fails, as on a deadlock with a writer, is made up for by the next.

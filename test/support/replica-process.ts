@@ -14,6 +14,8 @@ export interface ReplicaOptions {
   version?: number;
   /** Has `ticking` refreshed once the process has booted; says `refreshed` then. */
   refresh?: boolean;
+  /** Whether nothing but the library keeps `refresher.ts` alive. */
+  isIdle?: boolean;
   /** How `refresher.ts` demands refreshes, again and again; otherwise it watches for writes. */
   demands?: { concurrently?: boolean; swap?: boolean };
 }

@@ -94,8 +94,8 @@ describe('@MaterializedViewEntity', () => {
     ],
     [
       'a longest wait below the debounce',
-      { expression, refresh: { on: ['a'], debounce: '1m' } },
-      /`refresh\.maxWait` to be at least as long as `debounce` \(60000 ms\), got 30000/,
+      { expression, refresh: { on: ['a'], debounce: '1m', maxWait: '30s' } },
+      /`refresh\.maxWait` to be at least as long as `debounce` \(60000 ms\), got "30s"/,
     ],
     [
       'a staleness of nothing',
@@ -317,6 +317,10 @@ describe('@MaterializedViewEntity', () => {
       expect(() => decorate({ expression, refresh: { cron } })).not.toThrow();
     },
   );
+
+  it('takes a long debounce alone', () => {
+    expect(() => decorate({ expression, refresh: { on: ['a'], debounce: '1m' } })).not.toThrow();
+  });
 
   it('takes every option', () => {
     class Base {}

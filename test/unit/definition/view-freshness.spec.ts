@@ -48,6 +48,16 @@ describe('resolveFreshness', () => {
       },
     ],
     [
+      'a debounce longer than writes wait by default',
+      { on: 'sources', debounce: '1m' },
+      {
+        readsSources: true,
+        tables: [],
+        skipsUnchanged: false,
+        onWrite: { debounceMs: 60_000, maxWaitMs: 60_000 },
+      },
+    ],
+    [
       'tables and entities',
       { on: [Order, Far, 'rates', 'other.rates'], debounce: 0, maxWait: '1m' },
       {

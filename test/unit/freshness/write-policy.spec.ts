@@ -22,6 +22,16 @@ describe('writeDueInMs', () => {
     ['one that others followed for long', { ...NOTHING, since: 5_200, lastAt: 9_999 }, 200],
     ['a quiet debounce', { ...NOTHING, since: 8_500, lastAt: 9_000 }, 0],
     ['what leaves no time', { ...NOTHING, isAltered: true }, 0],
+    [
+      'that, of a view that is left empty',
+      { ...NOTHING, isAltered: true, isEmpty: true },
+      undefined,
+    ],
+    [
+      'a write, of a view that is left empty',
+      { now: 10_000, since: 9_500, lastAt: 9_500, isAltered: true, isEmpty: true },
+      500,
+    ],
     ['that and a write', { now: 10_000, since: 9_500, lastAt: 9_500, isAltered: true }, 500],
   ])('after %s', (_, unseen, dueInMs) => {
     expect(writeDueInMs(unseen, WAITS)).toBe(dueInMs);

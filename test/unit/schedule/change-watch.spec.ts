@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
+import { selectMeanDurations, selectViewEdges } from '../../../lib/postgres/graph.sql.js';
+import type { SqlStatement } from '../../../lib/postgres/sql-statement.js';
+import { ChangeWatch, type WatchOptions } from '../../../lib/schedule/change-watch.js';
+
+const SECONDS = 60;
+const FAILURE_HOLD_MS = 15_000;
+
+/** Looks are at least so long apart. */
+const FASTEST_MS = 250;
+
+const ON_WRITE = { onWrite: { debounceMs: 0, maxWaitMs: 0 } };
+const SHORT_LIMIT = { maxStalenessMs: 1 };
+
+function view(name: string, freshness: object, below: string[] = []): ViewDefinition {
+  const dependsOn = below.map((each) => ({ schema: 'Odd "schema"', name: each }));
+  const names = { schema: 'Odd "schema"', name };
+  return { name: names, dataSourceName: 'default', freshness, dependsOn, refresh: {} } as never;
+}
+
+type Run = () => Promise<unknown>;
+
+const skipped = (reason: string): Run => {
+  return () => Promise.resolve({ outcome: 'skipped', reason });
+};
+
+/** What is always to be seen of a view: written just now, and not yet seen. */
+const UNSEEN = {
+  has_watermark: true,
+  is_populated: true,
+  is_below_refreshed: false,
+  remembered_signature: 'same',
+  signature: 'same',
+  is_paused: false,
+  is_backing_off: false,
+};
+
+/**
+ * Counts what a watch does in a minute in which somebody writes all the time.
+ *
+ * @param seen what is to be seen of the views beside that; `null` where the database has none
+ */
+async function minute(
+  views: ViewDefinition[],
+  run: (name: string) => Promise<unknown>,
+  seen: object | null = {},
+): Promise<{ looks: number; runs: string[] }> {
+  const counts = { looks: 0, runs: [] as string[] };
+  const now = (): number => 1_000_000 + performance.now();
+  const rows = (): unknown[] =>
+    views.map(({ name }) => ({
+      ...UNSEEN,
+      schema_name: name.schema,
+      view_name: name.name,
+      now: now(),
+      pending_since: now() - 10,
+      last_change_at: now() - 10,
+      last_started_at: now() - 20,
+      ...seen,
+    }));
+  const query = ({ text }: SqlStatement): Promise<unknown[]> => {
+    const isGraph = [selectViewEdges(), selectMeanDurations('state', [])].some(
+      (each) => each.text === text,
+    );
+    counts.looks += isGraph ? 0 : 1;
+    return Promise.resolve(isGraph || seen === null ? [] : rows());
+  };
+  const watch = new ChangeWatch({
+    dataSourceName: 'default',
+    database: {
+      stateSchema: 'state',
+      bookkeeping: (work: (session: object) => unknown) => Promise.resolve(work({ query })),
+    },
+    definitions: views,
+    runner: {
+      run: ({ definition }: { definition: ViewDefinition }) => {
+        counts.runs.push(definition.name.name);
+        return run(definition.name.name);
+      },
+    },
+    changeLog: { maybeKeep: () => undefined },
+    failureHoldMs: FAILURE_HOLD_MS,
+  } as unknown as WatchOptions);
+  watch.start();
+  await jest.advanceTimersByTimeAsync(SECONDS * 1_000);
+  await watch.stop();
+  return counts;
+}
+
+describe('a watch', () => {
+  const one = [view('one', ON_WRITE)];
+  const failing: Run = () => Promise.reject(new Error('division by zero'));
+  const lasting =
+    (ms: number): Run =>
+    () =>
+      new Promise((resolve) => setTimeout(() => resolve({ outcome: 'refreshed' }), ms));
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    Logger.overrideLogger(false);
+  });
+
+  afterEach(() => {
+    jest.useRealTimers();
+    Logger.overrideLogger(['fatal']);
+  });
+
+  it.each<[string, ViewDefinition[], Run, number]>([
+    ['is refreshed in no time', one, skipped('unchanged'), (SECONDS * 1_000) / FASTEST_MS],
+    ['has been paused meanwhile', one, skipped('paused'), (SECONDS * 1_000) / FASTEST_MS],
+    ['another process is refreshing', one, skipped('busy'), SECONDS],
+    ['fails', one, failing, (SECONDS * 1_000) / FAILURE_HOLD_MS],
+    ['takes its time', one, lasting(10_000), SECONDS / 10],
+    ['takes longer than its limit', [view('one', SHORT_LIMIT)], lasting(10_000), SECONDS / 10],
+  ])('looks and refreshes now and then while a view %s', async (_, views, run, most) => {
+    const { looks, runs } = await minute(views, run);
+    expect(runs.length).toBeGreaterThan(0);
+    expect(runs.length).toBeLessThanOrEqual(most);
+    expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
+  });
+
+  it.each([
+    ['is paused', { is_paused: true }],
+    ['backs off', { is_backing_off: true }],
+    ['was dropped by hand', null],
+  ])('refreshes nothing, and looks seldom, while a view %s', async (_, seen) => {
+    const { looks, runs } = await minute(one, failing, seen);
+    expect(runs).toEqual([]);
+    expect(looks).toBeGreaterThan(0);
+    expect(looks).toBeLessThanOrEqual(SECONDS);
+  });
+
+  it('tries a view above one that fails no more often than others', async () => {
+    const views = [view('base', ON_WRITE), view('top', ON_WRITE, ['base'])];
+    const { runs } = await minute(views, (name) =>
+      name === 'base' ? failing() : skipped('busy')(),
+    );
+    expect(runs.filter((name) => name === 'base').length).toBeLessThanOrEqual(4);
+    expect(runs.filter((name) => name === 'top').length).toBeLessThanOrEqual(SECONDS);
+  });
+});
