@@ -15,16 +15,18 @@ export async function removeSuperfluousCaptures(
   lockTimeoutMs: number,
 ): Promise<void> {
   const known = await session.query<KnownViewRow>(selectKnownViews(stateSchema));
+  const byName = new Map(known.map((row) => [rowName(row), row]));
   const needs = await readCaptureNeeds(session, {
     definitions: [],
-    known: new Map(known.map((row) => [rowName(row), row])),
+    known: byName,
+    mayNarrow: true,
     gone: new Set(),
     standIns: [],
     skipsMissing: true,
   });
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
   const nothing = { views: [], orphans: [], missingSchemas: [], superfluousCaptures: [] };
-  const diff = withCaptures(nothing, needs, captured);
+  const diff = withCaptures(nothing, needs, { captured, known: byName }, true);
   for (const { statements } of captureSteps(diff, stateSchema)) {
     await patiently(session, lockTimeoutMs, () => session.query(script(statements)));
   }

@@ -6,6 +6,7 @@ import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.s
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { alterSteps, populateSteps } from './alter-steps.js';
+import { captureRecordSteps } from './capture-record-step.js';
 import { captureSteps } from './capture-steps.js';
 import { type DatabaseState, withDependents } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
@@ -71,6 +72,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
         .reverse()
         .map((orphan) => pruneStep(orphan, state)),
       ...above.map(forgetStep),
+      ...captureRecordSteps(diff, state.stateSchema, new Set(failed.map(({ view }) => view))),
       // Last: it holds up writers from here to the end of the transaction.
       ...captureSteps(diff, state.stateSchema),
     ],

@@ -7,7 +7,7 @@ import { EventPublisher } from '../events/event.publisher.js';
 import { MaterializedViewEvents } from '../events/materialized-view.events.js';
 import { withoutRowData } from '../errors/error-message.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
-import { captureRecord } from '../freshness/capture-needs.js';
+import { effectiveCapture } from '../freshness/capture-record.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
@@ -25,6 +25,7 @@ import { rememberedDiff } from './remembered-diff.js';
 import { schemaErrorFrom, SchemaStepError } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
+import { allowsChanges, allowsCreation } from './sync-policy.js';
 import {
   isDrifted,
   publishReport,
@@ -163,18 +164,24 @@ export class SchemaSynchronizer {
       refuseDrift(prepared, policy);
       const { lockTimeoutMs } = this.registrations.options;
       await new PlanRun(session, database.stateSchema, views, lockTimeoutMs).run(prepared.plan);
-      await this.remember(session, database, prepared);
+      await this.remember(session, database, prepared, policy);
       return prepared;
     });
   }
 
-  private async remember(session: Session, database: Database, { plan }: Prepared): Promise<void> {
+  private async remember(
+    session: Session,
+    database: Database,
+    { plan }: Prepared,
+    policy: SyncPolicy,
+  ): Promise<void> {
     const { dataSource, skipped } = plan;
     await this.followRenames(session, database, dataSource);
     const state = await this.readState(session, database, dataSource);
     const left = new Set(skipped.map(({ view }) => view));
     const records = this.viewsOf(dataSource).flatMap((view) => {
       const deployed = state.views.get(viewName(view));
+      const known = state.known.get(viewName(view));
       if (deployed === undefined || left.has(viewName(view))) {
         return [];
       }
@@ -187,7 +194,9 @@ export class SchemaSynchronizer {
           declaredHash: declaredHash(view),
           fingerprint: fingerprint(view, deployed),
           version: view.version,
-          capture: captureRecord(view),
+          capture: allowsCreation(policy)
+            ? effectiveCapture(view, known, allowsChanges(policy))
+            : (known?.capture ?? null),
         },
       ];
     });
