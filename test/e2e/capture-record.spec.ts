@@ -28,7 +28,7 @@ const plain: TestView = { ...fresh, refresh: undefined };
 describe('what is remembered of the changes that a view is told of', () => {
   let database: TestDatabase;
   let directory: string;
-  let apps: TestingModule[] = [];
+  const apps: TestingModule[] = [];
 
   beforeAll(async () => {
     database = await TestDatabase.create();
