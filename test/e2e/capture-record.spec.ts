@@ -183,6 +183,19 @@ describe('what is remembered of the changes that a view is told of', () => {
       },
     );
 
+    it('follows a view to its new name, and back', async () => {
+      await start([fresh]);
+      const renamed = { ...fresh, name: 'renamed', renamedFrom: `Far away.${ODD}` };
+      const schema = await start([renamed], { synchronize: false });
+      const migration = await load(await schema.generateMigration({ name: 'rename' }));
+      await withMigrations(migration, (dataSource) => dataSource.runMigrations());
+      expect(
+        await database.query('SELECT view_name, capture FROM materialized_views.view_state'),
+      ).toEqual([{ view_name: 'renamed', capture: ORDERS }]);
+      await withMigrations(migration, (dataSource) => dataSource.undoLastMigration());
+      expect(await remembered()).toMatchObject({ capture: ORDERS });
+    });
+
     it('is a difference where all triggers are there', async () => {
       await start([{ ...fresh, name: 'other' }, plain]);
       const schema = await start([fresh], { synchronize: 'verify' });
