@@ -6,7 +6,7 @@ import { script } from '../postgres/sql-statement.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import { withCaptures } from './capture-diff.js';
 import { captureSteps } from './capture-steps.js';
-import { patiently } from './lock-attempts.js';
+import { longForCaptures, patiently } from './lock-attempts.js';
 
 /** Takes the triggers off all tables of which no view that is remembered needs to know the changes. */
 export async function removeSuperfluousCaptures(
@@ -28,6 +28,7 @@ export async function removeSuperfluousCaptures(
   const nothing = { views: [], orphans: [], missingSchemas: [], superfluousCaptures: [] };
   const diff = withCaptures(nothing, needs, { captured, known: byName }, true);
   for (const { statements } of captureSteps(diff, stateSchema)) {
-    await patiently(session, lockTimeoutMs, () => session.query(script(statements)));
+    const work = (): Promise<unknown> => session.query(script(statements));
+    await patiently(session, lockTimeoutMs, work, longForCaptures(lockTimeoutMs));
   }
 }

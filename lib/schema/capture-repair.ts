@@ -66,6 +66,8 @@ export async function captureTable(
 export interface FinishOptions {
   stateSchema: string;
   views: readonly ViewDefinition[];
+  /** Whether tables may be captured. */
+  creates: boolean;
   /** Whether triggers may be taken away that no view needs. */
   removes: boolean;
   wakeUp: WakeUp;
@@ -79,7 +81,7 @@ export interface FinishOptions {
  */
 export async function finishCaptures(
   session: Session,
-  { stateSchema, views, removes, wakeUp, lockTimeoutMs }: FinishOptions,
+  { stateSchema, views, creates, removes, wakeUp, lockTimeoutMs }: FinishOptions,
 ): Promise<boolean> {
   if (!(await isAlone(session))) {
     return false;
@@ -88,7 +90,7 @@ export async function finishCaptures(
   const diff = withWakeUp(await readDiff(session, stateSchema, views), wakeUp, trigger);
   const superfluous = removes ? diff.superfluousCaptures : [];
   await change(session, stateSchema, { superfluous, wakeUp: diff.wakeUp }, lockTimeoutMs);
-  return uncapturedTables(diff).length === 0;
+  return !creates || uncapturedTables(diff).length === 0;
 }
 
 async function readDiff(
@@ -98,8 +100,9 @@ async function readDiff(
 ): Promise<SchemaDiff> {
   const rows = await session.query<KnownViewRow>(selectKnownViews(stateSchema));
   const known = new Map(rows.map((row) => [rowName(row), row]));
+  // What is remembered, and not what this process declares: a newer release may have taken that away.
   const needs = await readCaptureNeeds(session, {
-    definitions: views,
+    definitions: [],
     known,
     mayNarrow: false,
     gone: new Set(),

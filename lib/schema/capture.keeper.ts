@@ -53,8 +53,7 @@ export class CaptureKeeper {
    * that the policy does not allow it. Not often, and in one process at a time. Never throws.
    */
   maybeRepair(dataSourceName: string): void {
-    const isAllowed = allowsCreation(this.registrations.options.syncPolicy);
-    const upkeep = isAllowed ? this.repairs : this.reminders;
+    const upkeep = this.isAllowed ? this.repairs : this.reminders;
     upkeep.maybeDo(this.dataSources.get(dataSourceName));
   }
 
@@ -72,6 +71,10 @@ export class CaptureKeeper {
     await Promise.all([this.repairs.stop(), this.reminders.stop()]);
   }
 
+  private get isAllowed(): boolean {
+    return allowsCreation(this.registrations.options.syncPolicy);
+  }
+
   private tryAgain(database: Database, inMs: number): void {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
@@ -85,9 +88,7 @@ export class CaptureKeeper {
   }
 
   private async repair(database: Database): Promise<string> {
-    const uncaptured = await this.transaction(database, (session) =>
-      readUncaptured(session, database.stateSchema, this.viewsOf(database)),
-    );
+    const uncaptured = this.isAllowed ? await this.readUncaptured(database) : [];
     const made: QualifiedName[] = [];
     const failures: string[] = [];
     for (const table of uncaptured) {
@@ -107,6 +108,12 @@ export class CaptureKeeper {
     return `Captured ${made.length} tables that were not`;
   }
 
+  private readUncaptured(database: Database): Promise<QualifiedName[]> {
+    return this.transaction(database, (session) =>
+      readUncaptured(session, database.stateSchema, this.viewsOf(database)),
+    );
+  }
+
   /** Each table in a transaction of its own: waiting for one of them holds up no writer of another. */
   private capture(database: Database, table: QualifiedName): Promise<boolean> {
     const { lockTimeoutMs } = this.registrations.options;
@@ -121,6 +128,7 @@ export class CaptureKeeper {
       finishCaptures(session, {
         stateSchema: database.stateSchema,
         views: this.viewsOf(database),
+        creates: this.isAllowed,
         removes: allowsChanges(syncPolicy),
         wakeUp,
         lockTimeoutMs,
@@ -152,9 +160,7 @@ export class CaptureKeeper {
   }
 
   private async remind(database: Database): Promise<string> {
-    const uncaptured = await this.transaction(database, (session) =>
-      readUncaptured(session, database.stateSchema, this.viewsOf(database)),
-    );
+    const uncaptured = await this.readUncaptured(database);
     if (uncaptured.length > 0) {
       const forbidden =
         '`synchronize` lets nothing be made here; make the triggers with SchemaService.apply or a generated migration';

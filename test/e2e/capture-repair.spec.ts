@@ -177,6 +177,16 @@ describe('the capture of changes, beside others', () => {
       expect(await captured()).toEqual(['orders']);
     });
 
+    it('does not come back where a newer release has taken it away', async () => {
+      const keeper = (await start([fresh])).get(CaptureKeeper);
+      await database.query(
+        `UPDATE materialized_views.view_state SET capture = NULL; ALTER TABLE orders_1 DISABLE TRIGGER ALL`,
+      );
+      keeper.maybeRepair('default');
+      await keeper.stop();
+      expect(await captured()).toEqual(['orders']);
+    });
+
     it.each<[Options['synchronize']]>([['verify'], [false]])(
       'is only warned of with synchronize: %s',
       async (synchronize) => {
