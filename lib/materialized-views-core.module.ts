@@ -27,6 +27,8 @@ import { ChangePoller } from './schedule/change.poller.js';
 import { ScheduleOrchestrator } from './schedule/schedule.orchestrator.js';
 import { TickRunner } from './schedule/tick.runner.js';
 import { SchemaService } from './schema/schema.service.js';
+import { CaptureKeeper } from './schema/capture.keeper.js';
+import { SchemaBoot } from './schema/schema.boot.js';
 import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
 
 /**
@@ -40,7 +42,9 @@ import { SchemaSynchronizer } from './schema/schema.synchronizer.js';
     DataSourceRegistry,
     DefinitionRegistry,
     ViewExplorer,
+    CaptureKeeper,
     SchemaSynchronizer,
+    SchemaBoot,
     SchemaService,
     EventPublisher,
     RefreshReporter,
@@ -66,12 +70,13 @@ export class MaterializedViewsCoreModule
 {
   constructor(
     @Inject(DataSourceConnector) private readonly connector: DataSourceConnector,
-    @Inject(SchemaSynchronizer) private readonly schema: SchemaSynchronizer,
+    @Inject(SchemaBoot) private readonly schema: SchemaBoot,
     @Inject(ScheduleOrchestrator) private readonly schedule: ScheduleOrchestrator,
     @Inject(ChangePoller) private readonly changes: ChangePoller,
     @Inject(RefreshShutdown) private readonly refreshes: RefreshShutdown,
     @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
     @Inject(ChangeLogKeeper) private readonly changeLog: ChangeLogKeeper,
+    @Inject(CaptureKeeper) private readonly captures: CaptureKeeper,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
@@ -92,7 +97,7 @@ export class MaterializedViewsCoreModule
     await this.schedule.stop();
     await this.changes.stop();
     await this.refreshes.stop();
-    await Promise.all([this.pruner.stop(), this.changeLog.stop()]);
+    await Promise.all([this.pruner.stop(), this.changeLog.stop(), this.captures.stop()]);
     await Promise.all(this.dataSources.all().map((database) => database.close()));
   }
 }

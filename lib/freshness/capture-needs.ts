@@ -4,30 +4,34 @@ import { displayName, type QualifiedName, rowName } from '../postgres/identifier
 import type { Session } from '../postgres/session.js';
 import { selectSources, type SourceRoot, type SourceRow } from '../postgres/source.sql.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
+import { captureRecord, covers, effectiveCapture, newerVersion } from './capture-record.js';
 
 /** A table whose changes views have to know of. */
 export interface CaptureNeed {
   table: QualifiedName;
   /** Who: `schema.name`. */
   views: Set<string>;
-}
-
-/** For a view: what is remembered of its declaration, so that others do not take its triggers away. */
-export function captureRecord({ freshness }: ViewDefinition): CaptureRecord | null {
-  return freshness === undefined
-    ? null
-    : { reads_sources: freshness.readsSources, tables: freshness.tables };
+  /** Whether that is remembered of views of this code's, which declares it no more, and is all there is to it. */
+  isLeftOver?: boolean;
 }
 
 interface Reader {
   name: QualifiedName;
   capture: CaptureRecord;
+  /** What of it is not left over. */
+  asked: CaptureRecord | null;
+}
+
+interface Root extends SourceRoot {
+  isLeftOver: boolean;
 }
 
 export interface NeedsInput {
   definitions: readonly ViewDefinition[];
   /** What is remembered of views, by name: also of those that another application declares. */
   known: ReadonlyMap<string, KnownViewRow>;
+  /** Whether what the code declares no more counts no more. */
+  mayNarrow: boolean;
   /** Names of views that go. */
   gone: ReadonlySet<string>;
   /** Plain views that stand for materialized ones at the moment. */
@@ -45,7 +49,7 @@ export async function readCaptureNeeds(
   session: Pick<Session, 'query'>,
   input: NeedsInput,
 ): Promise<Map<string, CaptureNeed>> {
-  const roots = readersOf(input).flatMap(rootsOf);
+  const roots = readersOf(input).flatMap(rootsOfReader);
   const needs = new Map<string, CaptureNeed>();
   if (roots.length === 0) {
     return needs;
@@ -62,7 +66,7 @@ export async function readCaptureNeeds(
 
 function add(
   needs: Map<string, CaptureNeed>,
-  { view, root }: SourceRoot,
+  { view, root, isLeftOver }: Root,
   { schema_name, table_name, relation_kind }: SourceRow,
   { definitions, skipsMissing }: NeedsInput,
 ): void {
@@ -70,15 +74,19 @@ function add(
   if (schema_name === null) {
     const definition = definitions.find((each) => viewName(each) === name);
     // A view that is not there reads nothing.
-    if (root !== view && definition !== undefined && !skipsMissing) {
+    const isDeclared = definition?.freshness?.tables.some(
+      (table) => displayName(table) === displayName(root),
+    );
+    if (definition !== undefined && isDeclared && !skipsMissing) {
       throw missingTable(name, definition, root);
     }
     return;
   }
   if (relation_kind === 'r' || relation_kind === 'p') {
     const table = { schema: schema_name, name: table_name };
-    const need = needs.get(displayName(table)) ?? { table, views: new Set() };
+    const need = needs.get(displayName(table)) ?? { table, views: new Set(), isLeftOver };
     need.views.add(name);
+    need.isLeftOver &&= isLeftOver;
     needs.set(displayName(table), need);
   }
 }
@@ -94,27 +102,37 @@ function missingTable(
   );
 }
 
-function readersOf({ definitions, known, gone }: NeedsInput): Reader[] {
+function readersOf({ definitions, known, gone, mayNarrow }: NeedsInput): Reader[] {
   const declared = new Set(definitions.map(viewName));
   const others = [...known.values()].filter(
     (row) => !declared.has(rowName(row)) && !gone.has(rowName(row)),
   );
   return [
-    ...definitions.map((view) => ({ name: view.name, capture: captureRecord(view) })),
+    ...definitions.map((view) => {
+      const row = known.get(viewName(view));
+      const capture = effectiveCapture(view, row, mayNarrow);
+      const isNewer = newerVersion(view, row) !== undefined;
+      return { name: view.name, capture, asked: isNewer ? capture : captureRecord(view) };
+    }),
     ...others.map(({ schema_name, view_name, capture }) => ({
       name: { schema: schema_name, name: view_name },
       capture,
+      asked: capture,
     })),
   ].filter((reader): reader is Reader => reader.capture !== null);
 }
 
-function rootsOf({ name, capture }: Reader): SourceRoot[] {
-  const roots = capture.reads_sources ? [name, ...capture.tables] : capture.tables;
-  return roots.map((root) => ({ view: name, root }));
+function rootsOfReader({ name, capture, asked }: Reader): Root[] {
+  const sources = { reads_sources: true, tables: [] };
+  const of = (table: QualifiedName): CaptureRecord => ({ reads_sources: false, tables: [table] });
+  return [
+    ...(capture.reads_sources ? [{ root: name, part: sources }] : []),
+    ...capture.tables.map((table) => ({ root: table, part: of(table) })),
+  ].map(({ root, part }) => ({ view: name, root, isLeftOver: !covers(asked, part) }));
 }
 
-/** The same of one declared view. */
+/** What one view is to be watched for, as the code declares it. */
 export function rootsOfDefinition(view: ViewDefinition): SourceRoot[] {
   const capture = captureRecord(view);
-  return capture === null ? [] : rootsOf({ name: view.name, capture });
+  return capture === null ? [] : rootsOfReader({ name: view.name, capture, asked: capture });
 }

@@ -6,11 +6,19 @@ import {
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/source.sql.js';
+import {
+  obstacleReasons,
+  type ObstacleRow,
+  selectObstacles,
+  selectSources,
+  type SourceRow,
+} from '../postgres/source.sql.js';
 import { rootsOfDefinition } from './capture-needs.js';
+import { refuseCircles } from './refresh-circle.js';
 
 /**
- * Refuses views of which it cannot be known whether they would come out the same.
+ * Refuses views of which it cannot be known whether they would come out the same, and those that would be
+ * refreshed for ever.
  *
  * @throws InvalidDefinitionError naming the view, the option and the reasons
  */
@@ -31,6 +39,7 @@ export async function refuseUnknowable(
   }
   const roots = asked.map(({ root }) => root);
   const rows = await session.query<ObstacleRow>(selectObstacles(stateSchema, roots, standIns));
+  await refuseCircles(session, definitions);
   const obstacles = rows.flatMap((row) => {
     const { view, freshness } = asked[row.position] ?? {};
     return view && freshness && matters(freshness, row) ? [{ view, freshness, row }] : [];
@@ -42,6 +51,37 @@ export async function refuseUnknowable(
       .map(({ row }) => describe(row));
     throw refusal(first.view, first.freshness, [...new Set(reasons)]);
   }
+  await refuseSourceless(session, definitions, standIns);
+}
+
+/** A view of which the catalog knows nothing that it reads: none of its changes would ever be noticed. */
+async function refuseSourceless(
+  session: Pick<Session, 'query'>,
+  definitions: readonly ViewDefinition[],
+  standIns: readonly QualifiedName[],
+): Promise<void> {
+  const asking = definitions.filter(
+    ({ freshness }) =>
+      freshness?.readsSources && freshness.tables.length === 0 && !freshness.isImplied,
+  );
+  const roots = asking.map(({ name }) => ({ view: name, root: name }));
+  const rows = await session.query<SourceRow>(selectSources(roots, standIns));
+  // One that is not there has a row that says so.
+  const found = new Set(rows.map(({ position }) => position));
+  const view = asking.find((_, position) => !found.has(position));
+  if (view !== undefined) {
+    throw new InvalidDefinitionError(
+      `Materialized view "${viewName(view)}" of ${view.target.name} cannot have \`refresh.${optionOf(view)}\`: its query reads no table or view that the catalog knows of, as where a function does all the reading. So no write could be noticed. Nothing has been changed.`,
+      { view: viewName(view), hint: 'Name the tables whose writes count in `on`.' },
+    );
+  }
+}
+
+function optionOf({ freshness }: ViewDefinition): string {
+  if (freshness?.onWrite !== undefined) {
+    return 'on';
+  }
+  return freshness?.maxStalenessMs === undefined ? 'skipUnchanged' : 'maxStaleness';
 }
 
 function matters({ skipsUnchanged }: ViewFreshness, { reason }: ObstacleRow): boolean {

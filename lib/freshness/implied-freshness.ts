@@ -7,7 +7,7 @@ import { type ObstacleRow, selectObstacles } from '../postgres/source.sql.js';
 /**
  * Has the views watched that stand below one with `maxStaleness`, as the catalog is now: nobody could tell
  * otherwise whether they have to be refreshed for it. Those of which that cannot be known are left out, and
- * so are refreshed by their age.
+ * so are refreshed by their age. What it finds is set at the end and at once: refreshes run meanwhile.
  */
 export async function implyFreshness(
   session: Pick<Session, 'query'>,
@@ -15,27 +15,37 @@ export async function implyFreshness(
   definitions: readonly ViewDefinition[],
   standIns: readonly QualifiedName[],
 ): Promise<void> {
-  for (const view of definitions.filter(({ freshness }) => freshness?.isImplied)) {
-    view.freshness = undefined;
+  const others = definitions.filter(
+    ({ freshness }) => freshness === undefined || freshness.isImplied,
+  );
+  const implied = new Set(await readImplied(session, stateSchema, others, standIns, definitions));
+  for (const view of others) {
+    view.freshness = implied.has(view)
+      ? { readsSources: true, tables: [], skipsUnchanged: false, isImplied: true }
+      : undefined;
   }
+}
+
+async function readImplied(
+  session: Pick<Session, 'query'>,
+  stateSchema: string,
+  others: readonly ViewDefinition[],
+  standIns: readonly QualifiedName[],
+  definitions: readonly ViewDefinition[],
+): Promise<ViewDefinition[]> {
   const tops = definitions.filter(({ freshness }) => freshness?.maxStalenessMs !== undefined);
-  const others = definitions.filter(({ freshness }) => freshness === undefined);
   if (tops.length === 0 || others.length === 0) {
-    return;
+    return [];
   }
   const below = await readBelow(session, tops);
   const candidates = others.filter(({ name }) => below.has(quoteQualifiedName(name)));
   if (candidates.length === 0) {
-    return;
+    return [];
   }
   const roots = candidates.map(({ name }) => ({ view: name, root: name }));
   const obstacles = await session.query<ObstacleRow>(selectObstacles(stateSchema, roots, standIns));
   const obstructed = new Set(obstacles.map(({ position }) => position));
-  candidates
-    .filter((_, position) => !obstructed.has(position))
-    .forEach((view) => {
-      view.freshness = { readsSources: true, tables: [], skipsUnchanged: false, isImplied: true };
-    });
+  return candidates.filter((_, position) => !obstructed.has(position));
 }
 
 /** All that the views read, and what that reads. */

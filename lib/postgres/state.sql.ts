@@ -96,6 +96,37 @@ SET is_own = true,
   };
 }
 
+export interface CaptureOfView {
+  view: QualifiedName;
+  capture: CaptureRecord | null;
+}
+
+/** Remembers of views that are there what changes they are watched for, and nothing else. */
+export function recordCaptures(stateSchema: string, records: CaptureOfView[]): SqlStatement {
+  return {
+    text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s
+  (schema_name, view_name, last_tick, capture)
+SELECT r.schema_name,
+       r.view_name,
+       CASE WHEN c.relispopulated THEN pg_catalog.clock_timestamp() END,
+       r.capture
+FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(schema_name text, view_name text, capture jsonb)
+JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.view_name
+ON CONFLICT (schema_name, view_name) DO UPDATE
+SET capture = excluded.capture`,
+    values: [
+      JSON.stringify(
+        records.map(({ view, capture }) => ({
+          schema_name: view.schema,
+          view_name: view.name,
+          capture,
+        })),
+      ),
+    ],
+  };
+}
+
 export function deleteKnownView(stateSchema: string, view: QualifiedName): SqlStatement {
   return {
     text: `DELETE FROM ${quoteIdentifier(stateSchema)}.view_state

@@ -15,7 +15,7 @@ import {
 } from '../postgres/change-log.sql.js';
 import type { Database } from '../postgres/database.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { Upkeep } from './upkeep.js';
+import { Upkeep } from '../upkeep.js';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
 const BATCH_SIZE = 10_000;

@@ -7,7 +7,7 @@ import {
   pruneHistory,
   selectPrunable,
 } from '../postgres/history-pruning.sql.js';
-import { Upkeep } from './upkeep.js';
+import { Upkeep } from '../upkeep.js';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
 const BATCH_SIZE = 1_000;

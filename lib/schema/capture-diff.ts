@@ -1,16 +1,21 @@
-import { viewName } from '../definition/view-definition.js';
+import { isDeepStrictEqual } from 'node:util';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { CaptureNeed } from '../freshness/capture-needs.js';
+import { effectiveCapture } from '../freshness/capture-record.js';
 import type { CapturedTableRow } from '../postgres/capture.sql.js';
 import type { WakeUp } from '../materialized-views.options.js';
 import { displayName } from '../postgres/identifier.js';
+import type { KnownViewRow } from '../postgres/state.sql.js';
 import type { WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
+import type { DatabaseState } from './database-state.js';
 import type { Difference, SchemaDiff } from './schema-diff.js';
 
 /** Adds to a diff which tables are to be captured and are not, or the other way round. Pure. */
 export function withCaptures(
   diff: SchemaDiff,
   needs: ReadonlyMap<string, CaptureNeed>,
-  captured: readonly CapturedTableRow[],
+  { captured, known }: Pick<DatabaseState, 'captured' | 'known'>,
+  mayNarrow: boolean,
 ): SchemaDiff {
   const byName = new Map(captured.map((row) => [capturedName(row), row]));
   return {
@@ -19,6 +24,7 @@ export function withCaptures(
       ...each,
       differences: [
         ...each.differences,
+        ...recordDifference(each.view, known.get(viewName(each.view)), mayNarrow),
         ...[...needs.values()]
           .filter(({ views }) => views.has(viewName(each.view)))
           .flatMap((need) => difference(need, byName.get(displayName(need.table)))),
@@ -27,7 +33,27 @@ export function withCaptures(
     superfluousCaptures: captured
       .filter((row) => !needs.has(capturedName(row)))
       .map((row) => ({ schema: row.schema_name, name: row.table_name })),
+    leftOverCaptures: [...needs]
+      .filter(([name, { isLeftOver }]) => isLeftOver && byName.has(name))
+      .map(([, { table }]) => table),
+    capturingOrphans: diff.orphans
+      .map(({ name }) => displayName(name))
+      .filter((orphan) =>
+        [...needs].some(([name, { views }]) => views.has(orphan) && byName.has(name)),
+      ),
   };
+}
+
+function recordDifference(
+  view: ViewDefinition,
+  known: KnownViewRow | undefined,
+  mayNarrow: boolean,
+): Difference[] {
+  const remembered = known?.capture ?? null;
+  const wanted = effectiveCapture(view, known, mayNarrow);
+  return isDeepStrictEqual(remembered, wanted)
+    ? []
+    : [{ kind: 'capture-record', remembered, wanted }];
 }
 
 /** Adds to a diff how writers are to wake processes up, where they do not. Pure. */

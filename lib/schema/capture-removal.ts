@@ -6,7 +6,7 @@ import { script } from '../postgres/sql-statement.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import { withCaptures } from './capture-diff.js';
 import { captureSteps } from './capture-steps.js';
-import { patiently } from './lock-attempts.js';
+import { longForCaptures, patiently } from './lock-attempts.js';
 
 /** Takes the triggers off all tables of which no view that is remembered needs to know the changes. */
 export async function removeSuperfluousCaptures(
@@ -15,17 +15,20 @@ export async function removeSuperfluousCaptures(
   lockTimeoutMs: number,
 ): Promise<void> {
   const known = await session.query<KnownViewRow>(selectKnownViews(stateSchema));
+  const byName = new Map(known.map((row) => [rowName(row), row]));
   const needs = await readCaptureNeeds(session, {
     definitions: [],
-    known: new Map(known.map((row) => [rowName(row), row])),
+    known: byName,
+    mayNarrow: true,
     gone: new Set(),
     standIns: [],
     skipsMissing: true,
   });
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
   const nothing = { views: [], orphans: [], missingSchemas: [], superfluousCaptures: [] };
-  const diff = withCaptures(nothing, needs, captured);
+  const diff = withCaptures(nothing, needs, { captured, known: byName }, true);
   for (const { statements } of captureSteps(diff, stateSchema)) {
-    await patiently(session, lockTimeoutMs, () => session.query(script(statements)));
+    const work = (): Promise<unknown> => session.query(script(statements));
+    await patiently(session, lockTimeoutMs, work, longForCaptures(lockTimeoutMs));
   }
 }

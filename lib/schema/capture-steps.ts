@@ -16,12 +16,34 @@ import type { SchemaDiff, WakeUpDifference } from './schema-diff.js';
  * writers would wait as long.
  */
 export function captureSteps(diff: SchemaDiff, stateSchema: string): PlanStep[] {
-  const missing = tablesOf(diff, 'capture-missing');
-  const changed = tablesOf(diff, 'capture-changed');
-  const superfluous = diff.superfluousCaptures;
+  return captureStepsOf(
+    {
+      missing: tablesOf(diff, 'capture-missing'),
+      changed: tablesOf(diff, 'capture-changed'),
+      superfluous: diff.superfluousCaptures,
+      wakeUp: diff.wakeUp,
+    },
+    stateSchema,
+  );
+}
+
+/** The tables that views rely on and that are not captured, or not wholly. */
+export function uncapturedTables(diff: SchemaDiff): QualifiedName[] {
+  return [...tablesOf(diff, 'capture-missing'), ...tablesOf(diff, 'capture-changed')];
+}
+
+export interface CaptureChanges {
+  missing?: QualifiedName[];
+  changed?: QualifiedName[];
+  superfluous?: QualifiedName[];
+  wakeUp?: WakeUpDifference;
+}
+
+export function captureStepsOf(changes: CaptureChanges, stateSchema: string): PlanStep[] {
+  const { missing = [], changed = [], superfluous = [] } = changes;
   const added = [...missing, ...changed];
   const dropped = [...changed, ...superfluous];
-  const wakeUp = wakeUpParts(diff.wakeUp, stateSchema);
+  const wakeUp = wakeUpParts(changes.wakeUp, stateSchema);
   if (added.length + dropped.length + wakeUp.reasons.length === 0) {
     return [];
   }

@@ -15,6 +15,29 @@ const LAST_WAIT_MS = 300;
 /** How often `lockTimeout` the attempts may take together. */
 const PATIENCE = 5;
 
+/**
+ * The last attempt at the triggers of tables: longer than `deadlock_timeout`, because it is then that PostgreSQL
+ * cancels an autovacuum that is in the way.
+ */
+const LAST_WAIT_FOR_TABLES_MS = 1_500;
+
+export interface Patience {
+  /** How long the attempts may take together. */
+  totalMs: number;
+  /** One more attempt after those, which waits for so long. */
+  lastWaitMs?: number;
+}
+
+/** For triggers of tables that have to be made now. */
+export function longForCaptures(lockTimeoutMs: number): Patience {
+  return { totalMs: PATIENCE * lockTimeoutMs, lastWaitMs: LAST_WAIT_FOR_TABLES_MS };
+}
+
+/** For those that can be made later too. */
+export function briefForCaptures(lockTimeoutMs: number): Patience {
+  return { totalMs: lockTimeoutMs, lastWaitMs: LAST_WAIT_FOR_TABLES_MS };
+}
+
 const LOCKED: ReadonlySet<string | undefined> = new Set([
   SqlState.lockNotAvailable,
   SqlState.deadlockDetected,
@@ -29,9 +52,11 @@ export async function patiently<T>(
   session: Session,
   lockTimeoutMs: number,
   work: () => Promise<T>,
+  { totalMs, lastWaitMs }: Patience = { totalMs: PATIENCE * lockTimeoutMs },
 ): Promise<T> {
-  const deadline = performance.now() + PATIENCE * lockTimeoutMs;
-  for (let waitMs = FIRST_WAIT_MS; ; waitMs = nextWait(waitMs)) {
+  const deadline = performance.now() + totalMs;
+  let isLast = false;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = isLast ? (lastWaitMs ?? 0) : nextWait(waitMs)) {
     try {
       return await session.attempt(async () => {
         await session.query(setLocalLockTimeout(Math.min(waitMs, lockTimeoutMs)));
@@ -40,12 +65,18 @@ export async function patiently<T>(
         return result;
       });
     } catch (error) {
-      const code = errorCode(error instanceof SchemaStepError ? error.cause : error);
-      if (!LOCKED.has(code) || performance.now() > deadline) {
+      const isOver = performance.now() > deadline;
+      if (!isLockFailure(error) || isLast || (isOver && lastWaitMs === undefined)) {
         throw error;
       }
+      isLast = isOver;
     }
   }
+}
+
+/** Whether a lock could not be had. */
+export function isLockFailure(error: unknown): boolean {
+  return LOCKED.has(errorCode(error instanceof SchemaStepError ? error.cause : error));
 }
 
 function nextWait(waitMs: number): number {

@@ -9,7 +9,13 @@ import type { Session } from '../postgres/session.js';
 import { script, type SqlStatement } from '../postgres/sql-statement.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { SchemaStepError } from './schema-error.js';
-import { patiently } from './lock-attempts.js';
+import {
+  briefForCaptures,
+  isLockFailure,
+  longForCaptures,
+  type Patience,
+  patiently,
+} from './lock-attempts.js';
 import type { PlanStep } from './plan-step.js';
 import type { SchemaPlan } from './schema-plan.js';
 
@@ -20,13 +26,22 @@ export class PlanRun {
     private readonly stateSchema: string,
     private readonly views: readonly ViewDefinition[],
     private readonly lockTimeoutMs: number,
+    /** Whether triggers of tables may be left out for which the locks cannot be had. */
+    private readonly mayPostpone: boolean,
   ) {}
 
-  /** Renames have been carried out when the plan was made. */
-  async run({ steps }: SchemaPlan): Promise<void> {
+  /**
+   * Renames have been carried out when the plan was made.
+   *
+   * @returns the step that was left out
+   */
+  async run({ steps }: SchemaPlan): Promise<PlanStep | undefined> {
+    let postponed: PlanStep | undefined;
     for (const step of steps.filter(({ action }) => action !== 'rename')) {
       if (step.action === 'build' || step.action === 'populate') {
         await this.fill(step);
+      } else if (step.action === 'capture') {
+        postponed = (await this.capture(step)) ? undefined : step;
       } else {
         await this.change(step);
       }
@@ -34,13 +49,32 @@ export class PlanRun {
         await this.session.query(deleteKnownView(this.stateSchema, step.name));
       }
     }
+    return postponed;
   }
 
-  private async change(step: PlanStep): Promise<void> {
+  /** @returns whether it could be done */
+  private async capture(step: PlanStep): Promise<boolean> {
+    if (!this.mayPostpone) {
+      await this.change(step, longForCaptures(this.lockTimeoutMs));
+      return true;
+    }
+    try {
+      await this.change(step, briefForCaptures(this.lockTimeoutMs));
+      return true;
+    } catch (error) {
+      if (isLockFailure(error)) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
+  private async change(step: PlanStep, patience?: Patience): Promise<void> {
     const isPlain = step.statements.every(({ values }) => values === undefined);
     const statements = isPlain ? [script(step.statements)] : step.statements;
     if (statements.length > 0) {
-      await patiently(this.session, this.lockTimeoutMs, () => this.execute(statements, step));
+      const work = (): Promise<void> => this.execute(statements, step);
+      await patiently(this.session, this.lockTimeoutMs, work, patience);
     }
   }
 

@@ -10,6 +10,7 @@ export type PlanAction =
   | 'index'
   | 'alter'
   | 'populate'
+  | 'record'
   | 'capture'
   | 'drop';
 
@@ -34,6 +35,7 @@ export interface PlanStep {
 /* The locks of steps, as they are shown. */
 
 export const NO_LOCK = 'none: nothing reads it yet';
+export const STATE_LOCK = "rows of the library's own tables: nobody waits";
 export const SHARE_LOCK = 'SHARE: readers go on, refreshes wait';
 export const EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait, for milliseconds';
 export const WRITERS_LOCK =

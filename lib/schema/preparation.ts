@@ -91,6 +91,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
         needs = await readCaptureNeeds(session, {
           definitions: views,
           known: state.known,
+          mayNarrow: allowsChanges(policy),
           gone,
           standIns,
           skipsMissing: policy.onMissingTable === 'skip',
@@ -100,7 +101,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   );
   const failed = await failedViews(session, rehearsed, context);
   const captured = withWakeUp(
-    withCaptures(diff, needs, state.captured),
+    withCaptures(diff, needs, state, allowsChanges(policy)),
     context.wakeUp,
     state.wakeUpTrigger,
   );

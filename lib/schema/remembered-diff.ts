@@ -1,6 +1,5 @@
-import { isDeepStrictEqual } from 'node:util';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { captureRecord, readCaptureNeeds } from '../freshness/capture-needs.js';
+import { readCaptureNeeds } from '../freshness/capture-needs.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
 import type { Session } from '../postgres/session.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
@@ -24,12 +23,13 @@ export async function rememberedDiff(
   const needs = await readCaptureNeeds(session, {
     definitions: views,
     known: state.known,
+    mayNarrow: allowsChanges(policy),
     gone: new Set(),
     standIns: [],
     skipsMissing: true,
   });
   const declared = diffSchema(views, state, { comparisons: new Map(), renames: [] });
-  const captured = withCaptures(declared, needs, state.captured);
+  const captured = withCaptures(declared, needs, state, allowsChanges(policy));
   const diff = withWakeUp(captured, wakeUp, state.wakeUpTrigger);
   const isInstalled = state.installedVersion >= state.targetVersion;
   const isUpToDate =
@@ -53,7 +53,6 @@ function isRemembered(
     differences.length === 0 &&
     newerVersion === undefined &&
     known?.fingerprint === fingerprint(view, deployed) &&
-    knownVersion === (view.version ?? knownVersion) &&
-    isDeepStrictEqual(known.capture, captureRecord(view))
+    knownVersion === (view.version ?? knownVersion)
   );
 }

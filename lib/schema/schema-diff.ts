@@ -1,8 +1,10 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
+import { newerVersion } from '../freshness/capture-record.js';
 import type { WakeUp } from '../materialized-views.options.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
+import type { CaptureRecord } from '../postgres/state.sql.js';
 import { splitParameter } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
@@ -30,7 +32,9 @@ export type Difference =
   /** Changes of a table that it is to be fresh for are not written into the log. */
   | { kind: 'capture-missing'; table: QualifiedName }
   /** Some are not: a trigger was dropped, or switched off. */
-  | { kind: 'capture-changed'; table: QualifiedName };
+  | { kind: 'capture-changed'; table: QualifiedName }
+  /** What changes it is to be told of is not what is remembered of it, by which it is. */
+  | { kind: 'capture-record'; remembered: CaptureRecord | null; wanted: CaptureRecord | null };
 
 export interface WakeUpDifference {
   wanted: WakeUp;
@@ -57,6 +61,10 @@ export interface SchemaDiff {
   missingSchemas: string[];
   /** Tables whose changes are captured for nobody any more. */
   superfluousCaptures: QualifiedName[];
+  /** Tables whose changes are captured only because a class once declared so. */
+  leftOverCaptures?: QualifiedName[];
+  /** Orphans for which tables are captured: `schema.name`. */
+  capturingOrphans?: string[];
   /** How writers are to wake processes up, where they do not. */
   wakeUp?: WakeUpDifference;
   /** The version of the library's own tables, when it is below what this release needs. */
@@ -124,7 +132,7 @@ function diffView(
     return { view, differences: [{ kind: 'missing' }] };
   }
   const known = state.known.get(displayName(deployed.name));
-  const knownVersion = Number(known?.definition_version ?? 0);
+  const newer = newerVersion(view, known);
   return {
     view,
     deployed,
@@ -136,8 +144,7 @@ function diffView(
             ownIndexes: known?.own_indexes ?? [],
             isSameDeclaration: known?.declared_hash === declaredHash(view),
           }),
-    ...(view.version !== undefined &&
-      knownVersion > view.version && { newerVersion: knownVersion }),
+    ...(newer !== undefined && { newerVersion: newer }),
   };
 }
 

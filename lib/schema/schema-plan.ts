@@ -1,11 +1,13 @@
 import { viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { alterSteps, populateSteps } from './alter-steps.js';
+import { captureRecordSteps } from './capture-record-step.js';
 import { captureSteps } from './capture-steps.js';
 import { type DatabaseState, withDependents } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
@@ -62,7 +64,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
     policy,
     steps: [
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
-      ...renames.map(renameStep),
+      ...renames.map((each) => renameStep(each, state)),
       ...installSteps(diff, state.stateSchema),
       ...populateSteps(inPlace, state),
       ...rebuildSteps(input, above),
@@ -71,6 +73,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
         .reverse()
         .map((orphan) => pruneStep(orphan, state)),
       ...above.map(forgetStep),
+      ...captureRecordSteps(diff, state.stateSchema, new Set(failed.map(({ view }) => view))),
       // Last: it holds up writers from here to the end of the transaction.
       ...captureSteps(diff, state.stateSchema),
     ],
@@ -196,14 +199,21 @@ function lossNote({ lostIndexes, lostStatistics }: RehearsedMember): string {
 }
 
 /** The steps of a rename, which are carried out before the rest is worked out. */
-function renameStep({ view, from }: Rename): PlanStep {
+function renameStep(
+  { view, from }: Rename,
+  { stateSchema, installedVersion }: DatabaseState,
+): PlanStep {
+  const follow = (old: QualifiedName, now: QualifiedName): SqlStatement[] =>
+    installedVersion === 0
+      ? []
+      : [deleteKnownView(stateSchema, now), renameKnownView(stateSchema, old, now)];
   return {
     action: 'rename',
     view: viewName(view),
     name: view.name,
     reason: `It was "${displayName(from)}"`,
-    statements: renameStatements(from, view.name),
-    undo: renameStatements(view.name, from),
+    statements: [...renameStatements(from, view.name), ...follow(from, view.name)],
+    undo: [...renameStatements(view.name, from), ...follow(view.name, from)],
     lock: EXCLUSIVE_LOCK,
     rewritesRows: false,
   };

@@ -106,7 +106,8 @@ export class SchemaService {
    * @throws PlanOutdatedError when database or code are not as they were when the plan was made
    */
   async apply(plan: SchemaPlan): Promise<SyncReport> {
-    return this.synchronizer.synchronize(plan.dataSource, plan.policy, plan);
+    const { report } = await this.synchronizer.carryOut(plan.dataSource, plan.policy, plan);
+    return report;
   }
 
   /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */

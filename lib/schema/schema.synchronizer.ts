@@ -1,13 +1,12 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { isDeepStrictEqual } from 'node:util';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { EventPublisher } from '../events/event.publisher.js';
 import { MaterializedViewEvents } from '../events/materialized-view.events.js';
-import { withoutRowData } from '../errors/error-message.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
-import { captureRecord } from '../freshness/capture-needs.js';
+import { effectiveCapture } from '../freshness/capture-record.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
@@ -20,12 +19,15 @@ import type { DatabaseState } from './database-state.js';
 import { readSteadily } from './steady-read.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
+import type { PlanStep } from './plan-step.js';
 import { type PreparationContext, type Prepared, prepare } from './preparation.js';
 import { rememberedDiff } from './remembered-diff.js';
-import { schemaErrorFrom, SchemaStepError } from './schema-error.js';
+import { schemaErrorFrom } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
+import { allowsChanges, allowsCreation } from './sync-policy.js';
 import {
+  failedReports,
   isDrifted,
   publishReport,
   reportsOf,
@@ -33,28 +35,23 @@ import {
   unchangedReports,
 } from './sync-report.js';
 
+/** What became of a synchronisation. */
+export interface Synchronized {
+  report: SyncReport;
+  diff: SchemaDiff;
+  /** The step for which the locks could not be had, and without which all others were done. */
+  postponed?: PlanStep;
+}
+
 /** Brings databases to what the code declares, one process at a time. */
 @Injectable()
 export class SchemaSynchronizer {
-  private readonly logger = new Logger('MaterializedViews');
-
   constructor(
     @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
     @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
     @Inject(EventPublisher) private readonly events: EventPublisher,
   ) {}
-
-  /** What booting does, by the policy of the module's options. */
-  async boot(dataSource: string): Promise<SyncReport | undefined> {
-    const { syncPolicy } = this.registrations.options;
-    if (syncPolicy.synchronize === false) {
-      return undefined;
-    }
-    const report = await this.synchronize(dataSource, syncPolicy);
-    this.log(report);
-    return report;
-  }
 
   /** Works a plan out and leaves everything as it is. */
   async inspect(dataSource: string, policy: SyncPolicy): Promise<Prepared> {
@@ -67,15 +64,16 @@ export class SchemaSynchronizer {
   }
 
   /**
-   * Plans and carries out, in one transaction under the sync lock: whole, or not at all.
+   * Plans and carries out, in one transaction under the sync lock: whole, or not at all. Only without an expected
+   * plan a step may be postponed.
    *
    * @param expected a plan made before, which must still be the right one
    */
-  async synchronize(
+  async carryOut(
     dataSource: string,
     policy: SyncPolicy,
     expected?: SchemaPlan,
-  ): Promise<SyncReport> {
+  ): Promise<Synchronized> {
     const startedAtMs = performance.now();
     const database = this.dataSources.get(dataSource);
     const views = this.viewsOf(dataSource);
@@ -84,16 +82,30 @@ export class SchemaSynchronizer {
       const remembered =
         expected === undefined ? await this.remembered(database, dataSource, policy) : undefined;
       if (remembered !== undefined) {
-        return this.told(publishReport(dataSource, unchangedReports(remembered), startedAtMs));
+        const reports = unchangedReports(remembered);
+        const report = this.told(publishReport(dataSource, reports, startedAtMs));
+        return { report, diff: remembered };
       }
       try {
-        const prepared = await this.underLock(database, dataSource, policy, expected);
-        return this.told(publishReport(dataSource, reportsOf(prepared, views), startedAtMs));
+        const { prepared, postponed } = await this.underLock(
+          database,
+          dataSource,
+          policy,
+          expected,
+        );
+        const reports = reportsOf(prepared, views);
+        const report = this.told(publishReport(dataSource, reports, startedAtMs));
+        return { report, diff: prepared.diff, postponed };
       } catch (error) {
         publishReport(dataSource, failedReports(views, error), startedAtMs);
         throw error;
       }
     });
+  }
+
+  /** Runs `work` in a transaction. */
+  async within<T>(dataSource: string, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.transaction(this.dataSources.get(dataSource), work);
   }
 
   /** Runs `work` in a transaction that holds the sync lock. */
@@ -145,7 +157,7 @@ export class SchemaSynchronizer {
     dataSource: string,
     policy: SyncPolicy,
     expected: SchemaPlan | undefined,
-  ): Promise<Prepared> {
+  ): Promise<{ prepared: Prepared; postponed?: PlanStep }> {
     const views = this.viewsOf(dataSource);
     return this.transaction(database, async (session) => {
       await session.query(lock(syncLockKey()));
@@ -159,19 +171,27 @@ export class SchemaSynchronizer {
       }
       refuseDrift(prepared, policy);
       const { lockTimeoutMs } = this.registrations.options;
-      await new PlanRun(session, database.stateSchema, views, lockTimeoutMs).run(prepared.plan);
-      await this.remember(session, database, prepared);
-      return prepared;
+      const mayPostpone = expected === undefined;
+      const run = new PlanRun(session, database.stateSchema, views, lockTimeoutMs, mayPostpone);
+      const postponed = await run.run(prepared.plan);
+      await this.remember(session, database, prepared, policy);
+      return { prepared, postponed };
     });
   }
 
-  private async remember(session: Session, database: Database, { plan }: Prepared): Promise<void> {
+  private async remember(
+    session: Session,
+    database: Database,
+    { plan }: Prepared,
+    policy: SyncPolicy,
+  ): Promise<void> {
     const { dataSource, skipped } = plan;
     await this.followRenames(session, database, dataSource);
     const state = await this.readState(session, database, dataSource);
     const left = new Set(skipped.map(({ view }) => view));
     const records = this.viewsOf(dataSource).flatMap((view) => {
       const deployed = state.views.get(viewName(view));
+      const known = state.known.get(viewName(view));
       if (deployed === undefined || left.has(viewName(view))) {
         return [];
       }
@@ -184,7 +204,9 @@ export class SchemaSynchronizer {
           declaredHash: declaredHash(view),
           fingerprint: fingerprint(view, deployed),
           version: view.version,
-          capture: captureRecord(view),
+          capture: allowsCreation(policy)
+            ? effectiveCapture(view, known, allowsChanges(policy))
+            : (known?.capture ?? null),
         },
       ];
     });
@@ -247,27 +269,6 @@ export class SchemaSynchronizer {
     this.events.publish(MaterializedViewEvents[name], report);
     return report;
   }
-
-  private log({ views, dataSource, durationMs }: SyncReport): void {
-    for (const { view, status, reason } of views) {
-      if (status === 'skipped') {
-        this.logger.warn(
-          `Materialized view "${view}" is not as declared, and is left so: ${reason}`,
-        );
-      } else if (status === 'orphaned') {
-        this.logger.warn(
-          `Materialized view "${view}" was made by this library and is declared by no class. Drop it with \`prune: true\` or SchemaService.apply.`,
-        );
-      } else if (status !== 'unchanged') {
-        this.logger.log(
-          status === 'created'
-            ? `Created materialized view "${view}"`
-            : `Materialized view "${view}": ${status} (${reason})`,
-        );
-      }
-    }
-    this.logger.debug(`Synchronised data source "${dataSource}" in ${Math.round(durationMs)} ms`);
-  }
 }
 
 /** `onChange: 'fail'`: what the policy leaves is an error. */
@@ -283,17 +284,4 @@ function refuseDrift({ plan, left }: Prepared, policy: SyncPolicy): void {
       },
     );
   }
-}
-
-function failedReports(
-  views: readonly ViewDefinition[],
-  error: unknown,
-): { view: string; status: 'failed' | 'unchanged'; reason?: string }[] {
-  const culprit = error instanceof SchemaStepError ? error.view : undefined;
-  const reason = withoutRowData(error);
-  return views.map((view) =>
-    culprit === undefined || culprit === view
-      ? { view: viewName(view), status: 'failed', reason }
-      : { view: viewName(view), status: 'unchanged' },
-  );
 }

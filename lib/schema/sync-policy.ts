@@ -6,6 +6,7 @@ const CREATIONS: ReadonlySet<Difference['kind']> = new Set([
   'missing',
   'index-missing',
   'capture-missing',
+  'capture-record',
 ]);
 
 /** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
@@ -16,10 +17,12 @@ function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): 
   if (allowsChanges(policy)) {
     return true;
   }
-  return (
-    (policy.synchronize === true || policy.synchronize === 'create') &&
-    CREATIONS.has(difference.kind)
-  );
+  return allowsCreation(policy) && CREATIONS.has(difference.kind);
+}
+
+/** Whether a policy lets be made what is missing. */
+export function allowsCreation({ synchronize }: SyncPolicy): boolean {
+  return synchronize === true || synchronize === 'create';
 }
 
 /** Whether a policy lets views be changed, and not just made. */
@@ -44,13 +47,14 @@ export function applyPolicy(
       differences: view.differences.filter((difference) => isWanted(view, difference)),
     }));
   const allowed = part((view, difference) => isAllowed(policy, view, difference));
-  const creates = policy.synchronize === true || policy.synchronize === 'create';
   return {
     allowed: {
       ...diff,
       views: allowed,
       superfluousCaptures: allowsChanges(policy) ? diff.superfluousCaptures : [],
-      missingSchemas: diff.missingSchemas.filter((schema) => creates || schema === stateSchema),
+      missingSchemas: diff.missingSchemas.filter(
+        (schema) => allowsCreation(policy) || schema === stateSchema,
+      ),
     },
     left: part((view, difference) => !isAllowed(policy, view, difference)).filter(
       ({ differences }) => differences.length > 0,
@@ -80,6 +84,8 @@ export function describeDifference(difference: Difference): string {
       return `changes of "${displayName(difference.table)}" are not captured`;
     case 'capture-changed':
       return `the triggers that capture changes of "${displayName(difference.table)}" were changed`;
+    case 'capture-record':
+      return 'what changes it is to be told of is not remembered as declared, and by what is remembered it is told';
     case 'unpopulated':
       return 'it has no data yet';
     default:

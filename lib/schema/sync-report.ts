@@ -1,8 +1,10 @@
 import { channel } from 'node:diagnostics_channel';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { withoutRowData } from '../errors/error-message.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Prepared } from './preparation.js';
 import type { SchemaDiff } from './schema-diff.js';
+import { SchemaStepError } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 
 /**
@@ -75,19 +77,26 @@ export function reportsOf(
   const pruned = new Set(others);
   return [
     ...[...declared, ...new Set(others)].map((view) => reportOf(view, plan, diff, skipped)),
-    ...plan.orphans.filter((view) => !pruned.has(view)).map(orphaned),
+    ...plan.orphans
+      .filter((view) => !pruned.has(view))
+      .map((view) => orphaned(view, diff.capturingOrphans)),
   ];
 }
 
-function orphaned(view: string): ViewReport {
-  return { view, status: 'orphaned', reason: 'no class declares it' };
+function orphaned(view: string, capturing: string[] = []): ViewReport {
+  const isCaptured = capturing.includes(view);
+  return {
+    view,
+    status: 'orphaned',
+    reason: `no class declares it${isCaptured ? ', while writers of what it reads go on paying for the triggers that capture changes for it' : ''}`,
+  };
 }
 
 /** The reports where nothing was done. */
-export function unchangedReports({ views, orphans }: SchemaDiff): ViewReport[] {
+export function unchangedReports({ views, orphans, capturingOrphans }: SchemaDiff): ViewReport[] {
   return [
     ...views.map(({ view }): ViewReport => ({ view: viewName(view), status: 'unchanged' })),
-    ...orphans.map(({ name }) => orphaned(displayName(name))),
+    ...orphans.map(({ name }) => orphaned(displayName(name), capturingOrphans)),
   ];
 }
 
@@ -112,4 +121,15 @@ function reportOf(
     (each) => viewName(each.view) === view && each.deployed === undefined,
   );
   return { view, status: isNew ? 'created' : 'changed', reason };
+}
+
+/** Of a view that stopped the whole, or of all where none did. */
+export function failedReports(views: readonly ViewDefinition[], error: unknown): ViewReport[] {
+  const culprit = error instanceof SchemaStepError ? error.view : undefined;
+  const reason = withoutRowData(error);
+  return views.map((view) =>
+    culprit === undefined || culprit === view
+      ? { view: viewName(view), status: 'failed', reason }
+      : { view: viewName(view), status: 'unchanged' },
+  );
 }

@@ -465,6 +465,63 @@ describe('the capture of changes', () => {
       );
     });
 
+    it('where a view would be refreshed for its own refreshes for ever', async () => {
+      const odd = `Far away.${HOSTILE}`;
+      const one = (on: string[], expression = 'SELECT id FROM orders'): TestView[] => [
+        { ...view(expression, { on }), name: 'one', withData: false },
+      ];
+      const reader = (expression: string, refresh?: TestView['refresh']): TestView => ({
+        name: 'reader',
+        schema: 'Far away',
+        expression,
+        withData: false,
+        ...(refresh && { refresh }),
+      });
+      await database.query(`DROP TABLE ${ODD}`);
+      await expect(start(one(['orders', 'one']))).rejects.toThrow(
+        /"public\.one" of .* would be refreshed for ever, .*: "public\.one" -> "public\.one" /,
+      );
+      await expect(
+        start([
+          ...one(['Far away.reader']),
+          reader('SELECT id FROM public.one', { on: 'sources' }),
+        ]),
+      ).rejects.toThrow(/"public\.one" -> "Far away\.reader" -> "public\.one"/);
+      await expect(
+        start([
+          ...one(['Far away.reader']),
+          reader('SELECT id FROM public.rates', { on: ['public.one'] }),
+        ]),
+      ).rejects.toThrow(InvalidDefinitionError);
+      // Through a plain view, over one that is there already.
+      await start(one(['orders']));
+      await database.query(`CREATE VIEW ${ODD} AS SELECT id FROM public.one`);
+      await expect(start(one([odd]))).rejects.toThrow(`"public.one" -> "${odd}" -> "public.one"`);
+      await start([
+        ...one(['orders']),
+        reader('SELECT id FROM public.one', { on: ['public.one'] }),
+      ]);
+    });
+
+    it.each<[TestView['refresh'], string]>([
+      [{ on: 'sources' }, 'on'],
+      [{ skipUnchanged: true, cron: '@daily' }, 'skipUnchanged'],
+      [{ maxStaleness: '1m' }, 'maxStaleness'],
+    ])('for a view that reads nothing by the catalog, with %j', async (refresh, option) => {
+      await database.query(
+        `CREATE FUNCTION f() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public.orders); END'`,
+      );
+      const starting = start([view('SELECT public.f() AS id', refresh)]);
+      await expect(starting).rejects.toThrow(
+        `cannot have \`refresh.${option}\`: its query reads no`,
+      );
+      await expect(starting).rejects.toMatchObject({
+        hint: expect.stringContaining('Name the tables'),
+      });
+      await start([view('SELECT public.f() AS id', { on: ['orders'], skipUnchanged: true })]);
+      expect(await captured()).toEqual(ORDERS);
+    });
+
     it('for writes of which nothing is seen, and not for a view that just calls now()', async () => {
       await expect(
         start([view('SELECT last_value AS id FROM orders_id_seq', { on: 'sources' })]),

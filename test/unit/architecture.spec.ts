@@ -14,12 +14,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   schedule: ['refresh', 'freshness', 'events', 'definition', 'errors', 'postgres'],
 };
 
-/** The root files that rooms below may use: what the application was configured with. */
+/** The root files that rooms below may use: what the application was configured with, and work in the background. */
 const SHARED_ROOT_FILES = new Set([
   'lib/duration.ts',
   'lib/module-registrations.ts',
   'lib/materialized-views.module-definition.ts',
   'lib/materialized-views.options.ts',
+  'lib/time-limit.ts',
+  'lib/upkeep.ts',
 ]);
 
 const files = readdirSync('lib', { recursive: true, encoding: 'utf8' })

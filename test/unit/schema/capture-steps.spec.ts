@@ -24,7 +24,12 @@ function diff(needs: [string, Need][], rows: ReturnType<typeof captured>[]): Sch
   const state = databaseState([deployed('a'), deployed('b')]);
   const none = { comparisons: new Map(), renames: [] };
   const views = [declared('a'), declared('b')];
-  return withCaptures(diffSchema(views, state, none), new Map(needs), rows);
+  return withCaptures(
+    diffSchema(views, state, none),
+    new Map(needs),
+    { ...state, captured: rows },
+    true,
+  );
 }
 
 const firstWords = (statements: { text: string }[] = []): string[] =>

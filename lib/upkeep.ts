@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
-import { messageOf } from '../errors/error-message.js';
-import type { Database } from '../postgres/database.js';
+import { messageOf } from './errors/error-message.js';
+import type { Database } from './postgres/database.js';
 import { isDoneWithin } from './time-limit.js';
 
 /** How long a stopping application waits for a batch that is under way. What it did not get to is for later. */
@@ -15,7 +15,7 @@ export interface UpkeepOptions {
   work: (database: Database) => Promise<string>;
 }
 
-/** Work in the background that keeps the library's own tables small: after refreshes, now and then. */
+/** Work in the background, after refreshes, now and then: it keeps the library's own tables small, and its triggers in place. */
 export class Upkeep {
   private readonly logger = new Logger('MaterializedViews');
   private readonly lastAtMs = new Map<Database, number>();

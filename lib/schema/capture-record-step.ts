@@ -1,0 +1,35 @@
+import { viewName } from '../definition/view-definition.js';
+import { type CaptureOfView, recordCaptures } from '../postgres/state.sql.js';
+import { type PlanStep, STATE_LOCK } from './plan-step.js';
+import type { SchemaDiff } from './schema-diff.js';
+
+/** Remembers what changes views are to be told of: by that alone a process looks for them. */
+export function captureRecordSteps(
+  { views }: SchemaDiff,
+  stateSchema: string,
+  failed: ReadonlySet<string>,
+): PlanStep[] {
+  const changes = views
+    .filter(({ view }) => !failed.has(viewName(view)))
+    .flatMap(({ view, differences }) =>
+      differences.flatMap((difference) =>
+        difference.kind === 'capture-record' ? [{ view, ...difference }] : [],
+      ),
+    );
+  if (changes.length === 0) {
+    return [];
+  }
+  const records = (of: 'wanted' | 'remembered'): CaptureOfView[] =>
+    changes.map(({ view, [of]: capture }) => ({ view: view.name, capture }));
+  const names = changes.map(({ view }) => `"${viewName(view)}"`).join(', ');
+  return [
+    {
+      action: 'record',
+      reason: `What changes ${names} is to be told of is not remembered as declared`,
+      statements: [recordCaptures(stateSchema, records('wanted'))],
+      undo: [recordCaptures(stateSchema, records('remembered'))],
+      lock: STATE_LOCK,
+      rewritesRows: false,
+    },
+  ];
+}

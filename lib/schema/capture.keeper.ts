@@ -1,0 +1,183 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import { DefinitionRegistry } from '../definition/definition.registry.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { withoutRowData } from '../errors/error-message.js';
+import { ModuleRegistrations } from '../module-registrations.js';
+import type { Database } from '../postgres/database.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import { Upkeep } from '../upkeep.js';
+import { captureTable, finishCaptures, readUncaptured } from './capture-repair.js';
+import { describeUncaptured } from './capture-warnings.js';
+import { allowsChanges, allowsCreation } from './sync-policy.js';
+
+/** How often a process repairs for one data source, and tries again what its boot put off. */
+const INTERVAL_MS = 30_000;
+
+/** What a boot put off is tried soon: as a rule the lock was held by one statement. */
+const FIRST_RETRY_MS = 5_000;
+
+/** How often it says what it cannot make good. */
+const REMINDER_MS = 600_000;
+
+/**
+ * Makes the triggers again that are missing between two boots, in the background: those of a partition that was
+ * attached or a table that was made anew, those that somebody switched off, and those that a boot put off.
+ */
+@Injectable()
+export class CaptureKeeper {
+  private readonly logger = new Logger('MaterializedViews');
+  private readonly unfinished = new Set<Database>();
+  private readonly timers = new Set<NodeJS.Timeout>();
+  private readonly failures = new Map<Database, string>();
+  private readonly repairs = new Upkeep({
+    intervalMs: INTERVAL_MS,
+    complaint: () => 'Could not look whether the tables that views read are captured.',
+    work: (database) => this.repair(database),
+  });
+  private readonly reminders = new Upkeep({
+    intervalMs: REMINDER_MS,
+    complaint: () => 'Could not look whether the tables that views read are captured.',
+    work: (database) => this.remind(database),
+  });
+
+  constructor(
+    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
+    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
+  ) {}
+
+  /**
+   * For whoever finds that not all sources of a view are captured: makes that good in the background, or says
+   * that the policy does not allow it. Not often, and in one process at a time. Never throws.
+   */
+  maybeRepair(dataSourceName: string): void {
+    const upkeep = this.isAllowed ? this.repairs : this.reminders;
+    upkeep.maybeDo(this.dataSources.get(dataSourceName));
+  }
+
+  /** For a boot that could not have the locks for its triggers: tries until it has. */
+  finishLater(dataSourceName: string): void {
+    const database = this.dataSources.get(dataSourceName);
+    this.unfinished.add(database);
+    this.tryAgain(database, FIRST_RETRY_MS);
+  }
+
+  /** Begins no more, and waits a short time for what is under way. */
+  async stop(): Promise<void> {
+    this.timers.forEach(clearTimeout);
+    this.timers.clear();
+    await Promise.all([this.repairs.stop(), this.reminders.stop()]);
+  }
+
+  private get isAllowed(): boolean {
+    return allowsCreation(this.registrations.options.syncPolicy);
+  }
+
+  private tryAgain(database: Database, inMs: number): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      if (this.unfinished.has(database)) {
+        this.repairs.maybeDo(database);
+        this.tryAgain(database, INTERVAL_MS);
+      }
+    }, inMs);
+    timer.unref();
+    this.timers.add(timer);
+  }
+
+  private async repair(database: Database): Promise<string> {
+    const uncaptured = this.isAllowed ? await this.readUncaptured(database) : [];
+    const made: QualifiedName[] = [];
+    const failures: string[] = [];
+    for (const table of uncaptured) {
+      if (this.repairs.isStopped) {
+        break;
+      }
+      await this.tried(failures, async () => {
+        if (await this.capture(database, table)) {
+          made.push(table);
+        }
+      });
+    }
+    if (this.unfinished.has(database) && !this.repairs.isStopped) {
+      await this.tried(failures, () => this.finish(database));
+    }
+    this.tell(database, made, failures);
+    return `Captured ${made.length} tables that were not`;
+  }
+
+  private readUncaptured(database: Database): Promise<QualifiedName[]> {
+    return this.transaction(database, (session) =>
+      readUncaptured(session, database.stateSchema, this.viewsOf(database)),
+    );
+  }
+
+  /** Each table in a transaction of its own: waiting for one of them holds up no writer of another. */
+  private capture(database: Database, table: QualifiedName): Promise<boolean> {
+    const { lockTimeoutMs } = this.registrations.options;
+    return this.transaction(database, (session) =>
+      captureTable(session, database.stateSchema, table, lockTimeoutMs),
+    );
+  }
+
+  private async finish(database: Database): Promise<void> {
+    const { lockTimeoutMs, syncPolicy, wakeUp } = this.registrations.options;
+    const isFinished = await this.transaction(database, (session) =>
+      finishCaptures(session, {
+        stateSchema: database.stateSchema,
+        views: this.viewsOf(database),
+        creates: this.isAllowed,
+        removes: allowsChanges(syncPolicy),
+        wakeUp,
+        lockTimeoutMs,
+      }),
+    );
+    if (isFinished) {
+      this.unfinished.delete(database);
+    }
+  }
+
+  private async tried(failures: string[], work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      failures.push(withoutRowData(error));
+    }
+  }
+
+  private tell(database: Database, made: QualifiedName[], failures: string[]): void {
+    if (made.length > 0) {
+      const tables = made.map((table) => `"${displayName(table)}"`).join(', ');
+      this.logger.log(`Changes of ${tables} are captured from now on`);
+    }
+    const [first] = failures;
+    if (first !== undefined && !this.repairs.isStopped) {
+      this.failures.set(database, `${first}; it is tried again`);
+      this.reminders.maybeDo(database);
+    }
+  }
+
+  private async remind(database: Database): Promise<string> {
+    const uncaptured = await this.readUncaptured(database);
+    if (uncaptured.length > 0) {
+      const forbidden =
+        '`synchronize` lets nothing be made here; make the triggers with SchemaService.apply or a generated migration';
+      const reason = this.failures.get(database) ?? forbidden;
+      this.logger.warn(describeUncaptured(uncaptured, reason));
+    }
+    return `${uncaptured.length} tables are not captured`;
+  }
+
+  private viewsOf(database: Database): ViewDefinition[] {
+    return this.definitions
+      .all()
+      .filter(({ dataSourceName }) => this.dataSources.get(dataSourceName) === database);
+  }
+
+  private transaction<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {
+    const { lockTimeoutMs, statementTimeoutMs } = this.registrations.options;
+    return database.transaction({ lockTimeoutMs, statementTimeoutMs }, work);
+  }
+}

@@ -1,0 +1,44 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { captureRecord, covers, newerVersion } from '../freshness/capture-record.js';
+import { implyFreshness } from '../freshness/implied-freshness.js';
+import { rowName } from '../postgres/identifier.js';
+import {
+  type InstallationExistsRow,
+  selectInstallationExists,
+} from '../postgres/installation.sql.js';
+import type { Session } from '../postgres/session.js';
+import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
+
+/**
+ * What a process that leaves the schema alone has to know of it: which views are watched for one above them.
+ *
+ * @returns the views of which the database does not remember that they are told of changes: by that alone they are
+ */
+export async function readUnrecorded(
+  session: Session,
+  stateSchema: string,
+  views: readonly ViewDefinition[],
+): Promise<ViewDefinition[]> {
+  if (views.every(({ freshness }) => freshness === undefined)) {
+    return [];
+  }
+  await implyFreshness(session, stateSchema, views, []);
+  const [exists] = await session.query<InstallationExistsRow>(
+    selectInstallationExists(stateSchema),
+  );
+  const rows = exists?.is_installed
+    ? await session.query<KnownViewRow>(selectKnownViews(stateSchema))
+    : [];
+  const known = new Map(rows.map((row) => [rowName(row), row]));
+  return views.filter((view) => {
+    const row = known.get(viewName(view));
+    return (
+      newerVersion(view, row) === undefined && !covers(row?.capture ?? null, captureRecord(view))
+    );
+  });
+}
+
+export function describeUnrecorded(views: readonly ViewDefinition[]): string {
+  const names = views.map((view) => `"${viewName(view)}"`).join(', ');
+  return `The database does not know which changes these materialized views are to be told of: ${names}. Until it does, no write leads to a refresh of theirs, their ticks are not skipped, and with \`maxStaleness\` they are refreshed by their age. Where \`synchronize\` is false a migration has to make that known: generate one with SchemaService.generateMigration, and run it.`;
+}
