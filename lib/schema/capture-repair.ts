@@ -5,16 +5,14 @@ import { syncLockKey } from '../postgres/advisory-lock.js';
 import { tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
 import { type CapturedTableRow, selectCapturedTables } from '../postgres/capture.sql.js';
 import { type QualifiedName, rowName } from '../postgres/identifier.js';
-import {
-  type InstallationExistsRow,
-  selectInstallationExists,
-} from '../postgres/installation.sql.js';
+import { INSTALLATION_VERSION } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
 import { type CaptureChanges, captureStepsOf, uncapturedTables } from './capture-steps.js';
+import { readInstalledVersion } from './database-state.js';
 import { briefForCaptures, patiently } from './lock-attempts.js';
 import type { SchemaDiff } from './schema-diff.js';
 
@@ -31,10 +29,8 @@ export async function readUncaptured(
   stateSchema: string,
   views: readonly ViewDefinition[],
 ): Promise<QualifiedName[]> {
-  const [exists] = await session.query<InstallationExistsRow>(
-    selectInstallationExists(stateSchema),
-  );
-  return exists?.is_installed ? uncapturedTables(await readDiff(session, stateSchema, views)) : [];
+  const isInstalled = (await readInstalledVersion(session, stateSchema)) >= INSTALLATION_VERSION;
+  return isInstalled ? uncapturedTables(await readDiff(session, stateSchema, views)) : [];
 }
 
 /**

@@ -94,7 +94,7 @@ export async function readDatabaseState(
   };
 }
 
-async function readInstalledVersion(
+export async function readInstalledVersion(
   session: Pick<Session, 'query'>,
   stateSchema: string,
 ): Promise<number> {

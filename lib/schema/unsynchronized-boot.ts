@@ -2,12 +2,10 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { captureRecord, covers, newerVersion } from '../freshness/capture-record.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
 import { rowName } from '../postgres/identifier.js';
-import {
-  type InstallationExistsRow,
-  selectInstallationExists,
-} from '../postgres/installation.sql.js';
+import { INSTALLATION_VERSION } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
+import { readInstalledVersion } from './database-state.js';
 
 /**
  * What a process that leaves the schema alone has to know of it: which views are watched for one above them.
@@ -23,12 +21,8 @@ export async function readUnrecorded(
     return [];
   }
   await implyFreshness(session, stateSchema, views, []);
-  const [exists] = await session.query<InstallationExistsRow>(
-    selectInstallationExists(stateSchema),
-  );
-  const rows = exists?.is_installed
-    ? await session.query<KnownViewRow>(selectKnownViews(stateSchema))
-    : [];
+  const isInstalled = (await readInstalledVersion(session, stateSchema)) >= INSTALLATION_VERSION;
+  const rows = isInstalled ? await session.query<KnownViewRow>(selectKnownViews(stateSchema)) : [];
   const known = new Map(rows.map((row) => [rowName(row), row]));
   return views.filter((view) => {
     const row = known.get(viewName(view));
