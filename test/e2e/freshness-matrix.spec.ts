@@ -137,6 +137,11 @@ const SCENARIOS: [string, Answer, (steps: Steps) => Promise<unknown>][] = [
   [
     'a statement that touches no row',
     'unchanged',
+    ({ writer }) => writer.query(`UPDATE declared SET id = 0 WHERE id = -1`),
+  ],
+  [
+    'a statement that touches no row of any partition',
+    'needless',
     ({ writer }) => writer.query(`UPDATE orders SET v = 0 WHERE id = -1`),
   ],
   [
