@@ -15,9 +15,12 @@ export interface PendingViewRow {
   last_change_at: number | null;
   /** Whether it has a watermark that means something in this database. */
   has_watermark: boolean;
-  /** What was remembered of the sources, and what they are now; see `createSourceState`. */
-  remembered_signature: string | null;
-  signature: string | null;
+  /** Whether the definitions of its sources, or its own rows, differ from what its last refresh left. */
+  is_altered: boolean;
+  /** Whether all writes to what it reads leave a row in the log. */
+  is_captured: boolean;
+  /** Whether it can be known if a refresh would make other rows. */
+  is_watched: boolean;
   is_paused: boolean;
   is_backing_off: boolean;
   /** The start of the refresh that brought its rows. */
@@ -34,8 +37,9 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        ${epochMs('found.oldest')} AS pending_since,
        ${epochMs('found.newest')} AS last_change_at,
        found.has_watermark,
-       found.remembered_signature,
-       found.signature,
+       found.is_altered,
+       found.is_captured,
+       found.is_captured AND NOT found.is_obstructed AS is_watched,
        s.paused_at IS NOT NULL AS is_paused,
        coalesce(s.not_before > pg_catalog.clock_timestamp(), false) AS is_backing_off,
        ${epochMs('s.last_started_at')} AS last_started_at

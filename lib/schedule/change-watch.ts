@@ -44,10 +44,7 @@ export class ChangeWatch {
   constructor(private readonly options: WatchOptions) {
     const { database, definitions, runner, failureHoldMs } = options;
     this.reading = new ChangeReading(database, definitions.filter(concerns(definitions)));
-    this.refresher = new DueRefresher(runner, failureHoldMs, (view, isUnchanged) => {
-      if (isUnchanged) {
-        this.reading.settle(view);
-      }
+    this.refresher = new DueRefresher(runner, failureHoldMs, () => {
       this.hurry();
     });
   }

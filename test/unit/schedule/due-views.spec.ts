@@ -16,9 +16,9 @@ function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): ViewCha
   return {
     definition: { freshness } as ViewDefinition,
     unseen: { now: NOW, since: since ?? null, lastAt: lastAt ?? null, isAltered: false },
+    isCaptured: true,
     isWatched: true,
     rowsSince: 0,
-    signature: 'same',
     isPaused: false,
     isBackingOff: false,
   };
