@@ -664,6 +664,36 @@ describe('whether the sources of a view have changed', () => {
       expect(await detector.changes(TOTALS)).toEqual(before);
     });
 
+    it('can be made smaller where all tables are published', async () => {
+      await database.query('CREATE PUBLICATION "every" FOR ALL TABLES');
+      try {
+        for (let count = 0; count < 5; count++) {
+          await writer.query(`INSERT INTO declared VALUES (1)`);
+        }
+        expect(await run(compactChanges(STATE, 2))).not.toEqual([]);
+        await settle();
+        await detector.refresh(TOTALS);
+        await detector.refresh(ABOVE);
+        const before = await rows();
+        await run(deleteSeenChanges(STATE, 1_000));
+        expect(await rows()).toBeLessThan(before);
+      } finally {
+        await database.query('DROP PUBLICATION "every"');
+      }
+    });
+
+    it('keeps its file when it is vacuumed, so that no writer waits', async () => {
+      await database.query(
+        `INSERT INTO ${STATE}.change_log (source, kind) SELECT 0, 'INSERT' FROM generate_series(1, 1000)`,
+      );
+      const size = (): Promise<unknown> =>
+        database.query(`SELECT pg_relation_size('${STATE}.change_log') AS bytes`);
+      const before = await size();
+      await database.query(`DELETE FROM ${STATE}.change_log`);
+      await database.query(`VACUUM ${STATE}.change_log`);
+      expect(await size()).toEqual(before);
+    });
+
     it('tells its size', async () => {
       const { text, values } = selectChangeLogSize(STATE);
       const [size] = await database.query<Record<keyof ChangeLogSizeRow, number>>(text, values);
