@@ -14,36 +14,14 @@ const LOG_TRUNCATE = 'log_truncate';
 /** The functions that the triggers execute. */
 export const CAPTURE_FUNCTIONS = [LOG_ROWS, LOG_TRUNCATE];
 
-/** Of access methods for tables: the one that is known to count rows. */
-const HEAP = 2;
-
-/**
- * Whether a statement may have touched a row, by what the server counts in a transaction: transition tables
- * would tell exactly, but copy each row to a file that `temp_file_limit` bounds, and forbid writes that reach
- * foreign partitions. The counts may have rows of earlier statements, never too few of this one. Nothing follows
- * from 0 where rows are counted elsewhere (children), or not at all. Whether there are children is read by the
- * transaction's snapshot, which may be older than they are if it has one for all of it.
- */
-const MAY_HAVE_TOUCHED_ROWS = `(
-    CASE TG_OP
-      WHEN 'INSERT' THEN pg_catalog.pg_stat_get_xact_tuples_inserted(TG_RELID)
-      WHEN 'UPDATE' THEN pg_catalog.pg_stat_get_xact_tuples_updated(TG_RELID)
-      ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(TG_RELID)
-    END
-  ) > 0`;
-
-const IS_COUNTED = `pg_catalog.current_setting('track_counts') = 'on'
-    AND pg_catalog.current_setting('transaction_isolation') = 'read committed'
-    AND EXISTS (
-      SELECT
-      FROM pg_catalog.pg_class c
-      WHERE c.oid = TG_RELID AND c.relkind = 'r' AND NOT c.relhassubclass AND c.relam = ${HEAP}
-    )`;
-
 /**
  * The functions add one row and do nothing else that could fail, or wait. SECURITY DEFINER, because a
  * writer has no rights on the log; the search_path and the qualified name keep what it may have made away.
- * A statement that touches no row leaves none: a job that finds nothing to delete is no reason to refresh.
+ *
+ * A transaction has no ID before it writes something, so a statement that is all of one and touches no row
+ * leaves none: a job that finds nothing to delete is no reason to refresh. After another write there may be a row for nothing.
+ * Nothing tells better without risk: transition tables copy each row to a file, which `temp_file_limit` bounds, and forbid
+ * writes that reach foreign partitions; the counters of the transaction may miss rows (`track_counts`).
  */
 export function createCaptureFunctions(quotedSchema: string): string[] {
   const log = `INSERT INTO ${quotedSchema}.change_log (source, kind) VALUES (TG_RELID, TG_OP);`;
@@ -63,9 +41,7 @@ END
   return [
     create(
       LOG_ROWS,
-      `IF ${MAY_HAVE_TOUCHED_ROWS} THEN
-    ${log}
-  ELSIF NOT (${IS_COUNTED}) THEN
+      `IF pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL THEN
     ${log}
   END IF;`,
     ),

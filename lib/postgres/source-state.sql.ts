@@ -46,6 +46,9 @@ function sameParts(one: string, other: string, positions: number[]): string {
 /** Begins a signature that says nothing, because of what stands in the view's way, except whether something was altered. */
 export const OBSTRUCTED = '!';
 
+/** The access method for tables that is known to need a transaction ID for each write, from which the triggers tell. */
+const HEAP = 2;
+
 /** The first ID of what is made after initdb: all below is the system's. */
 const FIRST_NORMAL_OID = 16384;
 
@@ -187,7 +190,7 @@ BEGIN
          is_captured AND count(*) = pg_catalog.cardinality(sources) AND coalesce(pg_catalog.bool_and(
            c.relpersistence = 'p'
              AND NOT c.relrowsecurity
-             AND (c.relkind = 'm' OR c.relkind IN ('r', 'p') AND t.always_count = ${CAPTURE_TRIGGER_COUNT})
+             AND (c.relkind = 'm' OR (c.relkind = 'p' OR c.relkind = 'r' AND c.relam = ${HEAP}) AND t.always_count = ${CAPTURE_TRIGGER_COUNT})
              AND u.ids IS NULL
          ), false),
          coalesce(pg_catalog.bool_or(a.has_own_types), false)

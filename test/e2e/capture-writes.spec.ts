@@ -38,21 +38,21 @@ const WRITES: [string, string, string[]][] = [
   [
     'ON CONFLICT DO UPDATE, in conflict',
     `INSERT INTO plain VALUES (1) ON CONFLICT (id) DO UPDATE SET v = 7`,
-    ['UPDATE plain'],
+    ['UPDATE plain', 'INSERT plain'],
   ],
   [
     'ON CONFLICT DO UPDATE, not in conflict',
     `INSERT INTO plain VALUES (9) ON CONFLICT (id) DO UPDATE SET v = 7`,
-    ['INSERT plain'],
+    ['UPDATE plain', 'INSERT plain'],
   ],
   [
     'statements within another',
     `WITH gone AS (DELETE FROM plain RETURNING *), come AS (INSERT INTO child SELECT 5 WHERE false)
      INSERT INTO ancestor SELECT 1 FROM gone`,
-    ['DELETE plain', 'INSERT ancestor'],
+    ['DELETE plain', 'INSERT ancestor', 'INSERT child'],
   ],
-  ['ON DELETE CASCADE', `DELETE FROM parent WHERE id = 1`, ['DELETE child']],
-  ['ON DELETE SET NULL', `DELETE FROM parent WHERE id = 2`, ['UPDATE nulled']],
+  ['ON DELETE CASCADE', `DELETE FROM parent WHERE id = 1`, ['DELETE child', 'UPDATE nulled']],
+  ['ON DELETE SET NULL', `DELETE FROM parent WHERE id = 2`, ['DELETE child', 'UPDATE nulled']],
   ['ON UPDATE CASCADE', `UPDATE parent SET id = 7 WHERE id = 1`, ['UPDATE child']],
   ['a cascade that is deferred', `DELETE FROM later WHERE id = 1`, ['UPDATE deferred']],
   ['a parent', `INSERT INTO parted VALUES (9, 1)`, ['INSERT parted']],
@@ -62,7 +62,7 @@ const WRITES: [string, string, string[]][] = [
     `INSERT INTO parted VALUES (1, 1) ON CONFLICT (id, k) DO UPDATE SET id = 3`,
     ['UPDATE parted', 'INSERT parted'],
   ],
-  ['a parent of which no row is touched', `DELETE FROM parted WHERE id = -1`, ['DELETE parted']],
+  ['a parent of which no row is touched', `DELETE FROM parted WHERE id = -1`, []],
   ['a partition', `UPDATE parted_1 SET id = 5`, ['UPDATE parted_1']],
   ['a partition of which none is', `DELETE FROM parted_1 WHERE id = -1`, []],
   ['a partition that is a parent', `UPDATE parted_2 SET id = 2`, ['UPDATE parted_2']],
@@ -126,8 +126,19 @@ const WRITES: [string, string, string[]][] = [
     ['UPDATE plain'],
   ],
   [
-    'one snapshot for all of a transaction, which may be older than the children',
-    `BEGIN ISOLATION LEVEL REPEATABLE READ; UPDATE plain SET v = 1 WHERE false; COMMIT`,
+    'no row, by a transaction of its own',
+    `BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE plain SET v = 1 WHERE false; DELETE FROM heir WHERE false; COMMIT`,
+    [],
+  ],
+  [
+    'no row, needlessly, after another write of the transaction',
+    `BEGIN; INSERT INTO later VALUES (5); DELETE FROM plain WHERE false; COMMIT`,
+    ['DELETE plain'],
+  ],
+  [
+    'what is not counted by the server, though it counts',
+    `CREATE FUNCTION public.g() RETURNS int LANGUAGE plpgsql SET track_counts = off AS 'BEGIN RETURN (SELECT max(v) FROM plain); END';
+     UPDATE plain SET v = public.g()`,
     ['UPDATE plain'],
   ],
   [
@@ -145,7 +156,7 @@ const WRITES: [string, string, string[]][] = [
     'a trigger that takes the row away',
     `CREATE FUNCTION public.none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
      CREATE TRIGGER none BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION public.none(); INSERT INTO plain VALUES (9)`,
-    [],
+    ['INSERT plain'],
   ],
 ];
 

@@ -146,9 +146,9 @@ describe('the capture of changes', () => {
 
   it('writes nothing for a statement that touches no row, or is rolled back', async () => {
     await start([daily]);
-    await database.query(`UPDATE orders_rest SET id = 5 WHERE day = 'nobody'`);
+    await database.query(`UPDATE orders SET id = 5 WHERE day = 'nobody'`);
     await database.query(`DELETE FROM orders_mon`);
-    await database.query(`INSERT INTO orders_rest (day) SELECT 'x' WHERE false`);
+    await database.query(`INSERT INTO orders (day) SELECT 'x' WHERE false`);
     await database.query('BEGIN');
     await database.query(`INSERT INTO orders (day) VALUES ('x')`);
     await database.query('ROLLBACK');

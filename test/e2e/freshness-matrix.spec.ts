@@ -141,8 +141,16 @@ const SCENARIOS: [string, Answer, (steps: Steps) => Promise<unknown>][] = [
   ],
   [
     'a statement that touches no row of any partition',
-    'needless',
+    'unchanged',
     ({ writer }) => writer.query(`UPDATE orders SET v = 0 WHERE id = -1`),
+  ],
+  [
+    'a statement that touches no row, after a write elsewhere in the transaction',
+    'needless',
+    ({ writer }) =>
+      writer.query(
+        `BEGIN; INSERT INTO unrelated VALUES (1); DELETE FROM orders WHERE id = -1; COMMIT`,
+      ),
   ],
   [
     'ON DELETE CASCADE',
