@@ -58,7 +58,7 @@ export function planForStaleness(
 
 /** How old the oldest write can be that the view has not seen; `undefined` when it has seen all. */
 function oldestMissingMs({ unseen, isWatched, rowsSince }: ChainView): number | undefined {
-  const { now, since, isAltered, isEmpty = false } = unseen;
+  const { now, since, isAltered, isEmpty } = unseen;
   if (isEmpty && since === null) {
     return undefined;
   }

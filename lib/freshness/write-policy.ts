@@ -8,7 +8,7 @@ export interface UnseenChanges {
   /** Whether something has changed that leaves no row in the log, and so has no time: DDL, or no refresh yet. */
   isAltered: boolean;
   /** Whether the view cannot be read. Somebody wanted it so: what it waits for is a write, or a refresh on demand. */
-  isEmpty?: boolean;
+  isEmpty: boolean;
 }
 
 export interface WriteWaits {
@@ -17,7 +17,7 @@ export interface WriteWaits {
 }
 
 /** Whether there is anything that the view has not seen. */
-export function hasUnseen({ since, isAltered, isEmpty = false }: UnseenChanges): boolean {
+export function hasUnseen({ since, isAltered, isEmpty }: UnseenChanges): boolean {
   return since !== null || (isAltered && !isEmpty);
 }
 

@@ -2,7 +2,13 @@ import { escapeLiteral } from 'pg';
 import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
-import { createSourceState, haveSameDefinitions, SOURCE_STATE } from './source-state.sql.js';
+import {
+  areEqualButForSettings,
+  createSourceState,
+  haveSameDefinitions,
+  OBSTRUCTED,
+  SOURCE_STATE,
+} from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /* What has changed since a view was refreshed. */
@@ -23,20 +29,21 @@ export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
  * writer's own transaction, so it is committed with the change or not at all, and the watermark is taken before
  * the refresh's snapshot: what it has not seen, the refresh may not have seen.
  *
- * The signature is the remembered one: see `createSourceState`.
+ * The signature is the remembered one, and the sources are captured: see `createSourceState`.
  *
  * A watermark from before a restore means nothing: hence none from the future.
  */
 export function createChangeFunctions(quotedSchema: string): string[] {
   const body = `
 DECLARE
-  is_populated boolean;
   capture jsonb;
   watermark pg_catalog.pg_snapshot;
+  remembered text;
   sources oid[];
 BEGIN
-  SELECT c.oid, c.relispopulated, s.capture, s.watermark, s.source_signature
-  INTO view_oid, is_populated, capture, watermark, remembered_signature
+  SELECT c.oid, c.relispopulated, s.capture, s.watermark, pg_catalog.ltrim(s.source_signature, '${OBSTRUCTED}'),
+         coalesce(s.source_signature LIKE '${OBSTRUCTED}%', false)
+  INTO view_oid, is_populated, capture, watermark, remembered, is_obstructed
   FROM ${quotedSchema}.view_state s
   JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
@@ -44,32 +51,34 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  SELECT state.sources, state.signature
-  INTO sources, signature
+  SELECT state.sources, state.signature, state.is_captured
+  INTO sources, signature, is_captured
   FROM ${quotedSchema}.${SOURCE_STATE}(view_oid, capture) AS state;
   SELECT min(l.changed_at), max(l.changed_at)
   INTO oldest, newest
   FROM ${quotedSchema}.change_log l
   WHERE l.source = ANY (sources)
-    AND l.xid >= pg_catalog.pg_snapshot_xmin(watermark)
-    AND NOT pg_catalog.pg_visible_in_snapshot(l.xid, watermark);
+    AND l.xid >= coalesce(pg_catalog.pg_snapshot_xmin(watermark), '0')
+    AND NOT coalesce(pg_catalog.pg_visible_in_snapshot(l.xid, watermark), false);
   has_watermark := coalesce(
     is_populated
       AND pg_catalog.pg_snapshot_xmax(watermark)
             <= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
     false
   );
-  is_signature_stored := coalesce(remembered_signature = signature, false);
-  are_definitions_stored := coalesce(${haveSameDefinitions('remembered_signature', 'signature')}, false);
+  is_altered := NOT coalesce(${areEqualButForSettings('remembered', 'signature')}, false);
+  is_signature_stored := coalesce(remembered = signature AND is_captured AND NOT is_obstructed, false);
+  are_definitions_stored := NOT is_obstructed AND coalesce(${haveSameDefinitions('remembered', 'signature')}, false);
   is_unchanged := has_watermark AND is_signature_stored AND oldest IS NULL;
 END
 `;
   return [
     createSourceState(quotedSchema),
     `CREATE OR REPLACE FUNCTION ${quotedSchema}.${VIEW_CHANGES}(
-  wanted_schema text, wanted_view text, OUT view_oid oid, OUT is_unchanged boolean,
+  wanted_schema text, wanted_view text, OUT view_oid oid, OUT is_populated boolean, OUT is_unchanged boolean,
   OUT oldest timestamptz, OUT newest timestamptz, OUT has_watermark boolean,
-  OUT signature text, OUT remembered_signature text, OUT is_signature_stored boolean, OUT are_definitions_stored boolean
+  OUT signature text, OUT is_captured boolean, OUT is_obstructed boolean, OUT is_altered boolean,
+  OUT is_signature_stored boolean, OUT are_definitions_stored boolean
 )
 LANGUAGE plpgsql
 STABLE
@@ -88,9 +97,11 @@ export interface ChangeRow {
   pending_since: number | null;
   /** The same of the newest. */
   last_change_at: number | null;
-  /** To be stored with the watermark by a refresh that starts now; `null` when nothing can be told from it. */
+  /** To be stored with the watermark by a refresh that starts now. */
   signature: string | null;
-  /** Whether the signature is the stored one, so that only what is in the log can have changed. */
+  /** Whether all writes to what it reads leave a row in the log. */
+  is_captured: boolean | null;
+  /** Whether the signature is the stored one and means something, so that only what is in the log can have changed. */
   is_signature_stored: boolean | null;
   /** Whether the stored one is of the same queries over the same relations, so that nothing new stands in its way. */
   are_definitions_stored: boolean | null;
@@ -105,6 +116,7 @@ export function selectChanges(stateSchema: string, views: readonly QualifiedName
        ${epochMs('found.oldest')} AS pending_since,
        ${epochMs('found.newest')} AS last_change_at,
        found.signature,
+       found.is_captured,
        found.is_signature_stored,
        found.are_definitions_stored
 FROM ROWS FROM (

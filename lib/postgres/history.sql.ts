@@ -81,7 +81,7 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
          CASE WHEN NOT is_emptied THEN started_at END,
          CASE WHEN NOT is_emptied THEN finished_at END,
          CASE WHEN NOT is_emptied THEN run_id END,
-         CASE WHEN NOT is_emptied THEN $6::pg_snapshot END,
+         $6::pg_snapshot,
          CASE WHEN NOT is_emptied THEN ${signatureAfterRefresh('$13::text', 'view_oid')} END,
          CASE WHEN NOT is_emptied THEN $8::text END,
          CASE WHEN NOT is_emptied THEN $9::text END

@@ -132,13 +132,17 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   ADD COLUMN IF NOT EXISTS last_unchanged_at timestamptz,
   ADD COLUMN IF NOT EXISTS source_signature text,
   ADD COLUMN IF NOT EXISTS capture jsonb`,
-    // Append-only, and without a unique index: writers would wait for each other.
+    /*
+     * Append-only, and without a unique index: writers would wait for each other, as they would while VACUUM
+     * truncates it. What has no unique index needs another identity, or a publication of all tables forbids DELETE.
+     */
     `CREATE TABLE IF NOT EXISTS ${quotedSchema}.change_log (
   xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
   changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   source oid NOT NULL,
   kind text NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)`,
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = false)`,
+    `ALTER TABLE ${quotedSchema}.change_log REPLICA IDENTITY FULL`,
     `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
     ...createCaptureFunctions(quotedSchema),
     ...createChangeFunctions(quotedSchema),

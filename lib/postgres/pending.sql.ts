@@ -1,7 +1,6 @@
 import { VIEW_CHANGES } from './change.sql.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
-
 import type { SqlStatement } from './sql-statement.js';
 
 /** What a view has not seen yet. Instants are milliseconds since the epoch, by the database's clock. */
@@ -13,11 +12,16 @@ export interface PendingViewRow {
   pending_since: number | null;
   /** The same of the newest. */
   last_change_at: number | null;
+  /** Whether it can be read. */
+  is_populated: boolean;
   /** Whether it has a watermark that means something in this database. */
   has_watermark: boolean;
-  /** What was remembered of the sources, and what they are now; see `createSourceState`. */
-  remembered_signature: string | null;
-  signature: string | null;
+  /** Whether the definitions of its sources, or its own rows, differ from what its last refresh left. */
+  is_altered: boolean;
+  /** Whether all writes to what it reads leave a row in the log. */
+  is_captured: boolean;
+  /** Whether it can be known if a refresh would make other rows. */
+  is_watched: boolean;
   is_paused: boolean;
   is_backing_off: boolean;
   /** The start of the refresh that brought its rows. */
@@ -33,9 +37,11 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        ${epochMs('pg_catalog.clock_timestamp()')} AS now,
        ${epochMs('found.oldest')} AS pending_since,
        ${epochMs('found.newest')} AS last_change_at,
+       found.is_populated,
        found.has_watermark,
-       found.remembered_signature,
-       found.signature,
+       found.is_altered,
+       found.is_captured,
+       found.is_captured AND NOT found.is_obstructed AS is_watched,
        s.paused_at IS NOT NULL AS is_paused,
        coalesce(s.not_before > pg_catalog.clock_timestamp(), false) AS is_backing_off,
        ${epochMs('s.last_started_at')} AS last_started_at

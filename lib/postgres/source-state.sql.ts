@@ -23,16 +23,74 @@ function part(signature: string, position: number): string {
 
 /** The signature to be stored by a refresh: of the sources as they were before it, and of the view as it is now. */
 export function signatureAfterRefresh(signature: string, oid: string): string {
-  return `${part(signature, 1)} || ':' || ${part(signature, 2)} || ':' || ${viewIdentity(oid)}`;
+  const parts = [1, 2, 3].map((position) => part(signature, position));
+  return [...parts, viewIdentity(oid)].join(` || ':' || `);
 }
 
 /** Whether two signatures are of the same queries over the same relations, whatever is in those. */
 export function haveSameDefinitions(one: string, other: string): string {
-  return `${part(one, 1)} = ${part(other, 1)} AND ${part(one, 3)} = ${part(other, 3)}`;
+  return sameParts(one, other, [1, 4]);
+}
+
+/** Whether two signatures are equal but for the settings, which are those of whoever asks. */
+export function areEqualButForSettings(one: string, other: string): string {
+  return sameParts(one, other, [1, 2, 4, 5]);
+}
+
+function sameParts(one: string, other: string, positions: number[]): string {
+  return positions
+    .map((position) => `${part(one, position)} = ${part(other, position)}`)
+    .join(' AND ');
+}
+
+/** Begins a signature that says nothing, because of what stands in the view's way, except whether something was altered. */
+export const OBSTRUCTED = '!';
+
+/** The access method for tables that is known to need a transaction ID for each write, from which the triggers tell. */
+const HEAP = 2;
+
+/** The first ID of what is made after initdb: all below is the system's. */
+const FIRST_NORMAL_OID = 16384;
+
+/**
+ * Of a catalog: with as many rows, the sum only grows, because what is changed or made gets a newer transaction
+ * ID than whatever it replaces.
+ */
+function digestOf(rows: string, alias: string): string {
+  return `(SELECT pg_catalog.concat_ws('.', count(*), sum(${alias}.xmin::text::bigint)) FROM pg_catalog.${rows})`;
+}
+
+/**
+ * All that users have made and that queries compute with, whoever calls it: what a function's body calls is
+ * nowhere to be read. Row types of tables and their arrays are left out, since each swap makes some.
+ */
+function madeByUsers(quotedSchema: string): string {
+  const catalogs: [string, string][] = [
+    [
+      `pg_proc p WHERE p.oid >= ${FIRST_NORMAL_OID} AND p.pronamespace <> pg_catalog.to_regnamespace(${escapeLiteral(quotedSchema)})`,
+      'p',
+    ],
+    ...['operator o', 'cast o', 'ts_dict o'].map((each): [string, string] => [
+      `pg_${each} WHERE o.oid >= ${FIRST_NORMAL_OID}`,
+      'o',
+    ]),
+    [`pg_aggregate a WHERE a.aggfnoid >= ${FIRST_NORMAL_OID}`, 'a'],
+    [`pg_ts_config_map m WHERE m.mapcfg >= ${FIRST_NORMAL_OID}`, 'm'],
+    [
+      `pg_type t WHERE t.oid >= ${FIRST_NORMAL_OID} AND t.typtype <> 'c' AND (t.typtype <> 'b' OR t.typarray <> 0)`,
+      't',
+    ],
+    [
+      `pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE c.relkind = 'c' OR c.reltype = ANY (own_types)`,
+      'a',
+    ],
+  ];
+  return catalogs.map(([rows, alias]) => digestOf(rows, alias)).join(',\n      ');
 }
 
 /** What functions depend on that are not immutable because of settings alone. */
 const SETTINGS = [
+  'array_nulls',
   'TimeZone',
   'DateStyle',
   'IntervalStyle',
@@ -43,6 +101,8 @@ const SETTINGS = [
   'lc_numeric',
   'lc_time',
   'quote_all_identifiers',
+  'xmlbinary',
+  'xmloption',
 ];
 
 /**
@@ -55,9 +115,12 @@ const SETTINGS = [
  * file a log that was emptied or made anew.
  *
  * Its parts, between colons: what is computed from what, which decides about obstacles; the versions of all
- * that; the view's own query; the view's own rows.
+ * that; the settings; the view's own query; the view's own rows.
  *
- * The signature is null, and nothing equals that, where a source is not there, or is no captured table.
+ * `is_captured`: whether each write to the sources leaves a row in the log. All that it follows from is in the
+ * signature, by versions that no change gives back. So where the signature is the same as before, and
+ * they are captured now, they were all the time: what was switched off and on again, or taken away and made anew, has
+ * another version. A signature is there for uncaptured sources too: it tells of DDL, which needs no triggers.
  *
  * To be called by `createViewChanges` alone, which has the settings.
  */
@@ -68,19 +131,22 @@ export function createSourceState(quotedSchema: string): string {
   const body = `
 DECLARE
   functions oid[] := ARRAY[${functions.join(', ')}]::oid[];
-  is_complete boolean := true;
   walked oid[] := '{}';
   step oid[] := '{}';
   held oid[];
   definitions text;
   relations text;
+  rules text;
+  own_types oid[] := '{}';
+  uses_own boolean;
 BEGIN
   sources := '{}';
+  is_captured := true;
   IF capture -> 'tables' <> '[]' THEN
     SELECT count(*) = count(c.oid),
            coalesce(pg_catalog.array_agg(c.oid) FILTER (WHERE c.relkind = 'v'), '{}'),
            coalesce(pg_catalog.array_agg(c.oid) FILTER (WHERE c.relkind <> 'v'), '{}')
-    INTO is_complete, step, sources
+    INTO is_captured, step, sources
     FROM pg_catalog.jsonb_to_recordset(capture -> 'tables') AS t(schema text, name text)
     LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema
     LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name;
@@ -118,20 +184,21 @@ BEGIN
   END LOOP;
   sources := ARRAY(SELECT DISTINCT s.oid FROM pg_catalog.unnest(sources) AS s(oid));
   SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', c.oid, c.relkind), ';' ORDER BY c.oid),
-         CASE WHEN count(*) = pg_catalog.cardinality(sources) AND pg_catalog.bool_and(
-                c.relpersistence = 'p'
-                  AND NOT c.relrowsecurity
-                  AND (c.relkind = 'm' OR c.relkind IN ('r', 'p') AND t.always_count = ${CAPTURE_TRIGGER_COUNT})
-                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel u WHERE u.srrelid = c.oid)
-              )
-         THEN pg_catalog.string_agg(
-                pg_catalog.concat_ws('.', c.oid, c.relfilenode, c.xmin, a.versions, t.versions), ';' ORDER BY c.oid
-              )
-         END
-  INTO definitions, relations
+         pg_catalog.concat(is_captured, ';', pg_catalog.string_agg(
+           pg_catalog.concat(c.oid, '.', c.relfilenode, '.', c.xmin, '/', a.versions, '/', t.versions, '/', u.ids), ';' ORDER BY c.oid
+         )),
+         is_captured AND count(*) = pg_catalog.cardinality(sources) AND coalesce(pg_catalog.bool_and(
+           c.relpersistence = 'p'
+             AND NOT c.relrowsecurity
+             AND (c.relkind = 'm' OR (c.relkind = 'p' OR c.relkind = 'r' AND c.relam = ${HEAP}) AND t.always_count = ${CAPTURE_TRIGGER_COUNT})
+             AND u.ids IS NULL
+         ), false),
+         coalesce(pg_catalog.bool_or(a.has_own_types), false)
+  INTO definitions, relations, is_captured, uses_own
   FROM pg_catalog.pg_class c
   CROSS JOIN LATERAL (
-    SELECT pg_catalog.string_agg(a.xmin::text, ',' ORDER BY a.attnum) AS versions
+    SELECT pg_catalog.string_agg(a.xmin::text, ',' ORDER BY a.attnum) AS versions,
+           pg_catalog.bool_or(a.atttypid >= ${FIRST_NORMAL_OID}) AS has_own_types
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = c.oid AND a.attnum > 0
   ) AS a
@@ -141,22 +208,41 @@ BEGIN
     FROM pg_catalog.pg_trigger t
     WHERE t.tgrelid = c.oid AND t.tgfoid = ANY (functions)
   ) AS t
+  CROSS JOIN LATERAL (
+    SELECT pg_catalog.string_agg(u.srsubid::text, ',' ORDER BY u.srsubid) AS ids
+    FROM pg_catalog.pg_subscription_rel u
+    WHERE u.srrelid = c.oid
+  ) AS u
   WHERE c.oid = ANY (sources);
-  IF relations IS NULL OR NOT is_complete THEN
-    RETURN;
+  IF uses_own THEN
+    own_types := ARRAY(
+      SELECT t.oid
+      FROM pg_catalog.pg_attribute a
+      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+      WHERE a.attrelid = ANY (sources) AND a.attnum > 0 AND a.atttypid >= ${FIRST_NORMAL_OID}
+        AND (t.typtype <> 'e' OR EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.castsource = t.oid))
+    );
+    own_types := own_types || ARRAY(SELECT t.typelem FROM pg_catalog.pg_type t WHERE t.oid = ANY (own_types) AND t.typelem <> 0);
   END IF;
-  definitions := pg_catalog.concat_ws('|', definitions, (
-    SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', CASE WHEN w.ev_class <> view_oid THEN pg_catalog.concat_ws('.', w.ev_class, w.oid, w.xmin) END, (
-             SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', p.oid, p.xmin), ',' ORDER BY p.oid)
-             FROM pg_catalog.pg_depend d
-             JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
-             WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-               AND d.objid = w.oid
-               AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-           )), ';' ORDER BY w.ev_class = view_oid, w.oid)
-    FROM pg_catalog.pg_rewrite w
-    WHERE w.ev_class = ANY (walked || view_oid)
-  ));
+  SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', w.ev_class, w.oid, w.xmin), ';' ORDER BY w.oid)
+           FILTER (WHERE w.ev_class <> view_oid),
+         own_types <> '{}' OR coalesce(pg_catalog.bool_or(EXISTS (
+           SELECT
+           FROM pg_catalog.pg_depend d
+           WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+             AND d.objid = w.oid
+             AND d.refclassid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_constraint'::pg_catalog.regclass)
+             AND d.refobjid >= ${FIRST_NORMAL_OID}
+         )), false)
+  INTO rules, uses_own
+  FROM pg_catalog.pg_rewrite w
+  WHERE w.ev_class = ANY (walked || view_oid);
+  definitions := pg_catalog.concat_ws('|', definitions, rules);
+  IF uses_own THEN
+    definitions := pg_catalog.concat_ws('|', definitions,
+      ${madeByUsers(quotedSchema)}
+    );
+  END IF;
   signature := pg_catalog.md5(definitions) || ':' || pg_catalog.md5(pg_catalog.concat_ws('|',
     relations,
     (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s),
@@ -167,12 +253,16 @@ BEGIN
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', p.oid, p.xmin), ';' ORDER BY p.oid)
      FROM pg_catalog.pg_proc p
      WHERE p.oid = ANY (functions)),
-    (SELECT pg_catalog.concat_ws('.', count(*), sum(e.xmin::text::bigint)) FROM pg_catalog.pg_enum e),
+    ${digestOf('pg_enum e', 'e')},
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', a.attrelid, a.attnum, a.xmin), ';' ORDER BY a.attrelid, a.attnum)
+     FROM pg_catalog.pg_attribute a
+     WHERE a.attrelid = ANY (walked) AND a.attrelid <> view_oid AND a.attnum > 0)
+  )) || ':' || pg_catalog.md5(pg_catalog.concat_ws('|',
     ${SETTINGS.map((name) => `pg_catalog.current_setting('${name}')`).join(',\n    ')}
   )) || ':' || ${viewIdentity('view_oid')};
 END
 `;
-  return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${SOURCE_STATE}(view_oid oid, capture jsonb, OUT sources oid[], OUT signature text)
+  return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${SOURCE_STATE}(view_oid oid, capture jsonb, OUT sources oid[], OUT signature text, OUT is_captured boolean)
 LANGUAGE plpgsql
 STABLE
 AS ${escapeLiteral(body)}`;

@@ -1,4 +1,5 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { OBSTRUCTED } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -154,7 +155,8 @@ const DEPEND_ON_SETTINGS =
  * have no rows in pg_depend, nor have CURRENT_DATE and its like; so IDs of functions, operators and
  * relations are read from the rule's tree as PostgreSQL prints it. That is a list of nodes and not SQL:
  * names and constants cannot look like one of its fields, because a space in them is escaped or they are
- * bytes. A plain view among the sources stands for a materialized one: all others are walked through.
+ * bytes. What is of a type such as regclass is text by a name in the catalog; constants of it are let through where they
+ * are not made text of, as that of `to_tsvector('english', ...)` is. A plain view among the sources stands for a materialized one: all others are walked through.
  */
 export function selectObstacles(
   stateSchema: string,
@@ -167,6 +169,25 @@ export function selectObstacles(
   FROM reads r
   JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
   WHERE r.is_walked
+), names AS (
+  SELECT ty.oid AS type, among.oid
+  FROM pg_catalog.pg_type ty
+  CROSS JOIN LATERAL (VALUES (ty.oid), (ty.typarray)) AS among(oid)
+  WHERE ty.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND ty.typname ~ '^reg'
+), named AS (
+  SELECT t.reader, n.type
+  FROM trees t
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(
+    t.tree, '(?::vartype|:resulttype|:funcresulttype|\\{COERCEVIAIO :arg \\{CONST :consttype) (\\d+)', 'g'
+  ) AS m(groups)
+  JOIN names n ON n.oid = m.groups[1]::oid
+  UNION
+  SELECT t.reader, n.type
+  FROM trees t
+  JOIN sources s ON s.reader = t.reader
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = s.oid AND NOT a.attisdropped
+  JOIN names n ON n.oid = a.atttypid
+  WHERE t.tree LIKE '%:varattno 0 %'
 ), operators AS (
   SELECT t.reader, m.groups[1]::oid AS oid
   FROM trees t
@@ -191,6 +212,10 @@ export function selectObstacles(
     t.tree, ':resulttype (\\d+) :resultcollid \\d+ :coerceformat', 'g'
   ) AS m(groups)
   JOIN pg_catalog.pg_type ty ON ty.oid = m.groups[1]::oid
+  UNION
+  SELECT n.reader, ty.typoutput
+  FROM named n
+  JOIN pg_catalog.pg_type ty ON ty.oid = n.type
 ), all_functions AS (
   SELECT reader, oid FROM functions
   UNION
@@ -255,12 +280,12 @@ ORDER BY position, reason, subject`,
 }
 
 /**
- * Forgets the signature of a view that something stands in the way of, in the transaction that has stored
+ * Marks the signature of a view that something stands in the way of, in the transaction that has stored
  * it: somebody may have put `now()` into a plain view below since the last sync.
  *
  * @param reasons those that count
  */
-export function forgetSignature(
+export function markObstructed(
   stateSchema: string,
   roots: readonly SourceRoot[],
   reasons: readonly ObstacleReason[],
@@ -269,7 +294,7 @@ export function forgetSignature(
   const view = roots[0]?.view;
   return {
     text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state
-SET source_signature = NULL
+SET source_signature = '${OBSTRUCTED}' || source_signature
 WHERE schema_name = $${values.length + 1}
   AND view_name = $${values.length + 2}
   AND EXISTS (

@@ -35,7 +35,13 @@ export class CallerRefresh {
     const settings = { ...definition.refresh.settings, lock_timeout: String(lockTimeoutMs) };
     const run = new RefreshRun(
       {
-        definition: { ...definition, refresh: { ...definition.refresh, settings } },
+        // Tells nothing of what it has seen: DDL may follow in the transaction, which leaves no other version.
+        // And in a serializable one, to read the log would make writers fail.
+        definition: {
+          ...definition,
+          freshness: undefined,
+          refresh: { ...definition.refresh, settings },
+        },
         trigger,
         mode,
         skipsPaused: onPaused === 'skip',

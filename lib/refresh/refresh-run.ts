@@ -81,6 +81,11 @@ export class RefreshRun {
     return this.progress.backendPid;
   }
 
+  /** Whether it found that writes to what the view reads may leave no row in the log. */
+  get isUncaptured(): boolean {
+    return this.changes?.is_captured === false;
+  }
+
   /** How long to wait before the failed refresh is tried again; `undefined` when it is not to be. */
   get retryInMs(): number | undefined {
     return this.failure.retryInMs;

@@ -4,6 +4,7 @@ import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
+import { CaptureKeeper } from '../schema/capture.keeper.js';
 import { ChangeLogKeeper } from './change-log.keeper.js';
 import { HistoryPruner } from './history-pruner.js';
 import { RefreshReporter } from './refresh.reporter.js';
@@ -34,6 +35,7 @@ export class RefreshRunner {
     @Inject(RefreshReporter) private readonly reporter: RefreshReporter,
     @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
     @Inject(ChangeLogKeeper) private readonly changeLog: ChangeLogKeeper,
+    @Inject(CaptureKeeper) private readonly captures: CaptureKeeper,
   ) {}
 
   /** @throws RefreshError when it fails, and is not to be tried again */
@@ -55,7 +57,15 @@ export class RefreshRunner {
       this.active.delete(definition);
       this.pruner.maybePrune(this.dataSources.get(definition.dataSourceName));
       this.changeLog.maybeKeep(definition.dataSourceName);
+      if (active.run?.isUncaptured) {
+        this.repairCaptures(definition.dataSourceName);
+      }
     }
+  }
+
+  /** For whoever finds that writes to what a view reads may leave no row in the log. In the background, never throws. */
+  repairCaptures(dataSourceName: string): void {
+    this.captures.maybeRepair(dataSourceName);
   }
 
   /** Refreshes under way in this process. */

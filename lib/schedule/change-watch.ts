@@ -47,10 +47,7 @@ export class ChangeWatch {
   constructor(private readonly options: WatchOptions) {
     const { database, definitions, runner, failureHoldMs } = options;
     this.reading = new ChangeReading(database, definitions.filter(concerns(definitions)));
-    this.refresher = new DueRefresher(runner, failureHoldMs, (view, isUnchanged) => {
-      if (isUnchanged) {
-        this.reading.settle(view);
-      }
+    this.refresher = new DueRefresher(runner, failureHoldMs, () => {
       this.hurry();
     });
   }
@@ -112,11 +109,14 @@ export class ChangeWatch {
 
   /** @returns in how many milliseconds views are due that are not yet */
   private async beginDue(): Promise<number[]> {
+    const { dataSourceName, database, definitions, runner } = this.options;
     const changes = await this.reading.read();
+    if (changes.some(({ isCaptured }) => !isCaptured)) {
+      runner.repairCaptures(dataSourceName);
+    }
     if (this.isStopped || !isAnyPending(changes)) {
       return [];
     }
-    const { database, definitions } = this.options;
     const graph = await planGraph(database, { targets: definitions, registered: definitions });
     const open = new Map(
       changes

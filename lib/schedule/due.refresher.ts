@@ -14,8 +14,6 @@ const BUSY_HOLD_MS = 1_000;
 export interface DueView {
   definition: ViewDefinition;
   trigger: DueTrigger;
-  /** Of its sources, as it was when this was decided. */
-  signature: string | null;
 }
 
 type Ending = RefreshResult | 'held' | 'failed';
@@ -31,7 +29,7 @@ export class DueRefresher {
   constructor(
     private readonly runner: RefreshRunner,
     private readonly failureHoldMs: number,
-    private readonly onEnded: (view: DueView, isUnchanged: boolean) => void,
+    private readonly onEnded: () => void,
   ) {}
 
   /** Whether the view may be begun. */
@@ -61,7 +59,7 @@ export class DueRefresher {
       const holdMs = ending === 'failed' ? this.failureHoldMs : BUSY_HOLD_MS;
       this.heldUntilMs.set(key, performance.now() + holdMs);
     }
-    this.onEnded(view, isSkipped(ending, 'unchanged'));
+    this.onEnded();
     return ending;
   }
 

@@ -137,7 +137,20 @@ const SCENARIOS: [string, Answer, (steps: Steps) => Promise<unknown>][] = [
   [
     'a statement that touches no row',
     'unchanged',
+    ({ writer }) => writer.query(`UPDATE declared SET id = 0 WHERE id = -1`),
+  ],
+  [
+    'a statement that touches no row of any partition',
+    'unchanged',
     ({ writer }) => writer.query(`UPDATE orders SET v = 0 WHERE id = -1`),
+  ],
+  [
+    'a statement that touches no row, after a write elsewhere in the transaction',
+    'needless',
+    ({ writer }) =>
+      writer.query(
+        `BEGIN; INSERT INTO unrelated VALUES (1); DELETE FROM orders WHERE id = -1; COMMIT`,
+      ),
   ],
   [
     'ON DELETE CASCADE',
@@ -656,6 +669,38 @@ describe('whether the sources of a view have changed', () => {
       const before = await detector.changes(TOTALS);
       await compact(database.client, STATE, 2);
       expect(await detector.changes(TOTALS)).toEqual(before);
+    });
+
+    it('can be made smaller where all tables are published', async () => {
+      await database.query('CREATE PUBLICATION "every" FOR ALL TABLES');
+      try {
+        for (let count = 0; count < 5; count++) {
+          await writer.query(`INSERT INTO declared VALUES (1)`);
+        }
+        const long = await rows();
+        await compact(database.client, STATE, 2);
+        expect(await rows()).toBeLessThan(long);
+        await settle();
+        await detector.refresh(TOTALS);
+        await detector.refresh(ABOVE);
+        const before = await rows();
+        await run(deleteSeenChanges(STATE, 1_000));
+        expect(await rows()).toBeLessThan(before);
+      } finally {
+        await database.query('DROP PUBLICATION "every"');
+      }
+    });
+
+    it('keeps its file when it is vacuumed, so that no writer waits', async () => {
+      await database.query(
+        `INSERT INTO ${STATE}.change_log (source, kind) SELECT 0, 'INSERT' FROM generate_series(1, 1000)`,
+      );
+      const size = (): Promise<unknown> =>
+        database.query(`SELECT pg_relation_size('${STATE}.change_log') AS bytes`);
+      const before = await size();
+      await database.query(`DELETE FROM ${STATE}.change_log`);
+      await database.query(`VACUUM ${STATE}.change_log`);
+      expect(await size()).toEqual(before);
     });
 
     it('tells its size', async () => {

@@ -208,7 +208,7 @@ describe('a view that several processes refresh and others write', () => {
   async function untilAtRest(observer: FreshnessObserver): Promise<void> {
     const detector = new ChangeDetector(database.client, STATE);
     await database.query(ATTACH_AGAIN);
-    if ((await detector.changes(TOTALS)).signature === null) {
+    if ((await detector.changes(TOTALS)).is_captured === false) {
       // It was not attached when the last one booted; whoever boots has it captured.
       const [replaced] = refreshers.splice(0, 1);
       await replaced?.replica.kill();

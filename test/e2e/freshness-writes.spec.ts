@@ -185,6 +185,22 @@ describe('a view with `on`', () => {
     await start([daily]);
     await untilShown(1);
     expect(await refreshes()).toHaveLength(1);
+    await database.until(`SELECT FROM pg_trigger WHERE tgrelid = 'old'::regclass`);
+    await database.query(`INSERT INTO old VALUES (2, 'mon')`);
+    await untilShown(2);
+  });
+
+  it('is left empty where somebody wants it so, until something is written', async () => {
+    const app = await start([{ ...daily, withData: false }]);
+    await untilLooked();
+    expect(await refreshes()).toEqual([]);
+    await database.query(`INSERT INTO orders (day) VALUES ('mon')`);
+    await untilShown(1);
+    await app.get(RefreshService).refresh('public.daily', { withData: false });
+    await untilLooked();
+    expect(await refreshes()).toMatchObject([{ trigger: 'write' }, { trigger: 'demand' }]);
+    await database.query(`INSERT INTO orders (day) VALUES ('mon')`);
+    await untilShown(2);
   });
 
   it('is left alone while it is paused, and by processes without scheduling', async () => {

@@ -3,6 +3,7 @@ import type { Client, QueryResultRow } from 'pg';
 import { type ChangeRow, selectChanges } from '../../lib/postgres/change.sql.js';
 import { recordSuccess } from '../../lib/postgres/history.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/identifier.js';
+import { type PendingViewRow, selectPendingViews } from '../../lib/postgres/pending.sql.js';
 import {
   type RefreshPreconditionRow,
   selectRefreshPreconditions,
@@ -24,6 +25,11 @@ export class ChangeDetector {
   /** What the detector says of a view now. */
   async changes(view: QualifiedName): Promise<ChangeRow> {
     return this.run<ChangeRow>(selectChanges(this.stateSchema, [view]));
+  }
+
+  /** What whoever looks for due views reads of it. */
+  async pending(view: QualifiedName): Promise<PendingViewRow> {
+    return this.run<PendingViewRow>(selectPendingViews(this.stateSchema, [view]));
   }
 
   /** Notes what the view is about to see. To be followed by `commit`, whatever happens in between. */

@@ -7,7 +7,7 @@ const NOW = 1_000_000;
 
 function view(changes: Partial<ChainView> = {}, below: string[] = []): ChainView {
   return {
-    unseen: { now: NOW, since: null, lastAt: null, isAltered: false },
+    unseen: { now: NOW, since: null, lastAt: null, isAltered: false, isEmpty: false },
     isWatched: true,
     rowsSince: NOW - 900_000,
     durationMs: 1_000,
@@ -17,7 +17,7 @@ function view(changes: Partial<ChainView> = {}, below: string[] = []): ChainView
 }
 
 const written = (agoMs: number): Pick<ChainView, 'unseen'> => ({
-  unseen: { now: NOW, since: NOW - agoMs, lastAt: NOW, isAltered: false },
+  unseen: { now: NOW, since: NOW - agoMs, lastAt: NOW, isAltered: false, isEmpty: false },
 });
 
 describe('planForStaleness', () => {
@@ -64,7 +64,7 @@ describe('planForStaleness', () => {
     [
       'was altered',
       {
-        unseen: { now: NOW, since: null, lastAt: null, isAltered: true },
+        unseen: { now: NOW, since: null, lastAt: null, isAltered: true, isEmpty: false },
         rowsSince: NOW - 20_000,
       },
       35_500,

@@ -3,13 +3,19 @@ import fc from 'fast-check';
 import { hasUnseen, writeDueInMs } from '../../../lib/freshness/write-policy.js';
 
 const WAITS = { debounceMs: 1_000, maxWaitMs: 5_000 };
-const NOTHING = { now: 10_000, since: null, lastAt: null, isAltered: false };
+const NOTHING = { now: 10_000, since: null, lastAt: null, isAltered: false, isEmpty: false };
 
 /** The oldest and the newest write, up to now. */
 const written = fc
   .tuple(fc.nat(100_000), fc.nat(100_000), fc.nat(100_000))
   .map((instants) => instants.sort((a, b) => a - b))
-  .map(([since = 0, lastAt = 0, now = 0]) => ({ since, lastAt, now, isAltered: false }));
+  .map(([since = 0, lastAt = 0, now = 0]) => ({
+    since,
+    lastAt,
+    now,
+    isAltered: false,
+    isEmpty: false,
+  }));
 const waits = fc
   .tuple(fc.nat(50_000), fc.nat(50_000))
   .map(([debounceMs, more]) => ({ debounceMs, maxWaitMs: debounceMs + more }));
@@ -32,7 +38,11 @@ describe('writeDueInMs', () => {
       { now: 10_000, since: 9_500, lastAt: 9_500, isAltered: true, isEmpty: true },
       500,
     ],
-    ['that and a write', { now: 10_000, since: 9_500, lastAt: 9_500, isAltered: true }, 500],
+    [
+      'that and a write',
+      { now: 10_000, since: 9_500, lastAt: 9_500, isAltered: true, isEmpty: false },
+      500,
+    ],
   ])('after %s', (_, unseen, dueInMs) => {
     expect(writeDueInMs(unseen, WAITS)).toBe(dueInMs);
     expect(hasUnseen(unseen)).toBe(dueInMs !== undefined);

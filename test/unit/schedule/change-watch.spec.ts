@@ -30,9 +30,9 @@ const skipped = (reason: string): Run => {
 const UNSEEN = {
   has_watermark: true,
   is_populated: true,
-  is_below_refreshed: false,
-  remembered_signature: 'same',
-  signature: 'same',
+  is_altered: false,
+  is_captured: true,
+  is_watched: true,
   is_paused: false,
   is_backing_off: false,
 };

@@ -15,10 +15,16 @@ interface Case {
 function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): ViewChanges {
   return {
     definition: { freshness } as ViewDefinition,
-    unseen: { now: NOW, since: since ?? null, lastAt: lastAt ?? null, isAltered: false },
+    unseen: {
+      now: NOW,
+      since: since ?? null,
+      lastAt: lastAt ?? null,
+      isAltered: false,
+      isEmpty: false,
+    },
+    isCaptured: true,
     isWatched: true,
     rowsSince: 0,
-    signature: 'same',
     isPaused: false,
     isBackingOff: false,
   };
