@@ -6,13 +6,8 @@ import {
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import {
-  obstacleReasons,
-  type ObstacleRow,
-  selectObstacles,
-  selectSources,
-  type SourceRow,
-} from '../postgres/source.sql.js';
+import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
+import { selectSources, type SourceRow } from '../postgres/source.sql.js';
 import { rootsOfDefinition } from './capture-needs.js';
 import { refuseCircles } from './refresh-circle.js';
 

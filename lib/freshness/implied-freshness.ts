@@ -2,7 +2,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { selectViewEdges, type ViewEdgeRow } from '../postgres/graph.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { type ObstacleRow, selectObstacles } from '../postgres/source.sql.js';
+import { type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
 
 /**
  * Has the views watched that stand below one with `maxStaleness`, as the catalog is now: nobody could tell

@@ -50,7 +50,7 @@ export const OBSTRUCTED = '!';
 const HEAP = 2;
 
 /** The first ID of what is made after initdb: all below is the system's. */
-const FIRST_NORMAL_OID = 16384;
+export const FIRST_NORMAL_OID = 16384;
 
 /**
  * Of a catalog: with as many rows, the sum only grows, because what is changed or made gets a newer transaction

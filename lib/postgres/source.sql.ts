@@ -1,14 +1,10 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { OBSTRUCTED } from './source-state.sql.js';
+import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
  * What views read, by the catalog. A materialized view that is read is a source as a table is: its rows
  * are those of its last refresh.
  */
-
-/** The first relation ID of what is made after initdb: all below is the system's. */
-const FIRST_NORMAL_OID = 16384;
 
 /** One thing that a view is to be watched for: itself, which stands for all that it reads, or a table. */
 export interface SourceRoot {
@@ -22,7 +18,7 @@ export interface SourceRoot {
  * A table comes with all that is below it (partitions, inheritance) and above it, because a trigger for
  * statements fires on the table that a statement names.
  */
-const SOURCES_OF_VIEWS = `wanted AS (
+export const SOURCES_OF_VIEWS = `wanted AS (
   SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
   FROM pg_catalog.jsonb_to_recordset($1::jsonb)
     AS w(position int, view_schema text, view_name text, root_schema text, root_name text)
@@ -68,7 +64,8 @@ const SOURCES_OF_VIEWS = `wanted AS (
   SELECT reader, oid FROM above
 )`;
 
-function rootsParameter(roots: readonly SourceRoot[]): string {
+/** The first parameter of a statement with `SOURCES_OF_VIEWS`. */
+export function rootsParameter(roots: readonly SourceRoot[]): string {
   return JSON.stringify(
     roots.map(({ view, root }, position) => ({
       position,
@@ -108,198 +105,5 @@ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid IS NOT NULL OR NOT EXISTS (SELECT FROM roots r WHERE r.reader = w.reader)
 ORDER BY w.reader, n.nspname, c.relname`,
     values: [rootsParameter(roots), JSON.stringify(standIns)],
-  };
-}
-
-/** What makes it impossible even to notice a write. */
-const UNSEEN = [
-  'foreign-table',
-  'not-a-table',
-  'own-table',
-  'subscribed',
-  'system-catalog',
-] as const;
-
-/** What only forbids to say that nothing changed. */
-const UNSURE = ['row-security', 'unlogged', 'volatile-function'] as const;
-
-/** Why changes of a source, or of what a view computes, cannot be noticed. */
-export type ObstacleReason = (typeof UNSEEN | typeof UNSURE)[number];
-
-/** What stands in the way of a view that may be left alone, or of one that is told of writes. */
-export function obstacleReasons(skipsUnchanged: boolean): readonly ObstacleReason[] {
-  return skipsUnchanged ? [...UNSEEN, ...UNSURE] : UNSEEN;
-}
-
-export interface ObstacleRow {
-  position: number;
-  reason: ObstacleReason;
-  /** The relation or function. */
-  subject: string;
-}
-
-/**
- * Functions of the system that are not immutable only because of settings, which the signature has:
- * without them nothing that groups by a day of a timestamptz could ever be left out.
- */
-const DEPEND_ON_SETTINGS =
-  '^(date_trunc|date_part|extract|timezone|date_add|date_subtract|interval_pl_timestamptz' +
-  '|timestamptz_(pl|mi)_interval|(date|timestamp|timestamptz)_(cmp|eq|ne|lt|le|gt|ge)_(date|timestamp|timestamptz)' +
-  '|date|time|timestamp|timestamptz|make_timestamptz|generate_series|overlaps' +
-  '|to_char|to_date|to_timestamp|to_number|concat|concat_ws|format|array_to_string|anytextcat|textanycat' +
-  '|quote_literal|quote_nullable|to_jsonb?|row_to_json|array_to_json|jsonb?_(object_)?agg(_unique)?(_strict)?(_transfn|_finalfn)?' +
-  '|jsonb?_build_(array|object)|to_tsvector|(plain|phrase|websearch_)?to_tsquery|interval_in|array_in|range_in|multirange_in|record_in|enum_in)$';
-
-/**
- * What keeps it from being known whether views would come out the same. Functions that initdb pinned
- * have no rows in pg_depend, nor have CURRENT_DATE and its like; so IDs of functions, operators and
- * relations are read from the rule's tree as PostgreSQL prints it. That is a list of nodes and not SQL:
- * names and constants cannot look like one of its fields, because a space in them is escaped or they are
- * bytes. What is of a type such as regclass is text by a name in the catalog; constants of it are let through where they
- * are not made text of, as that of `to_tsvector('english', ...)` is. A plain view among the sources stands for a materialized one: all others are walked through.
- */
-export function selectObstacles(
-  stateSchema: string,
-  roots: readonly SourceRoot[],
-  standIns: readonly QualifiedName[],
-): SqlStatement {
-  return {
-    text: `WITH RECURSIVE ${SOURCES_OF_VIEWS}, trees AS (
-  SELECT r.reader, r.oid, w.ev_action::text AS tree
-  FROM reads r
-  JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
-  WHERE r.is_walked
-), names AS (
-  SELECT ty.oid AS type, among.oid
-  FROM pg_catalog.pg_type ty
-  CROSS JOIN LATERAL (VALUES (ty.oid), (ty.typarray)) AS among(oid)
-  WHERE ty.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND ty.typname ~ '^reg'
-), named AS (
-  SELECT t.reader, n.type
-  FROM trees t
-  CROSS JOIN LATERAL pg_catalog.regexp_matches(
-    t.tree, '(?::vartype|:resulttype|:funcresulttype|\\{COERCEVIAIO :arg \\{CONST :consttype) (\\d+)', 'g'
-  ) AS m(groups)
-  JOIN names n ON n.oid = m.groups[1]::oid
-  UNION
-  SELECT t.reader, n.type
-  FROM trees t
-  JOIN sources s ON s.reader = t.reader
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = s.oid AND NOT a.attisdropped
-  JOIN names n ON n.oid = a.atttypid
-  WHERE t.tree LIKE '%:varattno 0 %'
-), operators AS (
-  SELECT t.reader, m.groups[1]::oid AS oid
-  FROM trees t
-  CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':opno (\\d+)', 'g') AS m(groups)
-  UNION
-  SELECT t.reader, o.oid::oid
-  FROM trees t
-  CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':opnos \\(o ([\\d ]+)\\)', 'g') AS m(groups)
-  CROSS JOIN LATERAL pg_catalog.regexp_split_to_table(m.groups[1], ' ') AS o(oid)
-), functions AS (
-  SELECT t.reader, m.groups[1]::oid AS oid
-  FROM trees t
-  CROSS JOIN LATERAL pg_catalog.regexp_matches(
-    t.tree, ':(?:funcid|aggfnoid|winfnoid|opfuncid|tsmhandler) (\\d+)', 'g'
-  ) AS m(groups)
-  UNION
-  SELECT o.reader, p.oprcode FROM operators o JOIN pg_catalog.pg_operator p ON p.oid = o.oid
-  UNION
-  SELECT t.reader, ty.typinput
-  FROM trees t
-  CROSS JOIN LATERAL pg_catalog.regexp_matches(
-    t.tree, ':resulttype (\\d+) :resultcollid \\d+ :coerceformat', 'g'
-  ) AS m(groups)
-  JOIN pg_catalog.pg_type ty ON ty.oid = m.groups[1]::oid
-  UNION
-  SELECT n.reader, ty.typoutput
-  FROM named n
-  JOIN pg_catalog.pg_type ty ON ty.oid = n.type
-), all_functions AS (
-  SELECT reader, oid FROM functions
-  UNION
-  SELECT f.reader, part.oid
-  FROM functions f
-  JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = f.oid
-  CROSS JOIN LATERAL (VALUES
-    (a.aggtransfn::oid), (a.aggfinalfn::oid), (a.aggmtransfn::oid), (a.aggminvtransfn::oid), (a.aggmfinalfn::oid)
-  ) AS part(oid)
-), related AS (
-  SELECT s.reader, c.oid, c.relkind, c.relpersistence, c.relrowsecurity
-  FROM sources s
-  JOIN pg_catalog.pg_class c ON c.oid = s.oid
-)
-SELECT reader AS position,
-       CASE relkind WHEN 'f' THEN 'foreign-table' ELSE 'not-a-table' END AS reason,
-       oid::pg_catalog.regclass::text AS subject
-FROM related
-WHERE relkind NOT IN ('r', 'p', 'm', 'v')
-UNION
-SELECT reader, 'system-catalog', oid::pg_catalog.regclass::text FROM related WHERE oid < ${FIRST_NORMAL_OID}
-UNION
-SELECT reader, 'unlogged', oid::pg_catalog.regclass::text FROM related WHERE relpersistence <> 'p'
-UNION
-SELECT reader, 'row-security', oid::pg_catalog.regclass::text FROM related WHERE relrowsecurity
-UNION
-SELECT r.reader, 'subscribed', r.oid::pg_catalog.regclass::text
-FROM related r
-JOIN pg_catalog.pg_subscription_rel s ON s.srrelid = r.oid
-UNION
-SELECT s.reader, 'own-table', s.oid::pg_catalog.regclass::text
-FROM related s
-JOIN pg_catalog.pg_class c ON c.oid = s.oid
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $3
-UNION
-SELECT t.reader, 'system-catalog', m.groups[1]::oid::pg_catalog.regclass::text
-FROM trees t
-CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':relid (\\d+)', 'g') AS m(groups)
-WHERE m.groups[1]::oid BETWEEN 1 AND ${FIRST_NORMAL_OID - 1}
-UNION
-SELECT t.reader, 'volatile-function', 'CURRENT_DATE, CURRENT_USER or one of their kind'
-FROM trees t
-WHERE t.tree LIKE '%{SQLVALUEFUNCTION %'
-UNION
-SELECT t.reader, 'volatile-function', 'TABLESAMPLE'
-FROM trees t
-WHERE t.tree LIKE '%{TABLESAMPLECLAUSE %'
-UNION
-SELECT f.reader, 'volatile-function', p.oid::pg_catalog.regprocedure::text
-FROM all_functions f
-JOIN pg_catalog.pg_proc p ON p.oid = f.oid
-WHERE p.provolatile <> 'i'
-  AND NOT (
-    p.provolatile = 's'
-    AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
-    AND p.proname ~ $4
-  )
-ORDER BY position, reason, subject`,
-    values: [rootsParameter(roots), JSON.stringify(standIns), stateSchema, DEPEND_ON_SETTINGS],
-  };
-}
-
-/**
- * Marks the signature of a view that something stands in the way of, in the transaction that has stored
- * it: somebody may have put `now()` into a plain view below since the last sync.
- *
- * @param reasons those that count
- */
-export function markObstructed(
-  stateSchema: string,
-  roots: readonly SourceRoot[],
-  reasons: readonly ObstacleReason[],
-): SqlStatement {
-  const { text, values = [] } = selectObstacles(stateSchema, roots, []);
-  const view = roots[0]?.view;
-  return {
-    text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state
-SET source_signature = '${OBSTRUCTED}' || source_signature
-WHERE schema_name = $${values.length + 1}
-  AND view_name = $${values.length + 2}
-  AND EXISTS (
-    SELECT FROM (${text}) AS obstacles WHERE obstacles.reason = ANY ($${values.length + 3}::text[])
-  )`,
-    values: [...values, view?.schema, view?.name, reasons],
   };
 }

@@ -2,7 +2,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { rootsOfDefinition } from '../freshness/capture-needs.js';
 import { type ChangeRow, selectChanges } from '../postgres/change.sql.js';
 import { recordSuccess, type SuccessRecord } from '../postgres/history.sql.js';
-import { markObstructed, obstacleReasons } from '../postgres/source.sql.js';
+import { markObstructed, obstacleReasons } from '../postgres/obstacle.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 
 /** Asks what has changed of what a view reads; nothing for a view that is not told of changes. */
