@@ -88,7 +88,7 @@ export interface MaterializedViewsModuleOptions {
   /**
    * How processes with `scheduling` learn of writes that views are to be refreshed after. `'poll'`: they look
    * every 250 ms to 2 s. `'notify'`: writers also wake them up by NOTIFY, at commit. PostgreSQL has all
-   * transactions that notify commit one after the other, so writers of single rows lose about half of their
+   * transactions that notify commit one after the other, so writers of single rows lose up to half of their
    * throughput, and a transaction that has written a captured table cannot be prepared (PREPARE TRANSACTION).
    * Each process holds one more connection for each data source. To be the same in all processes that share a
    * state schema: each that boots sets the database up by its own.
