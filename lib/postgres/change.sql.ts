@@ -8,6 +8,7 @@ import {
   haveSameDefinitions,
   OBSTRUCTED,
   SOURCE_STATE,
+  UNSURE,
 } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -41,9 +42,10 @@ DECLARE
   remembered text;
   sources oid[];
 BEGIN
-  SELECT c.oid, c.relispopulated, s.capture, s.watermark, pg_catalog.ltrim(s.source_signature, '${OBSTRUCTED}'),
-         coalesce(s.source_signature LIKE '${OBSTRUCTED}%', false)
-  INTO view_oid, is_populated, capture, watermark, remembered, is_obstructed
+  SELECT c.oid, c.relispopulated, s.capture, s.watermark, pg_catalog.ltrim(s.source_signature, '${OBSTRUCTED}${UNSURE}'),
+         coalesce(pg_catalog.starts_with(s.source_signature, '${OBSTRUCTED}'), false),
+         coalesce(pg_catalog.starts_with(s.source_signature, '${UNSURE}'), false)
+  INTO view_oid, is_populated, capture, watermark, remembered, is_obstructed, is_unsure
   FROM ${quotedSchema}.view_state s
   JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
@@ -69,15 +71,16 @@ BEGIN
   is_altered := NOT coalesce(${areEqualButForSettings('remembered', 'signature')}, false);
   is_signature_stored := coalesce(remembered = signature AND is_captured AND NOT is_obstructed, false);
   are_definitions_stored := NOT is_obstructed AND coalesce(${haveSameDefinitions('remembered', 'signature')}, false);
-  is_unchanged := has_watermark AND is_signature_stored AND oldest IS NULL;
+  has_nothing_new := has_watermark AND is_signature_stored AND oldest IS NULL;
+  is_unchanged := has_nothing_new AND NOT is_unsure;
 END
 `;
   return [
     createSourceState(quotedSchema),
     `CREATE OR REPLACE FUNCTION ${quotedSchema}.${VIEW_CHANGES}(
-  wanted_schema text, wanted_view text, OUT view_oid oid, OUT is_populated boolean, OUT is_unchanged boolean,
+  wanted_schema text, wanted_view text, OUT view_oid oid, OUT is_populated boolean, OUT is_unchanged boolean, OUT has_nothing_new boolean,
   OUT oldest timestamptz, OUT newest timestamptz, OUT has_watermark boolean,
-  OUT signature text, OUT is_captured boolean, OUT is_obstructed boolean, OUT is_altered boolean,
+  OUT signature text, OUT is_captured boolean, OUT is_obstructed boolean, OUT is_unsure boolean, OUT is_altered boolean,
   OUT is_signature_stored boolean, OUT are_definitions_stored boolean
 )
 LANGUAGE plpgsql
@@ -93,6 +96,10 @@ export interface ChangeRow {
   view_name: string;
   /** True only where nothing that the view reads can have changed since its watermark. */
   is_unchanged: boolean | null;
+  /** The same, as far as it is told: a view that calls `now()` would come out otherwise all the same. */
+  has_nothing_new: boolean | null;
+  /** Whether that makes a difference. */
+  is_unsure: boolean | null;
   /** When the oldest change was written that the view has not seen; `null` for none. Milliseconds since the epoch. */
   pending_since: number | null;
   /** The same of the newest. */
@@ -113,6 +120,8 @@ export function selectChanges(stateSchema: string, views: readonly QualifiedName
     text: `SELECT wanted.schema_name,
        wanted.view_name,
        found.is_unchanged,
+       found.has_nothing_new,
+       found.is_unsure,
        ${epochMs('found.oldest')} AS pending_since,
        ${epochMs('found.newest')} AS last_change_at,
        found.signature,

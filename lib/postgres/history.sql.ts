@@ -95,7 +95,7 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
       last_success_at = excluded.last_success_at,
       last_run_id = excluded.last_run_id,
       watermark = excluded.watermark,
-      source_signature = excluded.source_signature,
+      source_signature = CASE WHEN s.capture IS NOT NULL THEN excluded.source_signature END,
       last_mode = excluded.last_mode,
       last_mode_reason = excluded.last_mode_reason,
       failure_count = 0,

@@ -1,6 +1,6 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { rootsParameter, SOURCES_OF_VIEWS, type SourceRoot } from './source.sql.js';
-import { FIRST_NORMAL_OID, OBSTRUCTED } from './source-state.sql.js';
+import { FIRST_NORMAL_OID, OBSTRUCTED, UNSURE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /* What keeps it from being known whether a view has to be refreshed. */
@@ -15,14 +15,14 @@ const UNSEEN = [
 ] as const;
 
 /** What only forbids to say that nothing changed. */
-const UNSURE = ['row-security', 'unlogged', 'volatile-function'] as const;
+const UNKNOWABLE = ['row-security', 'unlogged', 'volatile-function'] as const;
 
 /** Why changes of a source, or of what a view computes, cannot be noticed. */
-export type ObstacleReason = (typeof UNSEEN | typeof UNSURE)[number];
+export type ObstacleReason = (typeof UNSEEN | typeof UNKNOWABLE)[number];
 
 /** What stands in the way of a view that may be left alone, or of one that is told of writes. */
 export function obstacleReasons(skipsUnchanged: boolean): readonly ObstacleReason[] {
-  return skipsUnchanged ? [...UNSEEN, ...UNSURE] : UNSEEN;
+  return skipsUnchanged ? [...UNSEEN, ...UNKNOWABLE] : UNSEEN;
 }
 
 export interface ObstacleRow {
@@ -176,24 +176,21 @@ ORDER BY position, reason, subject`,
 /**
  * Marks the signature of a view that something stands in the way of, in the transaction that has stored
  * it: somebody may have put `now()` into a plain view below since the last sync.
- *
- * @param reasons those that count
  */
-export function markObstructed(
-  stateSchema: string,
-  roots: readonly SourceRoot[],
-  reasons: readonly ObstacleReason[],
-): SqlStatement {
+export function markObstructed(stateSchema: string, roots: readonly SourceRoot[]): SqlStatement {
   const { text, values = [] } = selectObstacles(stateSchema, roots, []);
   const view = roots[0]?.view;
+  const at = (position: number): string => `$${values.length + position}`;
   return {
     text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state
-SET source_signature = '${OBSTRUCTED}' || source_signature
-WHERE schema_name = $${values.length + 1}
-  AND view_name = $${values.length + 2}
-  AND EXISTS (
-    SELECT FROM (${text}) AS obstacles WHERE obstacles.reason = ANY ($${values.length + 3}::text[])
-  )`,
-    values: [...values, view?.schema, view?.name, reasons],
+SET source_signature = CASE WHEN found.is_unseen THEN '${OBSTRUCTED}' ELSE '${UNSURE}' END || source_signature
+FROM (
+  SELECT pg_catalog.bool_or(obstacles.reason = ANY (${at(1)}::text[])) AS is_unseen
+  FROM (${text}) AS obstacles
+) AS found
+WHERE found.is_unseen IS NOT NULL
+  AND schema_name = ${at(2)}
+  AND view_name = ${at(3)}`,
+    values: [...values, UNSEEN, view?.schema, view?.name],
   };
 }

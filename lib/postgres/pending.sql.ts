@@ -41,7 +41,7 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        found.has_watermark,
        found.is_altered,
        found.is_captured,
-       found.is_captured AND NOT found.is_obstructed AS is_watched,
+       found.is_captured AND NOT found.is_obstructed AND NOT found.is_unsure AS is_watched,
        s.paused_at IS NOT NULL AS is_paused,
        coalesce(s.not_before > pg_catalog.clock_timestamp(), false) AS is_backing_off,
        ${epochMs('s.last_started_at')} AS last_started_at

@@ -6,12 +6,13 @@ export const SOURCE_STATE = 'source_state';
 
 /**
  * Which rows a view has: who refreshes it, by hand too, writes a new version of its row in pg_class, and a
- * swap makes another view. To be read after the refresh, in its transaction. What it computes comes first.
+ * swap makes another view. While its schema has another name nobody keeps the log for it. To be read after the refresh, in its transaction. What it computes comes first.
  */
 function viewIdentity(oid: string): string {
   return `(
-    SELECT pg_catalog.concat(c.oid, '.', w.xmin, ':', c.xmin)
+    SELECT pg_catalog.concat(c.oid, '.', w.xmin, '.', n.oid, '.', n.xmin, ':', c.xmin)
     FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid
     WHERE c.oid = ${oid}
   )`;
@@ -45,6 +46,9 @@ function sameParts(one: string, other: string, positions: number[]): string {
 
 /** Begins a signature that says nothing, because of what stands in the view's way, except whether something was altered. */
 export const OBSTRUCTED = '!';
+
+/** Begins one from which it is known what was written, and not whether a refresh would make the same rows. */
+export const UNSURE = '?';
 
 /** The access method for tables that is known to need a transaction ID for each write, from which the triggers tell. */
 const HEAP = 2;

@@ -39,6 +39,9 @@ FROM ${quoteIdentifier(stateSchema)}.view_state s`,
   };
 }
 
+/** While a view is told of less, the log is not kept for it: what it has seen then says nothing any more. */
+const KEEPS_SIGNATURE = `source_signature = CASE WHEN s.capture IS NOT DISTINCT FROM excluded.capture THEN s.source_signature END`;
+
 /** What is remembered after the view was found or made as declared. */
 export interface DefinitionRecord {
   view: QualifiedName;
@@ -78,6 +81,7 @@ SET is_own = true,
     declared_hash = excluded.declared_hash,
     fingerprint = excluded.fingerprint,
     capture = excluded.capture,
+    ${KEEPS_SIGNATURE},
     definition_version = greatest(s.definition_version, excluded.definition_version)`,
     values: [
       JSON.stringify(
@@ -114,7 +118,8 @@ FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(schema_name text, view_name t
 JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.view_name
 ON CONFLICT (schema_name, view_name) DO UPDATE
-SET capture = excluded.capture`,
+SET capture = excluded.capture,
+    ${KEEPS_SIGNATURE}`,
     values: [
       JSON.stringify(
         records.map(({ view, capture }) => ({

@@ -2,8 +2,11 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { rootsOfDefinition } from '../freshness/capture-needs.js';
 import { type ChangeRow, selectChanges } from '../postgres/change.sql.js';
 import { recordSuccess, type SuccessRecord } from '../postgres/history.sql.js';
-import { markObstructed, obstacleReasons } from '../postgres/obstacle.sql.js';
+import { markObstructed } from '../postgres/obstacle.sql.js';
+import { UNSURE } from '../postgres/source-state.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import type { RefreshRequest } from './refresh-request.js';
+import type { RefreshResult, RefreshTrigger } from './refresh-result.js';
 
 /** Asks what has changed of what a view reads; nothing for a view that is not told of changes. */
 export function questionOfChanges(
@@ -41,16 +44,40 @@ export function successStatements(
   before: { changes?: ChangeRow; lastStartedAt: number | null },
 ): SqlStatement[] {
   const { changes, lastStartedAt } = before;
-  const signature = changes?.signature ?? null;
+  const { freshness } = definition;
+  const signature = signatureOf(changes);
   const success = recordSuccess(stateSchema, {
     ...run,
     signature,
     writtenSince: writtenSince(changes, run.startedAt, lastStartedAt),
   });
-  const { freshness } = definition;
   if (freshness === undefined || signature === null || changes?.are_definitions_stored) {
     return [success];
   }
-  const reasons = obstacleReasons(freshness.skipsUnchanged);
-  return [success, markObstructed(stateSchema, rootsOfDefinition(definition), reasons)];
+  return [success, markObstructed(stateSchema, rootsOfDefinition(definition))];
+}
+
+/** What stood in the way of the same definitions does so still. */
+function signatureOf(changes: ChangeRow | undefined): string | null {
+  const signature = changes?.signature ?? null;
+  const isUnsure = changes?.are_definitions_stored && changes.is_unsure;
+  return signature !== null && isUnsure ? `${UNSURE}${signature}` : signature;
+}
+
+/**
+ * Whether a view may be left as it is. For writes that is so where it has seen them, and for all else where a refresh
+ * would make the same rows.
+ */
+export function isUnchangedFor(trigger: RefreshTrigger, changes: ChangeRow | undefined): boolean {
+  return (trigger === 'write' ? changes?.has_nothing_new : changes?.is_unchanged) ?? false;
+}
+
+/** Whether the rows were found to be what a refresh would make, and not just as new as what the view is told of. */
+export function areRowsCurrent(
+  result: RefreshResult,
+  { definition }: Pick<RefreshRequest, 'definition'>,
+  changes: ChangeRow | undefined,
+): boolean {
+  const isFound = result.outcome === 'skipped' && result.reason === 'unchanged';
+  return isFound && definition.freshness?.readsSources === true && changes?.is_unchanged === true;
 }

@@ -46,16 +46,17 @@ export function chooseMode(
 }
 
 /**
- * A view without rows has no readers that could be stopped.
+ * The same where `strict` allows it. A view without rows has no readers that could be stopped.
  *
  * @throws BlockingRefusedError when the refresh would stop readers, and must not
  */
-export function requireAllowed(
+export function allowedMode(
   view: string,
-  { modeReason }: ChosenMode,
-  { strict }: RequestedMode,
-): void {
-  if (strict && modeReason === 'no_unique_index') {
+  conditions: RefreshPreconditionRow,
+  requested: RequestedMode,
+): ChosenMode {
+  const mode = chooseMode(conditions, requested);
+  if (requested.strict && mode.modeReason === 'no_unique_index') {
     throw new BlockingRefusedError(
       `Materialized view "${view}" was not refreshed: it has no unique index that PostgreSQL can use to refresh it concurrently, and \`strict\` forbids to stop its readers.`,
       {
@@ -64,6 +65,7 @@ export function requireAllowed(
       },
     );
   }
+  return mode;
 }
 
 /** Why the request is not to be carried out; `undefined` when it is. */

@@ -26,12 +26,16 @@ import type { Session } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
-import { questionOfChanges, successStatements } from './change-record.js';
 import {
+  areRowsCurrent,
+  isUnchangedFor,
+  questionOfChanges,
+  successStatements,
+} from './change-record.js';
+import {
+  allowedMode,
   type ChosenMode,
-  chooseMode,
   isServed,
-  requireAllowed,
   requireView,
   skipReason,
 } from './refresh-decision.js';
@@ -183,8 +187,7 @@ export class RefreshRun {
     this.conditions = conditions;
     this.progress.backendPid = conditions.backend_pid;
     this.throwIfCancelled();
-    const mode = chooseMode(conditions, this.request.mode);
-    requireAllowed(this.view, mode, this.request.mode);
+    const mode = allowedMode(this.view, conditions, this.request.mode);
     this.progress.mode = mode;
     this.request.onBegin?.();
     const finished = await this.carryOut(transaction, mode, conditions);
@@ -229,19 +232,17 @@ export class RefreshRun {
     if (!isLocked) {
       return skippedResult(this.request, 'busy', at);
     }
-    const isUnchanged = this.changes?.is_unchanged ?? false;
+    const isUnchanged = isUnchangedFor(this.request.trigger, this.changes);
     const reason = found && skipReason(found, this.request, isUnchanged);
     return reason && skippedResult(this.request, reason, at, this.progress.runId);
   }
 
   /** A tick that found nothing changed is over; of anything else that was not done, nothing is kept. */
   private async end(transaction: FoldedTransaction, result: RefreshResult): Promise<void> {
-    if (result.outcome !== 'skipped' || result.reason !== 'unchanged') {
-      await transaction.undo();
-      return;
-    }
-    const record = runRecord(this.request, this.progress);
-    await transaction.close([recordUnchanged(this.database.stateSchema, record)]);
+    const { stateSchema } = this.database;
+    await (areRowsCurrent(result, this.request, this.changes)
+      ? transaction.close([recordUnchanged(stateSchema, runRecord(this.request, this.progress))])
+      : transaction.undo());
   }
 
   /** The second round trip; a swap takes some more. */

@@ -113,7 +113,7 @@ export function refreshStatus(
     failureCount: row.failure_count ?? 0,
     notBefore: instant(row.not_before),
     ageMs: success && row.now - currentAsOf(row, success.startedAt.getTime()),
-    ...staleness(definition, row, [...outdatedSince(row, changes), ...outdatedBelow]),
+    ...staleness(definition, row, [...outdatedSince(definition, row, changes), ...outdatedBelow]),
     nextTick: definition.schedule?.grid.nextTickAfter(new Date(row.now)),
     meanDurationMs: row.mean_duration_ms ?? undefined,
     lastDurationMs: success?.durationMs,
@@ -158,9 +158,14 @@ function currentAsOf({ last_unchanged_at: unchangedAt }: ViewStatusRow, since: n
  * Since when the rows may not have had all that was written, in milliseconds since the epoch; nothing where
  * they have it all.
  */
-export function outdatedSince(row: ViewStatusRow, changes: ViewChanges | undefined): number[] {
-  const since = changes?.pendingSince?.getTime() ?? rowsSince(row);
-  return changes?.isUnchanged || since === undefined ? [] : [since];
+export function outdatedSince(
+  { freshness }: ViewDefinition,
+  row: ViewStatusRow,
+  changes: ViewChanges | undefined,
+): number[] {
+  const { isUnchanged = false, pendingSince } = freshness?.readsSources && changes ? changes : {};
+  const since = pendingSince?.getTime() ?? rowsSince(row);
+  return isUnchanged || since === undefined ? [] : [since];
 }
 
 /** As old as that, where nothing more is known. */

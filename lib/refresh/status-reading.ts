@@ -59,7 +59,7 @@ async function readWith(
   const changes = await readViewChanges(session, stateSchema, views);
   const outdated = (view: ViewDefinition): number[] => {
     const row = rows.get(view);
-    return row?.is_populated ? outdatedSince(row, changes.get(view)) : [];
+    return row?.is_populated ? outdatedSince(view, row, changes.get(view)) : [];
   };
   return definitions.flatMap((definition, position) => {
     const row = rows.get(definition);

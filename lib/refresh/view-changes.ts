@@ -6,11 +6,14 @@ import { instant } from './optional-instant.js';
 
 /** What a view has been told of since its rows were computed. */
 export interface ViewChanges {
-  /** Whether its rows are what a refresh would make now. */
+  /**
+   * Whether nothing that it is told of has changed: where it is told of all that it reads, its rows are what a refresh
+   * would make now. With `on: [...]` that is these tables and the definitions alone.
+   */
   isUnchanged: boolean;
   /**
    * When the oldest change was written that it has not seen. Left out when there is none, and when nobody
-   * knows: after a change of the schema, or while a table has no triggers.
+   * knows: after a change of the schema, while a table has no triggers, or where the view calls `now()`.
    */
   pendingSince?: Date;
   /** Of the log of changes, which all views of a data source share. */
@@ -38,7 +41,8 @@ export async function readViewChanges(
 function viewChanges(row: ChangeRow | undefined, size: ChangeLogSizeRow | undefined): ViewChanges {
   return {
     isUnchanged: row?.is_unchanged ?? false,
-    pendingSince: row?.is_signature_stored ? instant(row.pending_since) : undefined,
+    pendingSince:
+      row?.is_signature_stored && !row.is_unsure ? instant(row.pending_since) : undefined,
     logRowCount: size?.row_count ?? 0,
     logBytes: size?.byte_count ?? 0,
   };

@@ -49,7 +49,7 @@ function changesOf(definition: ViewDefinition, row: PendingViewRow): ViewChanges
       isEmpty: !row.is_populated,
     },
     isCaptured: row.is_captured,
-    isWatched: row.is_watched,
+    isWatched: row.is_watched && definition.freshness?.readsSources === true,
     rowsSince: row.has_watermark ? row.last_started_at : null,
     isPaused: row.is_paused,
     isBackingOff: row.is_backing_off,

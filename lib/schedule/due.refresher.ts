@@ -52,8 +52,10 @@ export class DueRefresher {
 
   private async carryOut(key: string, view: DueView, before: Promise<Ending>[]): Promise<Ending> {
     const endings = await Promise.all(before);
+    // What another process begins from now on has seen all that this was decided for.
+    const sinceMs = performance.now();
     // Whoever refreshes a view below commits a change to this one.
-    const ending = endings.some(isHeld) ? 'held' : await this.refresh(view);
+    const ending = endings.some(isHeld) ? 'held' : await this.refresh(view, sinceMs);
     this.underWay.delete(key);
     if (isHeld(ending) || ending === 'failed') {
       const holdMs = ending === 'failed' ? this.failureHoldMs : BUSY_HOLD_MS;
@@ -63,7 +65,7 @@ export class DueRefresher {
     return ending;
   }
 
-  private async refresh({ definition, trigger }: DueView): Promise<Ending> {
+  private async refresh({ definition, trigger }: DueView, sinceMs: number): Promise<Ending> {
     try {
       return await this.runner.run({
         definition,
@@ -72,6 +74,7 @@ export class DueRefresher {
         skipsPaused: true,
         skipsUnchanged: true,
         keepsMinInterval: false,
+        servedSince: () => sinceMs,
         waitsWhenBusy: true,
       });
     } catch (error) {

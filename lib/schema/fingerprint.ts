@@ -18,6 +18,8 @@ export function fingerprint(view: ViewDefinition, deployed: DeployedView): strin
   const isDeclared = new Set(view.indexes.map((index) => index.name));
   return hash([
     declaredHash(view),
+    // Where it is new, it has to be looked whether the definition allows it.
+    ...(view.freshness?.skipsUnchanged ? ['skips unchanged'] : []),
     row.relation_kind,
     row.is_populated || !view.withData,
     row.definition,
