@@ -107,7 +107,7 @@ export interface HistoryOptions {
    */
   maxAge?: Duration;
   /**
-   * So many of the last runs of each view are kept.
+   * So many of the last runs of each view are kept, and as many of its ticks that were left out (`skipUnchanged`).
    * @default 1000
    */
   maxCount?: number;

@@ -64,7 +64,11 @@ export interface ViewRefreshOptions {
   debounce?: Duration;
   /** How long a write waits at the most while others follow it, with `on`. @default '30s', or `debounce` where that is longer */
   maxWait?: Duration;
-  /** Whether a refresh is left out when nothing that the view reads has changed since the last one. @default false */
+  /**
+   * Whether a tick of `cron` is left out when nothing that the view reads has changed since the last refresh;
+   * on demand it is always refreshed.
+   * @default false, and true with `maxStaleness`
+   */
   skipUnchanged?: boolean;
   /** How old the oldest write that a reader does not see may get. */
   maxStaleness?: Duration;

@@ -12,6 +12,8 @@ export interface HistoryLimits {
 export interface PrunableRow {
   schema_name: string;
   view_name: string;
+  /** Whether this is about its ticks that were left out, or about all else. */
+  is_skipped: boolean;
   /** Runs that started before this are no longer wanted. Milliseconds since the epoch. */
   cutoff: number;
   /** The last success and the last failure, which are kept whatever their age. */
@@ -19,8 +21,9 @@ export interface PrunableRow {
 }
 
 /**
- * Where the history of each view is cut, declared or not. Found once and not with each batch, because
- * finding it reads the whole history.
+ * Where the history of each view is cut, declared or not. Ticks that were left out are counted apart: they would
+ * push the runs out that tell how long a refresh takes. Found once and not with each batch, because finding it reads
+ * the whole history.
  */
 export function selectPrunable(
   stateSchema: string,
@@ -35,6 +38,7 @@ export function selectPrunable(
   return {
     text: `SELECT v.schema_name,
        v.view_name,
+       v.is_skipped,
        greatest(
          ${epochMs("pg_catalog.clock_timestamp() - $1::float8 * interval '1 millisecond'")},
          ${epochMs('surplus.started_at')} + 1
@@ -46,11 +50,15 @@ export function selectPrunable(
            ${lastRun("h.outcome IN ('failed', 'timeout')")}
          ) AS kept
        ) AS kept_runs
-FROM (SELECT DISTINCT schema_name, view_name FROM ${history}) AS v
+FROM (
+  SELECT DISTINCT schema_name, view_name, outcome = 'skipped' AS is_skipped FROM ${history}
+) AS v
 LEFT JOIN LATERAL (
   SELECT h.started_at
   FROM ${history} h
-  WHERE h.schema_name = v.schema_name AND h.view_name = v.view_name
+  WHERE h.schema_name = v.schema_name
+    AND h.view_name = v.view_name
+    AND (h.outcome = 'skipped') = v.is_skipped
   ORDER BY h.started_at DESC
   OFFSET $2::bigint LIMIT 1
 ) AS surplus ON true`,
@@ -76,14 +84,18 @@ export function pruneHistory(
     text: `WITH doomed AS MATERIALIZED (
   SELECT h.run_id
   FROM ROWS FROM (
-    pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::float8[])
-  ) AS v(schema_name, view_name, cutoff)
+    pg_catalog.unnest($1::text[]),
+    pg_catalog.unnest($2::text[]),
+    pg_catalog.unnest($3::boolean[]),
+    pg_catalog.unnest($4::float8[])
+  ) AS v(schema_name, view_name, is_skipped, cutoff)
   JOIN ${history} h
     ON h.schema_name = v.schema_name
    AND h.view_name = v.view_name
+   AND (h.outcome = 'skipped') = v.is_skipped
    AND h.started_at < ${fromEpochMs('v.cutoff')}
-  WHERE h.run_id <> ALL ($4::uuid[])
-  LIMIT $5
+  WHERE h.run_id <> ALL ($5::uuid[])
+  LIMIT $6
   FOR UPDATE OF h SKIP LOCKED
 ), pruned AS (
   DELETE FROM ${history} h
@@ -95,6 +107,7 @@ SELECT count(*)::int AS pruned_count FROM pruned`,
     values: [
       prunable.map((row) => row.schema_name),
       prunable.map((row) => row.view_name),
+      prunable.map((row) => row.is_skipped),
       prunable.map((row) => row.cutoff),
       prunable.flatMap((row) => row.kept_runs),
       batchSize,

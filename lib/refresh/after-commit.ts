@@ -14,13 +14,16 @@ export interface AfterResult<T> {
  *
  * @throws InvalidRefreshOptionsError
  */
-export function checkAfter(work: unknown, { manager }: RefreshOptions): void {
+export function checkAfter(work: unknown, views: unknown, { manager }: RefreshOptions): void {
   if (typeof work !== 'function') {
     throw refused(
       'the first argument',
       'a function that runs a transaction, as in `() => dataSource.transaction(...)`',
       work,
     );
+  }
+  if (!Array.isArray(views)) {
+    throw refused('the views', 'a list of classes or names, as in `[DailyRevenue]`', views);
   }
   if (manager !== undefined) {
     throw refused(

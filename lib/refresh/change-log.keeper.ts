@@ -1,7 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { QueryResultRow } from 'pg';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import { DefinitionRegistry } from '../definition/definition.registry.js';
 import { changeLogLockKey } from '../postgres/advisory-lock.js';
 import { tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
 import {
@@ -15,6 +14,7 @@ import {
 } from '../postgres/change-log.sql.js';
 import type { Database } from '../postgres/database.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { Upkeep } from '../upkeep.js';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
@@ -41,10 +41,7 @@ export class ChangeLogKeeper {
   /** After a night without a process it may take longer than until the next time. */
   private readonly underWay = new Set<Database>();
 
-  constructor(
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
-    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-  ) {}
+  constructor(@Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry) {}
 
   /**
    * Deletes the changes that every view has seen, and puts few rows in the place of many where a view is not
@@ -64,14 +61,12 @@ export class ChangeLogKeeper {
     return deletedCount;
   }
 
-  /** Does so in the background, unless it did a short time ago, or no view is told of changes. Never throws. */
+  /**
+   * Does so in the background, unless it did a short time ago. Never throws. Also where no view is told of
+   * changes: triggers may have stayed that were made for one that was, and go on writing.
+   */
   maybeKeep(dataSourceName: string): void {
-    const isNeeded = this.definitions
-      .all()
-      .some((view) => view.dataSourceName === dataSourceName && view.freshness !== undefined);
-    if (isNeeded) {
-      this.upkeep.maybeDo(this.dataSources.get(dataSourceName));
-    }
+    this.upkeep.maybeDo(this.dataSources.get(dataSourceName));
   }
 
   /** Begins no more batches, and waits a short time for those under way. */
@@ -86,6 +81,11 @@ export class ChangeLogKeeper {
     this.underWay.add(database);
     try {
       return await this.keep(database);
+    } catch (error) {
+      if (errorCode(error) === SqlState.undefinedTable) {
+        return 0;
+      }
+      throw error;
     } finally {
       this.underWay.delete(database);
     }

@@ -30,8 +30,8 @@ export class HistoryPruner {
 
   /**
    * Deletes runs that are older than `history.maxAge`, and of each view those beyond its last
-   * `history.maxCount`; never its last success and its last failure. In batches, each a transaction
-   * of its own.
+   * `history.maxCount`, ticks that were left out apart from all else; never its last success and its last failure.
+   * In batches, each a transaction of its own.
    *
    * @returns how many rows are gone
    */

@@ -130,13 +130,16 @@ export class RefreshService {
   /**
    * Runs `work`, and when it has succeeded refreshes the views, in the order of their graph; when it fails,
    * nothing is refreshed. With a transaction as `work` that is after its commit, and not after a rollback.
-   * Once the call resolves, the views have all that `work` wrote. It has to be the whole transaction: one that is
-   * nested in another is not committed yet when it ends.
+   * Once the call resolves, each view that the report calls `refreshed` or `joined` has all that `work` wrote.
+   * Left out (`skipped`) are views that `minInterval`, `onBusy: 'skip'` or `onPaused: 'skip'` keep from being refreshed.
+   * `work` has to be the whole transaction: one that is nested in another is not committed yet when it ends.
    *
    * @param views their classes, or `schema.name`
    * @throws whatever `work` throws
    * @throws UnknownViewError when a view is not registered; `work` was not run
-   * @throws InvalidRefreshOptionsError when an option is not as it must be; `work` was not run
+   * @throws InvalidRefreshOptionsError when an argument or an option is not as it must be; `work` was not run
+   * @throws DependencyCycleError when views depend on each other in a circle: nothing is refreshed, what `work` wrote is
+   *   committed all the same
    * @throws RefreshGraphError when a view failed; what `work` wrote is committed all the same
    * @example
    * ```ts
@@ -152,7 +155,7 @@ export class RefreshService {
     options: RefreshManyOptions = {},
   ): Promise<AfterResult<T>> {
     checkGraphOptions(graphOptions(options));
-    checkAfter(work, options);
+    checkAfter(work, views, options);
     views.forEach((view) => this.definitions.get(view, options.dataSource));
     const value = await work();
     return { value, report: await this.refresh(views, options) };
@@ -195,7 +198,8 @@ export class RefreshService {
   }
 
   /**
-   * The last runs of a view, in all processes, newest first. Runs that were skipped are not among them.
+   * The last runs of a view, in all processes, newest first. Of runs that were skipped only ticks that
+   * found the view `unchanged` are among them.
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered

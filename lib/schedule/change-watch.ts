@@ -40,6 +40,8 @@ export class ChangeWatch {
   private look: Promise<void> = Promise.resolve();
   private intervalMs = 0;
   private lookedAtMs = -Infinity;
+  /** When the next look begins. */
+  private lookAtMs = Infinity;
   private isWoken = false;
   private warnedAtMs = -Infinity;
   private isStopped = false;
@@ -54,7 +56,7 @@ export class ChangeWatch {
 
   start(): void {
     this.intervalMs = nextLookInMs(0, [], Math.random());
-    this.schedule();
+    this.lookWithin(this.intervalMs);
   }
 
   /** Looks no more. Refreshes under way go on. */
@@ -68,19 +70,24 @@ export class ChangeWatch {
   wake(): void {
     this.isWoken = true;
     if (this.timer !== undefined) {
-      this.schedule();
+      this.lookWithin(nextLookAfterWakeUpInMs(this.sinceLookMs));
     }
   }
 
-  private schedule(): void {
+  private get sinceLookMs(): number {
+    return performance.now() - this.lookedAtMs;
+  }
+
+  /** Never later than planned: where one refresh after the other ends, or is told of, there would be no look at all. */
+  private lookWithin(waitMs: number): void {
     if (!this.isStopped) {
       clearTimeout(this.timer);
-      const sinceMs = performance.now() - this.lookedAtMs;
-      const waitMs = this.isWoken ? nextLookAfterWakeUpInMs(sinceMs) : this.intervalMs;
+      const nowMs = performance.now();
+      this.lookAtMs = Math.min(this.lookAtMs, nowMs + waitMs);
       this.timer = setTimeout(() => {
         this.timer = undefined;
         this.look = this.lookAround();
-      }, waitMs);
+      }, this.lookAtMs - nowMs);
     }
   }
 
@@ -88,12 +95,13 @@ export class ChangeWatch {
   private hurry(): void {
     this.intervalMs = nextLookInMs(0, [], Math.random());
     if (this.timer !== undefined) {
-      this.schedule();
+      this.lookWithin(this.intervalMs);
     }
   }
 
   private async lookAround(): Promise<void> {
     this.lookedAtMs = performance.now();
+    this.lookAtMs = Infinity;
     this.isWoken = false;
     // Also while nothing is refreshed, and where looking takes too long because of what there is.
     this.options.changeLog.maybeKeep(this.options.dataSourceName);
@@ -104,7 +112,7 @@ export class ChangeWatch {
       this.intervalMs = nextLookAfterErrorInMs(this.intervalMs, Math.random());
       this.warn(error);
     }
-    this.schedule();
+    this.lookWithin(this.isWoken ? nextLookAfterWakeUpInMs(this.sinceLookMs) : this.intervalMs);
   }
 
   /** @returns in how many milliseconds views are due that are not yet */

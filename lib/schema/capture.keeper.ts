@@ -153,7 +153,9 @@ export class CaptureKeeper {
       this.logger.log(`Changes of ${tables} are captured from now on`);
     }
     const [first] = failures;
-    if (first !== undefined && !this.repairs.isStopped) {
+    if (first === undefined) {
+      this.failures.delete(database);
+    } else if (!this.repairs.isStopped) {
       this.failures.set(database, `${first}; it is tried again`);
       this.reminders.maybeDo(database);
     }

@@ -116,6 +116,7 @@ describe('RefreshService.after', () => {
   it.each([
     ['a view that is unknown', [['nowhere.none']], UnknownViewError],
     ['an option that is unknown', [[daily], { concurency: 1 }], InvalidRefreshOptionsError],
+    ['a view that is not in a list', [daily], InvalidRefreshOptionsError],
     ['a manager', [[daily], { manager: {} }], InvalidRefreshOptionsError],
   ])('refuses %s before anything is written', async (_, args, error) => {
     const call = refreshes.after as unknown as (...all: unknown[]) => Promise<unknown>;

@@ -8,6 +8,7 @@ import {
   it,
   jest,
 } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
 import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
 import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
@@ -24,6 +25,7 @@ import {
 } from '../../lib/postgres/change-log.sql.js';
 import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
+import { HistoryPruner } from '../../lib/refresh/history-pruner.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
 import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { StaleWatch } from '../../lib/refresh/stale.watch.js';
@@ -199,6 +201,8 @@ describe('the status of a view that is told of changes', () => {
       await status(view);
       return statements.mock.calls.length;
     };
+    // What goes on in the background since the refreshes is not to be counted.
+    await Promise.all([app.get(ChangeLogKeeper).stop(), app.get(HistoryPruner).stop()]);
     try {
       // Opens the connection.
       await status(Untold);
@@ -222,7 +226,7 @@ describe('the log of changes', () => {
   const keep = (batchSize?: number): Promise<number> => {
     const dataSources = app.get(DataSourceRegistry);
     // One of the test's own: that of the application does its work when it likes.
-    const keeper = new ChangeLogKeeper(dataSources, app.get(DefinitionRegistry));
+    const keeper = new ChangeLogKeeper(dataSources);
     return keeper.keep(dataSources.get('default'), batchSize);
   };
 
@@ -348,6 +352,28 @@ describe('the log of changes', () => {
     await addOldRows(1);
     await refresh(Untold);
     await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${LOG} WHERE xid = '3')`);
+  });
+
+  it('is looked after where no view is told of changes any more', async () => {
+    await app.close();
+    app = await bootWith(database, { views: [Untold] });
+    await addOldRows(1);
+    await refresh(Untold);
+    await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${LOG} WHERE xid = '3')`);
+  });
+
+  it('is not missed where it was never made', async () => {
+    await app.close();
+    app = await bootWith(database, { views: [Untold] });
+    await database.query(`DROP TABLE ${LOG}`);
+    const said = new Promise((resolve) => {
+      for (const level of ['debug', 'warn'] as const) {
+        jest.spyOn(Logger.prototype, level).mockImplementation(resolve);
+      }
+    });
+    app.get(ChangeLogKeeper).maybeKeep('default');
+    expect(await said).toBe(`Deleted 0 rows of ${LOG}`);
+    jest.restoreAllMocks();
   });
 
   it('does not keep an application from stopping', async () => {

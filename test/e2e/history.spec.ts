@@ -151,6 +151,14 @@ describe('pruning of the history', () => {
     expect(await runsOf('other')).toMatchObject({ count: 6 });
   });
 
+  it('keeps runs though more ticks were left out since', async () => {
+    await restart({ maxCount: 7 });
+    await insertRuns('a "View"', { from: 100, to: 119 });
+    await insertRuns('a "View"', { from: 1, to: 20, outcome: 'skipped' });
+    expect(await prune()).toBe(13 + 13);
+    expect(await outcomesOf('a "View"')).toEqual({ refreshed: 7, skipped: 7 });
+  });
+
   it('keeps the last success and the last failure, whatever their age', async () => {
     await restart({ maxAge: '1d', maxCount: 1 });
     await insertRuns('a', { from: 48, to: 60, outcome: 'cancelled' });
@@ -241,4 +249,14 @@ async function runsOf(view: string): Promise<Record<string, unknown> | undefined
     [view],
   );
   return row;
+}
+
+async function outcomesOf(view: string): Promise<unknown> {
+  const [row] = await database.query(
+    `SELECT json_object_agg(outcome, count) AS counts FROM (
+       SELECT outcome, count(*) FROM materialized_views.refresh_history WHERE view_name = $1 GROUP BY outcome
+     ) AS each`,
+    [view],
+  );
+  return row?.counts;
 }

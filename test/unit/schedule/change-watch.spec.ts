@@ -121,6 +121,13 @@ describe('a watch', () => {
     expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
   });
 
+  it('looks all the time while one refresh after the other ends', async () => {
+    const views = Array.from({ length: 100 }, (_, index) => view(`${index}`, ON_WRITE));
+    const { looks } = await minute(views, (name) => lasting(200 * (Number(name) + 1))());
+    expect(looks).toBeGreaterThanOrEqual(SECONDS);
+    expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
+  });
+
   it.each([
     ['is paused', { is_paused: true }],
     ['backs off', { is_backing_off: true }],
