@@ -193,8 +193,6 @@ describe('the status of a view that is told of changes', () => {
   });
 
   it('takes two statements more, and a third where there is a limit, for what stands below', async () => {
-    // What keeps the log small in the background has statements of its own.
-    await app.get(ChangeLogKeeper).stop();
     const statements = jest.spyOn(LibraryClient.prototype, 'query');
     const count = async (view: ViewClass): Promise<number> => {
       statements.mockClear();
