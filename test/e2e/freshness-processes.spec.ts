@@ -19,7 +19,7 @@ const ROUND_MS = 3_000;
 const WRITER_COUNT = 6;
 
 /** How long to go on at the most until all of these has happened, and each write has been committed. */
-const LONGEST_MS = DURATION_MS + 60_000;
+const LONGEST_MS = DURATION_MS + 120_000;
 const LEAST_COUNTS: Record<string, number> = {
   unchanged: 20,
   changed: 20,
