@@ -187,7 +187,7 @@ BEGIN
     sources := sources || step;
   END LOOP;
   sources := ARRAY(SELECT DISTINCT s.oid FROM pg_catalog.unnest(sources) AS s(oid));
-  SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', c.oid, c.relkind), ';' ORDER BY c.oid),
+  SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', c.oid, c.relkind, c.relpersistence, c.relrowsecurity), ';' ORDER BY c.oid),
          pg_catalog.concat(is_captured, ';', pg_catalog.string_agg(
            pg_catalog.concat(c.oid, '.', c.relfilenode, '.', c.xmin, '/', a.versions, '/', t.versions, '/', u.ids), ';' ORDER BY c.oid
          )),

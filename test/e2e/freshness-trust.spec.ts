@@ -122,6 +122,16 @@ describe('what is known of a view', () => {
     expect(await attempt('write')).toBe('refreshed');
   });
 
+  it('is known where what stood in the way is gone', async () => {
+    await database.query(`ALTER TABLE orders SET UNLOGGED`);
+    await start({ ...trusted, refresh: { on: 'sources' } });
+    await refresh(VIEW);
+    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false });
+    await database.query(`ALTER TABLE orders SET LOGGED`);
+    await refresh(VIEW);
+    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
+  });
+
   it('is looked at anew when an option is added that needs more', async () => {
     await start({ ...moving, refresh: { on: 'sources' } });
     await refresh(VIEW);
