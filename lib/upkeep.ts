@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { messageOf } from './errors/error-message.js';
 import type { Database } from './postgres/database.js';
-import { isDoneWithin } from './time-limit.js';
+import { isDoneWithin } from './postgres/time-limit.js';
 
 /** How long a stopping application waits for a batch that is under way. What it did not get to is for later. */
 const STOP_TIMEOUT_MS = 2_000;

@@ -33,10 +33,13 @@ export function effectiveCapture(
   if (newerVersion(view, known) !== undefined) {
     return remembered;
   }
-  if (mayNarrow || declared === null || remembered === null) {
-    return mayNarrow ? declared : (declared ?? remembered);
+  if (mayNarrow) {
+    return declared;
   }
-  return covers(remembered, declared) ? remembered : union(remembered, declared);
+  if (declared === null || covers(remembered, declared)) {
+    return remembered;
+  }
+  return remembered === null ? declared : union(remembered, declared);
 }
 
 /** Whether a view for which `remembered` counts is told of all that `declared` asks for. */

@@ -59,6 +59,9 @@ async function refuseSourceless(
     ({ freshness }) =>
       freshness?.readsSources && freshness.tables.length === 0 && !freshness.isImplied,
   );
+  if (asking.length === 0) {
+    return;
+  }
   const roots = asking.map(({ name }) => ({ view: name, root: name }));
   const rows = await session.query<SourceRow>(selectSources(roots, standIns));
   // One that is not there has a row that says so.

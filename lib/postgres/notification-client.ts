@@ -2,6 +2,7 @@ import type { PoolConfig } from 'pg';
 import { ownOptions } from './connection-pool.js';
 import { LibraryClient } from './library-client.js';
 import { Session, SessionLost } from './session.js';
+import { isDoneWithin } from './time-limit.js';
 import { listen } from './wake-up.sql.js';
 
 /** How long the server may take to confirm the end. */
@@ -43,13 +44,10 @@ export class NotificationClient {
 
   /** Ends the connection, also one that is being opened. Never throws. */
   async close(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const silence = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
-    });
-    const isOver = this.client.end().catch(() => undefined);
-    await Promise.race([isOver, silence]);
-    clearTimeout(timer);
+    await isDoneWithin(
+      this.client.end().catch(() => undefined),
+      CLOSE_TIMEOUT_MS,
+    );
     this.client.cutOff('The connection is closed');
   }
 }

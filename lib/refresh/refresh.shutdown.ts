@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { DemandQueue } from './demand.queue.js';
 import { RefreshRunner } from './refresh.runner.js';
-import { isDoneWithin } from '../time-limit.js';
+import { isDoneWithin } from '../postgres/time-limit.js';
 
 /** How long a cancelled statement may take to end: the server looks for a cancel between rows. */
 const CANCEL_TIMEOUT_MS = 5_000;

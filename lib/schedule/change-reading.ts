@@ -5,7 +5,7 @@ import { displayName, rowName } from '../postgres/identifier.js';
 import { type PendingViewRow, selectPendingViews } from '../postgres/pending.sql.js';
 
 /** What a view has not seen, and what stands in the way of refreshing it. */
-export interface ViewChanges {
+export interface PendingView {
   definition: ViewDefinition;
   unseen: UnseenChanges;
   /** Whether all writes to what it reads are noticed. */
@@ -24,7 +24,7 @@ export class ChangeReading {
     private readonly definitions: readonly ViewDefinition[],
   ) {}
 
-  async read(): Promise<ViewChanges[]> {
+  async read(): Promise<PendingView[]> {
     const { stateSchema } = this.database;
     const byName = new Map(this.definitions.map((view) => [displayName(view.name), view]));
     return this.database.bookkeeping(async (session) => {
@@ -38,7 +38,7 @@ export class ChangeReading {
   }
 }
 
-function changesOf(definition: ViewDefinition, row: PendingViewRow): ViewChanges {
+function changesOf(definition: ViewDefinition, row: PendingViewRow): PendingView {
   return {
     definition,
     unseen: {

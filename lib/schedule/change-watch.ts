@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import {
@@ -10,12 +9,10 @@ import type { Database } from '../postgres/database.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
 import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
-import { ChangeReading, type ViewChanges } from './change-reading.js';
+import { ChangeReading, type PendingView } from './change-reading.js';
 import { decide, isAnyPending } from './due-views.js';
 import { DueRefresher } from './due.refresher.js';
-
-/** A server that is down is worth a warning now and then. */
-const WARN_EVERY_MS = 60_000;
+import { RareWarning } from './rare-warning.js';
 
 export interface WatchOptions {
   dataSourceName: string;
@@ -33,7 +30,6 @@ export interface WatchOptions {
  * As a cron job does, it keeps the process alive until it is stopped.
  */
 export class ChangeWatch {
-  private readonly logger = new Logger('MaterializedViews');
   private readonly reading: ChangeReading;
   private readonly refresher: DueRefresher;
   private timer?: NodeJS.Timeout;
@@ -43,7 +39,7 @@ export class ChangeWatch {
   /** When the next look begins. */
   private lookAtMs = Infinity;
   private isWoken = false;
-  private warnedAtMs = -Infinity;
+  private readonly rareWarning = new RareWarning();
   private isStopped = false;
 
   constructor(private readonly options: WatchOptions) {
@@ -142,15 +138,13 @@ export class ChangeWatch {
     return dueInMs;
   }
 
-  private isOpen(key: string, { isPaused, isBackingOff }: ViewChanges): boolean {
+  private isOpen(key: string, { isPaused, isBackingOff }: PendingView): boolean {
     return !isPaused && !isBackingOff && this.refresher.isFree(key);
   }
 
   private warn(error: unknown): void {
-    const nowMs = performance.now();
-    if (!this.isStopped && nowMs - this.warnedAtMs >= WARN_EVERY_MS) {
-      this.warnedAtMs = nowMs;
-      this.logger.warn(
+    if (!this.isStopped) {
+      this.rareWarning.warn(
         `Could not look for changes in data source "${this.options.dataSourceName}", and views are not refreshed after writes meanwhile; the next look is in ${Math.round(this.intervalMs)} ms: ${messageOf(error)}`,
       );
     }

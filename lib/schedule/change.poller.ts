@@ -27,9 +27,10 @@ export class ChangePoller {
     if (!scheduling) {
       return;
     }
-    const all = this.definitions.all();
-    const names = new Set(all.filter(isWatched).map((view) => view.dataSourceName));
-    names.forEach((name) => this.watch(name, all));
+    this.definitions
+      .dataSourceNames()
+      .filter((name) => this.definitions.in(name).some(isWatched))
+      .forEach((name) => this.watch(name));
   }
 
   /** Looks for no more changes. Refreshes under way go on. */
@@ -37,13 +38,13 @@ export class ChangePoller {
     await Promise.all([...this.listeners, ...this.watches].map((each) => each.stop()));
   }
 
-  private watch(dataSourceName: string, all: readonly ViewDefinition[]): void {
+  private watch(dataSourceName: string): void {
     const { sweepIntervalMs, wakeUp } = this.registrations.options;
     const database = this.dataSources.get(dataSourceName);
     const watch = new ChangeWatch({
       dataSourceName,
       database,
-      definitions: all.filter((view) => view.dataSourceName === dataSourceName),
+      definitions: this.definitions.in(dataSourceName),
       runner: this.runner,
       changeLog: this.changeLog,
       failureHoldMs: sweepIntervalMs,

@@ -5,7 +5,7 @@ import {
 } from '../freshness/staleness-policy.js';
 import { hasUnseen, writeDueInMs } from '../freshness/write-policy.js';
 import type { GraphPlan } from '../refresh/graph-plan.js';
-import type { ViewChanges } from './change-reading.js';
+import type { PendingView } from './change-reading.js';
 
 /** Why a view is to be refreshed now. */
 export type DueTrigger = 'write' | 'staleness';
@@ -22,7 +22,7 @@ type Graph = Pick<GraphPlan, 'dependencies' | 'durationsMs'>;
 const UNKNOWN_DURATION_MS = 1_000;
 
 /** Whether anything is to be worked out at all. */
-export function isAnyPending(changes: Iterable<ViewChanges>): boolean {
+export function isAnyPending(changes: Iterable<PendingView>): boolean {
   return [...changes].some(
     ({ unseen, isWatched, definition }) =>
       hasUnseen(unseen) ||
@@ -35,7 +35,7 @@ export function isAnyPending(changes: Iterable<ViewChanges>): boolean {
  *
  * @param open what this process may refresh now, by key
  */
-export function decide(open: ReadonlyMap<string, ViewChanges>, graph: Graph): Decision {
+export function decide(open: ReadonlyMap<string, PendingView>, graph: Graph): Decision {
   const waits = new Map(
     [...open].flatMap(([key, view]) => {
       const dueInMs = dueByWrites(view);
@@ -56,7 +56,7 @@ export function decide(open: ReadonlyMap<string, ViewChanges>, graph: Graph): De
   };
 }
 
-function dueByWrites({ definition, unseen }: ViewChanges): number | undefined {
+function dueByWrites({ definition, unseen }: PendingView): number | undefined {
   const waits = definition.freshness?.onWrite;
   return waits && writeDueInMs(unseen, waits);
 }
@@ -68,7 +68,7 @@ function dueByWrites({ definition, unseen }: ViewChanges): number | undefined {
 function mayGo(
   key: string,
   waits: ReadonlyMap<string, number>,
-  { open, graph }: { open: ReadonlyMap<string, ViewChanges>; graph: Graph },
+  { open, graph }: { open: ReadonlyMap<string, PendingView>; graph: Graph },
 ): boolean {
   const { unseen, definition } = open.get(key) ?? {};
   const maxWaitMs = definition?.freshness?.onWrite?.maxWaitMs;
@@ -78,7 +78,7 @@ function mayGo(
   return [...(graph.dependencies.get(key) ?? [])].every((each) => (waits.get(each) ?? 0) <= 0);
 }
 
-function stalenessPlans(open: ReadonlyMap<string, ViewChanges>, graph: Graph): StalenessPlan[] {
+function stalenessPlans(open: ReadonlyMap<string, PendingView>, graph: Graph): StalenessPlan[] {
   return [...open].flatMap(([key, { definition }]) => {
     const limitMs = definition.freshness?.maxStalenessMs;
     const plan = limitMs && planForStaleness(chainOf(key, open, graph), limitMs);
@@ -89,7 +89,7 @@ function stalenessPlans(open: ReadonlyMap<string, ViewChanges>, graph: Graph): S
 /** The view and all below it that can be refreshed: what is paused or fails holds up nobody. */
 function chainOf(
   key: string,
-  open: ReadonlyMap<string, ViewChanges>,
+  open: ReadonlyMap<string, PendingView>,
   { dependencies, durationsMs }: Graph,
 ): Map<string, ChainView> {
   const keys = [key, ...(dependencies.get(key) ?? [])];

@@ -7,12 +7,10 @@ import type { Database } from '../postgres/database.js';
 import type { NotificationClient } from '../postgres/notification-client.js';
 import { notify, wakeUpChannel } from '../postgres/wake-up.sql.js';
 import type { ChangeWatch } from './change-watch.js';
+import { RareWarning } from './rare-warning.js';
 
 /** How long a notification may take to arrive that has been sent. */
 const PROOF_TIMEOUT_MS = 5_000;
-
-/** A server that is down is worth a warning now and then. */
-const WARN_EVERY_MS = 60_000;
 
 const MEANING =
   'until then changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
@@ -36,7 +34,7 @@ export class WakeUpListener {
   private client?: NotificationClient;
   private hasHeard = false;
   private waitMs = 0;
-  private warnedAtMs = -Infinity;
+  private readonly rareWarning = new RareWarning();
 
   constructor(private readonly options: ListenerOptions) {}
 
@@ -134,10 +132,8 @@ export class WakeUpListener {
   }
 
   private warn(error: unknown): void {
-    const nowMs = performance.now();
-    if (!this.isStopped && nowMs - this.warnedAtMs >= WARN_EVERY_MS) {
-      this.warnedAtMs = nowMs;
-      this.logger.warn(
+    if (!this.isStopped) {
+      this.rareWarning.warn(
         `Does not hear of writes in data source "${this.options.dataSourceName}", and tries again in ${Math.round(this.waitMs)} ms; ${MEANING}: ${messageOf(error)}`,
       );
     }

@@ -39,6 +39,7 @@ export interface CaptureChanges {
   wakeUp?: WakeUpDifference;
 }
 
+/** One step for all of that, or none. */
 export function captureStepsOf(changes: CaptureChanges, stateSchema: string): PlanStep[] {
   const { missing = [], changed = [], superfluous = [] } = changes;
   const added = [...missing, ...changed];

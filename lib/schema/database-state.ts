@@ -94,6 +94,7 @@ export async function readDatabaseState(
   };
 }
 
+/** The version of the library's own tables of which every part is there; 0 for none. */
 export async function readInstalledVersion(
   session: Pick<Session, 'query'>,
   stateSchema: string,

@@ -32,6 +32,7 @@ export async function readUnrecorded(
   });
 }
 
+/** For the log: what it means that the database does not remember them, and what to do. */
 export function describeUnrecorded(views: readonly ViewDefinition[]): string {
   const names = views.map((view) => `"${viewName(view)}"`).join(', ');
   return `The database does not know which changes these materialized views are to be told of: ${names}. Until it does, no write leads to a refresh of theirs, their ticks are not skipped, and with \`maxStaleness\` they are refreshed by their age. Where \`synchronize\` is false a migration has to make that known: generate one with SchemaService.generateMigration, and run it.`;

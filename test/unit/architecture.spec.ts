@@ -20,7 +20,6 @@ const SHARED_ROOT_FILES = new Set([
   'lib/module-registrations.ts',
   'lib/materialized-views.module-definition.ts',
   'lib/materialized-views.options.ts',
-  'lib/time-limit.ts',
   'lib/upkeep.ts',
 ]);
 

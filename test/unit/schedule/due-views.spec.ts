@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
-import type { ViewChanges } from '../../../lib/schedule/change-reading.js';
+import type { PendingView } from '../../../lib/schedule/change-reading.js';
 import { decide } from '../../../lib/schedule/due-views.js';
 
 const NOW = 100_000;
@@ -12,7 +12,7 @@ interface Case {
   lastAt?: number;
 }
 
-function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): ViewChanges {
+function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): PendingView {
   return {
     definition: { freshness } as ViewDefinition,
     unseen: {
