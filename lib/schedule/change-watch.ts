@@ -6,6 +6,7 @@ import {
   nextLookInMs,
 } from '../freshness/look-interval.js';
 import type { Database } from '../postgres/database.js';
+import { isDoneWithin } from '../postgres/time-limit.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
 import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
@@ -13,6 +14,9 @@ import { ChangeReading, type PendingView } from './change-reading.js';
 import { decide, isAnyPending } from './due-views.js';
 import { DueRefresher } from './due.refresher.js';
 import { RareWarning } from './rare-warning.js';
+
+/** How long a stopping application waits for a look: where nobody answers any more it would take most of a minute. */
+const STOP_TIMEOUT_MS = 2_000;
 
 export interface WatchOptions {
   dataSourceName: string;
@@ -55,11 +59,11 @@ export class ChangeWatch {
     this.lookWithin(this.intervalMs);
   }
 
-  /** Looks no more. Refreshes under way go on. */
+  /** Looks no more, and waits a short time for a look that is under way: it only reads. Refreshes under way go on. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearTimeout(this.timer);
-    await this.look;
+    await isDoneWithin(this.look, STOP_TIMEOUT_MS);
   }
 
   /** Something was written: looks at once, also when a look is under way, which may have been too early. */
