@@ -10,7 +10,7 @@ import type { WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { Difference, SchemaDiff } from './schema-diff.js';
 
-/** Adds to a diff which tables are to be captured and are not, or the other way round. Pure. */
+/** Adds to a diff which tables have to be captured and are not, and which are captured for nothing. Pure. */
 export function withCaptures(
   diff: SchemaDiff,
   needs: ReadonlyMap<string, CaptureNeed>,
@@ -56,7 +56,7 @@ function recordDifference(
     : [{ kind: 'capture-record', remembered, wanted }];
 }
 
-/** Adds to a diff how writers are to wake processes up, where they do not. Pure. */
+/** Adds to a diff that writers have to notify processes and do not, or the other way round. Pure. */
 export function withWakeUp(
   diff: SchemaDiff,
   wanted: WakeUp,
