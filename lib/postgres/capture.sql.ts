@@ -112,7 +112,6 @@ export function dropCapture(stateSchema: string, table: QualifiedName): SqlState
 }
 
 export interface CapturedTableRow {
-  table_oid: string;
   schema_name: string;
   table_name: string;
   /** Whether all triggers are there, and fire whatever a session says. */
@@ -122,8 +121,7 @@ export interface CapturedTableRow {
 /** The tables that have triggers of the library's. */
 export function selectCapturedTables(stateSchema: string): SqlStatement {
   return {
-    text: `SELECT c.oid::text AS table_oid,
-       n.nspname AS schema_name,
+    text: `SELECT n.nspname AS schema_name,
        c.relname AS table_name,
        count(*) FILTER (WHERE t.tgenabled = 'A') = ${CAPTURE_TRIGGER_COUNT} AS is_complete
 FROM pg_catalog.pg_trigger t

@@ -1,5 +1,4 @@
 import { quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /* How the log of changes stays small. After `followIndex` none of that gets slower with the log. */
@@ -157,16 +156,13 @@ export interface ChangeLogSizeRow {
   row_count: number;
   /** With indexes, in bytes. */
   byte_count: number;
-  /** Milliseconds since the epoch. */
-  oldest_at: number | null;
 }
 
 export function selectChangeLogSize(stateSchema: string): SqlStatement {
   const log = `${quoteIdentifier(stateSchema)}.change_log`;
   return {
     text: `SELECT count(*)::float8 AS row_count,
-       pg_catalog.pg_total_relation_size($1::pg_catalog.regclass)::float8 AS byte_count,
-       ${epochMs('min(changed_at)')} AS oldest_at
+       pg_catalog.pg_total_relation_size($1::pg_catalog.regclass)::float8 AS byte_count
 FROM ${log}`,
     values: [log],
   };

@@ -12,7 +12,8 @@ import type { SqlStatement } from './sql-statement.js';
 export const WAKE_UP_TABLE = 'change_log';
 
 /** Both the trigger and its function. */
-const WAKE_UP = quoteIdentifier('wake_up');
+const TRIGGER = 'wake_up';
+const WAKE_UP = quoteIdentifier(TRIGGER);
 
 /** Where writers notify. A database hears only its own. */
 export function wakeUpChannel(stateSchema: string): string {
@@ -69,8 +70,8 @@ export function selectWakeUpTrigger(stateSchema: string): SqlStatement {
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'wake_up'`,
-    values: [stateSchema, WAKE_UP_TABLE],
+WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = $3`,
+    values: [stateSchema, WAKE_UP_TABLE, TRIGGER],
   };
 }
 
