@@ -4,8 +4,8 @@ import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies, and the
- * functions that capture changes stay as they are, which the signatures of views have in them.
+ * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies. The functions
+ * that capture changes stay as they are: the versions of those are a part of the signatures of views.
  */
 
 /** The table with the trigger. */
@@ -15,15 +15,15 @@ export const WAKE_UP_TABLE = 'change_log';
 const TRIGGER = 'wake_up';
 const WAKE_UP = quoteIdentifier(TRIGGER);
 
-/** Where writers notify. A database hears only its own. */
+/** The channel on which writers notify. Channels belong to a database: no other one hears them. */
 export function wakeUpChannel(stateSchema: string): string {
   return `${ownPrefix(stateSchema)}_wake_up`;
 }
 
 /**
- * For each row and not for each statement: one that touched no row has a statement here too. PostgreSQL folds
- * equal notifications of a transaction. While the queue is half full nobody is woken up: PostgreSQL
- * warns from there on, and where it is full the writer's COMMIT would fail.
+ * For each row and not for each statement, because a statement-level trigger would fire even where no row is added.
+ * PostgreSQL sends equal notifications of a transaction once. While the notification queue is half full or more, nobody
+ * is notified: from there on PostgreSQL warns, and with a full queue the writer's COMMIT would fail.
  */
 export function createWakeUp(stateSchema: string): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
@@ -59,7 +59,7 @@ export function dropWakeUp(stateSchema: string): SqlStatement[] {
 }
 
 export interface WakeUpTriggerRow {
-  /** Whether it fires, whatever a session says. */
+  /** Whether it is enabled ALWAYS, so that it fires whatever session_replication_role is. */
   is_complete: boolean;
 }
 
