@@ -109,7 +109,7 @@ export class ChangeWatch {
     this.lookedAtMs = performance.now();
     this.lookAtMs = Infinity;
     this.isWoken = false;
-    // Not only after refreshes, without which the log grows too; and before the look, which fails if the log is too long.
+    // Not only after refreshes, without which the log grows too. And before the look, which a long log may make fail.
     this.options.changeLog.maybeKeep(this.options.dataSourceName);
     try {
       const dueInMs = await this.beginDue();

@@ -42,7 +42,10 @@ export class DueRefresher {
     return !this.underWay.has(key) && performance.now() >= (this.heldUntilMs.get(key) ?? 0);
   }
 
-  /** Takes up all views that are free. Each begins when all refreshes below it have ended, earlier ones too. Never throws. */
+  /**
+   * Takes up all views that are free. Each begins when all refreshes below it have ended, earlier ones too. Never
+   * throws.
+   */
   begin(due: ReadonlyMap<string, DueView>, dependencies: Dependencies): void {
     const below = (key: string): ReadonlySet<string> => dependencies.get(key) ?? new Set();
     // A view depends on all that the views below it depend on, and on these too: so it has more dependencies than they.

@@ -12,8 +12,7 @@ import { RareWarning } from './rare-warning.js';
 /** How long a notification may take to arrive. */
 const PROOF_TIMEOUT_MS = 5_000;
 
-const POLLING =
-  'changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
+const POLLING = 'changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
 
 export interface ListenerOptions {
   dataSourceName: string;

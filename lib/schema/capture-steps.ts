@@ -12,8 +12,8 @@ import { EXCLUSIVE_LOCK, type PlanStep, WRITERS_LOCK } from './plan-step.js';
 import type { SchemaDiff, WakeUpDifference } from './schema-diff.js';
 
 /**
- * One step for all tables, the change log included, so that all their locks are taken at once: while it waited for
- * one table it would hold up the writers of the others.
+ * One step for all tables, the change log included: when it cannot have one of the locks, it gives all of them back.
+ * It must not hold up the writers of one table for as long as it waits for another.
  */
 export function captureSteps(diff: SchemaDiff, stateSchema: string): PlanStep[] {
   return captureStepsOf(
