@@ -171,8 +171,9 @@ export class CaptureKeeper {
   private async remind(database: Database): Promise<string> {
     const uncaptured = await this.readUncaptured(database);
     const failure = this.failures.get(database);
-    if (uncaptured.length > 0) {
-      this.logger.warn(describeUncaptured(uncaptured, failure ?? FORBIDDEN));
+    const reason = this.isAllowed ? failure : FORBIDDEN;
+    if (uncaptured.length > 0 && reason !== undefined) {
+      this.logger.warn(describeUncaptured(uncaptured, reason));
     } else if (failure !== undefined && this.unfinished.has(database)) {
       this.logger.warn(describeUnfinished(failure));
     }
