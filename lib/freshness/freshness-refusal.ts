@@ -23,6 +23,17 @@ export async function refuseUnknowable(
   definitions: readonly ViewDefinition[],
   standIns: readonly QualifiedName[],
 ): Promise<void> {
+  await refuseCircles(session, definitions);
+  await refuseObstructed(session, stateSchema, definitions, standIns);
+  await refuseSourceless(session, definitions, standIns);
+}
+
+async function refuseObstructed(
+  session: Pick<Session, 'query'>,
+  stateSchema: string,
+  definitions: readonly ViewDefinition[],
+  standIns: readonly QualifiedName[],
+): Promise<void> {
   const asked = definitions.flatMap((view) => {
     const { freshness } = view;
     return freshness === undefined
@@ -34,7 +45,6 @@ export async function refuseUnknowable(
   }
   const roots = asked.map(({ root }) => root);
   const rows = await session.query<ObstacleRow>(selectObstacles(stateSchema, roots, standIns));
-  await refuseCircles(session, definitions);
   const obstacles = rows.flatMap((row) => {
     const { view, freshness } = asked[row.position] ?? {};
     return view && freshness && matters(freshness, row) ? [{ view, freshness, row }] : [];
@@ -46,7 +56,6 @@ export async function refuseUnknowable(
       .map(({ row }) => describe(row));
     throw refusal(first.view, first.freshness, [...new Set(reasons)]);
   }
-  await refuseSourceless(session, definitions, standIns);
 }
 
 /** Refuses a view for which the catalog knows no sources: no write would ever be noticed. */

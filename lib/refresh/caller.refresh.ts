@@ -41,16 +41,10 @@ export class CallerRefresh {
   ): Promise<RefreshResult> {
     const { lockTimeoutMs } = this.registrations.options;
     const client = await this.clientOf(definition, manager);
-    const settings = { ...definition.refresh.settings, lock_timeout: String(lockTimeoutMs) };
+    const adapted = forCallersTransaction(definition, lockTimeoutMs);
     const run = new RefreshRun(
       {
-        // Without `freshness`, so that it stores no signature: DDL may follow in the same transaction, which gives
-        // catalog rows no newer version. And in a serializable transaction reading the log would make writers fail.
-        definition: {
-          ...definition,
-          freshness: undefined,
-          refresh: { ...definition.refresh, settings },
-        },
+        definition: adapted,
         trigger,
         mode,
         skipsPaused: onPaused === 'skip',
@@ -62,7 +56,10 @@ export class CallerRefresh {
       // No limits but those of the caller's transaction.
       { lockTimeoutMs: 0, statementTimeoutMs: 0, backoffMs: 0 },
     );
-    const transaction = new CallerTransaction(new Session(client, 0), Object.keys(settings));
+    const transaction = new CallerTransaction(
+      new Session(client, 0),
+      Object.keys(adapted.refresh.settings),
+    );
     const result = await this.turnsOf(manager).runExclusive(() => run.executeIn(transaction));
     if (onBusy === 'fail' && isBusy(result)) {
       throw RefreshBusyError.of(result.view);
@@ -90,6 +87,15 @@ export class CallerRefresh {
     }
     return new BorrowedClient((await queryRunner?.connect()) as ClientBase);
   }
+}
+
+/**
+ * Without `freshness`, so that the refresh stores no signature: DDL may follow in the same transaction, which gives
+ * catalog rows no newer version. And in a serializable transaction reading the log would make writers fail.
+ */
+function forCallersTransaction(definition: ViewDefinition, lockTimeoutMs: number): ViewDefinition {
+  const settings = { ...definition.refresh.settings, lock_timeout: String(lockTimeoutMs) };
+  return { ...definition, freshness: undefined, refresh: { ...definition.refresh, settings } };
 }
 
 /** A connection of TypeORM's: it has no pipeline, so it gets one statement at a time. It is not ours to cut off. */
