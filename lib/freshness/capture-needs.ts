@@ -1,6 +1,11 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
-import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
+import {
+  displayName,
+  type QualifiedName,
+  quoteQualifiedName,
+  rowName,
+} from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { selectSources, type SourceRoot, type SourceRow } from '../postgres/source.sql.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
@@ -44,7 +49,7 @@ export interface NeedsInput {
 }
 
 /**
- * The tables whose writes have to be captured, by name, according to the catalog of the moment.
+ * The tables whose writes have to be captured, by quoted name, according to the catalog of the moment.
  *
  * @throws SchemaSyncError when a declared table does not exist, unless `skipsMissing`
  */
@@ -78,7 +83,7 @@ function add(
     const definition = definitions.find((each) => viewName(each) === name);
     // The root that does not exist may be the view itself: then there is nothing that it reads.
     const isDeclared = definition?.freshness?.tables.some(
-      (table) => displayName(table) === displayName(root),
+      (table) => quoteQualifiedName(table) === quoteQualifiedName(root),
     );
     if (definition !== undefined && isDeclared && !skipsMissing) {
       throw missingTable(name, definition, root);
@@ -87,10 +92,11 @@ function add(
   }
   if (relation_kind === 'r' || relation_kind === 'p') {
     const table = { schema: schema_name, name: table_name };
-    const need = needs.get(displayName(table)) ?? { table, views: new Set(), isLeftOver };
+    const key = quoteQualifiedName(table);
+    const need = needs.get(key) ?? { table, views: new Set(), isLeftOver };
     need.views.add(name);
     need.isLeftOver &&= isLeftOver;
-    needs.set(displayName(table), need);
+    needs.set(key, need);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
 
 /** Which changes the code wants a view to be told of; `null` for none. */
@@ -47,18 +47,18 @@ export function effectiveCapture(
 
 /** Whether what is remembered of a view includes all that is declared. */
 export function covers(remembered: CaptureRecord | null, declared: CaptureRecord | null): boolean {
-  const names = new Set(remembered?.tables.map(displayName));
+  const names = new Set(remembered?.tables.map(quoteQualifiedName));
   return (
     declared === null ||
     (remembered !== null &&
       (remembered.reads_sources || !declared.reads_sources) &&
-      declared.tables.every((table) => names.has(displayName(table))))
+      declared.tables.every((table) => names.has(quoteQualifiedName(table))))
   );
 }
 
 function union(one: CaptureRecord, other: CaptureRecord): CaptureRecord {
   const tables = [...one.tables, ...other.tables].map((table): [string, QualifiedName] => [
-    displayName(table),
+    quoteQualifiedName(table),
     table,
   ]);
   return {

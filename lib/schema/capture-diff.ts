@@ -4,7 +4,7 @@ import type { CaptureNeed } from '../freshness/capture-needs.js';
 import { effectiveCapture } from '../freshness/capture-record.js';
 import type { CapturedTableRow } from '../postgres/capture.sql.js';
 import type { WakeUp } from '../materialized-views.options.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { KnownViewRow } from '../postgres/state.sql.js';
 import type { WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import type { DatabaseState } from './database-state.js';
@@ -27,7 +27,7 @@ export function withCaptures(
         ...recordDifference(each.view, known.get(viewName(each.view)), mayNarrow),
         ...[...needs.values()]
           .filter(({ views }) => views.has(viewName(each.view)))
-          .flatMap((need) => difference(need, byName.get(displayName(need.table)))),
+          .flatMap((need) => difference(need, byName.get(quoteQualifiedName(need.table)))),
       ],
     })),
     superfluousCaptures: captured
@@ -68,7 +68,7 @@ export function withWakeUp(
 }
 
 function capturedName({ schema_name, table_name }: CapturedTableRow): string {
-  return displayName({ schema: schema_name, name: table_name });
+  return quoteQualifiedName({ schema: schema_name, name: table_name });
 }
 
 function difference({ table }: CaptureNeed, captured: CapturedTableRow | undefined): Difference[] {

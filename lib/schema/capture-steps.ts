@@ -5,7 +5,7 @@ import {
   lockAgainstAll,
   lockAgainstWriters,
 } from '../postgres/capture.sql.js';
-import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
+import { displayNames, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { createWakeUp, dropWakeUp, WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
 import { EXCLUSIVE_LOCK, type PlanStep, WRITERS_LOCK } from './plan-step.js';
@@ -123,6 +123,6 @@ function tablesOf(
   const tables = views.flatMap(({ differences }) =>
     differences.flatMap((difference) => (difference.kind === kind ? [difference.table] : [])),
   );
-  const byName = new Map(tables.map((table) => [displayName(table), table]));
+  const byName = new Map(tables.map((table) => [quoteQualifiedName(table), table]));
   return [...byName.keys()].sort().flatMap((name) => byName.get(name) ?? []);
 }

@@ -6,7 +6,7 @@ import { diffSchema, isEmptyDiff, type SchemaDiff } from '../../../lib/schema/sc
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
 
 const need = (name: string, ...views: string[]): [string, CaptureNeed] => [
-  `public.${name}`,
+  `"public"."${name}"`,
   { table: { schema: 'public', name }, views: new Set(views), isLeftOver: false },
 ];
 const captured = (name: string, is_complete = true) => ({
