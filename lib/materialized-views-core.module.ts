@@ -96,8 +96,9 @@ export class MaterializedViewsCoreModule
   async beforeApplicationShutdown(): Promise<void> {
     await this.schedule.stop();
     await this.changes.stop();
-    await this.refreshes.stop();
-    await Promise.all([this.pruner.stop(), this.changeLog.stop(), this.captures.stop()]);
+    // Repairs share the pool of the refreshes, which from now on turns them away.
+    await Promise.all([this.captures.stop(), this.refreshes.stop()]);
+    await Promise.all([this.pruner.stop(), this.changeLog.stop()]);
     await Promise.all(this.dataSources.all().map((database) => database.close()));
   }
 }

@@ -3,19 +3,19 @@ import { messageOf } from './errors/error-message.js';
 import type { Database } from './postgres/database.js';
 import { isDoneWithin } from './postgres/time-limit.js';
 
-/** How long a stopping application waits for a batch that is under way. What it did not get to is for later. */
+/** How long a stopping application waits for a batch that is under way. What is left is done another time. */
 const STOP_TIMEOUT_MS = 2_000;
 
 export interface UpkeepOptions {
-  /** How often a process does it for one data source, at the most. */
+  /** The shortest time between two times that a process does it for one data source. */
   intervalMs: number;
-  /** What is wrong when it fails, as the beginning of a sentence. */
+  /** The first sentence of the warning when it fails. */
   complaint: (database: Database) => string;
-  /** Gives what there is to be logged. It begins no batch when `isStopped`. */
+  /** Does it, and returns what is logged for debugging. It has to begin no batch once `isStopped`. */
   work: (database: Database) => Promise<string>;
 }
 
-/** Work in the background, after refreshes, now and then: it keeps the library's own tables small, and its triggers in place. */
+/** Work that is done now and then in the background: it keeps the library's tables small, and its triggers in place. */
 export class Upkeep {
   private readonly logger = new Logger('MaterializedViews');
   private readonly lastAtMs = new Map<Database, number>();
@@ -28,7 +28,7 @@ export class Upkeep {
     return this.hasStopped;
   }
 
-  /** Does it, unless this process did so a short time ago. Never throws. */
+  /** Begins the work, unless this process did so a short time ago. Never throws. */
   maybeDo(database: Database): void {
     const now = performance.now();
     const lastAt = this.lastAtMs.get(database);

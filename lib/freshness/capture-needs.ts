@@ -1,24 +1,32 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
-import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
+import {
+  displayName,
+  type QualifiedName,
+  quoteQualifiedName,
+  rowName,
+} from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { selectSources, type SourceRoot, type SourceRow } from '../postgres/source.sql.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
 import { captureRecord, covers, effectiveCapture, newerVersion } from './capture-record.js';
 
-/** A table whose changes views have to know of. */
+/** A table whose writes have to be captured, because views are told of them. */
 export interface CaptureNeed {
   table: QualifiedName;
-  /** Who: `schema.name`. */
+  /** The names of these views, as `schema.name`. */
   views: Set<string>;
-  /** Whether that is remembered of views of this code's, which declares it no more, and is all there is to it. */
-  isLeftOver?: boolean;
+  /**
+   * Whether it is needed only because the database remembers so: the views that needed it are views of this
+   * code, which does not declare it any more.
+   */
+  isLeftOver: boolean;
 }
 
 interface Reader {
   name: QualifiedName;
   capture: CaptureRecord;
-  /** What of it is not left over. */
+  /** The part of `capture` that somebody still declares; the rest is left over. */
   asked: CaptureRecord | null;
 }
 
@@ -28,22 +36,22 @@ interface Root extends SourceRoot {
 
 export interface NeedsInput {
   definitions: readonly ViewDefinition[];
-  /** What is remembered of views, by name: also of those that another application declares. */
+  /** What the database remembers of views, by name; views that another application declares are among them. */
   known: ReadonlyMap<string, KnownViewRow>;
-  /** Whether what the code declares no more counts no more. */
+  /** Whether a table that the code does not declare any more is not needed any more; see `effectiveCapture`. */
   mayNarrow: boolean;
-  /** Names of views that go. */
+  /** The names of views that are about to be dropped. */
   gone: ReadonlySet<string>;
-  /** Plain views that stand for materialized ones at the moment. */
+  /** Plain views that stand in the place of materialized ones during a rehearsal. */
   standIns: readonly QualifiedName[];
-  /** Whether a table that is declared and not there is passed over. */
+  /** Whether a declared table that does not exist is passed over, instead of being an error. */
   skipsMissing: boolean;
 }
 
 /**
- * The tables to be captured, by name, as the catalog is now.
+ * The tables whose writes have to be captured, by quoted name, according to the catalog of the moment.
  *
- * @throws SchemaSyncError when a declared table is not there
+ * @throws SchemaSyncError when a declared table does not exist, unless `skipsMissing`
  */
 export async function readCaptureNeeds(
   session: Pick<Session, 'query'>,
@@ -73,9 +81,9 @@ function add(
   const name = displayName(view);
   if (schema_name === null) {
     const definition = definitions.find((each) => viewName(each) === name);
-    // A view that is not there reads nothing.
+    // The root that does not exist may be the view itself: then there is nothing that it reads.
     const isDeclared = definition?.freshness?.tables.some(
-      (table) => displayName(table) === displayName(root),
+      (table) => quoteQualifiedName(table) === quoteQualifiedName(root),
     );
     if (definition !== undefined && isDeclared && !skipsMissing) {
       throw missingTable(name, definition, root);
@@ -84,10 +92,11 @@ function add(
   }
   if (relation_kind === 'r' || relation_kind === 'p') {
     const table = { schema: schema_name, name: table_name };
-    const need = needs.get(displayName(table)) ?? { table, views: new Set(), isLeftOver };
+    const key = quoteQualifiedName(table);
+    const need = needs.get(key) ?? { table, views: new Set(), isLeftOver };
     need.views.add(name);
     need.isLeftOver &&= isLeftOver;
-    needs.set(displayName(table), need);
+    needs.set(key, need);
   }
 }
 
@@ -131,7 +140,7 @@ function rootsOfReader({ name, capture, asked }: Reader): Root[] {
   ].map(({ root, part }) => ({ view: name, root, isLeftOver: !covers(asked, part) }));
 }
 
-/** What one view is to be watched for, as the code declares it. */
+/** The roots of what a view reads or names in `on`, as the code declares it. */
 export function rootsOfDefinition(view: ViewDefinition): SourceRoot[] {
   const capture = captureRecord(view);
   return capture === null ? [] : rootsOfReader({ name: view.name, capture, asked: capture });

@@ -1,15 +1,15 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
 
-/** What the code declares of the changes that a view is to be told of. */
+/** Which changes the code wants a view to be told of; `null` for none. */
 export function captureRecord({ freshness }: ViewDefinition): CaptureRecord | null {
   return freshness === undefined
     ? null
     : { reads_sources: freshness.readsSources, tables: freshness.tables };
 }
 
-/** The version that the database has of a view, when it is a newer one than the code's. */
+/** The version of the view in the database, if it is newer than the code's. */
 export function newerVersion(
   { version }: Pick<ViewDefinition, 'version'>,
   known: Pick<KnownViewRow, 'definition_version'> | undefined,
@@ -19,9 +19,12 @@ export function newerVersion(
 }
 
 /**
- * What counts of what the code declares and what is remembered. Only who may change views takes the code's word
- * alone: an old release that starts again while a deployment rolls declares less than the new one, and must not
- * switch off what that relies on.
+ * Which changes a view is told of, given what the code declares and what the database remembers. Only a process
+ * that may change views goes by the code alone. Any other adds what the code declares to what is remembered: an
+ * old release that starts again during a rolling deployment declares less than the new one, and must not switch
+ * off what the new one relies on. Where the database has a newer version of the view, what is remembered counts.
+ *
+ * @param mayNarrow whether the process may change views
  */
 export function effectiveCapture(
   view: ViewDefinition,
@@ -42,20 +45,20 @@ export function effectiveCapture(
   return remembered === null ? declared : union(remembered, declared);
 }
 
-/** Whether a view for which `remembered` counts is told of all that `declared` asks for. */
+/** Whether what is remembered of a view includes all that is declared. */
 export function covers(remembered: CaptureRecord | null, declared: CaptureRecord | null): boolean {
-  const names = new Set(remembered?.tables.map(displayName));
+  const names = new Set(remembered?.tables.map(quoteQualifiedName));
   return (
     declared === null ||
     (remembered !== null &&
       (remembered.reads_sources || !declared.reads_sources) &&
-      declared.tables.every((table) => names.has(displayName(table))))
+      declared.tables.every((table) => names.has(quoteQualifiedName(table))))
   );
 }
 
 function union(one: CaptureRecord, other: CaptureRecord): CaptureRecord {
   const tables = [...one.tables, ...other.tables].map((table): [string, QualifiedName] => [
-    displayName(table),
+    quoteQualifiedName(table),
     table,
   ]);
   return {

@@ -12,12 +12,23 @@ import { rootsOfDefinition } from './capture-needs.js';
 import { refuseCircles } from './refresh-circle.js';
 
 /**
- * Refuses views of which it cannot be known whether they would come out the same, and those that would be
- * refreshed for ever.
+ * Refuses three kinds of views: those for which nobody can know whether a refresh would give the same rows,
+ * those whose own refresh would trigger the next one, for ever, and those whose sources are unknown.
  *
  * @throws InvalidDefinitionError naming the view, the option and the reasons
  */
 export async function refuseUnknowable(
+  session: Pick<Session, 'query'>,
+  stateSchema: string,
+  definitions: readonly ViewDefinition[],
+  standIns: readonly QualifiedName[],
+): Promise<void> {
+  await refuseCircles(session, definitions);
+  await refuseObstructed(session, stateSchema, definitions, standIns);
+  await refuseSourceless(session, definitions, standIns);
+}
+
+async function refuseObstructed(
   session: Pick<Session, 'query'>,
   stateSchema: string,
   definitions: readonly ViewDefinition[],
@@ -34,7 +45,6 @@ export async function refuseUnknowable(
   }
   const roots = asked.map(({ root }) => root);
   const rows = await session.query<ObstacleRow>(selectObstacles(stateSchema, roots, standIns));
-  await refuseCircles(session, definitions);
   const obstacles = rows.flatMap((row) => {
     const { view, freshness } = asked[row.position] ?? {};
     return view && freshness && matters(freshness, row) ? [{ view, freshness, row }] : [];
@@ -46,10 +56,9 @@ export async function refuseUnknowable(
       .map(({ row }) => describe(row));
     throw refusal(first.view, first.freshness, [...new Set(reasons)]);
   }
-  await refuseSourceless(session, definitions, standIns);
 }
 
-/** A view of which the catalog knows nothing that it reads: none of its changes would ever be noticed. */
+/** Refuses a view for which the catalog knows no sources: no write would ever be noticed. */
 async function refuseSourceless(
   session: Pick<Session, 'query'>,
   definitions: readonly ViewDefinition[],
@@ -64,7 +73,7 @@ async function refuseSourceless(
   }
   const roots = asking.map(({ name }) => ({ view: name, root: name }));
   const rows = await session.query<SourceRow>(selectSources(roots, standIns));
-  // One that is not there has a row that says so.
+  // A view that does not exist has a row too, without a name: it is not without sources.
   const found = new Set(rows.map(({ position }) => position));
   const view = asking.find((_, position) => !found.has(position));
   if (view !== undefined) {

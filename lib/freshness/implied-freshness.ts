@@ -1,13 +1,15 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { selectViewEdges, type ViewEdgeRow } from '../postgres/graph.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
+import { readViewEdges } from './view-edges.js';
 
 /**
- * Has the views watched that stand below one with `maxStaleness`, as the catalog is now: nobody could tell
- * otherwise whether they have to be refreshed for it. Those of which that cannot be known are left out, and
- * so are refreshed by their age. What it finds is set at the end and at once: refreshes run meanwhile.
+ * Sets `freshness` of the views that have no such options of their own but are read, at whatever distance, by a
+ * view with `maxStaleness`: only if their changes are noticed is it known when they have to be refreshed for
+ * that view. Views whose changes cannot be noticed are left out; they are refreshed by their age.
+ *
+ * All is set at the end, without waiting in between: refreshes run meanwhile, and must not see half of it.
  */
 export async function implyFreshness(
   session: Pick<Session, 'query'>,
@@ -48,17 +50,17 @@ async function readImplied(
   return candidates.filter((_, position) => !obstructed.has(position));
 }
 
-/** All that the views read, and what that reads. */
+/** The given views and all views below them, at whatever distance, by quoted name. */
 async function readBelow(
   session: Pick<Session, 'query'>,
   views: readonly ViewDefinition[],
 ): Promise<Set<string>> {
-  const edges = (await session.query<ViewEdgeRow>(selectViewEdges())).map((row) => ({
-    source: quoteQualifiedName({ schema: row.source_schema, name: row.source_name }),
-    dependent: quoteQualifiedName({ schema: row.dependent_schema, name: row.dependent_name }),
+  const edges = (await readViewEdges(session)).map(({ source, dependent }) => ({
+    source: quoteQualifiedName(source),
+    dependent: quoteQualifiedName(dependent),
   }));
   const below = new Set(views.map(({ name }) => quoteQualifiedName(name)));
-  // A Set hands out what is added to it while it is iterated.
+  // Iterating a Set also visits what is added meanwhile.
   for (const view of below) {
     edges.filter(({ dependent }) => dependent === view).forEach(({ source }) => below.add(source));
   }

@@ -1,23 +1,25 @@
 /**
- * The shortest time between two looks. A look at ten views takes the server about 10 ms, so four a second stay
- * below a twentieth of one core; what it adds to a debounce of a second is little.
+ * The shortest time between two looks. A look at ten views takes the server about 10 ms, so four looks a second
+ * cost less than a twentieth of a core. Compared to a debounce of a second, the delay is small.
  */
 const FASTEST_MS = 250;
 
-/** The longest: what it adds to the latency of the first write after a quiet time. */
+/** The longest time between two looks: by so much the first write after a quiet time may be noticed late. */
 const SLOWEST_MS = 2_000;
 
-/** While the database cannot be asked. */
+/** The longest time between two looks that fail. */
 const SLOWEST_AFTER_ERRORS_MS = 30_000;
 
-/** Looks of different processes drift apart by this share. */
+/** The share of the interval that is added at random, so that processes do not all look at the same moment. */
 const JITTER = 0.25;
 
 /**
- * How long to wait for the next look: until the next view is due, where one will be, and else twice as long as the last
- * time. So looks are frequent while something is written and shortly afterwards, and rare when it is quiet.
+ * How many milliseconds to wait before the next look: until the next view is due, or, when no view waits for its
+ * time, twice as long as before. So looks are frequent during writes and shortly after them, and rare when it is
+ * quiet.
  *
- * @param dueInMs of all views that have something to wait for
+ * @param lastMs the interval before the last look
+ * @param dueInMs in how many milliseconds each waiting view is due
  * @param random from 0 to 1
  */
 export function nextLookInMs(lastMs: number, dueInMs: readonly number[], random: number): number {
@@ -27,9 +29,9 @@ export function nextLookInMs(lastMs: number, dueInMs: readonly number[], random:
 }
 
 /**
- * The same after word of a write: at once, as long as looks do not follow each other faster than they ever do.
+ * The same after a notification of a write: at once, but no sooner than the shortest interval allows.
  *
- * @param sinceMs since the last look began
+ * @param sinceMs the milliseconds since the last look began
  */
 export function nextLookAfterWakeUpInMs(sinceMs: number): number {
   return Math.max(FASTEST_MS - sinceMs, 0);

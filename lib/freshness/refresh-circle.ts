@@ -1,14 +1,14 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
-import { selectViewEdges, type ViewEdgeRow } from '../postgres/graph.sql.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
+import { type NamedViewEdge, readViewEdges } from './view-edges.js';
 
 /**
- * Refuses views whose own refreshes come back to them as writes, through what they name in `on` and what reads
- * what: they would be refreshed for ever.
+ * Refuses a view that names in `on` something that depends on the view itself: each of its refreshes would count
+ * as a write to its own sources, and it would be refreshed for ever.
  *
- * @throws InvalidDefinitionError with the way around
+ * @throws InvalidDefinitionError naming each view on the circle
  */
 export async function refuseCircles(
   session: Pick<Session, 'query'>,
@@ -18,8 +18,7 @@ export async function refuseCircles(
   if (naming.length === 0) {
     return;
   }
-  const edges = await session.query<ViewEdgeRow>(selectViewEdges());
-  const told = tellersOf(naming, edges);
+  const told = tellersOf(naming, await readViewEdges(session));
   for (const view of naming) {
     const way = wayBack(viewName(view), told);
     if (way !== undefined) {
@@ -28,29 +27,26 @@ export async function refuseCircles(
   }
 }
 
-/** By name: what each view is told of, because it reads that or names it in `on`. */
+/** By the name of each view, what its changes come from: the views that it reads, and what it names in `on`. */
 function tellersOf(
   naming: readonly ViewDefinition[],
-  edges: readonly ViewEdgeRow[],
+  edges: readonly NamedViewEdge[],
 ): Map<string, Set<string>> {
   const told = new Map<string, Set<string>>();
   const add = (view: string, teller: string): void => {
     told.set(view, (told.get(view) ?? new Set()).add(teller));
   };
-  for (const row of edges) {
-    const dependent = { schema: row.dependent_schema, name: row.dependent_name };
-    add(displayName(dependent), displayName({ schema: row.source_schema, name: row.source_name }));
-  }
+  edges.forEach(({ source, dependent }) => add(displayName(dependent), displayName(source)));
   for (const view of naming) {
     view.freshness?.tables.forEach((table) => add(viewName(view), displayName(table)));
   }
   return told;
 }
 
-/** The shortest way from a view back to itself, without the beginning. */
+/** The names on the shortest way from a view back to itself, without the first; `undefined` where there is none. */
 function wayBack(view: string, told: ReadonlyMap<string, Set<string>>): string[] | undefined {
   const ways = new Map<string, string[]>([[view, []]]);
-  // A Map hands out what is added to it while it is iterated.
+  // Iterating a Map also visits what is added meanwhile.
   for (const [each, way] of ways) {
     for (const teller of told.get(each) ?? []) {
       if (teller === view) {

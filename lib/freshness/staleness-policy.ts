@@ -1,36 +1,36 @@
 import type { UnseenChanges } from './write-policy.js';
 
-/** Refreshes take longer when much has changed than they did on average. */
+/** After many changes a refresh takes longer than on average. */
 const DURATION_MARGIN = 1.5;
 
-/** What passes between two looks, and until a refresh begins. */
+/** What may pass until the next look, and from there until the refresh begins. */
 const LOOK_MARGIN_MS = 3_000;
 
-/** Of a short limit: with all of the margin each write would lead to a refresh at once, one after the other. */
+/** The most of a limit that the margin may take: with a short limit, each write would otherwise be due at once. */
 const LOOK_MARGIN_SHARE = 0.5;
 
-/** Of a view among whose rows a reader may miss a write: the one with the limit, and all below it. */
+/** One view of a chain: the view with the limit, or one below it. Its rows may miss a write that a reader expects. */
 export interface ChainView {
   unseen: UnseenChanges;
   /** Whether all changes of what it reads are noticed. */
   isWatched: boolean;
   /** The start of the refresh that brought its rows, by the database's clock; `null` where there was none. */
   rowsSince: number | null;
-  /** How long a refresh takes. */
+  /** How long a refresh takes, in milliseconds. */
   durationMs: number;
-  /** The others that have to be refreshed before it, near and far. */
+  /** The other views that have to be refreshed before it, at whatever distance, by key. */
   below: ReadonlySet<string>;
 }
 
-/** What is to be done so that the readers of a view miss nothing older than its limit. */
+/** What has to be refreshed, and when, so that the readers of a view miss no write older than its limit. */
 export interface StalenessPlan {
   /** In how many milliseconds it has to begin; not more than 0 when it is due. */
   dueInMs: number;
-  /** The views to be refreshed. */
+  /** The views to be refreshed, by key. */
   views: string[];
 }
 
-/** `undefined` where no reader can miss anything: then nothing is refreshed. */
+/** `undefined` where readers miss nothing, so that nothing has to be refreshed. */
 export function planForStaleness(
   chain: ReadonlyMap<string, ChainView>,
   maxStalenessMs: number,
@@ -47,7 +47,7 @@ export function planForStaleness(
   const concerned = [...chain].filter(
     ([key, { below }]) => ages.has(key) || [...below].some((each) => ages.has(each)),
   );
-  // As if one after the other: how many can be refreshed at a time is not known here.
+  // The sum, as if they were refreshed one after the other: how many run at a time is not known here.
   const workMs = concerned.reduce((sum, [, { durationMs }]) => sum + durationMs, 0);
   const lookMs = Math.min(LOOK_MARGIN_MS, maxStalenessMs * LOOK_MARGIN_SHARE);
   return {
@@ -56,7 +56,7 @@ export function planForStaleness(
   };
 }
 
-/** How old the oldest write can be that the view has not seen; `undefined` when it has seen all. */
+/** The greatest age that a write may have which the view has not seen; `undefined` when it has seen all. */
 function oldestMissingMs({ unseen, isWatched, rowsSince }: ChainView): number | undefined {
   const { now, since, isAltered, isEmpty } = unseen;
   if (isEmpty && since === null) {
@@ -66,7 +66,7 @@ function oldestMissingMs({ unseen, isWatched, rowsSince }: ChainView): number | 
     return Infinity;
   }
   if (!isWatched || isAltered) {
-    // What a refresh below it brought may be older than its own rows.
+    // A write that a refresh of a view below brought may be older than this view's rows.
     return now - Math.min(rowsSince, since ?? rowsSince);
   }
   return since === null ? undefined : now - since;

@@ -1,13 +1,13 @@
 /** The changes that a view has not seen. Instants are milliseconds since the epoch, by the database's clock. */
 export interface UnseenChanges {
   now: number;
-  /** When the oldest write was made; `null` for none. */
+  /** When the oldest of these writes was made; `null` for none. */
   since: number | null;
-  /** The same of the newest. */
+  /** When the newest of these writes was made; `null` for none. */
   lastAt: number | null;
-  /** Whether something has changed that leaves no row in the log, and so has no time: DDL, or no refresh yet. */
+  /** Whether there is a change without a row in the log, and so without a time: DDL, or no refresh so far. */
   isAltered: boolean;
-  /** Whether the view cannot be read. Somebody wanted it so: what it waits for is a write, or a refresh on demand. */
+  /** Whether the view is unpopulated. Somebody wanted it so: it waits for a write, or a refresh on demand. */
   isEmpty: boolean;
 }
 
@@ -22,9 +22,9 @@ export function hasUnseen({ since, isAltered, isEmpty }: UnseenChanges): boolean
 }
 
 /**
- * In how many milliseconds a view is to be refreshed because of writes: when none has followed the newest for
- * `debounceMs`, or the oldest has waited for `maxWaitMs`. Not more than 0 when it is due; `undefined` when
- * nothing has changed. What has no time waits for nothing: it is rare.
+ * In how many milliseconds a view has to be refreshed because of writes: when no write has followed the newest
+ * for `debounceMs`, or when the oldest has waited for `maxWaitMs`. 0 or less when it is due; `undefined` when
+ * nothing has changed. A change without a time is rare, and due at once.
  */
 export function writeDueInMs(
   unseen: UnseenChanges,

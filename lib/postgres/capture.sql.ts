@@ -4,8 +4,8 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What writes the change log: triggers for statements, one set a table however many views read it. Each
- * fires ALWAYS, so that session_replication_role does not pass it by.
+ * What writes the change log: statement-level triggers. A table has one set of them, however many views read it.
+ * They are enabled ALWAYS, so that they fire whatever session_replication_role is.
  */
 
 const LOG_ROWS = 'log_changed_rows';
@@ -15,13 +15,15 @@ const LOG_TRUNCATE = 'log_truncate';
 export const CAPTURE_FUNCTIONS = [LOG_ROWS, LOG_TRUNCATE];
 
 /**
- * The functions add one row and do nothing else that could fail, or wait. SECURITY DEFINER, because a
- * writer has no rights on the log; the search_path and the qualified name keep what it may have made away.
+ * The functions add one row to the log, and do nothing else that could fail or wait. They are SECURITY DEFINER,
+ * because a writer has no rights on the log. The search_path and the qualified name keep them from using objects
+ * that the writer may have made.
  *
- * A transaction has no ID before it writes something, so a statement that is all of one and touches no row
- * leaves none: a job that finds nothing to delete is no reason to refresh. After another write there may be a row for nothing.
- * Nothing tells better without risk: transition tables copy each row to a file, which `temp_file_limit` bounds, and forbid
- * writes that reach foreign partitions; the counters of the transaction may miss rows (`track_counts`).
+ * A transaction has no ID before it writes something. So a statement that touches no row leaves no row in the log
+ * when nothing else in its transaction has written: a job that finds nothing to delete is no reason to refresh.
+ * After another write in the same transaction there may be a row for nothing. No better test is without risk:
+ * transition tables copy each row to a file, which `temp_file_limit` bounds, and forbid writes that reach foreign
+ * partitions; the transaction's own counters may miss rows (`track_counts`).
  */
 export function createCaptureFunctions(quotedSchema: string): string[] {
   const log = `INSERT INTO ${quotedSchema}.change_log (source, kind) VALUES (TG_RELID, TG_OP);`;
@@ -54,39 +56,39 @@ END
 
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const;
 
-/** How many triggers a table has whose changes are captured. */
+/** How many triggers a captured table has. */
 export const CAPTURE_TRIGGER_COUNT = EVENTS.length;
 
-/** PostgreSQL keeps 63 bytes of a name. */
+/** PostgreSQL keeps 63 bytes of a name, and the longest ending of ours, `_capture_truncate`, takes 17 of them. */
 const MAX_PREFIX_BYTES = 46;
 
-/** Begins what is named after the state schema, of which there may be several in a database. */
+/** The first part of names in which the state schema has to be told, as there may be several in a database. */
 export function ownPrefix(stateSchema: string): string {
   const digest = createHash('sha256').update(stateSchema).digest('hex').slice(0, 12);
   return Buffer.byteLength(stateSchema) > MAX_PREFIX_BYTES ? `mv_${digest}` : stateSchema;
 }
 
-/** Two state schemas may capture the same table. */
+/** Has the state schema in it, because two of them may capture the same table. */
 function triggerName(stateSchema: string, event: string): string {
   return `${ownPrefix(stateSchema)}_capture_${event.toLowerCase()}`;
 }
 
 /**
- * Locks tables against writers, all at once: with what follows in one script, no writer waits for one of
- * them while another is waited for. Whoever is writing is waited for, so that nothing is written unseen.
+ * Locks tables against writers, all in one statement, and in one script with what needs the locks: no round trip may
+ * pass while writers of a table wait. It waits for transactions that have written, so that no write is missed.
  */
 export function lockAgainstWriters(tables: QualifiedName[]): SqlStatement {
   const names = tables.map((table) => `ONLY ${quoteQualifiedName(table)}`);
   return { text: `LOCK TABLE ${names.join(', ')} IN SHARE ROW EXCLUSIVE MODE` };
 }
 
-/** What dropping a trigger takes. */
+/** Takes the lock that dropping a trigger needs. */
 export function lockAgainstAll(tables: QualifiedName[]): SqlStatement {
   const names = tables.map((table) => `ONLY ${quoteQualifiedName(table)}`);
   return { text: `LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE` };
 }
 
-/** Has the changes of a table written into the log from now on. */
+/** Makes the triggers that write the changes of a table into the log. */
 export function createCapture(stateSchema: string, table: QualifiedName): SqlStatement[] {
   const on = quoteQualifiedName(table);
   const schema = quoteIdentifier(stateSchema);
@@ -104,7 +106,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.${log}()`,
   });
 }
 
-/** Takes the triggers off a table, those that are there. */
+/** Drops those of the triggers of a table that are there. */
 export function dropCapture(stateSchema: string, table: QualifiedName): SqlStatement[] {
   return EVENTS.map((event) => ({
     text: `DROP TRIGGER IF EXISTS ${quoteIdentifier(triggerName(stateSchema, event))} ON ${quoteQualifiedName(table)}`,
@@ -112,18 +114,16 @@ export function dropCapture(stateSchema: string, table: QualifiedName): SqlState
 }
 
 export interface CapturedTableRow {
-  table_oid: string;
   schema_name: string;
   table_name: string;
-  /** Whether all triggers are there, and fire whatever a session says. */
+  /** Whether all triggers are there and enabled ALWAYS. */
   is_complete: boolean;
 }
 
-/** The tables that have triggers of the library's. */
+/** The tables that have capture triggers of this state schema. */
 export function selectCapturedTables(stateSchema: string): SqlStatement {
   return {
-    text: `SELECT c.oid::text AS table_oid,
-       n.nspname AS schema_name,
+    text: `SELECT n.nspname AS schema_name,
        c.relname AS table_name,
        count(*) FILTER (WHERE t.tgenabled = 'A') = ${CAPTURE_TRIGGER_COUNT} AS is_complete
 FROM pg_catalog.pg_trigger t

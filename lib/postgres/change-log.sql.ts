@@ -1,13 +1,12 @@
 import { quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* How the log of changes stays small. After `followIndex` none of that gets slower with the log. */
+/* How the log of changes stays small. After `followIndex` none of these statements gets slower as the log grows. */
 
-/** The kind of the rows that stand for many. */
+/** The `kind` of rows that stand for many others. */
 const COMPACTED = 'COMPACTED';
 
-/** The greatest xid8: where there is no reader, all has been seen. */
+/** The greatest xid8: without any reader, all changes count as seen. */
 const NO_XMIN = '18446744073709551615';
 
 export interface DeletedChangesRow {
@@ -15,9 +14,10 @@ export interface DeletedChangesRow {
 }
 
 /**
- * Deletes changes that every view has seen: those below the xmin of all watermarks. A watermark that is
- * being written meanwhile is not below the one that it replaces. A view that has none yet may be getting
- * its first, and holds all back. One that is not there does not count: when it is made again, its signature differs.
+ * Deletes changes that every view has seen: those below the xmin of all watermarks. A watermark that is being
+ * written meanwhile does no harm, because it is not below the one that it replaces. A view without a watermark may be
+ * getting its first one at the moment, so that nothing is deleted. A view that does not exist does not count: when it
+ * is made again, its signature differs.
  */
 export function deleteSeenChanges(stateSchema: string, batchSize: number): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
@@ -53,8 +53,9 @@ SELECT count(*)::int AS deleted_count FROM deleted`,
 }
 
 /**
- * Has the transaction walk along the index. There are no statistics yet of a log that has grown overnight, and the
- * planner would rather read and sort it all. Without `jit`, which is worth it by the price of a sort that is forbidden.
+ * Makes the transaction walk along the index. Of a log that has grown overnight there are no statistics yet, and the
+ * planner would read and sort all of it. `jit` is off, because the price that the planner gives to a sort that is
+ * switched off would make it compile the statement.
  */
 export function followIndex(): SqlStatement {
   return {
@@ -62,7 +63,7 @@ export function followIndex(): SqlStatement {
   };
 }
 
-/** A source of which the log has too much. */
+/** A source of which the log has too many rows. */
 export interface CrowdedSourceRow {
   source: string;
 }
@@ -86,25 +87,27 @@ WHERE EXISTS (
   };
 }
 
-/** Where a compaction of one source goes on. */
+/** What one batch of a compaction did. */
 export interface CompactedRow {
   compacted_count: number;
-  /** The newest transaction among the rows; `null` for none. */
+  /** The newest transaction among the compacted rows, where the next batch goes on; `null` for none. */
   last_xid: string | null;
 }
 
 /**
- * Puts two rows in the place of many of one source, the oldest first: while a refresh is paused or fails, nobody
- * sees them off. Nothing is lost, whatever the watermarks are: the new rows carry this transaction's ID, and no
- * watermark that was taken before it ends has seen that; one that is taken later belongs to a refresh that sees
- * the changes themselves. So a view that had not seen one of the old rows has not seen the new ones either, and one
- * that had seen them all is refreshed once more for nothing, as if it were as far behind as the oldest.
- * Old and new rows change places in one transaction. Uncommitted rows are not visible here and stay.
+ * Puts two rows in the place of many of one source, beginning with the oldest. It is for views whose refresh is paused
+ * or fails: as long as they have not seen the rows, these cannot be deleted.
  *
- * Two rows, for the times of the oldest and the newest change. They are the newest of the source,
- * so that what goes on from `last_xid` comes to those of all batches in the end.
+ * Nothing is lost, whatever the watermarks are. The new rows carry this transaction's ID. A watermark that is taken
+ * before this transaction ends has not seen it; one that is taken later belongs to a refresh that sees the changes
+ * themselves. So a view that had not seen one of the old rows has not seen the new ones either. A view that had seen
+ * all of them is refreshed once more for nothing, as if it were as far behind as the oldest.
+ * Old and new rows change places in one transaction. Uncommitted rows are not visible here, and stay.
  *
- * @param fromXid the oldest transaction to be looked at: index entries of deleted rows need not be passed again
+ * There are two rows, for the times of the oldest and of the newest change. They are the newest of the source, so
+ * that a compaction that goes on from `last_xid` in the end also compacts the new rows of its own batches.
+ *
+ * @param fromXid the oldest transaction to be looked at, so that index entries of deleted rows are not passed again
  */
 export function compactChanges(
   stateSchema: string,
@@ -137,7 +140,7 @@ FROM gone`,
   };
 }
 
-/** The sources that have rows, each found by one step along the index. To follow WITH RECURSIVE. */
+/** The sources that have rows in the log, each found by one step along the index. It has to follow WITH RECURSIVE. */
 function loggedSources(quotedSchema: string): string {
   const next = (after: string): string =>
     `(SELECT l.source FROM ${quotedSchema}.change_log l ${after} ORDER BY l.source LIMIT 1)`;
@@ -152,21 +155,18 @@ function loggedSources(quotedSchema: string): string {
 )`;
 }
 
-/** How much the log holds at the moment. */
+/** How large the log is. */
 export interface ChangeLogSizeRow {
   row_count: number;
-  /** With indexes, in bytes. */
+  /** Of the table with its indexes. */
   byte_count: number;
-  /** Milliseconds since the epoch. */
-  oldest_at: number | null;
 }
 
 export function selectChangeLogSize(stateSchema: string): SqlStatement {
   const log = `${quoteIdentifier(stateSchema)}.change_log`;
   return {
     text: `SELECT count(*)::float8 AS row_count,
-       pg_catalog.pg_total_relation_size($1::pg_catalog.regclass)::float8 AS byte_count,
-       ${epochMs('min(changed_at)')} AS oldest_at
+       pg_catalog.pg_total_relation_size($1::pg_catalog.regclass)::float8 AS byte_count
 FROM ${log}`,
     values: [log],
   };

@@ -14,25 +14,25 @@ import type { SqlStatement } from './sql-statement.js';
 
 /* What has changed since a view was refreshed. */
 
-/** The function that tells it. */
+/** The function that tells what has changed. */
 export const VIEW_CHANGES = 'view_changes';
 
-/** All functions that take part in that. */
+/** All functions that take part in telling it. */
 export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
 
 /**
- * The functions, which a session plans once: as a statement the same took 5 ms to plan. They are STABLE, so
- * that all of one question is as of one snapshot.
+ * The functions that tell whether a view's sources have changed. A session plans a function once, while planning the
+ * same as a statement took 5 ms each time. They are STABLE, so that all answers of one call are of one snapshot.
  *
- * Whether a view's sources have changed. Two things must agree.
+ * The sources are unchanged only if two things say so:
  *
- * The log has no row that is visible now and was not visible in the watermark. It is written in the
- * writer's own transaction, so it is committed with the change or not at all, and the watermark is taken before
- * the refresh's snapshot: what it has not seen, the refresh may not have seen.
+ * 1. The log has no row that is visible now and was not visible in the watermark. A row is written in the writer's own
+ *    transaction, so it is committed with the change or not at all. The watermark is taken before the snapshot of the
+ *    refresh: what is not visible in the watermark, the refresh may not have seen.
+ * 2. The signature is the remembered one, and the sources are captured: see `createSourceState`.
  *
- * The signature is the remembered one, and the sources are captured: see `createSourceState`.
- *
- * A watermark from before a restore means nothing: hence none from the future.
+ * A watermark from before a restore means nothing. It may be ahead of the transaction IDs of now, so one that is does
+ * not count.
  */
 export function createChangeFunctions(quotedSchema: string): string[] {
   const body = `
@@ -96,21 +96,26 @@ export interface ChangeRow {
   view_name: string;
   /** True only where nothing that the view reads can have changed since its watermark. */
   is_unchanged: boolean | null;
-  /** The same, as far as it is told: a view that calls `now()` would come out otherwise all the same. */
+  /**
+   * True only where nothing has changed that the view is told of. If it calls `now()`, a refresh may give other rows.
+   */
   has_nothing_new: boolean | null;
-  /** Whether that makes a difference. */
+  /** Whether these two may differ: the stored signature is marked `UNSURE`. */
   is_unsure: boolean | null;
   /** When the oldest change was written that the view has not seen; `null` for none. Milliseconds since the epoch. */
   pending_since: number | null;
-  /** The same of the newest. */
+  /** When the newest such change was written; `null` for none. Milliseconds since the epoch. */
   last_change_at: number | null;
   /** To be stored with the watermark by a refresh that starts now. */
   signature: string | null;
   /** Whether all writes to what it reads leave a row in the log. */
   is_captured: boolean | null;
-  /** Whether the signature is the stored one and means something, so that only what is in the log can have changed. */
+  /**
+   * Whether the signature is the stored one, and no mark or missing trigger spoils it: then all changes are in the
+   * log.
+   */
   is_signature_stored: boolean | null;
-  /** Whether the stored one is of the same queries over the same relations, so that nothing new stands in its way. */
+  /** Whether the stored signature is of the same queries over the same relations, so that no obstacle can be new. */
   are_definitions_stored: boolean | null;
 }
 

@@ -45,7 +45,12 @@ export class ConnectionPool {
     this.slots = new Semaphore(size, new PoolStopped('The pool is stopped'));
     this.pool = new Pool({ ...options, max: size });
     this.silenceMs = (options.connectionTimeoutMillis || CONNECT_TIMEOUT_MS) * TIMER_SHARE;
-    this.pool.on('error', onConnectionError);
+    this.pool.on('error', (error) => {
+      // A pool that is closing cuts its own connections off.
+      if (!this.isStopped) {
+        onConnectionError(error);
+      }
+    });
     this.pool.on('connect', (client) => this.open.add(client as unknown as LibraryClient));
     this.pool.on('remove', (client) => this.open.delete(client as unknown as LibraryClient));
   }

@@ -39,7 +39,12 @@ export function displayName({ schema, name }: QualifiedName): string {
   return `${schema}.${name}`;
 }
 
-/** The same of a row that has the name in two columns. */
+/** Several of them, for a message. */
+export function displayNames(names: readonly QualifiedName[]): string {
+  return names.map((name) => `"${displayName(name)}"`).join(', ');
+}
+
+/** The display name from a row that has the name in two columns. */
 export function rowName(row: { schema_name: string; view_name: string }): string {
   return displayName({ schema: row.schema_name, name: row.view_name });
 }

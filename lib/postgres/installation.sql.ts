@@ -5,15 +5,15 @@ import { createRefreshConditions, REFRESH_CONDITIONS } from './refresh.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * The library's own tables. Versions are only ever added: an older release must go on working beside
- * a newer one while a deployment rolls, so a later version adds columns and tables and takes none. Each
- * statement may find its work done: a generated migration has them too.
+ * The library's own tables and functions. Each version only adds to the one before, and removes nothing: during a
+ * rolling deployment an older release has to go on working beside a newer one. Each statement works also where its
+ * work is done already, because a generated migration contains it too.
  */
 
-/** The version that this release brings the tables to. */
+/** The version to which this release brings the tables. */
 export const INSTALLATION_VERSION = 2;
 
-/** What the versions consist of: tables, columns of `view_state` and functions, no name twice. */
+/** The parts of each version: tables, columns of `view_state`, and functions. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
   1: ['installation', 'view_state', 'refresh_history'],
   2: ['change_log', 'capture', ...CAPTURE_FUNCTIONS, ...CHANGE_FUNCTIONS, REFRESH_CONDITIONS],
@@ -24,7 +24,7 @@ export interface CompleteVersionRow {
   version: number;
 }
 
-/** Up to which version everything is there: what was dropped by hand is made again. */
+/** The highest version of which all parts are there, so that what was dropped by hand is made again. */
 export function selectCompleteVersion(stateSchema: string): SqlStatement {
   const parts = Object.entries(PARTS).flatMap(([version, names]) =>
     names.map((name) => [Number(version), name] as const),
@@ -133,8 +133,9 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   ADD COLUMN IF NOT EXISTS source_signature text,
   ADD COLUMN IF NOT EXISTS capture jsonb`,
     /*
-     * Append-only, and without a unique index: writers would wait for each other, as they would while VACUUM
-     * truncates it. What has no unique index needs another identity, or a publication of all tables forbids DELETE.
+     * Append-only, and without a unique index, by which writers would wait for each other. They would wait as well
+     * while VACUUM truncates the table. Without a unique index it needs another replica identity, or it could not be
+     * deleted from while there is a publication of all tables.
      */
     `CREATE TABLE IF NOT EXISTS ${quotedSchema}.change_log (
   xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),

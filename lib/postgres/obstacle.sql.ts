@@ -3,9 +3,9 @@ import { rootsParameter, SOURCES_OF_VIEWS, type SourceRoot } from './source.sql.
 import { FIRST_NORMAL_OID, OBSTRUCTED, UNSURE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* What keeps it from being known whether a view has to be refreshed. */
+/* Obstacles: what makes it impossible to know whether a view has to be refreshed. */
 
-/** What makes it impossible even to notice a write. */
+/** With these, some writes cannot even be noticed. */
 const UNSEEN = [
   'foreign-table',
   'not-a-table',
@@ -14,13 +14,16 @@ const UNSEEN = [
   'system-catalog',
 ] as const;
 
-/** What only forbids to say that nothing changed. */
+/** With these, writes are noticed, but without any a refresh may still give other rows. */
 const UNKNOWABLE = ['row-security', 'unlogged', 'volatile-function'] as const;
 
-/** Why changes of a source, or of what a view computes, cannot be noticed. */
+/** Why changes of a source, or of what a view computes from it, cannot be noticed. */
 export type ObstacleReason = (typeof UNSEEN | typeof UNKNOWABLE)[number];
 
-/** What stands in the way of a view that may be left alone, or of one that is told of writes. */
+/**
+ * The obstacles that count: all of them for a view that is left alone when nothing has changed, else only unseen
+ * writes.
+ */
 export function obstacleReasons(skipsUnchanged: boolean): readonly ObstacleReason[] {
   return skipsUnchanged ? [...UNSEEN, ...UNKNOWABLE] : UNSEEN;
 }
@@ -28,13 +31,13 @@ export function obstacleReasons(skipsUnchanged: boolean): readonly ObstacleReaso
 export interface ObstacleRow {
   position: number;
   reason: ObstacleReason;
-  /** The relation or function. */
+  /** The relation or function that is the obstacle. */
   subject: string;
 }
 
 /**
- * Functions of the system that are not immutable only because of settings, which the signature has:
- * without them nothing that groups by a day of a timestamptz could ever be left out.
+ * Functions of the system that only because of settings are not immutable. They are no obstacles, since the signature
+ * has these settings; otherwise no view that groups by the day of a timestamptz could ever be left alone.
  */
 const DEPEND_ON_SETTINGS =
   '^(date_trunc|date_part|extract|timezone|date_add|date_subtract|interval_pl_timestamptz' +
@@ -45,12 +48,15 @@ const DEPEND_ON_SETTINGS =
   '|jsonb?_build_(array|object)|to_tsvector|(plain|phrase|websearch_)?to_tsquery|interval_in|array_in|range_in|multirange_in|record_in|enum_in)$';
 
 /**
- * What keeps it from being known whether views would come out the same. Functions that initdb pinned
- * have no rows in pg_depend, nor have CURRENT_DATE and its like; so IDs of functions, operators and
- * relations are read from the rule's tree as PostgreSQL prints it. That is a list of nodes and not SQL:
- * names and constants cannot look like one of its fields, because a space in them is escaped or they are
- * bytes. What is of a type such as regclass is text by a name in the catalog; constants of it are let through where they
- * are not made text of, as that of `to_tsvector('english', ...)` is. A plain view among the sources stands for a materialized one: all others are walked through.
+ * The obstacles of views. The system's own functions have no rows in pg_depend, and neither has CURRENT_DATE or its
+ * like. So the IDs of functions, operators and relations are read from the rule's tree as PostgreSQL prints it. That is
+ * a list of nodes and not SQL: names and constants cannot look like one of its fields, because a space in a name is
+ * escaped, and constants are printed as bytes.
+ *
+ * A value of a type such as regclass becomes text by a name in the catalog, which may change. A constant of such a type
+ * is no obstacle unless it is made text, as the one of `to_tsvector('english', ...)` is not.
+ *
+ * A plain view among the sources stands for a materialized one: all other plain views are walked through.
  */
 export function selectObstacles(
   stateSchema: string,
@@ -174,8 +180,8 @@ ORDER BY position, reason, subject`,
 }
 
 /**
- * Marks the signature of a view that something stands in the way of, in the transaction that has stored
- * it: somebody may have put `now()` into a plain view below since the last sync.
+ * Marks the signature of a view that has an obstacle, in the transaction that has stored it: since the last sync
+ * somebody may have put `now()` into a plain view below.
  */
 export function markObstructed(stateSchema: string, roots: readonly SourceRoot[]): SqlStatement {
   const { text, values = [] } = selectObstacles(stateSchema, roots, []);

@@ -3,32 +3,32 @@ import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** What a view has not seen yet. Instants are milliseconds since the epoch, by the database's clock. */
+/** Which changes a view has not seen yet. Instants are milliseconds since the epoch, by the database's clock. */
 export interface PendingViewRow {
   schema_name: string;
   view_name: string;
   now: number;
   /** When the oldest write was made that the view has not seen; `null` for none. */
   pending_since: number | null;
-  /** The same of the newest. */
+  /** When the newest such write was made; `null` for none. */
   last_change_at: number | null;
   /** Whether it can be read. */
   is_populated: boolean;
-  /** Whether it has a watermark that means something in this database. */
+  /** Whether it has rows and a watermark that is valid in this database. */
   has_watermark: boolean;
-  /** Whether the definitions of its sources, or its own rows, differ from what its last refresh left. */
+  /** Whether the catalog's rows of its sources, or its own, differ from what its last refresh remembered. */
   is_altered: boolean;
   /** Whether all writes to what it reads leave a row in the log. */
   is_captured: boolean;
-  /** Whether it can be known if a refresh would make other rows. */
+  /** Whether it can be known if a refresh would give other rows. */
   is_watched: boolean;
   is_paused: boolean;
   is_backing_off: boolean;
-  /** The start of the refresh that brought its rows. */
+  /** The start of the refresh that brought its rows; `null` for none. */
   last_started_at: number | null;
 }
 
-/** What all given views have not seen, in one statement; those without state, or without a view, have no row. */
+/** Which changes the given views have not seen. A view that does not exist, or has no state row, has no row here. */
 export function selectPendingViews(stateSchema: string, views: QualifiedName[]): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   return {

@@ -5,8 +5,10 @@ import { CAPTURE_FUNCTIONS, CAPTURE_TRIGGER_COUNT } from './capture.sql.js';
 export const SOURCE_STATE = 'source_state';
 
 /**
- * Which rows a view has: who refreshes it, by hand too, writes a new version of its row in pg_class, and a
- * swap makes another view. While its schema has another name nobody keeps the log for it. To be read after the refresh, in its transaction. What it computes comes first.
+ * The last two parts of a signature. The first of them is the view's own definition. The second tells which rows the
+ * view has: each refresh, by hand too, writes a new version of its row in pg_class, and a swap makes another view.
+ * The schema is a part too, because while it has another name nobody keeps the log for the view. A refresh reads this
+ * after its REFRESH, in the same transaction.
  */
 function viewIdentity(oid: string): string {
   return `(
@@ -22,18 +24,18 @@ function part(signature: string, position: number): string {
   return `pg_catalog.split_part(${signature}, ':', ${position})`;
 }
 
-/** The signature to be stored by a refresh: of the sources as they were before it, and of the view as it is now. */
+/** The signature that a refresh stores: of the sources as they were before it, and of the view as it is now. */
 export function signatureAfterRefresh(signature: string, oid: string): string {
   const parts = [1, 2, 3].map((position) => part(signature, position));
   return [...parts, viewIdentity(oid)].join(` || ':' || `);
 }
 
-/** Whether two signatures are of the same queries over the same relations, whatever is in those. */
+/** Whether two signatures are of the same queries over the same relations, whatever the relations contain. */
 export function haveSameDefinitions(one: string, other: string): string {
   return sameParts(one, other, [1, 4]);
 }
 
-/** Whether two signatures are equal but for the settings, which are those of whoever asks. */
+/** Whether two signatures are equal apart from the settings, which are those of the session that asks. */
 export function areEqualButForSettings(one: string, other: string): string {
   return sameParts(one, other, [1, 2, 4, 5]);
 }
@@ -44,29 +46,29 @@ function sameParts(one: string, other: string, positions: number[]): string {
     .join(' AND ');
 }
 
-/** Begins a signature that says nothing, because of what stands in the view's way, except whether something was altered. */
+/** Marks a signature, at its beginning: writes to some source cannot be noticed, so it only tells of DDL. */
 export const OBSTRUCTED = '!';
 
-/** Begins one from which it is known what was written, and not whether a refresh would make the same rows. */
+/** Marks a signature, at its beginning: writes are noticed, but without any a refresh may give other rows. */
 export const UNSURE = '?';
 
-/** The access method for tables that is known to need a transaction ID for each write, from which the triggers tell. */
+/** The `heap` access method: it is known to need a transaction ID for each write, which the triggers go by. */
 const HEAP = 2;
 
-/** The first ID of what is made after initdb: all below is the system's. */
+/** The first OID of what is made after initdb: all below it are the system's. */
 export const FIRST_NORMAL_OID = 16384;
 
 /**
- * Of a catalog: with as many rows, the sum only grows, because what is changed or made gets a newer transaction
- * ID than whatever it replaces.
+ * A digest of rows of a catalog: their count and the sum of their versions. While the count stays the same, the sum
+ * only grows, because a row that is changed or made gets a newer transaction ID than the one that it replaces.
  */
 function digestOf(rows: string, alias: string): string {
   return `(SELECT pg_catalog.concat_ws('.', count(*), sum(${alias}.xmin::text::bigint)) FROM pg_catalog.${rows})`;
 }
 
 /**
- * All that users have made and that queries compute with, whoever calls it: what a function's body calls is
- * nowhere to be read. Row types of tables and their arrays are left out, since each swap makes some.
+ * Digests of all that users have made and that queries compute with, whoever calls it: what a function's body calls is
+ * nowhere to be read. Row types of tables and their arrays are left out, because each swap makes some.
  */
 function madeByUsers(quotedSchema: string): string {
   const catalogs: [string, string][] = [
@@ -92,7 +94,7 @@ function madeByUsers(quotedSchema: string): string {
   return catalogs.map(([rows, alias]) => digestOf(rows, alias)).join(',\n      ');
 }
 
-/** What functions depend on that are not immutable because of settings alone. */
+/** The settings on which functions depend that only because of settings are not immutable. */
 const SETTINGS = [
   'array_nulls',
   'TimeZone',
@@ -110,23 +112,26 @@ const SETTINGS = [
 ];
 
 /**
- * `sources` has what a view reads and holds rows: tables with all partitions and inheritance children
- * below and what is above, and materialized views. `signature` has what changes rows, or what a view makes of
- * them, without a write that a trigger sees: the rows of the catalog, by their versions (xmin), of the
- * relations, their columns, their rules, functions and the library's triggers. So it also differs after
- * a trigger was switched off and on again. xmin of a materialized view's row in pg_class differs after every
- * refresh of it, whoever does it. The system's identifier tells a watermark of another cluster, and the log's
- * file a log that was emptied or made anew.
+ * The function that looks at what a view reads. It gives:
  *
- * Its parts, between colons: what is computed from what, which decides about obstacles; the versions of all
- * that; the settings; the view's own query; the view's own rows.
+ * `sources`: what the view reads and what holds rows. These are tables, with all partitions and inheritance children
+ * below them and all that is above them, and materialized views.
+ *
+ * `signature`: all that can change rows, or what a view makes of them, without a write that a trigger sees. It has the
+ * versions (xmin) of the catalog's rows of the relations, their columns, rules, functions and the library's triggers.
+ * So it also differs after a trigger was disabled and enabled again. The xmin of a materialized view's row in pg_class
+ * differs after each refresh of it, whoever does it. The system identifier reveals a watermark of another cluster, and
+ * the log's file a log that was emptied or made anew.
+ *
+ * The parts of the signature, separated by colons: what is computed from what, which decides about obstacles; the
+ * versions of all that; the settings; the view's own query; the view's own rows.
  *
  * `is_captured`: whether each write to the sources leaves a row in the log. All that it follows from is in the
- * signature, by versions that no change gives back. So where the signature is the same as before, and
- * they are captured now, they were all the time: what was switched off and on again, or taken away and made anew, has
- * another version. A signature is there for uncaptured sources too: it tells of DDL, which needs no triggers.
+ * signature, by versions that never come back. So where the signature is the same as before and the sources are
+ * captured now, they were captured all the time: what was disabled and enabled, or dropped and made anew, has another
+ * version. Uncaptured sources have a signature too: it tells of DDL, for which no triggers are needed.
  *
- * To be called by `createViewChanges` alone, which has the settings.
+ * Only `view_changes` may call it, because that has the settings for the planner (`CATALOG_PLANS`).
  */
 export function createSourceState(quotedSchema: string): string {
   const functions = CAPTURE_FUNCTIONS.map(

@@ -2,21 +2,21 @@ import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What views read, by the catalog. A materialized view that is read is a source as a table is: its rows
- * are those of its last refresh.
+ * What views read, according to the catalog. A materialized view that is read is a source like a table: its rows are
+ * those of its last refresh.
  */
 
-/** One thing that a view is to be watched for: itself, which stands for all that it reads, or a table. */
+/** Where the search for a view's sources begins: at the view itself, for all that it reads, or at a table. */
 export interface SourceRoot {
   view: QualifiedName;
   root: QualifiedName;
 }
 
 /**
- * The first parameter has the roots, the second the names of plain views that stand for materialized ones.
- * `reads` has all views that are walked through and what they read; `sources` has of that what holds rows.
- * A table comes with all that is below it (partitions, inheritance) and above it, because a trigger for
- * statements fires on the table that a statement names.
+ * The sources of views, as common table expressions. The first parameter has the roots, the second the names of plain
+ * views that stand for materialized ones. `reads` has the views that are walked through and what they read; `sources`
+ * has of these only what holds rows. A table comes with all that is below it (partitions, inheritance children) and
+ * above it, because a statement-level trigger fires on the table that the statement names.
  */
 export const SOURCES_OF_VIEWS = `wanted AS (
   SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
@@ -80,14 +80,14 @@ export function rootsParameter(roots: readonly SourceRoot[]): string {
 export interface SourceRow {
   /** The position of the root in the list that was asked for. */
   position: number;
-  /** `null`, like the others, when the root itself is not there. */
+  /** `null`, like the columns below, when the root itself does not exist. */
   schema_name: string | null;
   table_name: string;
   /** pg_class.relkind. */
   relation_kind: string;
 }
 
-/** What the given views and tables read; a root that is not there has one row without a name. */
+/** The sources of the given roots. A root that does not exist has one row without a name. */
 export function selectSources(
   roots: readonly SourceRoot[],
   standIns: readonly QualifiedName[],

@@ -4,25 +4,26 @@ import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies, and the
- * functions that capture changes stay as they are, which the signatures of views have in them.
+ * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies. The functions
+ * that capture changes stay as they are: the versions of those are a part of the signatures of views.
  */
 
 /** The table with the trigger. */
 export const WAKE_UP_TABLE = 'change_log';
 
 /** Both the trigger and its function. */
-const WAKE_UP = quoteIdentifier('wake_up');
+const TRIGGER = 'wake_up';
+const WAKE_UP = quoteIdentifier(TRIGGER);
 
-/** Where writers notify. A database hears only its own. */
+/** The channel on which writers notify. Channels belong to a database: no other one hears them. */
 export function wakeUpChannel(stateSchema: string): string {
   return `${ownPrefix(stateSchema)}_wake_up`;
 }
 
 /**
- * For each row and not for each statement: one that touched no row has a statement here too. PostgreSQL folds
- * equal notifications of a transaction. While the queue is half full nobody is woken up: PostgreSQL
- * warns from there on, and where it is full the writer's COMMIT would fail.
+ * For each row and not for each statement, because a statement-level trigger would fire even where no row is added.
+ * PostgreSQL sends equal notifications of a transaction once. While the notification queue is half full or more, nobody
+ * is notified: from there on PostgreSQL warns, and with a full queue the writer's COMMIT would fail.
  */
 export function createWakeUp(stateSchema: string): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
@@ -58,7 +59,7 @@ export function dropWakeUp(stateSchema: string): SqlStatement[] {
 }
 
 export interface WakeUpTriggerRow {
-  /** Whether it fires, whatever a session says. */
+  /** Whether it is enabled ALWAYS, so that it fires whatever session_replication_role is. */
   is_complete: boolean;
 }
 
@@ -69,8 +70,8 @@ export function selectWakeUpTrigger(stateSchema: string): SqlStatement {
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = 'wake_up'`,
-    values: [stateSchema, WAKE_UP_TABLE],
+WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = $3`,
+    values: [stateSchema, WAKE_UP_TABLE, TRIGGER],
   };
 }
 

@@ -3,16 +3,16 @@ import { InvalidRefreshOptionsError } from '../errors/usage.errors.js';
 import type { GraphReport } from './graph-report.js';
 import type { RefreshOptions } from './refresh-options.js';
 
-/** What the work gave, and what became of the views afterwards. */
+/** What the work returned, and what became of the views afterwards. */
 export interface AfterResult<T> {
   value: T;
   report: GraphReport;
 }
 
 /**
- * What is wrong with the call has to be said before the work: afterwards its writes are committed.
+ * Checks the arguments of `RefreshService.after` before the work runs: afterwards its writes are committed.
  *
- * @throws InvalidRefreshOptionsError
+ * @throws InvalidRefreshOptionsError when an argument is not as it must be
  */
 export function checkAfter(work: unknown, views: unknown, { manager }: RefreshOptions): void {
   if (typeof work !== 'function') {

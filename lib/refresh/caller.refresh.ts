@@ -14,6 +14,12 @@ import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
 import { isBusy } from './run-results.js';
 
+/** What of the options only concerns a refresh in the caller's transaction. */
+interface CallerOptions extends Pick<RefreshOptions, 'onBusy'> {
+  /** One with an open transaction. */
+  manager: EntityManager;
+}
+
 /** Refreshes in transactions of the application. */
 @Injectable()
 export class CallerRefresh {
@@ -24,24 +30,21 @@ export class CallerRefresh {
     @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
   ) {}
 
-  /** @throws RefreshError when it fails; the transaction is as it was before and can go on */
+  /**
+   * @throws RefreshError when it fails; the transaction is as it was before and can go on
+   * @throws InvalidRefreshOptionsError when the manager is one of another data source
+   */
   async refresh(
     definition: ViewDefinition,
     { mode, onPaused, trigger }: CheckedRefreshOptions,
-    { manager, onBusy = 'wait' }: RefreshOptions,
+    { manager, onBusy = 'wait' }: CallerOptions,
   ): Promise<RefreshResult> {
     const { lockTimeoutMs } = this.registrations.options;
-    const client = await this.clientOf(definition, manager as EntityManager);
-    const settings = { ...definition.refresh.settings, lock_timeout: String(lockTimeoutMs) };
+    const client = await this.clientOf(definition, manager);
+    const adapted = forCallersTransaction(definition, lockTimeoutMs);
     const run = new RefreshRun(
       {
-        // Tells nothing of what it has seen: DDL may follow in the transaction, which leaves no other version.
-        // And in a serializable one, to read the log would make writers fail.
-        definition: {
-          ...definition,
-          freshness: undefined,
-          refresh: { ...definition.refresh, settings },
-        },
+        definition: adapted,
         trigger,
         mode,
         skipsPaused: onPaused === 'skip',
@@ -50,20 +53,21 @@ export class CallerRefresh {
         waitsForLock: onBusy === 'wait',
       },
       this.dataSources.get(definition.dataSourceName),
-      // The caller's own limits apply.
+      // No limits but those of the caller's transaction.
       { lockTimeoutMs: 0, statementTimeoutMs: 0, backoffMs: 0 },
     );
-    const transaction = new CallerTransaction(new Session(client, 0), Object.keys(settings));
-    const result = await this.turnsOf(manager as EntityManager).runExclusive(() =>
-      run.executeIn(transaction),
+    const transaction = new CallerTransaction(
+      new Session(client, 0),
+      Object.keys(adapted.refresh.settings),
     );
+    const result = await this.turnsOf(manager).runExclusive(() => run.executeIn(transaction));
     if (onBusy === 'fail' && isBusy(result)) {
       throw RefreshBusyError.of(result.view);
     }
     return result;
   }
 
-  /** Savepoints are a stack: of two refreshes at a time in one transaction one would undo the other. */
+  /** One at a time in a transaction: savepoints are a stack, so that one of two refreshes would undo the other. */
   private turnsOf({ queryRunner }: EntityManager): Mutex {
     const key = queryRunner as QueryRunner;
     const turns = this.turns.get(key) ?? new Mutex();
@@ -85,7 +89,16 @@ export class CallerRefresh {
   }
 }
 
-/** A connection of TypeORM's: no pipeline, so one statement at a time, and not ours to cut off. */
+/**
+ * Without `freshness`, so that the refresh stores no signature: DDL may follow in the same transaction, which gives
+ * catalog rows no newer version. And in a serializable transaction reading the log would make writers fail.
+ */
+function forCallersTransaction(definition: ViewDefinition, lockTimeoutMs: number): ViewDefinition {
+  const settings = { ...definition.refresh.settings, lock_timeout: String(lockTimeoutMs) };
+  return { ...definition, freshness: undefined, refresh: { ...definition.refresh, settings } };
+}
+
+/** A connection of TypeORM's: it has no pipeline, so it gets one statement at a time. It is not ours to cut off. */
 class BorrowedClient implements SessionClient {
   private last: Promise<unknown> = Promise.resolve();
 
@@ -98,6 +111,6 @@ class BorrowedClient implements SessionClient {
   }
 
   cutOff(): void {
-    // What becomes of the connection is TypeORM's business.
+    // TypeORM decides what becomes of the connection.
   }
 }

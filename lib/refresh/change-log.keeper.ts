@@ -17,16 +17,16 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { Upkeep } from '../upkeep.js';
 
-/** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
+/** The most rows that one transaction deletes: it shares its connection with other bookkeeping, which has to wait. */
 const BATCH_SIZE = 10_000;
 
-/** How many rows of one table may be waiting for a view that is not refreshed. */
+/** How many rows of one source the log keeps for a view that is not refreshed, before they are compacted. */
 const SOURCE_LIMIT = 10_000;
 
-/** How often a process does this for one data source. */
+/** How often, at the most, a process does this for one data source. */
 const INTERVAL_MS = 30_000;
 
-/** Before all transactions. */
+/** Older than all transactions. */
 const FIRST_XID = '0';
 
 /** Keeps the log of changes small. */
@@ -38,14 +38,14 @@ export class ChangeLogKeeper {
     work: async (database) =>
       `Deleted ${await this.keepOnce(database)} rows of ${database.stateSchema}.change_log`,
   });
-  /** After a night without a process it may take longer than until the next time. */
+  /** It may take longer than the interval: after a night without any process there is much to delete. */
   private readonly underWay = new Set<Database>();
 
   constructor(@Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry) {}
 
   /**
-   * Deletes the changes that every view has seen, and puts few rows in the place of many where a view is not
-   * refreshed. In batches, each a short transaction of its own: others have the connection in between.
+   * Deletes the changes that every view has seen, and puts two rows in the place of many where a view is not
+   * refreshed. It works in batches, each a short transaction, so that others get the connection in between.
    *
    * @returns how many rows were deleted because they had been seen
    */
@@ -62,8 +62,8 @@ export class ChangeLogKeeper {
   }
 
   /**
-   * Does so in the background, unless it did a short time ago. Never throws. Also where no view is told of
-   * changes: triggers may have stayed that were made for one that was, and go on writing.
+   * Does so in the background, unless this process did so a short time ago. Never throws. It is needed also where no
+   * view is told of changes any more: the triggers may still be there, and go on writing.
    */
   maybeKeep(dataSourceName: string): void {
     this.upkeep.maybeDo(this.dataSources.get(dataSourceName));
@@ -82,6 +82,7 @@ export class ChangeLogKeeper {
     try {
       return await this.keep(database);
     } catch (error) {
+      // The library's tables have not been made yet, or were dropped by hand.
       if (errorCode(error) === SqlState.undefinedTable) {
         return 0;
       }
@@ -114,7 +115,7 @@ export class ChangeLogKeeper {
     }
   }
 
-  /** Two that compacted at once could wait for each other's rows. Whoever is second leaves it to the first. */
+  /** One process at a time: two that compact could wait for each other's rows. The second one does nothing. */
   private async alone<Row extends QueryResultRow>(
     database: Database,
     statement: SqlStatement,

@@ -8,7 +8,7 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import type { RefreshRequest } from './refresh-request.js';
 import type { RefreshResult, RefreshTrigger } from './refresh-result.js';
 
-/** Asks what has changed of what a view reads; nothing for a view that is not told of changes. */
+/** The statement that asks what has changed of what a view reads; none for a view that is not told of changes. */
 export function questionOfChanges(
   stateSchema: string,
   { name, freshness }: ViewDefinition,
@@ -17,11 +17,12 @@ export function questionOfChanges(
 }
 
 /**
- * Since when there are writes that a refresh brings, for those who read the view. After a change that no
- * log tells of, such as a refresh of a view below, they may be as old as the rows of before.
+ * When, at the earliest, the oldest write was made that a refresh brings into the view: the views above count from
+ * then. After a change that is not in the log, such as a refresh of a view below, it may be as old as the rows before.
+ * All instants are milliseconds since the epoch.
  *
- * @param startedAt of the refresh; like all instants milliseconds since the epoch
- * @param lastStartedAt of the one before, or `null`
+ * @param startedAt the start of the refresh
+ * @param lastStartedAt the start of the refresh before; `null` for none
  */
 export function writtenSince(
   changes: Pick<ChangeRow, 'is_signature_stored' | 'pending_since'> | undefined,
@@ -33,9 +34,9 @@ export function writtenSince(
 }
 
 /**
- * Records a success, and what the view has seen.
+ * The statements that record a success, and which changes the view has seen.
  *
- * @param before what had changed before the refresh, and when the last one started
+ * @param before what had changed before the refresh, and when the refresh before started
  */
 export function successStatements(
   stateSchema: string,
@@ -57,7 +58,7 @@ export function successStatements(
   return [success, markObstructed(stateSchema, rootsOfDefinition(definition))];
 }
 
-/** What stood in the way of the same definitions does so still. */
+/** The signature to be stored. Where the definitions are the same as before, a mark on it still holds. */
 function signatureOf(changes: ChangeRow | undefined): string | null {
   const signature = changes?.signature ?? null;
   const isUnsure = changes?.are_definitions_stored && changes.is_unsure;
@@ -65,14 +66,17 @@ function signatureOf(changes: ChangeRow | undefined): string | null {
 }
 
 /**
- * Whether a view may be left as it is. For writes that is so where it has seen them, and for all else where a refresh
- * would make the same rows.
+ * Whether a view need not be refreshed. A refresh because of writes is not needed when the view has seen them all; any
+ * other is not needed when it would give the same rows.
  */
 export function isUnchangedFor(trigger: RefreshTrigger, changes: ChangeRow | undefined): boolean {
   return (trigger === 'write' ? changes?.has_nothing_new : changes?.is_unchanged) ?? false;
 }
 
-/** Whether the rows were found to be what a refresh would make, and not just as new as what the view is told of. */
+/**
+ * Whether the rows were found to be what a refresh would give. With `on: [...]` they are only known to be as new as
+ * what the view is told of, which is less.
+ */
 export function areRowsCurrent(
   result: RefreshResult,
   { definition }: Pick<RefreshRequest, 'definition'>,

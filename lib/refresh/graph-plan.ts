@@ -1,12 +1,8 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
+import { readViewEdges } from '../freshness/view-edges.js';
 import type { Database } from '../postgres/database.js';
-import {
-  type MeanDurationRow,
-  selectMeanDurations,
-  selectViewEdges,
-  type ViewEdgeRow,
-} from '../postgres/graph.sql.js';
+import { type MeanDurationRow, selectMeanDurations } from '../postgres/graph.sql.js';
 import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { circleOf, type Dependencies, type RefreshCascade, ViewGraph } from './view-graph.js';
@@ -55,10 +51,9 @@ export async function readGraph(
   session: Session,
   registered: readonly ViewDefinition[],
 ): Promise<ViewGraph> {
-  const rows = await session.query<ViewEdgeRow>(selectViewEdges());
-  const read = rows.map((row) => ({
-    source: quoteQualifiedName({ schema: row.source_schema, name: row.source_name }),
-    dependent: quoteQualifiedName({ schema: row.dependent_schema, name: row.dependent_name }),
+  const read = (await readViewEdges(session)).map(({ source, dependent }) => ({
+    source: quoteQualifiedName(source),
+    dependent: quoteQualifiedName(dependent),
   }));
   const declared = registered.flatMap((view) =>
     view.dependsOn.map((source) => ({

@@ -8,7 +8,11 @@ export interface ChosenMode {
   modeReason: RefreshModeReason;
 }
 
-/** @throws ViewMissingError when there is no materialized view of the name */
+/**
+ * The conditions, which are there when the view is.
+ *
+ * @throws ViewMissingError when there is no materialized view of that name
+ */
 export function requireView(
   view: string,
   conditions: RefreshPreconditionRow | undefined,
@@ -23,7 +27,7 @@ export function requireView(
   return conditions;
 }
 
-/** Concurrently wherever PostgreSQL can, unless something else is asked for: it stops no reader. */
+/** Concurrently wherever PostgreSQL can, because that stops no reader, unless something else is asked for. */
 export function chooseMode(
   conditions: RefreshPreconditionRow,
   { concurrently, swap, withData }: RequestedMode,
@@ -46,9 +50,9 @@ export function chooseMode(
 }
 
 /**
- * The same where `strict` allows it. A view without rows has no readers that could be stopped.
+ * The mode, if `strict` allows it. An unpopulated view may be refreshed anyhow: it has no readers to be stopped.
  *
- * @throws BlockingRefusedError when the refresh would stop readers, and must not
+ * @throws BlockingRefusedError when the refresh would stop readers, and `strict` forbids that
  */
 export function allowedMode(
   view: string,
@@ -68,7 +72,7 @@ export function allowedMode(
   return mode;
 }
 
-/** Why the request is not to be carried out; `undefined` when it is. */
+/** Why the request is not carried out; `undefined` when it is. */
 export function skipReason(
   conditions: RefreshPreconditionRow,
   { tick, skipsPaused, skipsUnchanged, keepsMinInterval }: RefreshRequest,
@@ -86,24 +90,24 @@ export function skipReason(
   if (tick !== undefined && conditions.is_backing_off) {
     return 'backing_off';
   }
-  // Without its rows the view cannot be read, however short a time ago it was refreshed.
+  // An unpopulated view cannot be read, so it is filled however recent its last refresh is.
   if (keepsMinInterval && conditions.is_populated && conditions.is_too_soon) {
     return 'min_interval';
   }
   return skipsUnchanged && isUnchanged ? 'unchanged' : undefined;
 }
 
-/** By how much two clocks may run apart, as a share of the time that they are compared over. */
+/** By how much two clocks may drift apart, as a share of the time over which they are compared. */
 const CLOCK_DRIFT = 1 / 1_000;
 
-/** The instants are written with a precision of one millisecond. */
+/** Instants have a precision of one millisecond. */
 const CLOCK_PRECISION_MS = 1;
 
 /**
- * Whether the last success serves a request: it began after the request was made.
+ * Whether the last successful refresh serves a request, because it began after the request was made.
  *
- * @param sinceRequestMs how long before the conditions were asked for the request was made, by a clock
- *   of this process; from that follows when it was by the database's clock, whatever the two say
+ * @param sinceRequestMs the time from the request to the reading of the conditions, by a clock of this process. From
+ *   it follows when the request was made by the database's clock, even if the two clocks differ.
  */
 export function isServed(conditions: RefreshPreconditionRow, sinceRequestMs: number): boolean {
   const { last_started_at: lastStartedAt, started_at: now } = conditions;
@@ -114,7 +118,7 @@ export function isServed(conditions: RefreshPreconditionRow, sinceRequestMs: num
   return lastStartedAt > requestedAt + sinceRequestMs * CLOCK_DRIFT + CLOCK_PRECISION_MS;
 }
 
-/** PostgreSQL's own rule for autovacuum, by its defaults. */
+/** The defaults of autovacuum_analyze_threshold and autovacuum_analyze_scale_factor. */
 const ANALYZE_THRESHOLD = 50;
 const ANALYZE_SCALE_FACTOR = 0.1;
 

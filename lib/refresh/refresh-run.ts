@@ -41,7 +41,7 @@ import {
 } from './refresh-decision.js';
 import { swapRows } from '../schema/row-swap.js';
 import { RefreshFailure, type RefreshProgress } from './refresh-failure.js';
-import { type CancelReason, type RefreshLimits, type RefreshRequest } from './refresh-request.js';
+import type { CancelReason, RefreshLimits, RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import {
   isBusy,
@@ -54,9 +54,9 @@ import {
 import { analyzeIfDue } from './statistics.js';
 
 /**
- * One attempt at a refresh: one transaction. The lock, the refresh, its state and its history row stand
- * and fall together, so nothing needs unlocking, whatever ends it. Two round trips: what has to be known
- * before, and then the refresh with all that follows from it.
+ * One attempt at a refresh, in one transaction: the lock, the refresh, its state and its history row stand and fall
+ * together, so that nothing has to be unlocked, whatever ends it. It takes two round trips: one for what has to be
+ * known before, and one for the refresh with all that follows from it.
  */
 export class RefreshRun {
   private readonly view: string;
@@ -64,7 +64,7 @@ export class RefreshRun {
   private readonly progress: RefreshProgress;
   private readonly failure: RefreshFailure;
   private cancelledBy?: CancelReason;
-  /** What the view was like before; known once this run holds the lock. */
+  /** What the view was like before the refresh; known once this run holds the lock. */
   conditions?: RefreshPreconditionRow;
   private changes?: ChangeRow;
 
@@ -80,7 +80,7 @@ export class RefreshRun {
     this.failure = new RefreshFailure(request, database, limits, this.progress);
   }
 
-  /** The server process that refreshes, once it holds the lock. */
+  /** The server process that refreshes; known once it holds the lock. */
   get backendPid(): number | undefined {
     return this.progress.backendPid;
   }
@@ -136,12 +136,12 @@ export class RefreshRun {
     }
   }
 
-  /** From now on the refresh does not begin; one that has begun is `cancel`'s. */
+  /** Keeps the refresh from beginning. One that has begun goes on: see `cancel`. */
   forbid(reason: CancelReason): void {
     this.cancelledBy = reason;
   }
 
-  /** Cancels the refresh: in the server if it is at it, else before it gets there. */
+  /** Cancels the refresh: in the server if it runs there already, or else before it begins. */
   async cancel(reason: CancelReason): Promise<void> {
     this.forbid(reason);
     const { backendPid } = this.progress;
@@ -152,7 +152,7 @@ export class RefreshRun {
     }
   }
 
-  /** A failure is recorded on the run's own connection: another one may be long in coming. */
+  /** A failure is recorded on the run's own connection, because it may have to wait long for another one. */
   private async executeOn(session: Session): Promise<RefreshResult> {
     const transaction = await this.database.folded(session, this.limits);
     try {
@@ -195,8 +195,8 @@ export class RefreshRun {
   }
 
   /**
-   * The first round trip. The conditions are a statement after the lock's, and so as they are under it; what
-   * has changed is asked for after the snapshot that is to be the watermark.
+   * The first round trip. The conditions are read by a statement after the one that takes the lock, so that they are
+   * as they are under it. What has changed is asked after the snapshot that becomes the watermark.
    */
   private async prepare(
     transaction: FoldedTransaction,
@@ -237,7 +237,7 @@ export class RefreshRun {
     return reason && skippedResult(this.request, reason, at, this.progress.runId);
   }
 
-  /** A tick that found nothing changed is over; of anything else that was not done, nothing is kept. */
+  /** Rows that were found to be current are recorded, which ends a tick. Of other runs nothing is kept. */
   private async end(transaction: FoldedTransaction, result: RefreshResult): Promise<void> {
     const { stateSchema } = this.database;
     await (areRowsCurrent(result, this.request, this.changes)
@@ -245,7 +245,7 @@ export class RefreshRun {
       : transaction.undo());
   }
 
-  /** The second round trip; a swap takes some more. */
+  /** The second round trip; a swap takes several. */
   private async carryOut(
     transaction: FoldedTransaction,
     mode: ChosenMode,
@@ -265,7 +265,7 @@ export class RefreshRun {
     return rows[statements.length]?.[0] as FinishedRow | undefined;
   }
 
-  /** @throws as the view's statements do, which are told apart from those about the library's own tables */
+  /** @throws what the view's statements throw; they are told apart from those on the library's own tables */
   private async refreshStatements(
     { session }: FoldedTransaction,
     { mode }: ChosenMode,

@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
 import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { CaptureKeeper } from '../schema/capture.keeper.js';
@@ -17,7 +18,7 @@ import { skippedResult } from './run-results.js';
 interface ActiveRefresh {
   run?: RefreshRun;
   result?: Promise<RefreshResult>;
-  /** Ends the waiting before the next attempt. */
+  /** Ends the wait before the next attempt, and keeps that attempt from beginning. */
   hurry: AbortController;
 }
 
@@ -25,7 +26,7 @@ interface ActiveRefresh {
 @Injectable()
 export class RefreshRunner {
   private readonly logger = new Logger('MaterializedViews');
-  /** One a view, those that wait for a connection or for their next attempt too. */
+  /** At most one for each view. Those that wait for a connection or for their next attempt are among them. */
   private readonly active = new Map<ViewDefinition, ActiveRefresh>();
   private isStopped = false;
 
@@ -38,7 +39,11 @@ export class RefreshRunner {
     @Inject(CaptureKeeper) private readonly captures: CaptureKeeper,
   ) {}
 
-  /** @throws RefreshError when it fails, and is not to be tried again */
+  /**
+   * Refreshes a view, with all attempts. Skips it as `busy` while this process refreshes it already.
+   *
+   * @throws RefreshError when the last attempt fails
+   */
   async run(request: RefreshRequest): Promise<RefreshResult> {
     const { definition, signal } = request;
     this.throwIfStopped(definition);
@@ -63,12 +68,15 @@ export class RefreshRunner {
     }
   }
 
-  /** For whoever finds that writes to what a view reads may leave no row in the log. In the background, never throws. */
+  /**
+   * To be called when writes to what a view reads are found to leave no row in the log. Works in the background, never
+   * throws.
+   */
   repairCaptures(dataSourceName: string): void {
     this.captures.maybeRepair(dataSourceName);
   }
 
-  /** Refreshes under way in this process. */
+  /** How many refreshes are under way in this process. */
   get activeCount(): number {
     return this.active.size;
   }
@@ -82,7 +90,7 @@ export class RefreshRunner {
     await this.active.get(definition)?.result?.catch(() => undefined);
   }
 
-  /** Resolves when none at all is. */
+  /** Resolves when all refreshes that are under way now have ended. */
   async untilIdle(): Promise<void> {
     await Promise.allSettled([...this.active.keys()].map((each) => this.untilFree(each)));
   }
@@ -94,8 +102,10 @@ export class RefreshRunner {
   }
 
   /**
-   * What is under way in this process does not begin any more, nor again. What runs in the server already
-   * is left to the caller to cancel; `false` when nothing is under way.
+   * Keeps a refresh that is under way in this process from beginning, and from being tried again. If it runs in the
+   * server already, the caller has to cancel it there.
+   *
+   * @returns whether one is under way
    */
   forbid(definition: ViewDefinition): boolean {
     const active = this.active.get(definition);
@@ -123,11 +133,11 @@ export class RefreshRunner {
     await run?.cancel(reason);
   }
 
-  /** Nobody is there to hear of what goes wrong with it. */
+  /** Cancels a refresh that nobody waits for. What goes wrong with that is logged, as nobody is there to be told. */
   private abandon(active: ActiveRefresh, definition: ViewDefinition): void {
     this.cancelActive(active, 'request').catch((error: unknown) => {
       this.logger.warn(
-        `A refresh of "${viewName(definition)}" that nobody waits for could not be cancelled: ${String(error)}`,
+        `A refresh of "${viewName(definition)}" that nobody waits for could not be cancelled: ${messageOf(error)}`,
       );
     });
   }

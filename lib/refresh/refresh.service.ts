@@ -86,6 +86,7 @@ export class RefreshService {
    *
    * @param views their classes, or `schema.name`
    * @throws UnknownViewError when a view is not registered
+   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be; nothing is refreshed
    * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    * @example
@@ -111,15 +112,17 @@ export class RefreshService {
     checkRefreshOptions(options);
     const definition = this.definitions.get(target, options.dataSource);
     const checked = resolveRefreshOptions(definition, options);
-    return options.manager === undefined
+    const { manager, onBusy } = options;
+    return manager === undefined
       ? this.demands.refresh(definition, checked)
-      : this.callerRefresh.refresh(definition, checked, options);
+      : this.callerRefresh.refresh(definition, checked, { manager, onBusy });
   }
 
   /**
    * Refreshes all registered views, of every data source or of one, in the order of their graph.
    *
    * @throws UnknownViewError when no view is registered in `dataSource`
+   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be; nothing is refreshed
    * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    */
@@ -166,8 +169,10 @@ export class RefreshService {
    * `RefreshCancelledError`, its tick is not tried again, and the view keeps its rows. Requests that
    * wait behind it go on.
    *
+   * @param view its class, or `schema.name`
    * @returns whether there was one
    * @throws UnknownViewError when no such view is registered
+   * @throws RefreshError one of its subclasses, when the database cannot be asked
    */
   async cancel(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<boolean> {
     return this.control.cancel(this.definitions.get(view, dataSource));
@@ -177,7 +182,9 @@ export class RefreshService {
    * Stops scheduled refreshing of the view, in all processes and over restarts, until `resume`. It is
    * still refreshed on demand, unless that is asked for with `onPaused: 'skip'`. One that is running goes on.
    *
+   * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
+   * @throws RefreshError one of its subclasses, when that cannot be stored
    */
   async pause(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
     await this.control.setPaused(this.definitions.get(view, dataSource), true);
@@ -186,13 +193,19 @@ export class RefreshService {
   /**
    * Takes `pause` back. Ticks missed meanwhile are made good by one refresh, at the next sweep.
    *
+   * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
+   * @throws RefreshError one of its subclasses, when that cannot be stored
    */
   async resume(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
     await this.control.setPaused(this.definitions.get(view, dataSource), false);
   }
 
-  /** The refreshes of registered views that are running now, in whatever process. */
+  /**
+   * The refreshes of registered views that are running now, in whatever process.
+   *
+   * @throws StatusError when the database cannot be asked
+   */
   async running(): Promise<RunningRefresh[]> {
     return this.control.running();
   }
@@ -203,7 +216,7 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws StatusError when the history cannot be read
+   * @throws StatusError when the history cannot be read, or an option is not as it must be
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
     return this.inspector.history(view, options);
@@ -215,7 +228,7 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws StatusError when it cannot be read
+   * @throws StatusError when it cannot be read, or an option is not as it must be
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
     return this.inspector.status(view, options);
@@ -225,7 +238,7 @@ export class RefreshService {
    * The status of all registered views. However many there are, it takes the same few statements for
    * each data source.
    *
-   * @throws StatusError when a data source has no views, or their status cannot be read
+   * @throws StatusError when a data source has no views, their status cannot be read, or an option is not as it must be
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
     return this.inspector.statusAll(options);
@@ -239,7 +252,7 @@ export class RefreshService {
    * @throws UnknownViewError when no such view is registered
    * @throws ViewMissingError when the database has no such view
    * @throws ViewNotPopulatedError when it has no rows to compare
-   * @throws StatusError when the comparison fails, or takes longer than `statementTimeout`
+   * @throws StatusError when the comparison fails, takes longer than `statementTimeout`, or an option is not as it must be
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
     return this.inspector.drift(view, options);
@@ -251,7 +264,9 @@ export class RefreshService {
 
 const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);
 
-/** What each refresh gets is checked before the first, and one transaction does one thing at a time. */
+/**
+ * Checks the options that each refresh gets before the first one begins. One transaction refreshes one view at a time.
+ */
 function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
   checkRefreshOptions(options, GRAPH_OPTIONS);
   return options.manager === undefined ? options : { ...options, concurrency: 1 };

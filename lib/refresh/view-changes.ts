@@ -7,22 +7,23 @@ import { instant } from './optional-instant.js';
 /** What a view has been told of since its rows were computed. */
 export interface ViewChanges {
   /**
-   * Whether nothing that it is told of has changed: where it is told of all that it reads, its rows are what a refresh
-   * would make now. With `on: [...]` that is these tables and the definitions alone.
+   * Whether nothing has changed that the view is told of. When that is all that it reads, its rows are what a refresh
+   * would give now; with `on: [...]` it is told of these tables and of definitions only.
    */
   isUnchanged: boolean;
   /**
-   * When the oldest change was written that it has not seen. Left out when there is none, and when nobody
-   * knows: after a change of the schema, while a table has no triggers, or where the view calls `now()`.
+   * When the oldest change was written that the view has not seen, by the database's clock. Absent when there is none,
+   * and when it is not known: after a change of the schema, while a table has no triggers, or when the view calls
+   * `now()`.
    */
   pendingSince?: Date;
-  /** Of the log of changes, which all views of a data source share. */
+  /** The rows of the change log, which all views of a data source share. */
   logRowCount: number;
-  /** With indexes. */
+  /** The size of the change log with its indexes, in bytes. */
   logBytes: number;
 }
 
-/** Those of the given views that are told of changes, in two statements, or none. */
+/** Reads that of all given views that are told of changes, in two statements; in none where there is no such view. */
 export async function readViewChanges(
   session: Session,
   stateSchema: string,

@@ -4,20 +4,21 @@ import type { Database } from '../postgres/database.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type PendingViewRow, selectPendingViews } from '../postgres/pending.sql.js';
 
-/** What a view has not seen, and what stands in the way of refreshing it. */
+/** Which changes a view has not seen, and what keeps it from being refreshed. */
 export interface PendingView {
   definition: ViewDefinition;
   unseen: UnseenChanges;
-  /** Whether all writes to what it reads are noticed. */
+  /** Whether every write to what it reads leaves a row in the log. */
   isCaptured: boolean;
-  /** Whether it can be known if a refresh would make other rows. */
+  /** Whether it can be known if a refresh would give other rows: only then can its changes be relied on. */
   isWatched: boolean;
+  /** The start of the refresh that brought its rows, in milliseconds since the epoch; `null` where there was none. */
   rowsSince: number | null;
   isPaused: boolean;
   isBackingOff: boolean;
 }
 
-/** Reads what the views of one data source have not seen: one statement, however many there are. */
+/** Reads which changes the views of one data source have not seen, in one statement for all of them. */
 export class ChangeReading {
   constructor(
     private readonly database: Database,

@@ -15,23 +15,24 @@ import { decide, isAnyPending } from './due-views.js';
 import { DueRefresher } from './due.refresher.js';
 import { RareWarning } from './rare-warning.js';
 
-/** How long a stopping application waits for a look: where nobody answers any more it would take most of a minute. */
+/** How long a stopping application waits for a look: without an answer from the server it may take most of a minute. */
 const STOP_TIMEOUT_MS = 2_000;
 
 export interface WatchOptions {
   dataSourceName: string;
   database: Database;
-  /** All views of the data source: a view's freshness depends on those below it. */
+  /** All views of the data source: whether one is fresh depends on those below it. */
   definitions: ViewDefinition[];
   runner: RefreshRunner;
   changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>;
+  /** How long this process leaves a view alone after a failed refresh, in milliseconds. */
   failureHoldMs: number;
 }
 
 /**
- * Looks again and again what the views of one data source have not seen, and has them refreshed. All
- * that it goes by is in the database, so that it misses nothing that was written while no process ran.
- * As a cron job does, it keeps the process alive until it is stopped.
+ * Looks again and again which changes the views of one data source have not seen, and has those views refreshed.
+ * It goes only by what is in the database, so that it also finds what was written while no process ran. Like a
+ * cron job, it keeps the process alive until it is stopped.
  */
 export class ChangeWatch {
   private readonly reading: ChangeReading;
@@ -39,9 +40,11 @@ export class ChangeWatch {
   private timer?: NodeJS.Timeout;
   private look: Promise<void> = Promise.resolve();
   private intervalMs = 0;
+  /** When the last look began, by `performance.now()`. */
   private lookedAtMs = -Infinity;
-  /** When the next look begins. */
+  /** When the next look begins, by `performance.now()`. */
   private lookAtMs = Infinity;
+  /** Whether a write was heard of since the last look began. */
   private isWoken = false;
   private readonly rareWarning = new RareWarning();
   private isStopped = false;
@@ -59,14 +62,14 @@ export class ChangeWatch {
     this.lookWithin(this.intervalMs);
   }
 
-  /** Looks no more, and waits a short time for a look that is under way: it only reads. Refreshes under way go on. */
+  /** Begins no more looks, and waits a short time for one that is under way. Refreshes under way go on. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearTimeout(this.timer);
     await isDoneWithin(this.look, STOP_TIMEOUT_MS);
   }
 
-  /** Something was written: looks at once, also when a look is under way, which may have been too early. */
+  /** Something was written: looks at once. A look that is under way may have missed it, so another one follows. */
   wake(): void {
     this.isWoken = true;
     if (this.timer !== undefined) {
@@ -78,7 +81,10 @@ export class ChangeWatch {
     return performance.now() - this.lookedAtMs;
   }
 
-  /** Never later than planned: where one refresh after the other ends, or is told of, there would be no look at all. */
+  /**
+   * Plans the next look, and never later than it was planned before: otherwise a steady stream of ending refreshes
+   * or notifications would put it off for ever.
+   */
   private lookWithin(waitMs: number): void {
     if (!this.isStopped) {
       clearTimeout(this.timer);
@@ -91,7 +97,7 @@ export class ChangeWatch {
     }
   }
 
-  /** What has been refreshed is news to those above. */
+  /** Looks soon after a refresh has ended: it is a change to the views above. */
   private hurry(): void {
     this.intervalMs = nextLookInMs(0, [], Math.random());
     if (this.timer !== undefined) {
@@ -103,7 +109,7 @@ export class ChangeWatch {
     this.lookedAtMs = performance.now();
     this.lookAtMs = Infinity;
     this.isWoken = false;
-    // Also while nothing is refreshed, and where looking takes too long because of what there is.
+    // Not only after refreshes, without which the log grows too. And before the look, which a long log may make fail.
     this.options.changeLog.maybeKeep(this.options.dataSourceName);
     try {
       const dueInMs = await this.beginDue();
@@ -115,7 +121,7 @@ export class ChangeWatch {
     this.lookWithin(this.isWoken ? nextLookAfterWakeUpInMs(this.sinceLookMs) : this.intervalMs);
   }
 
-  /** @returns in how many milliseconds views are due that are not yet */
+  /** @returns in how many milliseconds each waiting view is due */
   private async beginDue(): Promise<number[]> {
     const { dataSourceName, database, definitions, runner } = this.options;
     const changes = await this.reading.read();
@@ -155,7 +161,7 @@ export class ChangeWatch {
   }
 }
 
-/** What has to be looked at: every view may stand below one with `maxStaleness`. */
+/** Which views are looked at: all of them where one has `maxStaleness`, since any may stand below that one. */
 function concerns(definitions: readonly ViewDefinition[]): (view: ViewDefinition) => boolean {
   const isAll = definitions.some(({ freshness }) => freshness?.maxStalenessMs !== undefined);
   return ({ freshness }) => isAll || freshness?.onWrite !== undefined;

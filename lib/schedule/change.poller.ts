@@ -8,7 +8,7 @@ import { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeWatch } from './change-watch.js';
 import { WakeUpListener } from './wake-up.listener.js';
 
-/** Has views refreshed when what they read is written: those with `on` or `maxStaleness`. */
+/** Has views with `on` or `maxStaleness` refreshed when what they read is written: one watch for each data source. */
 @Injectable()
 export class ChangePoller {
   private readonly watches: ChangeWatch[] = [];
@@ -33,7 +33,7 @@ export class ChangePoller {
       .forEach((name) => this.watch(name));
   }
 
-  /** Looks for no more changes. Refreshes under way go on. */
+  /** Stops looking for changes. Refreshes under way go on. */
   async stop(): Promise<void> {
     await Promise.all([...this.listeners, ...this.watches].map((each) => each.stop()));
   }

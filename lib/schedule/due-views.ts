@@ -11,17 +11,18 @@ import type { PendingView } from './change-reading.js';
 export type DueTrigger = 'write' | 'staleness';
 
 export interface Decision {
+  /** The views that are due, by key. */
   due: Map<string, DueTrigger>;
-  /** In how many milliseconds each view is due that waits for its time. */
+  /** In how many milliseconds each view with something to wait for is due; 0 or less for those that are due now. */
   dueInMs: number[];
 }
 
 type Graph = Pick<GraphPlan, 'dependencies' | 'durationsMs'>;
 
-/** What a view counts that has not been refreshed of late. */
+/** The assumed duration of a refresh of a view that has not been refreshed of late. */
 const UNKNOWN_DURATION_MS = 1_000;
 
-/** Whether anything is to be worked out at all. */
+/** Whether any view may be due: if not, the graph need not be read. */
 export function isAnyPending(changes: Iterable<PendingView>): boolean {
   return [...changes].some(
     ({ unseen, isWatched, definition }) =>
@@ -31,9 +32,9 @@ export function isAnyPending(changes: Iterable<PendingView>): boolean {
 }
 
 /**
- * Which views are to be refreshed now. Pure.
+ * Decides which views are to be refreshed now. Pure.
  *
- * @param open what this process may refresh now, by key
+ * @param open the views that this process may refresh now, by key
  */
 export function decide(open: ReadonlyMap<string, PendingView>, graph: Graph): Decision {
   const waits = new Map(
@@ -62,8 +63,9 @@ function dueByWrites({ definition, unseen }: PendingView): number | undefined {
 }
 
 /**
- * A view waits for those below it that will be refreshed soon anyway, as long as its own `maxWait` allows:
- * otherwise it would be refreshed twice, or never where they are written all the time.
+ * Whether a view that is due may be refreshed now. It waits for views below it that wait for their own time, or
+ * it would be refreshed twice; but no longer than its own `maxWait`, or it would never be refreshed while those
+ * are written all the time.
  */
 function mayGo(
   key: string,
@@ -86,7 +88,7 @@ function stalenessPlans(open: ReadonlyMap<string, PendingView>, graph: Graph): S
   });
 }
 
-/** The view and all below it that can be refreshed: what is paused or fails holds up nobody. */
+/** The view and all below it that may be refreshed: one that is paused or fails holds up no other. */
 function chainOf(
   key: string,
   open: ReadonlyMap<string, PendingView>,

@@ -8,7 +8,7 @@ import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import type { Dependencies } from '../refresh/view-graph.js';
 import type { DueTrigger } from './due-views.js';
 
-/** How long a view is left alone that another process, or somebody in this one, is refreshing. */
+/** How long a view is left alone while somebody else refreshes it, in this process or in another. */
 const BUSY_HOLD_MS = 1_000;
 
 export interface DueView {
@@ -16,16 +16,21 @@ export interface DueView {
   trigger: DueTrigger;
 }
 
+/** `held`: not begun, because somebody else refreshes a view below it. */
 type Ending = RefreshResult | 'held' | 'failed';
 
-/** Refreshes what is due, views above after those below. Whether it is needed is decided under the lock. */
+/** Refreshes views that are due, each after those below it. Whether a refresh is needed is decided under the lock. */
 export class DueRefresher {
   private readonly logger = new Logger('MaterializedViews');
   private readonly underWay = new Map<string, Promise<Ending>>();
   /** Until when this process leaves a view alone, by `performance.now()`. */
   private readonly heldUntilMs = new Map<string, number>();
 
-  /** @param failureHoldMs how long a view is left alone after a failure, beside what the database says */
+  /**
+   * @param failureHoldMs how long this process leaves a view alone after a failure, in addition to the backoff that
+   *   the database remembers
+   * @param onEnded called after each refresh, whatever became of it
+   */
   constructor(
     private readonly runner: RefreshRunner,
     private readonly failureHoldMs: number,
@@ -37,10 +42,13 @@ export class DueRefresher {
     return !this.underWay.has(key) && performance.now() >= (this.heldUntilMs.get(key) ?? 0);
   }
 
-  /** Begins all that are free; each goes on when those below it, of now or of before, have ended. Never throws. */
+  /**
+   * Takes up all views that are free. Each begins when all refreshes below it have ended, earlier ones too. Never
+   * throws.
+   */
   begin(due: ReadonlyMap<string, DueView>, dependencies: Dependencies): void {
     const below = (key: string): ReadonlySet<string> => dependencies.get(key) ?? new Set();
-    // Dependencies are near and far: a view has more of them than each view below it.
+    // A view depends on all that the views below it depend on, and on these too: so it has more dependencies than they.
     const inOrder = [...due].sort(([a], [b]) => below(a).size - below(b).size);
     for (const [key, view] of inOrder) {
       if (this.isFree(key)) {
@@ -52,9 +60,9 @@ export class DueRefresher {
 
   private async carryOut(key: string, view: DueView, before: Promise<Ending>[]): Promise<Ending> {
     const endings = await Promise.all(before);
-    // What another process begins from now on has seen all that this was decided for.
+    // A refresh that another process begins from now on sees all the writes for which this one was decided.
     const sinceMs = performance.now();
-    // Whoever refreshes a view below commits a change to this one.
+    // When somebody else refreshes a view below, that is a change to this one, and the next look finds it.
     const ending = endings.some(isHeld) ? 'held' : await this.refresh(view, sinceMs);
     this.underWay.delete(key);
     if (isHeld(ending) || ending === 'failed') {

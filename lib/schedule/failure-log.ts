@@ -1,22 +1,27 @@
 import { Logger } from '@nestjs/common';
 import { errorCode } from '../postgres/sqlstate.js';
 
-/** A view that fails at every tick says so this often. */
+/** How often a view that fails at every tick with the same error is logged as an error. */
 const REPEAT_AFTER_MS = 600_000;
 
-interface Repeated {
+/** The last failure of a view that was logged as an error. */
+interface LoggedFailure {
   code: string | undefined;
   saidAtMs: number;
-  /** Failures since then that nobody has heard of. */
+  /** Failures since then, which were logged for debugging only. */
   silentCount: number;
 }
 
-/** Says once that the ticks of a view fail, and then not at each of them. */
+/** Logs that the ticks of a view fail: the first one, and from then on not each of them. */
 export class FailureLog {
   private readonly logger = new Logger('MaterializedViews');
-  private readonly last = new Map<string, Repeated>();
+  private readonly last = new Map<string, LoggedFailure>();
 
-  /** @param nowMs by `performance.now()` */
+  /**
+   * Logs a failed tick, unless the same error was logged a short time ago.
+   *
+   * @param nowMs by `performance.now()`
+   */
   failed(view: string, error: unknown, message: string, nowMs = performance.now()): void {
     const code = errorCode((error as Error | undefined)?.cause) ?? errorCode(error);
     const last = this.last.get(view);

@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
 
-/** A server that is down is worth a warning now and then. */
+/** How often to warn of something that goes on, such as a server that is down. */
 const WARN_EVERY_MS = 60_000;
 
-/** Says what goes on being wrong once a minute, and not each time that it is met. */
+/** Warns of something that stays wrong: once a minute at the most, and not each time that it is found. */
 export class RareWarning {
   private readonly logger = new Logger('MaterializedViews');
   private warnedAtMs = -Infinity;

@@ -32,32 +32,24 @@ export class ScheduleOrchestrator {
     if (!this.registrations.options.scheduling) {
       return;
     }
-    const views = this.scheduledViews();
+    const views = this.definitions.all().filter(isScheduled);
     if (views.length > 0) {
       const registry = this.schedulerRegistry();
       views.forEach((view) => this.addJob(registry, view));
     }
-    const watched = this.definitions
-      .all()
-      .filter(({ schedule, freshness }) => schedule ?? freshness?.maxStalenessMs);
-    const dataSourceNames = new Set(watched.map((view) => view.dataSourceName));
-    for (const name of dataSourceNames) {
-      this.scheduleSweep(
-        name,
-        watched.filter((view) => view.dataSourceName === name),
-      );
+    for (const name of this.definitions.dataSourceNames()) {
+      const watched = this.definitions.in(name).filter(isSwept);
+      if (watched.length > 0) {
+        this.scheduleSweep(name, watched);
+      }
     }
   }
 
-  /** Wakes up for no more ticks. Those under way go on. */
+  /** Begins no more ticks and sweeps. Those under way go on. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timers.forEach(clearTimeout);
     await Promise.all([...this.jobs.values()].map(async (job) => job.stop()));
-  }
-
-  private scheduledViews(): ScheduledView[] {
-    return this.definitions.all().filter(isScheduled);
   }
 
   private schedulerRegistry(): SchedulerRegistry {
@@ -91,9 +83,12 @@ export class ScheduleOrchestrator {
     this.whenDue(view, await this.ticks.wake(view));
   }
 
-  /** That very tick again: by then this clock, which is ahead, is at a later one that is early too. */
+  /**
+   * Attempts a tick again when its time has come. That very tick, and not the last one by then: this process's clock
+   * is ahead, and would name a later one, which would be too early again.
+   */
   private whenDue(view: ScheduledView, early: EarlyTick | undefined): void {
-    // Further away than a sweep, the tick is the sweep's: this clock cannot be trusted that far.
+    // If it is due later than the next sweep, the sweep does it: a clock so far ahead cannot be trusted.
     if (early !== undefined && early.dueInMs < this.registrations.options.sweepIntervalMs) {
       this.after(early.dueInMs, async () => {
         this.whenDue(view, await this.ticks.attempt(view, early.tick));
@@ -108,9 +103,11 @@ export class ScheduleOrchestrator {
       try {
         await this.ticks.sweep(dataSourceName, views);
       } catch (error) {
-        this.logger.warn(
-          `Could not look for due refreshes in data source "${dataSourceName}"; the next look is in ${sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
-        );
+        if (!this.isStopped) {
+          this.logger.warn(
+            `Could not look for due refreshes in data source "${dataSourceName}"; the next look is in ${sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
+          );
+        }
       } finally {
         this.scheduleSweep(dataSourceName, views);
       }
@@ -127,4 +124,9 @@ export class ScheduleOrchestrator {
     }, delayMs).unref();
     this.timers.add(timer);
   }
+}
+
+/** A view with a schedule may have missed a tick, and one with `maxStaleness` may have become stale. */
+function isSwept({ schedule, freshness }: ViewDefinition): boolean {
+  return schedule !== undefined || freshness?.maxStalenessMs !== undefined;
 }

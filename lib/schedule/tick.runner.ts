@@ -21,20 +21,20 @@ export function isScheduled(view: ViewDefinition): view is ScheduledView {
   return view.schedule !== undefined;
 }
 
-/** A tick whose time has not come yet by the database's clock. */
+/** A tick whose time has not come yet, by the database's clock. */
 export interface EarlyTick {
   tick: Date;
   dueInMs: number;
 }
 
 /**
- * A timer may go off this much before its instant, and still means that instant. Less than a second,
+ * A timer may fire this much before its instant, and still means that instant. It has to be less than a second,
  * the finest grid.
  */
 const TIMER_TOLERANCE_MS = 250;
 
 /**
- * Does the ticks that are due. A timer or a sweep only wakes this up: whether a tick is done is decided
+ * Does the ticks that are due. A timer or a sweep is only an occasion to try: whether the tick is done is decided
  * under the refresh lock, by the database's clock and the view's state row.
  */
 @Injectable()
@@ -48,16 +48,18 @@ export class TickRunner {
     @Inject(StaleWatch) private readonly staleness: StaleWatch,
   ) {}
 
-  /** Does the tick for which a timer of this process goes off now. Never throws, like `attempt`. */
+  /** Does the tick for which a timer of this process fires now. Never throws; see `attempt`. */
   async wake(view: ScheduledView): Promise<EarlyTick | undefined> {
     const tick = view.schedule.grid.lastTickAt(new Date(Date.now() + TIMER_TOLERANCE_MS));
     return tick && this.attempt(view, tick);
   }
 
   /**
-   * Does all ticks of one data source that are due and were done by nobody: after a crash, a stalled
-   * process, a lock that was taken. Several missed ticks of a view are one: the last. Resolves when the
-   * attempts have begun: a long refresh must not hold up the next sweep.
+   * Does all ticks of one data source that are due and that nobody has done: because of a crash, a stalled process
+   * or a lock that was taken. Of several missed ticks of a view only the last is done. Has it told, too, which views
+   * have become stale. Resolves when the attempts have begun: a long refresh must not hold up the next sweep.
+   *
+   * @throws when the database cannot be asked
    */
   async sweep(dataSourceName: string, watched: ViewDefinition[]): Promise<void> {
     const views = watched.filter(isScheduled);
@@ -77,8 +79,7 @@ export class TickRunner {
   }
 
   /**
-   * Does one tick. Never throws: a failure is recorded, logged, and tried again by a later sweep or
-   * tick.
+   * Does one tick. Never throws: a failure is recorded and logged, and a later sweep or tick tries again.
    *
    * @returns the tick when the clock of this process is ahead and its time has not come
    */
@@ -109,7 +110,7 @@ export class TickRunner {
   }
 }
 
-/** The last tick by the database's clock, when it is not done and the view is not backing off. */
+/** The last tick by the database's clock, if it has not been done and the view is neither paused nor backing off. */
 function dueTick(view: ScheduledView, state: ScheduleStateRow | undefined): Date | undefined {
   if (state === undefined || state.is_backing_off || state.is_paused) {
     return undefined;

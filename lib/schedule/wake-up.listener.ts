@@ -9,11 +9,10 @@ import { notify, wakeUpChannel } from '../postgres/wake-up.sql.js';
 import type { ChangeWatch } from './change-watch.js';
 import { RareWarning } from './rare-warning.js';
 
-/** How long a notification may take to arrive that has been sent. */
+/** How long a notification may take to arrive. */
 const PROOF_TIMEOUT_MS = 5_000;
 
-const MEANING =
-  'until then changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
+const POLLING = 'changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
 
 export interface ListenerOptions {
   dataSourceName: string;
@@ -22,16 +21,17 @@ export interface ListenerOptions {
 }
 
 /**
- * Wakes the watch of one data source up when something is written. Nothing depends on it: the watch looks by
- * itself too.
+ * Wakes the watch of one data source when something is written. Nothing depends on it, since the watch also looks
+ * by itself.
  *
- * connecting -> proving -> listening; from each of them, when the connection is lost, -> waiting -> connecting;
- * from proving, when notifications do not arrive, -> given up.
+ * Its states: connecting -> proving -> listening. When the connection is lost, from each of them -> waiting ->
+ * connecting. When notifications never arrive, from proving -> given up.
  */
 export class WakeUpListener {
   private readonly logger = new Logger('MaterializedViews');
   private readonly stopping = new AbortController();
   private client?: NotificationClient;
+  /** Whether a test notification has ever arrived: then it is no pooler that keeps one from arriving. */
   private hasHeard = false;
   private waitMs = 0;
   private readonly rareWarning = new RareWarning();
@@ -42,7 +42,7 @@ export class WakeUpListener {
     void this.run();
   }
 
-  /** Ends the connection. */
+  /** Ends the connection, and opens no other. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.client?.close();
@@ -65,7 +65,7 @@ export class WakeUpListener {
   /**
    * Listens for as long as the connection holds.
    *
-   * @returns when notifications do not arrive, and never have
+   * @returns when a test notification does not arrive, and none ever has
    * @throws Error when the connection is lost, or cannot be had
    */
   private async listen(): Promise<void> {
@@ -94,8 +94,9 @@ export class WakeUpListener {
   }
 
   /**
-   * A pooler may take LISTEN and give the session to somebody else. So the proof comes from another session,
-   * and has a channel of its own, on which nobody is disturbed where the pooler has kept the LISTEN.
+   * Whether notifications arrive. A pooler may accept LISTEN and then give the server's session to somebody else, so
+   * a test notification is sent from another session. It has a channel of its own: where the pooler has kept the
+   * LISTEN on some session, the common channel would disturb whoever gets that one.
    */
   private async prove(
     client: NotificationClient,
@@ -111,7 +112,7 @@ export class WakeUpListener {
   private nowListens(): void {
     this.hasHeard = true;
     this.waitMs = 0;
-    // What was written until now has notified nobody here.
+    // Of what was written until now this process has not been notified.
     this.options.watch.wake();
   }
 
@@ -126,7 +127,7 @@ export class WakeUpListener {
   private giveUp(): void {
     if (!this.isStopped) {
       this.logger.warn(
-        `Notifications do not arrive from data source "${this.options.dataSourceName}": what stands between keeps no sessions, as PgBouncer in transaction mode. Until this process starts anew, changes are looked for by polling alone, up to 2.5 s later, and nothing is missed. Connect past the pooler, or set \`wakeUp: 'poll'\`: writers pay for notifications that nobody hears.`,
+        `Notifications do not arrive from data source "${this.options.dataSourceName}": what stands between keeps no sessions, as PgBouncer in transaction mode. Until this process starts anew, ${POLLING}. Connect past the pooler, or set \`wakeUp: 'poll'\`: writers pay for notifications that nobody hears.`,
       );
     }
   }
@@ -134,7 +135,7 @@ export class WakeUpListener {
   private warn(error: unknown): void {
     if (!this.isStopped) {
       this.rareWarning.warn(
-        `Does not hear of writes in data source "${this.options.dataSourceName}", and tries again in ${Math.round(this.waitMs)} ms; ${MEANING}: ${messageOf(error)}`,
+        `Does not hear of writes in data source "${this.options.dataSourceName}", and tries again in ${Math.round(this.waitMs)} ms; until then ${POLLING}: ${messageOf(error)}`,
       );
     }
   }

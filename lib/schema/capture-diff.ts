@@ -4,13 +4,13 @@ import type { CaptureNeed } from '../freshness/capture-needs.js';
 import { effectiveCapture } from '../freshness/capture-record.js';
 import type { CapturedTableRow } from '../postgres/capture.sql.js';
 import type { WakeUp } from '../materialized-views.options.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { KnownViewRow } from '../postgres/state.sql.js';
 import type { WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { Difference, SchemaDiff } from './schema-diff.js';
 
-/** Adds to a diff which tables are to be captured and are not, or the other way round. Pure. */
+/** Adds to a diff which tables have to be captured and are not, and which are captured for nothing. Pure. */
 export function withCaptures(
   diff: SchemaDiff,
   needs: ReadonlyMap<string, CaptureNeed>,
@@ -27,7 +27,7 @@ export function withCaptures(
         ...recordDifference(each.view, known.get(viewName(each.view)), mayNarrow),
         ...[...needs.values()]
           .filter(({ views }) => views.has(viewName(each.view)))
-          .flatMap((need) => difference(need, byName.get(displayName(need.table)))),
+          .flatMap((need) => difference(need, byName.get(quoteQualifiedName(need.table)))),
       ],
     })),
     superfluousCaptures: captured
@@ -56,7 +56,7 @@ function recordDifference(
     : [{ kind: 'capture-record', remembered, wanted }];
 }
 
-/** Adds to a diff how writers are to wake processes up, where they do not. Pure. */
+/** Adds to a diff that writers have to notify processes and do not, or the other way round. Pure. */
 export function withWakeUp(
   diff: SchemaDiff,
   wanted: WakeUp,
@@ -68,7 +68,7 @@ export function withWakeUp(
 }
 
 function capturedName({ schema_name, table_name }: CapturedTableRow): string {
-  return displayName({ schema: schema_name, name: table_name });
+  return quoteQualifiedName({ schema: schema_name, name: table_name });
 }
 
 function difference({ table }: CaptureNeed, captured: CapturedTableRow | undefined): Difference[] {

@@ -1,9 +1,10 @@
 import { viewName } from '../definition/view-definition.js';
+import { displayNames } from '../postgres/identifier.js';
 import { type CaptureOfView, recordCaptures } from '../postgres/state.sql.js';
 import { type PlanStep, STATE_LOCK } from './plan-step.js';
 import type { SchemaDiff } from './schema-diff.js';
 
-/** Remembers what changes views are to be told of: by that alone a process looks for them. */
+/** Has the database remember which changes views are told of. Processes go by that record alone. */
 export function captureRecordSteps(
   { views }: SchemaDiff,
   stateSchema: string,
@@ -21,7 +22,7 @@ export function captureRecordSteps(
   }
   const records = (of: 'wanted' | 'remembered'): CaptureOfView[] =>
     changes.map(({ view, [of]: capture }) => ({ view: view.name, capture }));
-  const names = changes.map(({ view }) => `"${viewName(view)}"`).join(', ');
+  const names = displayNames(changes.map(({ view }) => view.name));
   return [
     {
       action: 'record',

@@ -23,20 +23,20 @@ const NOTHING: SchemaDiff = {
   superfluousCaptures: [],
 };
 
-/** The tables that declared views rely on and that are not captured, or not wholly. */
+/** The tables whose changes the given views need and that are not captured, or not completely. */
 export async function readUncaptured(
   session: Session,
   stateSchema: string,
   views: readonly ViewDefinition[],
 ): Promise<QualifiedName[]> {
   const isInstalled = (await readInstalledVersion(session, stateSchema)) >= INSTALLATION_VERSION;
-  return isInstalled ? uncapturedTables(await readDiff(session, stateSchema, views)) : [];
+  return isInstalled ? uncapturedTables(await readCaptureDiff(session, stateSchema, views)) : [];
 }
 
 /**
- * Captures one table, under the sync lock.
+ * Captures one table, if the sync lock is free.
  *
- * @returns whether it did: another process may be at it, or have done it
+ * @returns whether it did; `false` when another process has the lock, or has captured the table already
  */
 export async function captureTable(
   session: Session,
@@ -64,16 +64,17 @@ export interface FinishOptions {
   views: readonly ViewDefinition[];
   /** Whether tables may be captured. */
   creates: boolean;
-  /** Whether triggers may be taken away that no view needs. */
+  /** Whether triggers that no view needs may be dropped. */
   removes: boolean;
   wakeUp: WakeUp;
   lockTimeoutMs: number;
 }
 
 /**
- * Does what a boot put off beside capturing tables, under the sync lock.
+ * Does what a boot put off apart from capturing tables, if the sync lock is free: drops superfluous triggers, and
+ * makes or drops the one that notifies.
  *
- * @returns whether all is done now, by whomever
+ * @returns whether nothing is left to do, tables to be captured included
  */
 export async function finishCaptures(
   session: Session,
@@ -83,20 +84,21 @@ export async function finishCaptures(
     return false;
   }
   const [trigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
-  const diff = withWakeUp(await readDiff(session, stateSchema, views), wakeUp, trigger);
+  const diff = withWakeUp(await readCaptureDiff(session, stateSchema, views), wakeUp, trigger);
   const superfluous = removes ? diff.superfluousCaptures : [];
   await change(session, stateSchema, { superfluous, wakeUp: diff.wakeUp }, lockTimeoutMs);
   return !creates || uncapturedTables(diff).length === 0;
 }
 
-async function readDiff(
+/** How the captured tables differ from those that are needed by what the database remembers of views. */
+export async function readCaptureDiff(
   session: Session,
   stateSchema: string,
   views: readonly ViewDefinition[],
 ): Promise<SchemaDiff> {
   const rows = await session.query<KnownViewRow>(selectKnownViews(stateSchema));
   const known = new Map(rows.map((row) => [rowName(row), row]));
-  // What is remembered, and not what this process declares: a newer release may have taken that away.
+  // Not what this process declares: a newer release may need that no more, and has told the database so.
   const needs = await readCaptureNeeds(session, {
     definitions: [],
     known,
@@ -110,7 +112,7 @@ async function readDiff(
   return withCaptures(diff, needs, { captured, known }, false);
 }
 
-/** Whoever makes or changes views looks after these triggers himself. */
+/** Whether the sync lock could be had: a process that has it makes or changes views, and these triggers with them. */
 async function isAlone(session: Session): Promise<boolean> {
   const [lock] = await session.query<TryLockRow>(tryLock(syncLockKey()));
   return lock?.acquired ?? false;

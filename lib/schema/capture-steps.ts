@@ -5,15 +5,15 @@ import {
   lockAgainstAll,
   lockAgainstWriters,
 } from '../postgres/capture.sql.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { displayNames, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { createWakeUp, dropWakeUp, WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
 import { EXCLUSIVE_LOCK, type PlanStep, WRITERS_LOCK } from './plan-step.js';
 import type { SchemaDiff, WakeUpDifference } from './schema-diff.js';
 
 /**
- * One step for all tables, the log too: while it waits for one of them it must not hold another, whose
- * writers would wait as long.
+ * One step for all tables, the change log included: when it cannot have one of the locks, it gives all of them back.
+ * It must not hold up the writers of one table for as long as it waits for another.
  */
 export function captureSteps(diff: SchemaDiff, stateSchema: string): PlanStep[] {
   return captureStepsOf(
@@ -27,11 +27,12 @@ export function captureSteps(diff: SchemaDiff, stateSchema: string): PlanStep[] 
   );
 }
 
-/** The tables that views rely on and that are not captured, or not wholly. */
+/** The tables whose changes views need and that are not captured, or not completely. */
 export function uncapturedTables(diff: SchemaDiff): QualifiedName[] {
   return [...tablesOf(diff, 'capture-missing'), ...tablesOf(diff, 'capture-changed')];
 }
 
+/** Tables by what has to be done with their triggers. */
 export interface CaptureChanges {
   missing?: QualifiedName[];
   changed?: QualifiedName[];
@@ -39,7 +40,7 @@ export interface CaptureChanges {
   wakeUp?: WakeUpDifference;
 }
 
-/** One step for all of that, or none. */
+/** One step for all these changes; none when there are none. */
 export function captureStepsOf(changes: CaptureChanges, stateSchema: string): PlanStep[] {
   const { missing = [], changed = [], superfluous = [] } = changes;
   const added = [...missing, ...changed];
@@ -49,8 +50,10 @@ export function captureStepsOf(changes: CaptureChanges, stateSchema: string): Pl
     return [];
   }
   const reasons = [
-    ...(added.length > 0 ? [`Changes of ${list(added)} are to be captured`] : []),
-    ...(superfluous.length > 0 ? [`No view needs those of ${list(superfluous)} any more`] : []),
+    ...(added.length > 0 ? [`Changes of ${displayNames(added)} are to be captured`] : []),
+    ...(superfluous.length > 0
+      ? [`No view needs those of ${displayNames(superfluous)} any more`]
+      : []),
     ...wakeUp.reasons,
   ];
   return [
@@ -77,9 +80,9 @@ export function captureStepsOf(changes: CaptureChanges, stateSchema: string): Pl
 
 interface WakeUpParts extends Pick<PlanStep, 'statements' | 'undo'> {
   reasons: string[];
-  /** The log, where a trigger comes to it. */
+  /** The change log, when a trigger is only added to it. */
   added: QualifiedName[];
-  /** The log, where one goes. */
+  /** The change log, when a trigger of it is dropped. */
   dropped: QualifiedName[];
 }
 
@@ -99,7 +102,7 @@ function wakeUpParts(wakeUp: WakeUpDifference | undefined, stateSchema: string):
     : { reasons, added: log, dropped: [], statements: create, undo: drop };
 }
 
-/** For plans and differences. */
+/** What is to change, in words for plans and differences. */
 export function describeWakeUp(wanted: WakeUp): string {
   return wanted === 'notify'
     ? "Writers are to wake processes up by NOTIFY (`wakeUp: 'notify'`)"
@@ -120,10 +123,6 @@ function tablesOf(
   const tables = views.flatMap(({ differences }) =>
     differences.flatMap((difference) => (difference.kind === kind ? [difference.table] : [])),
   );
-  const byName = new Map(tables.map((table) => [displayName(table), table]));
+  const byName = new Map(tables.map((table) => [quoteQualifiedName(table), table]));
   return [...byName.keys()].sort().flatMap((name) => byName.get(name) ?? []);
-}
-
-function list(tables: QualifiedName[]): string {
-  return tables.map((table) => `"${displayName(table)}"`).join(', ');
 }

@@ -1,24 +1,29 @@
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import type { PlanStep } from './plan-step.js';
 import type { SchemaDiff } from './schema-diff.js';
 import { allowsChanges } from './sync-policy.js';
 
-/** What it means when a table is not captured on which a view relies. */
+/** What it means when a table that a view needs is not captured. */
 const MEANWHILE =
   'Until then writes to a table that is not captured may lead to no refresh, ticks of views that read it are not skipped, and with `maxStaleness` those are refreshed by their age';
 
-/** At boot: a step for which the locks could not be had. */
+/** For the log at boot: the locks of a step could not be had. */
 export function describePostponed({ reason }: PlanStep): string {
   return `The tables of this step are locked for long, by a transaction or by VACUUM, and so it is put off: ${reason}. ${MEANWHILE}. It is tried again in the background; nothing else has been put off.`;
 }
 
-/** Tables that could not be captured, or may not be. */
+/** For the log: tables could not be captured, or the policy does not allow it. */
 export function describeUncaptured(tables: QualifiedName[], reason: string): string {
-  return `Changes of ${list(tables)} are not captured: ${reason}. ${MEANWHILE}.`;
+  return `Changes of ${displayNames(tables)} are not captured: ${reason}. ${MEANWHILE}.`;
 }
 
-/** Triggers that stay for nothing, where the policy does not let them be taken away; `undefined` for none. */
+/** For the log: what a boot put off, apart from capturing tables, could not be done since. */
+export function describeUnfinished(reason: string): string {
+  return `Not all that the boot put off has been done: triggers that no view needs may still be on their tables, and writers may not notify as \`wakeUp\` says. ${reason}.`;
+}
+
+/** For the log: triggers that no view needs, where the policy does not allow to drop them; `undefined` for none. */
 export function describeIdle(
   { superfluousCaptures, leftOverCaptures = [] }: SchemaDiff,
   policy: SyncPolicy,
@@ -26,9 +31,5 @@ export function describeIdle(
   const tables = [...superfluousCaptures, ...leftOverCaptures];
   return allowsChanges(policy) || tables.length === 0
     ? undefined
-    : `No class of this process declares a view that has to know the changes of ${list(tables)}, and they are captured all the same: writers go on paying for it. Unless a newer release needs them, take the triggers away with SchemaService.apply or a generated migration.`;
-}
-
-function list(tables: QualifiedName[]): string {
-  return tables.map((table) => `"${displayName(table)}"`).join(', ');
+    : `No class of this process declares a view that has to know the changes of ${displayNames(tables)}, and they are captured all the same: writers go on paying for it. Unless a newer release needs them, take the triggers away with SchemaService.apply or a generated migration.`;
 }

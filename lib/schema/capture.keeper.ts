@@ -5,40 +5,48 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { withoutRowData } from '../errors/error-message.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import type { Database } from '../postgres/database.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { Upkeep } from '../upkeep.js';
 import { captureTable, finishCaptures, readUncaptured } from './capture-repair.js';
-import { describeUncaptured } from './capture-warnings.js';
+import { describeUncaptured, describeUnfinished } from './capture-warnings.js';
 import { allowsChanges, allowsCreation } from './sync-policy.js';
 
-/** How often a process repairs for one data source, and tries again what its boot put off. */
+/** How often, at the most, a process repairs for one data source, and tries again what its boot put off. */
 const INTERVAL_MS = 30_000;
 
-/** What a boot put off is tried soon: as a rule the lock was held by one statement. */
+/** What a boot put off is tried again soon: as a rule one statement held the lock, and has ended. */
 const FIRST_RETRY_MS = 5_000;
 
-/** How often it says what it cannot make good. */
+/** How often, at the most, it warns of what it cannot repair. */
 const REMINDER_MS = 600_000;
 
+/** Why tables stay uncaptured in a process whose policy does not allow to make triggers. */
+const FORBIDDEN =
+  '`synchronize` lets nothing be made here; make the triggers with SchemaService.apply or a generated migration';
+
+const COMPLAINT = 'Could not look whether the tables that views read are captured.';
+
 /**
- * Makes the triggers again that are missing between two boots, in the background: those of a partition that was
- * attached or a table that was made anew, those that somebody switched off, and those that a boot put off.
+ * Makes missing triggers in the background, between two boots: those of a partition that was attached or of a table
+ * that was made anew, those that somebody disabled, and those that a boot put off.
  */
 @Injectable()
 export class CaptureKeeper {
   private readonly logger = new Logger('MaterializedViews');
+  /** The data sources with something left that their boot put off. */
   private readonly unfinished = new Set<Database>();
   private readonly timers = new Set<NodeJS.Timeout>();
+  /** Why the last repair of a data source failed. */
   private readonly failures = new Map<Database, string>();
   private readonly repairs = new Upkeep({
     intervalMs: INTERVAL_MS,
-    complaint: () => 'Could not look whether the tables that views read are captured.',
+    complaint: () => COMPLAINT,
     work: (database) => this.repair(database),
   });
   private readonly reminders = new Upkeep({
     intervalMs: REMINDER_MS,
-    complaint: () => 'Could not look whether the tables that views read are captured.',
+    complaint: () => COMPLAINT,
     work: (database) => this.remind(database),
   });
 
@@ -49,22 +57,22 @@ export class CaptureKeeper {
   ) {}
 
   /**
-   * For whoever finds that not all sources of a view are captured: makes that good in the background, or says
-   * that the policy does not allow it. Not often, and in one process at a time. Never throws.
+   * To be called whenever a view is found with sources that are not all captured. Captures them in the background,
+   * or warns that the policy does not allow it; now and then, and in one process at a time. Never throws.
    */
   maybeRepair(dataSourceName: string): void {
     const upkeep = this.isAllowed ? this.repairs : this.reminders;
     upkeep.maybeDo(this.dataSources.get(dataSourceName));
   }
 
-  /** For a boot that could not have the locks for its triggers: tries until it has. */
+  /** For a boot that could not have the locks for its triggers: tries again until it is done. */
   finishLater(dataSourceName: string): void {
     const database = this.dataSources.get(dataSourceName);
     this.unfinished.add(database);
     this.tryAgain(database, FIRST_RETRY_MS);
   }
 
-  /** Begins no more, and waits a short time for what is under way. */
+  /** Begins no more repairs, and waits a short time for one that is under way. */
   async stop(): Promise<void> {
     this.timers.forEach(clearTimeout);
     this.timers.clear();
@@ -114,7 +122,7 @@ export class CaptureKeeper {
     );
   }
 
-  /** Each table in a transaction of its own: waiting for one of them holds up no writer of another. */
+  /** Each table in a transaction of its own, so that waiting for one holds up no writer of another. */
   private capture(database: Database, table: QualifiedName): Promise<boolean> {
     const { lockTimeoutMs } = this.registrations.options;
     return this.transaction(database, (session) =>
@@ -149,8 +157,7 @@ export class CaptureKeeper {
 
   private tell(database: Database, made: QualifiedName[], failures: string[]): void {
     if (made.length > 0) {
-      const tables = made.map((table) => `"${displayName(table)}"`).join(', ');
-      this.logger.log(`Changes of ${tables} are captured from now on`);
+      this.logger.log(`Changes of ${displayNames(made)} are captured from now on`);
     }
     const [first] = failures;
     if (first === undefined) {
@@ -163,11 +170,12 @@ export class CaptureKeeper {
 
   private async remind(database: Database): Promise<string> {
     const uncaptured = await this.readUncaptured(database);
-    if (uncaptured.length > 0) {
-      const forbidden =
-        '`synchronize` lets nothing be made here; make the triggers with SchemaService.apply or a generated migration';
-      const reason = this.failures.get(database) ?? forbidden;
+    const failure = this.failures.get(database);
+    const reason = this.isAllowed ? failure : FORBIDDEN;
+    if (uncaptured.length > 0 && reason !== undefined) {
       this.logger.warn(describeUncaptured(uncaptured, reason));
+    } else if (failure !== undefined && this.unfinished.has(database)) {
+      this.logger.warn(describeUnfinished(failure));
     }
     return `${uncaptured.length} tables are not captured`;
   }

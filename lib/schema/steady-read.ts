@@ -3,15 +3,17 @@ import type { Session } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 
-/** Each would have to meet the end of another swap. */
+/** More than enough: for each failure another swap has to end during the read. */
 const ATTEMPTS = 10;
 
 /**
- * Reads what the database has while others swap views. PostgreSQL's functions on definitions do not keep to the
- * statement's snapshot: of a view that a swap has dropped since, they say that it cannot be opened (XX000).
+ * Reads what the database has, also while others swap views. PostgreSQL's functions that give definitions do not use
+ * the statement's snapshot: when a swap has dropped a view since, they fail because it cannot be opened (XX000), and
+ * the read is tried again.
  *
- * Undone, for the locks: up to PostgreSQL 15 who reads a view's definition holds a lock on the view, for which a
- * refresh may wait, and whoever then waits for that refresh is in a deadlock.
+ * The transaction is rolled back to a savepoint for the sake of its locks: up to PostgreSQL 15, reading a view's
+ * definition leaves a lock on the view. A refresh may wait for it, and if this session then waited for that refresh,
+ * it would be a deadlock.
  */
 export async function readSteadily(
   session: Session,

@@ -1,16 +1,18 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { captureRecord, covers, newerVersion } from '../freshness/capture-record.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
-import { rowName } from '../postgres/identifier.js';
+import { displayNames, rowName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import { readInstalledVersion } from './database-state.js';
 
 /**
- * What a process that leaves the schema alone has to know of it: which views are watched for one above them.
+ * Reads what a process that leaves the schema alone has to know of it: which views are watched for the sake of a view
+ * above them (`implyFreshness`).
  *
- * @returns the views of which the database does not remember that they are told of changes: by that alone they are
+ * @returns the views that declare changes of which the database does not remember that they are told: only what it
+ *   remembers counts
  */
 export async function readUnrecorded(
   session: Session,
@@ -32,8 +34,8 @@ export async function readUnrecorded(
   });
 }
 
-/** For the log: what it means that the database does not remember them, and what to do. */
+/** For the log: what it means that the database does not remember these views, and what to do. */
 export function describeUnrecorded(views: readonly ViewDefinition[]): string {
-  const names = views.map((view) => `"${viewName(view)}"`).join(', ');
+  const names = displayNames(views.map(({ name }) => name));
   return `The database does not know which changes these materialized views are to be told of: ${names}. Until it does, no write leads to a refresh of theirs, their ticks are not skipped, and with \`maxStaleness\` they are refreshed by their age. Where \`synchronize\` is false a migration has to make that known: generate one with SchemaService.generateMigration, and run it.`;
 }

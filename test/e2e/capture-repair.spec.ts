@@ -82,6 +82,16 @@ describe('the capture of changes, beside others', () => {
 
   const warnings = (): unknown[] => warn.mock.calls.map(([message]) => message as unknown);
 
+  /** Resolves when there have been so many. */
+  const untilWarned = (count: number): Promise<void> =>
+    new Promise((resolve) => {
+      warn.mockImplementation(() => {
+        if (warn.mock.calls.length >= count) {
+          resolve();
+        }
+      });
+    });
+
   describe('at boot', () => {
     it('is put off where a table is locked, said, and made good', async () => {
       await other.query('BEGIN; INSERT INTO orders VALUES (1)');
@@ -105,6 +115,8 @@ describe('the capture of changes, beside others', () => {
       expect(warnings()).toEqual([
         expect.stringMatching(/put off: No view needs those of "public\.orders"/),
       ]);
+      await untilWarned(2);
+      expect(warnings()[1]).toMatch(/Not all that the boot put off .* lock timeout; .* again/);
       await other.query('COMMIT');
       await database.until(`SELECT FROM (${TRIGGERS}) AS left_over HAVING count(*) = 0`);
     });

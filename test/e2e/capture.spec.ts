@@ -114,6 +114,19 @@ describe('the capture of changes', () => {
   const ORDERS = { orders: 4, orders_mon: 4, orders_rest: 4 };
   const ODD = `"Far away".${quoted(HOSTILE)}`;
 
+  it('tells tables apart whose names differ only in where the dot is', async () => {
+    await database.query(
+      `CREATE SCHEMA "Far away.x"; CREATE TABLE "Far away.x".y (id int); CREATE TABLE "Far away"."x.y" (id int)`,
+    );
+    try {
+      const expression = 'SELECT count(*) AS id FROM "Far away.x".y, "Far away"."x.y"';
+      await start([{ ...above, expression }]);
+      expect(await captured()).toEqual({ '"Far away.x".y': 4, '"Far away"."x.y"': 4 });
+    } finally {
+      await database.query('DROP SCHEMA "Far away.x" CASCADE');
+    }
+  });
+
   it('is made with the views, once a table, through plain views and partitions', async () => {
     const schema = await start([daily, above], { synchronize: 'create' });
     expect(await captured()).toEqual({ ...ORDERS, [ODD]: 4 });

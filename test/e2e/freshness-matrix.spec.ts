@@ -709,7 +709,6 @@ describe('whether the sources of a view have changed', () => {
       expect(size).toEqual({
         row_count: await rows(),
         byte_count: expect.any(Number),
-        oldest_at: expect.any(Number),
       });
     });
   });

@@ -1,4 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import { CronExpression, SchedulerRegistry } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { ViewColumn } from 'typeorm';
@@ -166,6 +176,19 @@ describe('schedule', () => {
     await database.until(`SELECT FROM materialized_views.view_state WHERE last_tick IS NOT NULL`);
     const outcomes = (await ticks()).map((run) => run.outcome);
     expect(new Set(outcomes)).toEqual(new Set(['refreshed']));
+  });
+
+  it('does not complain of a sweep that the end of the application cuts off', async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: true, sweepInterval: 20 });
+    const other = await database.session();
+    await other.query('BEGIN; LOCK materialized_views.view_state');
+    await database.until(`SELECT FROM pg_locks
+      WHERE relation = 'materialized_views.view_state'::regclass AND NOT granted`);
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    await app.close();
+    await other.end();
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
   });
 
   it('does not make an error of a tick that waits when the application stops', async () => {

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
 import { Index, ViewColumn } from 'typeorm';
 import {
@@ -30,6 +31,15 @@ class Waiting {
   @ViewColumn() id!: number;
 }
 
+@MaterializedViewEntity({
+  name: 'Told of "writes"',
+  expression: 'SELECT id FROM public.items WHERE public.gate()',
+  refresh: { on: ['items'] },
+})
+class Told {
+  @ViewColumn() id!: number;
+}
+
 describe('stopping', () => {
   let database: TestDatabase;
   let app: TestingModule;
@@ -39,6 +49,7 @@ describe('stopping', () => {
   beforeAll(async () => {
     database = await TestDatabase.create();
     await database.createGate();
+    await database.query('CREATE TABLE items AS SELECT 1 AS id');
   });
 
   afterAll(async () => {
@@ -50,7 +61,7 @@ describe('stopping', () => {
     options: { statementTimeout?: number; poolSize?: number } = {},
   ): Promise<void> => {
     app = await bootWith(database, {
-      views: [Slow, SlowToo, Waiting],
+      views: [Slow, SlowToo, Waiting, Told],
       lockTimeout: '60s',
       shutdownTimeout,
       ...options,
@@ -119,6 +130,21 @@ describe('stopping', () => {
     await gate.open();
     await database.until(`SELECT WHERE (SELECT count(*) FROM pg_stat_activity
       WHERE datname = current_database()) = 1`);
+  });
+
+  it('says nothing of repairs that it does not begin any more', async () => {
+    await prepare(60_000);
+    await database.query('ALTER TABLE items DISABLE TRIGGER USER');
+    const running = refreshes.refresh(Told);
+    await gate.untilReached();
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const closing = app.close();
+    await until(() => refreshes.refresh(Waiting), RefreshStoppedError);
+    await gate.open();
+    expect(await running).toMatchObject({ outcome: 'refreshed' });
+    await closing;
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
   });
 
   it('does not take a cancel for a timeout because the refresh waited long for a connection', async () => {

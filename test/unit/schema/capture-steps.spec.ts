@@ -1,26 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
+import type { CaptureNeed } from '../../../lib/freshness/capture-needs.js';
 import { withCaptures, withWakeUp } from '../../../lib/schema/capture-diff.js';
 import { captureSteps } from '../../../lib/schema/capture-steps.js';
 import { diffSchema, isEmptyDiff, type SchemaDiff } from '../../../lib/schema/schema-diff.js';
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
 
-const need = (name: string, ...views: string[]): [string, Need] => [
-  `public.${name}`,
-  { table: { schema: 'public', name }, views: new Set(views) },
+const need = (name: string, ...views: string[]): [string, CaptureNeed] => [
+  `"public"."${name}"`,
+  { table: { schema: 'public', name }, views: new Set(views), isLeftOver: false },
 ];
-interface Need {
-  table: { schema: string; name: string };
-  views: Set<string>;
-}
-
 const captured = (name: string, is_complete = true) => ({
-  table_oid: '1',
   schema_name: 'public',
   table_name: name,
   is_complete,
 });
 
-function diff(needs: [string, Need][], rows: ReturnType<typeof captured>[]): SchemaDiff {
+function diff(needs: [string, CaptureNeed][], rows: ReturnType<typeof captured>[]): SchemaDiff {
   const state = databaseState([deployed('a'), deployed('b')]);
   const none = { comparisons: new Map(), renames: [] };
   const views = [declared('a'), declared('b')];
