@@ -16,7 +16,10 @@ export interface PendingViewRow {
   is_populated: boolean;
   /** Whether it has a watermark that means something in this database. */
   has_watermark: boolean;
-  /** Whether the definitions of its sources, or its own rows, differ from what its last refresh left. */
+  /**
+   * Whether the definitions of its sources, or its own rows, differ from what its last refresh left. Where it is not
+   * remembered that the view is told of changes, no refresh leaves anything, and each would lead to the next.
+   */
   is_altered: boolean;
   /** Whether all writes to what it reads leave a row in the log. */
   is_captured: boolean;
@@ -39,7 +42,7 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        ${epochMs('found.newest')} AS last_change_at,
        found.is_populated,
        found.has_watermark,
-       found.is_altered,
+       found.is_altered AND s.capture IS NOT NULL AS is_altered,
        found.is_captured,
        found.is_captured AND NOT found.is_obstructed AND NOT found.is_unsure AS is_watched,
        s.paused_at IS NOT NULL AS is_paused,
