@@ -32,7 +32,8 @@ export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
  *
  * The signature is the remembered one, and the sources are captured: see `createSourceState`.
  *
- * A watermark from before a restore means nothing: hence none from the future.
+ * What is from before a restore means nothing: hence no watermark from the future, and no row of the log, which no
+ * watermark would cover until this cluster has come as far.
  */
 export function createChangeFunctions(quotedSchema: string): string[] {
   const body = `
@@ -61,6 +62,10 @@ BEGIN
   FROM ${quotedSchema}.change_log l
   WHERE l.source = ANY (sources)
     AND l.xid >= coalesce(pg_catalog.pg_snapshot_xmin(watermark), '0')
+    AND (
+      l.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+      OR l.xid = pg_catalog.pg_current_xact_id_if_assigned()
+    )
     AND NOT coalesce(pg_catalog.pg_visible_in_snapshot(l.xid, watermark), false);
   has_watermark := coalesce(
     is_populated
