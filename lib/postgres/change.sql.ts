@@ -11,6 +11,7 @@ import {
   UNSURE,
 } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
+import type { CaptureRecord } from './state.sql.js';
 
 /* What has changed since a view was refreshed. */
 
@@ -117,10 +118,13 @@ export interface ChangeRow {
   is_signature_stored: boolean | null;
   /** Whether the stored one is of the same queries over the same relations, so that nothing new stands in its way. */
   are_definitions_stored: boolean | null;
+  /** What the view is told of, by which all of this is meant. */
+  capture: CaptureRecord | null;
 }
 
 /** Whether the sources of views have changed, a row for each view in the given order. */
 export function selectChanges(stateSchema: string, views: readonly QualifiedName[]): SqlStatement {
+  const schema = quoteIdentifier(stateSchema);
   return {
     text: `SELECT wanted.schema_name,
        wanted.view_name,
@@ -132,11 +136,16 @@ export function selectChanges(stateSchema: string, views: readonly QualifiedName
        found.signature,
        found.is_captured,
        found.is_signature_stored,
-       found.are_definitions_stored
+       found.are_definitions_stored,
+       (
+         SELECT s.capture
+         FROM ${schema}.view_state s
+         WHERE s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name
+       ) AS capture
 FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS wanted(schema_name, view_name, position)
-CROSS JOIN LATERAL ${quoteIdentifier(stateSchema)}.${VIEW_CHANGES}(wanted.schema_name, wanted.view_name) AS found
+CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES}(wanted.schema_name, wanted.view_name) AS found
 ORDER BY wanted.position`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };

@@ -2,6 +2,7 @@ import { VIEW_CHANGES } from './change.sql.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
+import type { CaptureRecord } from './state.sql.js';
 
 /** What a view has not seen yet. Instants are milliseconds since the epoch, by the database's clock. */
 export interface PendingViewRow {
@@ -14,6 +15,8 @@ export interface PendingViewRow {
   last_change_at: number | null;
   /** Whether it can be read. */
   is_populated: boolean;
+  /** What it is told of. */
+  capture: CaptureRecord | null;
   /** Whether it has a watermark that means something in this database. */
   has_watermark: boolean;
   /**
@@ -41,6 +44,7 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        ${epochMs('found.oldest')} AS pending_since,
        ${epochMs('found.newest')} AS last_change_at,
        found.is_populated,
+       s.capture,
        found.has_watermark,
        found.is_altered AND s.capture IS NOT NULL AS is_altered,
        found.is_captured,
