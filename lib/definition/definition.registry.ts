@@ -57,7 +57,7 @@ export class DefinitionRegistry {
     );
     const [definition, ...others] = found;
     if (definition === undefined) {
-      throw this.unknown(target);
+      throw this.unknown(target, dataSourceName);
     }
     if (others.length > 0) {
       const names = found.map((each) => `"${each.dataSourceName}"`).join(' and ');
@@ -69,11 +69,14 @@ export class DefinitionRegistry {
     return definition;
   }
 
-  private unknown(target: ViewTarget): UnknownViewError {
+  private unknown(target: ViewTarget, dataSourceName: string | undefined): UnknownViewError {
     const asked = typeof target === 'function' ? target.name : inspect(target);
-    const known = this.definitions.map((each) => `"${viewName(each)}"`).join(', ') || 'none';
-    return new UnknownViewError(`${asked} is not a registered materialized view.`, {
-      hint: `${target === undefined ? 'A class that is undefined is imported in a circle. ' : ''}Registered are: ${known}. Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
+    const isThere = (each: ViewDefinition): boolean =>
+      dataSourceName === undefined || each.dataSourceName === dataSourceName;
+    const views = this.definitions.filter(isThere).map((each) => `"${viewName(each)}"`);
+    const where = dataSourceName === undefined ? '' : ` in data source "${dataSourceName}"`;
+    return new UnknownViewError(`${asked} is not a registered materialized view${where}.`, {
+      hint: `${target === undefined ? 'A class that is undefined is imported in a circle. ' : ''}Registered are${where}: ${views.join(', ') || 'none'}. Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
     });
   }
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { DataSource } from 'typeorm';
 import { type Duration, durationMs } from './duration.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
@@ -48,7 +49,7 @@ function tableName(
   }
   if (!dataSource.hasMetadata(table)) {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: expected \`refresh.on\` to name entities of the view's data source, got ${table.name}, which is not among them.`,
+      `@MaterializedViewEntity of ${className}: expected \`refresh.on\` to name entities of the view's data source, got ${table.name || inspect(table)}, which is not among them.`,
       {
         hint: 'Add the class to the `entities` of the data source, or give the name of its table.',
       },

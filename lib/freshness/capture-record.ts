@@ -56,6 +56,11 @@ export function covers(remembered: CaptureRecord | null, declared: CaptureRecord
   );
 }
 
+/** Whether the view is told of all that this process declares: where it is not, silence does not mean that nothing changed. */
+export function isToldAll(view: ViewDefinition, remembered: CaptureRecord | null): boolean {
+  return covers(remembered, captureRecord(view));
+}
+
 function union(one: CaptureRecord, other: CaptureRecord): CaptureRecord {
   const tables = [...one.tables, ...other.tables].map((table): [string, QualifiedName] => [
     quoteQualifiedName(table),

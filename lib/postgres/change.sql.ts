@@ -11,6 +11,7 @@ import {
   UNSURE,
 } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
+import type { CaptureRecord } from './state.sql.js';
 
 /* What has changed since a view was refreshed. */
 
@@ -31,8 +32,8 @@ export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
  *    refresh: what is not visible in the watermark, the refresh may not have seen.
  * 2. The signature is the remembered one, and the sources are captured: see `createSourceState`.
  *
- * A watermark from before a restore means nothing. It may be ahead of the transaction IDs of now, so one that is does
- * not count.
+ * What is from before a restore means nothing. So neither does a watermark ahead of the transaction IDs of now count,
+ * nor a row of the log that is: no watermark would cover it until this cluster has come as far.
  */
 export function createChangeFunctions(quotedSchema: string): string[] {
   const body = `
@@ -61,6 +62,10 @@ BEGIN
   FROM ${quotedSchema}.change_log l
   WHERE l.source = ANY (sources)
     AND l.xid >= coalesce(pg_catalog.pg_snapshot_xmin(watermark), '0')
+    AND (
+      l.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+      OR l.xid = pg_catalog.pg_current_xact_id_if_assigned()
+    )
     AND NOT coalesce(pg_catalog.pg_visible_in_snapshot(l.xid, watermark), false);
   has_watermark := coalesce(
     is_populated
@@ -117,10 +122,13 @@ export interface ChangeRow {
   is_signature_stored: boolean | null;
   /** Whether the stored signature is of the same queries over the same relations, so that no obstacle can be new. */
   are_definitions_stored: boolean | null;
+  /** What the view is told of, by which all of this is meant. */
+  capture: CaptureRecord | null;
 }
 
 /** Whether the sources of views have changed, a row for each view in the given order. */
 export function selectChanges(stateSchema: string, views: readonly QualifiedName[]): SqlStatement {
+  const schema = quoteIdentifier(stateSchema);
   return {
     text: `SELECT wanted.schema_name,
        wanted.view_name,
@@ -132,11 +140,16 @@ export function selectChanges(stateSchema: string, views: readonly QualifiedName
        found.signature,
        found.is_captured,
        found.is_signature_stored,
-       found.are_definitions_stored
+       found.are_definitions_stored,
+       (
+         SELECT s.capture
+         FROM ${schema}.view_state s
+         WHERE s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name
+       ) AS capture
 FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS wanted(schema_name, view_name, position)
-CROSS JOIN LATERAL ${quoteIdentifier(stateSchema)}.${VIEW_CHANGES}(wanted.schema_name, wanted.view_name) AS found
+CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES}(wanted.schema_name, wanted.view_name) AS found
 ORDER BY wanted.position`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };

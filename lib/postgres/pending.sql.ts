@@ -2,6 +2,7 @@ import { VIEW_CHANGES } from './change.sql.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
+import type { CaptureRecord } from './state.sql.js';
 
 /** Which changes a view has not seen yet. Instants are milliseconds since the epoch, by the database's clock. */
 export interface PendingViewRow {
@@ -14,9 +15,14 @@ export interface PendingViewRow {
   last_change_at: number | null;
   /** Whether it can be read. */
   is_populated: boolean;
+  /** Which changes the database remembers that it is told of; `null` for none. */
+  capture: CaptureRecord | null;
   /** Whether it has rows and a watermark that is valid in this database. */
   has_watermark: boolean;
-  /** Whether the catalog's rows of its sources, or its own, differ from what its last refresh remembered. */
+  /**
+   * Whether the catalog's rows of its sources, or its own, differ from what its last refresh remembered. Never so
+   * where `capture` is `null`: no refresh remembers anything then, and each would lead to the next.
+   */
   is_altered: boolean;
   /** Whether all writes to what it reads leave a row in the log. */
   is_captured: boolean;
@@ -38,8 +44,9 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        ${epochMs('found.oldest')} AS pending_since,
        ${epochMs('found.newest')} AS last_change_at,
        found.is_populated,
+       s.capture,
        found.has_watermark,
-       found.is_altered,
+       found.is_altered AND s.capture IS NOT NULL AS is_altered,
        found.is_captured,
        found.is_captured AND NOT found.is_obstructed AND NOT found.is_unsure AS is_watched,
        s.paused_at IS NOT NULL AS is_paused,

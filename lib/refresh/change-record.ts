@@ -1,5 +1,6 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { rootsOfDefinition } from '../freshness/capture-needs.js';
+import { isToldAll } from '../freshness/capture-record.js';
 import { type ChangeRow, selectChanges } from '../postgres/change.sql.js';
 import { recordSuccess, type SuccessRecord } from '../postgres/history.sql.js';
 import { markObstructed } from '../postgres/obstacle.sql.js';
@@ -14,6 +15,16 @@ export function questionOfChanges(
   { name, freshness }: ViewDefinition,
 ): SqlStatement[] {
   return freshness === undefined ? [] : [selectChanges(stateSchema, [name])];
+}
+
+/** The answer, which says nothing of what the database does not know that the view is to be told of. */
+export function answerOfChanges(
+  definition: ViewDefinition,
+  row: ChangeRow | undefined,
+): ChangeRow | undefined {
+  return row === undefined || isToldAll(definition, row.capture)
+    ? row
+    : { ...row, is_unchanged: false, is_signature_stored: false };
 }
 
 /**

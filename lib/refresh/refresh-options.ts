@@ -90,6 +90,7 @@ export function checkRefreshOptions(options: RefreshOptions, others: readonly st
   oneOf('swap', options.swap, [true, false]);
   oneOf('strict', options.strict, [true, false]);
   oneOf('withData', options.withData, [true, false]);
+  checkMode(options);
   checkPatience(options);
   checkManager(options);
   const { dataSource } = options;
@@ -98,7 +99,7 @@ export function checkRefreshOptions(options: RefreshOptions, others: readonly st
   }
 }
 
-/** The options with their defaults, which are the view's. @throws InvalidRefreshOptionsError */
+/** The options, once they have been checked, with their defaults, which are the view's. */
 export function resolveRefreshOptions(
   definition: ViewDefinition,
   options: RefreshOptions,
@@ -122,17 +123,21 @@ function requestedMode(definition: ViewDefinition, options: RefreshOptions): Req
   const canSwap = withData && options.concurrently === undefined && options.manager === undefined;
   const swap = options.swap ?? (usual.swap && canSwap);
   const concurrently = options.concurrently ?? (swap || !withData ? 'auto' : usual.concurrently);
-  if (!withData && (swap || concurrently === true)) {
+  return { concurrently, swap, strict, withData };
+}
+
+/** What the view says about the mode gives way to the caller: only two words of the caller's contradict each other. */
+function checkMode({ withData, swap, concurrently }: RefreshOptions): void {
+  if (withData === false && (swap === true || concurrently === true)) {
     throw refused(
       '`withData`',
       'true with `swap` or `concurrently`: there are no rows to put in',
       false,
     );
   }
-  if (swap && concurrently !== 'auto') {
+  if (swap === true && concurrently !== undefined && concurrently !== 'auto') {
     throw refused('`concurrently`', "'auto' with `swap`", concurrently);
   }
-  return { concurrently, swap, strict, withData };
 }
 
 function checkPatience({ timeout, signal }: RefreshOptions): void {

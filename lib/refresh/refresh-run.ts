@@ -27,6 +27,7 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
 import {
+  answerOfChanges,
   areRowsCurrent,
   isUnchangedFor,
   questionOfChanges,
@@ -201,19 +202,17 @@ export class RefreshRun {
   private async prepare(
     transaction: FoldedTransaction,
   ): Promise<{ isLocked: boolean; found?: RefreshPreconditionRow }> {
+    const { stateSchema } = this.database;
     const { definition, tick, waitsForLock } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
     this.progress.settingsStatement = setLocalSettings(settings);
     const [, [locked], [found], [changes] = []] = (await transaction.open([
       this.progress.settingsStatement,
       waitsForLock ? lockInTime(this.lockKey) : tryLock(this.lockKey),
-      selectRefreshPreconditions(this.database.stateSchema, definition.name, {
-        tick,
-        minIntervalMs,
-      }),
-      ...questionOfChanges(this.database.stateSchema, definition),
+      selectRefreshPreconditions(stateSchema, definition.name, { tick, minIntervalMs }),
+      ...questionOfChanges(stateSchema, definition),
     ])) as [unknown, TryLockRow[], RefreshPreconditionRow[], ChangeRow[]?];
-    this.changes = changes;
+    this.changes = answerOfChanges(definition, changes);
     this.progress.startedAt = found?.started_at ?? this.progress.startedAt;
     return { isLocked: locked?.acquired ?? false, found };
   }

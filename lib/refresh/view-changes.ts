@@ -2,6 +2,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { type ChangeRow, selectChanges } from '../postgres/change.sql.js';
 import { type ChangeLogSizeRow, selectChangeLogSize } from '../postgres/change-log.sql.js';
 import type { Session } from '../postgres/session.js';
+import { answerOfChanges } from './change-record.js';
 import { instant } from './optional-instant.js';
 
 /** What a view has been told of since its rows were computed. */
@@ -36,7 +37,9 @@ export async function readViewChanges(
   const names = told.map(({ name }) => name);
   const rows = await session.query<ChangeRow>(selectChanges(stateSchema, names));
   const [size] = await session.query<ChangeLogSizeRow>(selectChangeLogSize(stateSchema));
-  return new Map(told.map((view, position) => [view, viewChanges(rows[position], size)]));
+  return new Map(
+    told.map((view, position) => [view, viewChanges(answerOfChanges(view, rows[position]), size)]),
+  );
 }
 
 function viewChanges(row: ChangeRow | undefined, size: ChangeLogSizeRow | undefined): ViewChanges {

@@ -1,4 +1,5 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
+import { isToldAll } from '../freshness/capture-record.js';
 import type { UnseenChanges } from '../freshness/write-policy.js';
 import type { Database } from '../postgres/database.js';
 import { displayName, rowName } from '../postgres/identifier.js';
@@ -50,7 +51,10 @@ function changesOf(definition: ViewDefinition, row: PendingViewRow): PendingView
       isEmpty: !row.is_populated,
     },
     isCaptured: row.is_captured,
-    isWatched: row.is_watched && definition.freshness?.readsSources === true,
+    isWatched:
+      row.is_watched &&
+      definition.freshness?.readsSources === true &&
+      isToldAll(definition, row.capture),
     rowsSince: row.has_watermark ? row.last_started_at : null,
     isPaused: row.is_paused,
     isBackingOff: row.is_backing_off,

@@ -31,6 +31,8 @@ export interface PreparationContext {
   dataSource: string;
   stateSchema: string;
   views: readonly ViewDefinition[];
+  /** What the application declares in other data sources: `schema.name`. */
+  declaredElsewhere: ReadonlySet<string>;
   policy: SyncPolicy;
   wakeUp: WakeUp;
   /** How long to wait for a refresh that is under way. Readers do not notice. */
@@ -59,11 +61,11 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
  * plan. All of it is undone again but the renames, on which the rest is based, and the locks.
  */
 export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
-  const { views, stateSchema, policy } = context;
+  const { views, declaredElsewhere, stateSchema, policy } = context;
   const { renames, createdSchemas } = await rename(session, context);
   const state = await read(session, context);
   const comparisons = await compareDefinitions(session, views, state);
-  const diff = diffSchema(views, state, { comparisons, renames });
+  const diff = diffSchema(views, state, { comparisons, renames, declaredElsewhere });
   const { allowed } = applyPolicy(diff, policy, stateSchema);
   const missingSchemas = [...createdSchemas, ...allowed.missingSchemas];
   const gone = new Set(prunes(policy) ? diff.orphans.map(({ name }) => displayName(name)) : []);

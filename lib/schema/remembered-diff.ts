@@ -17,7 +17,7 @@ export async function rememberedDiff(
   session: Session,
   views: readonly ViewDefinition[],
   state: DatabaseState,
-  { policy, stateSchema, wakeUp }: Pick<PreparationContext, 'policy' | 'stateSchema' | 'wakeUp'>,
+  { declaredElsewhere, policy, stateSchema, wakeUp }: Omit<PreparationContext, 'views'>,
 ): Promise<SchemaDiff | undefined> {
   await implyFreshness(session, stateSchema, views, []);
   const needs = await readCaptureNeeds(session, {
@@ -28,7 +28,11 @@ export async function rememberedDiff(
     standIns: [],
     skipsMissing: true,
   });
-  const declared = diffSchema(views, state, { comparisons: new Map(), renames: [] });
+  const declared = diffSchema(views, state, {
+    comparisons: new Map(),
+    renames: [],
+    declaredElsewhere,
+  });
   const captured = withCaptures(declared, needs, state, allowsChanges(policy));
   const diff = withWakeUp(captured, wakeUp, state.wakeUpTrigger);
   const isInstalled = state.installedVersion >= state.targetVersion;

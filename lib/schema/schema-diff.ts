@@ -71,6 +71,13 @@ export interface SchemaDiff {
   installFrom?: number;
 }
 
+interface DiffInput {
+  comparisons: Comparisons;
+  renames: Rename[];
+  /** Views that the application declares in other data sources, which may be of the same database: no orphans. */
+  declaredElsewhere?: ReadonlySet<string>;
+}
+
 /**
  * Compares declarations with a database state in which the renames have been done. Pure: what only PostgreSQL can judge is in `comparisons`;
  * a view that is not in them has the fingerprint that was remembered.
@@ -80,7 +87,7 @@ export interface SchemaDiff {
 export function diffSchema(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
-  { comparisons, renames }: { comparisons: Comparisons; renames: Rename[] },
+  { comparisons, renames, declaredElsewhere }: DiffInput,
 ): SchemaDiff {
   const views = definitions.map((view) => {
     const diff = diffView(view, state, comparisons.get(viewName(view)));
@@ -91,7 +98,7 @@ export function diffSchema(
   return {
     views,
     orphans: [...state.known.values()]
-      .filter((known) => known.is_own)
+      .filter((known) => known.is_own && !declaredElsewhere?.has(rowName(known)))
       .map((known) => state.views.get(rowName(known)))
       .filter((view) => view !== undefined)
       .filter((view) => view.kind === 'm' && !taken.has(displayName(view.name))),

@@ -136,8 +136,17 @@ export class SchemaSynchronizer {
     const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema, wakeUp } =
       this.registrations.options;
     const limits = { lockTimeoutMs, statementTimeoutMs };
-    const views = this.viewsOf(dataSource);
-    return { dataSource, stateSchema, views, policy, wakeUp, syncTimeoutMs, limits };
+    const others = this.definitions.all().filter((view) => view.dataSourceName !== dataSource);
+    return {
+      dataSource,
+      stateSchema,
+      views: this.viewsOf(dataSource),
+      declaredElsewhere: new Set(others.map(viewName)),
+      policy,
+      wakeUp,
+      syncTimeoutMs,
+      limits,
+    };
   }
 
   private async remembered(

@@ -7,8 +7,12 @@ import {
   MaterializedViewsModule,
   type MaterializedViewsModuleOptions,
   type MigrationFile,
+  RefreshService,
   SchemaService,
 } from '../../lib/index.js';
+import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
+import { tickRequest } from '../../lib/refresh/refresh-request.js';
+import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { type TestView, viewClass } from '../support/view-class.js';
@@ -140,6 +144,27 @@ describe('what is remembered of the changes that a view is told of', () => {
       expect(await captured()).toEqual(['orders']);
     });
   });
+
+  it.each<[Options['synchronize']]>([[false], ['verify']])(
+    'is not enough for a view that is declared to be told of more, with synchronize: %s',
+    async (synchronize) => {
+      const sum =
+        'SELECT ((SELECT count(*) FROM public.orders) + (SELECT count(*) FROM public.rates))::int AS id';
+      await start([{ ...fresh, expression: sum }]);
+      await start([{ ...fresh, expression: sum, refresh: { skipUnchanged: true } }], {
+        synchronize,
+      });
+      const app = apps.at(-1) as TestingModule;
+      const name = `Far away.${ODD}`;
+      await app.get(RefreshService).refresh(name);
+      await database.query('INSERT INTO rates VALUES (1)');
+      const { changes } = await app.get(RefreshService).status(name);
+      expect(changes).toMatchObject({ isUnchanged: false });
+      const definition = app.get(DefinitionRegistry).get(name);
+      const result = await app.get(RefreshRunner).run(tickRequest(definition, new Date()));
+      expect(result).toMatchObject({ outcome: 'refreshed' });
+    },
+  );
 
   describe('by migrations', () => {
     async function load(file: MigrationFile | undefined): Promise<new () => MigrationInterface> {

@@ -118,6 +118,16 @@ describe('RefreshService.after', () => {
     ['an option that is unknown', [[daily], { concurency: 1 }], InvalidRefreshOptionsError],
     ['a view that is not in a list', [daily], InvalidRefreshOptionsError],
     ['a manager', [[daily], { manager: {} }], InvalidRefreshOptionsError],
+    [
+      'no rows, beside readers',
+      [[daily], { withData: false, concurrently: true }],
+      InvalidRefreshOptionsError,
+    ],
+    [
+      'a swap, beside readers',
+      [[daily], { swap: true, concurrently: true }],
+      InvalidRefreshOptionsError,
+    ],
   ])('refuses %s before anything is written', async (_, args, error) => {
     const call = refreshes.after as unknown as (...all: unknown[]) => Promise<unknown>;
     await expect(call.call(refreshes, () => insert(5), ...args)).rejects.toBeInstanceOf(error);

@@ -544,6 +544,19 @@ describe('whether the sources of a view have changed', () => {
     expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
   });
 
+  it('is known again after a restore into another cluster, with what that brings of the log', async () => {
+    await database.query(
+      `UPDATE ${STATE}.view_state SET watermark = '900000002:900000002:';
+       INSERT INTO ${STATE}.change_log (xid, source, kind)
+       VALUES ('900000000', 'orders'::regclass, 'INSERT')`,
+    );
+    expect(await attempt(Totals)).toBe('refreshed');
+    expect(await attempt(Totals)).toBe('unchanged');
+    await writer.query(`UPDATE orders SET v = v + 1`);
+    expect(await attempt(Totals)).toBe('refreshed');
+    expect(await attempt(Totals)).toBe('unchanged');
+  });
+
   it('is told by a role that is no superuser', async () => {
     await database.query(`CREATE ROLE "${database.name}"`);
     try {

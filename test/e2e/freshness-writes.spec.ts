@@ -203,6 +203,25 @@ describe('a view with `on`', () => {
     await untilShown(1);
   });
 
+  it('is not refreshed again and again where the database does not know that it is told of writes', async () => {
+    const plain = { ...daily, refresh: undefined };
+    await start([plain], { scheduling: false });
+    await start([daily], { synchronize: 'verify' });
+    await untilLooked(4);
+    expect(await refreshes()).toMatchObject([{ trigger: 'sync' }]);
+  });
+
+  it('is not refreshed again and again by an old release, after a new one has taken `on` away', async () => {
+    await start([daily]);
+    await untilWatched();
+    await start([{ ...daily, refresh: undefined }], { scheduling: false });
+    await untilLooked(4);
+    expect(await refreshes()).toEqual([]);
+    expect(await database.query(`SELECT FROM pg_trigger WHERE tgname LIKE '%capture%'`)).toEqual(
+      [],
+    );
+  });
+
   it('has the log looked after though it is paused and nothing is refreshed', async () => {
     const paused = await start([daily], { scheduling: false });
     await paused.get(RefreshService).refresh('public.daily');

@@ -12,6 +12,7 @@ import {
   type MaterializedViewsModuleOptions,
   type MaterializedViewsOptionsFactory,
   RefreshService,
+  SchemaService,
 } from '../../lib/index.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -171,6 +172,21 @@ describe('MaterializedViewsModule', () => {
     await refreshes.refresh(Numbers, { dataSource: 'reporting' });
     const runs = `SELECT FROM materialized_views.refresh_history WHERE trigger = 'demand'`;
     expect([await one.query(runs), await two.query(runs)]).toEqual([[], [{}]]);
+  });
+
+  it('takes no view of another data source for an orphan, where both are of one database', async () => {
+    for (let start = 1; start <= 2; start++) {
+      app = await boot(
+        typeOrm(one, { autoLoadEntities: false, entities: [Numbers] }),
+        typeOrm(one, { name: 'reporting', autoLoadEntities: false, entities: [Letters] }),
+        MaterializedViewsModule.forRoot({ views: [Numbers], prune: true }),
+        MaterializedViewsModule.forFeature([Letters], 'reporting'),
+      );
+      expect(await viewsOf(one)).toEqual(['public.numbers', 'text.letters']);
+      expect(await app.get(SchemaService).diff({ dataSource: 'reporting' })).toEqual([]);
+      await app.close();
+      app = undefined;
+    }
   });
 
   it('takes a data source by name as its only one', async () => {

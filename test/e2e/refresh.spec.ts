@@ -155,7 +155,10 @@ describe('refresh', () => {
     expect(await refreshes.refresh('public.order_total')).toMatchObject({ outcome: 'refreshed' });
     await expect(refreshes.refresh('order_total')).rejects.toThrow(UnknownViewError);
     await expect(refreshes.refresh(TestDatabase as never)).rejects.toThrow(
-      /TestDatabase is not a registered materialized view.*"public\.order_total"/,
+      /TestDatabase is not a registered materialized view\. .*"public\.order_total"/,
+    );
+    await expect(refreshes.refresh(OrderTotal, { dataSource: 'other' })).rejects.toThrow(
+      /not a registered materialized view in data source "other"\. .* in data source "other": none/,
     );
   });
 

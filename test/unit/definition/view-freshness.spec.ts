@@ -77,10 +77,21 @@ describe('resolveFreshness', () => {
     expect(resolveFreshness('Sample', refresh, surroundings)).toEqual(expected);
   });
 
-  it('refuses a class that is no entity of the data source', async () => {
+  it.each([
+    ['a class that is no entity of the data source', Unknown, /data source, got Unknown, which/],
+    [
+      'a function that gives one',
+      (
+        () => () =>
+          Order
+      )(),
+      /data source, got \[Function \(anonymous\)\], which/,
+    ],
+  ])('refuses %s', async (_, table, got) => {
     const surroundings = { schema: 'current', dataSource: await dataSource() };
-    expect(() => resolveFreshness('Sample', { on: [Unknown] }, surroundings)).toThrow(
-      /Sample: expected `refresh\.on` to name entities of the view's data source, got Unknown/,
-    );
+    const resolve = (): unknown =>
+      resolveFreshness('Sample', { on: [table as never] }, surroundings);
+    expect(resolve).toThrow(/Sample: expected `refresh\.on` to name entities of the view's/);
+    expect(resolve).toThrow(got);
   });
 });
