@@ -1,4 +1,4 @@
-import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import type { DataSource, EntitySchema, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import type { Duration } from './duration.js';
 import type { ViewClass } from './view-class.js';
 
@@ -66,7 +66,7 @@ export interface ViewRefreshOptions {
   maxWait?: Duration;
   /**
    * Whether a tick of `cron` is left out when nothing that the view reads has changed since the last refresh;
-   * on demand it is always refreshed.
+   * on demand it is always refreshed. Refused where nothing refreshes the view by itself.
    * @default false, and true with `maxStaleness`
    */
   skipUnchanged?: boolean;
@@ -97,8 +97,8 @@ export interface ViewRefreshOptions {
   settings?: Record<string, string | number | boolean>;
 }
 
-/** A class that TypeORM maps to a table. */
-export type SourceTable = abstract new (...args: never[]) => object;
+/** What TypeORM maps to a table: a class, or a schema in the place of one. */
+export type SourceTable = (abstract new (...args: never[]) => object) | EntitySchema;
 
 /** The options of `@MaterializedViewEntity`. */
 export interface MaterializedViewEntityOptions {

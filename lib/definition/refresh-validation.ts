@@ -1,3 +1,4 @@
+import { EntitySchema } from 'typeorm';
 import { durationMs, DURATION_EXPECTED } from './duration.js';
 import { cronProblem, timeZoneProblem } from './cron-grid.js';
 import type { ViewRefreshOptions } from './materialized-view-entity.options.js';
@@ -36,6 +37,7 @@ export function validateRefresh(
   validateCron(checks, refresh);
   validateTables(checks, refresh.on);
   validateWaits(checks, refresh);
+  validateSkipping(checks, refresh);
   validatePolicy(checks, refresh);
 }
 
@@ -70,7 +72,7 @@ function validateTables(checks: OptionChecks, on: ViewRefreshOptions['on']): voi
     const path = `refresh.on[${position}]`;
     if (typeof table === 'string') {
       checks.qualifiedName(path, table);
-    } else if (typeof table !== 'function') {
+    } else if (typeof table !== 'function' && !(table instanceof EntitySchema)) {
       throw checks.refuse(
         path,
         'an entity or the name of a table (two files that import each other see one class too early: give its name then)',
@@ -95,6 +97,20 @@ function validateWaits(checks: OptionChecks, refresh: ViewRefreshOptions): void 
       'refresh.maxWait',
       `at least as long as \`debounce\` (${debounceMs} ms)`,
       maxWait,
+    );
+  }
+}
+
+/** Writers would pay for knowing what nobody asks for. */
+function validateSkipping(
+  checks: OptionChecks,
+  { skipUnchanged, cron, on, maxStaleness }: ViewRefreshOptions,
+): void {
+  if (skipUnchanged && (cron ?? on ?? maxStaleness) === undefined) {
+    throw checks.refuse(
+      'refresh.skipUnchanged',
+      'absent where there is no `cron`: it is ticks that are skipped',
+      skipUnchanged,
     );
   }
 }

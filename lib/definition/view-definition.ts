@@ -18,7 +18,7 @@ export interface ViewFreshness {
   tables: QualifiedName[];
   /** How it is refreshed by itself on writes; `undefined` where it is not. */
   onWrite?: { debounceMs: number; maxWaitMs: number };
-  /** Whether refreshes are left out where nothing has changed. */
+  /** Whether ticks are left out where nothing has changed. */
   skipsUnchanged: boolean;
   maxStalenessMs?: number;
   /** Whether none of it is declared: a view above has a `maxStaleness`. */
@@ -59,6 +59,11 @@ export interface ViewDefinition {
   schedule?: ViewSchedule;
   /** `undefined` where nothing depends on what changed. */
   freshness?: ViewFreshness;
+}
+
+/** Whether it is relied on that a refresh would give the same rows where nothing was written. */
+export function mustBeKnowable({ skipsUnchanged, maxStalenessMs }: ViewFreshness): boolean {
+  return skipsUnchanged || maxStalenessMs !== undefined;
 }
 
 /** The name of a data source that was given none. */

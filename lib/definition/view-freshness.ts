@@ -20,7 +20,8 @@ export function resolveFreshness(
   refresh: ViewRefreshOptions | undefined,
   surroundings: Surroundings,
 ): ViewFreshness | undefined {
-  const { on, debounce, maxWait, skipUnchanged = false, maxStaleness } = refresh ?? {};
+  const { on, debounce, maxWait, maxStaleness } = refresh ?? {};
+  const skipUnchanged = refresh?.skipUnchanged ?? maxStaleness !== undefined;
   if (on === undefined && !skipUnchanged && maxStaleness === undefined) {
     return undefined;
   }
@@ -28,7 +29,7 @@ export function resolveFreshness(
   return {
     readsSources: on === 'sources' || skipUnchanged || maxStaleness !== undefined,
     tables: tables.map((table) => tableName(className, table, surroundings)),
-    skipsUnchanged: skipUnchanged || maxStaleness !== undefined,
+    skipsUnchanged: skipUnchanged,
     ...(on !== undefined && { onWrite: waits(debounce, maxWait) }),
     ...(maxStaleness !== undefined && { maxStalenessMs: durationMs(maxStaleness, 1) }),
   };
@@ -49,7 +50,7 @@ function tableName(
   }
   if (!dataSource.hasMetadata(table)) {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: expected \`refresh.on\` to name entities of the view's data source, got ${table.name || inspect(table)}, which is not among them.`,
+      `@MaterializedViewEntity of ${className}: expected \`refresh.on\` to name entities of the view's data source, got ${nameOf(table)}, which is not among them.`,
       {
         hint: 'Add the class to the `entities` of the data source, or give the name of its table.',
       },
@@ -57,4 +58,9 @@ function tableName(
   }
   const metadata = dataSource.getMetadata(table);
   return { schema: metadata.schema ?? schema, name: metadata.tableName };
+}
+
+function nameOf(table: SourceTable): string {
+  const name = typeof table === 'function' ? table.name : table.options.name;
+  return name || inspect(table);
 }

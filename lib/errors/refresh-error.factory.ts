@@ -66,6 +66,11 @@ const EXPLANATIONS: Record<string, Explanation> = {
     what: 'a privilege is missing',
     hint: 'The role must own the view (from PostgreSQL 17 on, or have MAINTAIN on it), and the owner needs SELECT on every table that it reads and, to refresh concurrently, TEMP on the database.',
   },
+  [SqlState.objectNotInPrerequisiteState]: {
+    type: RefreshError,
+    what: 'something that it reads is not ready',
+    hint: 'If the message says that a materialized view has not been populated, refresh that one first.',
+  },
   [SqlState.undefinedTable]: MISSING,
   [SqlState.invalidSchemaName]: MISSING,
   [SqlState.wrongObjectType]: { ...MISSING, what: 'the relation is not a materialized view' },

@@ -107,8 +107,14 @@ function missingTable(
 ): SchemaSyncError {
   return new SchemaSyncError(
     `Cannot notice changes for materialized view "${view}" of ${target.name}: \`refresh.on\` names "${displayName(table)}", which is not there. Nothing has been changed.`,
-    { view, hint: 'Create the table first, or write its schema in front of its name.' },
+    { view, hint: missingTableHint(table) },
   );
+}
+
+function missingTableHint({ name }: QualifiedName): string {
+  return name === 'sources'
+    ? "For all that the view reads write `on: 'sources'`, without the brackets."
+    : 'Create the table first, or write its schema in front of its name.';
 }
 
 function readersOf({ definitions, known, gone, mayNarrow }: NeedsInput): Reader[] {

@@ -1,4 +1,5 @@
 import {
+  mustBeKnowable,
   type ViewDefinition,
   type ViewFreshness,
   viewName,
@@ -91,23 +92,24 @@ function optionOf({ freshness }: ViewDefinition): string {
   return freshness?.maxStalenessMs === undefined ? 'skipUnchanged' : 'maxStaleness';
 }
 
-function matters({ skipsUnchanged }: ViewFreshness, { reason }: ObstacleRow): boolean {
-  return obstacleReasons(skipsUnchanged).includes(reason);
+function matters(freshness: ViewFreshness, { reason }: ObstacleRow): boolean {
+  return obstacleReasons(mustBeKnowable(freshness)).includes(reason);
 }
 
 function refusal(
   view: ViewDefinition,
-  { skipsUnchanged, maxStalenessMs, readsSources }: ViewFreshness,
+  freshness: ViewFreshness,
   reasons: string[],
 ): InvalidDefinitionError {
-  const skipping = maxStalenessMs === undefined ? 'skipUnchanged' : 'maxStaleness';
-  const option = skipsUnchanged ? skipping : 'on';
+  const isKnowable = mustBeKnowable(freshness);
+  const skipping = freshness.maxStalenessMs === undefined ? 'skipUnchanged' : 'maxStaleness';
+  const option = isKnowable ? skipping : 'on';
   return new InvalidDefinitionError(
     `Materialized view "${viewName(view)}" of ${view.target.name} cannot have \`refresh.${option}\`: ${reasons.join('; ')}. So it can be out of date without a write that could be noticed. Nothing has been changed.`,
     {
       view: viewName(view),
       hint:
-        !skipsUnchanged && readsSources
+        !isKnowable && freshness.readsSources
           ? 'Name the tables whose writes count in `on`, and refresh it with `cron` beside that.'
           : 'Refresh it with `cron` alone, or take that out of its query.',
     },

@@ -24,8 +24,8 @@ export type ObstacleReason = (typeof UNSEEN | typeof UNKNOWABLE)[number];
  * The obstacles that count: all of them for a view that is left alone when nothing has changed, else only unseen
  * writes.
  */
-export function obstacleReasons(skipsUnchanged: boolean): readonly ObstacleReason[] {
-  return skipsUnchanged ? [...UNSEEN, ...UNKNOWABLE] : UNSEEN;
+export function obstacleReasons(mustBeKnowable: boolean): readonly ObstacleReason[] {
+  return mustBeKnowable ? [...UNSEEN, ...UNKNOWABLE] : UNSEEN;
 }
 
 export interface ObstacleRow {

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { RefreshCancelledError } from '../errors/refresh.errors.js';
 import { InvalidRefreshOptionsError } from '../errors/usage.errors.js';
 import type { GraphReport } from './graph-report.js';
 import type { RefreshOptions } from './refresh-options.js';
@@ -13,8 +14,13 @@ export interface AfterResult<T> {
  * Checks the arguments of `RefreshService.after` before the work runs: afterwards its writes are committed.
  *
  * @throws InvalidRefreshOptionsError when an argument is not as it must be
+ * @throws RefreshCancelledError when the signal is aborted already
  */
-export function checkAfter(work: unknown, views: unknown, { manager }: RefreshOptions): void {
+export function checkAfter(
+  work: unknown,
+  views: unknown,
+  { manager, signal }: RefreshOptions,
+): void {
   if (typeof work !== 'function') {
     throw refused(
       'the first argument',
@@ -30,6 +36,12 @@ export function checkAfter(work: unknown, views: unknown, { manager }: RefreshOp
       '`manager`',
       'absent: the views are refreshed when its transaction is over',
       manager,
+    );
+  }
+  if (signal?.aborted) {
+    throw new RefreshCancelledError(
+      'RefreshService.after: the signal was aborted before the work began. It was not run, and no view was refreshed.',
+      { cause: signal.reason },
     );
   }
 }

@@ -141,6 +141,7 @@ export class RefreshService {
    * @throws whatever `work` throws
    * @throws UnknownViewError when a view is not registered; `work` was not run
    * @throws InvalidRefreshOptionsError when an argument or an option is not as it must be; `work` was not run
+   * @throws RefreshCancelledError when the signal is aborted already; `work` was not run
    * @throws DependencyCycleError when views depend on each other in a circle: nothing is refreshed, what `work` wrote is
    *   committed all the same
    * @throws RefreshGraphError when a view failed; what `work` wrote is committed all the same

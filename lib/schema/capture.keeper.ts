@@ -8,8 +8,10 @@ import type { Database } from '../postgres/database.js';
 import { displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { Upkeep } from '../upkeep.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { captureTable, finishCaptures, readUncaptured } from './capture-repair.js';
 import { describeUncaptured, describeUnfinished } from './capture-warnings.js';
+import { OWNERSHIP_HINT } from './schema-error.js';
 import { allowsChanges, allowsCreation } from './sync-policy.js';
 
 /** How often, at the most, a process repairs for one data source, and tries again what its boot put off. */
@@ -151,7 +153,7 @@ export class CaptureKeeper {
     try {
       await work();
     } catch (error) {
-      failures.push(withoutRowData(error));
+      failures.push(explained(error));
     }
   }
 
@@ -190,4 +192,9 @@ export class CaptureKeeper {
     const { lockTimeoutMs, statementTimeoutMs } = this.registrations.options;
     return database.transaction({ lockTimeoutMs, statementTimeoutMs }, work);
   }
+}
+
+function explained(error: unknown): string {
+  const said = withoutRowData(error);
+  return errorCode(error) === SqlState.insufficientPrivilege ? `${said} (${OWNERSHIP_HINT})` : said;
 }

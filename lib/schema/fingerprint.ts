@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ViewDefinition } from '../definition/view-definition.js';
+import { mustBeKnowable, type ViewDefinition } from '../definition/view-definition.js';
 import type { DeployedView } from './deployed-view.js';
 
 /** What the code declares of a view that the database should have. */
@@ -19,7 +19,7 @@ export function fingerprint(view: ViewDefinition, deployed: DeployedView): strin
   return hash([
     declaredHash(view),
     // Where it is new, it has to be looked whether the definition allows it.
-    ...(view.freshness?.skipsUnchanged ? ['skips unchanged'] : []),
+    ...(view.freshness && mustBeKnowable(view.freshness) ? ['skips unchanged'] : []),
     row.relation_kind,
     row.is_populated || !view.withData,
     row.definition,

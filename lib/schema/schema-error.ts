@@ -34,12 +34,15 @@ const HINTS: Record<string, string> = {
     'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data.',
   [SqlState.lockNotAvailable]:
     'Something is locked for longer than lockTimeout: a long transaction or another migration.',
+  [SqlState.objectNotInPrerequisiteState]:
+    'A view that it reads was never filled, or emptied: refresh that one first, or give both `withData: false`.',
   [SqlState.queryCanceled]: 'It was cancelled, or took longer than statementTimeout.',
   [SqlState.undefinedFunction]:
     'From PostgreSQL 17 on functions run with a restricted search_path while a view is built: qualify the names inside, or use ALTER FUNCTION ... SET search_path.',
 };
 
-const OWNERSHIP_HINT =
+/** What a role needs to capture the changes of tables. */
+export const OWNERSHIP_HINT =
   'The role must own the tables, or be a member of their owner: only then may it make triggers that always fire. A migration that their owner runs can make them.';
 
 /** The error that the booting application gets. */

@@ -15,7 +15,7 @@ import { tickRequest } from '../../lib/refresh/refresh-request.js';
 import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView, viewClass, YEARLY } from '../support/view-class.js';
 
 type Options = Partial<MaterializedViewsModuleOptions>;
 
@@ -124,7 +124,9 @@ describe('what is remembered of the changes that a view is told of', () => {
       ];
       expect((await remembered())?.capture).toEqual({ reads_sources: false, tables: both });
       expect(await captured()).toEqual(['orders', 'rates']);
-      await start([{ ...fresh, refresh: { skipUnchanged: true } }], { synchronize: 'create' });
+      await start([{ ...fresh, refresh: { cron: YEARLY, skipUnchanged: true } }], {
+        synchronize: 'create',
+      });
       expect((await remembered())?.capture).toEqual({ reads_sources: true, tables: both });
       // Where changes are allowed, the code's word counts.
       expect(await schema.diff()).toContainEqual(
@@ -151,7 +153,7 @@ describe('what is remembered of the changes that a view is told of', () => {
       const sum =
         'SELECT ((SELECT count(*) FROM public.orders) + (SELECT count(*) FROM public.rates))::int AS id';
       await start([{ ...fresh, expression: sum }]);
-      await start([{ ...fresh, expression: sum, refresh: { skipUnchanged: true } }], {
+      await start([{ ...fresh, expression: sum, refresh: { cron: YEARLY, skipUnchanged: true } }], {
         synchronize,
       });
       const app = apps.at(-1) as TestingModule;

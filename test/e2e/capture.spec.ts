@@ -11,7 +11,7 @@ import {
 } from '../../lib/index.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView, viewClass, YEARLY } from '../support/view-class.js';
 
 @Entity('rates')
 class Rate {
@@ -32,7 +32,7 @@ const LOG = `${quoted(STATE)}.change_log`;
 const daily: TestView = {
   name: 'daily',
   expression: 'SELECT day, count(*) AS id FROM public.orders_view GROUP BY day',
-  refresh: { skipUnchanged: true },
+  refresh: { cron: YEARLY, skipUnchanged: true },
 };
 
 const above: TestView = {
@@ -392,7 +392,7 @@ describe('the capture of changes', () => {
   describe('is refused', () => {
     const view = (
       expression: string,
-      refresh: TestView['refresh'] = { skipUnchanged: true },
+      refresh: TestView['refresh'] = { cron: YEARLY, skipUnchanged: true },
     ): TestView => ({
       name: 'refused',
       expression,
@@ -466,12 +466,22 @@ describe('the capture of changes', () => {
       }
     });
 
+    it('for a limit to staleness, also where ticks are never skipped', async () => {
+      const refresh = { cron: YEARLY, maxStaleness: '1m', skipUnchanged: false } as const;
+      await expect(
+        start([view('SELECT id FROM orders WHERE now() > now()', refresh)]),
+      ).rejects.toThrow(/cannot have `refresh\.maxStaleness`: it calls now\(\)/);
+    });
+
     it('for a table that is not there, and for a class that is no entity here', async () => {
       await expect(start([view('SELECT 1 AS id', { on: ['nowhere'] })])).rejects.toThrow(
         /`refresh\.on` names "public\.nowhere", which is not there/,
       );
       await expect(start([view('SELECT 1 AS id', { on: ['nowhere'] })])).rejects.toThrow(
         SchemaSyncError,
+      );
+      await expect(start([view('SELECT 1 AS id', { on: ['sources'] })])).rejects.toThrow(
+        /write `on: 'sources'`, without the brackets/,
       );
       await expect(start([view('SELECT 1 AS id', { on: [Elsewhere] })])).rejects.toThrow(
         /`refresh\.on` to name entities of the view's data source, got Elsewhere/,

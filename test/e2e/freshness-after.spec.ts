@@ -3,6 +3,7 @@ import type { TestingModule } from '@nestjs/testing';
 import { DataSource } from 'typeorm';
 import {
   InvalidRefreshOptionsError,
+  RefreshCancelledError,
   RefreshGraphError,
   RefreshService,
   UnknownViewError,
@@ -118,6 +119,7 @@ describe('RefreshService.after', () => {
     ['an option that is unknown', [[daily], { concurency: 1 }], InvalidRefreshOptionsError],
     ['a view that is not in a list', [daily], InvalidRefreshOptionsError],
     ['a manager', [[daily], { manager: {} }], InvalidRefreshOptionsError],
+    ['a signal that is aborted', [[daily], { signal: AbortSignal.abort() }], RefreshCancelledError],
     [
       'no rows, beside readers',
       [[daily], { withData: false, concurrently: true }],

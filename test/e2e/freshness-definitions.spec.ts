@@ -24,7 +24,7 @@ import { CaptureKeeper } from '../../lib/schema/capture.keeper.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView, viewClass, YEARLY } from '../support/view-class.js';
 
 const STATE = 'materialized_views';
 const VIEW = { schema: 'Odd schema', name: 'computed "by" all' };
@@ -161,7 +161,7 @@ describe('what changes the rows of a view without a write', () => {
 
   it.each(Object.entries(ALTERATIONS))('is told of: %s', async (_, { query, setup, change }) => {
     await database.query(setup);
-    await start(query, { skipUnchanged: true });
+    await start(query, { cron: YEARLY, skipUnchanged: true });
     await own().get(RefreshService).refresh(View);
     expect(await attempt()).toBe('unchanged');
     await database.query(change);
@@ -172,7 +172,7 @@ describe('what changes the rows of a view without a write', () => {
   });
 
   it.each(Object.entries(SETTINGS))('is told in another setting of %s', async (name, how) => {
-    await start(how.query, { skipUnchanged: true });
+    await start(how.query, { cron: YEARLY, skipUnchanged: true });
     await own().get(RefreshService).refresh(View);
     expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
     await database.query(`SELECT set_config($1, $2, false)`, [name, how.value]);
@@ -187,7 +187,10 @@ describe('what changes the rows of a view without a write', () => {
     `CREATE VIEW unrelated AS SELECT 1 AS id`,
   ])('is not told of %s', async (change) => {
     await database.query(ADD);
-    await start(`SELECT 1 AS id, public.addf(id, 1) AS x FROM public.t`, { skipUnchanged: true });
+    await start(`SELECT 1 AS id, public.addf(id, 1) AS x FROM public.t`, {
+      cron: YEARLY,
+      skipUnchanged: true,
+    });
     await own().get(RefreshService).refresh(View, { swap: true });
     expect(await attempt()).toBe('unchanged');
     await database.query(change);
@@ -195,7 +198,7 @@ describe('what changes the rows of a view without a write', () => {
   });
 
   it('is not told of functions where none is called', async () => {
-    await start(`SELECT count(*) AS id FROM public.t`, { skipUnchanged: true });
+    await start(`SELECT count(*) AS id FROM public.t`, { cron: YEARLY, skipUnchanged: true });
     await own().get(RefreshService).refresh(View);
     await database.query(ADD);
     expect(await attempt()).toBe('unchanged');
@@ -203,7 +206,9 @@ describe('what changes the rows of a view without a write', () => {
 
   it.each(Object.entries(NAMES))('refuses names of the catalog: %s', async (_, query) => {
     await database.query(`CREATE TABLE named (k regclass, ks regclass[])`);
-    const refused = await start(query, { skipUnchanged: true }).catch((error: unknown) => error);
+    const refused = await start(query, { cron: YEARLY, skipUnchanged: true }).catch(
+      (error: unknown) => error,
+    );
     expect(refused).toBeInstanceOf(InvalidDefinitionError);
     expect((refused as Error).message).toContain('it calls regclassout(regclass)');
     await start(query, { on: ['public.t'] });
@@ -213,7 +218,7 @@ describe('what changes the rows of a view without a write', () => {
     `SELECT 1 AS id, to_tsvector('english', n) AS x FROM public.t`,
     `SELECT 1 AS id, tableoid AS x FROM public.t WHERE tableoid = 'public.t'::regclass`,
   ])('lets %s pass', async (query) => {
-    await start(query, { skipUnchanged: true });
+    await start(query, { cron: YEARLY, skipUnchanged: true });
     await own().get(RefreshService).refresh(View);
     expect(await attempt()).toBe('unchanged');
   });
@@ -233,7 +238,7 @@ describe('what changes the rows of a view without a write', () => {
       ],
     ])('is told of %s that is replaced once more', async (_, query, replace) => {
       await database.query(replace(0));
-      await start(query, { skipUnchanged: true });
+      await start(query, { cron: YEARLY, skipUnchanged: true });
       await own().get(RefreshService).refresh(View);
       await own()
         .get(DataSource)
@@ -301,7 +306,10 @@ describe('what changes the rows of a view without a write', () => {
       'is told once of each change of the schema, and nothing passes for unchanged: %s',
       async (option) => {
         await database.query(TABLES);
-        await start(QUERY, option === 'on' ? { on: 'sources' } : { skipUnchanged: true });
+        await start(
+          QUERY,
+          option === 'on' ? { on: 'sources' } : { cron: YEARLY, skipUnchanged: true },
+        );
         await own().get(RefreshService).refresh(View);
         expect(await attempt()).toBe('unchanged');
         await expectToldOnce(`CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2)`);
@@ -344,7 +352,7 @@ describe('what changes the rows of a view without a write', () => {
 
     it('is told of what has come to be obstructed', async () => {
       await database.query(`CREATE VIEW p AS SELECT id FROM t`);
-      await start(`SELECT sum(id) AS id FROM public.p`, { skipUnchanged: true });
+      await start(`SELECT sum(id) AS id FROM public.p`, { cron: YEARLY, skipUnchanged: true });
       await own().get(RefreshService).refresh(View);
       await expectToldOnce(`CREATE OR REPLACE VIEW p AS SELECT id FROM t WHERE random() < 2`, true);
       await expectToldOnce(
@@ -360,7 +368,7 @@ describe('what changes the rows of a view without a write', () => {
     it('is told of a write while a trigger was off, whatever was seen meanwhile', async () => {
       const trigger = (how: string): string =>
         `ALTER TABLE t ${how} TRIGGER materialized_views_capture_insert`;
-      await start(`SELECT count(*) AS id FROM public.t`, { skipUnchanged: true });
+      await start(`SELECT count(*) AS id FROM public.t`, { cron: YEARLY, skipUnchanged: true });
       await own().get(RefreshService).refresh(View);
       await expectToldOnce(trigger('DISABLE'));
       await database.query('INSERT INTO t VALUES (2)');

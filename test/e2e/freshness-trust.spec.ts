@@ -8,7 +8,7 @@ import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView, viewClass, YEARLY } from '../support/view-class.js';
 
 const STATE = 'materialized_views';
 const VIEW = { schema: 'Odd schema', name: 'trusted "or" not' };
@@ -85,7 +85,7 @@ describe('what is known of a view', () => {
   }
 
   it('is forgotten when it is told of less for a while', async () => {
-    const told: TestView = { ...trusted, refresh: { skipUnchanged: true } };
+    const told: TestView = { ...trusted, refresh: { cron: YEARLY, skipUnchanged: true } };
     await start(told, other);
     await refresh(VIEW);
     expect(await attempt('schedule')).toBe('unchanged');
@@ -98,7 +98,7 @@ describe('what is known of a view', () => {
   });
 
   it('is forgotten when its schema has another name for a while', async () => {
-    await start({ ...trusted, refresh: { skipUnchanged: true } }, other);
+    await start({ ...trusted, refresh: { cron: YEARLY, skipUnchanged: true } }, other);
     await refresh(VIEW);
     expect(await attempt('schedule')).toBe('unchanged');
     await database.query(`ALTER SCHEMA "Odd schema" RENAME TO "Elsewhere"`);

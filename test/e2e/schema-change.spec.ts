@@ -443,6 +443,13 @@ describe('changing views', () => {
       });
     });
 
+    it('says which view to fill first, where one reads an empty one', async () => {
+      const below: TestView = { name: 'below', expression: 'SELECT 1 AS id', withData: false };
+      await expect(
+        release([below, { name: 'above', expression: 'SELECT id FROM below' }]),
+      ).rejects.toThrow(/"public\.above" .*55000: .*refresh that one first, or give both/s);
+    });
+
     it('fills views in order of dependency, over plain views between them too', async () => {
       const below: TestView = { name: 'a_below', expression: 'SELECT id FROM orders' };
       await release([{ ...below, withData: false }]);

@@ -5,6 +5,9 @@ import {
   type ViewClass,
 } from '../../lib/index.js';
 
+/** For views that have ticks which no test lives to see. */
+export const YEARLY = '0 0 1 1 *';
+
 export interface TestView extends MaterializedViewEntityOptions {
   expression: string;
   columns?: string[];

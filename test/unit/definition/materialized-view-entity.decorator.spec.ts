@@ -103,6 +103,11 @@ describe('@MaterializedViewEntity', () => {
       /`refresh\.maxStaleness` to be a duration/,
     ],
     [
+      'a skipUnchanged without ticks',
+      { expression, refresh: { skipUnchanged: true } },
+      /`refresh\.skipUnchanged` to be absent where there is no `cron`/,
+    ],
+    [
       'a skipUnchanged that is no boolean',
       { expression, refresh: { skipUnchanged: 'yes' } },
       /`refresh\.skipUnchanged` to be true or false/,

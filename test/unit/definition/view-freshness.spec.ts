@@ -10,18 +10,20 @@ class Unknown {}
 
 const columns = { id: { type: Number, primary: true } } as const;
 
+const FAR = new EntitySchema({
+  target: Far,
+  name: 'Far',
+  tableName: 'far',
+  schema: 'Odd "one"',
+  columns,
+});
+
 async function dataSource(): Promise<DataSource> {
   const source = new TypeOrmDataSource({
     type: 'postgres',
     entities: [
       new EntitySchema({ target: Order, name: 'Order', tableName: 'orders', columns }),
-      new EntitySchema({
-        target: Far,
-        name: 'Far',
-        tableName: 'far',
-        schema: 'Odd "one"',
-        columns,
-      }),
+      FAR,
     ],
   });
   await (source as unknown as { buildMetadatas(): Promise<void> }).buildMetadatas();
@@ -37,6 +39,21 @@ describe('resolveFreshness', () => {
     ['a schedule that skips nothing', { cron: '* * * * *', skipUnchanged: false }, undefined],
     ['skipUnchanged', { skipUnchanged: true }, NONE],
     ['maxStaleness', { maxStaleness: '5m' }, { ...NONE, maxStalenessMs: 300_000 }],
+    [
+      'maxStaleness beside ticks that are never skipped',
+      { cron: '* * * * *', maxStaleness: '5m', skipUnchanged: false },
+      { ...NONE, skipsUnchanged: false, maxStalenessMs: 300_000 },
+    ],
+    [
+      'a schema in the place of a class',
+      { on: [FAR], debounce: 0 },
+      {
+        readsSources: false,
+        tables: [{ schema: 'Odd "one"', name: 'far' }],
+        skipsUnchanged: false,
+        onWrite: { debounceMs: 0, maxWaitMs: 30_000 },
+      },
+    ],
     [
       'sources, with defaults',
       { on: 'sources' },
@@ -79,6 +96,11 @@ describe('resolveFreshness', () => {
 
   it.each([
     ['a class that is no entity of the data source', Unknown, /data source, got Unknown, which/],
+    [
+      'a schema that is none',
+      new EntitySchema({ name: 'Missing', columns }),
+      /data source, got Missing, which/,
+    ],
     [
       'a function that gives one',
       (

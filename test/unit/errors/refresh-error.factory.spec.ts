@@ -34,6 +34,7 @@ describe('refreshErrorFrom', () => {
     ['25P03', 'MV_CONNECTION_FAILED', true],
     ['08006', 'MV_CONNECTION_FAILED', true],
     ['XX000', 'MV_REFRESH_FAILED', false],
+    ['55000', 'MV_REFRESH_FAILED', false],
   ])('makes %s %s', (sqlState, code, isTransient) => {
     const cause = failure(sqlState);
     const error = mapped(cause);
