@@ -12,15 +12,14 @@ export interface MaterializedViewsModuleOptions {
    */
   scheduling?: boolean;
   /**
-   * Connections that the library opens at the most, for each data source. They are opened when first
-   * needed and closed when idle for 10 s; the application's own pool is never used. As many views are
-   * refreshed at a time.
+   * How many connections the library opens at the most for each data source, and so how many views it refreshes at a
+   * time. They are opened when first needed and closed when idle for 10 s; the application's own pool is never used.
    * @default 2
    */
   poolSize?: number;
   /**
-   * How long a refresh or a schema change waits for a lock. A blocking refresh makes new readers
-   * queue behind it for as long as it waits.
+   * How long a refresh or a schema change waits for a lock. A blocking refresh makes new readers queue behind it
+   * for as long as it waits. A swap tries for five times as long, and lets readers through in between.
    * @default '5s'
    */
   lockTimeout?: Duration;
@@ -30,17 +29,20 @@ export interface MaterializedViewsModuleOptions {
    */
   statementTimeout?: Duration;
   /**
-   * How often each process looks for ticks that are due and were done by nobody. Jittered by half.
+   * How often each process looks for ticks that are due and were done by nobody; at random down to half of it.
+   * Also the step by which schedules stay away from a view that fails: so long for each failure in a row, up to
+   * 20 times.
    * @default '30s'
    */
   sweepInterval?: Duration;
   /**
-   * How long the stopping application waits for its refreshes before it cancels them.
+   * How long the stopping application waits for its refreshes before it cancels them. 0 to cancel them at once.
    * @default '10s'
    */
   shutdownTimeout?: Duration;
   /**
-   * How long a booting process waits while another one creates views.
+   * How long a booting process waits while another one makes or changes views, and how long for refreshes of
+   * views that it changes itself.
    * @default '5m'
    */
   syncTimeout?: Duration;
@@ -52,8 +54,8 @@ export interface MaterializedViewsModuleOptions {
    */
   synchronize?: Synchronize;
   /**
-   * What becomes of a view that is not as declared: `'apply'` changes it (with `synchronize: true`
-   * alone), `'continue'` warns and leaves it, `'fail'` fails the boot.
+   * What becomes of a view that is not as declared: `'apply'` changes it (refused unless `synchronize` is
+   * true), `'continue'` warns and leaves it, `'fail'` fails the boot.
    * @default 'apply' with `synchronize: true`, else 'continue'
    */
   onChange?: OnChange;
@@ -76,22 +78,23 @@ export interface MaterializedViewsModuleOptions {
    */
   changeStrategy?: ChangeStrategy;
   /**
-   * Whether views that the library made and no class declares any more are dropped at boot.
+   * Whether views that the library made and no class declares any more are dropped at boot, with
+   * `synchronize: true` alone; otherwise they are only reported.
    * @default false
    */
   prune?: boolean;
   /**
-   * The schema of the library's own tables (state and history of refreshes). Made when missing.
+   * The schema of the library's own tables (state and history of refreshes, log of writes). Made when missing.
    * @default 'materialized_views'
    */
   stateSchema?: string;
   /**
-   * How processes with `scheduling` learn of writes that views are to be refreshed after. `'poll'`: they look
-   * every 250 ms to 2 s. `'notify'`: writers also wake them up by NOTIFY, at commit. PostgreSQL has all
+   * How processes with `scheduling` learn of writes after which views are to be refreshed. `'poll'`: they look
+   * every 250 ms to 2 s. `'notify'`: writers also wake them up by NOTIFY, at commit. PostgreSQL makes all
    * transactions that notify commit one after the other, so writers of single rows lose up to half of their
    * throughput, and a transaction that has written a captured table cannot be prepared (PREPARE TRANSACTION).
-   * Each process holds one more connection for each data source. To be the same in all processes that share a
-   * state schema: each that boots sets the database up by its own.
+   * Each of these processes holds one more connection for each data source. Give all processes that share a
+   * `stateSchema` the same value: each that boots sets the trigger by its own.
    * @default 'poll'
    */
   wakeUp?: WakeUp;
@@ -102,12 +105,12 @@ export interface MaterializedViewsModuleOptions {
 /** Which runs stay in the history. Those beyond are deleted about once an hour, by any process that refreshes. */
 export interface HistoryOptions {
   /**
-   * Runs that began longer ago are deleted.
+   * Runs that began longer ago are deleted. At most 100 years.
    * @default '30d'
    */
   maxAge?: Duration;
   /**
-   * So many of the last runs of each view are kept, and as many of its ticks that were left out (`skipUnchanged`).
+   * How many of the last runs of each view are kept, and as many of its ticks that were skipped as unchanged.
    * @default 1000
    */
   maxCount?: number;

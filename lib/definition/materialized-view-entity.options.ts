@@ -45,55 +45,76 @@ export interface ViewIndexOptions {
   tablespace?: string;
 }
 
-/** When a view is refreshed by itself, when it need not be, and how it is refreshed at all. */
+/** When a view is refreshed by itself, when that is left out, and how a refresh is done. */
 export interface ViewRefreshOptions {
   /**
-   * A cron expression of 5 or 6 fields (with seconds), such as Nest's `CronExpression` has. Without it,
-   * `on` and `maxStaleness` the view is refreshed on demand alone.
+   * A cron expression of 5 fields, or 6 with seconds, such as Nest's `CronExpression` has, or a name such as
+   * `@daily`. Without `cron`, `on` and `maxStaleness` the view is refreshed on demand alone.
    */
   cron?: string;
-  /** An IANA time zone, for `cron`. @default 'UTC' */
+  /** The IANA time zone of `cron`; refused without it. @default 'UTC' */
   timeZone?: string;
   /**
-   * The tables whose committed writes make the view stale, whoever writes them: entities, or `table` or
-   * `schema.table`; `'sources'` for all that the catalog knows the view to read, through plain views,
-   * partitions and other materialized views. Tables that are read inside functions have to be named.
+   * A committed write to one of these tables leads to a refresh, whoever writes: entities, `table` or
+   * `schema.table`. `'sources'` stands for all that the catalog knows the view to read, through plain views and
+   * partitions; the refresh of a materialized view that it reads is a write too. Tables that are read inside
+   * functions have to be named.
+   * @default none: writes lead to no refresh
    */
   on?: 'sources' | (SourceTable | string)[];
-  /** For how long there must be no further write, with `on`. @default '1s' */
+  /**
+   * For how long no further write must come before the refresh begins; 0 to begin at once. Refused without `on`.
+   * @default '1s'
+   */
   debounce?: Duration;
-  /** How long a write waits at the most while others follow it, with `on`. @default '30s', or `debounce` where that is longer */
+  /**
+   * How long a write waits at the most while others follow it: at least `debounce`. Refused without `on`.
+   * @default '30s', or `debounce` where that is longer
+   */
   maxWait?: Duration;
   /**
-   * Whether a tick of `cron` is left out when nothing that the view reads has changed since the last refresh;
-   * on demand it is always refreshed. Refused where nothing refreshes the view by itself.
+   * Whether a tick of `cron` is skipped when nothing that the view reads has changed since the last refresh.
+   * A refresh on demand is never skipped for that. `true` is refused without `cron`, `on` and `maxStaleness`.
    * @default false, and true with `maxStaleness`
    */
   skipUnchanged?: boolean;
-  /** How old the oldest write that a reader does not see may get. */
+  /**
+   * How old a write may get that a reader does not see yet, counted from its statement; more than 0. The view and
+   * the views below it are refreshed in time for that, and not at all where nothing was written.
+   * @default none
+   */
   maxStaleness?: Duration;
   /**
-   * `true` and `'auto'`: beside readers, where the view has what that needs, and stopping them where it
-   * has not, which `true` warns of; `false`: always stopping them, which is the fastest where most rows
-   * change.
+   * `'auto'`: concurrently, so that readers go on, where the view has rows and a usable unique index, else
+   * blocking; `true`: the same, with a warning where it is blocking; `false`: always blocking, which is the
+   * fastest where most rows change.
    * @default 'auto'
    */
   concurrently?: boolean | 'auto';
   /**
-   * Builds the rows beside the view and takes its place in a moment: stops no reader, needs no unique
-   * index and bloats nothing, but needs room for both, and nothing may depend on the view.
+   * Builds the rows beside the view and then takes its place: readers wait only for a moment at the end, no unique
+   * index is needed and nothing bloats. It needs room for both, and nothing may depend on the view. Refused with
+   * `concurrently: true` or `false`.
    * @default false
    */
   swap?: boolean;
-  /** Whether a refresh that would stop readers fails instead, with `BlockingRefusedError`. @default false */
+  /**
+   * Whether a refresh fails with `BlockingRefusedError` where it would stop readers for want of a unique index. The
+   * first refresh of an empty view is not refused.
+   * @default false
+   */
   strict?: boolean;
   /**
-   * The least time from the end of one refresh to the start of one on demand, which is skipped before
-   * that. Kept in the database, so for all processes and over restarts.
+   * The least time from the end of the last success to a refresh on demand, which is skipped before that.
+   * Schedules and writes do not mind it. Kept in the database, so for all processes and over restarts.
    * @default 0
    */
   minInterval?: Duration;
-  /** Settings of PostgreSQL while the view is refreshed, as in `{ work_mem: '256MB' }`. */
+  /**
+   * PostgreSQL settings for the refreshes of the view alone, as in `{ work_mem: '256MB' }`. Time limits, the
+   * isolation level, `search_path` and roles are refused.
+   * @default {}
+   */
   settings?: Record<string, string | number | boolean>;
 }
 

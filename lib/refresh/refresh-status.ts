@@ -28,7 +28,7 @@ export interface LastFailure {
   outcome?: Extract<RefreshOutcome, 'failed' | 'timeout'>;
 }
 
-/** How a view stands. All instants are by the database's clock. */
+/** How a view stands. All instants and ages are by the database's clock. */
 export interface ViewRefreshStatus {
   /** As `schema.name`. */
   view: string;
@@ -43,34 +43,34 @@ export interface ViewRefreshStatus {
   pausedAt?: Date;
   /** Left out when the library has not filled the view yet. */
   lastSuccess?: LastSuccess;
-  /** It may be older than the last success. */
+  /** The last one of all: it may be older than the last success. */
   lastFailure?: LastFailure;
   /** Failures in a row since the last success. */
   failureCount: number;
-  /** Schedules stay away from the view until then. */
+  /** Schedules stay away from the view until then, because it failed. Left out when that is over. */
   notBefore?: Date;
   /**
-   * How old the rows are, in milliseconds: the time since the last success began, or since a schedule last
-   * found that nothing had changed.
+   * How old the rows are, in milliseconds: the time since the last success began, or since it was last found that
+   * nothing had changed. Left out without a success.
    */
   ageMs?: number;
   /**
-   * How old the rows may be, in milliseconds: `refresh.maxStaleness`. By default two ticks of the schedule
-   * after they were computed, and the mean duration; left out for a view that has neither.
+   * The limit, in milliseconds: `refresh.maxStaleness`. Without that, the time from the start of the last success to
+   * the second tick of the schedule after it, and the mean duration more. Left out for a view that has neither.
    */
   maxStalenessMs?: number;
   /**
-   * Whether the rows are older than `maxStalenessMs`, or there are none although it is set. A view that is
-   * told of changes is as old as the oldest change that it has not seen; one with `refresh.maxStaleness` also
-   * as the oldest that a view below it has not seen.
+   * Whether the rows are out of date for longer than `maxStalenessMs`, or there are none although it is set. That
+   * counts from the oldest write that the rows do not have, where the view is told of all that it reads; with
+   * `refresh.maxStaleness` also from the oldest one that a view below it does not have; else from the age of the rows.
    */
   isStale: boolean;
   /** The next instant of the schedule. */
   nextTick?: Date;
-  /** Of the last 20 successes in the history. */
+  /** The mean of the last 20 successes in the history, in milliseconds. */
   meanDurationMs?: number;
   lastDurationMs?: number;
-  /** With indexes and TOAST. Left out while the view is locked against readers. */
+  /** In bytes, with indexes and TOAST. Left out while the view is locked against readers. */
   sizeBytes?: number;
   /** As the planner estimates it. Left out before the first ANALYZE. */
   rowCountEstimate?: number;

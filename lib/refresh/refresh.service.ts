@@ -167,8 +167,7 @@ export class RefreshService {
 
   /**
    * Cancels the refresh of the view that is running, in whatever process. Its caller gets
-   * `RefreshCancelledError`, its tick is not tried again, and the view keeps its rows. Requests that
-   * wait behind it go on.
+   * `RefreshCancelledError`, its tick is over, and the view keeps its rows. Requests that wait behind it go on.
    *
    * @param view its class, or `schema.name`
    * @returns whether there was one
@@ -180,8 +179,8 @@ export class RefreshService {
   }
 
   /**
-   * Stops scheduled refreshing of the view, in all processes and over restarts, until `resume`. It is
-   * still refreshed on demand, unless that is asked for with `onPaused: 'skip'`. One that is running goes on.
+   * Stops refreshing the view by its schedule and because of writes, in all processes and over restarts, until
+   * `resume`. It is still refreshed on demand, unless with `onPaused: 'skip'`. A refresh that is running goes on.
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
@@ -192,7 +191,8 @@ export class RefreshService {
   }
 
   /**
-   * Takes `pause` back. Ticks missed meanwhile are made good by one refresh, at the next sweep.
+   * Takes `pause` back. One refresh, at the next sweep, makes up for the ticks missed; what was written is found
+   * by the next look.
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
@@ -212,8 +212,8 @@ export class RefreshService {
   }
 
   /**
-   * The last runs of a view, in all processes, newest first. Of runs that were skipped only ticks that
-   * found the view `unchanged` are among them.
+   * The last runs of a view, in all processes, newest first. Of skipped runs it has only ticks that found the view
+   * `unchanged`.
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
@@ -224,8 +224,8 @@ export class RefreshService {
   }
 
   /**
-   * How a view stands: its age, its last success and failure, and whether somebody is at it now. It
-   * waits for no refresh. A view that is not in the database has a status too.
+   * How a view stands: its age, its last success and failure, and whether somebody refreshes it now. The call waits
+   * for no refresh. A view that is not in the database has a status too.
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
