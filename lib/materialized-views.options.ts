@@ -93,7 +93,7 @@ export interface MaterializedViewsModuleOptions {
    * every 250 ms to 2 s. `'notify'`: writers also wake them up by NOTIFY, at commit. PostgreSQL makes all
    * transactions that notify commit one after the other, so writers of single rows lose up to half of their
    * throughput, and a transaction that has written a captured table cannot be prepared (PREPARE TRANSACTION).
-   * Each of these processes holds one more connection for each data source. Give all processes that share a
+   * Each of these processes holds one more connection for each data source with such views. Give all processes that share a
    * `stateSchema` the same value: each that boots sets the trigger by its own.
    * @default 'poll'
    */
