@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { type Duration, DURATION_EXPECTED, durationMs } from './definition/duration.js';
+import { type Duration, durationExpected, durationMs } from './definition/duration.js';
 import { InvalidModuleOptionsError } from './errors/usage.errors.js';
 import { identifierProblem } from './postgres/identifier.js';
 
@@ -281,7 +281,7 @@ function schemaOption(value: unknown): string {
 function durationOption(name: string, value: unknown, minimumMs = 1, maximumMs?: number): number {
   const parsedMs = durationMs(value, minimumMs, maximumMs);
   if (parsedMs === undefined) {
-    throw refuse(name, DURATION_EXPECTED, value);
+    throw refuse(name, durationExpected(minimumMs, maximumMs), value);
   }
   return parsedMs;
 }

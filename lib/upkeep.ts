@@ -11,8 +11,8 @@ export interface UpkeepOptions {
   intervalMs: number;
   /** The first sentence of the warning when it fails. */
   complaint: (database: Database) => string;
-  /** Does it, and returns what is logged for debugging. It has to begin no batch once `isStopped`. */
-  work: (database: Database) => Promise<string>;
+  /** Does it, and returns what was done, to be logged for debugging. It has to begin no batch once `isStopped`. */
+  work: (database: Database) => Promise<string | undefined>;
 }
 
 /** Work that is done now and then in the background: it keeps the library's tables small, and its triggers in place. */
@@ -50,7 +50,10 @@ export class Upkeep {
   private async doQuietly(database: Database): Promise<void> {
     const { work, complaint } = this.options;
     try {
-      this.logger.debug(await work(database));
+      const done = await work(database);
+      if (done !== undefined) {
+        this.logger.debug(done);
+      }
     } catch (error) {
       if (!this.isStopped) {
         this.logger.warn(`${complaint(database)} Refreshes go on as before: ${messageOf(error)}`);

@@ -3,11 +3,15 @@ import ms from 'ms';
 /** A time span: milliseconds, or a number with its unit, as in `'500ms'`, `'30s'`, `'5m'`, `'2h'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
-/** What a message says is expected where there is no duration. */
-export const DURATION_EXPECTED = "a duration such as 500 (milliseconds), '30s' or '5m'";
+const DAY_MS = 86_400_000;
 
 /** PostgreSQL keeps its timeouts in a signed 32-bit number of milliseconds, and so does Node. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
+
+/** What a message says is expected where there is no duration, or one out of bounds. */
+export function durationExpected(minimumMs: number, maximumMs = MAX_DURATION_MS): string {
+  return `a duration such as 500 (milliseconds), '30s' or '5m', from ${minimumMs} ms to ${Math.floor(maximumMs / DAY_MS)} days`;
+}
 
 /** The duration in milliseconds; `undefined` when it is none, or out of bounds. */
 export function durationMs(

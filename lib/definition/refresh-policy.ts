@@ -1,4 +1,4 @@
-import { DURATION_EXPECTED, durationMs } from './duration.js';
+import { durationExpected, durationMs } from './duration.js';
 import type { ViewRefreshOptions } from './materialized-view-entity.options.js';
 import type { OptionChecks } from './option-checks.js';
 import type { RefreshPolicy } from './view-definition.js';
@@ -29,7 +29,7 @@ export function validatePolicy(checks: OptionChecks, refresh: ViewRefreshOptions
   validateSettings(checks, refresh.settings);
   const { minInterval } = refresh;
   if (minInterval !== undefined && durationMs(minInterval, 0) === undefined) {
-    throw checks.refuse('refresh.minInterval', DURATION_EXPECTED, minInterval);
+    throw checks.refuse('refresh.minInterval', durationExpected(0), minInterval);
   }
 }
 

@@ -1,5 +1,5 @@
 import { EntitySchema } from 'typeorm';
-import { durationMs, DURATION_EXPECTED } from './duration.js';
+import { durationMs, durationExpected } from './duration.js';
 import { cronProblem, timeZoneProblem } from './cron-grid.js';
 import type { ViewRefreshOptions } from './materialized-view-entity.options.js';
 import type { OptionChecks } from './option-checks.js';
@@ -109,7 +109,7 @@ function validateSkipping(
   if (skipUnchanged && (cron ?? on ?? maxStaleness) === undefined) {
     throw checks.refuse(
       'refresh.skipUnchanged',
-      'absent where there is no `cron`: it is ticks that are skipped',
+      'absent where nothing refreshes the view by itself (`cron`, `on`, `maxStaleness`): it is ticks that are skipped',
       skipUnchanged,
     );
   }
@@ -123,7 +123,7 @@ function duration(
 ): number | undefined {
   const parsed = durationMs(value, minimumMs);
   if (value !== undefined && parsed === undefined) {
-    throw checks.refuse(`refresh.${name}`, DURATION_EXPECTED, value);
+    throw checks.refuse(`refresh.${name}`, durationExpected(minimumMs), value);
   }
   return parsed;
 }

@@ -35,8 +35,12 @@ export class ChangeLogKeeper {
   private readonly upkeep = new Upkeep({
     intervalMs: INTERVAL_MS,
     complaint: ({ stateSchema }) => `${stateSchema}.change_log could not be made smaller.`,
-    work: async (database) =>
-      `Deleted ${await this.keepOnce(database)} rows of ${database.stateSchema}.change_log`,
+    work: async (database) => {
+      const count = await this.keepOnce(database);
+      return count === 0
+        ? undefined
+        : `Deleted ${count} rows of ${database.stateSchema}.change_log`;
+    },
   });
   /** It may take longer than the interval: after a night without any process there is much to delete. */
   private readonly underWay = new Set<Database>();

@@ -22,8 +22,12 @@ export class HistoryPruner {
     intervalMs: INTERVAL_MS,
     complaint: ({ stateSchema }) =>
       `Old rows of ${stateSchema}.refresh_history could not be deleted; the next attempt is in an hour.`,
-    work: async (database) =>
-      `Deleted ${await this.prune(database)} old rows of ${database.stateSchema}.refresh_history`,
+    work: async (database) => {
+      const count = await this.prune(database);
+      return count === 0
+        ? undefined
+        : `Deleted ${count} old rows of ${database.stateSchema}.refresh_history`;
+    },
   });
 
   constructor(@Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations) {}

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { EntityManager } from 'typeorm';
-import { type Duration, DURATION_EXPECTED, durationMs } from '../definition/duration.js';
+import { type Duration, durationExpected, durationMs } from '../definition/duration.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { InvalidRefreshOptionsError } from '../errors/usage.errors.js';
 import { modeOf, type RequestedMode } from './refresh-request.js';
@@ -142,7 +142,7 @@ function checkMode({ withData, swap, concurrently }: RefreshOptions): void {
 
 function checkPatience({ timeout, signal }: RefreshOptions): void {
   if (timeout !== undefined && durationMs(timeout, 1) === undefined) {
-    throw refused('`timeout`', DURATION_EXPECTED, timeout);
+    throw refused('`timeout`', durationExpected(1), timeout);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw refused('`signal`', 'an AbortSignal', signal);

@@ -26,7 +26,7 @@ export function captureRecordSteps(
   return [
     {
       action: 'record',
-      reason: `What changes ${names} is to be told of is not remembered as declared`,
+      reason: `The database remembers other changes that ${names} is told of than the class declares`,
       statements: [recordCaptures(stateSchema, records('wanted'))],
       undo: [recordCaptures(stateSchema, records('remembered'))],
       lock: STATE_LOCK,

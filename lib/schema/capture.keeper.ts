@@ -97,7 +97,7 @@ export class CaptureKeeper {
     this.timers.add(timer);
   }
 
-  private async repair(database: Database): Promise<string> {
+  private async repair(database: Database): Promise<undefined> {
     const uncaptured = this.isAllowed ? await this.readUncaptured(database) : [];
     const made: QualifiedName[] = [];
     const failures: string[] = [];
@@ -115,7 +115,6 @@ export class CaptureKeeper {
       await this.tried(failures, () => this.finish(database));
     }
     this.tell(database, made, failures);
-    return `Captured ${made.length} tables that were not`;
   }
 
   private readUncaptured(database: Database): Promise<QualifiedName[]> {
@@ -170,7 +169,7 @@ export class CaptureKeeper {
     }
   }
 
-  private async remind(database: Database): Promise<string> {
+  private async remind(database: Database): Promise<undefined> {
     const uncaptured = await this.readUncaptured(database);
     const failure = this.failures.get(database);
     const reason = this.isAllowed ? failure : FORBIDDEN;
@@ -179,7 +178,6 @@ export class CaptureKeeper {
     } else if (failure !== undefined && this.unfinished.has(database)) {
       this.logger.warn(describeUnfinished(failure));
     }
-    return `${uncaptured.length} tables are not captured`;
   }
 
   private viewsOf(database: Database): ViewDefinition[] {

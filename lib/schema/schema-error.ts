@@ -27,7 +27,7 @@ export class SchemaStepError extends Error {
 
 const HINTS: Record<string, string> = {
   [SqlState.undefinedTable]:
-    'Create the table first (a migration, or `synchronize: true` of TypeORM), or write its schema in front of its name. Views may read each other, but not in a circle.',
+    'Create the table first (a migration, or `synchronize: true` of TypeORM), or write its schema in front of its name. Views that read each other in a circle lack each other too.',
   [SqlState.insufficientPrivilege]:
     'The role needs CREATE on the schema of the view, SELECT on what it reads and, for a schema that does not exist, CREATE on the database.',
   [SqlState.uniqueViolation]:

@@ -85,7 +85,7 @@ export function describeDifference(difference: Difference): string {
     case 'capture-changed':
       return `the triggers that capture changes of "${displayName(difference.table)}" were changed`;
     case 'capture-record':
-      return 'what changes it is to be told of is not remembered as declared, and by what is remembered it is told';
+      return 'the database remembers that it is told of other changes than the class declares, and goes by what it remembers';
     case 'unpopulated':
       return 'it has no data yet';
     default:

@@ -105,7 +105,7 @@ describe('@MaterializedViewEntity', () => {
     [
       'a skipUnchanged without ticks',
       { expression, refresh: { skipUnchanged: true } },
-      /`refresh\.skipUnchanged` to be absent where there is no `cron`/,
+      /`refresh\.skipUnchanged` to be absent where nothing refreshes the view by itself/,
     ],
     [
       'a skipUnchanged that is no boolean',
