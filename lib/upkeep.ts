@@ -28,11 +28,15 @@ export class Upkeep {
     return this.hasStopped;
   }
 
-  /** Begins the work, unless this process did so a short time ago. Never throws. */
-  maybeDo(database: Database): void {
+  /**
+   * Begins the work, unless this process did so a short time ago. Never throws.
+   *
+   * @param intervalMs how long ago that has to be
+   */
+  maybeDo(database: Database, intervalMs = this.options.intervalMs): void {
     const now = performance.now();
     const lastAt = this.lastAtMs.get(database);
-    if (this.isStopped || (lastAt !== undefined && now - lastAt < this.options.intervalMs)) {
+    if (this.isStopped || (lastAt !== undefined && now - lastAt < intervalMs)) {
       return;
     }
     this.lastAtMs.set(database, now);

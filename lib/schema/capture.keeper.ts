@@ -14,11 +14,11 @@ import { describeUncaptured, describeUnfinished } from './capture-warnings.js';
 import { OWNERSHIP_HINT } from './schema-error.js';
 import { allowsChanges, allowsCreation } from './sync-policy.js';
 
-/** How often, at the most, a process repairs for one data source, and tries again what its boot put off. */
+/** How often, at the most, a process repairs for one data source; what its boot put off it tries again as seldom in the end. */
 const INTERVAL_MS = 30_000;
 
 /** What a boot put off is tried again soon: as a rule one statement held the lock, and has ended. */
-const FIRST_RETRY_MS = 5_000;
+const FIRST_RETRY_MS = 2_000;
 
 /** How often, at the most, it warns of what it cannot repair. */
 const REMINDER_MS = 600_000;
@@ -89,8 +89,8 @@ export class CaptureKeeper {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
       if (this.unfinished.has(database)) {
-        this.repairs.maybeDo(database);
-        this.tryAgain(database, INTERVAL_MS);
+        this.repairs.maybeDo(database, 0);
+        this.tryAgain(database, Math.min(2 * inMs, INTERVAL_MS));
       }
     }, inMs);
     timer.unref();

@@ -229,7 +229,7 @@ describe('what is remembered of the changes that a view is told of', () => {
       expect(await schema.diff()).toContainEqual({
         view: `Far away.${ODD}`,
         kind: 'capture-record',
-        description: expect.stringContaining('what changes it is to be told of'),
+        description: expect.stringContaining('that it is told of other changes than'),
       });
       const { steps } = await schema.plan();
       expect(steps.map(({ action }) => action)).toEqual(['record']);
