@@ -52,10 +52,8 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        s.paused_at IS NOT NULL AS is_paused,
        coalesce(s.not_before > pg_catalog.clock_timestamp(), false) AS is_backing_off,
        ${epochMs('s.last_started_at')} AS last_started_at
-FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
-JOIN ${schema}.view_state s USING (schema_name, view_name)
-CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES}(s.schema_name, s.view_name) AS found
-WHERE found.view_oid IS NOT NULL`,
+FROM ${schema}.${VIEW_CHANGES}($1, $2) AS found
+JOIN ${schema}.view_state s USING (schema_name, view_name)`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };
 }
