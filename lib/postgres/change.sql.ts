@@ -2,15 +2,14 @@ import { escapeLiteral } from 'pg';
 import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
+import { sharedState } from './shared-state.sql.js';
 import {
   areEqualButForSettings,
-  createSourceState,
   haveSameDefinitions,
   OBSTRUCTED,
-  sharedState,
-  SOURCE_STATE,
   UNSURE,
-} from './source-state.sql.js';
+} from './signature.sql.js';
+import { createSourceState, SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
 
