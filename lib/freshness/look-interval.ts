@@ -1,8 +1,8 @@
-/**
- * The shortest time between two looks. A look at ten views takes the server about 10 ms, so four looks a second
- * cost less than a twentieth of a core. Compared to a debounce of a second, the delay is small.
- */
-const FASTEST_MS = 250;
+/** The shortest time between two looks. Compared to a debounce of a second, the delay is small. */
+export const FASTEST_MS = 250;
+
+/** How many times as long as the server has looked is the shortest time between two looks: a twentieth of a core. */
+const REST = 20;
 
 /** The longest time between two looks: by so much the first write after a quiet time may be noticed late. */
 const SLOWEST_MS = 2_000;
@@ -13,6 +13,21 @@ const SLOWEST_AFTER_ERRORS_MS = 30_000;
 /** The share of the interval that is added at random, so that processes do not all look at the same moment. */
 const JITTER = 0.25;
 
+export interface LookPace {
+  /** The shortest time between two looks: see `leastIntervalMs`. */
+  leastMs: number;
+  /** From 0 to 1. */
+  random: number;
+}
+
+/**
+ * The shortest time between two looks where one takes the server so long: many views are looked at less often, so that
+ * it is busy with them for a twentieth of the time at the most, as long as a look takes no more than 100 ms.
+ */
+export function leastIntervalMs(tookMs: number): number {
+  return Math.min(Math.max(FASTEST_MS, REST * tookMs), SLOWEST_MS);
+}
+
 /**
  * How many milliseconds to wait before the next look: until the next view is due, or, when no view waits for its
  * time, twice as long as before. So looks are frequent during writes and shortly after them, and rare when it is
@@ -20,11 +35,14 @@ const JITTER = 0.25;
  *
  * @param lastMs the interval before the last look
  * @param dueInMs in how many milliseconds each waiting view is due
- * @param random from 0 to 1
  */
-export function nextLookInMs(lastMs: number, dueInMs: readonly number[], random: number): number {
+export function nextLookInMs(
+  lastMs: number,
+  dueInMs: readonly number[],
+  { leastMs, random }: LookPace,
+): number {
   const soonest = dueInMs.length > 0 ? Math.min(...dueInMs) : 2 * lastMs;
-  const withinMs = Math.min(Math.max(soonest, FASTEST_MS), SLOWEST_MS);
+  const withinMs = Math.min(Math.max(soonest, leastMs), SLOWEST_MS);
   return withinMs * (1 + JITTER * random);
 }
 
@@ -33,8 +51,8 @@ export function nextLookInMs(lastMs: number, dueInMs: readonly number[], random:
  *
  * @param sinceMs the milliseconds since the last look began
  */
-export function nextLookAfterWakeUpInMs(sinceMs: number): number {
-  return Math.max(FASTEST_MS - sinceMs, 0);
+export function nextLookAfterWakeUpInMs(sinceMs: number, leastMs: number): number {
+  return Math.max(leastMs - sinceMs, 0);
 }
 
 /** The same after a look that failed. */

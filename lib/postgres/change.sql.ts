@@ -2,14 +2,14 @@ import { escapeLiteral } from 'pg';
 import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
+import { sharedState } from './shared-state.sql.js';
 import {
   areEqualButForSettings,
-  createSourceState,
   haveSameDefinitions,
   OBSTRUCTED,
-  SOURCE_STATE,
   UNSURE,
-} from './source-state.sql.js';
+} from './signature.sql.js';
+import { createSourceState, SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
 
@@ -37,56 +37,63 @@ export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
  */
 export function createChangeFunctions(quotedSchema: string): string[] {
   const body = `
+#variable_conflict use_column
 DECLARE
-  capture jsonb;
-  watermark pg_catalog.pg_snapshot;
-  remembered text;
+  view record;
   sources oid[];
+  shared jsonb := ${sharedState(quotedSchema)};
 BEGIN
-  SELECT c.oid, c.relispopulated, s.capture, s.watermark, pg_catalog.ltrim(s.source_signature, '${OBSTRUCTED}${UNSURE}'),
-         coalesce(pg_catalog.starts_with(s.source_signature, '${OBSTRUCTED}'), false),
-         coalesce(pg_catalog.starts_with(s.source_signature, '${UNSURE}'), false)
-  INTO view_oid, is_populated, capture, watermark, remembered, is_obstructed, is_unsure
-  FROM ${quotedSchema}.view_state s
-  JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
-  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
-  WHERE s.schema_name = wanted_schema AND s.view_name = wanted_view;
-  IF NOT FOUND THEN
-    RETURN;
-  END IF;
-  SELECT state.sources, state.signature, state.is_captured
-  INTO sources, signature, is_captured
-  FROM ${quotedSchema}.${SOURCE_STATE}(view_oid, capture) AS state;
-  SELECT min(l.changed_at), max(l.changed_at)
-  INTO oldest, newest
-  FROM ${quotedSchema}.change_log l
-  WHERE l.source = ANY (sources)
-    AND l.xid >= coalesce(pg_catalog.pg_snapshot_xmin(watermark), '0')
-    AND (
-      l.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
-      OR l.xid = pg_catalog.pg_current_xact_id_if_assigned()
-    )
-    AND NOT coalesce(pg_catalog.pg_visible_in_snapshot(l.xid, watermark), false);
-  has_watermark := coalesce(
-    is_populated
-      AND pg_catalog.pg_snapshot_xmax(watermark)
-            <= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
-    false
-  );
-  is_altered := NOT coalesce(${areEqualButForSettings('remembered', 'signature')}, false);
-  is_signature_stored := coalesce(remembered = signature AND is_captured AND NOT is_obstructed, false);
-  are_definitions_stored := NOT is_obstructed AND coalesce(${haveSameDefinitions('remembered', 'signature')}, false);
-  has_nothing_new := has_watermark AND is_signature_stored AND oldest IS NULL;
-  is_unchanged := has_nothing_new AND NOT is_unsure;
+  FOR view IN
+    SELECT s.schema_name, s.view_name, c.oid, c.relispopulated, s.capture, s.watermark,
+           pg_catalog.ltrim(s.source_signature, '${OBSTRUCTED}${UNSURE}') AS remembered,
+           coalesce(pg_catalog.starts_with(s.source_signature, '${OBSTRUCTED}'), false) AS is_obstructed,
+           coalesce(pg_catalog.starts_with(s.source_signature, '${UNSURE}'), false) AS is_unsure
+    FROM ROWS FROM (pg_catalog.unnest(wanted_schemas), pg_catalog.unnest(wanted_views)) AS wanted(schema_name, view_name)
+    JOIN ${quotedSchema}.view_state s USING (schema_name, view_name)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
+  LOOP
+    SELECT state.sources, state.signature, state.is_captured, state.shared
+    INTO sources, signature, is_captured, shared
+    FROM ${quotedSchema}.${SOURCE_STATE}(view.oid, view.capture, shared) AS state;
+    SELECT min(l.changed_at), max(l.changed_at)
+    INTO oldest, newest
+    FROM ${quotedSchema}.change_log l
+    WHERE l.source = ANY (sources)
+      AND l.xid >= coalesce(pg_catalog.pg_snapshot_xmin(view.watermark), '0')
+      AND (
+        l.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+        OR l.xid = pg_catalog.pg_current_xact_id_if_assigned()
+      )
+      AND NOT coalesce(pg_catalog.pg_visible_in_snapshot(l.xid, view.watermark), false);
+    schema_name := view.schema_name;
+    view_name := view.view_name;
+    is_populated := view.relispopulated;
+    is_obstructed := view.is_obstructed;
+    is_unsure := view.is_unsure;
+    has_watermark := coalesce(
+      is_populated
+        AND pg_catalog.pg_snapshot_xmax(view.watermark)
+              <= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
+      false
+    );
+    is_altered := NOT coalesce(${areEqualButForSettings('view.remembered', 'signature')}, false);
+    is_signature_stored := coalesce(view.remembered = signature AND is_captured AND NOT is_obstructed, false);
+    are_definitions_stored := NOT is_obstructed AND coalesce(${haveSameDefinitions('view.remembered', 'signature')}, false);
+    has_nothing_new := has_watermark AND is_signature_stored AND oldest IS NULL;
+    is_unchanged := has_nothing_new AND NOT is_unsure;
+    RETURN NEXT;
+  END LOOP;
 END
 `;
   return [
     createSourceState(quotedSchema),
-    `CREATE OR REPLACE FUNCTION ${quotedSchema}.${VIEW_CHANGES}(
-  wanted_schema text, wanted_view text, OUT view_oid oid, OUT is_populated boolean, OUT is_unchanged boolean, OUT has_nothing_new boolean,
-  OUT oldest timestamptz, OUT newest timestamptz, OUT has_watermark boolean,
-  OUT signature text, OUT is_captured boolean, OUT is_obstructed boolean, OUT is_unsure boolean, OUT is_altered boolean,
-  OUT is_signature_stored boolean, OUT are_definitions_stored boolean
+    `CREATE OR REPLACE FUNCTION ${quotedSchema}.${VIEW_CHANGES}(wanted_schemas text[], wanted_views text[])
+RETURNS TABLE (
+  schema_name text, view_name text, is_populated boolean, is_unchanged boolean, has_nothing_new boolean,
+  oldest timestamptz, newest timestamptz, has_watermark boolean,
+  signature text, is_captured boolean, is_obstructed boolean, is_unsure boolean, is_altered boolean,
+  is_signature_stored boolean, are_definitions_stored boolean
 )
 LANGUAGE plpgsql
 STABLE
@@ -141,15 +148,12 @@ export function selectChanges(stateSchema: string, views: readonly QualifiedName
        found.is_captured,
        found.is_signature_stored,
        found.are_definitions_stored,
-       (
-         SELECT s.capture
-         FROM ${schema}.view_state s
-         WHERE s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name
-       ) AS capture
+       s.capture
 FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS wanted(schema_name, view_name, position)
-CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES}(wanted.schema_name, wanted.view_name) AS found
+LEFT JOIN ${schema}.view_state s USING (schema_name, view_name)
+LEFT JOIN ${schema}.${VIEW_CHANGES}($1, $2) AS found USING (schema_name, view_name)
 ORDER BY wanted.position`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, fromEpochMs } from './instant.js';
-import { signatureAfterRefresh } from './source-state.sql.js';
+import { signatureAfterRefresh } from './signature.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** Which process did a run, for people who read the history. */

@@ -1,6 +1,6 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { rootsParameter, SOURCES_OF_VIEWS, type SourceRoot } from './source.sql.js';
-import { FIRST_NORMAL_OID, OBSTRUCTED, UNSURE } from './source-state.sql.js';
+import { FIRST_NORMAL_OID, OBSTRUCTED, UNSURE } from './signature.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /* Obstacles: what makes it impossible to know whether a view has to be refreshed. */

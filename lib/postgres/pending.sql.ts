@@ -28,13 +28,16 @@ export interface PendingViewRow {
   is_captured: boolean;
   /** Whether it can be known if a refresh would give other rows. */
   is_watched: boolean;
-  is_paused: boolean;
-  is_backing_off: boolean;
   /** The start of the refresh that brought its rows; `null` for none. */
   last_started_at: number | null;
+  /** For how long the server has been looking, at all views together, in milliseconds. */
+  took_ms: number;
 }
 
-/** Which changes the given views have not seen. A view that does not exist, or has no state row, has no row here. */
+/**
+ * Which changes the given views have not seen. A view that does not exist, has no state row, is paused or backs off has
+ * no row here: the log is the longer the longer a view is not refreshed, and would be read at each look for nothing.
+ */
 export function selectPendingViews(stateSchema: string, views: QualifiedName[]): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   return {
@@ -49,13 +52,17 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        found.is_altered AND s.capture IS NOT NULL AS is_altered,
        found.is_captured,
        found.is_captured AND NOT found.is_obstructed AND NOT found.is_unsure AS is_watched,
-       s.paused_at IS NOT NULL AS is_paused,
-       coalesce(s.not_before > pg_catalog.clock_timestamp(), false) AS is_backing_off,
-       ${epochMs('s.last_started_at')} AS last_started_at
-FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
-JOIN ${schema}.view_state s USING (schema_name, view_name)
-CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES}(s.schema_name, s.view_name) AS found
-WHERE found.view_oid IS NOT NULL`,
+       ${epochMs('s.last_started_at')} AS last_started_at,
+       extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 * 1000 AS took_ms
+FROM (
+  SELECT pg_catalog.array_agg(s.schema_name) AS schemas, pg_catalog.array_agg(s.view_name) AS names
+  FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
+  JOIN ${schema}.view_state s USING (schema_name, view_name)
+  WHERE s.paused_at IS NULL
+    AND coalesce(s.not_before <= pg_catalog.clock_timestamp(), true)
+) AS open
+CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES}(open.schemas, open.names) AS found
+JOIN ${schema}.view_state s USING (schema_name, view_name)`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };
 }

@@ -1,115 +1,62 @@
 import { escapeLiteral } from 'pg';
-import { CAPTURE_FUNCTIONS, CAPTURE_TRIGGER_COUNT } from './capture.sql.js';
+import { CAPTURE_TRIGGER_COUNT } from './capture.sql.js';
+import { captureFunctions, madeByUsers } from './shared-state.sql.js';
+import { digestOf, FIRST_NORMAL_OID, versionsOf, viewIdentity } from './signature.sql.js';
 
 /** The function that looks at what a view reads. */
 export const SOURCE_STATE = 'source_state';
 
-/**
- * The last two parts of a signature. The first of them is the view's own definition. The second tells which rows the
- * view has: each refresh, by hand too, writes a new version of its row in pg_class, and a swap makes another view.
- * The schema is a part too, because while it has another name nobody keeps the log for the view. A refresh reads this
- * after its REFRESH, in the same transaction.
- */
-function viewIdentity(oid: string): string {
-  return `(
-    SELECT pg_catalog.concat(c.oid, '.', w.xmin, '.', n.oid, '.', n.xmin, ':', c.xmin)
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid
-    WHERE c.oid = ${oid}
-  )`;
-}
-
-function part(signature: string, position: number): string {
-  return `pg_catalog.split_part(${signature}, ':', ${position})`;
-}
-
-/** The signature that a refresh stores: of the sources as they were before it, and of the view as it is now. */
-export function signatureAfterRefresh(signature: string, oid: string): string {
-  const parts = [1, 2, 3].map((position) => part(signature, position));
-  return [...parts, viewIdentity(oid)].join(` || ':' || `);
-}
-
-/** Whether two signatures are of the same queries over the same relations, whatever the relations contain. */
-export function haveSameDefinitions(one: string, other: string): string {
-  return sameParts(one, other, [1, 4]);
-}
-
-/** Whether two signatures are equal apart from the settings, which are those of the session that asks. */
-export function areEqualButForSettings(one: string, other: string): string {
-  return sameParts(one, other, [1, 2, 4, 5]);
-}
-
-function sameParts(one: string, other: string, positions: number[]): string {
-  return positions
-    .map((position) => `${part(one, position)} = ${part(other, position)}`)
-    .join(' AND ');
-}
-
-/** Marks a signature, at its beginning: writes to some source cannot be noticed, so it only tells of DDL. */
-export const OBSTRUCTED = '!';
-
-/** Marks a signature, at its beginning: writes are noticed, but without any a refresh may give other rows. */
-export const UNSURE = '?';
-
 /** The `heap` access method: it is known to need a transaction ID for each write, which the triggers go by. */
 const HEAP = 2;
 
-/** The first OID of what is made after initdb: all below it are the system's. */
-export const FIRST_NORMAL_OID = 16384;
+/** What is read of so few sources is not worth keeping for other views. */
+const FEW_SOURCES = 10;
 
-/**
- * A digest of rows of a catalog: their count and the sum of their versions. While the count stays the same, the sum
- * only grows, because a row that is changed or made gets a newer transaction ID than the one that it replaces.
- */
-function digestOf(rows: string, alias: string): string {
-  return `(SELECT pg_catalog.concat_ws('.', count(*), sum(${alias}.xmin::text::bigint)) FROM pg_catalog.${rows})`;
+/** Reads into `relations` what the catalog has of the sources, whichever view reads them. */
+function readRelations(): string {
+  return `SELECT pg_catalog.jsonb_build_object(
+      'kinds', pg_catalog.md5(r.kinds),
+      'versions', pg_catalog.concat_ws(';', pg_catalog.md5(r.versions), a.versions, t.versions, u.ids),
+      'are_captured', r.can_be_captured AND r.count = pg_catalog.cardinality(sources)
+        AND r.table_count = t.complete_count AND u.ids IS NULL,
+      'have_own_types', a.has_own_types
+    )
+    INTO relations
+    FROM (
+      SELECT count(*),
+             count(*) FILTER (WHERE c.relkind <> 'm') AS table_count,
+             pg_catalog.string_agg(pg_catalog.concat_ws('.', c.oid, c.relkind, c.relpersistence, c.relrowsecurity), ';' ORDER BY c.oid) AS kinds,
+             pg_catalog.string_agg(pg_catalog.concat_ws('.', c.relfilenode, c.xmin), ';' ORDER BY c.oid) AS versions,
+             coalesce(pg_catalog.bool_and(
+               c.relpersistence = 'p'
+                 AND NOT c.relrowsecurity
+                 AND (c.relkind IN ('m', 'p') OR c.relkind = 'r' AND c.relam = ${HEAP})
+             ), false) AS can_be_captured
+      FROM pg_catalog.pg_class c
+      WHERE c.oid = ANY (sources)
+    ) AS r
+    CROSS JOIN (
+      SELECT ${versionsOf('a')} AS versions,
+             coalesce(pg_catalog.bool_or(a.atttypid >= ${FIRST_NORMAL_OID}), false) AS has_own_types
+      FROM pg_catalog.pg_attribute a
+      WHERE a.attrelid = ANY (sources) AND a.attnum > 0
+    ) AS a
+    CROSS JOIN (
+      SELECT count(*) FILTER (WHERE t.always_count = ${CAPTURE_TRIGGER_COUNT}) AS complete_count,
+             pg_catalog.concat_ws('.', sum(t.count), sum(t.version)) AS versions
+      FROM (
+        SELECT count(*), count(*) FILTER (WHERE t.tgenabled = 'A') AS always_count, sum(t.xmin::text::bigint) AS version
+        FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = ANY (sources) AND t.tgfoid = ANY (functions)
+        GROUP BY t.tgrelid
+      ) AS t
+    ) AS t
+    CROSS JOIN (
+      SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', u.srrelid, u.srsubid), ';' ORDER BY u.srrelid, u.srsubid) AS ids
+      FROM pg_catalog.pg_subscription_rel u
+      WHERE u.srrelid = ANY (sources)
+    ) AS u;`;
 }
-
-/**
- * Digests of all that users have made and that queries compute with, whoever calls it: what a function's body calls is
- * nowhere to be read. Row types of tables and their arrays are left out, because each swap makes some.
- */
-function madeByUsers(quotedSchema: string): string {
-  const catalogs: [string, string][] = [
-    [
-      `pg_proc p WHERE p.oid >= ${FIRST_NORMAL_OID} AND p.pronamespace <> pg_catalog.to_regnamespace(${escapeLiteral(quotedSchema)})`,
-      'p',
-    ],
-    ...['operator o', 'cast o', 'ts_dict o'].map((each): [string, string] => [
-      `pg_${each} WHERE o.oid >= ${FIRST_NORMAL_OID}`,
-      'o',
-    ]),
-    [`pg_aggregate a WHERE a.aggfnoid >= ${FIRST_NORMAL_OID}`, 'a'],
-    [`pg_ts_config_map m WHERE m.mapcfg >= ${FIRST_NORMAL_OID}`, 'm'],
-    [
-      `pg_type t WHERE t.oid >= ${FIRST_NORMAL_OID} AND t.typtype <> 'c' AND (t.typtype <> 'b' OR t.typarray <> 0)`,
-      't',
-    ],
-    [
-      `pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE c.relkind = 'c' OR c.reltype = ANY (own_types)`,
-      'a',
-    ],
-  ];
-  return catalogs.map(([rows, alias]) => digestOf(rows, alias)).join(',\n      ');
-}
-
-/** The settings on which functions depend that only because of settings are not immutable. */
-const SETTINGS = [
-  'array_nulls',
-  'TimeZone',
-  'DateStyle',
-  'IntervalStyle',
-  'bytea_output',
-  'default_text_search_config',
-  'extra_float_digits',
-  'lc_monetary',
-  'lc_numeric',
-  'lc_time',
-  'quote_all_identifiers',
-  'xmlbinary',
-  'xmloption',
-];
 
 /**
  * The function that looks at what a view reads. It gives:
@@ -120,8 +67,7 @@ const SETTINGS = [
  * `signature`: all that can change rows, or what a view makes of them, without a write that a trigger sees. It has the
  * versions (xmin) of the catalog's rows of the relations, their columns, rules, functions and the library's triggers.
  * So it also differs after a trigger was disabled and enabled again. The xmin of a materialized view's row in pg_class
- * differs after each refresh of it, whoever does it. The system identifier reveals a watermark of another cluster, and
- * the log's file a log that was emptied or made anew.
+ * differs after each refresh of it, whoever does it. `commonVersions` are a part of it too.
  *
  * The parts of the signature, separated by colons: what is computed from what, which decides about obstacles; the
  * versions of all that; the settings; the view's own query; the view's own rows.
@@ -131,20 +77,20 @@ const SETTINGS = [
  * captured now, they were captured all the time: what was disabled and enabled, or dropped and made anew, has another
  * version. Uncaptured sources have a signature too: it tells of DDL, for which no triggers are needed.
  *
- * Only `view_changes` may call it, because that has the settings for the planner (`CATALOG_PLANS`).
+ * Only `view_changes` may call it, because that has the settings for the planner (`CATALOG_PLANS`), and what is shared
+ * (`sharedState`): in a database with many objects or partitions it takes long to read them.
  */
 export function createSourceState(quotedSchema: string): string {
-  const functions = CAPTURE_FUNCTIONS.map(
-    (name) => `pg_catalog.to_regprocedure(${escapeLiteral(`${quotedSchema}.${name}()`)})`,
-  );
   const body = `
 DECLARE
-  functions oid[] := ARRAY[${functions.join(', ')}]::oid[];
+  functions oid[] := ${captureFunctions(quotedSchema)};
   walked oid[] := '{}';
   step oid[] := '{}';
   held oid[];
+  key text;
+  relations jsonb;
+  were_tables_found boolean;
   definitions text;
-  relations text;
   rules text;
   own_types oid[] := '{}';
   uses_own boolean;
@@ -163,6 +109,7 @@ BEGIN
   IF (capture ->> 'reads_sources')::boolean THEN
     step := step || view_oid;
   END IF;
+  were_tables_found := is_captured;
   WHILE step <> '{}' LOOP
     walked := walked || step;
     SELECT coalesce(pg_catalog.array_agg(c.oid) FILTER (WHERE c.relkind = 'v' AND c.oid <> ALL (walked)), '{}'),
@@ -191,38 +138,17 @@ BEGIN
     EXIT WHEN step = '{}';
     sources := sources || step;
   END LOOP;
-  sources := ARRAY(SELECT DISTINCT s.oid FROM pg_catalog.unnest(sources) AS s(oid));
-  SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', c.oid, c.relkind, c.relpersistence, c.relrowsecurity), ';' ORDER BY c.oid),
-         pg_catalog.concat(is_captured, ';', pg_catalog.string_agg(
-           pg_catalog.concat(c.oid, '.', c.relfilenode, '.', c.xmin, '/', a.versions, '/', t.versions, '/', u.ids), ';' ORDER BY c.oid
-         )),
-         is_captured AND count(*) = pg_catalog.cardinality(sources) AND coalesce(pg_catalog.bool_and(
-           c.relpersistence = 'p'
-             AND NOT c.relrowsecurity
-             AND (c.relkind = 'm' OR (c.relkind = 'p' OR c.relkind = 'r' AND c.relam = ${HEAP}) AND t.always_count = ${CAPTURE_TRIGGER_COUNT})
-             AND u.ids IS NULL
-         ), false),
-         coalesce(pg_catalog.bool_or(a.has_own_types), false)
-  INTO definitions, relations, is_captured, uses_own
-  FROM pg_catalog.pg_class c
-  CROSS JOIN LATERAL (
-    SELECT pg_catalog.string_agg(a.xmin::text, ',' ORDER BY a.attnum) AS versions,
-           pg_catalog.bool_or(a.atttypid >= ${FIRST_NORMAL_OID}) AS has_own_types
-    FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = c.oid AND a.attnum > 0
-  ) AS a
-  CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE t.tgenabled = 'A') AS always_count,
-           pg_catalog.string_agg(pg_catalog.concat_ws('.', t.oid, t.xmin), ',' ORDER BY t.oid) AS versions
-    FROM pg_catalog.pg_trigger t
-    WHERE t.tgrelid = c.oid AND t.tgfoid = ANY (functions)
-  ) AS t
-  CROSS JOIN LATERAL (
-    SELECT pg_catalog.string_agg(u.srsubid::text, ',' ORDER BY u.srsubid) AS ids
-    FROM pg_catalog.pg_subscription_rel u
-    WHERE u.srrelid = c.oid
-  ) AS u
-  WHERE c.oid = ANY (sources);
+  sources := ARRAY(SELECT DISTINCT s.oid FROM pg_catalog.unnest(sources) AS s(oid) ORDER BY s.oid);
+  key := pg_catalog.md5(sources::text);
+  relations := shared -> key;
+  IF relations IS NULL THEN
+    ${readRelations()}
+    IF pg_catalog.cardinality(sources) > ${FEW_SOURCES} THEN
+      shared := pg_catalog.jsonb_set(shared, ARRAY[key], relations);
+    END IF;
+  END IF;
+  is_captured := is_captured AND (relations ->> 'are_captured')::boolean;
+  uses_own := (relations ->> 'have_own_types')::boolean;
   IF uses_own THEN
     own_types := ARRAY(
       SELECT t.oid
@@ -246,32 +172,33 @@ BEGIN
   INTO rules, uses_own
   FROM pg_catalog.pg_rewrite w
   WHERE w.ev_class = ANY (walked || view_oid);
-  definitions := pg_catalog.concat_ws('|', definitions, rules);
+  definitions := pg_catalog.concat_ws('|', relations ->> 'kinds', rules);
   IF uses_own THEN
+    IF shared -> 'made_by_users' IS NULL THEN
+      shared := pg_catalog.jsonb_set(shared, '{made_by_users}', pg_catalog.to_jsonb(${madeByUsers(quotedSchema)}));
+    END IF;
+    definitions := pg_catalog.concat_ws('|', definitions, shared ->> 'made_by_users');
+  END IF;
+  IF own_types <> '{}' THEN
     definitions := pg_catalog.concat_ws('|', definitions,
-      ${madeByUsers(quotedSchema)}
+      ${digestOf('pg_type t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid WHERE t.oid = ANY (own_types)', 'a')}
     );
   END IF;
-  signature := pg_catalog.md5(definitions) || ':' || pg_catalog.md5(pg_catalog.concat_ws('|',
-    relations,
-    (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s),
-    (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()),
-    (SELECT pg_catalog.concat_ws('.', l.oid, l.relfilenode)
-     FROM pg_catalog.pg_class l
-     WHERE l.oid = pg_catalog.to_regclass(${escapeLiteral(`${quotedSchema}.change_log`)})),
-    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', p.oid, p.xmin), ';' ORDER BY p.oid)
-     FROM pg_catalog.pg_proc p
-     WHERE p.oid = ANY (functions)),
-    ${digestOf('pg_enum e', 'e')},
-    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', a.attrelid, a.attnum, a.xmin), ';' ORDER BY a.attrelid, a.attnum)
-     FROM pg_catalog.pg_attribute a
-     WHERE a.attrelid = ANY (walked) AND a.attrelid <> view_oid AND a.attnum > 0)
-  )) || ':' || pg_catalog.md5(pg_catalog.concat_ws('|',
-    ${SETTINGS.map((name) => `pg_catalog.current_setting('${name}')`).join(',\n    ')}
-  )) || ':' || ${viewIdentity('view_oid')};
+  signature := pg_catalog.md5(definitions)
+    || ':' || pg_catalog.md5(pg_catalog.concat_ws('|',
+      were_tables_found,
+      relations ->> 'versions',
+      ${digestOf('pg_attribute a WHERE a.attrelid = ANY (walked) AND a.attrelid <> view_oid AND a.attnum > 0', 'a')},
+      shared ->> 'versions'
+    ))
+    || ':' || (shared ->> 'settings')
+    || ':' || ${viewIdentity('view_oid')};
 END
 `;
-  return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${SOURCE_STATE}(view_oid oid, capture jsonb, OUT sources oid[], OUT signature text, OUT is_captured boolean)
+  return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${SOURCE_STATE}(
+  view_oid oid, capture jsonb, INOUT shared jsonb,
+  OUT sources oid[], OUT signature text, OUT is_captured boolean
+)
 LANGUAGE plpgsql
 STABLE
 AS ${escapeLiteral(body)}`;

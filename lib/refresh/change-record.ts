@@ -4,7 +4,7 @@ import { isToldAll } from '../freshness/capture-record.js';
 import { type ChangeRow, selectChanges } from '../postgres/change.sql.js';
 import { recordSuccess, type SuccessRecord } from '../postgres/history.sql.js';
 import { markObstructed } from '../postgres/obstacle.sql.js';
-import { UNSURE } from '../postgres/source-state.sql.js';
+import { UNSURE } from '../postgres/signature.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import type { RefreshRequest } from './refresh-request.js';
 import type { RefreshResult, RefreshTrigger } from './refresh-result.js';

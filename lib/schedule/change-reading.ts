@@ -5,7 +5,7 @@ import type { Database } from '../postgres/database.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type PendingViewRow, selectPendingViews } from '../postgres/pending.sql.js';
 
-/** Which changes a view has not seen, and what keeps it from being refreshed. */
+/** Which changes a view has not seen. */
 export interface PendingView {
   definition: ViewDefinition;
   unseen: UnseenChanges;
@@ -15,8 +15,14 @@ export interface PendingView {
   isWatched: boolean;
   /** The start of the refresh that brought its rows, in milliseconds since the epoch; `null` where there was none. */
   rowsSince: number | null;
-  isPaused: boolean;
-  isBackingOff: boolean;
+}
+
+/** What one look at the views has found. */
+export interface ChangesRead {
+  /** All that exist and that nobody has paused, and that do not back off. */
+  views: PendingView[];
+  /** For how long the server has looked, in milliseconds. */
+  tookMs: number;
 }
 
 /** Reads which changes the views of one data source have not seen, in one statement for all of them. */
@@ -26,16 +32,17 @@ export class ChangeReading {
     private readonly definitions: readonly ViewDefinition[],
   ) {}
 
-  async read(): Promise<PendingView[]> {
+  async read(): Promise<ChangesRead> {
     const { stateSchema } = this.database;
     const byName = new Map(this.definitions.map((view) => [displayName(view.name), view]));
     return this.database.bookkeeping(async (session) => {
       const names = this.definitions.map(({ name }) => name);
       const rows = await session.query<PendingViewRow>(selectPendingViews(stateSchema, names));
-      return rows.flatMap((row) => {
+      const views = rows.flatMap((row) => {
         const definition = byName.get(rowName(row));
         return definition === undefined ? [] : [changesOf(definition, row)];
       });
+      return { views, tookMs: Math.max(0, ...rows.map((row) => row.took_ms)) };
     });
   }
 }
@@ -56,7 +63,5 @@ function changesOf(definition: ViewDefinition, row: PendingViewRow): PendingView
       definition.freshness?.readsSources === true &&
       isToldAll(definition, row.capture),
     rowsSince: row.has_watermark ? row.last_started_at : null,
-    isPaused: row.is_paused,
-    isBackingOff: row.is_backing_off,
   };
 }

@@ -1,6 +1,9 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import {
+  FASTEST_MS,
+  leastIntervalMs,
+  type LookPace,
   nextLookAfterErrorInMs,
   nextLookAfterWakeUpInMs,
   nextLookInMs,
@@ -10,7 +13,7 @@ import { isDoneWithin } from '../postgres/time-limit.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
 import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
-import { ChangeReading, type PendingView } from './change-reading.js';
+import { ChangeReading } from './change-reading.js';
 import { decide, isAnyPending } from './due-views.js';
 import { DueRefresher } from './due.refresher.js';
 import { RareWarning } from './rare-warning.js';
@@ -40,6 +43,8 @@ export class ChangeWatch {
   private timer?: NodeJS.Timeout;
   private look: Promise<void> = Promise.resolve();
   private intervalMs = 0;
+  /** The shortest time between two looks. */
+  private leastMs = FASTEST_MS;
   /** When the last look began, by `performance.now()`. */
   private lookedAtMs = -Infinity;
   /** When the next look begins, by `performance.now()`. */
@@ -58,7 +63,7 @@ export class ChangeWatch {
   }
 
   start(): void {
-    this.intervalMs = nextLookInMs(0, [], Math.random());
+    this.intervalMs = nextLookInMs(0, [], this.pace);
     this.lookWithin(this.intervalMs);
   }
 
@@ -73,8 +78,12 @@ export class ChangeWatch {
   wake(): void {
     this.isWoken = true;
     if (this.timer !== undefined) {
-      this.lookWithin(nextLookAfterWakeUpInMs(this.sinceLookMs));
+      this.lookWithin(nextLookAfterWakeUpInMs(this.sinceLookMs, this.leastMs));
     }
+  }
+
+  private get pace(): LookPace {
+    return { leastMs: this.leastMs, random: Math.random() };
   }
 
   private get sinceLookMs(): number {
@@ -99,7 +108,7 @@ export class ChangeWatch {
 
   /** Looks soon after a refresh has ended: it is a change to the views above. */
   private hurry(): void {
-    this.intervalMs = nextLookInMs(0, [], Math.random());
+    this.intervalMs = nextLookInMs(0, [], this.pace);
     if (this.timer !== undefined) {
       this.lookWithin(this.intervalMs);
     }
@@ -113,30 +122,33 @@ export class ChangeWatch {
     this.options.changeLog.maybeKeep(this.options.dataSourceName);
     try {
       const dueInMs = await this.beginDue();
-      this.intervalMs = nextLookInMs(this.intervalMs, dueInMs, Math.random());
+      this.intervalMs = nextLookInMs(this.intervalMs, dueInMs, this.pace);
     } catch (error) {
       this.intervalMs = nextLookAfterErrorInMs(this.intervalMs, Math.random());
       this.warn(error);
     }
-    this.lookWithin(this.isWoken ? nextLookAfterWakeUpInMs(this.sinceLookMs) : this.intervalMs);
+    this.lookWithin(
+      this.isWoken ? nextLookAfterWakeUpInMs(this.sinceLookMs, this.leastMs) : this.intervalMs,
+    );
   }
 
   /** @returns in how many milliseconds each waiting view is due */
   private async beginDue(): Promise<number[]> {
     const { dataSourceName, database, definitions, runner } = this.options;
-    const changes = await this.reading.read();
+    const { views: changes, tookMs } = await this.reading.read();
+    this.leastMs = leastIntervalMs(tookMs);
     if (changes.some(({ isCaptured }) => !isCaptured)) {
       runner.repairCaptures(dataSourceName);
     }
-    if (this.isStopped || !isAnyPending(changes)) {
-      return [];
-    }
-    const graph = await planGraph(database, { targets: definitions, registered: definitions });
     const open = new Map(
       changes
         .map((each) => [keyOf(each.definition), each] as const)
-        .filter(([key, each]) => this.isOpen(key, each)),
+        .filter(([key]) => this.refresher.isFree(key)),
     );
+    if (this.isStopped || !isAnyPending(open.values())) {
+      return [];
+    }
+    const graph = await planGraph(database, { targets: definitions, registered: definitions });
     const { due, dueInMs } = decide(open, graph);
     const views = [...due].flatMap(([key, trigger]) => {
       const view = open.get(key);
@@ -146,10 +158,6 @@ export class ChangeWatch {
       this.refresher.begin(new Map(views), graph.dependencies);
     }
     return dueInMs;
-  }
-
-  private isOpen(key: string, { isPaused, isBackingOff }: PendingView): boolean {
-    return !isPaused && !isBackingOff && this.refresher.isFree(key);
   }
 
   private warn(error: unknown): void {

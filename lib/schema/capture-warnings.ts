@@ -1,6 +1,6 @@
 import { displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
-import type { PlanStep } from './plan-step.js';
+import type { PostponedStep } from './plan-step.js';
 import type { SchemaDiff } from './schema-diff.js';
 import { allowsChanges } from './sync-policy.js';
 
@@ -9,8 +9,11 @@ const MEANWHILE =
   'Until then writes to a table that is not captured may lead to no refresh, ticks of views that read it are not skipped, and with `maxStaleness` those are refreshed by their age';
 
 /** For the log at boot: the locks of a step could not be had. */
-export function describePostponed({ reason }: PlanStep): string {
-  return `The tables of this step are locked for long, by a transaction or by VACUUM, and so it is put off: ${reason}. ${MEANWHILE}. It is tried again in the background; nothing else has been put off.`;
+export function describePostponed({ reason, isTooLarge }: PostponedStep): string {
+  const cause = isTooLarge
+    ? 'The server has no room for locks on all tables of this step at once (`max_locks_per_transaction`)'
+    : 'The tables of this step are locked for long, by a transaction or by VACUUM';
+  return `${cause}, and so it is put off: ${reason}. ${MEANWHILE}. It is tried again in the background, table by table; nothing else has been put off.`;
 }
 
 /** For the log: tables could not be captured, or the policy does not allow it. */

@@ -76,7 +76,16 @@ export async function patiently<T>(
 
 /** Whether a lock could not be had. */
 export function isLockFailure(error: unknown): boolean {
-  return LOCKED.has(errorCode(error instanceof SchemaStepError ? error.cause : error));
+  return LOCKED.has(codeOf(error));
+}
+
+/** Whether the server had no room for so many locks at once. */
+export function isOutOfLocks(error: unknown): boolean {
+  return codeOf(error) === SqlState.outOfMemory;
+}
+
+function codeOf(error: unknown): string | undefined {
+  return errorCode(error instanceof SchemaStepError ? error.cause : error);
 }
 
 function nextWait(waitMs: number): number {

@@ -12,11 +12,12 @@ import { SchemaStepError } from './schema-error.js';
 import {
   briefForCaptures,
   isLockFailure,
+  isOutOfLocks,
   longForCaptures,
   type Patience,
   patiently,
 } from './lock-attempts.js';
-import type { PlanStep } from './plan-step.js';
+import type { PlanStep, PostponedStep } from './plan-step.js';
 import type { SchemaPlan } from './schema-plan.js';
 
 /** Carries out a plan in the caller's transaction. */
@@ -35,13 +36,13 @@ export class PlanRun {
    *
    * @returns the step that was left out
    */
-  async run({ steps }: SchemaPlan): Promise<PlanStep | undefined> {
-    let postponed: PlanStep | undefined;
+  async run({ steps }: SchemaPlan): Promise<PostponedStep | undefined> {
+    let postponed: PostponedStep | undefined;
     for (const step of steps.filter(({ action }) => action !== 'rename')) {
       if (step.action === 'build' || step.action === 'populate') {
         await this.fill(step);
       } else if (step.action === 'capture') {
-        postponed = (await this.capture(step)) ? undefined : step;
+        postponed = await this.capture(step);
       } else {
         await this.change(step);
       }
@@ -52,18 +53,18 @@ export class PlanRun {
     return postponed;
   }
 
-  /** @returns whether it could be done */
-  private async capture(step: PlanStep): Promise<boolean> {
+  /** @returns the step where it was left out */
+  private async capture(step: PlanStep): Promise<PostponedStep | undefined> {
     if (!this.mayPostpone) {
       await this.change(step, longForCaptures(this.lockTimeoutMs));
-      return true;
+      return undefined;
     }
     try {
       await this.change(step, briefForCaptures(this.lockTimeoutMs));
-      return true;
+      return undefined;
     } catch (error) {
-      if (isLockFailure(error)) {
-        return false;
+      if (isLockFailure(error) || isOutOfLocks(error)) {
+        return { ...step, isTooLarge: isOutOfLocks(error) };
       }
       throw error;
     }

@@ -34,6 +34,8 @@ const HINTS: Record<string, string> = {
     'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data.',
   [SqlState.lockNotAvailable]:
     'Something is locked for longer than lockTimeout: a long transaction or another migration.',
+  [SqlState.outOfMemory]:
+    'Where it says "out of shared memory", the transaction needs more locks than the server has room for, one for each table, partition and index: raise max_locks_per_transaction, which takes a restart, or change less at once.',
   [SqlState.objectNotInPrerequisiteState]:
     'A view that it reads was never filled, or emptied: refresh that one first, or give both `withData: false`.',
   [SqlState.queryCanceled]: 'It was cancelled, or took longer than statementTimeout.',

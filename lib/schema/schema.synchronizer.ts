@@ -19,7 +19,7 @@ import type { DatabaseState } from './database-state.js';
 import { readSteadily } from './steady-read.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
-import type { PlanStep } from './plan-step.js';
+import type { PostponedStep } from './plan-step.js';
 import { type PreparationContext, type Prepared, prepare } from './preparation.js';
 import { rememberedDiff } from './remembered-diff.js';
 import { schemaErrorFrom } from './schema-error.js';
@@ -40,7 +40,7 @@ export interface Synchronized {
   report: SyncReport;
   diff: SchemaDiff;
   /** The step for which the locks could not be had, and without which all others were done. */
-  postponed?: PlanStep;
+  postponed?: PostponedStep;
 }
 
 /** Brings databases to what the code declares, one process at a time. */
@@ -166,7 +166,7 @@ export class SchemaSynchronizer {
     dataSource: string,
     policy: SyncPolicy,
     expected: SchemaPlan | undefined,
-  ): Promise<{ prepared: Prepared; postponed?: PlanStep }> {
+  ): Promise<{ prepared: Prepared; postponed?: PostponedStep }> {
     const views = this.viewsOf(dataSource);
     return this.transaction(database, async (session) => {
       await session.query(lock(syncLockKey()));

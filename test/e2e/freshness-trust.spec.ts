@@ -3,6 +3,7 @@ import type { TestingModule } from '@nestjs/testing';
 import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { InvalidDefinitionError, RefreshService } from '../../lib/index.js';
 import { deleteSeenChanges } from '../../lib/postgres/change-log.sql.js';
+import { selectPendingViews } from '../../lib/postgres/pending.sql.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
 import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
@@ -121,6 +122,18 @@ describe('what is known of a view', () => {
     await database.query(`INSERT INTO orders VALUES (1)`);
     expect(await attempt('write')).toBe('refreshed');
   });
+
+  it.each(['paused_at = now()', `not_before = now() + interval '1 hour'`])(
+    'is not asked for by who looks for changes while %s',
+    async (state) => {
+      await start({ ...trusted, refresh: { on: 'sources' } });
+      await refresh(VIEW);
+      const { text, values } = selectPendingViews(STATE, [VIEW]);
+      expect(await database.query(text, values)).toHaveLength(1);
+      await database.query(`UPDATE ${STATE}.view_state SET ${state}`);
+      expect(await database.query(text, values)).toEqual([]);
+    },
+  );
 
   it('is known where what stood in the way is gone', async () => {
     await database.query(`ALTER TABLE orders SET UNLOGGED`);

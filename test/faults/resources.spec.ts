@@ -1,11 +1,23 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
+import { ConsoleLogger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
-import { RefreshService, type ViewClass } from '../../lib/index.js';
+import { defineMaterializedView, RefreshService, type ViewClass } from '../../lib/index.js';
 import { FaultServer } from '../support/fault-server.js';
 import { bootWith } from '../support/test-app.js';
 import { assertConsistent, assertInvariants, demanded } from './support/invariants.js';
 import { HOURLY, Ledger, QUOTED_VIEW } from './support/ledger.js';
 import { SmallDisk } from './support/small-disk.js';
+
+const PARTITION_COUNT = 400;
 
 describe('the server runs out of', () => {
   let server: FaultServer;
@@ -113,6 +125,38 @@ describe('the server runs out of', () => {
     // TypeORM's, those of `poolSize`, and the one for bookkeeping.
     expect(sessions?.count).toBeLessThanOrEqual(1 + 2 + 1);
     await assertInvariants(ledger, { by: replica });
+  });
+
+  it('room for locks: it boots, and captures table by table', async () => {
+    const { database } = ledger;
+    await database.query(`CREATE TABLE public.parts (id int) PARTITION BY LIST (id)`);
+    await database.query(`DO $$ BEGIN FOR n IN 1..${PARTITION_COUNT} LOOP
+      EXECUTE format('CREATE TABLE public.part_%s PARTITION OF public.parts FOR VALUES IN (%s)', n, n);
+    END LOOP; END $$`);
+    const holder = await database.session();
+    const full = holder.query(`SELECT pg_advisory_lock(n) FROM generate_series(1, 10000000) AS n`);
+    await expect(full).rejects.toMatchObject({ code: '53200' });
+    await holder.query(
+      `SELECT pg_advisory_unlock(n) FROM generate_series(1, ${PARTITION_COUNT / 2}) AS n`,
+    );
+    const reader = defineMaterializedView({
+      schema: 'Odd schema',
+      name: 'Reader of "parts"',
+      expression: 'SELECT 1 AS id',
+      columns: ['id'],
+      refresh: { on: ['public.parts'] },
+    });
+    const warnings = jest.spyOn(ConsoleLogger.prototype, 'warn');
+    app = await bootWith(database, { views: [reader], scheduling: true });
+    expect(warnings).toHaveBeenCalledWith(
+      expect.stringContaining('(`max_locks_per_transaction`)'),
+      expect.anything(),
+    );
+    warnings.mockRestore();
+    await database.until(
+      `SELECT FROM pg_trigger WHERE NOT tgisinternal HAVING count(*) = ${4 * (PARTITION_COUNT + 1)}`,
+    );
+    await holder.end();
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import {
+  leastIntervalMs,
   nextLookAfterErrorInMs,
   nextLookAfterWakeUpInMs,
   nextLookInMs,
@@ -14,12 +15,20 @@ describe('the time to the next look', () => {
     ['is not longer for what is due much later', 250, [60_000], 2_000],
     ['begins short', 0, [], 250],
   ])('%s', (_, lastMs, dueInMs, expected) => {
-    expect(nextLookInMs(lastMs, dueInMs, 0)).toBe(expected);
-    expect(nextLookInMs(lastMs, dueInMs, 1)).toBe(1.25 * expected);
+    expect(nextLookInMs(lastMs, dueInMs, { leastMs: 250, random: 0 })).toBe(expected);
+    expect(nextLookInMs(lastMs, dueInMs, { leastMs: 250, random: 1 })).toBe(1.25 * expected);
+  });
+
+  it('is twenty times as long as a look takes the server, from a quarter of a second to two seconds', () => {
+    expect([0, 12.5, 50, 100, 5_000].map(leastIntervalMs)).toEqual([250, 250, 1_000, 2_000, 2_000]);
+    expect(nextLookInMs(0, [-5], { leastMs: 1_000, random: 0 })).toBe(1_000);
+    expect(nextLookAfterWakeUpInMs(400, 1_000)).toBe(600);
   });
 
   it('is none after word of a write, but for looks that would follow too fast', () => {
-    expect([0, 100, 250, Infinity].map(nextLookAfterWakeUpInMs)).toEqual([250, 150, 0, 0]);
+    expect([0, 100, 250, Infinity].map((sinceMs) => nextLookAfterWakeUpInMs(sinceMs, 250))).toEqual(
+      [250, 150, 0, 0],
+    );
   });
 
   it('grows further after errors', () => {

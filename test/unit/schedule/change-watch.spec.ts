@@ -33,8 +33,7 @@ const UNSEEN = {
   is_altered: false,
   is_captured: true,
   is_watched: true,
-  is_paused: false,
-  is_backing_off: false,
+  took_ms: 1,
 };
 
 /**
@@ -128,15 +127,17 @@ describe('a watch', () => {
     expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
   });
 
-  it.each([
-    ['is paused', { is_paused: true }],
-    ['backs off', { is_backing_off: true }],
-    ['was dropped by hand', null],
-  ])('refreshes nothing, and looks seldom, while a view %s', async (_, seen) => {
-    const { looks, runs } = await minute(one, failing, seen);
+  it('refreshes nothing, and looks seldom, while the database tells of no view', async () => {
+    const { looks, runs } = await minute(one, failing, null);
     expect(runs).toEqual([]);
     expect(looks).toBeGreaterThan(0);
     expect(looks).toBeLessThanOrEqual(SECONDS);
+  });
+
+  it('looks the less often the longer the server takes for it', async () => {
+    const { looks } = await minute(one, skipped('unchanged'), { took_ms: 50 });
+    expect(looks).toBeGreaterThan(SECONDS / 2);
+    expect(looks).toBeLessThanOrEqual(SECONDS + 1);
   });
 
   it('tries a view above one that fails no more often than others', async () => {

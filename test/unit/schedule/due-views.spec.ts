@@ -25,8 +25,6 @@ function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): Pending
     isCaptured: true,
     isWatched: true,
     rowsSince: 0,
-    isPaused: false,
-    isBackingOff: false,
   };
 }
 

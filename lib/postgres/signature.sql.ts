@@ -1,0 +1,65 @@
+/* The parts of a signature, which `source_state` makes. */
+
+/**
+ * The last two parts of a signature. The first of them is the view's own definition. The second tells which rows the
+ * view has: each refresh, by hand too, writes a new version of its row in pg_class, and a swap makes another view.
+ * The schema is a part too, because while it has another name nobody keeps the log for the view. A refresh reads this
+ * after its REFRESH, in the same transaction.
+ */
+export function viewIdentity(oid: string): string {
+  return `(
+    SELECT pg_catalog.concat(c.oid, '.', w.xmin, '.', n.oid, '.', n.xmin, ':', c.xmin)
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid
+    WHERE c.oid = ${oid}
+  )`;
+}
+
+function part(signature: string, position: number): string {
+  return `pg_catalog.split_part(${signature}, ':', ${position})`;
+}
+
+/** The signature that a refresh stores: of the sources as they were before it, and of the view as it is now. */
+export function signatureAfterRefresh(signature: string, oid: string): string {
+  const parts = [1, 2, 3].map((position) => part(signature, position));
+  return [...parts, viewIdentity(oid)].join(` || ':' || `);
+}
+
+/** Whether two signatures are of the same queries over the same relations, whatever the relations contain. */
+export function haveSameDefinitions(one: string, other: string): string {
+  return sameParts(one, other, [1, 4]);
+}
+
+/** Whether two signatures are equal apart from the settings, which are those of the session that asks. */
+export function areEqualButForSettings(one: string, other: string): string {
+  return sameParts(one, other, [1, 2, 4, 5]);
+}
+
+function sameParts(one: string, other: string, positions: number[]): string {
+  return positions
+    .map((position) => `${part(one, position)} = ${part(other, position)}`)
+    .join(' AND ');
+}
+
+/** Marks a signature, at its beginning: writes to some source cannot be noticed, so it only tells of DDL. */
+export const OBSTRUCTED = '!';
+
+/** Marks a signature, at its beginning: writes are noticed, but without any a refresh may give other rows. */
+export const UNSURE = '?';
+
+/** The first OID of what is made after initdb: all below it are the system's. */
+export const FIRST_NORMAL_OID = 16384;
+
+/**
+ * A digest of rows of a catalog: their count and the sum of their versions. While the count stays the same, the sum
+ * only grows, because a row that is changed or made gets a newer transaction ID than the one that it replaces.
+ */
+export function digestOf(rows: string, alias: string): string {
+  return `(SELECT ${versionsOf(alias)} FROM pg_catalog.${rows})`;
+}
+
+/** The same of rows that a query reads. */
+export function versionsOf(alias: string): string {
+  return `pg_catalog.concat_ws('.', count(*), sum(${alias}.xmin::text::bigint))`;
+}
