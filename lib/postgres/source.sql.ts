@@ -22,6 +22,11 @@ export const SOURCES_OF_VIEWS = `wanted AS (
   SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
   FROM pg_catalog.jsonb_to_recordset($1::jsonb)
     AS w(position int, view_schema text, view_name text, root_schema text, root_name text)
+), stand_ins AS (
+  SELECT c.oid
+  FROM pg_catalog.jsonb_to_recordset($2::jsonb) AS s(schema text, name text)
+  JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.name
 ), roots AS (
   SELECT w.reader, v.oid AS view_oid, c.oid
   FROM wanted w
@@ -31,16 +36,12 @@ export const SOURCES_OF_VIEWS = `wanted AS (
     pg_catalog.pg_class v JOIN pg_catalog.pg_namespace s ON s.oid = v.relnamespace
   ) ON s.nspname = w.view_schema AND v.relname = w.view_name
 ), reads AS (
-  SELECT r.reader, r.oid, c.relkind, r.oid = r.view_oid OR c.relkind = 'v' AS is_walked
+  SELECT r.reader, r.oid, c.relkind,
+         coalesce(r.oid = r.view_oid, false) OR c.relkind = 'v' AND c.oid <> ALL (ARRAY(SELECT s.oid FROM stand_ins s)) AS is_walked
   FROM roots r
   JOIN pg_catalog.pg_class c ON c.oid = r.oid
   UNION
-  SELECT r.reader, c.oid, c.relkind, c.relkind = 'v' AND c.oid <> ALL (ARRAY(
-    SELECT c.oid
-    FROM pg_catalog.jsonb_to_recordset($2::jsonb) AS s(schema text, name text)
-    JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema
-    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.name
-  ))
+  SELECT r.reader, c.oid, c.relkind, c.relkind = 'v' AND c.oid <> ALL (ARRAY(SELECT s.oid FROM stand_ins s))
   FROM reads r
   JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
   JOIN pg_catalog.pg_depend d

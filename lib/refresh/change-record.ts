@@ -7,7 +7,7 @@ import { markObstructed } from '../postgres/obstacle.sql.js';
 import { UNSURE } from '../postgres/signature.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import type { RefreshRequest } from './refresh-request.js';
-import type { RefreshResult, RefreshTrigger } from './refresh-result.js';
+import type { RefreshResult } from './refresh-result.js';
 
 /** The statement that asks what has changed of what a view reads; none for a view that is not told of changes. */
 export function questionOfChanges(
@@ -78,10 +78,16 @@ function signatureOf(changes: ChangeRow | undefined): string | null {
 
 /**
  * Whether a view need not be refreshed. A refresh because of writes is not needed when the view has seen them all; any
- * other is not needed when it would give the same rows.
+ * other is not needed when it would give the same rows. Of a view that is told of less than it reads nobody knows that.
  */
-export function isUnchangedFor(trigger: RefreshTrigger, changes: ChangeRow | undefined): boolean {
-  return (trigger === 'write' ? changes?.has_nothing_new : changes?.is_unchanged) ?? false;
+export function isUnchangedFor(
+  { trigger, definition }: Pick<RefreshRequest, 'trigger' | 'definition'>,
+  changes: ChangeRow | undefined,
+): boolean {
+  if (trigger === 'write') {
+    return changes?.has_nothing_new ?? false;
+  }
+  return definition.freshness?.readsSources === true && changes?.is_unchanged === true;
 }
 
 /**

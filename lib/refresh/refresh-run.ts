@@ -231,7 +231,7 @@ export class RefreshRun {
     if (!isLocked) {
       return skippedResult(this.request, 'busy', at);
     }
-    const isUnchanged = isUnchangedFor(this.request.trigger, this.changes);
+    const isUnchanged = isUnchangedFor(this.request, this.changes);
     const reason = found && skipReason(found, this.request, isUnchanged);
     return reason && skippedResult(this.request, reason, at, this.progress.runId);
   }

@@ -23,11 +23,13 @@ type Graph = Pick<GraphPlan, 'dependencies' | 'durationsMs'>;
 const UNKNOWN_DURATION_MS = 1_000;
 
 /** Whether any view may be due: if not, the graph need not be read. */
-export function isAnyPending(changes: Iterable<PendingView>): boolean {
-  return [...changes].some(
-    ({ unseen, isWatched, definition }) =>
-      hasUnseen(unseen) ||
-      (!isWatched && !unseen.isEmpty && definition.freshness?.onWrite === undefined),
+export function isAnyPending(changes: readonly PendingView[]): boolean {
+  // Of views that one with `maxStaleness` may read, those of which nobody is told become old, whatever their options.
+  const isLimited = changes.some(
+    ({ definition }) => definition.freshness?.maxStalenessMs !== undefined,
+  );
+  return changes.some(
+    ({ unseen, isWatched }) => hasUnseen(unseen) || (isLimited && !isWatched && !unseen.isEmpty),
   );
 }
 

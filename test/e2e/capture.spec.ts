@@ -157,6 +157,21 @@ describe('the capture of changes', () => {
     );
   });
 
+  it('of a view that `on` names ends there, though what that one reads is made with it', async () => {
+    const unsure = { ...daily, expression: `${daily.expression} HAVING now() IS NOT NULL` };
+    const views = [
+      { ...unsure, refresh: undefined },
+      {
+        ...above,
+        expression: 'SELECT count(*) AS id FROM public.rates',
+        refresh: { on: ['public.daily'], cron: YEARLY, skipUnchanged: true },
+      },
+    ];
+    const schema = await start(views);
+    expect(await captured()).toEqual({ rates: 4 });
+    expect(await schema.diff()).toEqual([]);
+  });
+
   it('writes nothing for a statement that touches no row, or is rolled back', async () => {
     await start([daily]);
     await database.query(`UPDATE orders SET id = 5 WHERE day = 'nobody'`);

@@ -144,6 +144,20 @@ describe('a view with `maxStaleness`', () => {
     expect(await refreshes()).toEqual(both);
   });
 
+  it('is refreshed by age where one below it follows only a part of what it reads', async () => {
+    await database.query('CREATE TABLE IF NOT EXISTS others (id int)');
+    await start({ ...base, refresh: { on: ['public.others'], debounce: 0 } }, top);
+    await untilWatched();
+    await database.query(`INSERT INTO orders (day) VALUES ('mon')`);
+    await untilLooked();
+    expect(await refreshes()).toEqual([]);
+    await database.query(
+      `UPDATE materialized_views.view_state SET last_started_at = last_started_at - interval '1 hour'`,
+    );
+    await database.until(`SELECT FROM top WHERE n = 1`);
+    expect(await refreshes()).toEqual(both);
+  });
+
   it('counts from the write when a view below it was refreshed by others', async () => {
     await start(base, top);
     await untilWatched();
