@@ -145,7 +145,7 @@ export class ChangeWatch {
         .map((each) => [keyOf(each.definition), each] as const)
         .filter(([key]) => this.refresher.isFree(key)),
     );
-    if (this.isStopped || !isAnyPending(open.values())) {
+    if (this.isStopped || !isAnyPending([...open.values()])) {
       return [];
     }
     const graph = await planGraph(database, { targets: definitions, registered: definitions });
