@@ -52,8 +52,10 @@ export const UNSURE = '?';
 export const FIRST_NORMAL_OID = 16384;
 
 /**
- * A digest of rows of a catalog: their count and the sum of their versions. While the count stays the same, the sum
- * only grows, because a row that is changed or made gets a newer transaction ID than the one that it replaces.
+ * A digest of rows of a catalog: their count, and the sum of the hashes of their versions. Not of the versions
+ * themselves: a transaction with an old ID that ends late may change several rows so that their sum stays the same. The
+ * versions as a whole never come back: what is changed after a digest has the ID of a transaction that had not ended
+ * then, so none of the rows in the digest has it.
  */
 export function digestOf(rows: string, alias: string): string {
   return `(SELECT ${versionsOf(alias)} FROM pg_catalog.${rows})`;
@@ -61,5 +63,10 @@ export function digestOf(rows: string, alias: string): string {
 
 /** The same of rows that a query reads. */
 export function versionsOf(alias: string): string {
-  return `pg_catalog.concat_ws('.', count(*), sum(${alias}.xmin::text::bigint))`;
+  return `pg_catalog.concat_ws('.', count(*), ${hashOfVersions(alias)})`;
+}
+
+/** Also to be added up over groups of rows. */
+export function hashOfVersions(alias: string): string {
+  return `sum(pg_catalog.hashint8extended(${alias}.xmin::text::bigint, 0))`;
 }

@@ -1,7 +1,13 @@
 import { escapeLiteral } from 'pg';
 import { CAPTURE_TRIGGER_COUNT } from './capture.sql.js';
 import { captureFunctions, madeByUsers } from './shared-state.sql.js';
-import { digestOf, FIRST_NORMAL_OID, versionsOf, viewIdentity } from './signature.sql.js';
+import {
+  digestOf,
+  FIRST_NORMAL_OID,
+  hashOfVersions,
+  versionsOf,
+  viewIdentity,
+} from './signature.sql.js';
 
 /** The function that looks at what a view reads. */
 export const SOURCE_STATE = 'source_state';
@@ -45,7 +51,7 @@ function readRelations(): string {
       SELECT count(*) FILTER (WHERE t.always_count = ${CAPTURE_TRIGGER_COUNT}) AS complete_count,
              pg_catalog.concat_ws('.', sum(t.count), sum(t.version)) AS versions
       FROM (
-        SELECT count(*), count(*) FILTER (WHERE t.tgenabled = 'A') AS always_count, sum(t.xmin::text::bigint) AS version
+        SELECT count(*), count(*) FILTER (WHERE t.tgenabled = 'A') AS always_count, ${hashOfVersions('t')} AS version
         FROM pg_catalog.pg_trigger t
         WHERE t.tgrelid = ANY (sources) AND t.tgfoid = ANY (functions)
         GROUP BY t.tgrelid
