@@ -12,6 +12,7 @@ export function getViewOptions(target: object): MaterializedViewEntityOptions | 
   return Reflect.getOwnMetadata(OPTIONS, target) as MaterializedViewEntityOptions | undefined;
 }
 
+/** Keeps the options of `@MaterializedViewEntity` on the class. */
 export function setViewOptions(target: object, options: MaterializedViewEntityOptions): void {
   Reflect.defineMetadata(OPTIONS, options, target);
 }

@@ -55,10 +55,7 @@ async function readBelow(
   session: Pick<Session, 'query'>,
   views: readonly ViewDefinition[],
 ): Promise<Set<string>> {
-  const edges = (await readViewEdges(session)).map(({ source, dependent }) => ({
-    source: quoteQualifiedName(source),
-    dependent: quoteQualifiedName(dependent),
-  }));
+  const edges = await readViewEdges(session, quoteQualifiedName);
   const below = new Set(views.map(({ name }) => quoteQualifiedName(name)));
   // Iterating a Set also visits what is added meanwhile.
   for (const view of below) {

@@ -1,5 +1,5 @@
 /** The shortest time between two looks. Compared to a debounce of a second, the delay is small. */
-export const FASTEST_MS = 250;
+const FASTEST_MS = 250;
 
 /** How many times as long as the server has looked is the shortest time between two looks: a twentieth of a core. */
 const REST = 20;

@@ -2,7 +2,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { type NamedViewEdge, readViewEdges } from './view-edges.js';
+import { readViewEdges, type ViewEdge } from './view-edges.js';
 
 /**
  * Refuses a view that names in `on` something that depends on the view itself: each of its refreshes would count
@@ -18,7 +18,7 @@ export async function refuseCircles(
   if (naming.length === 0) {
     return;
   }
-  const told = tellersOf(naming, await readViewEdges(session));
+  const told = tellersOf(naming, await readViewEdges(session, displayName));
   for (const view of naming) {
     const way = wayBack(viewName(view), told);
     if (way !== undefined) {
@@ -30,13 +30,13 @@ export async function refuseCircles(
 /** By the name of each view, what its changes come from: the views that it reads, and what it names in `on`. */
 function tellersOf(
   naming: readonly ViewDefinition[],
-  edges: readonly NamedViewEdge[],
+  edges: readonly ViewEdge[],
 ): Map<string, Set<string>> {
   const told = new Map<string, Set<string>>();
   const add = (view: string, teller: string): void => {
     told.set(view, (told.get(view) ?? new Set()).add(teller));
   };
-  edges.forEach(({ source, dependent }) => add(displayName(dependent), displayName(source)));
+  edges.forEach(({ source, dependent }) => add(dependent, source));
   for (const view of naming) {
     view.freshness?.tables.forEach((table) => add(viewName(view), displayName(table)));
   }

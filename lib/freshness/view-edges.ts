@@ -3,16 +3,23 @@ import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 
 /** One view reads another; either may be materialized or plain. */
-export interface NamedViewEdge {
-  source: QualifiedName;
-  dependent: QualifiedName;
+export interface ViewEdge {
+  source: string;
+  dependent: string;
 }
 
-/** Which views read which, as the catalog has it now. */
-export async function readViewEdges(session: Pick<Session, 'query'>): Promise<NamedViewEdge[]> {
+/**
+ * Which views read which, as the catalog has it now.
+ *
+ * @param nameOf the names that the edges have for views
+ */
+export async function readViewEdges(
+  session: Pick<Session, 'query'>,
+  nameOf: (view: QualifiedName) => string,
+): Promise<ViewEdge[]> {
   const rows = await session.query<ViewEdgeRow>(selectViewEdges());
   return rows.map((row) => ({
-    source: { schema: row.source_schema, name: row.source_name },
-    dependent: { schema: row.dependent_schema, name: row.dependent_name },
+    source: nameOf({ schema: row.source_schema, name: row.source_name }),
+    dependent: nameOf({ schema: row.dependent_schema, name: row.dependent_name }),
   }));
 }

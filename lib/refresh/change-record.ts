@@ -76,18 +76,25 @@ function signatureOf(changes: ChangeRow | undefined): string | null {
   return signature !== null && isUnsure ? `${UNSURE}${signature}` : signature;
 }
 
+/** Whether it is known that a refresh would give the same rows: never of a view that is told of less than it reads. */
+function wouldGiveSameRows(
+  { freshness }: ViewDefinition,
+  changes: Pick<ChangeRow, 'is_unchanged'> | undefined,
+): boolean {
+  return freshness?.readsSources === true && changes?.is_unchanged === true;
+}
+
 /**
  * Whether a view need not be refreshed. A refresh because of writes is not needed when the view has seen them all; any
- * other is not needed when it would give the same rows. Of a view that is told of less than it reads nobody knows that.
+ * other is not needed when it would give the same rows.
  */
 export function isUnchangedFor(
   { trigger, definition }: Pick<RefreshRequest, 'trigger' | 'definition'>,
   changes: ChangeRow | undefined,
 ): boolean {
-  if (trigger === 'write') {
-    return changes?.has_nothing_new ?? false;
-  }
-  return definition.freshness?.readsSources === true && changes?.is_unchanged === true;
+  return trigger === 'write'
+    ? (changes?.has_nothing_new ?? false)
+    : wouldGiveSameRows(definition, changes);
 }
 
 /**
@@ -100,5 +107,5 @@ export function areRowsCurrent(
   changes: ChangeRow | undefined,
 ): boolean {
   const isFound = result.outcome === 'skipped' && result.reason === 'unchanged';
-  return isFound && definition.freshness?.readsSources === true && changes?.is_unchanged === true;
+  return isFound && wouldGiveSameRows(definition, changes);
 }

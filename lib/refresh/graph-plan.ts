@@ -51,10 +51,7 @@ export async function readGraph(
   session: Session,
   registered: readonly ViewDefinition[],
 ): Promise<ViewGraph> {
-  const read = (await readViewEdges(session)).map(({ source, dependent }) => ({
-    source: quoteQualifiedName(source),
-    dependent: quoteQualifiedName(dependent),
-  }));
+  const read = await readViewEdges(session, quoteQualifiedName);
   const declared = registered.flatMap((view) =>
     view.dependsOn.map((source) => ({
       source: quoteQualifiedName(source),

@@ -94,6 +94,7 @@ interface StatusExtras {
   outdatedBelow?: readonly number[];
 }
 
+/** How a view stands, from what was read of it. Pure. */
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,

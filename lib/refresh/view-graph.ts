@@ -1,8 +1,4 @@
-/** One view reads another. */
-export interface ViewEdge {
-  source: string;
-  dependent: string;
-}
+import type { ViewEdge } from '../freshness/view-edges.js';
 
 /**
  * Which views are refreshed along with those that are named, at whatever distance: `dependencies` are

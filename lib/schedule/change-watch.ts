@@ -1,7 +1,6 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import {
-  FASTEST_MS,
   leastIntervalMs,
   type LookPace,
   nextLookAfterErrorInMs,
@@ -44,7 +43,7 @@ export class ChangeWatch {
   private look: Promise<void> = Promise.resolve();
   private intervalMs = 0;
   /** The shortest time between two looks. */
-  private leastMs = FASTEST_MS;
+  private leastMs = leastIntervalMs(0);
   /** When the last look began, by `performance.now()`. */
   private lookedAtMs = -Infinity;
   /** When the next look begins, by `performance.now()`. */
