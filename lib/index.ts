@@ -1,11 +1,11 @@
 export type { ViewClass } from './definition/view-class.js';
-export { type ViewTarget } from './definition/definition.registry.js';
+export { type ViewTarget } from './definition/view.registry.js';
 export {
   defineMaterializedView,
   type DefineMaterializedViewOptions,
   type ViewColumnDefinition,
-} from './definition/define-materialized-view.js';
-export { MaterializedViewEntity } from './definition/materialized-view-entity.decorator.js';
+} from './nest/define-materialized-view.js';
+export { MaterializedViewEntity } from './nest/materialized-view-entity.decorator.js';
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
   MaterializedViewEntityOptions,
@@ -52,16 +52,16 @@ export {
   ReadOnlyViewError,
   UnknownViewError,
 } from './errors/usage.errors.js';
-export { MaterializedViewsModule } from './materialized-views.module.js';
+export { MaterializedViewsModule } from './nest/materialized-views.module.js';
 export type {
   MaterializedViewsModuleExtras,
   MaterializedViewsOptionsFactory,
-} from './materialized-views.module-definition.js';
+} from './nest/materialized-views.module-definition.js';
 export type { Duration } from './definition/duration.js';
-export type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
+export type { MaterializedViewsModuleOptions } from './definition/module.options.js';
 export type { AfterResult } from './refresh/after-commit.js';
 export { RefreshGraphError } from './refresh/refresh-graph.error.js';
-export type { HistoryOptions } from './materialized-views.options.js';
+export type { HistoryOptions } from './definition/module.options.js';
 export type { DataDrift, RowKey } from './refresh/data-drift.js';
 export type { RefreshHistoryEntry, RefreshOutcome } from './refresh/refresh-history.js';
 export type {
@@ -89,7 +89,7 @@ export type { RunningRefresh } from './refresh/refresh.control.js';
 export {
   type MaterializedViewEventName,
   MaterializedViewEvents,
-} from './events/materialized-view.events.js';
+} from './definition/materialized-view.events.js';
 export {
   REFRESH_CHANNEL,
   type RefreshFailedEvent,
@@ -106,7 +106,7 @@ export {
   type RefreshManyOptions,
   RefreshService,
   type ViewOptions,
-} from './refresh/refresh.service.js';
+} from './engine/refresh.service.js';
 export type { LastFailure, LastSuccess, ViewRefreshStatus } from './refresh/refresh-status.js';
 export type { ViewChanges } from './refresh/view-changes.js';
 export type {
@@ -114,16 +114,12 @@ export type {
   HistoryQuery,
   StatusAllQuery,
   StatusQuery,
-} from './refresh/view-inspector.js';
-export type { SyncPolicy } from './materialized-views.options.js';
+} from './engine/status-queries.js';
+export type { SyncPolicy } from './definition/module.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
-export {
-  type PlanOptions,
-  type SchemaDifference,
-  type SchemaOptions,
-  SchemaService,
-} from './schema/schema.service.js';
+export { type PlanOptions, type SchemaOptions, SchemaService } from './engine/schema.service.js';
+export type { SchemaDifference } from './schema/schema.js';
 export {
   SYNC_CHANNEL,
   type SyncReport,

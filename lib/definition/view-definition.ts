@@ -35,10 +35,9 @@ export interface RefreshPolicy {
   settings: Record<string, string>;
 }
 
-/** What the code declares of one view in one data source, with all names resolved. */
+/** What the code declares of one view, with all names resolved. */
 export interface ViewDefinition {
   target: ViewClass;
-  dataSourceName: string;
   name: QualifiedName;
   /** The SELECT that the view stores, without a closing semicolon. */
   query: string;
@@ -79,8 +78,7 @@ export function viewName({ name }: ViewDefinition): string {
  * `materialized-view:<schema>.<name>`, and `materialized-view:<data source>:<schema>.<name>` in a data
  * source that is not the default one.
  */
-export function refreshJobName(definition: ViewDefinition): string {
-  const { dataSourceName } = definition;
+export function refreshJobName(dataSourceName: string, definition: ViewDefinition): string {
   const scope = dataSourceName === DEFAULT_DATA_SOURCE ? '' : `${dataSourceName}:`;
   return `materialized-view:${scope}${viewName(definition)}`;
 }

@@ -1,4 +1,3 @@
-import { Injectable } from '@nestjs/common';
 import type { DataSource, EntityMetadata } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { IndexDefinition, IndexKey } from '../postgres/ddl.sql.js';
@@ -18,64 +17,59 @@ import { resolveFreshness } from './view-freshness.js';
 import { resolveViewQuery } from './view-query.js';
 
 export interface ExploredDataSource {
-  name: string;
   dataSource: DataSource;
   /** Where PostgreSQL puts what has no schema. */
   currentSchema: string | null;
 }
 
 /** Finds the decorated classes among a data source's entities and resolves what they declare. */
-@Injectable()
-export class ViewExplorer {
-  explore(explored: ExploredDataSource): ViewDefinition[] {
-    return explored.dataSource.entityMetadatas.flatMap((metadata) => {
-      const options = typeof metadata.target === 'function' && getViewOptions(metadata.target);
-      return options ? [this.definition(metadata, options, explored)] : [];
-    });
-  }
+export function exploreViews(explored: ExploredDataSource): ViewDefinition[] {
+  return explored.dataSource.entityMetadatas.flatMap((metadata) => {
+    const options = typeof metadata.target === 'function' && getViewOptions(metadata.target);
+    return options ? [definition(metadata, options, explored)] : [];
+  });
+}
 
-  private definition(
-    metadata: EntityMetadata,
-    options: MaterializedViewEntityOptions,
-    { name: dataSourceName, dataSource, currentSchema }: ExploredDataSource,
-  ): ViewDefinition {
-    const target = metadata.target as ViewClass;
-    const schema = metadata.schema ?? currentSchema;
-    if (schema === null) {
-      throw new InvalidDefinitionError(
-        `@MaterializedViewEntity of ${target.name}: expected \`schema\` to be set, got undefined, and the connection has no current schema either.`,
-      );
-    }
-    const indexes = [
-      ...declaredIndexes(metadata),
-      ...(options.indexes ?? []).map((index) => indexFromOptions(metadata, index)),
-    ];
-    refuseLongName(target, 'name', metadata.tableName);
-    indexes.forEach((index) => refuseLongName(target, 'the name of an index', index.name));
-    return {
-      target,
-      dataSourceName,
-      name: { schema, name: metadata.tableName },
-      query: resolveViewQuery(target.name, options.expression, dataSource),
-      columns: metadata.columns.map((column) => column.databaseName),
-      indexes,
-      withData: options.withData ?? true,
-      storage: options.storage,
-      tablespace: options.tablespace,
-      accessMethod: options.accessMethod,
-      comment: options.comment,
-      dependsOn: (options.dependsOn ?? []).map((each) => dependency(each, schema, dataSource)),
-      renamedFrom:
-        options.renamedFrom === undefined ? undefined : splitName(options.renamedFrom, schema),
-      version: options.version,
-      refresh: refreshPolicy(options.refresh),
-      schedule: schedule(target),
-      freshness: resolveFreshness(target.name, options.refresh, {
-        schema: currentSchema ?? schema,
-        dataSource,
-      }),
-    };
+function definition(
+  metadata: EntityMetadata,
+  options: MaterializedViewEntityOptions,
+  { dataSource, currentSchema }: ExploredDataSource,
+): ViewDefinition {
+  const target = metadata.target as ViewClass;
+  const schema = metadata.schema ?? currentSchema;
+  if (schema === null) {
+    throw new InvalidDefinitionError(
+      `@MaterializedViewEntity of ${target.name}: expected \`schema\` to be set, got undefined, and the connection has no current schema either.`,
+    );
   }
+  const indexes = [
+    ...declaredIndexes(metadata),
+    ...(options.indexes ?? []).map((index) => indexFromOptions(metadata, index)),
+  ];
+  refuseLongName(target, 'name', metadata.tableName);
+  indexes.forEach((index) => refuseLongName(target, 'the name of an index', index.name));
+  return {
+    target,
+    name: { schema, name: metadata.tableName },
+    query: resolveViewQuery(target.name, options.expression, dataSource),
+    columns: metadata.columns.map((column) => column.databaseName),
+    indexes,
+    withData: options.withData ?? true,
+    storage: options.storage,
+    tablespace: options.tablespace,
+    accessMethod: options.accessMethod,
+    comment: options.comment,
+    dependsOn: (options.dependsOn ?? []).map((each) => dependency(each, schema, dataSource)),
+    renamedFrom:
+      options.renamedFrom === undefined ? undefined : splitName(options.renamedFrom, schema),
+    version: options.version,
+    refresh: refreshPolicy(options.refresh),
+    schedule: schedule(target),
+    freshness: resolveFreshness(target.name, options.refresh, {
+      schema: currentSchema ?? schema,
+      dataSource,
+    }),
+  };
 }
 
 /** For names that the naming strategy or `@Index` made: those in our options are checked earlier. */

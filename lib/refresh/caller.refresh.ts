@@ -1,12 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
 import { Mutex } from 'async-mutex';
 import type { ClientBase, QueryConfig, QueryResultRow } from 'pg';
 import type { EntityManager, QueryRunner } from 'typeorm';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { RefreshBusyError } from '../errors/refresh.errors.js';
 import { InvalidRefreshOptionsError } from '../errors/usage.errors.js';
-import { ModuleRegistrations } from '../module-registrations.js';
 import { CallerTransaction } from '../postgres/folded-transaction.js';
 import { Session, type SessionClient } from '../postgres/session.js';
 import type { CheckedRefreshOptions, RefreshOptions } from './refresh-options.js';
@@ -21,14 +19,10 @@ interface CallerOptions extends Pick<RefreshOptions, 'onBusy'> {
 }
 
 /** Refreshes in transactions of the application. */
-@Injectable()
 export class CallerRefresh {
   private readonly turns = new WeakMap<QueryRunner, Mutex>();
 
-  constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
-  ) {}
+  constructor(private readonly context: DataSourceContext) {}
 
   /**
    * @throws RefreshError when it fails; the transaction is as it was before and can go on
@@ -39,7 +33,7 @@ export class CallerRefresh {
     { mode, onPaused, trigger }: CheckedRefreshOptions,
     { manager, onBusy = 'wait' }: CallerOptions,
   ): Promise<RefreshResult> {
-    const { lockTimeoutMs } = this.registrations.options;
+    const { lockTimeoutMs } = this.context.options;
     const client = await this.clientOf(definition, manager);
     const adapted = forCallersTransaction(definition, lockTimeoutMs);
     const run = new RefreshRun(
@@ -52,7 +46,7 @@ export class CallerRefresh {
         keepsMinInterval: mode.withData,
         waitsForLock: onBusy === 'wait',
       },
-      this.dataSources.get(definition.dataSourceName),
+      this.context,
       // No limits but those of the caller's transaction.
       { lockTimeoutMs: 0, statementTimeoutMs: 0, backoffMs: 0 },
     );
@@ -79,9 +73,9 @@ export class CallerRefresh {
     definition: ViewDefinition,
     { connection, queryRunner }: EntityManager,
   ): Promise<SessionClient> {
-    if (connection !== this.dataSources.typeOrm(definition.dataSourceName)) {
+    if (connection !== this.context.typeOrm) {
       throw new InvalidRefreshOptionsError(
-        `RefreshService.refresh: expected \`manager\` to be one of data source "${definition.dataSourceName}", where "${viewName(definition)}" is registered, got one of another data source.`,
+        `RefreshService.refresh: expected \`manager\` to be one of data source "${this.context.name}", where "${viewName(definition)}" is registered, got one of another data source.`,
         { view: viewName(definition) },
       );
     }

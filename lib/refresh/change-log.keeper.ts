@@ -1,6 +1,5 @@
-import { Inject, Injectable } from '@nestjs/common';
 import type { QueryResultRow } from 'pg';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { changeLogLockKey } from '../postgres/advisory-lock.js';
 import { tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
 import {
@@ -12,10 +11,9 @@ import {
   followIndex,
   selectCrowdedSources,
 } from '../postgres/change-log.sql.js';
-import type { Database } from '../postgres/database.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
-import { Upkeep } from '../upkeep.js';
+import { Upkeep } from '../definition/upkeep.js';
 
 /** The most rows that one transaction deletes: it shares its connection with other bookkeeping, which has to wait. */
 const BATCH_SIZE = 10_000;
@@ -23,29 +21,30 @@ const BATCH_SIZE = 10_000;
 /** How many rows of one source the log keeps for a view that is not refreshed, before they are compacted. */
 const SOURCE_LIMIT = 10_000;
 
-/** How often, at the most, a process does this for one data source. */
+/** How often, at the most, a process does this. */
 const INTERVAL_MS = 30_000;
 
 /** Older than all transactions. */
 const FIRST_XID = '0';
 
 /** Keeps the log of changes small. */
-@Injectable()
 export class ChangeLogKeeper {
-  private readonly upkeep = new Upkeep({
-    intervalMs: INTERVAL_MS,
-    complaint: ({ stateSchema }) => `${stateSchema}.change_log could not be made smaller.`,
-    work: async (database) => {
-      const count = await this.keepOnce(database);
-      return count === 0
-        ? undefined
-        : `Deleted ${count} rows of ${database.stateSchema}.change_log`;
-    },
-  });
+  private readonly upkeep: Upkeep;
   /** It may take longer than the interval: after a night without any process there is much to delete. */
-  private readonly underWay = new Set<Database>();
+  private isUnderWay = false;
 
-  constructor(@Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry) {}
+  constructor(private readonly context: DataSourceContext) {
+    const { stateSchema } = context.database;
+    this.upkeep = new Upkeep({
+      intervalMs: INTERVAL_MS,
+      complaint: `${stateSchema}.change_log could not be made smaller.`,
+      work: async () => {
+        const count = await this.keepOnce();
+        return count === 0 ? undefined : `Deleted ${count} rows of ${stateSchema}.change_log`;
+      },
+      log: context.log,
+    });
+  }
 
   /**
    * Deletes the changes that every view has seen, and puts two rows in the place of many where a view is not
@@ -53,14 +52,13 @@ export class ChangeLogKeeper {
    *
    * @returns how many rows were deleted because they had been seen
    */
-  async keep(database: Database, batchSize = BATCH_SIZE): Promise<number> {
-    const deletedCount = await this.deleteSeen(database, batchSize);
+  async keep(batchSize = BATCH_SIZE): Promise<number> {
+    const deletedCount = await this.deleteSeen(batchSize);
     const crowded = await this.alone<CrowdedSourceRow>(
-      database,
-      selectCrowdedSources(database.stateSchema, SOURCE_LIMIT),
+      selectCrowdedSources(this.context.database.stateSchema, SOURCE_LIMIT),
     );
     for (const { source } of crowded) {
-      await this.compact(database, source, batchSize);
+      await this.compact(source, batchSize);
     }
     return deletedCount;
   }
@@ -69,8 +67,8 @@ export class ChangeLogKeeper {
    * Does so in the background, unless this process did so a short time ago. Never throws. It is needed also where no
    * view is told of changes any more: the triggers may still be there, and go on writing.
    */
-  maybeKeep(dataSourceName: string): void {
-    this.upkeep.maybeDo(this.dataSources.get(dataSourceName));
+  maybeKeep(): void {
+    this.upkeep.maybeDo();
   }
 
   /** Begins no more batches, and waits a short time for those under way. */
@@ -78,13 +76,13 @@ export class ChangeLogKeeper {
     return this.upkeep.stop();
   }
 
-  private async keepOnce(database: Database): Promise<number> {
-    if (this.underWay.has(database)) {
+  private async keepOnce(): Promise<number> {
+    if (this.isUnderWay) {
       return 0;
     }
-    this.underWay.add(database);
+    this.isUnderWay = true;
     try {
-      return await this.keep(database);
+      return await this.keep();
     } catch (error) {
       // The library's tables have not been made yet, or were dropped by hand.
       if (errorCode(error) === SqlState.undefinedTable) {
@@ -92,39 +90,37 @@ export class ChangeLogKeeper {
       }
       throw error;
     } finally {
-      this.underWay.delete(database);
+      this.isUnderWay = false;
     }
   }
 
-  private async deleteSeen(database: Database, batchSize: number): Promise<number> {
-    const statement = deleteSeenChanges(database.stateSchema, batchSize);
+  private async deleteSeen(batchSize: number): Promise<number> {
+    const statement = deleteSeenChanges(this.context.database.stateSchema, batchSize);
     let total = 0;
     let deleted = batchSize;
     while (deleted === batchSize && !this.upkeep.isStopped) {
-      const [row] = await this.alone<DeletedChangesRow>(database, statement);
+      const [row] = await this.alone<DeletedChangesRow>(statement);
       deleted = row?.deleted_count ?? 0;
       total += deleted;
     }
     return total;
   }
 
-  private async compact(database: Database, source: string, batchSize: number): Promise<void> {
+  private async compact(source: string, batchSize: number): Promise<void> {
+    const { stateSchema } = this.context.database;
     let fromXid = FIRST_XID;
     let compacted = batchSize;
     while (compacted === batchSize && !this.upkeep.isStopped) {
-      const statement = compactChanges(database.stateSchema, { source, fromXid, batchSize });
-      const [row] = await this.alone<CompactedRow>(database, statement);
+      const statement = compactChanges(stateSchema, { source, fromXid, batchSize });
+      const [row] = await this.alone<CompactedRow>(statement);
       compacted = row?.compacted_count ?? 0;
       fromXid = row?.last_xid ?? fromXid;
     }
   }
 
   /** One process at a time: two that compact could wait for each other's rows. The second one does nothing. */
-  private async alone<Row extends QueryResultRow>(
-    database: Database,
-    statement: SqlStatement,
-  ): Promise<Row[]> {
-    return database.bookkeeping(async (session) => {
+  private async alone<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
+    return this.context.database.bookkeeping(async (session) => {
       const [lock] = await session.query<TryLockRow>(tryLock(changeLogLockKey()));
       if (!lock?.acquired) {
         return [];

@@ -1,21 +1,19 @@
-import { Inject, Injectable } from '@nestjs/common';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { Demand } from './demand.js';
 import type { CheckedRefreshOptions } from './refresh-options.js';
 import type { RefreshResult } from './refresh-result.js';
-import { RefreshRunner } from './refresh.runner.js';
+import type { RefreshRunner } from './refresh.runner.js';
 
 /**
  * Refreshes on demand. Callers of the same view share: at most one refresh is running and one is
  * waiting in this process, and what another process does in the meantime serves them too.
  */
-@Injectable()
 export class DemandQueue {
   /** Those that have not begun, and so serve whoever comes, by view and options. */
   private readonly open = new Map<ViewDefinition, Map<string, Demand>>();
   private readonly waiting = new Set<Demand>();
 
-  constructor(@Inject(RefreshRunner) private readonly runner: RefreshRunner) {}
+  constructor(private readonly runner: RefreshRunner) {}
 
   /** @throws RefreshError when the refresh fails, or when the caller's patience is over first */
   async refresh(

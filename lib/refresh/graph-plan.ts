@@ -1,7 +1,7 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
 import { readViewEdges } from '../freshness/view-edges.js';
-import type { Database } from '../postgres/database.js';
 import { type MeanDurationRow, selectMeanDurations } from '../postgres/graph.sql.js';
 import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
@@ -17,10 +17,8 @@ export interface GraphPlan {
 }
 
 export interface GraphRequest {
-  targets: ViewDefinition[];
+  targets: readonly ViewDefinition[];
   cascade?: RefreshCascade;
-  /** All views of the data source: what a cascade can reach. */
-  registered: ViewDefinition[];
 }
 
 /** Quoted, because names with dots in them could be taken for each other. */
@@ -32,17 +30,24 @@ export const keyOf = ({ name }: ViewDefinition): string => quoteQualifiedName(na
  *
  * @throws DependencyCycleError when no order is right
  */
-export async function planGraph(database: Database, request: GraphRequest): Promise<GraphPlan> {
+export async function planGraph(
+  { database, views: registry }: DataSourceContext,
+  request: GraphRequest,
+): Promise<GraphPlan> {
   return database.bookkeeping(async (session) => {
-    const graph = await readGraph(session, request.registered);
+    // What a cascade can reach.
+    const registered = registry.all();
+    const graph = await readGraph(session, registered);
     const reached = graph.withCascade(request.targets.map(keyOf), request.cascade);
-    const wanted = [...request.targets, ...request.registered].filter((each) =>
-      reached.has(keyOf(each)),
-    );
+    const wanted = [...request.targets, ...registered].filter((each) => reached.has(keyOf(each)));
     const views = new Map(wanted.map((each) => [keyOf(each), each]));
     const dependencies = graph.among(new Set(views.keys()));
     refuseCircle(dependencies, views);
-    return { views, dependencies, durationsMs: await readDurations(session, database, views) };
+    return {
+      views,
+      dependencies,
+      durationsMs: await readDurations(session, database.stateSchema, views),
+    };
   });
 }
 
@@ -63,7 +68,7 @@ export async function readGraph(
 
 async function readDurations(
   session: Session,
-  { stateSchema }: Database,
+  stateSchema: string,
   views: GraphPlan['views'],
 ): Promise<Map<string, number>> {
   const names = [...views.values()].map(({ name }) => name);

@@ -8,6 +8,8 @@ import { RefreshOrder } from './refresh-order.js';
 import type { RefreshResult } from './refresh-result.js';
 
 export interface GraphRunOptions {
+  /** The data source whose views these are. */
+  dataSource: string;
   concurrency: number;
   signal?: AbortSignal;
   refreshOne: (view: ViewDefinition) => Promise<RefreshResult>;
@@ -60,8 +62,8 @@ export class GraphRun {
   }
 
   private async refresh(key: string, definition: ViewDefinition): Promise<GraphViewReport> {
-    const { signal, refreshOne } = this.options;
-    const view = { view: viewName(definition), dataSource: definition.dataSourceName };
+    const { dataSource, signal, refreshOne } = this.options;
+    const view = { view: viewName(definition), dataSource };
     if (signal?.aborted) {
       return { ...view, outcome: 'aborted' };
     }
@@ -73,7 +75,7 @@ export class GraphRun {
       const result = await refreshOne(definition);
       return { ...view, outcome: result.outcome, result };
     } catch (cause) {
-      return failedView(definition, cause);
+      return failedView(dataSource, definition, cause);
     }
   }
 
@@ -86,11 +88,15 @@ export class GraphRun {
 }
 
 /** The report of a view that failed, before it was begun or after. */
-export function failedView(definition: ViewDefinition, cause: unknown): GraphViewReport {
+export function failedView(
+  dataSource: string,
+  definition: ViewDefinition,
+  cause: unknown,
+): GraphViewReport {
   const view = viewName(definition);
   return {
     view,
-    dataSource: definition.dataSourceName,
+    dataSource,
     outcome: 'failed',
     error: errorFrom(cause, view),
   };

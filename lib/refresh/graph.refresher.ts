@@ -1,10 +1,6 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
+import type { DataSourceContext, Log } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import { UnknownViewError } from '../errors/usage.errors.js';
-import { ModuleRegistrations } from '../module-registrations.js';
 import { type CascadeOptions, checkGraphOptions } from './graph-options.js';
 import { type GraphPlan, planGraph } from './graph-plan.js';
 import {
@@ -18,90 +14,74 @@ import { RefreshGraphError } from './refresh-graph.error.js';
 import type { RefreshResult } from './refresh-result.js';
 import type { RefreshCascade } from './view-graph.js';
 
+/** A view, and the data source in which it is meant. */
+export interface GraphTarget<Context extends DataSourceContext = DataSourceContext> {
+  source: Context;
+  view: ViewDefinition;
+}
+
 /** Refreshes one view, with the options of a single refresh that all of them were given. */
-export type RefreshOne = (view: ViewDefinition, options: object) => Promise<RefreshResult>;
+export type RefreshOne<Context extends DataSourceContext> = (
+  target: GraphTarget<Context>,
+  options: object,
+) => Promise<RefreshResult>;
 
-type OnSettled = (report: GraphViewReport) => void;
-
-/** Refreshes several views in the order of their graph. */
-@Injectable()
-export class GraphRefresher {
-  private readonly logger = new Logger('MaterializedViews');
-
+/** Refreshes several views, of one data source or of more, in the order of their graph. */
+export class GraphRefresher<Context extends DataSourceContext> {
   constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
+    private readonly log: Log,
+    private readonly refreshOne: RefreshOne<Context>,
   ) {}
 
+  /**
+   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after all is done, when a view failed
+   */
   async refresh(
-    views: readonly ViewTarget[],
+    targets: readonly GraphTarget<Context>[],
     options: CascadeOptions,
-    refreshOne: RefreshOne,
-  ): Promise<GraphReport> {
-    const targets = views.map((view) => this.definitions.get(view, options.dataSource));
-    return this.refreshTargets(targets, options, refreshOne);
-  }
-
-  async refreshAll(options: CascadeOptions, refreshOne: RefreshOne): Promise<GraphReport> {
-    const { dataSource } = options;
-    const targets =
-      dataSource === undefined ? this.definitions.all() : this.definitions.in(dataSource);
-    if (targets.length === 0 && dataSource !== undefined) {
-      throw new UnknownViewError(
-        `No materialized view is registered in data source "${dataSource}".`,
-      );
-    }
-    return this.refreshTargets(targets, options, refreshOne);
-  }
-
-  private async refreshTargets(
-    targets: readonly ViewDefinition[],
-    options: CascadeOptions,
-    refreshOne: RefreshOne,
   ): Promise<GraphReport> {
     checkGraphOptions(options);
-    const { cascade, throwOnFailure = true, concurrency = this.concurrency, ...each } = options;
+    const { cascade, throwOnFailure = true, concurrency, ...each } = options;
     const startedAtMs = performance.now();
     const views: GraphViewReport[] = [];
-    const onSettled: OnSettled = (view) => views.push(view);
+    const onSettled = (view: GraphViewReport): number => views.push(view);
     const plans = await this.plan(targets, cascade, onSettled);
-    const runOptions: GraphRunOptions = {
-      concurrency,
-      signal: options.signal,
-      refreshOne: (view) => refreshOne(view, { ...each, dataSource: view.dataSourceName }),
-      onSettled,
-    };
-    await Promise.all(plans.map((plan) => new GraphRun(plan, runOptions).execute()));
+    await Promise.all(
+      plans.map(({ source, plan }) => {
+        const runOptions: GraphRunOptions = {
+          dataSource: source.name,
+          concurrency: concurrency ?? source.options.poolSize,
+          signal: options.signal,
+          refreshOne: (view) => this.refreshOne({ source, view }, each),
+          onSettled,
+        };
+        return new GraphRun(plan, runOptions).execute();
+      }),
+    );
     const report = graphReport(views, performance.now() - startedAtMs);
     this.conclude(report, throwOnFailure);
     return report;
   }
 
-  private get concurrency(): number {
-    return this.registrations.options.poolSize;
-  }
-
   /** All plans before the first refresh, so that a circle stops all of it. */
   private async plan(
-    targets: readonly ViewDefinition[],
+    targets: readonly GraphTarget<Context>[],
     cascade: RefreshCascade | undefined,
-    onSettled: OnSettled,
-  ): Promise<GraphPlan[]> {
-    const names = [...new Set(targets.map((view) => view.dataSourceName))];
+    onSettled: (view: GraphViewReport) => void,
+  ): Promise<{ source: Context; plan: GraphPlan }[]> {
+    const sources = [...new Set(targets.map(({ source }) => source))];
     const plans = await Promise.all(
-      names.map(async (name) => {
-        const here = targets.filter((view) => view.dataSourceName === name);
-        const registered = this.definitions.in(name);
-        const request = { targets: here, cascade, registered };
+      sources.map(async (source) => {
+        const here = targets.filter((each) => each.source === source).map(({ view }) => view);
         try {
-          return await planGraph(this.dataSources.get(name), request);
+          return [{ source, plan: await planGraph(source, { targets: here, cascade }) }];
         } catch (cause) {
           if (cause instanceof DependencyCycleError) {
             throw cause;
           }
           // A server that cannot be asked takes none of another data source's views along.
-          new Set(here).forEach((view) => onSettled(failedView(view, cause)));
+          new Set(here).forEach((view) => onSettled(failedView(source.name, view, cause)));
           return [];
         }
       }),
@@ -113,11 +93,11 @@ export class GraphRefresher {
     const { failed, aborted } = report.counts;
     const summary = `Refreshed by graph in ${Math.round(report.durationMs)} ms. ${graphSummary(report)}`;
     if (failed > 0) {
-      this.logger.error(summary);
+      this.log.error(summary);
     } else if (aborted > 0) {
-      this.logger.warn(summary);
+      this.log.warn(summary);
     } else {
-      this.logger.log(summary);
+      this.log.log(summary);
     }
     if (throwOnFailure && failed + aborted > 0) {
       throw new RefreshGraphError(report);

@@ -1,36 +1,36 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { ModuleRegistrations } from '../module-registrations.js';
-import type { Database } from '../postgres/database.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import {
   type PrunableRow,
   type PrunedRow,
   pruneHistory,
   selectPrunable,
 } from '../postgres/history-pruning.sql.js';
-import { Upkeep } from '../upkeep.js';
+import { Upkeep } from '../definition/upkeep.js';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
 const BATCH_SIZE = 1_000;
 
-/** How often a process looks for old rows of one data source. */
+/** How often a process looks for old rows. */
 const INTERVAL_MS = 3_600_000;
 
 /** Keeps the history of refreshes short. */
-@Injectable()
 export class HistoryPruner {
-  private readonly upkeep = new Upkeep({
-    intervalMs: INTERVAL_MS,
-    complaint: ({ stateSchema }) =>
-      `Old rows of ${stateSchema}.refresh_history could not be deleted; the next attempt is in an hour.`,
-    work: async (database) => {
-      const count = await this.prune(database);
-      return count === 0
-        ? undefined
-        : `Deleted ${count} old rows of ${database.stateSchema}.refresh_history`;
-    },
-  });
+  private readonly upkeep: Upkeep;
 
-  constructor(@Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations) {}
+  constructor(private readonly context: DataSourceContext) {
+    const { stateSchema } = context.database;
+    this.upkeep = new Upkeep({
+      intervalMs: INTERVAL_MS,
+      complaint: `Old rows of ${stateSchema}.refresh_history could not be deleted; the next attempt is in an hour.`,
+      work: async () => {
+        const count = await this.prune();
+        return count === 0
+          ? undefined
+          : `Deleted ${count} old rows of ${stateSchema}.refresh_history`;
+      },
+      log: context.log,
+    });
+  }
 
   /**
    * Deletes runs that are older than `history.maxAge`, and of each view those beyond its last
@@ -39,10 +39,10 @@ export class HistoryPruner {
    *
    * @returns how many rows are gone
    */
-  async prune(database: Database): Promise<number> {
-    const limits = this.registrations.options.history;
+  async prune(): Promise<number> {
+    const { database, options } = this.context;
     const prunable = await database.bookkeeping((session) =>
-      session.query<PrunableRow>(selectPrunable(database.stateSchema, limits)),
+      session.query<PrunableRow>(selectPrunable(database.stateSchema, options.history)),
     );
     const statement = pruneHistory(database.stateSchema, prunable, BATCH_SIZE);
     let total = 0;
@@ -56,8 +56,8 @@ export class HistoryPruner {
   }
 
   /** Prunes in the background, unless it did so within the last hour. Never throws. */
-  maybePrune(database: Database): void {
-    this.upkeep.maybeDo(database);
+  maybePrune(): void {
+    this.upkeep.maybeDo();
   }
 
   /** Begins no more batches, and waits a short time for those under way. */

@@ -1,4 +1,4 @@
-import { Logger } from '@nestjs/common';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { viewName } from '../definition/view-definition.js';
 import { messageOf, withoutRowData } from '../errors/error-message.js';
 import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
@@ -9,7 +9,7 @@ import {
   RefreshTimeoutError,
 } from '../errors/refresh.errors.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
-import { BOOKKEEPING_LIMITS, type Database } from '../postgres/database.js';
+import { BOOKKEEPING_LIMITS } from '../postgres/database.js';
 import type { FoldedTransaction, OwnTransaction } from '../postgres/folded-transaction.js';
 import { type FailureRecord, type FinishedRow, recordFailure } from '../postgres/history.sql.js';
 import { silenceOf } from '../postgres/session.js';
@@ -49,13 +49,12 @@ interface Circumstances<Transaction extends FoldedTransaction = FoldedTransactio
 
 /** What becomes of a run that fails: what the caller gets, what the history gets, whether it is tried again. */
 export class RefreshFailure {
-  private readonly logger = new Logger('MaterializedViews');
   private readonly view: string;
   retryInMs?: number;
 
   constructor(
     private readonly request: RefreshRequest,
-    private readonly database: Database,
+    private readonly context: Pick<DataSourceContext, 'database' | 'log'>,
     private readonly limits: RefreshLimits,
     private readonly progress: RefreshProgress,
   ) {
@@ -113,14 +112,14 @@ export class RefreshFailure {
     const { runId } = this.progress;
     const lockKey = refreshLockKey(this.request.definition.name);
     try {
-      return await findLostRun(this.database, { runId, lockKey, backendPid });
+      return await findLostRun(this.context.database, { runId, lockKey, backendPid });
     } catch (lookupError) {
       const error = new ConnectionFailedError(
         `The connection was lost while materialized view "${this.view}" was refreshed, and whether the refresh was committed could not be found out (${messageOf(lookupError)}).`,
         {
           view: this.view,
           cause,
-          hint: `Look for run_id ${runId} in ${this.database.stateSchema}.refresh_history: a row means that it was.`,
+          hint: `Look for run_id ${runId} in ${this.context.database.stateSchema}.refresh_history: a row means that it was.`,
         },
       );
       this.retryInMs = silenceOf(lookupError) === 'on_connect' ? undefined : this.retryDelay(error);
@@ -156,7 +155,7 @@ export class RefreshFailure {
     const outcome = outcomeOf(error);
     const backsOff =
       this.request.trigger !== 'demand' && !error.isTransient && outcome !== 'cancelled';
-    const statement = recordFailure(this.database.stateSchema, {
+    const statement = recordFailure(this.context.database.stateSchema, {
       ...runRecord(this.request, this.progress),
       outcome,
       errorCode: errorCode(error.cause) ?? error.code,
@@ -168,10 +167,10 @@ export class RefreshFailure {
     });
     try {
       await (transaction === undefined
-        ? this.database.bookkeeping((session) => session.query(statement))
+        ? this.context.database.bookkeeping((session) => session.query(statement))
         : transaction.replaceWith([statement], BOOKKEEPING_LIMITS));
     } catch (recordError) {
-      this.logger.warn(
+      this.context.log.warn(
         `The failure of "${this.view}" could not be recorded in the history: ${messageOf(recordError)}`,
       );
     }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { viewName } from '../definition/view-definition.js';
 import {
   RefreshCancelledError,
@@ -14,7 +15,6 @@ import {
 } from '../postgres/advisory-lock.sql.js';
 import type { ChangeRow } from '../postgres/change.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
-import type { Database } from '../postgres/database.js';
 import type { CallerTransaction, FoldedTransaction } from '../postgres/folded-transaction.js';
 import { type FinishedRow, recordUnchanged } from '../postgres/history.sql.js';
 import {
@@ -71,14 +71,14 @@ export class RefreshRun {
 
   constructor(
     private readonly request: RefreshRequest,
-    private readonly database: Database,
+    private readonly context: Pick<DataSourceContext, 'database' | 'log'>,
     private readonly limits: RefreshLimits,
     attempt = 1,
   ) {
     this.view = viewName(request.definition);
     this.lockKey = refreshLockKey(request.definition.name);
     this.progress = { runId: randomUUID(), attempt, startedAt: Date.now() };
-    this.failure = new RefreshFailure(request, database, limits, this.progress);
+    this.failure = new RefreshFailure(request, context, limits, this.progress);
   }
 
   /** The server process that refreshes; known once it holds the lock. */
@@ -103,7 +103,7 @@ export class RefreshRun {
    */
   async execute(): Promise<RefreshResult> {
     try {
-      return await this.database.session((session) => this.executeOn(session));
+      return await this.context.database.session((session) => this.executeOn(session));
     } catch (cause) {
       if (cause instanceof PoolStopped) {
         throw RefreshStoppedError.of(this.view);
@@ -147,7 +147,7 @@ export class RefreshRun {
     this.forbid(reason);
     const { backendPid } = this.progress;
     if (backendPid !== undefined) {
-      await this.database.bookkeeping((session) =>
+      await this.context.database.bookkeeping((session) =>
         session.query(cancelLockHolder(this.lockKey, backendPid)),
       );
     }
@@ -155,10 +155,10 @@ export class RefreshRun {
 
   /** A failure is recorded on the run's own connection, because it may have to wait long for another one. */
   private async executeOn(session: Session): Promise<RefreshResult> {
-    const transaction = await this.database.folded(session, this.limits);
+    const transaction = await this.context.database.folded(session, this.limits);
     try {
       const result = await session.limitedTo(this.limits, () => this.perform(transaction));
-      await analyzeIfDue(session, this.database, {
+      await analyzeIfDue(session, this.context, {
         definition: this.request.definition,
         result,
         rowCountEstimate: this.conditions?.row_count_estimate ?? 0,
@@ -202,7 +202,7 @@ export class RefreshRun {
   private async prepare(
     transaction: FoldedTransaction,
   ): Promise<{ isLocked: boolean; found?: RefreshPreconditionRow }> {
-    const { stateSchema } = this.database;
+    const { stateSchema } = this.context.database;
     const { definition, tick, waitsForLock } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
     this.progress.settingsStatement = setLocalSettings(settings);
@@ -238,7 +238,7 @@ export class RefreshRun {
 
   /** Rows that were found to be current are recorded, which ends a tick. Of other runs nothing is kept. */
   private async end(transaction: FoldedTransaction, result: RefreshResult): Promise<void> {
-    const { stateSchema } = this.database;
+    const { stateSchema } = this.context.database;
     await (areRowsCurrent(result, this.request, this.changes)
       ? transaction.close([recordUnchanged(stateSchema, runRecord(this.request, this.progress))])
       : transaction.undo());
@@ -255,7 +255,7 @@ export class RefreshRun {
     const rows = await transaction.close([
       ...statements,
       ...successStatements(
-        this.database.stateSchema,
+        this.context.database.stateSchema,
         this.request.definition,
         successRecord(this.request, this.progress, mode, conditions),
         { changes: this.changes, lastStartedAt: conditions.last_started_at },
@@ -277,7 +277,7 @@ export class RefreshRun {
       this.progress.viewStatement = statement;
       return [statement];
     }
-    const { stateSchema } = this.database;
+    const { stateSchema } = this.context.database;
     const { lockTimeoutMs } = this.limits;
     try {
       await swapRows(session, { stateSchema, definition, lockTimeoutMs });

@@ -87,6 +87,7 @@ export interface ViewRefreshStatus {
 
 /** What is asked for beside a view's row. */
 interface StatusExtras {
+  dataSource: string;
   /** Left out when it could not be had. */
   sizeBytes?: number;
   changes?: ViewChanges;
@@ -98,12 +99,12 @@ interface StatusExtras {
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
-  { sizeBytes, changes, outdatedBelow = [] }: StatusExtras,
+  { dataSource, sizeBytes, changes, outdatedBelow = [] }: StatusExtras,
 ): ViewRefreshStatus {
   const success = lastSuccess(row);
   return {
     view: viewName(definition),
-    dataSource: definition.dataSourceName,
+    dataSource,
     exists: row.is_found,
     isPopulated: row.is_populated ?? false,
     isRefreshing: row.is_refreshing,

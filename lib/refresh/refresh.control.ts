@@ -1,6 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import { DefinitionRegistry } from '../definition/definition.registry.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
@@ -15,7 +13,7 @@ import {
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { setPaused } from '../postgres/state.sql.js';
-import { RefreshRunner } from './refresh.runner.js';
+import type { RefreshRunner } from './refresh.runner.js';
 
 /** A refresh that is running now. */
 export interface RunningRefresh {
@@ -31,19 +29,16 @@ export interface RunningRefresh {
 }
 
 /** What people do to refreshes. Who refreshes is told by the lock, so all processes are meant. */
-@Injectable()
 export class RefreshControl {
   constructor(
-    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
-    @Inject(RefreshRunner) private readonly runner: RefreshRunner,
+    private readonly context: DataSourceContext,
+    private readonly runner: RefreshRunner,
   ) {}
 
   async cancel(definition: ViewDefinition): Promise<boolean> {
-    const database = this.dataSources.get(definition.dataSourceName);
     // Once only: by a second time the lock may be that of the next refresh.
     const cancelled = await this.explained(definition, () =>
-      database.bookkeeping((session) =>
+      this.context.database.bookkeeping((session) =>
         session.query<CancelledRow>(
           cancelLockHolders(refreshLockKey(definition.name), syncLockKey()),
         ),
@@ -56,7 +51,7 @@ export class RefreshControl {
   }
 
   async setPaused(definition: ViewDefinition, isPaused: boolean): Promise<void> {
-    const database = this.dataSources.get(definition.dataSourceName);
+    const { database } = this.context;
     await this.explained(definition, () =>
       database.bookkeeping((session) =>
         session.query(setPaused(database.stateSchema, definition.name, isPaused)),
@@ -65,28 +60,24 @@ export class RefreshControl {
   }
 
   async running(): Promise<RunningRefresh[]> {
-    const names = this.definitions.dataSourceNames();
-    return (await Promise.all(names.map((name) => this.runningIn(name)))).flat();
-  }
-
-  private async runningIn(dataSource: string): Promise<RunningRefresh[]> {
     const views = new Map(
-      this.definitions.in(dataSource).map((each) => [refreshLockKey(each.name), viewName(each)]),
+      this.context.views.all().map((each) => [refreshLockKey(each.name), viewName(each)]),
     );
-    const rows = await this.read(dataSource, selectLockHolders([...views.keys()], syncLockKey()));
+    const rows = await this.read(selectLockHolders([...views.keys()], syncLockKey()));
     return rows.map((row) => ({
       view: views.get(row.key) ?? '',
-      dataSource,
+      dataSource: this.context.name,
       backendPid: row.backend_pid,
       applicationName: row.application_name ?? '',
       startedAt: row.started_at === null ? undefined : new Date(row.started_at),
     }));
   }
 
-  private async read(dataSource: string, statement: SqlStatement): Promise<RunningRow[]> {
-    const database = this.dataSources.get(dataSource);
+  private async read(statement: SqlStatement): Promise<RunningRow[]> {
     try {
-      return await database.bookkeeping((session) => session.query<RunningRow>(statement));
+      return await this.context.database.bookkeeping((session) =>
+        session.query<RunningRow>(statement),
+      );
     } catch (cause) {
       throw statusErrorFrom(cause, 'find the running refreshes');
     }

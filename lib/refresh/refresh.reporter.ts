@@ -1,8 +1,7 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { viewName } from '../definition/view-definition.js';
 import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
-import { EventPublisher } from '../events/event.publisher.js';
-import { MaterializedViewEvents } from '../events/materialized-view.events.js';
+import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import {
   refreshChannel,
   type RefreshFailedEvent,
@@ -24,20 +23,18 @@ import type { RefreshRun } from './refresh-run.js';
 import { isBusy } from './run-results.js';
 
 /** Tells what becomes of refreshes: to the log and to whoever listens for events. */
-@Injectable()
 export class RefreshReporter {
-  private readonly logger = new Logger('MaterializedViews');
   /** Refreshes that have begun. */
   private readonly traces = new Map<RefreshRequest, RefreshTrace>();
 
-  constructor(@Inject(EventPublisher) private readonly events: EventPublisher) {}
+  constructor(private readonly context: DataSourceContext) {}
 
   /** The refresh has its lock and begins. */
   started(request: RefreshRequest, attempt: number): void {
-    const event: RefreshStartedEvent = { ...about(request), attempt };
+    const event: RefreshStartedEvent = { ...this.about(request), attempt };
     this.traces.set(request, { ...event });
     refreshChannel.start.publish(this.traces.get(request));
-    this.events.publish(MaterializedViewEvents.refreshStarted, event);
+    this.context.events.publish(MaterializedViewEvents.refreshStarted, event);
   }
 
   /** @param run absent when there was no need for one */
@@ -61,27 +58,27 @@ export class RefreshReporter {
       // Turned away, at every stop of an application: nothing has failed.
       return;
     }
-    const event: RefreshFailedEvent = { ...about(request), attempt, error };
+    const event: RefreshFailedEvent = { ...this.about(request), attempt, error };
     if (retryInMs === undefined) {
-      this.events.publish(MaterializedViewEvents.refreshFailed, event);
+      this.context.events.publish(MaterializedViewEvents.refreshFailed, event);
       return;
     }
-    this.logger.warn(
+    this.context.log.warn(
       `Attempt ${attempt} ${purpose(request)} failed and is made again in ${retryInMs} ms: ${error.message}`,
     );
     const retrying: RefreshRetryingEvent = { ...event, retryInMs };
-    this.events.publish(MaterializedViewEvents.refreshRetrying, retrying);
+    this.context.events.publish(MaterializedViewEvents.refreshRetrying, retrying);
   }
 
   private skipped(result: SkippedResult, request: RefreshRequest): void {
-    this.logger.debug(`Skipped "${result.view}" ${purpose(request)}: ${result.reason}`);
-    const event: RefreshSkippedEvent = { ...about(request), result };
-    this.events.publish(MaterializedViewEvents.refreshSkipped, event);
+    this.context.log.debug(`Skipped "${result.view}" ${purpose(request)}: ${result.reason}`);
+    const event: RefreshSkippedEvent = { ...this.about(request), result };
+    this.context.events.publish(MaterializedViewEvents.refreshSkipped, event);
   }
 
   /** What failed before it began leaves a trace too. */
   private endTrace(request: RefreshRequest, end: Pick<RefreshTrace, 'result' | 'error'>): void {
-    const trace: RefreshTrace = { ...about(request), attempt: 1, ...this.traces.get(request) };
+    const trace: RefreshTrace = { ...this.about(request), attempt: 1, ...this.traces.get(request) };
     this.traces.delete(request);
     Object.assign(trace, end);
     if (end.error !== undefined) {
@@ -94,32 +91,32 @@ export class RefreshReporter {
     const { mode, modeReason } = result;
     const message = `Refreshed "${result.view}" ${purpose(request)} in ${Math.round(result.durationMs)} ms (${mode}, ${modeReason})`;
     if (request.mode.concurrently === true && modeReason === 'no_unique_index') {
-      this.logger.warn(
+      this.context.log.warn(
         `${message}: its readers had to wait, because it has no unique index that PostgreSQL can use to refresh it concurrently.`,
       );
     } else {
-      this.logger.log(message);
+      this.context.log.log(message);
     }
-    const event: RefreshSucceededEvent = { ...about(request), result };
-    this.events.publish(MaterializedViewEvents.refreshSucceeded, event);
+    const event: RefreshSucceededEvent = { ...this.about(request), result };
+    this.context.events.publish(MaterializedViewEvents.refreshSucceeded, event);
     if (failureCount > 0) {
       this.recovered(request, failureCount);
     }
   }
 
   private recovered(request: RefreshRequest, failureCount: number): void {
-    const event: ViewRecoveredEvent = { ...about(request), failureCount };
-    this.logger.log(`"${event.view}" has recovered after ${failureCount} failures`);
-    this.events.publish(MaterializedViewEvents.recovered, event);
+    const event: ViewRecoveredEvent = { ...this.about(request), failureCount };
+    this.context.log.log(`"${event.view}" has recovered after ${failureCount} failures`);
+    this.context.events.publish(MaterializedViewEvents.recovered, event);
   }
-}
 
-function about({
-  definition,
-  trigger,
-  tick,
-}: RefreshRequest): Pick<RefreshStartedEvent, 'view' | 'dataSource' | 'trigger' | 'tick'> {
-  return { view: viewName(definition), dataSource: definition.dataSourceName, trigger, tick };
+  private about({
+    definition,
+    trigger,
+    tick,
+  }: RefreshRequest): Pick<RefreshStartedEvent, 'view' | 'dataSource' | 'trigger' | 'tick'> {
+    return { view: viewName(definition), dataSource: this.context.name, trigger, tick };
+  }
 }
 
 function purpose({ tick, trigger }: RefreshRequest): string {

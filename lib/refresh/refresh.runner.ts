@@ -1,18 +1,23 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
-import { ModuleRegistrations } from '../module-registrations.js';
-import { CaptureKeeper } from '../schema/capture.keeper.js';
-import { ChangeLogKeeper } from './change-log.keeper.js';
-import { HistoryPruner } from './history-pruner.js';
-import { RefreshReporter } from './refresh.reporter.js';
+import type { CaptureKeeper } from '../schema/capture.keeper.js';
+import type { ChangeLogKeeper } from './change-log.keeper.js';
+import type { HistoryPruner } from './history-pruner.js';
+import type { RefreshReporter } from './refresh.reporter.js';
 import type { CancelReason, RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
 import { skippedResult } from './run-results.js';
+
+/** What is kept in order in the background after a refresh. */
+export interface RefreshUpkeep {
+  history: Pick<HistoryPruner, 'maybePrune'>;
+  changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>;
+  captures: Pick<CaptureKeeper, 'maybeRepair'>;
+}
 
 /** A refresh with all its attempts. */
 interface ActiveRefresh {
@@ -23,20 +28,15 @@ interface ActiveRefresh {
 }
 
 /** Runs refreshes, tries them again, and knows which are under way in this process. */
-@Injectable()
 export class RefreshRunner {
-  private readonly logger = new Logger('MaterializedViews');
   /** At most one for each view. Those that wait for a connection or for their next attempt are among them. */
   private readonly active = new Map<ViewDefinition, ActiveRefresh>();
   private isStopped = false;
 
   constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
-    @Inject(RefreshReporter) private readonly reporter: RefreshReporter,
-    @Inject(HistoryPruner) private readonly pruner: HistoryPruner,
-    @Inject(ChangeLogKeeper) private readonly changeLog: ChangeLogKeeper,
-    @Inject(CaptureKeeper) private readonly captures: CaptureKeeper,
+    private readonly context: DataSourceContext,
+    private readonly reporter: RefreshReporter,
+    private readonly upkeep: RefreshUpkeep,
   ) {}
 
   /**
@@ -60,10 +60,10 @@ export class RefreshRunner {
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.active.delete(definition);
-      this.pruner.maybePrune(this.dataSources.get(definition.dataSourceName));
-      this.changeLog.maybeKeep(definition.dataSourceName);
+      this.upkeep.history.maybePrune();
+      this.upkeep.changeLog.maybeKeep();
       if (active.run?.isUncaptured) {
-        this.repairCaptures(definition.dataSourceName);
+        this.repairCaptures();
       }
     }
   }
@@ -72,8 +72,8 @@ export class RefreshRunner {
    * To be called when writes to what a view reads are found to leave no row in the log. Works in the background, never
    * throws.
    */
-  repairCaptures(dataSourceName: string): void {
-    this.captures.maybeRepair(dataSourceName);
+  repairCaptures(): void {
+    this.upkeep.captures.maybeRepair();
   }
 
   /** How many refreshes are under way in this process. */
@@ -117,7 +117,7 @@ export class RefreshRunner {
   /** Takes no more refreshes, and turns away those that have no connection or wait to be tried again. */
   refuse(): void {
     this.isStopped = true;
-    this.dataSources.all().forEach((database) => database.stop());
+    this.context.database.stop();
     this.active.forEach(({ hurry }) => hurry.abort());
   }
 
@@ -136,7 +136,7 @@ export class RefreshRunner {
   /** Cancels a refresh that nobody waits for. What goes wrong with that is logged, as nobody is there to be told. */
   private abandon(active: ActiveRefresh, definition: ViewDefinition): void {
     this.cancelActive(active, 'request').catch((error: unknown) => {
-      this.logger.warn(
+      this.context.log.warn(
         `A refresh of "${viewName(definition)}" that nobody waits for could not be cancelled: ${messageOf(error)}`,
       );
     });
@@ -169,14 +169,13 @@ export class RefreshRunner {
   }
 
   private newRun(request: RefreshRequest, attempt: number): RefreshRun {
-    const { lockTimeoutMs, statementTimeoutMs, sweepIntervalMs } = this.registrations.options;
-    const database = this.dataSources.get(request.definition.dataSourceName);
+    const { lockTimeoutMs, statementTimeoutMs, sweepIntervalMs } = this.context.options;
     const limits = { lockTimeoutMs, statementTimeoutMs, backoffMs: sweepIntervalMs };
     const onBegin = (): void => {
       request.onBegin?.();
       this.reporter.started(request, attempt);
     };
-    return new RefreshRun({ ...request, onBegin }, database, limits, attempt);
+    return new RefreshRun({ ...request, onBegin }, this.context, limits, attempt);
   }
 
   private async pause(

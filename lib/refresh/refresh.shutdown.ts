@@ -1,21 +1,17 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { ModuleRegistrations } from '../module-registrations.js';
-import { DemandQueue } from './demand.queue.js';
-import { RefreshRunner } from './refresh.runner.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { DemandQueue } from './demand.queue.js';
+import type { RefreshRunner } from './refresh.runner.js';
 import { isDoneWithin } from '../postgres/time-limit.js';
 
 /** How long a cancelled statement may take to end: the server looks for a cancel between rows. */
 const CANCEL_TIMEOUT_MS = 5_000;
 
-/** Ends refreshing when the application stops. */
-@Injectable()
+/** Ends the refreshes of a data source when the application stops. */
 export class RefreshShutdown {
-  private readonly logger = new Logger('MaterializedViews');
-
   constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(RefreshRunner) private readonly runner: RefreshRunner,
-    @Inject(DemandQueue) private readonly demands: DemandQueue,
+    private readonly context: DataSourceContext,
+    private readonly runner: RefreshRunner,
+    private readonly demands: DemandQueue,
   ) {}
 
   /**
@@ -26,11 +22,11 @@ export class RefreshShutdown {
   async stop(): Promise<void> {
     this.runner.refuse();
     this.demands.refuse();
-    const { shutdownTimeoutMs } = this.registrations.options;
+    const { shutdownTimeoutMs } = this.context.options;
     if (await isDoneWithin(this.runner.untilIdle(), shutdownTimeoutMs)) {
       return;
     }
-    this.logger.warn(
+    this.context.log.warn(
       `${this.runner.activeCount} refreshes are still running ${shutdownTimeoutMs} ms after the application began to stop, and are cancelled. Their views keep the rows that they had.`,
     );
     // Not waited for by itself: on a dead network a cancel takes as long as what it cancels.

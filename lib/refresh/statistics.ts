@@ -1,6 +1,5 @@
-import { Logger } from '@nestjs/common';
+import type { DataSourceContext, Log } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import type { Database } from '../postgres/database.js';
 import { analyze } from '../postgres/ddl.sql.js';
 import { type NullKeysRow, selectNullKeys } from '../postgres/status.sql.js';
 import type { Session } from '../postgres/session.js';
@@ -11,8 +10,6 @@ import type { RefreshResult } from './refresh-result.js';
 /** ANALYZE reads a sample, whatever the size of the view; whoever locks it must not be waited for. */
 const ANALYZE_LIMITS: TransactionLimits = { lockTimeoutMs: 100, statementTimeoutMs: 30_000 };
 
-const logger = new Logger('MaterializedViews');
-
 /**
  * Brings the planner's statistics up to date after a refresh that changed much, as autovacuum would do
  * it later. In a transaction of its own, because it is no part of the refresh: where it fails, autovacuum
@@ -20,7 +17,7 @@ const logger = new Logger('MaterializedViews');
  */
 export async function analyzeIfDue(
   session: Session,
-  database: Database,
+  { database, log }: Pick<DataSourceContext, 'database' | 'log'>,
   refreshed: { definition: ViewDefinition; result: RefreshResult; rowCountEstimate: number },
 ): Promise<void> {
   const { definition, result, rowCountEstimate } = refreshed;
@@ -38,10 +35,10 @@ export async function analyzeIfDue(
       transaction.whole([analyze(definition.name), selectNullKeys(definition.name)]),
     )) as [unknown, NullKeysRow[]];
     if (result.mode === 'concurrently' && keys?.columns) {
-      warnOfNulls(definition, keys.columns);
+      warnOfNulls(log, definition, keys.columns);
     }
   } catch (error) {
-    logger.debug(`"${viewName(definition)}" could not be analysed: ${String(error)}`);
+    log.debug(`"${viewName(definition)}" could not be analysed: ${String(error)}`);
     await transaction.undo();
   }
 }
@@ -49,12 +46,12 @@ export async function analyzeIfDue(
 const warnedOf = new WeakSet<ViewDefinition>();
 
 /** A concurrent refresh takes NULLs for different: it deletes such rows and inserts them, each time. */
-function warnOfNulls(definition: ViewDefinition, columns: string[]): void {
+function warnOfNulls(log: Log, definition: ViewDefinition, columns: string[]): void {
   if (warnedOf.has(definition)) {
     return;
   }
   warnedOf.add(definition);
-  logger.warn(
+  log.warn(
     `The unique key of "${viewName(definition)}" has NULLs in ${columns.map((each) => `"${each}"`).join(', ')}: every concurrent refresh deletes and inserts those rows again, changed or not. Give the key columns a value in every row, as with coalesce() in the query.`,
   );
 }

@@ -1,6 +1,6 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
-import type { Database } from '../postgres/database.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import {
@@ -18,40 +18,37 @@ import { readViewChanges } from './view-changes.js';
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;
 
-export interface StatusReading {
-  /** Views of one data source. */
-  definitions: readonly ViewDefinition[];
-  /** All of that data source: readers of a view may miss what those below it have not seen. */
-  registered: readonly ViewDefinition[];
-}
-
 /** The status of views in the given order, in a constant number of statements. It waits for nobody. */
 export async function readStatusesWithoutSizes(
-  database: Database,
-  reading: StatusReading,
+  context: DataSourceContext,
+  definitions: readonly ViewDefinition[],
 ): Promise<ViewRefreshStatus[]> {
-  return database.bookkeeping(async (session) => readWith(session, database, reading, []));
+  return context.database.bookkeeping(async (session) =>
+    readWith(session, context, definitions, []),
+  );
 }
 
 /** The same with sizes. */
 export async function readStatuses(
-  database: Database,
-  reading: StatusReading,
+  context: DataSourceContext,
+  definitions: readonly ViewDefinition[],
 ): Promise<ViewRefreshStatus[]> {
-  return database.bookkeeping(async (session) => {
+  return context.database.bookkeeping(async (session) => {
     await session.query(setReadOnly());
-    const sizes = await readSizes(session, reading.definitions);
-    return readWith(session, database, reading, sizes);
+    const sizes = await readSizes(session, definitions);
+    return readWith(session, context, definitions, sizes);
   });
 }
 
 async function readWith(
   session: Session,
-  { stateSchema }: Database,
-  { definitions, registered }: StatusReading,
+  { name: dataSource, database, views: registry }: DataSourceContext,
+  definitions: readonly ViewDefinition[],
   sizes: readonly ViewSizeRow[],
 ): Promise<ViewRefreshStatus[]> {
-  const below = await readViewsBelow(session, definitions, registered);
+  const { stateSchema } = database;
+  // All of the data source: readers of a view may miss what those below it have not seen.
+  const below = await readViewsBelow(session, definitions, registry.all());
   const views = [...new Set([...definitions, ...[...below.values()].flat()])];
   const statement = selectViewStatuses(stateSchema, namesOf(views));
   const read = await session.query<ViewStatusRow>(statement);
@@ -64,6 +61,7 @@ async function readWith(
   return definitions.flatMap((definition, position) => {
     const row = rows.get(definition);
     const extras = {
+      dataSource,
       sizeBytes: sizes[position]?.size_bytes ?? undefined,
       changes: changes.get(definition),
       outdatedBelow: (below.get(definition) ?? []).flatMap(outdated),

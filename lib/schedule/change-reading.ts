@@ -1,7 +1,7 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { isToldAll } from '../freshness/capture-record.js';
 import type { UnseenChanges } from '../freshness/write-policy.js';
-import type { Database } from '../postgres/database.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type PendingViewRow, selectPendingViews } from '../postgres/pending.sql.js';
 
@@ -28,16 +28,18 @@ export interface ChangesRead {
 /** Reads which changes the views of one data source have not seen, in one statement for all of them. */
 export class ChangeReading {
   constructor(
-    private readonly database: Database,
+    private readonly context: Pick<DataSourceContext, 'database'>,
     private readonly definitions: readonly ViewDefinition[],
   ) {}
 
   async read(): Promise<ChangesRead> {
-    const { stateSchema } = this.database;
+    const { database } = this.context;
     const byName = new Map(this.definitions.map((view) => [displayName(view.name), view]));
-    return this.database.bookkeeping(async (session) => {
+    return database.bookkeeping(async (session) => {
       const names = this.definitions.map(({ name }) => name);
-      const rows = await session.query<PendingViewRow>(selectPendingViews(stateSchema, names));
+      const rows = await session.query<PendingViewRow>(
+        selectPendingViews(database.stateSchema, names),
+      );
       const views = rows.flatMap((row) => {
         const definition = byName.get(rowName(row));
         return definition === undefined ? [] : [changesOf(definition, row)];

@@ -1,3 +1,4 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import {
@@ -7,7 +8,6 @@ import {
   nextLookAfterWakeUpInMs,
   nextLookInMs,
 } from '../freshness/look-interval.js';
-import type { Database } from '../postgres/database.js';
 import { isDoneWithin } from '../postgres/time-limit.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
 import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
@@ -19,17 +19,6 @@ import { RareWarning } from './rare-warning.js';
 
 /** How long a stopping application waits for a look: without an answer from the server it may take most of a minute. */
 const STOP_TIMEOUT_MS = 2_000;
-
-export interface WatchOptions {
-  dataSourceName: string;
-  database: Database;
-  /** All views of the data source: whether one is fresh depends on those below it. */
-  definitions: ViewDefinition[];
-  runner: RefreshRunner;
-  changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>;
-  /** How long this process leaves a view alone after a failed refresh, in milliseconds. */
-  failureHoldMs: number;
-}
 
 /**
  * Looks again and again which changes the views of one data source have not seen, and has those views refreshed.
@@ -50,15 +39,22 @@ export class ChangeWatch {
   private lookAtMs = Infinity;
   /** Whether a write was heard of since the last look began. */
   private isWoken = false;
-  private readonly rareWarning = new RareWarning();
+  private readonly rareWarning: RareWarning;
   private isStopped = false;
 
-  constructor(private readonly options: WatchOptions) {
-    const { database, definitions, runner, failureHoldMs } = options;
-    this.reading = new ChangeReading(database, definitions.filter(concerns(definitions)));
-    this.refresher = new DueRefresher(runner, failureHoldMs, () => {
+  constructor(
+    private readonly context: DataSourceContext,
+    private readonly runner: RefreshRunner,
+    private readonly changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>,
+  ) {
+    // All views of the data source: whether one is fresh depends on those below it.
+    const definitions = context.views.all();
+    this.reading = new ChangeReading(context, definitions.filter(concerns(definitions)));
+    // After a failed refresh this process leaves a view alone for as long as between two sweeps.
+    this.refresher = new DueRefresher(context.log, runner, context.options.sweepIntervalMs, () => {
       this.hurry();
     });
+    this.rareWarning = new RareWarning(context.log);
   }
 
   start(): void {
@@ -118,7 +114,7 @@ export class ChangeWatch {
     this.lookAtMs = Infinity;
     this.isWoken = false;
     // Not only after refreshes, without which the log grows too. And before the look, which a long log may make fail.
-    this.options.changeLog.maybeKeep(this.options.dataSourceName);
+    this.changeLog.maybeKeep();
     try {
       const dueInMs = await this.beginDue();
       this.intervalMs = nextLookInMs(this.intervalMs, dueInMs, this.pace);
@@ -133,11 +129,10 @@ export class ChangeWatch {
 
   /** @returns in how many milliseconds each waiting view is due */
   private async beginDue(): Promise<number[]> {
-    const { dataSourceName, database, definitions, runner } = this.options;
     const { views: changes, tookMs } = await this.reading.read();
     this.leastMs = leastIntervalMs(tookMs);
     if (changes.some(({ isCaptured }) => !isCaptured)) {
-      runner.repairCaptures(dataSourceName);
+      this.runner.repairCaptures();
     }
     const open = new Map(
       changes
@@ -147,7 +142,7 @@ export class ChangeWatch {
     if (this.isStopped || !isAnyPending([...open.values()])) {
       return [];
     }
-    const graph = await planGraph(database, { targets: definitions, registered: definitions });
+    const graph = await planGraph(this.context, { targets: this.context.views.all() });
     const { due, dueInMs } = decide(open, graph);
     const views = [...due].flatMap(([key, trigger]) => {
       const view = open.get(key);
@@ -162,7 +157,7 @@ export class ChangeWatch {
   private warn(error: unknown): void {
     if (!this.isStopped) {
       this.rareWarning.warn(
-        `Could not look for changes in data source "${this.options.dataSourceName}", and views are not refreshed after writes meanwhile; the next look is in ${Math.round(this.intervalMs)} ms: ${messageOf(error)}`,
+        `Could not look for changes in data source "${this.context.name}", and views are not refreshed after writes meanwhile; the next look is in ${Math.round(this.intervalMs)} ms: ${messageOf(error)}`,
       );
     }
   }

@@ -1,4 +1,4 @@
-import { Logger } from '@nestjs/common';
+import type { Log } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
@@ -21,7 +21,6 @@ type Ending = RefreshResult | 'held' | 'failed';
 
 /** Refreshes views that are due, each after those below it. Whether a refresh is needed is decided under the lock. */
 export class DueRefresher {
-  private readonly logger = new Logger('MaterializedViews');
   private readonly underWay = new Map<string, Promise<Ending>>();
   /** Until when this process leaves a view alone, by `performance.now()`. */
   private readonly heldUntilMs = new Map<string, number>();
@@ -32,6 +31,7 @@ export class DueRefresher {
    * @param onEnded called after each refresh, whatever became of it
    */
   constructor(
+    private readonly log: Log,
     private readonly runner: RefreshRunner,
     private readonly failureHoldMs: number,
     private readonly onEnded: () => void,
@@ -88,9 +88,9 @@ export class DueRefresher {
     } catch (error) {
       const message = `After a change, "${viewName(definition)}" was not refreshed: ${messageOf(error)}`;
       if (error instanceof RefreshStoppedError) {
-        this.logger.debug(message);
+        this.log.debug(message);
       } else {
-        this.logger.error(message);
+        this.log.error(message);
       }
       return 'failed';
     }

@@ -1,4 +1,4 @@
-import { Logger } from '@nestjs/common';
+import type { Log } from '../definition/data-source.context.js';
 import { errorCode } from '../postgres/sqlstate.js';
 
 /** How often a view that fails at every tick with the same error is logged as an error. */
@@ -14,8 +14,9 @@ interface LoggedFailure {
 
 /** Logs that the ticks of a view fail: the first one, and from then on not each of them. */
 export class FailureLog {
-  private readonly logger = new Logger('MaterializedViews');
   private readonly last = new Map<string, LoggedFailure>();
+
+  constructor(private readonly log: Log) {}
 
   /**
    * Logs a failed tick, unless the same error was logged a short time ago.
@@ -27,12 +28,12 @@ export class FailureLog {
     const last = this.last.get(view);
     if (last !== undefined && last.code === code && nowMs - last.saidAtMs < REPEAT_AFTER_MS) {
       last.silentCount++;
-      this.logger.debug(message);
+      this.log.debug(message);
       return;
     }
     const silentCount = last?.code === code ? (last?.silentCount ?? 0) : 0;
     this.last.set(view, { code, saidAtMs: nowMs, silentCount: 0 });
-    this.logger.error(
+    this.log.error(
       silentCount === 0
         ? message
         : `${message} (and ${silentCount} times since this was last said)`,

@@ -1,18 +1,19 @@
-import { Logger } from '@nestjs/common';
+import type { Log } from '../definition/data-source.context.js';
 
 /** How often to warn of something that goes on, such as a server that is down. */
 const WARN_EVERY_MS = 60_000;
 
 /** Warns of something that stays wrong: once a minute at the most, and not each time that it is found. */
 export class RareWarning {
-  private readonly logger = new Logger('MaterializedViews');
   private warnedAtMs = -Infinity;
+
+  constructor(private readonly log: Log) {}
 
   warn(message: string): void {
     const nowMs = performance.now();
     if (nowMs - this.warnedAtMs >= WARN_EVERY_MS) {
       this.warnedAtMs = nowMs;
-      this.logger.warn(message);
+      this.log.warn(message);
     }
   }
 }

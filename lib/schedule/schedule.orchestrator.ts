@@ -1,47 +1,39 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
-import { SchedulerRegistry } from '@nestjs/schedule';
-import { CronJob } from 'cron';
-import { DefinitionRegistry } from '../definition/definition.registry.js';
-import { refreshJobName, type ViewDefinition } from '../definition/view-definition.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
-import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
-import { ModuleRegistrations } from '../module-registrations.js';
-import { type EarlyTick, isScheduled, type ScheduledView, TickRunner } from './tick.runner.js';
+import { type EarlyTick, isScheduled, type ScheduledView, type TickRunner } from './tick.runner.js';
 
 /** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
 const SWEEP_JITTER = 0.5;
 
-/** Starts and stops what wakes the process up: a cron job for each view, and the sweep. */
-@Injectable()
+/** A timer that fires at the times of a view's schedule. */
+export interface ScheduledJob {
+  stop(): void | Promise<void>;
+}
+
+/** Starts the timer of a view, which then calls `onTick`. */
+export type StartJob = (view: ScheduledView, onTick: () => Promise<void>) => ScheduledJob;
+
+/** Starts and stops what wakes the process up: a timer for each view, and the sweep. */
 export class ScheduleOrchestrator {
-  private readonly logger = new Logger('MaterializedViews');
-  private readonly jobs = new Map<string, CronJob>();
+  private readonly jobs: ScheduledJob[] = [];
   private readonly timers = new Set<NodeJS.Timeout>();
   private isStopped = false;
 
   constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-    @Inject(TickRunner) private readonly ticks: TickRunner,
-    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+    private readonly context: DataSourceContext,
+    private readonly ticks: TickRunner,
+    private readonly startJob: StartJob,
   ) {}
 
-  /** @throws InvalidModuleOptionsError when a view has a schedule and ScheduleModule is not imported */
   start(): void {
-    if (!this.registrations.options.scheduling) {
-      return;
+    const views = this.context.views.all();
+    for (const view of views.filter(isScheduled)) {
+      this.jobs.push(this.startJob(view, () => this.wake(view)));
     }
-    const views = this.definitions.all().filter(isScheduled);
-    if (views.length > 0) {
-      const registry = this.schedulerRegistry();
-      views.forEach((view) => this.addJob(registry, view));
-    }
-    for (const name of this.definitions.dataSourceNames()) {
-      const watched = this.definitions.in(name).filter(isSwept);
-      if (watched.length > 0) {
-        this.scheduleSweep(name, watched);
-      }
+    const swept = views.filter(isSwept);
+    if (swept.length > 0) {
+      this.scheduleSweep(swept);
     }
   }
 
@@ -49,34 +41,7 @@ export class ScheduleOrchestrator {
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timers.forEach(clearTimeout);
-    await Promise.all([...this.jobs.values()].map(async (job) => job.stop()));
-  }
-
-  private schedulerRegistry(): SchedulerRegistry {
-    try {
-      return this.moduleRef.get(SchedulerRegistry, { strict: false });
-    } catch (cause) {
-      throw new InvalidModuleOptionsError(
-        'MaterializedViewsModule: views have a schedule, but @nestjs/schedule is not set up.',
-        {
-          cause,
-          hint: 'Import ScheduleModule.forRoot() in the root module, or give forRoot() of this module `scheduling: false`.',
-        },
-      );
-    }
-  }
-
-  private addJob(registry: SchedulerRegistry, view: ScheduledView): void {
-    const { cron, timeZone } = view.schedule;
-    const job = CronJob.from({
-      cronTime: cron,
-      timeZone,
-      onTick: () => this.wake(view),
-      start: true,
-    });
-    const name = refreshJobName(view);
-    registry.addCronJob(name, job);
-    this.jobs.set(name, job);
+    await Promise.all(this.jobs.map(async (job) => job.stop()));
   }
 
   private async wake(view: ScheduledView): Promise<void> {
@@ -89,27 +54,27 @@ export class ScheduleOrchestrator {
    */
   private whenDue(view: ScheduledView, early: EarlyTick | undefined): void {
     // If it is due later than the next sweep, the sweep does it: a clock so far ahead cannot be trusted.
-    if (early !== undefined && early.dueInMs < this.registrations.options.sweepIntervalMs) {
+    if (early !== undefined && early.dueInMs < this.context.options.sweepIntervalMs) {
       this.after(early.dueInMs, async () => {
         this.whenDue(view, await this.ticks.attempt(view, early.tick));
       });
     }
   }
 
-  private scheduleSweep(dataSourceName: string, views: ViewDefinition[]): void {
-    const { sweepIntervalMs } = this.registrations.options;
+  private scheduleSweep(views: ViewDefinition[]): void {
+    const { sweepIntervalMs } = this.context.options;
     const delayMs = sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
     this.after(delayMs, async () => {
       try {
-        await this.ticks.sweep(dataSourceName, views);
+        await this.ticks.sweep(views);
       } catch (error) {
         if (!this.isStopped) {
-          this.logger.warn(
-            `Could not look for due refreshes in data source "${dataSourceName}"; the next look is in ${sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
+          this.context.log.warn(
+            `Could not look for due refreshes in data source "${this.context.name}"; the next look is in ${sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
           );
         }
       } finally {
-        this.scheduleSweep(dataSourceName, views);
+        this.scheduleSweep(views);
       }
     });
   }

@@ -1,17 +1,12 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import {
-  refreshJobName,
-  type ViewDefinition,
-  type ViewSchedule,
-} from '../definition/view-definition.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import { type ViewDefinition, type ViewSchedule, viewName } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedule.sql.js';
 import { tickRequest } from '../refresh/refresh-request.js';
-import { RefreshRunner } from '../refresh/refresh.runner.js';
-import { StaleWatch } from '../refresh/stale.watch.js';
+import type { RefreshRunner } from '../refresh/refresh.runner.js';
+import type { StaleWatch } from '../refresh/stale.watch.js';
 import { FailureLog } from './failure-log.js';
 
 /** A view that has a schedule. */
@@ -37,16 +32,16 @@ const TIMER_TOLERANCE_MS = 250;
  * Does the ticks that are due. A timer or a sweep is only an occasion to try: whether the tick is done is decided
  * under the refresh lock, by the database's clock and the view's state row.
  */
-@Injectable()
 export class TickRunner {
-  private readonly logger = new Logger('MaterializedViews');
-  private readonly failures = new FailureLog();
+  private readonly failures: FailureLog;
 
   constructor(
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
-    @Inject(RefreshRunner) private readonly refreshes: RefreshRunner,
-    @Inject(StaleWatch) private readonly staleness: StaleWatch,
-  ) {}
+    private readonly context: DataSourceContext,
+    private readonly refreshes: RefreshRunner,
+    private readonly staleness: StaleWatch,
+  ) {
+    this.failures = new FailureLog(context.log);
+  }
 
   /** Does the tick for which a timer of this process fires now. Never throws; see `attempt`. */
   async wake(view: ScheduledView): Promise<EarlyTick | undefined> {
@@ -55,15 +50,15 @@ export class TickRunner {
   }
 
   /**
-   * Does all ticks of one data source that are due and that nobody has done: because of a crash, a stalled process
+   * Does all ticks that are due and that nobody has done: because of a crash, a stalled process
    * or a lock that was taken. Of several missed ticks of a view only the last is done. Has it told, too, which views
    * have become stale. Resolves when the attempts have begun: a long refresh must not hold up the next sweep.
    *
    * @throws when the database cannot be asked
    */
-  async sweep(dataSourceName: string, watched: ViewDefinition[]): Promise<void> {
+  async sweep(watched: ViewDefinition[]): Promise<void> {
     const views = watched.filter(isScheduled);
-    const database = this.dataSources.get(dataSourceName);
+    const { database } = this.context;
     const names = views.map((view) => view.name);
     const states = await database.bookkeeping((session) =>
       session.query<ScheduleStateRow>(selectScheduleStates(database.stateSchema, names)),
@@ -75,7 +70,7 @@ export class TickRunner {
         void this.attempt(view, tick);
       }
     }
-    await this.staleness.look(dataSourceName, watched);
+    await this.staleness.look(watched);
   }
 
   /**
@@ -89,7 +84,7 @@ export class TickRunner {
         tickRequest(view, tick, view.schedule.grid.nextTickAfter(tick)),
       );
       if (result.outcome === 'refreshed') {
-        this.failures.succeeded(refreshJobName(view));
+        this.failures.succeeded(viewName(view));
       }
       return result.outcome === 'skipped' && result.reason === 'tick_early'
         ? { tick, dueInMs: tick.getTime() - result.startedAt.getTime() }
@@ -103,9 +98,9 @@ export class TickRunner {
   private log(view: ScheduledView, tick: Date, error: unknown): void {
     const message = `Tick ${tick.toISOString()}: ${messageOf(error)}`;
     if (error instanceof RefreshStoppedError) {
-      this.logger.debug(message);
+      this.context.log.debug(message);
     } else {
-      this.failures.failed(refreshJobName(view), error, message);
+      this.failures.failed(viewName(view), error, message);
     }
   }
 }

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Logger } from '@nestjs/common';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
 import { nextLookAfterErrorInMs } from '../freshness/look-interval.js';
-import type { Database } from '../postgres/database.js';
 import type { NotificationClient } from '../postgres/notification-client.js';
 import { notify, wakeUpChannel } from '../postgres/wake-up.sql.js';
 import type { ChangeWatch } from './change-watch.js';
@@ -14,12 +13,6 @@ const PROOF_TIMEOUT_MS = 5_000;
 
 const POLLING = 'changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
 
-export interface ListenerOptions {
-  dataSourceName: string;
-  database: Database;
-  watch: Pick<ChangeWatch, 'wake'>;
-}
-
 /**
  * Wakes the watch of one data source when something is written. Nothing depends on it, since the watch also looks
  * by itself.
@@ -28,15 +21,19 @@ export interface ListenerOptions {
  * connecting. When notifications never arrive, from proving -> given up.
  */
 export class WakeUpListener {
-  private readonly logger = new Logger('MaterializedViews');
   private readonly stopping = new AbortController();
   private client?: NotificationClient;
   /** Whether a test notification has ever arrived: then it is no pooler that keeps one from arriving. */
   private hasHeard = false;
   private waitMs = 0;
-  private readonly rareWarning = new RareWarning();
+  private readonly rareWarning: RareWarning;
 
-  constructor(private readonly options: ListenerOptions) {}
+  constructor(
+    private readonly context: DataSourceContext,
+    private readonly watch: Pick<ChangeWatch, 'wake'>,
+  ) {
+    this.rareWarning = new RareWarning(context.log);
+  }
 
   start(): void {
     void this.run();
@@ -69,11 +66,11 @@ export class WakeUpListener {
    * @throws Error when the connection is lost, or cannot be had
    */
   private async listen(): Promise<void> {
-    const { database, watch } = this.options;
+    const { database } = this.context;
     const probe = `mv_probe_${randomUUID()}`;
     const probed = new AbortController();
     this.client = database.notificationClient((channel) =>
-      channel === probe ? probed.abort() : watch.wake(),
+      channel === probe ? probed.abort() : this.watch.wake(),
     );
     const lost = this.client.ended.then((cause) => Promise.reject<never>(cause));
     lost.catch(() => undefined);
@@ -104,7 +101,7 @@ export class WakeUpListener {
     probed: AbortSignal,
   ): Promise<boolean> {
     await client.listen(probe);
-    await this.options.database.bookkeeping((session) => session.query(notify(probe)));
+    await this.context.database.bookkeeping((session) => session.query(notify(probe)));
     await this.pause(PROOF_TIMEOUT_MS, probed);
     return probed.aborted;
   }
@@ -113,7 +110,7 @@ export class WakeUpListener {
     this.hasHeard = true;
     this.waitMs = 0;
     // Of what was written until now this process has not been notified.
-    this.options.watch.wake();
+    this.watch.wake();
   }
 
   private async pause(ms: number, until = this.stopping.signal): Promise<void> {
@@ -126,8 +123,8 @@ export class WakeUpListener {
 
   private giveUp(): void {
     if (!this.isStopped) {
-      this.logger.warn(
-        `Notifications do not arrive from data source "${this.options.dataSourceName}": what stands between keeps no sessions, as PgBouncer in transaction mode. Until this process starts anew, ${POLLING}. Connect past the pooler, or set \`wakeUp: 'poll'\`: writers pay for notifications that nobody hears.`,
+      this.context.log.warn(
+        `Notifications do not arrive from data source "${this.context.name}": what stands between keeps no sessions, as PgBouncer in transaction mode. Until this process starts anew, ${POLLING}. Connect past the pooler, or set \`wakeUp: 'poll'\`: writers pay for notifications that nobody hears.`,
       );
     }
   }
@@ -135,7 +132,7 @@ export class WakeUpListener {
   private warn(error: unknown): void {
     if (!this.isStopped) {
       this.rareWarning.warn(
-        `Does not hear of writes in data source "${this.options.dataSourceName}", and tries again in ${Math.round(this.waitMs)} ms; until then ${POLLING}: ${messageOf(error)}`,
+        `Does not hear of writes in data source "${this.context.name}", and tries again in ${Math.round(this.waitMs)} ms; until then ${POLLING}: ${messageOf(error)}`,
       );
     }
   }

@@ -1,7 +1,7 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
-import type { UnmanagedDependents } from '../materialized-views.options.js';
+import type { UnmanagedDependents } from '../definition/module.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';

@@ -3,7 +3,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import type { CaptureNeed } from '../freshness/capture-needs.js';
 import { effectiveCapture } from '../freshness/capture-record.js';
 import type { CapturedTableRow } from '../postgres/capture.sql.js';
-import type { WakeUp } from '../materialized-views.options.js';
+import type { WakeUp } from '../definition/module.options.js';
 import { displayName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { KnownViewRow } from '../postgres/state.sql.js';
 import type { WakeUpTriggerRow } from '../postgres/wake-up.sql.js';

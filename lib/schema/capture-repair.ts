@@ -1,6 +1,6 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { readCaptureNeeds } from '../freshness/capture-needs.js';
-import type { WakeUp } from '../materialized-views.options.js';
+import type { WakeUp } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import { tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
 import { type CapturedTableRow, selectCapturedTables } from '../postgres/capture.sql.js';

@@ -1,4 +1,4 @@
-import type { WakeUp } from '../materialized-views.options.js';
+import type { WakeUp } from '../definition/module.options.js';
 import {
   createCapture,
   dropCapture,

@@ -1,5 +1,5 @@
 import { displayNames, type QualifiedName } from '../postgres/identifier.js';
-import type { SyncPolicy } from '../materialized-views.options.js';
+import type { SyncPolicy } from '../definition/module.options.js';
 import type { PostponedStep } from './plan-step.js';
 import type { SchemaDiff } from './schema-diff.js';
 import { allowsChanges } from './sync-policy.js';

@@ -1,20 +1,15 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import { DefinitionRegistry } from '../definition/definition.registry.js';
-import type { ViewDefinition } from '../definition/view-definition.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
 import { withoutRowData } from '../errors/error-message.js';
-import { ModuleRegistrations } from '../module-registrations.js';
-import type { Database } from '../postgres/database.js';
 import { displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { Upkeep } from '../upkeep.js';
+import { Upkeep } from '../definition/upkeep.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { captureTable, finishCaptures, readUncaptured } from './capture-repair.js';
 import { describeUncaptured, describeUnfinished } from './capture-warnings.js';
 import { OWNERSHIP_HINT } from './schema-error.js';
 import { allowsChanges, allowsCreation } from './sync-policy.js';
 
-/** How often, at the most, a process repairs for one data source; what its boot put off it tries again as seldom in the end. */
+/** How often, at the most, a process repairs; what its boot put off it tries again as seldom in the end. */
 const INTERVAL_MS = 30_000;
 
 /** What a boot put off is tried again soon: as a rule one statement held the lock, and has ended. */
@@ -33,45 +28,36 @@ const COMPLAINT = 'Could not look whether the tables that views read are capture
  * Makes missing triggers in the background, between two boots: those of a partition that was attached or of a table
  * that was made anew, those that somebody disabled, and those that a boot put off.
  */
-@Injectable()
 export class CaptureKeeper {
-  private readonly logger = new Logger('MaterializedViews');
-  /** The data sources with something left that their boot put off. */
-  private readonly unfinished = new Set<Database>();
+  /** Whether something is left that the boot put off. */
+  private isUnfinished = false;
   private readonly timers = new Set<NodeJS.Timeout>();
-  /** Why the last repair of a data source failed. */
-  private readonly failures = new Map<Database, string>();
-  private readonly repairs = new Upkeep({
-    intervalMs: INTERVAL_MS,
-    complaint: () => COMPLAINT,
-    work: (database) => this.repair(database),
-  });
-  private readonly reminders = new Upkeep({
-    intervalMs: REMINDER_MS,
-    complaint: () => COMPLAINT,
-    work: (database) => this.remind(database),
-  });
+  /** Why the last repair failed. */
+  private failure?: string;
+  private readonly repairs: Upkeep;
+  private readonly reminders: Upkeep;
 
-  constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
-    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-  ) {}
+  constructor(private readonly context: DataSourceContext) {
+    const { log } = context;
+    const background = { complaint: COMPLAINT, log };
+    const repair = (): Promise<undefined> => this.repair();
+    const remind = (): Promise<undefined> => this.remind();
+    this.repairs = new Upkeep({ ...background, intervalMs: INTERVAL_MS, work: repair });
+    this.reminders = new Upkeep({ ...background, intervalMs: REMINDER_MS, work: remind });
+  }
 
   /**
    * To be called whenever a view is found with sources that are not all captured. Captures them in the background,
    * or warns that the policy does not allow it; now and then, and in one process at a time. Never throws.
    */
-  maybeRepair(dataSourceName: string): void {
-    const upkeep = this.isAllowed ? this.repairs : this.reminders;
-    upkeep.maybeDo(this.dataSources.get(dataSourceName));
+  maybeRepair(): void {
+    (this.isAllowed ? this.repairs : this.reminders).maybeDo();
   }
 
   /** For a boot that could not have the locks for its triggers: tries again until it is done. */
-  finishLater(dataSourceName: string): void {
-    const database = this.dataSources.get(dataSourceName);
-    this.unfinished.add(database);
-    this.tryAgain(database, FIRST_RETRY_MS);
+  finishLater(): void {
+    this.isUnfinished = true;
+    this.tryAgain(FIRST_RETRY_MS);
   }
 
   /** Begins no more repairs, and waits a short time for one that is under way. */
@@ -82,23 +68,23 @@ export class CaptureKeeper {
   }
 
   private get isAllowed(): boolean {
-    return allowsCreation(this.registrations.options.syncPolicy);
+    return allowsCreation(this.context.options.syncPolicy);
   }
 
-  private tryAgain(database: Database, inMs: number): void {
+  private tryAgain(inMs: number): void {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
-      if (this.unfinished.has(database)) {
-        this.repairs.maybeDo(database, 0);
-        this.tryAgain(database, Math.min(2 * inMs, INTERVAL_MS));
+      if (this.isUnfinished) {
+        this.repairs.maybeDo(0);
+        this.tryAgain(Math.min(2 * inMs, INTERVAL_MS));
       }
     }, inMs);
     timer.unref();
     this.timers.add(timer);
   }
 
-  private async repair(database: Database): Promise<undefined> {
-    const uncaptured = this.isAllowed ? await this.readUncaptured(database) : [];
+  private async repair(): Promise<undefined> {
+    const uncaptured = this.isAllowed ? await this.readUncaptured() : [];
     const made: QualifiedName[] = [];
     const failures: string[] = [];
     for (const table of uncaptured) {
@@ -106,37 +92,39 @@ export class CaptureKeeper {
         break;
       }
       await this.tried(failures, async () => {
-        if (await this.capture(database, table)) {
+        if (await this.capture(table)) {
           made.push(table);
         }
       });
     }
-    if (this.unfinished.has(database) && !this.repairs.isStopped) {
-      await this.tried(failures, () => this.finish(database));
+    if (this.isUnfinished && !this.repairs.isStopped) {
+      await this.tried(failures, () => this.finish());
     }
-    this.tell(database, made, failures);
+    this.tell(made, failures);
   }
 
-  private readUncaptured(database: Database): Promise<QualifiedName[]> {
-    return this.transaction(database, (session) =>
-      readUncaptured(session, database.stateSchema, this.viewsOf(database)),
+  private readUncaptured(): Promise<QualifiedName[]> {
+    const { database, views } = this.context;
+    return this.transaction((session) =>
+      readUncaptured(session, database.stateSchema, views.all()),
     );
   }
 
   /** Each table in a transaction of its own, so that waiting for one holds up no writer of another. */
-  private capture(database: Database, table: QualifiedName): Promise<boolean> {
-    const { lockTimeoutMs } = this.registrations.options;
-    return this.transaction(database, (session) =>
-      captureTable(session, database.stateSchema, table, lockTimeoutMs),
+  private capture(table: QualifiedName): Promise<boolean> {
+    const { database, options } = this.context;
+    return this.transaction((session) =>
+      captureTable(session, database.stateSchema, table, options.lockTimeoutMs),
     );
   }
 
-  private async finish(database: Database): Promise<void> {
-    const { lockTimeoutMs, syncPolicy, wakeUp } = this.registrations.options;
-    const isFinished = await this.transaction(database, (session) =>
+  private async finish(): Promise<void> {
+    const { database, views, options } = this.context;
+    const { lockTimeoutMs, syncPolicy, wakeUp } = options;
+    const isFinished = await this.transaction((session) =>
       finishCaptures(session, {
         stateSchema: database.stateSchema,
-        views: this.viewsOf(database),
+        views: views.all(),
         creates: this.isAllowed,
         removes: allowsChanges(syncPolicy),
         wakeUp,
@@ -144,7 +132,7 @@ export class CaptureKeeper {
       }),
     );
     if (isFinished) {
-      this.unfinished.delete(database);
+      this.isUnfinished = false;
     }
   }
 
@@ -156,38 +144,33 @@ export class CaptureKeeper {
     }
   }
 
-  private tell(database: Database, made: QualifiedName[], failures: string[]): void {
+  private tell(made: QualifiedName[], failures: string[]): void {
     if (made.length > 0) {
-      this.logger.log(`Changes of ${displayNames(made)} are captured from now on`);
+      this.context.log.log(`Changes of ${displayNames(made)} are captured from now on`);
     }
     const [first] = failures;
     if (first === undefined) {
-      this.failures.delete(database);
+      this.failure = undefined;
     } else if (!this.repairs.isStopped) {
-      this.failures.set(database, `${first}; it is tried again`);
-      this.reminders.maybeDo(database);
+      this.failure = `${first}; it is tried again`;
+      this.reminders.maybeDo();
     }
   }
 
-  private async remind(database: Database): Promise<undefined> {
-    const uncaptured = await this.readUncaptured(database);
-    const failure = this.failures.get(database);
+  private async remind(): Promise<undefined> {
+    const uncaptured = await this.readUncaptured();
+    const { failure } = this;
     const reason = this.isAllowed ? failure : FORBIDDEN;
     if (uncaptured.length > 0 && reason !== undefined) {
-      this.logger.warn(describeUncaptured(uncaptured, reason));
-    } else if (failure !== undefined && this.unfinished.has(database)) {
-      this.logger.warn(describeUnfinished(failure));
+      this.context.log.warn(describeUncaptured(uncaptured, reason));
+    } else if (failure !== undefined && this.isUnfinished) {
+      this.context.log.warn(describeUnfinished(failure));
     }
   }
 
-  private viewsOf(database: Database): ViewDefinition[] {
-    return this.definitions
-      .all()
-      .filter(({ dataSourceName }) => this.dataSources.get(dataSourceName) === database);
-  }
-
-  private transaction<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {
-    const { lockTimeoutMs, statementTimeoutMs } = this.registrations.options;
+  private transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const { database, options } = this.context;
+    const { lockTimeoutMs, statementTimeoutMs } = options;
     return database.transaction({ lockTimeoutMs, statementTimeoutMs }, work);
   }
 }

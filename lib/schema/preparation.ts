@@ -3,7 +3,7 @@ import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.j
 import { refuseUnknowable } from '../freshness/freshness-refusal.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import type { SyncPolicy, WakeUp } from '../materialized-views.options.js';
+import type { SyncPolicy, WakeUp } from '../definition/module.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
 import { createSchema } from '../postgres/ddl.sql.js';

@@ -1,6 +1,6 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
-import type { UnmanagedDependents } from '../materialized-views.options.js';
+import type { UnmanagedDependents } from '../definition/module.options.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { ViewKind } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';

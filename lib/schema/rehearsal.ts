@@ -1,6 +1,6 @@
 import { DepGraph } from 'dependency-graph';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import type { ChangeStrategy } from '../materialized-views.options.js';
+import type { ChangeStrategy } from '../definition/module.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { createStandIn, selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';

@@ -1,4 +1,4 @@
-import type { ChangeStrategy } from '../materialized-views.options.js';
+import type { ChangeStrategy } from '../definition/module.options.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';

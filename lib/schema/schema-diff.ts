@@ -1,7 +1,7 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import { newerVersion } from '../freshness/capture-record.js';
-import type { WakeUp } from '../materialized-views.options.js';
+import type { WakeUp } from '../definition/module.options.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import type { CaptureRecord } from '../postgres/state.sql.js';

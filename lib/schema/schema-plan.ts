@@ -1,5 +1,5 @@
 import { viewName } from '../definition/view-definition.js';
-import type { SyncPolicy } from '../materialized-views.options.js';
+import type { SyncPolicy } from '../definition/module.options.js';
 import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.sql.js';

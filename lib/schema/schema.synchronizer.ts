@@ -1,17 +1,12 @@
-import { Inject, Injectable } from '@nestjs/common';
 import { isDeepStrictEqual } from 'node:util';
-import { DataSourceRegistry } from '../definition/data-source.registry.js';
-import { DefinitionRegistry } from '../definition/definition.registry.js';
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { EventPublisher } from '../events/event.publisher.js';
-import { MaterializedViewEvents } from '../events/materialized-view.events.js';
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import { viewName } from '../definition/view-definition.js';
+import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
 import { effectiveCapture } from '../freshness/capture-record.js';
-import type { SyncPolicy } from '../materialized-views.options.js';
-import { ModuleRegistrations } from '../module-registrations.js';
+import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
-import type { Database } from '../postgres/database.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { deleteKnownView, recordDefinitions, renameKnownView } from '../postgres/state.sql.js';
@@ -43,23 +38,14 @@ export interface Synchronized {
   postponed?: PostponedStep;
 }
 
-/** Brings databases to what the code declares, one process at a time. */
-@Injectable()
+/** Brings a database to what the code declares, one process at a time. */
 export class SchemaSynchronizer {
-  constructor(
-    @Inject(ModuleRegistrations) private readonly registrations: ModuleRegistrations,
-    @Inject(DataSourceRegistry) private readonly dataSources: DataSourceRegistry,
-    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-    @Inject(EventPublisher) private readonly events: EventPublisher,
-  ) {}
+  constructor(private readonly context: DataSourceContext) {}
 
   /** Works a plan out and leaves everything as it is. */
-  async inspect(dataSource: string, policy: SyncPolicy): Promise<Prepared> {
-    const database = this.dataSources.get(dataSource);
-    return this.explained(database, () =>
-      this.transaction(database, (session) =>
-        session.undone(() => prepare(session, this.context(dataSource, policy))),
-      ),
+  async inspect(policy: SyncPolicy): Promise<Prepared> {
+    return this.explained(() =>
+      this.within((session) => session.undone(() => prepare(session, this.preparation(policy)))),
     );
   }
 
@@ -69,50 +55,45 @@ export class SchemaSynchronizer {
    *
    * @param expected a plan made before, which must still be the right one
    */
-  async carryOut(
-    dataSource: string,
-    policy: SyncPolicy,
-    expected?: SchemaPlan,
-  ): Promise<Synchronized> {
+  async carryOut(policy: SyncPolicy, expected?: SchemaPlan): Promise<Synchronized> {
     const startedAtMs = performance.now();
-    const database = this.dataSources.get(dataSource);
-    const views = this.viewsOf(dataSource);
-    return this.explained(database, async () => {
+    const { name } = this.context;
+    const views = this.context.views.all();
+    return this.explained(async () => {
       // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
-      const remembered =
-        expected === undefined ? await this.remembered(database, dataSource, policy) : undefined;
+      const remembered = expected === undefined ? await this.remembered(policy) : undefined;
       if (remembered !== undefined) {
         const reports = unchangedReports(remembered);
-        const report = this.told(publishReport(dataSource, reports, startedAtMs));
+        const report = this.told(publishReport(name, reports, startedAtMs));
         return { report, diff: remembered };
       }
       try {
-        const { prepared, postponed } = await this.underLock(
-          database,
-          dataSource,
-          policy,
-          expected,
-        );
+        const { prepared, postponed } = await this.underLock(policy, expected);
         const reports = reportsOf(prepared, views);
-        const report = this.told(publishReport(dataSource, reports, startedAtMs));
+        const report = this.told(publishReport(name, reports, startedAtMs));
         return { report, diff: prepared.diff, postponed };
       } catch (error) {
-        publishReport(dataSource, failedReports(views, error), startedAtMs);
+        publishReport(name, failedReports(views, error), startedAtMs);
         throw error;
       }
     });
   }
 
   /** Runs `work` in a transaction. */
-  async within<T>(dataSource: string, work: (session: Session) => Promise<T>): Promise<T> {
-    return this.transaction(this.dataSources.get(dataSource), work);
+  async within<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const { syncTimeoutMs, statementTimeoutMs } = this.context.options;
+    const limits = {
+      lockTimeoutMs: syncTimeoutMs,
+      // Room for both to wait for the sync lock and to work.
+      statementTimeoutMs: statementTimeoutMs && statementTimeoutMs + syncTimeoutMs,
+    };
+    return this.context.database.transaction(limits, work);
   }
 
   /** Runs `work` in a transaction that holds the sync lock. */
-  async locked<T>(dataSource: string, work: (session: Session) => Promise<T>): Promise<T> {
-    const database = this.dataSources.get(dataSource);
-    return this.explained(database, () =>
-      this.transaction(database, async (session) => {
+  async locked<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.explained(() =>
+      this.within(async (session) => {
         await session.query(lock(syncLockKey()));
         return work(session);
       }),
@@ -120,28 +101,20 @@ export class SchemaSynchronizer {
   }
 
   /** Reads what the database has, without a lock. */
-  async read(dataSource: string): Promise<DatabaseState> {
-    const database = this.dataSources.get(dataSource);
-    return this.explained(database, () =>
-      this.transaction(database, (session) => this.readState(session, database, dataSource)),
-    );
-  }
-
-  viewsOf(dataSource: string): ViewDefinition[] {
-    return this.definitions.in(dataSource);
+  async read(): Promise<DatabaseState> {
+    return this.explained(() => this.within((session) => this.readState(session)));
   }
 
   /** The limits and names that a preparation needs. */
-  context(dataSource: string, policy: SyncPolicy): PreparationContext {
-    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema, wakeUp } =
-      this.registrations.options;
+  private preparation(policy: SyncPolicy): PreparationContext {
+    const { name, options, views } = this.context;
+    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema, wakeUp } = options;
     const limits = { lockTimeoutMs, statementTimeoutMs };
-    const others = this.definitions.all().filter((view) => view.dataSourceName !== dataSource);
     return {
-      dataSource,
+      dataSource: name,
       stateSchema,
-      views: this.viewsOf(dataSource),
-      declaredElsewhere: new Set(others.map(viewName)),
+      views: views.all(),
+      declaredElsewhere: new Set(this.context.viewsElsewhere().map(viewName)),
       policy,
       wakeUp,
       syncTimeoutMs,
@@ -149,56 +122,45 @@ export class SchemaSynchronizer {
     };
   }
 
-  private async remembered(
-    database: Database,
-    dataSource: string,
-    policy: SyncPolicy,
-  ): Promise<SchemaDiff | undefined> {
-    const context = this.context(dataSource, policy);
-    return this.transaction(database, async (session) => {
-      const state = await this.readState(session, database, dataSource);
-      return rememberedDiff(session, context.views, state, context);
+  private async remembered(policy: SyncPolicy): Promise<SchemaDiff | undefined> {
+    const preparation = this.preparation(policy);
+    return this.within(async (session) => {
+      const state = await this.readState(session);
+      return rememberedDiff(session, preparation.views, state, preparation);
     });
   }
 
   private async underLock(
-    database: Database,
-    dataSource: string,
     policy: SyncPolicy,
     expected: SchemaPlan | undefined,
   ): Promise<{ prepared: Prepared; postponed?: PostponedStep }> {
-    const views = this.viewsOf(dataSource);
-    return this.transaction(database, async (session) => {
+    const { name, database, options } = this.context;
+    const views = this.context.views.all();
+    return this.within(async (session) => {
       await session.query(lock(syncLockKey()));
       // Worked out again: another process may have done it all while this one waited.
-      const prepared = await prepare(session, this.context(dataSource, policy));
+      const prepared = await prepare(session, this.preparation(policy));
       if (expected !== undefined && !isDeepStrictEqual(expected.steps, prepared.plan.steps)) {
         throw new PlanOutdatedError(
-          `The database or the code has changed since the plan for data source "${dataSource}" was made. Nothing has been changed.`,
+          `The database or the code has changed since the plan for data source "${name}" was made. Nothing has been changed.`,
           { hint: 'Make a new plan, look at it, and apply that.' },
         );
       }
       refuseDrift(prepared, policy);
-      const { lockTimeoutMs } = this.registrations.options;
+      const { lockTimeoutMs } = options;
       const mayPostpone = expected === undefined;
       const run = new PlanRun(session, database.stateSchema, views, lockTimeoutMs, mayPostpone);
       const postponed = await run.run(prepared.plan);
-      await this.remember(session, database, prepared, policy);
+      await this.remember(session, prepared, policy);
       return { prepared, postponed };
     });
   }
 
-  private async remember(
-    session: Session,
-    database: Database,
-    { plan }: Prepared,
-    policy: SyncPolicy,
-  ): Promise<void> {
-    const { dataSource, skipped } = plan;
-    await this.followRenames(session, database, dataSource);
-    const state = await this.readState(session, database, dataSource);
-    const left = new Set(skipped.map(({ view }) => view));
-    const records = this.viewsOf(dataSource).flatMap((view) => {
+  private async remember(session: Session, { plan }: Prepared, policy: SyncPolicy): Promise<void> {
+    await this.followRenames(session);
+    const state = await this.readState(session);
+    const left = new Set(plan.skipped.map(({ view }) => view));
+    const records = this.context.views.all().flatMap((view) => {
       const deployed = state.views.get(viewName(view));
       const known = state.known.get(viewName(view));
       if (deployed === undefined || left.has(viewName(view))) {
@@ -219,20 +181,17 @@ export class SchemaSynchronizer {
         },
       ];
     });
-    await session.query(recordDefinitions(database.stateSchema, records));
+    await session.query(recordDefinitions(this.context.database.stateSchema, records));
   }
 
   /** A view may have been renamed by a migration: its state and history follow. */
-  private async followRenames(
-    session: Session,
-    database: Database,
-    dataSource: string,
-  ): Promise<void> {
-    const renamed = this.viewsOf(dataSource).filter((view) => view.renamedFrom !== undefined);
+  private async followRenames(session: Session): Promise<void> {
+    const { stateSchema } = this.context.database;
+    const renamed = this.context.views.all().filter((view) => view.renamedFrom !== undefined);
     if (renamed.length === 0) {
       return;
     }
-    const { known, views } = await this.readState(session, database, dataSource);
+    const { known, views } = await this.readState(session);
     for (const { name, renamedFrom } of renamed) {
       const isLeftBehind =
         renamedFrom !== undefined &&
@@ -240,42 +199,29 @@ export class SchemaSynchronizer {
         !known.has(displayName(name)) &&
         !views.has(displayName(renamedFrom));
       if (isLeftBehind) {
-        await session.query(deleteKnownView(database.stateSchema, name));
-        await session.query(renameKnownView(database.stateSchema, renamedFrom, name));
+        await session.query(deleteKnownView(stateSchema, name));
+        await session.query(renameKnownView(stateSchema, renamedFrom, name));
       }
     }
   }
 
-  private readState(
-    session: Session,
-    { stateSchema }: Database,
-    dataSource: string,
-  ): Promise<DatabaseState> {
-    const names = this.viewsOf(dataSource).map((view) => view.name);
-    return readSteadily(session, stateSchema, names);
+  private readState(session: Session): Promise<DatabaseState> {
+    const { database, views } = this.context;
+    const names = views.all().map((view) => view.name);
+    return readSteadily(session, database.stateSchema, names);
   }
 
-  private transaction<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {
-    const { syncTimeoutMs, statementTimeoutMs } = this.registrations.options;
-    const limits = {
-      lockTimeoutMs: syncTimeoutMs,
-      // Room for both to wait for the sync lock and to work.
-      statementTimeoutMs: statementTimeoutMs && statementTimeoutMs + syncTimeoutMs,
-    };
-    return database.transaction(limits, work);
-  }
-
-  private async explained<T>(database: Database, work: () => Promise<T>): Promise<T> {
+  private async explained<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      throw schemaErrorFrom(error, database.stateSchema);
+      throw schemaErrorFrom(error, this.context.database.stateSchema);
     }
   }
 
   private told(report: SyncReport): SyncReport {
     const name = isDrifted(report) ? 'schemaDrifted' : 'schemaSynced';
-    this.events.publish(MaterializedViewEvents[name], report);
+    this.context.events.publish(MaterializedViewEvents[name], report);
     return report;
   }
 }

@@ -1,4 +1,4 @@
-import type { SyncPolicy } from '../materialized-views.options.js';
+import type { SyncPolicy } from '../definition/module.options.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 

@@ -3,15 +3,14 @@ import { MaterializedViewEntity, RefreshService } from 'nestjs-materialized-view
 import { Client } from 'pg';
 import { ViewColumn } from 'typeorm';
 // Of the built package, as the application is.
-import { DefinitionRegistry } from '../../dist/esm/definition/definition.registry.js';
-import { tickRequest } from '../../dist/esm/refresh/refresh-request.js';
-import { RefreshRunner } from '../../dist/esm/refresh/refresh.runner.js';
+import { tickRequest } from '../../lib/refresh/refresh-request.js';
 import { selectChanges } from '../../lib/postgres/change.sql.js';
 import { listen, wakeUpChannel } from '../../lib/postgres/wake-up.sql.js';
 import { withApp } from './bench-app.js';
 import { serverFacts, withDatabase } from './bench-database.js';
 import type { Benchmark, Log, Outcome } from './benchmark.js';
 import { type Comparison, sideBySide, type Way } from './side-by-side.js';
+import { definitionOf, managed } from '../support/managed.js';
 
 const BATCH_ROW_COUNT = 1_000;
 const EVENT_COUNT = 5_000_000;
@@ -149,10 +148,10 @@ async function measureWriters(
 async function measureCheck(client: Client, app: INestApplicationContext): Promise<Comparison> {
   const { text, values } = selectChanges('materialized_views', [TOTALS]);
   const refreshes = app.get(RefreshService);
-  const runner = app.get(RefreshRunner);
+  const runner = managed(app).refresher.runner;
   // Not for a tick, which is done once: for any moment of the schedule's.
   const request = {
-    ...tickRequest(app.get(DefinitionRegistry).get(Totals), new Date()),
+    ...tickRequest(definitionOf(app, Totals), new Date()),
     tick: undefined,
   };
   // Of the writers before, so that there is nothing to be seen in a log of thousands of rows.

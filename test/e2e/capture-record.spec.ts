@@ -10,9 +10,8 @@ import {
   RefreshService,
   SchemaService,
 } from '../../lib/index.js';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { definitionOf, managed } from '../support/managed.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { type TestView, viewClass, YEARLY } from '../support/view-class.js';
@@ -162,8 +161,8 @@ describe('what is remembered of the changes that a view is told of', () => {
       await database.query('INSERT INTO rates VALUES (1)');
       const { changes } = await app.get(RefreshService).status(name);
       expect(changes).toMatchObject({ isUnchanged: false });
-      const definition = app.get(DefinitionRegistry).get(name);
-      const result = await app.get(RefreshRunner).run(tickRequest(definition, new Date()));
+      const definition = definitionOf(app, name);
+      const result = await managed(app).refresher.runner.run(tickRequest(definition, new Date()));
       expect(result).toMatchObject({ outcome: 'refreshed' });
     },
   );

@@ -17,9 +17,8 @@ import {
   SchemaService,
   SchemaSyncError,
 } from '../../lib/index.js';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { syncLockKey } from '../../lib/postgres/advisory-lock.js';
-import { CaptureKeeper } from '../../lib/schema/capture.keeper.js';
+import { definitionOf, managed } from '../support/managed.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { type TestView, viewClass } from '../support/view-class.js';
@@ -150,51 +149,51 @@ describe('the capture of changes, beside others', () => {
 
   describe('between two boots', () => {
     it('comes to a partition that was attached, and back to a table where it was switched off', async () => {
-      const keeper = (await start([fresh], { synchronize: 'create' })).get(CaptureKeeper);
+      const keeper = managed(await start([fresh], { synchronize: 'create' })).tracking.captures;
       await database.query(
         `CREATE TABLE orders_2 (id int); ALTER TABLE orders ATTACH PARTITION orders_2 FOR VALUES IN (2);
          ALTER TABLE orders_1 DISABLE TRIGGER ALL`,
       );
-      keeper.maybeRepair('default');
+      keeper.maybeRepair();
       await database.until(`SELECT FROM (${TRIGGERS}) AS made HAVING count(*) = 3`);
       expect(await captured()).toEqual(['orders', 'orders_1', 'orders_2']);
       // Not twice in a short time.
       await database.query('ALTER TABLE orders_1 DISABLE TRIGGER ALL');
-      keeper.maybeRepair('default');
+      keeper.maybeRepair();
       await keeper.stop();
       expect(await captured()).toEqual(['orders', 'orders_2']);
       expect(warnings()).toEqual([]);
     });
 
     it('leaves one table that is locked, and does the others', async () => {
-      const keeper = (await start([fresh])).get(CaptureKeeper);
+      const keeper = managed(await start([fresh])).tracking.captures;
       await database.query(
         `CREATE TABLE orders_2 PARTITION OF orders FOR VALUES IN (2);
          CREATE TABLE orders_3 PARTITION OF orders FOR VALUES IN (3)`,
       );
       await other.query('BEGIN; LOCK TABLE ONLY orders_2 IN ROW EXCLUSIVE MODE');
-      keeper.maybeRepair('default');
+      keeper.maybeRepair();
       await database.until(`SELECT FROM (${TRIGGERS}) AS made WHERE name = 'orders_3'`);
       await keeper.stop();
       expect(await captured()).toEqual(['orders', 'orders_1', 'orders_3']);
     });
 
     it('is left to the process that holds the sync lock', async () => {
-      const keeper = (await start([fresh])).get(CaptureKeeper);
+      const keeper = managed(await start([fresh])).tracking.captures;
       await database.query('ALTER TABLE orders_1 DISABLE TRIGGER ALL');
       await other.query('BEGIN');
       await other.query('SELECT pg_advisory_xact_lock($1)', [syncLockKey()]);
-      keeper.maybeRepair('default');
+      keeper.maybeRepair();
       await keeper.stop();
       expect(await captured()).toEqual(['orders']);
     });
 
     it('does not come back where a newer release has taken it away', async () => {
-      const keeper = (await start([fresh])).get(CaptureKeeper);
+      const keeper = managed(await start([fresh])).tracking.captures;
       await database.query(
         `UPDATE materialized_views.view_state SET capture = NULL; ALTER TABLE orders_1 DISABLE TRIGGER ALL`,
       );
-      keeper.maybeRepair('default');
+      keeper.maybeRepair();
       await keeper.stop();
       expect(await captured()).toEqual(['orders']);
     });
@@ -203,9 +202,9 @@ describe('the capture of changes, beside others', () => {
       'is only warned of with synchronize: %s',
       async (synchronize) => {
         await start([fresh]);
-        const keeper = (await start([fresh], { synchronize })).get(CaptureKeeper);
+        const keeper = managed(await start([fresh], { synchronize })).tracking.captures;
         await database.query('CREATE TABLE orders_2 PARTITION OF orders FOR VALUES IN (2)');
-        keeper.maybeRepair('default');
+        keeper.maybeRepair();
         await keeper.stop();
         expect(await captured()).toEqual(['orders', 'orders_1']);
         expect(warnings()).toEqual([
@@ -241,7 +240,7 @@ describe('the capture of changes, beside others', () => {
     it('knows the views below one with maxStaleness', async () => {
       await start([plain, top]);
       const app = await start([plain, top], { synchronize: false });
-      const below = app.get(DefinitionRegistry).get(`Far away.${plain.name}`);
+      const below = definitionOf(app, `Far away.${plain.name}`);
       expect(below.freshness).toMatchObject({ isImplied: true });
       expect(warnings()).toEqual([]);
     });
@@ -261,7 +260,7 @@ describe('the capture of changes, beside others', () => {
       refresh: { maxStaleness: '1m' },
     };
     const app = await start([plain, top]);
-    const view = app.get(DefinitionRegistry).get(`Far away.${plain.name}`);
+    const view = definitionOf(app, `Far away.${plain.name}`);
     let { freshness } = view;
     const set: unknown[] = [];
     Object.defineProperty(view, 'freshness', {

@@ -10,7 +10,6 @@ import {
 } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource } from 'typeorm';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import {
   InvalidDefinitionError,
   RefreshService,
@@ -19,8 +18,8 @@ import {
   type ViewClass,
 } from '../../lib/index.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { CaptureKeeper } from '../../lib/schema/capture.keeper.js';
+import { definitionOf, managed } from '../support/managed.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -152,10 +151,12 @@ describe('what changes the rows of a view without a write', () => {
 
   /** What a tick of a schedule does. */
   async function attempt(): Promise<string> {
-    const request = tickRequest(own().get(DefinitionRegistry).get(View), new Date());
-    const result: RefreshResult = await own()
-      .get(RefreshRunner)
-      .run({ ...request, tick: undefined, skipsUnchanged: true });
+    const request = tickRequest(definitionOf(own(), View), new Date());
+    const result: RefreshResult = await managed(own()).refresher.runner.run({
+      ...request,
+      tick: undefined,
+      skipsUnchanged: true,
+    });
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 

@@ -8,16 +8,14 @@ import {
   selectChangeLogSize,
 } from '../../lib/postgres/change-log.sql.js';
 import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import {
   RefreshService,
   type RefreshOptions,
   type RefreshResult,
   type ViewClass,
 } from '../../lib/index.js';
-import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { definitionOf, managed } from '../support/managed.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
 import { compact } from '../support/janitor.js';
 import { bootWith } from '../support/test-app.js';
@@ -351,8 +349,8 @@ describe('whether the sources of a view have changed', () => {
 
   /** What a tick of a schedule does. Without an instant: two of one millisecond would be the same. */
   async function attempt(view: ViewClass, tick?: Date): Promise<string> {
-    const request = tickRequest(app.get(DefinitionRegistry).get(view), new Date());
-    const result: RefreshResult = await app.get(RefreshRunner).run({ ...request, tick });
+    const request = tickRequest(definitionOf(app, view), new Date());
+    const result: RefreshResult = await managed(app).refresher.runner.run({ ...request, tick });
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 
@@ -575,7 +573,7 @@ describe('whether the sources of a view have changed', () => {
 
   describe('the log', () => {
     // What the application does in the background would come in between.
-    beforeEach(() => app.get(ChangeLogKeeper).stop());
+    beforeEach(() => managed(app).tracking.changeLog.stop());
 
     const rows = async (): Promise<number> =>
       Number((await database.query(`SELECT count(*) FROM ${STATE}.change_log`))[0]?.count);

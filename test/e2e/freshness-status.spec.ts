@@ -10,11 +10,9 @@ import {
 } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
-import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { RefreshService, type ViewClass, type ViewRefreshStatus } from '../../lib/index.js';
-import { EventPublisher } from '../../lib/events/event.publisher.js';
-import { MaterializedViewEvents } from '../../lib/events/materialized-view.events.js';
+import { EventPublisher } from '../../lib/nest/event.publisher.js';
+import { MaterializedViewEvents } from '../../lib/definition/materialized-view.events.js';
 import { changeLogLockKey } from '../../lib/postgres/advisory-lock.js';
 import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
 import {
@@ -25,10 +23,9 @@ import {
 } from '../../lib/postgres/change-log.sql.js';
 import { LibraryClient } from '../../lib/postgres/library-client.js';
 import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
-import { HistoryPruner } from '../../lib/refresh/history-pruner.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { StaleWatch } from '../../lib/refresh/stale.watch.js';
+import { definitionOf, managed } from '../support/managed.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
@@ -156,8 +153,8 @@ describe('the status of a view that is told of changes', () => {
     await age('2 hours');
     const old = await status(Ticking);
     expect(old.ageMs).toBeGreaterThanOrEqual(7_200_000);
-    const definition = app.get(DefinitionRegistry).get(Ticking);
-    await app.get(RefreshRunner).run(tickRequest(definition, new Date()));
+    const definition = definitionOf(app, Ticking);
+    await managed(app).refresher.runner.run(tickRequest(definition, new Date()));
     const young = await status(Ticking);
     expect(young.ageMs).toBeLessThan(7_200_000);
     expect(young).toMatchObject({ lastSuccess: old.lastSuccess, isStale: false });
@@ -185,7 +182,7 @@ describe('the status of a view that is told of changes', () => {
     const heard: unknown[] = [];
     app.get(EventPublisher).publish = (name, { view }: { view?: string }) =>
       heard.push([name, view]);
-    await app.get(StaleWatch).look('default', app.get(DefinitionRegistry).all());
+    await new StaleWatch(managed(app)).look(managed(app).views.all());
     expect(heard).toEqual([[MaterializedViewEvents.stale, 'public.top']]);
     await refresh(Base);
     await refresh(Top);
@@ -200,7 +197,10 @@ describe('the status of a view that is told of changes', () => {
       return statements.mock.calls.length;
     };
     // What goes on in the background since the refreshes is not to be counted.
-    await Promise.all([app.get(ChangeLogKeeper).stop(), app.get(HistoryPruner).stop()]);
+    await Promise.all([
+      managed(app).tracking.changeLog.stop(),
+      managed(app).refresher.history.stop(),
+    ]);
     try {
       // Opens the connection.
       await status(Untold);
@@ -222,13 +222,12 @@ describe('the status of a view that is told of changes', () => {
 
 describe('the log of changes', () => {
   const keep = (batchSize?: number): Promise<number> => {
-    const dataSources = app.get(DataSourceRegistry);
     // One of the test's own: that of the application does its work when it likes.
-    const keeper = new ChangeLogKeeper(dataSources);
-    return keeper.keep(dataSources.get('default'), batchSize);
+    const keeper = new ChangeLogKeeper(managed(app));
+    return keeper.keep(batchSize);
   };
 
-  beforeEach(() => app.get(ChangeLogKeeper).stop());
+  beforeEach(() => managed(app).tracking.changeLog.stop());
 
   const addOldRows = (count: number): Promise<unknown> =>
     database.query(
@@ -366,7 +365,7 @@ describe('the log of changes', () => {
     await database.query(`DROP TABLE ${LOG}`);
     const keep = jest.spyOn(ChangeLogKeeper.prototype, 'keep');
     const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
-    app.get(ChangeLogKeeper).maybeKeep('default');
+    managed(app).tracking.changeLog.maybeKeep();
     await expect(keep.mock.results[0]?.value).rejects.toMatchObject({ code: '42P01' });
     await new Promise(setImmediate);
     expect(warn).not.toHaveBeenCalled();
@@ -378,7 +377,7 @@ describe('the log of changes', () => {
     await start();
     const other = await database.session();
     await other.query(`BEGIN; LOCK TABLE ${LOG} IN ACCESS EXCLUSIVE MODE`);
-    app.get(ChangeLogKeeper).maybeKeep('default');
+    managed(app).tracking.changeLog.maybeKeep();
     await app.close();
     await other.query('ROLLBACK');
     await other.end();

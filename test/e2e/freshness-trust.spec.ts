@@ -1,11 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { InvalidDefinitionError, RefreshService } from '../../lib/index.js';
 import { deleteSeenChanges } from '../../lib/postgres/change-log.sql.js';
 import { selectPendingViews } from '../../lib/postgres/pending.sql.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { managed } from '../support/managed.js';
 import { ChangeDetector, isStale } from '../support/change-detector.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -66,15 +65,16 @@ describe('what is known of a view', () => {
     (app as TestingModule).get(RefreshService).refresh(`${view.schema}.${view.name}`);
 
   async function attempt(trigger: 'schedule' | 'write'): Promise<string> {
-    const definitions = (app as TestingModule).get(DefinitionRegistry).all();
+    const definitions = managed(app as TestingModule).views.all();
     const definition = definitions.find(({ name }) => name.name === VIEW.name);
     if (definition === undefined) {
       throw new Error('The view is not declared');
     }
     const request = { ...tickRequest(definition, new Date()), tick: undefined, trigger };
-    const result = await (app as TestingModule)
-      .get(RefreshRunner)
-      .run({ ...request, skipsUnchanged: true });
+    const result = await managed(app as TestingModule).refresher.runner.run({
+      ...request,
+      skipsUnchanged: true,
+    });
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 

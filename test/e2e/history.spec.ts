@@ -2,9 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { Logger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
 import { RefreshService, StatusError, UnknownViewError } from '../../lib/index.js';
-import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
-import type { Database } from '../../lib/postgres/database.js';
-import { HistoryPruner } from '../../lib/refresh/history-pruner.js';
+import { managed } from '../support/managed.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
@@ -128,8 +126,7 @@ describe('history', () => {
 });
 
 describe('pruning of the history', () => {
-  const own = (): Database => app.get(DataSourceRegistry).get('default');
-  const prune = (): Promise<number> => app.get(HistoryPruner).prune(own());
+  const prune = (): Promise<number> => managed(app).refresher.history.prune();
 
   it('deletes what is too old, of views that nobody declares any more too', async () => {
     await restart({ maxAge: '10d' });
@@ -192,24 +189,24 @@ describe('pruning of the history', () => {
   it('is done in the background at most once an hour', async () => {
     await restart({ maxAge: '1d' });
     await insertRuns('a', { from: 48, to: 60 });
-    const pruner = app.get(HistoryPruner);
+    const pruner = managed(app).refresher.history;
     const prunings = jest.spyOn(pruner, 'prune');
-    pruner.maybePrune(own());
+    pruner.maybePrune();
     await database.until(
       `SELECT FROM materialized_views.refresh_history WHERE view_name = 'a' HAVING count(*) = 1`,
     );
-    pruner.maybePrune(own());
+    pruner.maybePrune();
     expect(prunings).toHaveBeenCalledTimes(1);
   });
 
   it('warns of a failure in the background, and throws nothing', async () => {
     const warn = jest.spyOn(Logger.prototype, 'warn');
-    const pruner = app.get(HistoryPruner);
+    const pruner = managed(app).refresher.history;
     await database.query('ALTER TABLE materialized_views.refresh_history RENAME TO away');
     const warned = new Promise<string>((resolve) => {
       warn.mockImplementation((message: string) => resolve(message));
     });
-    pruner.maybePrune(own());
+    pruner.maybePrune();
     expect(await warned).toMatch(
       /Old rows of materialized_views.refresh_history could not be deleted/,
     );

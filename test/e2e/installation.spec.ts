@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { RefreshService } from '../../lib/index.js';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { definitionOf, managed } from '../support/managed.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { viewClass, YEARLY } from '../support/view-class.js';
@@ -114,9 +113,9 @@ describe('installation', () => {
 
   /** As its schedule does. */
   const tick = async (): Promise<string> => {
-    const definition = app!.get(DefinitionRegistry).get(Orders);
+    const definition = definitionOf(app!, Orders);
     const request = { ...tickRequest(definition, new Date()), tick: undefined };
-    return (await app!.get(RefreshRunner).run(request)).outcome;
+    return (await managed(app!).refresher.runner.run(request)).outcome;
   };
 
   const history = (): Promise<{ outcome: string; host: string }[]> =>

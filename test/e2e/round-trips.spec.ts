@@ -2,10 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ScheduleModule } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { MaterializedViewsModule, RefreshService } from '../../lib/index.js';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
+import { definitionOf, managed } from '../support/managed.js';
 import { Network } from '../support/network.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -89,8 +88,8 @@ describe('round trips', () => {
 
   describe('of a view that is told of changes', () => {
     const tick = async (at: Date): Promise<string> => {
-      const definition = app.get(DefinitionRegistry).get(Count);
-      return (await app.get(RefreshRunner).run(tickRequest(definition, at))).outcome;
+      const definition = definitionOf(app, Count);
+      return (await managed(app).refresher.runner.run(tickRequest(definition, at))).outcome;
     };
 
     it('are two for a refresh, also for one that asks for obstacles', async () => {
@@ -107,11 +106,13 @@ describe('round trips', () => {
       const skipped = async (): Promise<void> => expect(await tick(new Date())).toBe('skipped');
       expect(await cost(skipped)).toBe(2);
 
-      const request = tickRequest(app.get(DefinitionRegistry).get(Count), new Date());
+      const request = tickRequest(definitionOf(app, Count), new Date());
       const look = async (): Promise<void> => {
-        const result = await app
-          .get(RefreshRunner)
-          .run({ ...request, trigger: 'write', tick: undefined });
+        const result = await managed(app).refresher.runner.run({
+          ...request,
+          trigger: 'write',
+          tick: undefined,
+        });
         expect(result).toMatchObject({ outcome: 'skipped', reason: 'unchanged' });
       };
       expect(await cost(look)).toBe(2);

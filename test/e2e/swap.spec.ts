@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import type { Client } from 'pg';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import { viewName } from '../../lib/definition/view-definition.js';
 import { refreshErrorFrom } from '../../lib/errors/refresh-error.factory.js';
 import {
@@ -19,6 +18,7 @@ import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
 import { Database } from '../../lib/postgres/database.js';
 import { swapRows } from '../../lib/schema/row-swap.js';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { definitionOf } from '../support/managed.js';
 import { catalog } from '../support/catalog.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
@@ -98,10 +98,7 @@ describe('a refresh by swap', () => {
 
   /** One refresh of the released view by swap. The only place that knows how that is asked for. */
   async function swap(url = database.url): Promise<void> {
-    const definition = app?.get(DefinitionRegistry).get(view);
-    if (definition === undefined) {
-      throw new Error('Nothing has been released.');
-    }
+    const definition = definitionOf(app!, view);
     own ??= new Database({
       connection: { connectionString: url },
       poolSize: 2,

@@ -1,46 +1,38 @@
 import type { TestingModule } from '@nestjs/testing';
-import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
-import { DefinitionRegistry } from '../../lib/definition/definition.registry.js';
 import type { ViewDefinition } from '../../lib/definition/view-definition.js';
-import type { Database } from '../../lib/postgres/database.js';
+import type { ManagedDataSource } from '../../lib/engine/managed-data-source.js';
 import type { QualifiedName } from '../../lib/postgres/identifier.js';
-import { ChangeLogKeeper } from '../../lib/refresh/change-log.keeper.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { RefreshRunner } from '../../lib/refresh/refresh.runner.js';
 import { ChangeWatch } from '../../lib/schedule/change-watch.js';
-import { CaptureKeeper } from '../../lib/schema/capture.keeper.js';
 import type { Release } from './freshness-history.js';
+import { managed } from './managed.js';
 
 /** A running application, which looks for changes when it is told to. */
 export class RunningApp {
-  readonly definitions: ViewDefinition[];
+  readonly definitions: readonly ViewDefinition[];
   refreshCount = 0;
+  private readonly source: ManagedDataSource;
   private readonly watch: ChangeWatch;
 
   constructor(
     readonly module: TestingModule,
     readonly release: Release,
   ) {
-    this.definitions = module.get(DefinitionRegistry).in('default');
-    const runner = module.get(RefreshRunner);
+    this.source = managed(module);
+    this.definitions = this.source.views.all();
+    const { runner } = this.source.refresher;
     const run = runner.run.bind(runner);
     runner.run = async (request) => {
       const result = await run(request);
       this.refreshCount += result.outcome === 'refreshed' ? 1 : 0;
       return result;
     };
-    this.watch = new ChangeWatch({
-      dataSourceName: 'default',
-      database: this.database,
-      definitions: this.definitions,
-      runner,
-      changeLog: module.get(ChangeLogKeeper),
-      failureHoldMs: 0,
-    });
-  }
-
-  private get database(): Database {
-    return this.module.get(DataSourceRegistry).get('default');
+    // A view that failed is tried again at the next look.
+    const options = { ...this.source.options, sweepIntervalMs: 0 };
+    const context = Object.create(this.source, {
+      options: { value: options },
+    }) as ManagedDataSource;
+    this.watch = new ChangeWatch(context, runner, this.source.tracking.changeLog);
   }
 
   get mayCreate(): boolean {
@@ -72,20 +64,20 @@ export class RunningApp {
 
   /** Repairs as if the last time was long ago. */
   async repair(): Promise<void> {
-    const keeper = this.module.get(CaptureKeeper);
-    keeper['repairs']['lastAtMs'].clear();
-    keeper.maybeRepair('default');
+    const keeper = this.source.tracking.captures;
+    keeper['repairs']['lastAtMs'] = -Infinity;
+    keeper.maybeRepair();
     await this.untilRepaired();
   }
 
   async tick(definition: ViewDefinition): Promise<string> {
-    const result = await this.module.get(RefreshRunner).run(tickRequest(definition, new Date()));
+    const result = await this.source.refresher.runner.run(tickRequest(definition, new Date()));
     await this.untilRepaired();
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 
   private async untilRepaired(): Promise<void> {
-    const keeper = this.module.get(CaptureKeeper);
+    const keeper = this.source.tracking.captures;
     await Promise.all([...keeper['repairs']['active'], ...keeper['reminders']['active']]);
   }
 }

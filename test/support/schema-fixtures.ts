@@ -11,7 +11,6 @@ class Sales {}
 export function declared(name: string, given: Partial<ViewDefinition> = {}): ViewDefinition {
   return {
     target: Sales,
-    dataSourceName: 'default',
     name: { schema: 'public', name },
     query: `SELECT * FROM ${name}_source`,
     columns: ['id'],

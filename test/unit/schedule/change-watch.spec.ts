@@ -3,7 +3,9 @@ import { Logger } from '@nestjs/common';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
 import { selectMeanDurations, selectViewEdges } from '../../../lib/postgres/graph.sql.js';
 import type { SqlStatement } from '../../../lib/postgres/sql-statement.js';
-import { ChangeWatch, type WatchOptions } from '../../../lib/schedule/change-watch.js';
+import type { DataSourceContext } from '../../../lib/definition/data-source.context.js';
+import type { RefreshRunner } from '../../../lib/refresh/refresh.runner.js';
+import { ChangeWatch } from '../../../lib/schedule/change-watch.js';
 
 const SECONDS = 60;
 const FAILURE_HOLD_MS = 15_000;
@@ -17,7 +19,7 @@ const SHORT_LIMIT = { maxStalenessMs: 1 };
 function view(name: string, freshness: object, below: string[] = []): ViewDefinition {
   const dependsOn = below.map((each) => ({ schema: 'Odd "schema"', name: each }));
   const names = { schema: 'Odd "schema"', name };
-  return { name: names, dataSourceName: 'default', freshness, dependsOn, refresh: {} } as never;
+  return { name: names, freshness, dependsOn, refresh: {} } as never;
 }
 
 type Run = () => Promise<unknown>;
@@ -66,22 +68,27 @@ async function minute(
     counts.looks += isGraph ? 0 : 1;
     return Promise.resolve(isGraph || seen === null ? [] : rows());
   };
-  const watch = new ChangeWatch({
-    dataSourceName: 'default',
+  const context = {
+    name: 'default',
+    options: { sweepIntervalMs: FAILURE_HOLD_MS },
     database: {
       stateSchema: 'state',
       bookkeeping: (work: (session: object) => unknown) => Promise.resolve(work({ query })),
     },
-    definitions: views,
-    runner: {
-      run: ({ definition }: { definition: ViewDefinition }) => {
-        counts.runs.push(definition.name.name);
-        return run(definition.name.name);
-      },
+    views: { all: () => views },
+    log: new Logger(),
+  };
+  const runner = {
+    run: ({ definition }: { definition: ViewDefinition }) => {
+      counts.runs.push(definition.name.name);
+      return run(definition.name.name);
     },
-    changeLog: { maybeKeep: () => undefined },
-    failureHoldMs: FAILURE_HOLD_MS,
-  } as unknown as WatchOptions);
+  };
+  const watch = new ChangeWatch(
+    context as unknown as DataSourceContext,
+    runner as unknown as RefreshRunner,
+    { maybeKeep: () => undefined },
+  );
   watch.start();
   await jest.advanceTimersByTimeAsync(SECONDS * 1_000);
   await watch.stop();

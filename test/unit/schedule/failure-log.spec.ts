@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Logger } from '@nestjs/common';
 import { FailureLog } from '../../../lib/schedule/failure-log.js';
 
 const MINUTE_MS = 60_000;
@@ -11,8 +10,11 @@ describe('the log of failing ticks', () => {
 
   beforeEach(() => {
     said = [];
-    log = new FailureLog();
-    jest.spyOn(Logger.prototype, 'error').mockImplementation((message) => void said.push(message));
+    log = new FailureLog({
+      ...console,
+      error: (message) => void said.push(message),
+      debug: () => undefined,
+    });
   });
 
   afterEach(() => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { UnmanagedDependents } from '../../../lib/materialized-views.options.js';
+import type { UnmanagedDependents } from '../../../lib/definition/module.options.js';
 import { type ClosureInput, closeOverDependents } from '../../../lib/schema/rebuild-closure.js';
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
-import type { SyncPolicy } from '../../../lib/materialized-views.options.js';
+import type { SyncPolicy } from '../../../lib/definition/module.options.js';
 import type { DatabaseState } from '../../../lib/schema/database-state.js';
 import type { RehearsedMember } from '../../../lib/schema/rehearsal.js';
 import { diffSchema } from '../../../lib/schema/schema-diff.js';

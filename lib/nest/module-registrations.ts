@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { isDeepStrictEqual } from 'node:util';
-import { InvalidModuleOptionsError } from './errors/usage.errors.js';
+import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import {
   MODULE_OPTIONS,
   VIEW_REGISTRATION,
@@ -11,7 +11,7 @@ import {
   type MaterializedViewsModuleOptions,
   type ResolvedOptions,
   resolveOptions,
-} from './materialized-views.options.js';
+} from '../definition/module.options.js';
 
 /**
  * What all `forRoot`, `forRootAsync` and `forFeature` of the application say together. Importing the

@@ -1,24 +1,24 @@
-import { Logger } from '@nestjs/common';
-import { messageOf } from './errors/error-message.js';
-import type { Database } from './postgres/database.js';
-import { isDoneWithin } from './postgres/time-limit.js';
+import type { Log } from './data-source.context.js';
+import { messageOf } from '../errors/error-message.js';
+import { isDoneWithin } from '../postgres/time-limit.js';
 
 /** How long a stopping application waits for a batch that is under way. What is left is done another time. */
 const STOP_TIMEOUT_MS = 2_000;
 
 export interface UpkeepOptions {
-  /** The shortest time between two times that a process does it for one data source. */
+  /** The shortest time between two times that a process does it. */
   intervalMs: number;
   /** The first sentence of the warning when it fails. */
-  complaint: (database: Database) => string;
+  complaint: string;
   /** Does it, and returns what was done, to be logged for debugging. It has to begin no batch once `isStopped`. */
-  work: (database: Database) => Promise<string | undefined>;
+  work: () => Promise<string | undefined>;
+  log: Log;
 }
 
 /** Work that is done now and then in the background: it keeps the library's tables small, and its triggers in place. */
 export class Upkeep {
-  private readonly logger = new Logger('MaterializedViews');
-  private readonly lastAtMs = new Map<Database, number>();
+  /** By `performance.now()`. */
+  private lastAtMs = -Infinity;
   private readonly active = new Set<Promise<void>>();
   private hasStopped = false;
 
@@ -33,14 +33,13 @@ export class Upkeep {
    *
    * @param intervalMs how long ago that has to be
    */
-  maybeDo(database: Database, intervalMs = this.options.intervalMs): void {
-    const now = performance.now();
-    const lastAt = this.lastAtMs.get(database);
-    if (this.isStopped || (lastAt !== undefined && now - lastAt < intervalMs)) {
+  maybeDo(intervalMs = this.options.intervalMs): void {
+    const nowMs = performance.now();
+    if (this.isStopped || nowMs - this.lastAtMs < intervalMs) {
       return;
     }
-    this.lastAtMs.set(database, now);
-    const work = this.doQuietly(database);
+    this.lastAtMs = nowMs;
+    const work = this.doQuietly();
     this.active.add(work);
     void work.finally(() => this.active.delete(work));
   }
@@ -51,16 +50,16 @@ export class Upkeep {
     await isDoneWithin(Promise.all(this.active), STOP_TIMEOUT_MS);
   }
 
-  private async doQuietly(database: Database): Promise<void> {
-    const { work, complaint } = this.options;
+  private async doQuietly(): Promise<void> {
+    const { work, complaint, log } = this.options;
     try {
-      const done = await work(database);
+      const done = await work();
       if (done !== undefined) {
-        this.logger.debug(done);
+        log.debug(done);
       }
     } catch (error) {
       if (!this.isStopped) {
-        this.logger.warn(`${complaint(database)} Refreshes go on as before: ${messageOf(error)}`);
+        log.warn(`${complaint} Refreshes go on as before: ${messageOf(error)}`);
       }
     }
   }

@@ -1,7 +1,7 @@
 import { type ColumnOptions, ViewColumn } from 'typeorm';
 import { MaterializedViewEntity } from './materialized-view-entity.decorator.js';
-import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
-import { OptionChecks } from './option-checks.js';
+import type { MaterializedViewEntityOptions } from '../definition/materialized-view-entity.options.js';
+import { OptionChecks } from '../definition/option-checks.js';
 
 const COLUMN_OPTIONS = ['name', 'type', 'primary', 'transformer'];
 

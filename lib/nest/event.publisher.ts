@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import type { MaterializedViewEventName } from './materialized-view.events.js';
+import type { MaterializedViewEventName } from '../definition/materialized-view.events.js';
 
 /** What is used of @nestjs/event-emitter. */
 interface EventEmitter2 {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { resolveOptions } from '../../lib/materialized-views.options.js';
+import { resolveOptions } from '../../../lib/definition/module.options.js';
 
 describe('resolveOptions', () => {
   it('fills in the defaults', () => {

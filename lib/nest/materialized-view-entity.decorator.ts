@@ -1,11 +1,15 @@
 import { Cron } from '@nestjs/schedule';
 import { ViewEntity } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
-import { declaredNames, getViewOptions, setViewOptions } from './definition-metadata.accessor.js';
-import { validateViewOptions } from './definition-validation.js';
-import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
-import { markPrimaryColumns } from './primary-columns.js';
-import { DEFAULT_TIME_ZONE } from './refresh-validation.js';
+import {
+  declaredNames,
+  getViewOptions,
+  setViewOptions,
+} from '../definition/definition-metadata.accessor.js';
+import { validateViewOptions } from '../definition/definition-validation.js';
+import type { MaterializedViewEntityOptions } from '../definition/materialized-view-entity.options.js';
+import { markPrimaryColumns } from '../definition/primary-columns.js';
+import { DEFAULT_TIME_ZONE } from '../definition/refresh-validation.js';
 
 /**
  * Declares a class as a materialized view: a TypeORM ViewEntity that the library, and not TypeORM's

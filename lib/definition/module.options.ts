@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
-import { type Duration, durationExpected, durationMs } from './definition/duration.js';
-import { InvalidModuleOptionsError } from './errors/usage.errors.js';
-import { identifierProblem } from './postgres/identifier.js';
+import { type Duration, durationExpected, durationMs } from './duration.js';
+import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
+import { identifierProblem } from '../postgres/identifier.js';
 
 /** What `forRoot` and the factories of `forRootAsync` take. Every option has a default. */
 export interface MaterializedViewsModuleOptions {

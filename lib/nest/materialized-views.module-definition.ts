@@ -1,7 +1,7 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import type { ViewClass } from './definition/view-class.js';
-import { DEFAULT_DATA_SOURCE } from './definition/view-definition.js';
-import type { MaterializedViewsModuleOptions } from './materialized-views.options.js';
+import type { ViewClass } from '../definition/view-class.js';
+import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
+import type { MaterializedViewsModuleOptions } from '../definition/module.options.js';
 
 /** What stands beside the options of `forRoot`, and beside the factory of `forRootAsync`. */
 export interface MaterializedViewsModuleExtras {

@@ -1,30 +1,28 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
 import { viewName } from '../definition/view-definition.js';
-import { type AfterResult, checkAfter } from './after-commit.js';
-import { CallerRefresh } from './caller.refresh.js';
-import { DemandQueue } from './demand.queue.js';
-import { checkGraphOptions, GRAPH_OPTIONS, type GraphOptions } from './graph-options.js';
-import type { GraphReport } from './graph-report.js';
-import { GraphRefresher, type RefreshOne } from './graph.refresher.js';
-import { RefreshControl, type RunningRefresh } from './refresh.control.js';
+import type { ViewTarget } from '../definition/view.registry.js';
+import { type AfterResult, checkAfter } from '../refresh/after-commit.js';
+import type { DataDrift } from '../refresh/data-drift.js';
+import { checkGraphOptions, GRAPH_OPTIONS, type GraphOptions } from '../refresh/graph-options.js';
+import type { GraphReport } from '../refresh/graph-report.js';
+import { GraphRefresher } from '../refresh/graph.refresher.js';
+import type { RefreshHistoryEntry } from '../refresh/refresh-history.js';
+import { checkRefreshOptions, type RefreshOptions } from '../refresh/refresh-options.js';
+import type { RefreshResult } from '../refresh/refresh-result.js';
+import type { ViewRefreshStatus } from '../refresh/refresh-status.js';
+import type { RunningRefresh } from '../refresh/refresh.control.js';
+import type { RefreshCascade } from '../refresh/view-graph.js';
+import type { ManagedDataSource } from './managed-data-source.js';
+import type { ManagedDataSources } from './managed-data-sources.js';
 import {
-  checkRefreshOptions,
-  type RefreshOptions,
-  resolveRefreshOptions,
-} from './refresh-options.js';
-import type { RefreshResult } from './refresh-result.js';
-import type { RefreshCascade } from './view-graph.js';
-import type { DataDrift } from './data-drift.js';
-import type { RefreshHistoryEntry } from './refresh-history.js';
-import type { ViewRefreshStatus } from './refresh-status.js';
-import {
+  checkedLimit,
+  checkOptions,
+  DRIFT_LIMIT,
   type DriftQuery,
+  HISTORY_LIMIT,
   type HistoryQuery,
   type StatusAllQuery,
   type StatusQuery,
-  ViewInspector,
-} from './view-inspector.js';
+} from './status-queries.js';
 
 /** Which of several data sources a view is meant in. */
 export interface ViewOptions {
@@ -45,16 +43,14 @@ export interface RefreshManyOptions extends RefreshAllOptions {
 }
 
 /** Refreshes views on demand, controls their refreshing, and tells how they stand. */
-@Injectable()
 export class RefreshService {
-  constructor(
-    @Inject(DefinitionRegistry) private readonly definitions: DefinitionRegistry,
-    @Inject(DemandQueue) private readonly demands: DemandQueue,
-    @Inject(CallerRefresh) private readonly callerRefresh: CallerRefresh,
-    @Inject(GraphRefresher) private readonly graph: GraphRefresher,
-    @Inject(RefreshControl) private readonly control: RefreshControl,
-    @Inject(ViewInspector) private readonly inspector: ViewInspector,
-  ) {}
+  private readonly graph: GraphRefresher<ManagedDataSource>;
+
+  constructor(private readonly sources: ManagedDataSources) {
+    this.graph = new GraphRefresher(sources.log, ({ source, view }, options) =>
+      this.refresh(viewName(view), { ...options, dataSource: source.name }),
+    );
+  }
 
   /**
    * Refreshes one view, at most once at a time in the whole database, and resolves when new rows are
@@ -106,16 +102,14 @@ export class RefreshService {
     options: RefreshManyOptions = {},
   ): Promise<RefreshResult | GraphReport> {
     if (isList(target) || options?.cascade !== undefined) {
+      const checked = graphOptions(options);
       const views = isList(target) ? target : [target];
-      return this.graph.refresh(views, graphOptions(options), this.refreshOne);
+      const targets = views.map((view) => this.sources.find(view, options.dataSource));
+      return this.graph.refresh(targets, checked);
     }
     checkRefreshOptions(options);
-    const definition = this.definitions.get(target, options.dataSource);
-    const checked = resolveRefreshOptions(definition, options);
-    const { manager, onBusy } = options;
-    return manager === undefined
-      ? this.demands.refresh(definition, checked)
-      : this.callerRefresh.refresh(definition, checked, { manager, onBusy });
+    const { source, view } = this.sources.find(target, options.dataSource);
+    return source.refresher.refresh(view, options);
   }
 
   /**
@@ -127,7 +121,11 @@ export class RefreshService {
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
-    return this.graph.refreshAll(graphOptions(options), this.refreshOne);
+    const checked = graphOptions(options);
+    const targets = this.sources
+      .named(options.dataSource)
+      .flatMap((source) => source.views.all().map((view) => ({ source, view })));
+    return this.graph.refresh(targets, checked);
   }
 
   /**
@@ -160,7 +158,7 @@ export class RefreshService {
   ): Promise<AfterResult<T>> {
     checkGraphOptions(graphOptions(options));
     checkAfter(work, views, options);
-    views.forEach((view) => this.definitions.get(view, options.dataSource));
+    views.forEach((view) => this.sources.find(view, options.dataSource));
     const value = await work();
     return { value, report: await this.refresh(views, options) };
   }
@@ -175,7 +173,8 @@ export class RefreshService {
    * @throws RefreshError one of its subclasses, when the database cannot be asked
    */
   async cancel(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<boolean> {
-    return this.control.cancel(this.definitions.get(view, dataSource));
+    const { source, view: found } = this.sources.find(view, dataSource);
+    return source.refresher.control.cancel(found);
   }
 
   /**
@@ -187,7 +186,8 @@ export class RefreshService {
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
   async pause(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
-    await this.control.setPaused(this.definitions.get(view, dataSource), true);
+    const { source, view: found } = this.sources.find(view, dataSource);
+    await source.refresher.control.setPaused(found, true);
   }
 
   /**
@@ -199,7 +199,8 @@ export class RefreshService {
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
   async resume(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
-    await this.control.setPaused(this.definitions.get(view, dataSource), false);
+    const { source, view: found } = this.sources.find(view, dataSource);
+    await source.refresher.control.setPaused(found, false);
   }
 
   /**
@@ -208,7 +209,8 @@ export class RefreshService {
    * @throws StatusError when the database cannot be asked
    */
   async running(): Promise<RunningRefresh[]> {
-    return this.control.running();
+    const running = this.sources.all().map(({ refresher }) => refresher.control.running());
+    return (await Promise.all(running)).flat();
   }
 
   /**
@@ -220,7 +222,9 @@ export class RefreshService {
    * @throws StatusError when the history cannot be read, or an option is not as it must be
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
-    return this.inspector.history(view, options);
+    const limit = checkedLimit('history', options, HISTORY_LIMIT);
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    return source.inspector.history(found, limit);
   }
 
   /**
@@ -232,7 +236,9 @@ export class RefreshService {
    * @throws StatusError when it cannot be read, or an option is not as it must be
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
-    return this.inspector.status(view, options);
+    checkOptions('status', options);
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    return source.inspector.status(found);
   }
 
   /**
@@ -242,7 +248,9 @@ export class RefreshService {
    * @throws StatusError when a data source has no views, their status cannot be read, or an option is not as it must be
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
-    return this.inspector.statusAll(options);
+    checkOptions('statusAll', options);
+    const sources = this.sources.named(options.dataSource);
+    return (await Promise.all(sources.map(({ inspector }) => inspector.statusAll()))).flat();
   }
 
   /**
@@ -256,11 +264,10 @@ export class RefreshService {
    * @throws StatusError when the comparison fails, takes longer than `statementTimeout`, or an option is not as it must be
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
-    return this.inspector.drift(view, options);
+    const limit = checkedLimit('drift', options, DRIFT_LIMIT);
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    return source.inspector.drift(found, limit);
   }
-
-  private readonly refreshOne: RefreshOne = (definition, options) =>
-    this.refresh(viewName(definition), options);
 }
 
 const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);

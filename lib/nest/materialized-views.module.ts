@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { getViewOptions } from './definition/definition-metadata.accessor.js';
-import type { ViewClass } from './definition/view-class.js';
-import { DEFAULT_DATA_SOURCE } from './definition/view-definition.js';
-import { InvalidModuleOptionsError } from './errors/usage.errors.js';
+import { getViewOptions } from '../definition/definition-metadata.accessor.js';
+import type { ViewClass } from '../definition/view-class.js';
+import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
+import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import { MaterializedViewsCoreModule } from './materialized-views-core.module.js';
 import {
   type ASYNC_OPTIONS_TYPE,
@@ -15,7 +15,7 @@ import {
   VIEW_REGISTRATION,
   type ViewRegistration,
 } from './materialized-views.module-definition.js';
-import { resolveOptions } from './materialized-views.options.js';
+import { resolveOptions } from '../definition/module.options.js';
 
 /**
  * Creates, schedules and refreshes the application's materialized views.

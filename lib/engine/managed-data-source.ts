@@ -1,0 +1,132 @@
+import type { PoolConfig } from 'pg';
+import type { DataSource } from 'typeorm';
+import type { DataSourceContext, EventSink, Log } from '../definition/data-source.context.js';
+import { ReadOnlyGuard } from '../definition/read-only.guard.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { exploreViews } from '../definition/view.explorer.js';
+import { ViewRegistry } from '../definition/view.registry.js';
+import type { ResolvedOptions } from '../definition/module.options.js';
+import { Database } from '../postgres/database.js';
+import { Refresher } from '../refresh/refresher.js';
+import { ViewInspector } from '../refresh/view-inspector.js';
+import { Schedule } from '../schedule/schedule.js';
+import type { StartJob } from '../schedule/schedule.orchestrator.js';
+import { Schema } from '../schema/schema.js';
+import { Tracking } from './tracking.js';
+import { refuseForeignKeys, warnWithoutPrimaryColumns } from './entity-checks.js';
+
+export interface ManagedDataSourceOptions {
+  name: string;
+  /** Initialised, and for PostgreSQL. */
+  typeOrm: DataSource;
+  options: ResolvedOptions;
+  log: Log;
+  events: EventSink;
+  /** What wakes the process up at the scheduled times. */
+  startJob: StartJob;
+  /** The views that the same application declares in its other data sources. @default none */
+  viewsElsewhere?: () => readonly ViewDefinition[];
+}
+
+/**
+ * One data source with its materialized views, and all that the library does there. It needs no Nest.
+ *
+ * Its states: opened -> booted -> started -> stopped; only the first is needed to read how views stand.
+ */
+export class ManagedDataSource implements DataSourceContext {
+  readonly name: string;
+  readonly typeOrm: DataSource;
+  readonly options: ResolvedOptions;
+  readonly log: Log;
+  readonly events: EventSink;
+  readonly database: Database;
+  readonly views = new ViewRegistry();
+  readonly viewsElsewhere: () => readonly ViewDefinition[];
+  readonly tracking: Tracking;
+  readonly schema: Schema;
+  readonly refresher: Refresher;
+  readonly inspector: ViewInspector;
+  private readonly schedule: Schedule;
+
+  private constructor(given: ManagedDataSourceOptions) {
+    const { name, typeOrm, options, log, events, viewsElsewhere = () => [], startJob } = given;
+    this.name = name;
+    this.typeOrm = typeOrm;
+    this.options = options;
+    this.log = log;
+    this.events = events;
+    this.viewsElsewhere = viewsElsewhere;
+    this.database = openDatabase(typeOrm, options, log);
+    this.tracking = new Tracking(this);
+    this.schema = new Schema(this, this.tracking.captures);
+    this.refresher = new Refresher(this, this.tracking);
+    this.inspector = new ViewInspector(this);
+    this.schedule = new Schedule(this, this.refresher.runner, this.tracking.changeLog, startJob);
+  }
+
+  /**
+   * Opens the library's own access to a data source, and finds the views among its entities. Nothing is changed in the
+   * database.
+   *
+   * @throws InvalidDefinitionError when a definition is wrong in a way that only the data source shows
+   */
+  static async open(options: ManagedDataSourceOptions): Promise<ManagedDataSource> {
+    const source = new ManagedDataSource(options);
+    try {
+      await source.explore();
+      return source;
+    } catch (error) {
+      await source.database.close();
+      throw error;
+    }
+  }
+
+  /** Makes the database as declared, as far as the option `synchronize` says. */
+  async boot(): Promise<void> {
+    await this.schema.boot();
+  }
+
+  /** Begins to refresh views at their scheduled times and after writes, unless `scheduling` is off. */
+  start(): void {
+    if (this.options.scheduling) {
+      this.schedule.start();
+    }
+  }
+
+  /** Ends all that is under way within `shutdownTimeout`, and closes the library's own connections. */
+  async stop(): Promise<void> {
+    await this.schedule.stop();
+    // Repairs share the pool of the refreshes, which from now on turns them away.
+    await Promise.all([this.tracking.captures.stop(), this.refresher.stop()]);
+    await this.tracking.changeLog.stop();
+    await this.database.close();
+  }
+
+  private async explore(): Promise<void> {
+    const { currentSchema } = await this.database.serverInfo();
+    const guard = ReadOnlyGuard.of(this.typeOrm);
+    for (const definition of exploreViews({ dataSource: this.typeOrm, currentSchema })) {
+      this.views.add(definition);
+      guard.protect(definition.target, definition.name);
+      refuseForeignKeys(this.typeOrm, definition);
+      warnWithoutPrimaryColumns(this.typeOrm, definition, this.log);
+    }
+  }
+}
+
+function openDatabase(
+  dataSource: DataSource,
+  { poolSize, stateSchema }: ResolvedOptions,
+  log: Log,
+): Database {
+  // The pool that TypeORM's driver has opened tells how the application itself connects to the primary.
+  const { master } = dataSource.driver as unknown as { master: { options: PoolConfig } };
+  return new Database({
+    connection: master.options,
+    poolSize,
+    stateSchema,
+    onConnectionError: (error) => {
+      log.warn(`An idle connection was lost; the next refresh opens another: ${error.message}`);
+    },
+  });
+}

@@ -1,0 +1,127 @@
+import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
+import type { ViewTarget } from '../definition/view.registry.js';
+import type { AlterTableOptions } from '../schema/alter-table.js';
+import type { MigrationFile, MigrationOptions } from '../schema/migration-writer.js';
+import type { PlanPolicy, Schema, SchemaDifference } from '../schema/schema.js';
+import type { SchemaPlan } from '../schema/schema-plan.js';
+import type { SyncReport } from '../schema/sync-report.js';
+import type { ManagedDataSources } from './managed-data-sources.js';
+
+export interface SchemaOptions {
+  /** The data source. @default 'default' */
+  dataSource?: string;
+}
+
+export interface PlanOptions extends SchemaOptions, PlanPolicy {}
+
+/** Compares the database with the code, and changes it. */
+export class SchemaService {
+  constructor(private readonly sources: ManagedDataSources) {}
+
+  /**
+   * What differs between code and database; empty when nothing does. Views that differ are locked for some
+   * milliseconds while PostgreSQL is asked.
+   */
+  async diff(options: PlanOptions = {}): Promise<SchemaDifference[]> {
+    return this.schemaOf(options).diff(options);
+  }
+
+  /**
+   * What would be done to make the database as declared, step by step, whatever the policy at boot is.
+   *
+   * @throws UnmanagedDependentsError when something that is not the library's stands in the way
+   * @throws SchemaSyncError when a declared query fails
+   */
+  async plan(options: PlanOptions = {}): Promise<SchemaPlan> {
+    return this.schemaOf(options).plan(options);
+  }
+
+  /**
+   * Carries a plan out, in one transaction: whole, or not at all.
+   *
+   * @throws PlanOutdatedError when database or code are not as they were when the plan was made
+   */
+  async apply(plan: SchemaPlan): Promise<SyncReport> {
+    return this.schemaOf(plan).apply(plan);
+  }
+
+  /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */
+  async verify(options: SchemaOptions = {}): Promise<void> {
+    await this.schemaOf(options).verify();
+  }
+
+  /**
+   * Writes a migration of TypeORM that makes the database as declared, with a way back that restores the
+   * previous definitions with indexes, grants and comments.
+   *
+   * @returns `undefined` when there is nothing to do
+   */
+  async generateMigration(
+    options: MigrationOptions & PlanOptions,
+  ): Promise<MigrationFile | undefined> {
+    return this.schemaOf(options).generateMigration(options);
+  }
+
+  /**
+   * Changes a table in a way that PostgreSQL forbids while views read it: see `alterTable`, which does the
+   * same with a query runner, in a migration.
+   *
+   * @param work runs on a query runner of the application's own pool, in the one transaction
+   */
+  async alterTable<T>(
+    table: EntityTarget<ObjectLiteral>,
+    work: (queryRunner: QueryRunner) => Promise<T>,
+    options: SchemaOptions & Pick<AlterTableOptions, 'unmanagedDependents'> = {},
+  ): Promise<T> {
+    return this.schemaOf(options).alterTable(table, work, options);
+  }
+
+  /**
+   * Drops one view and forgets its state; its history stays. The next boot makes it again, unless its
+   * class is gone.
+   *
+   * @throws SchemaSyncError when anything depends on it
+   */
+  async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    await source.schema.drop(found);
+  }
+
+  /** Drops all declared views of a data source, and no other. Their history stays. */
+  async clear(options: SchemaOptions = {}): Promise<void> {
+    await this.schemaOf(options).dropAll();
+  }
+
+  /** The declared views, as `schema.name`. */
+  registered(options: SchemaOptions = {}): string[] {
+    return this.schemaOf(options).registered();
+  }
+
+  /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */
+  async definition(view: ViewTarget, options: SchemaOptions = {}): Promise<string | undefined> {
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    return source.schema.definition(found);
+  }
+
+  /** The views that a view reads directly, by the catalog. */
+  async dependencies(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    return source.schema.dependencies(found);
+  }
+
+  /** The views that read a view directly, by the catalog: also those that nobody declares. */
+  async dependents(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    return source.schema.dependents(found);
+  }
+
+  /** The declared views that are there, each after all that it reads. */
+  async order(options: SchemaOptions = {}): Promise<string[]> {
+    return this.schemaOf(options).order();
+  }
+
+  private schemaOf({ dataSource = DEFAULT_DATA_SOURCE }: SchemaOptions): Schema {
+    return this.sources.get(dataSource).schema;
+  }
+}

@@ -1,0 +1,54 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { CallerRefresh } from './caller.refresh.js';
+import { DemandQueue } from './demand.queue.js';
+import { HistoryPruner } from './history-pruner.js';
+import { RefreshControl } from './refresh.control.js';
+import { type RefreshOptions, resolveRefreshOptions } from './refresh-options.js';
+import { RefreshReporter } from './refresh.reporter.js';
+import type { RefreshResult } from './refresh-result.js';
+import { RefreshRunner, type RefreshUpkeep } from './refresh.runner.js';
+import { RefreshShutdown } from './refresh.shutdown.js';
+
+/** Refreshes the views of one data source. */
+export class Refresher {
+  readonly runner: RefreshRunner;
+  readonly control: RefreshControl;
+  readonly history: HistoryPruner;
+  private readonly demands: DemandQueue;
+  private readonly callerRefresh: CallerRefresh;
+  private readonly shutdown: RefreshShutdown;
+
+  constructor(context: DataSourceContext, upkeep: Omit<RefreshUpkeep, 'history'>) {
+    this.history = new HistoryPruner(context);
+    this.runner = new RefreshRunner(context, new RefreshReporter(context), {
+      captures: upkeep.captures,
+      changeLog: upkeep.changeLog,
+      history: this.history,
+    });
+    this.demands = new DemandQueue(this.runner);
+    this.callerRefresh = new CallerRefresh(context);
+    this.control = new RefreshControl(context, this.runner);
+    this.shutdown = new RefreshShutdown(context, this.runner, this.demands);
+  }
+
+  /**
+   * Refreshes a view on demand.
+   *
+   * @param options checked before
+   * @throws RefreshError when the refresh fails, or when the caller's patience is over first
+   */
+  async refresh(view: ViewDefinition, options: RefreshOptions): Promise<RefreshResult> {
+    const resolved = resolveRefreshOptions(view, options);
+    const { manager, onBusy } = options;
+    return manager === undefined
+      ? this.demands.refresh(view, resolved)
+      : this.callerRefresh.refresh(view, resolved, { manager, onBusy });
+  }
+
+  /** Takes no more refreshes, and ends those under way within `shutdownTimeout`. */
+  async stop(): Promise<void> {
+    await this.shutdown.stop();
+    await this.history.stop();
+  }
+}

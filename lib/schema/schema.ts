@@ -1,0 +1,206 @@
+import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { SyncPolicy } from '../definition/module.options.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { SchemaDriftError } from '../errors/schema.errors.js';
+import { displayName } from '../postgres/identifier.js';
+import { deleteKnownView } from '../postgres/state.sql.js';
+import { dropView } from '../postgres/view-ddl.sql.js';
+import { WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
+import { alterTable, type AlterTableOptions } from './alter-table.js';
+import { removeSuperfluousCaptures } from './capture-removal.js';
+import { describeWakeUp } from './capture-steps.js';
+import type { CaptureKeeper } from './capture.keeper.js';
+import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
+import { inOldOrder } from './replacement.js';
+import { SchemaBoot } from './schema.boot.js';
+import type { Difference, WakeUpDifference } from './schema-diff.js';
+import type { SchemaPlan } from './schema-plan.js';
+import { SchemaSynchronizer } from './schema.synchronizer.js';
+import { describeDifference } from './sync-policy.js';
+import type { SyncReport } from './sync-report.js';
+
+/** One way in which the database is not what the code declares. */
+export interface SchemaDifference {
+  /** `schema.name`; that of a table where its capture is superfluous, or how it wakes processes up is not as set. */
+  view: string;
+  kind: Difference['kind'] | 'orphan' | 'capture-superfluous' | 'wake-up';
+  /** The same in words. */
+  description: string;
+}
+
+/** What a plan is allowed to do. */
+export interface PlanPolicy {
+  /** Whether to drop what the library made and nobody declares. @default as in the module's options */
+  prune?: boolean;
+  /** @default as in the module's options */
+  unmanagedDependents?: SyncPolicy['unmanagedDependents'];
+  /** @default as in the module's options */
+  changeStrategy?: SyncPolicy['changeStrategy'];
+  /** @default as in the module's options */
+  onMissingTable?: SyncPolicy['onMissingTable'];
+}
+
+/** The schema of one data source: compares the database with the code, and changes it. */
+export class Schema {
+  private readonly synchronizer: SchemaSynchronizer;
+  private readonly starter: SchemaBoot;
+
+  constructor(
+    private readonly context: DataSourceContext,
+    captures: CaptureKeeper,
+  ) {
+    this.synchronizer = new SchemaSynchronizer(context);
+    this.starter = new SchemaBoot(context, this.synchronizer, captures);
+  }
+
+  /** What a booting process does, by the option `synchronize`. */
+  async boot(): Promise<void> {
+    await this.starter.boot();
+  }
+
+  async diff(policy: PlanPolicy): Promise<SchemaDifference[]> {
+    const { diff } = await this.synchronizer.inspect(this.policy(policy));
+    return [
+      ...diff.views.flatMap(({ view, differences }) =>
+        differences.map((difference) => ({
+          view: viewName(view),
+          kind: difference.kind,
+          description: describeDifference(difference),
+        })),
+      ),
+      ...diff.orphans.map((orphan) => ({
+        view: displayName(orphan.name),
+        kind: 'orphan' as const,
+        description: 'no class declares it any more',
+      })),
+      ...diff.superfluousCaptures.map((table) => ({
+        view: displayName(table),
+        kind: 'capture-superfluous' as const,
+        description: 'its changes are captured, and no view needs them any more',
+      })),
+      ...(diff.wakeUp === undefined ? [] : [this.wakeUpDifference(diff.wakeUp)]),
+    ];
+  }
+
+  async plan(policy: PlanPolicy): Promise<SchemaPlan> {
+    const { plan } = await this.synchronizer.inspect(this.policy(policy));
+    return plan;
+  }
+
+  async apply(plan: SchemaPlan): Promise<SyncReport> {
+    const { report } = await this.synchronizer.carryOut(plan.policy, plan);
+    return report;
+  }
+
+  async verify(): Promise<void> {
+    const differences = (await this.diff({})).filter(({ kind }) => kind !== 'orphan');
+    if (differences.length > 0) {
+      const list = differences.map(({ view, description }) => `"${view}": ${description}`);
+      throw new SchemaDriftError(
+        `The database is not what the code declares: ${list.join('; ')}.`,
+        {
+          view: differences[0]?.view,
+          hint: 'Apply the change with a migration or SchemaService.apply.',
+        },
+      );
+    }
+  }
+
+  async generateMigration(
+    options: MigrationOptions & PlanPolicy,
+  ): Promise<MigrationFile | undefined> {
+    const plan = await this.plan(options);
+    return plan.steps.length === 0 ? undefined : writeMigration(plan, options);
+  }
+
+  async alterTable<T>(
+    table: EntityTarget<ObjectLiteral>,
+    work: (queryRunner: QueryRunner) => Promise<T>,
+    options: Pick<AlterTableOptions, 'unmanagedDependents'>,
+  ): Promise<T> {
+    const { stateSchema, syncPolicy } = this.context.options;
+    const { unmanagedDependents = syncPolicy.unmanagedDependents } = options;
+    const queryRunner = this.context.typeOrm.createQueryRunner();
+    try {
+      return await alterTable(queryRunner, table, () => work(queryRunner), {
+        unmanagedDependents,
+        stateSchema,
+      });
+    } finally {
+      await queryRunner.release();
+    }
+  }
+
+  async drop(view: ViewDefinition): Promise<void> {
+    await this.dropViews([view]);
+  }
+
+  async dropAll(): Promise<void> {
+    await this.dropViews(this.context.views.all());
+  }
+
+  registered(): string[] {
+    return this.context.views.all().map(viewName);
+  }
+
+  async definition(view: ViewDefinition): Promise<string | undefined> {
+    const { views } = await this.synchronizer.read();
+    return views.get(viewName(view))?.row.definition;
+  }
+
+  async dependencies(view: ViewDefinition): Promise<string[]> {
+    const { dependents } = await this.synchronizer.read();
+    return [...dependents]
+      .filter(([, above]) => above.includes(viewName(view)))
+      .map(([source]) => source);
+  }
+
+  async dependents(view: ViewDefinition): Promise<string[]> {
+    const { dependents } = await this.synchronizer.read();
+    return dependents.get(viewName(view)) ?? [];
+  }
+
+  async order(): Promise<string[]> {
+    const state = await this.synchronizer.read();
+    const declared = new Set(this.registered());
+    const all = [...state.views.values()].map((deployed) => ({ deployed }));
+    return inOldOrder(all, state)
+      .map(({ deployed }) => displayName(deployed.name))
+      .filter((name) => declared.has(name));
+  }
+
+  private wakeUpDifference({ wanted }: WakeUpDifference): SchemaDifference {
+    const { stateSchema } = this.context.options;
+    return {
+      view: displayName({ schema: stateSchema, name: WAKE_UP_TABLE }),
+      kind: 'wake-up',
+      description: describeWakeUp(wanted),
+    };
+  }
+
+  private policy(options: PlanPolicy): SyncPolicy {
+    const { syncPolicy } = this.context.options;
+    return {
+      synchronize: true,
+      onChange: 'apply',
+      onMissingTable: options.onMissingTable ?? syncPolicy.onMissingTable,
+      unmanagedDependents: options.unmanagedDependents ?? syncPolicy.unmanagedDependents,
+      changeStrategy: options.changeStrategy ?? syncPolicy.changeStrategy,
+      prune: options.prune ?? syncPolicy.prune,
+    };
+  }
+
+  private async dropViews(views: readonly ViewDefinition[]): Promise<void> {
+    const { stateSchema, lockTimeoutMs } = this.context.options;
+    const state = await this.synchronizer.read();
+    await this.synchronizer.locked(async (session) => {
+      const deployed = views.map((view) => ({ view, deployed: state.views.get(viewName(view)) }));
+      for (const { member } of inOldOrder(deployed, state).reverse()) {
+        await session.query(dropView('m', member.view.name));
+        await session.query(deleteKnownView(stateSchema, member.view.name));
+      }
+      await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
+    });
+  }
+}
