@@ -48,7 +48,8 @@ export { StatusError, ViewNotPopulatedError } from './errors/status.errors.js';
 export {
   InvalidDefinitionError,
   InvalidModuleOptionsError,
-  InvalidRefreshOptionsError,
+  InvalidOptionsError,
+  NotInitializedError,
   ReadOnlyViewError,
   UnknownViewError,
 } from './errors/usage.errors.js';
@@ -118,12 +119,8 @@ export type {
 export type { SyncPolicy } from './materialized-views.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
-export {
-  type PlanOptions,
-  type SchemaDifference,
-  type SchemaOptions,
-  SchemaService,
-} from './schema/schema.service.js';
+export type { PlanOptions, SchemaOptions } from './schema/schema-options.js';
+export { type SchemaDifference, SchemaService } from './schema/schema.service.js';
 export {
   SYNC_CHANNEL,
   type SyncReport,

@@ -40,6 +40,7 @@ export class DataSourceConnector {
         .flatMap((registration) => registration.views);
       await this.connectOne({ dataSource: name, views });
     }
+    this.definitions.complete();
     return names;
   }
 

@@ -3,9 +3,8 @@ import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import { UnknownViewError } from '../errors/usage.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
-import { type CascadeOptions, checkGraphOptions } from './graph-options.js';
+import type { CascadeOptions } from './graph-options.js';
 import { type GraphPlan, planGraph } from './graph-plan.js';
 import {
   type GraphReport,
@@ -44,15 +43,7 @@ export class GraphRefresher {
   }
 
   async refreshAll(options: CascadeOptions, refreshOne: RefreshOne): Promise<GraphReport> {
-    const { dataSource } = options;
-    const targets =
-      dataSource === undefined ? this.definitions.all() : this.definitions.in(dataSource);
-    if (targets.length === 0 && dataSource !== undefined) {
-      throw new UnknownViewError(
-        `No materialized view is registered in data source "${dataSource}".`,
-      );
-    }
-    return this.refreshTargets(targets, options, refreshOne);
+    return this.refreshTargets(this.definitions.of(options.dataSource), options, refreshOne);
   }
 
   private async refreshTargets(
@@ -60,7 +51,6 @@ export class GraphRefresher {
     options: CascadeOptions,
     refreshOne: RefreshOne,
   ): Promise<GraphReport> {
-    checkGraphOptions(options);
     const { cascade, throwOnFailure = true, concurrency = this.concurrency, ...each } = options;
     const startedAtMs = performance.now();
     const views: GraphViewReport[] = [];

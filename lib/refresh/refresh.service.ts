@@ -1,18 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
+import { checkOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import { type AfterResult, checkAfter } from './after-commit.js';
 import { CallerRefresh } from './caller.refresh.js';
 import { DemandQueue } from './demand.queue.js';
-import { checkGraphOptions, GRAPH_OPTIONS, type GraphOptions } from './graph-options.js';
+import { allRefreshes, type GraphOptions, manyRefreshes } from './graph-options.js';
 import type { GraphReport } from './graph-report.js';
 import { GraphRefresher, type RefreshOne } from './graph.refresher.js';
 import { RefreshControl, type RunningRefresh } from './refresh.control.js';
-import {
-  checkRefreshOptions,
-  type RefreshOptions,
-  resolveRefreshOptions,
-} from './refresh-options.js';
+import { type RefreshOptions, resolveRefreshOptions, singleRefresh } from './refresh-options.js';
 import type { RefreshResult } from './refresh-result.js';
 import type { RefreshCascade } from './view-graph.js';
 import type { DataDrift } from './data-drift.js';
@@ -24,6 +21,7 @@ import {
   type StatusAllQuery,
   type StatusQuery,
   ViewInspector,
+  viewOptions,
 } from './view-inspector.js';
 
 /** Which of several data sources a view is meant in. */
@@ -65,7 +63,7 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when the refresh fails, after up to three more attempts
    *   where that may help: the rows stay as they were
    * @example
@@ -86,7 +84,7 @@ export class RefreshService {
    *
    * @param views their classes, or `schema.name`
    * @throws UnknownViewError when a view is not registered
-   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be; nothing is refreshed
+   * @throws InvalidOptionsError when an option is unknown or not as it must be; nothing is refreshed
    * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    * @example
@@ -107,9 +105,10 @@ export class RefreshService {
   ): Promise<RefreshResult | GraphReport> {
     if (isList(target) || options?.cascade !== undefined) {
       const views = isList(target) ? target : [target];
+      checkOptions('RefreshService.refresh', manyRefreshes, options);
       return this.graph.refresh(views, graphOptions(options), this.refreshOne);
     }
-    checkRefreshOptions(options);
+    checkOptions('RefreshService.refresh', singleRefresh, options);
     const definition = this.definitions.get(target, options.dataSource);
     const checked = resolveRefreshOptions(definition, options);
     const { manager, onBusy } = options;
@@ -122,11 +121,12 @@ export class RefreshService {
    * Refreshes all registered views, of every data source or of one, in the order of their graph.
    *
    * @throws UnknownViewError when no view is registered in `dataSource`
-   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be; nothing is refreshed
+   * @throws InvalidOptionsError when an option is unknown or not as it must be; nothing is refreshed
    * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
+    checkOptions('RefreshService.refreshAll', allRefreshes, options);
     return this.graph.refreshAll(graphOptions(options), this.refreshOne);
   }
 
@@ -140,7 +140,7 @@ export class RefreshService {
    * @param views their classes, or `schema.name`
    * @throws whatever `work` throws
    * @throws UnknownViewError when a view is not registered; `work` was not run
-   * @throws InvalidRefreshOptionsError when an argument or an option is not as it must be; `work` was not run
+   * @throws InvalidOptionsError when an argument or an option is not as it must be; `work` was not run
    * @throws RefreshCancelledError when the signal is aborted already; `work` was not run
    * @throws DependencyCycleError when views depend on each other in a circle: nothing is refreshed, what `work` wrote is
    *   committed all the same
@@ -158,7 +158,7 @@ export class RefreshService {
     views: readonly ViewTarget[],
     options: RefreshManyOptions = {},
   ): Promise<AfterResult<T>> {
-    checkGraphOptions(graphOptions(options));
+    checkOptions('RefreshService.after', manyRefreshes, options);
     checkAfter(work, views, options);
     views.forEach((view) => this.definitions.get(view, options.dataSource));
     const value = await work();
@@ -172,10 +172,12 @@ export class RefreshService {
    * @param view its class, or `schema.name`
    * @returns whether there was one
    * @throws UnknownViewError when no such view is registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when the database cannot be asked
    */
-  async cancel(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<boolean> {
-    return this.control.cancel(this.definitions.get(view, dataSource));
+  async cancel(view: ViewTarget, options: ViewOptions = {}): Promise<boolean> {
+    checkOptions('RefreshService.cancel', viewOptions, options);
+    return this.control.cancel(this.definitions.get(view, options.dataSource));
   }
 
   /**
@@ -184,10 +186,12 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
-  async pause(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
-    await this.control.setPaused(this.definitions.get(view, dataSource), true);
+  async pause(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
+    checkOptions('RefreshService.pause', viewOptions, options);
+    await this.control.setPaused(this.definitions.get(view, options.dataSource), true);
   }
 
   /**
@@ -196,10 +200,12 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
-  async resume(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
-    await this.control.setPaused(this.definitions.get(view, dataSource), false);
+  async resume(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
+    checkOptions('RefreshService.resume', viewOptions, options);
+    await this.control.setPaused(this.definitions.get(view, options.dataSource), false);
   }
 
   /**
@@ -217,7 +223,8 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws StatusError when the history cannot be read, or an option is not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the history cannot be read
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
     return this.inspector.history(view, options);
@@ -229,7 +236,8 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws StatusError when it cannot be read, or an option is not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when it cannot be read
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
     return this.inspector.status(view, options);
@@ -239,7 +247,9 @@ export class RefreshService {
    * The status of all registered views. However many there are, it takes the same few statements for
    * each data source.
    *
-   * @throws StatusError when a data source has no views, their status cannot be read, or an option is not as it must be
+   * @throws UnknownViewError when the data source has no views
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the status cannot be read
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
     return this.inspector.statusAll(options);
@@ -253,7 +263,8 @@ export class RefreshService {
    * @throws UnknownViewError when no such view is registered
    * @throws ViewMissingError when the database has no such view
    * @throws ViewNotPopulatedError when it has no rows to compare
-   * @throws StatusError when the comparison fails, takes longer than `statementTimeout`, or an option is not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the comparison fails or takes longer than `statementTimeout`
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
     return this.inspector.drift(view, options);
@@ -265,10 +276,7 @@ export class RefreshService {
 
 const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);
 
-/**
- * Checks the options that each refresh gets before the first one begins. One transaction refreshes one view at a time.
- */
+/** One transaction refreshes one view at a time. */
 function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
-  checkRefreshOptions(options, GRAPH_OPTIONS);
   return options.manager === undefined ? options : { ...options, concurrency: 1 };
 }

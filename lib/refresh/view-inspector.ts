@@ -1,10 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { inspect } from 'node:util';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
+import { aCount, aDataSource, checkOptions, objectOf } from '../definition/option-rules.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { statusErrorFrom } from '../errors/status-error.factory.js';
-import { StatusError } from '../errors/status.errors.js';
 import { ModuleRegistrations } from '../module-registrations.js';
 import { type DataDrift, findDrift } from './data-drift.js';
 import { readHistory, type RefreshHistoryEntry } from './refresh-history.js';
@@ -35,6 +34,14 @@ export interface DriftQuery extends StatusQuery {
   limit?: number;
 }
 
+/** The options that name a view's data source and nothing else. */
+export const viewOptions = objectOf<StatusQuery>({ dataSource: aDataSource });
+
+const limitedQuery = objectOf<HistoryQuery>({
+  dataSource: aDataSource,
+  limit: aCount(1, MAX_LIMIT),
+});
+
 /** Reads how views stand. Nothing here changes anything. */
 @Injectable()
 export class ViewInspector {
@@ -45,14 +52,16 @@ export class ViewInspector {
   ) {}
 
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
-    const limit = checkedLimit('history', options, HISTORY_LIMIT);
-    return this.reading('read the history', this.find('history', view, options), (definition) =>
+    checkOptions('RefreshService.history', limitedQuery, options);
+    const { limit = HISTORY_LIMIT } = options;
+    return this.reading('read the history', this.find(view, options), (definition) =>
       readHistory(this.databaseOf(definition), definition.name, limit),
     );
   }
 
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
-    return this.reading('read the status', this.find('status', view, options), async (found) => {
+    checkOptions('RefreshService.status', viewOptions, options);
+    return this.reading('read the status', this.find(view, options), async (found) => {
       const registered = this.definitions.in(found.dataSourceName);
       const [status] = await readStatuses(this.databaseOf(found), {
         definitions: [found],
@@ -66,25 +75,17 @@ export class ViewInspector {
   }
 
   async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
-    checkOptions('statusAll', options);
-    const known = this.definitions.dataSourceNames();
-    const { dataSource } = options;
-    if (dataSource !== undefined && !known.includes(dataSource)) {
-      throw refused(
-        'statusAll',
-        '`dataSource`',
-        `one that has views (${known.join(', ')})`,
-        dataSource,
-      );
-    }
-    const names = dataSource === undefined ? known : [dataSource];
+    checkOptions('RefreshService.statusAll', viewOptions, options);
+    const views = this.definitions.of(options.dataSource);
+    const names = [...new Set(views.map(({ dataSourceName }) => dataSourceName))];
     const statuses = await Promise.all(names.map((name) => this.statusesOf(name)));
     return statuses.flat();
   }
 
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
-    const limit = checkedLimit('drift', options, DRIFT_LIMIT);
-    return this.reading('compare the rows', this.find('drift', view, options), (definition) =>
+    checkOptions('RefreshService.drift', limitedQuery, options);
+    const { limit = DRIFT_LIMIT } = options;
+    return this.reading('compare the rows', this.find(view, options), (definition) =>
       findDrift(this.databaseOf(definition), definition, this.registrations.options, limit),
     );
   }
@@ -104,9 +105,8 @@ export class ViewInspector {
     }
   }
 
-  private find(method: string, view: ViewTarget, options: StatusQuery): ViewDefinition {
-    checkOptions(method, options);
-    return this.definitions.get(view, options.dataSource);
+  private find(view: ViewTarget, { dataSource }: StatusQuery): ViewDefinition {
+    return this.definitions.get(view, dataSource);
   }
 
   private databaseOf({ dataSourceName }: ViewDefinition): ReturnType<DataSourceRegistry['get']> {
@@ -124,30 +124,4 @@ export class ViewInspector {
       throw statusErrorFrom(cause, attempt, viewName(definition));
     }
   }
-}
-
-/** A value that is not known must not pass for the default. */
-function checkOptions(method: string, options: StatusQuery): void {
-  if (typeof options !== 'object' || options === null) {
-    throw refused(method, 'the options', 'an object', options);
-  }
-  const { dataSource } = options;
-  if (dataSource !== undefined && typeof dataSource !== 'string') {
-    throw refused(method, '`dataSource`', 'the name of a data source', dataSource);
-  }
-}
-
-function checkedLimit(method: string, options: HistoryQuery, defaultLimit: number): number {
-  checkOptions(method, options);
-  const { limit = defaultLimit } = options;
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
-    throw refused(method, '`limit`', `a whole number from 1 to ${MAX_LIMIT}`, limit);
-  }
-  return limit;
-}
-
-function refused(method: string, name: string, expected: string, given: unknown): StatusError {
-  return new StatusError(
-    `RefreshService.${method}: expected ${name} to be ${expected}, got ${inspect(given)}.`,
-  );
 }

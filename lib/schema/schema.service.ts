@@ -2,11 +2,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import { DataSourceRegistry } from '../definition/data-source.registry.js';
 import { DefinitionRegistry, type ViewTarget } from '../definition/definition.registry.js';
-import {
-  DEFAULT_DATA_SOURCE,
-  type ViewDefinition,
-  viewName,
-} from '../definition/view-definition.js';
+import { checkOptions } from '../definition/option-rules.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaDriftError } from '../errors/schema.errors.js';
 import type { SyncPolicy } from '../materialized-views.options.js';
 import { ModuleRegistrations } from '../module-registrations.js';
@@ -14,13 +11,24 @@ import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
-import { alterTable, type AlterTableOptions } from './alter-table.js';
+import { alterTable } from './alter-table.js';
 import { removeSuperfluousCaptures } from './capture-removal.js';
 import { describeWakeUp } from './capture-steps.js';
 import type { DatabaseState } from './database-state.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './replacement.js';
 import type { Difference, WakeUpDifference } from './schema-diff.js';
+import {
+  alterTableOptions,
+  type AlterTableServiceOptions,
+  aPlan,
+  dataSourceOf,
+  migrationOptions,
+  planOptions,
+  type PlanOptions,
+  schemaOptions,
+  type SchemaOptions,
+} from './schema-options.js';
 import type { SchemaPlan } from './schema-plan.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
 import { describeDifference } from './sync-policy.js';
@@ -33,22 +41,6 @@ export interface SchemaDifference {
   kind: Difference['kind'] | 'orphan' | 'capture-superfluous' | 'wake-up';
   /** The same in words. */
   description: string;
-}
-
-export interface SchemaOptions {
-  /** The data source. @default 'default' */
-  dataSource?: string;
-}
-
-export interface PlanOptions extends SchemaOptions {
-  /** Whether to drop what the library made and nobody declares. @default as in the module's options */
-  prune?: boolean;
-  /** @default as in the module's options */
-  unmanagedDependents?: SyncPolicy['unmanagedDependents'];
-  /** @default as in the module's options */
-  changeStrategy?: SyncPolicy['changeStrategy'];
-  /** @default as in the module's options */
-  onMissingTable?: SyncPolicy['onMissingTable'];
 }
 
 /** Compares the database with the code, and changes it. */
@@ -66,6 +58,7 @@ export class SchemaService {
    * milliseconds while PostgreSQL is asked.
    */
   async diff(options: PlanOptions = {}): Promise<SchemaDifference[]> {
+    checkOptions('SchemaService.diff', planOptions, options);
     const { diff } = await this.synchronizer.inspect(dataSourceOf(options), this.policy(options));
     return [
       ...diff.views.flatMap(({ view, differences }) =>
@@ -96,6 +89,7 @@ export class SchemaService {
    * @throws SchemaSyncError when a declared query fails
    */
   async plan(options: PlanOptions = {}): Promise<SchemaPlan> {
+    checkOptions('SchemaService.plan', planOptions, options);
     const { plan } = await this.synchronizer.inspect(dataSourceOf(options), this.policy(options));
     return plan;
   }
@@ -106,12 +100,14 @@ export class SchemaService {
    * @throws PlanOutdatedError when database or code are not as they were when the plan was made
    */
   async apply(plan: SchemaPlan): Promise<SyncReport> {
+    checkOptions('SchemaService.apply', aPlan, plan);
     const { report } = await this.synchronizer.carryOut(plan.dataSource, plan.policy, plan);
     return report;
   }
 
   /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */
   async verify(options: SchemaOptions = {}): Promise<void> {
+    checkOptions('SchemaService.verify', schemaOptions, options);
     const differences = (await this.diff(options)).filter(({ kind }) => kind !== 'orphan');
     if (differences.length > 0) {
       const list = differences.map(({ view, description }) => `"${view}": ${description}`);
@@ -134,8 +130,12 @@ export class SchemaService {
   async generateMigration(
     options: MigrationOptions & PlanOptions,
   ): Promise<MigrationFile | undefined> {
-    const plan = await this.plan(options);
-    return plan.steps.length === 0 ? undefined : writeMigration(plan, options);
+    checkOptions('SchemaService.generateMigration', migrationOptions, options);
+    const { name, timestamp, language, module, ...planned } = options;
+    const plan = await this.plan(planned);
+    return plan.steps.length === 0
+      ? undefined
+      : writeMigration(plan, { name, timestamp, language, module });
   }
 
   /**
@@ -147,8 +147,9 @@ export class SchemaService {
   async alterTable<T>(
     table: EntityTarget<ObjectLiteral>,
     work: (queryRunner: QueryRunner) => Promise<T>,
-    options: SchemaOptions & Pick<AlterTableOptions, 'unmanagedDependents'> = {},
+    options: AlterTableServiceOptions = {},
   ): Promise<T> {
+    checkOptions('SchemaService.alterTable', alterTableOptions, options);
     const { stateSchema, syncPolicy } = this.registrations.options;
     const { unmanagedDependents = syncPolicy.unmanagedDependents } = options;
     const queryRunner = this.dataSources.typeOrm(dataSourceOf(options)).createQueryRunner();
@@ -169,29 +170,34 @@ export class SchemaService {
    * @throws SchemaSyncError when anything depends on it
    */
   async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
+    checkOptions('SchemaService.drop', schemaOptions, options);
     const definition = this.definitions.get(view, options.dataSource);
     await this.dropAll(definition.dataSourceName, [definition]);
   }
 
   /** Drops all declared views of a data source, and no other. Their history stays. */
   async clear(options: SchemaOptions = {}): Promise<void> {
+    checkOptions('SchemaService.clear', schemaOptions, options);
     const dataSource = dataSourceOf(options);
-    await this.dropAll(dataSource, this.synchronizer.viewsOf(dataSource));
+    await this.dropAll(dataSource, this.viewsOf(dataSource));
   }
 
   /** The declared views, as `schema.name`. */
   registered(options: SchemaOptions = {}): string[] {
-    return this.synchronizer.viewsOf(dataSourceOf(options)).map(viewName);
+    checkOptions('SchemaService.registered', schemaOptions, options);
+    return this.viewsOf(dataSourceOf(options)).map(viewName);
   }
 
   /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */
   async definition(view: ViewTarget, options: SchemaOptions = {}): Promise<string | undefined> {
+    checkOptions('SchemaService.definition', schemaOptions, options);
     const { name, state } = await this.lookUp(view, options);
     return state.views.get(name)?.row.definition;
   }
 
   /** The views that a view reads directly, by the catalog. */
   async dependencies(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    checkOptions('SchemaService.dependencies', schemaOptions, options);
     const { name, state } = await this.lookUp(view, options);
     return [...state.dependents]
       .filter(([, dependents]) => dependents.includes(name))
@@ -200,15 +206,17 @@ export class SchemaService {
 
   /** The views that read a view directly, by the catalog: also those that nobody declares. */
   async dependents(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    checkOptions('SchemaService.dependents', schemaOptions, options);
     const { name, state } = await this.lookUp(view, options);
     return state.dependents.get(name) ?? [];
   }
 
   /** The declared views that are there, each after all that it reads. */
   async order(options: SchemaOptions = {}): Promise<string[]> {
+    checkOptions('SchemaService.order', schemaOptions, options);
     const dataSource = dataSourceOf(options);
     const state = await this.synchronizer.read(dataSource);
-    const declared = new Set(this.registered(options));
+    const declared = new Set(this.viewsOf(dataSource).map(viewName));
     const all = [...state.views.values()].map((deployed) => ({ deployed }));
     return inOldOrder(all, state)
       .map(({ deployed }) => displayName(deployed.name))
@@ -222,6 +230,11 @@ export class SchemaService {
       kind: 'wake-up',
       description: describeWakeUp(wanted),
     };
+  }
+
+  private viewsOf(dataSource: string): ViewDefinition[] {
+    this.dataSources.require(dataSource);
+    return this.synchronizer.viewsOf(dataSource);
   }
 
   private policy(options: PlanOptions): SyncPolicy {
@@ -257,8 +270,4 @@ export class SchemaService {
       await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
     });
   }
-}
-
-function dataSourceOf({ dataSource = DEFAULT_DATA_SOURCE }: SchemaOptions): string {
-  return dataSource;
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
-import { RefreshService, StatusError, UnknownViewError } from '../../lib/index.js';
+import { InvalidOptionsError, RefreshService, UnknownViewError } from '../../lib/index.js';
 import { DataSourceRegistry } from '../../lib/definition/data-source.registry.js';
 import type { Database } from '../../lib/postgres/database.js';
 import { HistoryPruner } from '../../lib/refresh/history-pruner.js';
@@ -123,7 +123,7 @@ describe('history', () => {
 
   it('refuses what it does not know', async () => {
     await expect(refreshes.history('public.nothing')).rejects.toThrow(UnknownViewError);
-    await expect(refreshes.history(OrderTotal, null as never)).rejects.toThrow(StatusError);
+    await expect(refreshes.history(OrderTotal, null as never)).rejects.toThrow(InvalidOptionsError);
   });
 });
 
