@@ -48,7 +48,8 @@ export { StatusError, ViewNotPopulatedError } from './errors/status.errors.js';
 export {
   InvalidDefinitionError,
   InvalidModuleOptionsError,
-  InvalidRefreshOptionsError,
+  InvalidOptionsError,
+  NotInitializedError,
   ReadOnlyViewError,
   UnknownViewError,
 } from './errors/usage.errors.js';
@@ -118,7 +119,8 @@ export type {
 export type { SyncPolicy } from './definition/module.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
-export { type PlanOptions, type SchemaOptions, SchemaService } from './engine/schema.service.js';
+export { SchemaService } from './engine/schema.service.js';
+export type { PlanOptions, SchemaOptions } from './schema/schema-options.js';
 export type { SchemaDifference } from './schema/schema.js';
 export {
   SYNC_CHANNEL,

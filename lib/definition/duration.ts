@@ -24,6 +24,11 @@ export function durationMs(
   return isWithin ? Math.round(parsedMs) : undefined;
 }
 
+/** The milliseconds of a duration that has been checked. */
+export function milliseconds(duration: Duration): number {
+  return Math.round(parse(duration) ?? 0);
+}
+
 function parse(value: unknown): number | undefined {
   if (typeof value === 'number') {
     return Number.isFinite(value) ? value : undefined;

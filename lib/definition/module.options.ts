@@ -1,7 +1,16 @@
-import { inspect } from 'node:util';
-import { type Duration, durationExpected, durationMs } from './duration.js';
+import { type Duration, milliseconds } from './duration.js';
+import {
+  aBoolean,
+  aCount,
+  aDuration,
+  aSchema,
+  checkOptions,
+  objectOf,
+  oneOf,
+  type Rule,
+  type Rules,
+} from './option-rules.js';
 import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
-import { identifierProblem } from '../postgres/identifier.js';
 
 /** What `forRoot` and the factories of `forRootAsync` take. Every option has a default. */
 export interface MaterializedViewsModuleOptions {
@@ -170,124 +179,97 @@ const HISTORY_DEFAULTS: Required<HistoryOptions> = { maxAge: '30d', maxCount: 1_
 /** A hundred years, which PostgreSQL can still take from today. */
 const MAX_AGE_MS = 3_155_760_000_000;
 
+/** PostgreSQL's integer. */
+const MAX_COUNT = 2 ** 31 - 1;
+
+/** More connections than that leave a server none for the application. */
+const MAX_POOL_SIZE = 100;
+
+const aStateSchema: Rule = (value, at) => {
+  aSchema(value, at);
+  if (value === 'public') {
+    throw at.refuse(
+      'a schema of its own, and not `public`, where others may create objects',
+      value,
+    );
+  }
+};
+
+/** The rules of the options of `forRoot`, for whoever takes others beside them. */
+export const MODULE_RULES: Rules<MaterializedViewsModuleOptions> = {
+  scheduling: aBoolean,
+  poolSize: aCount(1, MAX_POOL_SIZE),
+  lockTimeout: aDuration(1),
+  statementTimeout: aDuration(0),
+  sweepInterval: aDuration(1),
+  shutdownTimeout: aDuration(0),
+  syncTimeout: aDuration(1),
+  synchronize: oneOf(true, false, 'create', 'verify'),
+  onChange: oneOf('apply', 'continue', 'fail'),
+  onMissingTable: oneOf('fail', 'skip'),
+  unmanagedDependents: oneOf('refuse', 'rebuild'),
+  changeStrategy: oneOf('side-by-side', 'drop-and-create'),
+  prune: aBoolean,
+  stateSchema: aStateSchema,
+  wakeUp: oneOf('poll', 'notify'),
+  history: objectOf<HistoryOptions>({
+    maxAge: aDuration(1, MAX_AGE_MS),
+    maxCount: aCount(1, MAX_COUNT),
+  }),
+};
+
+const moduleOptions: Rule = (value, at) => {
+  objectOf(MODULE_RULES)(value, at);
+  const { onChange, ...options } = value as MaterializedViewsModuleOptions;
+  if (onChange === 'apply' && synchronizeOf(options) !== true) {
+    throw at
+      .member('onChange')
+      .refuse("'continue' or 'fail' where `synchronize` is not true", onChange);
+  }
+};
+
 /**
  * Checks the options and fills in the defaults.
  *
  * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
-  refuseUnknown('options', options, [...Object.keys(DEFAULTS), 'synchronize', 'onChange']);
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  );
-  const all = { ...DEFAULTS, ...given };
+  checkOptions('MaterializedViewsModule', moduleOptions, options, InvalidModuleOptionsError);
+  const all = withDefaults(DEFAULTS, options);
+  const { maxAge, maxCount } = withDefaults(HISTORY_DEFAULTS, all.history);
   return {
-    scheduling: booleanOption('scheduling', all.scheduling),
-    poolSize: countOption('poolSize', all.poolSize),
-    lockTimeoutMs: durationOption('lockTimeout', all.lockTimeout),
-    statementTimeoutMs: durationOption('statementTimeout', all.statementTimeout, 0),
-    sweepIntervalMs: durationOption('sweepInterval', all.sweepInterval),
-    shutdownTimeoutMs: durationOption('shutdownTimeout', all.shutdownTimeout, 0),
-    syncTimeoutMs: durationOption('syncTimeout', all.syncTimeout),
+    scheduling: all.scheduling,
+    poolSize: all.poolSize,
+    lockTimeoutMs: milliseconds(all.lockTimeout),
+    statementTimeoutMs: milliseconds(all.statementTimeout),
+    sweepIntervalMs: milliseconds(all.sweepInterval),
+    shutdownTimeoutMs: milliseconds(all.shutdownTimeout),
+    syncTimeoutMs: milliseconds(all.syncTimeout),
     syncPolicy: syncPolicy(all),
-    stateSchema: schemaOption(all.stateSchema),
-    wakeUp: oneOf('wakeUp', all.wakeUp, ['poll', 'notify']),
-    history: historyOptions(all.history),
+    stateSchema: all.stateSchema,
+    wakeUp: all.wakeUp,
+    history: { maxAgeMs: milliseconds(maxAge), maxCount },
   };
 }
 
-function historyOptions(options: HistoryOptions): ResolvedOptions['history'] {
-  refuseUnknown('history', options, Object.keys(HISTORY_DEFAULTS));
-  const { maxAge = HISTORY_DEFAULTS.maxAge, maxCount = HISTORY_DEFAULTS.maxCount } = options;
-  return {
-    maxAgeMs: durationOption('history.maxAge', maxAge, 1, MAX_AGE_MS),
-    maxCount: countOption('history.maxCount', maxCount),
-  };
+/** What is given as `undefined` is left out. */
+function withDefaults<Defaults extends object, Given extends object>(
+  defaults: Defaults,
+  given: Given,
+): Defaults & Omit<Given, keyof Defaults> {
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(set) } as Defaults & Omit<Given, keyof Defaults>;
 }
 
-/** @param name of the option that they are part of; `options` for the outermost */
-function refuseUnknown(name: string, options: object, known: string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw refuse(name, 'an object', options);
-  }
-  const unknown = Object.keys(options).find((each) => !known.includes(each));
-  if (unknown !== undefined) {
-    const path = name === 'options' ? unknown : `${name}.${unknown}`;
-    throw refuse(path, `absent: the options are ${known.join(', ')}`, 'an unknown option');
-  }
+function syncPolicy(
+  options: Omit<SyncPolicy, 'synchronize' | 'onChange'> & Partial<SyncPolicy>,
+): SyncPolicy {
+  const { onMissingTable, unmanagedDependents, changeStrategy, prune } = options;
+  const synchronize = synchronizeOf(options);
+  const onChange = options.onChange ?? (synchronize === true ? 'apply' : 'continue');
+  return { synchronize, onChange, onMissingTable, unmanagedDependents, changeStrategy, prune };
 }
 
-function syncPolicy(options: MaterializedViewsModuleOptions): SyncPolicy {
-  const inProduction = process.env.NODE_ENV === 'production';
-  const synchronize = oneOf<Synchronize>(
-    'synchronize',
-    options.synchronize ?? (inProduction ? 'create' : true),
-    [true, false, 'create', 'verify'],
-  );
-  const changes = synchronize === true ? 'apply' : 'continue';
-  const onChange = oneOf<OnChange>('onChange', options.onChange ?? changes, [
-    'apply',
-    'continue',
-    'fail',
-  ]);
-  if (onChange === 'apply' && synchronize !== true) {
-    throw refuse('onChange', "'continue' or 'fail' where `synchronize` is not true", onChange);
-  }
-  return {
-    synchronize,
-    onChange,
-    onMissingTable: oneOf('onMissingTable', options.onMissingTable ?? 'fail', ['fail', 'skip']),
-    unmanagedDependents: oneOf('unmanagedDependents', options.unmanagedDependents ?? 'refuse', [
-      'refuse',
-      'rebuild',
-    ]),
-    changeStrategy: oneOf('changeStrategy', options.changeStrategy ?? 'side-by-side', [
-      'side-by-side',
-      'drop-and-create',
-    ]),
-    prune: booleanOption('prune', options.prune),
-  };
-}
-
-function oneOf<T>(name: string, value: T, allowed: T[]): T {
-  if (!allowed.includes(value)) {
-    throw refuse(name, allowed.map((each) => JSON.stringify(each)).join(', '), value);
-  }
-  return value;
-}
-
-function booleanOption(name: string, value: unknown): boolean {
-  if (typeof value !== 'boolean') {
-    throw refuse(name, 'true or false', value);
-  }
-  return value;
-}
-
-function countOption(name: string, value: unknown): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 1) {
-    throw refuse(name, 'a whole number from 1 on', value);
-  }
-  return value as number;
-}
-
-function schemaOption(value: unknown): string {
-  const problem = typeof value === 'string' ? identifierProblem(value) : 'it is not a string';
-  if (problem !== undefined) {
-    throw refuse('stateSchema', `the name of a schema (${problem})`, value);
-  }
-  return value as string;
-}
-
-function durationOption(name: string, value: unknown, minimumMs = 1, maximumMs?: number): number {
-  const parsedMs = durationMs(value, minimumMs, maximumMs);
-  if (parsedMs === undefined) {
-    throw refuse(name, durationExpected(minimumMs, maximumMs), value);
-  }
-  return parsedMs;
-}
-
-function refuse(name: string, expected: string, given: unknown): InvalidModuleOptionsError {
-  return new InvalidModuleOptionsError(
-    `MaterializedViewsModule: expected \`${name}\` to be ${expected}, got ${typeof given === 'string' ? JSON.stringify(given) : inspect(given)}.`,
-  );
+function synchronizeOf({ synchronize }: MaterializedViewsModuleOptions): Synchronize {
+  return synchronize ?? (process.env.NODE_ENV === 'production' ? 'create' : true);
 }

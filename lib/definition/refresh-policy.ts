@@ -1,35 +1,47 @@
-import { durationExpected, durationMs } from './duration.js';
+import { durationMs } from './duration.js';
 import type { ViewRefreshOptions } from './materialized-view-entity.options.js';
-import type { OptionChecks } from './option-checks.js';
+import type { OptionPath } from './option-path.js';
+import { aBoolean, aDuration, oneOf, parameters, type Rule, type Rules } from './option-rules.js';
+import { refusedSetting } from './refused-settings.js';
 import type { RefreshPolicy } from './view-definition.js';
-
-/** How a view is refreshed; when, is somebody else's to check. */
-export const POLICY_OPTIONS = ['concurrently', 'swap', 'strict', 'minInterval', 'settings'];
-
-/** Each is part of how a refresh keeps its promises. */
-const OWN_SETTINGS = [
-  'statement_timeout',
-  'lock_timeout',
-  'transaction_timeout',
-  'idle_in_transaction_session_timeout',
-  'client_connection_check_interval',
-  'transaction_isolation',
-  'transaction_read_only',
-  'search_path',
-  'role',
-  'session_authorization',
-];
 
 /** https://www.postgresql.org/docs/current/config-setting.html#CONFIG-SETTING-NAMES-VALUES, and dots for extensions. */
 const SETTING_NAME = /^[a-z_][a-z0-9_.]*$/i;
 
-/** Checks the options that say how. */
-export function validatePolicy(checks: OptionChecks, refresh: ViewRefreshOptions): void {
-  validateMode(checks, refresh);
-  validateSettings(checks, refresh.settings);
-  const { minInterval } = refresh;
-  if (minInterval !== undefined && durationMs(minInterval, 0) === undefined) {
-    throw checks.refuse('refresh.minInterval', durationExpected(0), minInterval);
+const settings: Rule = (value, at) => {
+  parameters("an object of settings of PostgreSQL, as in `{ work_mem: '256MB' }`")(value, at);
+  for (const name of Object.keys(value as object)) {
+    if (!SETTING_NAME.test(name)) {
+      throw at.refuse('an object of settings of PostgreSQL', name);
+    }
+    const reason = refusedSetting(name);
+    if (reason !== undefined) {
+      throw at.refuse(`without ${name}, which ${reason}`, value);
+    }
+  }
+};
+
+type PolicyOptions = Pick<
+  ViewRefreshOptions,
+  'concurrently' | 'swap' | 'strict' | 'minInterval' | 'settings'
+>;
+
+/** The options that say how a view is refreshed; when, is somebody else's to check. */
+export const policyRules: Rules<PolicyOptions> = {
+  concurrently: oneOf('auto', true, false),
+  swap: aBoolean,
+  strict: aBoolean,
+  minInterval: aDuration(0),
+  settings,
+};
+
+/** What a view, or a caller, may say about the mode, checked as a whole. */
+export function requireOneMode(
+  { swap, concurrently }: Pick<PolicyOptions, 'swap' | 'concurrently'>,
+  at: OptionPath,
+): void {
+  if (swap === true && concurrently !== undefined && concurrently !== 'auto') {
+    throw at.member('concurrently').refuse("'auto' with `swap`", concurrently);
   }
 }
 
@@ -45,41 +57,4 @@ export function refreshPolicy(refresh: ViewRefreshOptions = {}): RefreshPolicy {
       Object.entries(refresh.settings ?? {}).map(([name, value]) => [name, String(value)]),
     ),
   };
-}
-
-function validateMode(
-  checks: OptionChecks,
-  { concurrently, swap, strict }: ViewRefreshOptions,
-): void {
-  checks.ofType('refresh.swap', swap, 'boolean');
-  checks.ofType('refresh.strict', strict, 'boolean');
-  if (concurrently !== undefined && concurrently !== 'auto') {
-    checks.ofType('refresh.concurrently', concurrently, 'boolean');
-  }
-  if (swap === true && concurrently !== undefined && concurrently !== 'auto') {
-    throw checks.refuse(
-      'refresh.concurrently',
-      "'auto' where `refresh.swap` is true",
-      concurrently,
-    );
-  }
-}
-
-function validateSettings(checks: OptionChecks, settings: unknown): void {
-  if (settings === undefined) {
-    return;
-  }
-  checks.storage('refresh.settings', settings);
-  for (const name of Object.keys(settings as object)) {
-    if (!SETTING_NAME.test(name)) {
-      throw checks.refuse('refresh.settings', 'an object of settings of PostgreSQL', name);
-    }
-    if (OWN_SETTINGS.includes(name.toLowerCase())) {
-      throw checks.refuse(
-        'refresh.settings',
-        `without ${name}, which is the library's own (see the module's options for time limits)`,
-        settings,
-      );
-    }
-  }
 }

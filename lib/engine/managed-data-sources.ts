@@ -1,8 +1,9 @@
-import { inspect } from 'node:util';
 import type { Log } from '../definition/data-source.context.js';
+import { describe } from '../definition/option-path.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
-import { UnknownViewError } from '../errors/usage.errors.js';
+import { byLikeness, meantName } from '../errors/near-names.js';
+import { NotInitializedError, UnknownViewError } from '../errors/usage.errors.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 
 /** A view, and the data source in which it is meant. */
@@ -14,6 +15,7 @@ export interface FoundView {
 /** The data sources of one application. */
 export class ManagedDataSources {
   private readonly sources = new Map<string, ManagedDataSource>();
+  private isComplete = false;
 
   constructor(readonly log: Log) {}
 
@@ -21,18 +23,43 @@ export class ManagedDataSources {
     this.sources.set(source.name, source);
   }
 
-  all(): ManagedDataSource[] {
+  /** To be called when all of them have been added. */
+  complete(): void {
+    this.isComplete = true;
+  }
+
+  /** Those that are open, also while others are being opened. */
+  opened(): ManagedDataSource[] {
     return [...this.sources.values()];
   }
 
-  /** @throws UnknownViewError when no data source of that name has views */
+  /** @throws NotInitializedError before all are open */
+  all(): ManagedDataSource[] {
+    if (!this.isComplete) {
+      throw new NotInitializedError(
+        'The materialized views of the application are not registered yet: MaterializedViewsModule does that in its onModuleInit.',
+        {
+          hint: 'Call its services from onApplicationBootstrap on; in a test or a script, after `await app.init()`.',
+        },
+      );
+    }
+    return this.opened();
+  }
+
+  /**
+   * @throws UnknownViewError when no data source of that name has views
+   * @throws NotInitializedError before all are open
+   */
   get(name: string): ManagedDataSource {
+    const known = this.all().map((each) => each.name);
     const source = this.sources.get(name);
     if (source === undefined) {
-      const known = this.all().map((each) => `"${each.name}"`);
-      throw new UnknownViewError(`No materialized view is registered in data source "${name}".`, {
-        hint: `Data sources with views are: ${known.join(', ') || 'none'}.`,
-      });
+      const meant = meantName(name, known);
+      const list = known.map((each) => `"${each}"`).join(', ');
+      throw new UnknownViewError(
+        `No materialized view is registered in data source "${name}". Data sources with views: ${list || 'none'}.`,
+        { hint: meant === undefined ? undefined : `Did you mean "${meant}"?` },
+      );
     }
     return source;
   }
@@ -43,9 +70,9 @@ export class ManagedDataSources {
   }
 
   /** The views that other data sources than this one declare. */
-  viewsBeside(source: ManagedDataSource['name']): ViewDefinition[] {
-    return this.all()
-      .filter((each) => each.name !== source)
+  viewsBeside(name: string): ViewDefinition[] {
+    return this.opened()
+      .filter((each) => each.name !== name)
       .flatMap((each) => each.views.all());
   }
 
@@ -54,14 +81,13 @@ export class ManagedDataSources {
    *
    * @param dataSource needed only where the same class or name is registered in several
    * @throws UnknownViewError when there is none, or more than one
+   * @throws NotInitializedError before all are open
    */
   find(target: ViewTarget, dataSource?: string): FoundView {
-    const [found, ...others] = this.all()
-      .filter(({ name }) => dataSource === undefined || name === dataSource)
-      .flatMap((source): FoundView[] => {
-        const view = source.views.find(target);
-        return view === undefined ? [] : [{ source, view }];
-      });
+    const [found, ...others] = this.named(dataSource).flatMap((source): FoundView[] => {
+      const view = source.views.find(target);
+      return view === undefined ? [] : [{ source, view }];
+    });
     if (found === undefined) {
       throw this.unknown(target, dataSource);
     }
@@ -75,14 +101,30 @@ export class ManagedDataSources {
     return found;
   }
 
-  private unknown(target: ViewTarget, dataSource: string | undefined): UnknownViewError {
-    const asked = typeof target === 'function' ? target.name : inspect(target);
-    const views = this.all()
-      .filter(({ name }) => dataSource === undefined || name === dataSource)
-      .flatMap((source) => source.views.all().map((each) => `"${viewName(each)}"`));
+  private unknown(target: unknown, dataSource: string | undefined): UnknownViewError {
     const where = dataSource === undefined ? '' : ` in data source "${dataSource}"`;
-    return new UnknownViewError(`${asked} is not a registered materialized view${where}.`, {
-      hint: `${target === undefined ? 'A class that is undefined is imported in a circle. ' : ''}Registered are${where}: ${views.join(', ') || 'none'}. Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
+    const views = this.named(dataSource).flatMap((source) => source.views.all());
+    return new UnknownViewError(`${shown(target)} is not a registered materialized view${where}.`, {
+      hint: `${circleHint(target)}${registeredHint(target, views)} Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
     });
   }
+}
+
+const SHOWN_COUNT = 10;
+
+/** The nearest names: an application may have hundreds. */
+function registeredHint(target: unknown, views: readonly ViewDefinition[]): string {
+  const asked = typeof target === 'function' ? target.name : String(target);
+  const names = byLikeness(asked, [...new Set(views.map(viewName))]);
+  const more = names.length - SHOWN_COUNT;
+  const list = names.slice(0, SHOWN_COUNT).map((name) => `"${name}"`);
+  return `Registered are: ${list.join(', ') || 'none'}${more > 0 ? ` and ${more} more` : ''}.`;
+}
+
+function shown(target: unknown): string {
+  return typeof target === 'function' ? target.name : describe(target);
+}
+
+function circleHint(target: unknown): string {
+  return target === undefined ? 'A class that is undefined is imported in a circle. ' : '';
 }

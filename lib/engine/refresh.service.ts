@@ -1,12 +1,13 @@
+import { checkOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { type AfterResult, checkAfter } from '../refresh/after-commit.js';
 import type { DataDrift } from '../refresh/data-drift.js';
-import { checkGraphOptions, GRAPH_OPTIONS, type GraphOptions } from '../refresh/graph-options.js';
+import { allRefreshes, type GraphOptions, manyRefreshes } from '../refresh/graph-options.js';
 import type { GraphReport } from '../refresh/graph-report.js';
 import { GraphRefresher } from '../refresh/graph.refresher.js';
 import type { RefreshHistoryEntry } from '../refresh/refresh-history.js';
-import { checkRefreshOptions, type RefreshOptions } from '../refresh/refresh-options.js';
+import { type RefreshOptions, singleRefresh } from '../refresh/refresh-options.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewRefreshStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
@@ -14,14 +15,14 @@ import type { RefreshCascade } from '../refresh/view-graph.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
 import {
-  checkedLimit,
-  checkOptions,
   DRIFT_LIMIT,
   type DriftQuery,
   HISTORY_LIMIT,
   type HistoryQuery,
+  limitedQuery,
   type StatusAllQuery,
   type StatusQuery,
+  viewOptions,
 } from './status-queries.js';
 
 /** Which of several data sources a view is meant in. */
@@ -61,7 +62,7 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when the refresh fails, after up to three more attempts
    *   where that may help: the rows stay as they were
    * @example
@@ -82,7 +83,7 @@ export class RefreshService {
    *
    * @param views their classes, or `schema.name`
    * @throws UnknownViewError when a view is not registered
-   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be; nothing is refreshed
+   * @throws InvalidOptionsError when an option is unknown or not as it must be; nothing is refreshed
    * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    * @example
@@ -102,12 +103,12 @@ export class RefreshService {
     options: RefreshManyOptions = {},
   ): Promise<RefreshResult | GraphReport> {
     if (isList(target) || options?.cascade !== undefined) {
-      const checked = graphOptions(options);
       const views = isList(target) ? target : [target];
+      checkOptions('RefreshService.refresh', manyRefreshes, options);
       const targets = views.map((view) => this.sources.find(view, options.dataSource));
-      return this.graph.refresh(targets, checked);
+      return this.graph.refresh(targets, graphOptions(options));
     }
-    checkRefreshOptions(options);
+    checkOptions('RefreshService.refresh', singleRefresh, options);
     const { source, view } = this.sources.find(target, options.dataSource);
     return source.refresher.refresh(view, options);
   }
@@ -116,16 +117,16 @@ export class RefreshService {
    * Refreshes all registered views, of every data source or of one, in the order of their graph.
    *
    * @throws UnknownViewError when no view is registered in `dataSource`
-   * @throws InvalidRefreshOptionsError when an option is unknown or not as it must be; nothing is refreshed
+   * @throws InvalidOptionsError when an option is unknown or not as it must be; nothing is refreshed
    * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
-    const checked = graphOptions(options);
+    checkOptions('RefreshService.refreshAll', allRefreshes, options);
     const targets = this.sources
       .named(options.dataSource)
       .flatMap((source) => source.views.all().map((view) => ({ source, view })));
-    return this.graph.refresh(targets, checked);
+    return this.graph.refresh(targets, graphOptions(options));
   }
 
   /**
@@ -138,7 +139,7 @@ export class RefreshService {
    * @param views their classes, or `schema.name`
    * @throws whatever `work` throws
    * @throws UnknownViewError when a view is not registered; `work` was not run
-   * @throws InvalidRefreshOptionsError when an argument or an option is not as it must be; `work` was not run
+   * @throws InvalidOptionsError when an argument or an option is not as it must be; `work` was not run
    * @throws RefreshCancelledError when the signal is aborted already; `work` was not run
    * @throws DependencyCycleError when views depend on each other in a circle: nothing is refreshed, what `work` wrote is
    *   committed all the same
@@ -156,7 +157,7 @@ export class RefreshService {
     views: readonly ViewTarget[],
     options: RefreshManyOptions = {},
   ): Promise<AfterResult<T>> {
-    checkGraphOptions(graphOptions(options));
+    checkOptions('RefreshService.after', manyRefreshes, options);
     checkAfter(work, views, options);
     views.forEach((view) => this.sources.find(view, options.dataSource));
     const value = await work();
@@ -170,10 +171,12 @@ export class RefreshService {
    * @param view its class, or `schema.name`
    * @returns whether there was one
    * @throws UnknownViewError when no such view is registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when the database cannot be asked
    */
-  async cancel(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<boolean> {
-    const { source, view: found } = this.sources.find(view, dataSource);
+  async cancel(view: ViewTarget, options: ViewOptions = {}): Promise<boolean> {
+    checkOptions('RefreshService.cancel', viewOptions, options);
+    const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.refresher.control.cancel(found);
   }
 
@@ -183,10 +186,12 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
-  async pause(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
-    const { source, view: found } = this.sources.find(view, dataSource);
+  async pause(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
+    checkOptions('RefreshService.pause', viewOptions, options);
+    const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.refresher.control.setPaused(found, true);
   }
 
@@ -196,10 +201,12 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
-  async resume(view: ViewTarget, { dataSource }: ViewOptions = {}): Promise<void> {
-    const { source, view: found } = this.sources.find(view, dataSource);
+  async resume(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
+    checkOptions('RefreshService.resume', viewOptions, options);
+    const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.refresher.control.setPaused(found, false);
   }
 
@@ -219,12 +226,13 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws StatusError when the history cannot be read, or an option is not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the history cannot be read
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
-    const limit = checkedLimit('history', options, HISTORY_LIMIT);
+    checkOptions('RefreshService.history', limitedQuery, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
-    return source.inspector.history(found, limit);
+    return source.inspector.history(found, options.limit ?? HISTORY_LIMIT);
   }
 
   /**
@@ -233,10 +241,11 @@ export class RefreshService {
    *
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
-   * @throws StatusError when it cannot be read, or an option is not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when it cannot be read
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
-    checkOptions('status', options);
+    checkOptions('RefreshService.status', viewOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.inspector.status(found);
   }
@@ -245,10 +254,12 @@ export class RefreshService {
    * The status of all registered views. However many there are, it takes the same few statements for
    * each data source.
    *
-   * @throws StatusError when a data source has no views, their status cannot be read, or an option is not as it must be
+   * @throws UnknownViewError when the data source has no views
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the status cannot be read
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
-    checkOptions('statusAll', options);
+    checkOptions('RefreshService.statusAll', viewOptions, options);
     const sources = this.sources.named(options.dataSource);
     return (await Promise.all(sources.map(({ inspector }) => inspector.statusAll()))).flat();
   }
@@ -261,21 +272,19 @@ export class RefreshService {
    * @throws UnknownViewError when no such view is registered
    * @throws ViewMissingError when the database has no such view
    * @throws ViewNotPopulatedError when it has no rows to compare
-   * @throws StatusError when the comparison fails, takes longer than `statementTimeout`, or an option is not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the comparison fails or takes longer than `statementTimeout`
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
-    const limit = checkedLimit('drift', options, DRIFT_LIMIT);
+    checkOptions('RefreshService.drift', limitedQuery, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
-    return source.inspector.drift(found, limit);
+    return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
 }
 
 const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);
 
-/**
- * Checks the options that each refresh gets before the first one begins. One transaction refreshes one view at a time.
- */
+/** One transaction refreshes one view at a time. */
 function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
-  checkRefreshOptions(options, GRAPH_OPTIONS);
   return options.manager === undefined ? options : { ...options, concurrency: 1 };
 }

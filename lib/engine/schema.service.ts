@@ -1,19 +1,22 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
-import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
+import { checkOptions } from '../definition/option-rules.js';
 import type { ViewTarget } from '../definition/view.registry.js';
-import type { AlterTableOptions } from '../schema/alter-table.js';
 import type { MigrationFile, MigrationOptions } from '../schema/migration-writer.js';
-import type { PlanPolicy, Schema, SchemaDifference } from '../schema/schema.js';
+import {
+  alterTableOptions,
+  type AlterTableServiceOptions,
+  aPlan,
+  dataSourceOf,
+  migrationOptions,
+  planOptions,
+  type PlanOptions,
+  schemaOptions,
+  type SchemaOptions,
+} from '../schema/schema-options.js';
+import type { Schema, SchemaDifference } from '../schema/schema.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
 import type { SyncReport } from '../schema/sync-report.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
-
-export interface SchemaOptions {
-  /** The data source. @default 'default' */
-  dataSource?: string;
-}
-
-export interface PlanOptions extends SchemaOptions, PlanPolicy {}
 
 /** Compares the database with the code, and changes it. */
 export class SchemaService {
@@ -24,6 +27,7 @@ export class SchemaService {
    * milliseconds while PostgreSQL is asked.
    */
   async diff(options: PlanOptions = {}): Promise<SchemaDifference[]> {
+    checkOptions('SchemaService.diff', planOptions, options);
     return this.schemaOf(options).diff(options);
   }
 
@@ -34,6 +38,7 @@ export class SchemaService {
    * @throws SchemaSyncError when a declared query fails
    */
   async plan(options: PlanOptions = {}): Promise<SchemaPlan> {
+    checkOptions('SchemaService.plan', planOptions, options);
     return this.schemaOf(options).plan(options);
   }
 
@@ -43,11 +48,13 @@ export class SchemaService {
    * @throws PlanOutdatedError when database or code are not as they were when the plan was made
    */
   async apply(plan: SchemaPlan): Promise<SyncReport> {
+    checkOptions('SchemaService.apply', aPlan, plan);
     return this.schemaOf(plan).apply(plan);
   }
 
   /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */
   async verify(options: SchemaOptions = {}): Promise<void> {
+    checkOptions('SchemaService.verify', schemaOptions, options);
     await this.schemaOf(options).verify();
   }
 
@@ -60,6 +67,7 @@ export class SchemaService {
   async generateMigration(
     options: MigrationOptions & PlanOptions,
   ): Promise<MigrationFile | undefined> {
+    checkOptions('SchemaService.generateMigration', migrationOptions, options);
     return this.schemaOf(options).generateMigration(options);
   }
 
@@ -72,8 +80,9 @@ export class SchemaService {
   async alterTable<T>(
     table: EntityTarget<ObjectLiteral>,
     work: (queryRunner: QueryRunner) => Promise<T>,
-    options: SchemaOptions & Pick<AlterTableOptions, 'unmanagedDependents'> = {},
+    options: AlterTableServiceOptions = {},
   ): Promise<T> {
+    checkOptions('SchemaService.alterTable', alterTableOptions, options);
     return this.schemaOf(options).alterTable(table, work, options);
   }
 
@@ -84,44 +93,51 @@ export class SchemaService {
    * @throws SchemaSyncError when anything depends on it
    */
   async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
+    checkOptions('SchemaService.drop', schemaOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.schema.drop(found);
   }
 
   /** Drops all declared views of a data source, and no other. Their history stays. */
   async clear(options: SchemaOptions = {}): Promise<void> {
+    checkOptions('SchemaService.clear', schemaOptions, options);
     await this.schemaOf(options).dropAll();
   }
 
   /** The declared views, as `schema.name`. */
   registered(options: SchemaOptions = {}): string[] {
+    checkOptions('SchemaService.registered', schemaOptions, options);
     return this.schemaOf(options).registered();
   }
 
   /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */
   async definition(view: ViewTarget, options: SchemaOptions = {}): Promise<string | undefined> {
+    checkOptions('SchemaService.definition', schemaOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.definition(found);
   }
 
   /** The views that a view reads directly, by the catalog. */
   async dependencies(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    checkOptions('SchemaService.dependencies', schemaOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependencies(found);
   }
 
   /** The views that read a view directly, by the catalog: also those that nobody declares. */
   async dependents(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+    checkOptions('SchemaService.dependents', schemaOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependents(found);
   }
 
   /** The declared views that are there, each after all that it reads. */
   async order(options: SchemaOptions = {}): Promise<string[]> {
+    checkOptions('SchemaService.order', schemaOptions, options);
     return this.schemaOf(options).order();
   }
 
-  private schemaOf({ dataSource = DEFAULT_DATA_SOURCE }: SchemaOptions): Schema {
-    return this.sources.get(dataSource).schema;
+  private schemaOf(options: SchemaOptions): Schema {
+    return this.sources.get(dataSourceOf(options)).schema;
   }
 }

@@ -1,5 +1,4 @@
-import { inspect } from 'node:util';
-import { StatusError } from '../errors/status.errors.js';
+import { aCount, aDataSource, objectOf } from '../definition/option-rules.js';
 
 const MAX_LIMIT = 1_000;
 export const HISTORY_LIMIT = 50;
@@ -25,28 +24,10 @@ export interface DriftQuery extends StatusQuery {
   limit?: number;
 }
 
-/** A value that is not known must not pass for the default. */
-export function checkOptions(method: string, options: StatusQuery): void {
-  if (typeof options !== 'object' || options === null) {
-    throw refused(method, 'the options', 'an object', options);
-  }
-  const { dataSource } = options;
-  if (dataSource !== undefined && typeof dataSource !== 'string') {
-    throw refused(method, '`dataSource`', 'the name of a data source', dataSource);
-  }
-}
+/** The options that name a view's data source and nothing else. */
+export const viewOptions = objectOf<StatusQuery>({ dataSource: aDataSource });
 
-export function checkedLimit(method: string, options: HistoryQuery, defaultLimit: number): number {
-  checkOptions(method, options);
-  const { limit = defaultLimit } = options;
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
-    throw refused(method, '`limit`', `a whole number from 1 to ${MAX_LIMIT}`, limit);
-  }
-  return limit;
-}
-
-function refused(method: string, name: string, expected: string, given: unknown): StatusError {
-  return new StatusError(
-    `RefreshService.${method}: expected ${name} to be ${expected}, got ${inspect(given)}.`,
-  );
-}
+export const limitedQuery = objectOf<HistoryQuery>({
+  dataSource: aDataSource,
+  limit: aCount(1, MAX_LIMIT),
+});

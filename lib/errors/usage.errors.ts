@@ -1,23 +1,28 @@
 import { MaterializedViewError } from './materialized-view.error.js';
 
+/** An option or an argument is unknown or not as it must be. Base of the errors for wrong declarations; no SQL has been sent. */
+export class InvalidOptionsError extends MaterializedViewError {
+  readonly code: string = 'MV_INVALID_OPTIONS';
+}
+
 /** A class is decorated wrongly. Thrown when the class is decorated, or at boot where it shows only there. */
-export class InvalidDefinitionError extends MaterializedViewError {
-  readonly code = 'MV_INVALID_DEFINITION';
+export class InvalidDefinitionError extends InvalidOptionsError {
+  override readonly code = 'MV_INVALID_DEFINITION';
 }
 
 /** The module is imported or configured wrongly. Thrown by `forRoot` and its like, or at boot. */
-export class InvalidModuleOptionsError extends MaterializedViewError {
-  readonly code = 'MV_INVALID_MODULE_OPTIONS';
+export class InvalidModuleOptionsError extends InvalidOptionsError {
+  override readonly code = 'MV_INVALID_MODULE_OPTIONS';
 }
 
-/** A refresh was asked for with options that are not as they must be. No SQL has been sent. */
-export class InvalidRefreshOptionsError extends MaterializedViewError {
-  readonly code = 'MV_INVALID_REFRESH_OPTIONS';
+/** A service was called before the application was initialized, when no view is registered yet. */
+export class NotInitializedError extends MaterializedViewError {
+  readonly code = 'MV_NOT_INITIALIZED';
 }
 
-/** No registered view answers to the class or the name. */
-export class UnknownViewError extends MaterializedViewError {
-  readonly code = 'MV_UNKNOWN_VIEW';
+/** No registered view answers to the class or the name, or none is registered in the data source. */
+export class UnknownViewError extends InvalidOptionsError {
+  override readonly code = 'MV_UNKNOWN_VIEW';
 }
 
 /** An entity manager or a repository was asked to write to a materialized view. No SQL has been sent. */

@@ -33,6 +33,7 @@ export class DataSourceConnector {
         .flatMap((registration) => registration.views);
       this.sources.add(await this.open(name, views));
     }
+    this.sources.complete();
   }
 
   private async open(name: string, views: ViewClass[]): Promise<ManagedDataSource> {

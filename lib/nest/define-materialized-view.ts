@@ -1,9 +1,17 @@
 import { type ColumnOptions, ViewColumn } from 'typeorm';
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { MaterializedViewEntity } from './materialized-view-entity.decorator.js';
 import type { MaterializedViewEntityOptions } from '../definition/materialized-view-entity.options.js';
-import { OptionChecks } from '../definition/option-checks.js';
-
-const COLUMN_OPTIONS = ['name', 'type', 'primary', 'transformer'];
+import {
+  aBoolean,
+  aFilledText,
+  anIdentifier,
+  aRelationName,
+  checkOptions,
+  listOf,
+  matching,
+  objectOf,
+} from '../definition/option-rules.js';
 
 /** A column of a view that has no class, as in the `columns` of TypeORM's EntitySchema. */
 export type ViewColumnDefinition = Pick<ColumnOptions, 'name' | 'type' | 'primary' | 'transformer'>;
@@ -48,13 +56,14 @@ export function defineMaterializedView<Row extends object = Record<string, unkno
   // NoInfer: an array of names would be taken for a row that has an array's properties.
   options: DefineMaterializedViewOptions<NoInfer<keyof Row & string>>,
 ): new () => Row {
-  const { columns, ...viewOptions } = options ?? {};
+  requireName(options);
+  const { columns, ...viewOptions } = options;
   const { name } = viewOptions;
-  requireName(name);
+  const subject = `defineMaterializedView of "${name}"`;
+  checkOptions(subject, columnsRule, { columns }, InvalidDefinitionError);
   const View = class {};
   Object.defineProperty(View, 'name', { value: pascalCase(name) });
-  const checks = new OptionChecks(`defineMaterializedView of "${name}"`);
-  for (const [property, column] of columnEntries(checks, columns)) {
+  for (const [property, column] of columnEntries(columns)) {
     ViewColumn(column)(View.prototype, property);
   }
   MaterializedViewEntity(viewOptions)(View);
@@ -62,12 +71,12 @@ export function defineMaterializedView<Row extends object = Record<string, unkno
 }
 
 /** There is no class whose name the naming strategy could take. */
-function requireName(name: string | undefined): asserts name is string {
-  const checks = new OptionChecks('defineMaterializedView');
-  if (name === undefined) {
-    throw checks.refuse('name', 'the name of the view', name);
-  }
-  checks.relationName('name', name);
+function requireName(options: DefineMaterializedViewOptions | undefined): void {
+  const { name } = options ?? {};
+  const rules = objectOf<Pick<DefineMaterializedViewOptions, 'name'>>({ name: aRelationName }, [
+    'name',
+  ]);
+  checkOptions('defineMaterializedView', rules, { name }, InvalidDefinitionError);
 }
 
 /** `daily_revenue` -> `DailyRevenue`. A name without letters and digits stays as it is. */
@@ -76,41 +85,45 @@ function pascalCase(name: string): string {
   return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('') || name;
 }
 
-function columnEntries(checks: OptionChecks, columns: unknown): [string, ViewColumnDefinition][] {
-  const entries = Array.isArray(columns)
-    ? checks.list('columns', columns).map((property, position) => {
-        checks.nonEmptyText(`columns[${position}]`, property ?? null);
-        return [property as string, {}] as [string, ViewColumnDefinition];
-      })
-    : namedColumns(checks, columns);
-  if (entries.length === 0) {
-    throw checks.refuse('columns', 'at least one column', columns);
-  }
-  if (new Set(entries.map(([property]) => property)).size < entries.length) {
-    throw checks.refuse('columns', 'different from each other', columns);
-  }
-  return entries;
+function columnEntries(
+  columns: DefineMaterializedViewOptions['columns'],
+): [string, ViewColumnDefinition][] {
+  return Array.isArray(columns)
+    ? columns.map((property) => [property, {}])
+    : Object.entries(columns);
 }
 
-function namedColumns(checks: OptionChecks, columns: unknown): [string, ViewColumnDefinition][] {
-  if (typeof columns !== 'object' || columns === null) {
-    throw checks.refuse('columns', 'an object of columns, or an array of their names', columns);
-  }
-  return Object.entries(columns).map(([property, column]: [string, ViewColumnDefinition]) => {
-    validateColumn(checks, `columns.${property}`, column);
-    return [property, column];
-  });
-}
+const aColumn = objectOf<ViewColumnDefinition>({
+  name: anIdentifier,
+  type: matching(
+    "a type of TypeORM's, as in `'bigint'`",
+    (value) => typeof value === 'string' || typeof value === 'function',
+  ),
+  primary: aBoolean,
+  transformer: matching(
+    'one that has `from` and `to`',
+    (value) => typeof value === 'object' && value !== null,
+  ),
+});
 
-function validateColumn(checks: OptionChecks, path: string, column: ViewColumnDefinition): void {
-  checks.knownOptions(`${path}.`, column, COLUMN_OPTIONS);
-  const { name, type, primary, transformer } = column;
-  checks.identifier(`${path}.name`, name);
-  checks.ofType(`${path}.primary`, primary, 'boolean');
-  if (type !== undefined && typeof type !== 'string' && typeof type !== 'function') {
-    throw checks.refuse(`${path}.type`, "a type of TypeORM's, as in `'bigint'`", type);
-  }
-  if (transformer !== undefined && (typeof transformer !== 'object' || transformer === null)) {
-    throw checks.refuse(`${path}.transformer`, 'one that has `from` and `to`', transformer);
-  }
-}
+const columnsRule = objectOf<Pick<DefineMaterializedViewOptions, 'columns'>>(
+  {
+    columns: (value, at) => {
+      if (Array.isArray(value)) {
+        listOf(aFilledText)(value, at);
+      } else if (typeof value !== 'object' || value === null) {
+        throw at.refuse('an object of columns, or an array of their names', value);
+      } else {
+        Object.entries(value).forEach(([property, column]) => aColumn(column, at.member(property)));
+      }
+      const names: unknown[] = Array.isArray(value) ? value : Object.keys(value);
+      if (names.length === 0) {
+        throw at.refuse('at least one column', value);
+      }
+      if (new Set(names).size < names.length) {
+        throw at.refuse('different from each other', value);
+      }
+    },
+  },
+  ['columns'],
+);

@@ -63,6 +63,6 @@ export class MaterializedViewsCoreModule
 
   /** Here and not later: TypeORM destroys its data sources in `onApplicationShutdown`. */
   async beforeApplicationShutdown(): Promise<void> {
-    await Promise.all(this.sources.all().map((source) => source.stop()));
+    await Promise.all(this.sources.opened().map((source) => source.stop()));
   }
 }

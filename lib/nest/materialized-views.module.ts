@@ -1,7 +1,17 @@
-import { inspect } from 'node:util';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { getViewOptions } from '../definition/definition-metadata.accessor.js';
+import { OptionPath } from '../definition/option-path.js';
+import {
+  aBoolean,
+  aDataSource,
+  checkOptions,
+  listOf,
+  notImported,
+  objectOf,
+  type Rule,
+  type Rules,
+} from '../definition/option-rules.js';
 import type { ViewClass } from '../definition/view-class.js';
 import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
 import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
@@ -15,7 +25,11 @@ import {
   VIEW_REGISTRATION,
   type ViewRegistration,
 } from './materialized-views.module-definition.js';
-import { resolveOptions } from '../definition/module.options.js';
+import {
+  type MaterializedViewsModuleOptions,
+  MODULE_RULES,
+  resolveOptions,
+} from '../definition/module.options.js';
 
 /**
  * Creates, schedules and refreshes the application's materialized views.
@@ -40,7 +54,8 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    * @throws InvalidModuleOptionsError when an option is unknown or not as it must be
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
-    const { isGlobal, views, dataSource, ...moduleOptions } = requireObject(options);
+    check(forRootRules, options);
+    const { isGlobal, views, dataSource, ...moduleOptions } = options;
     resolveOptions(moduleOptions);
     return withViews(super.forRoot(moduleOptions), { isGlobal, views, dataSource });
   }
@@ -52,7 +67,8 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    * @throws InvalidModuleOptionsError when there is no factory; wrong options are refused at boot
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
-    const { isGlobal, views, dataSource, ...asyncOptions } = requireObject(options);
+    check(forRootAsyncRules, options);
+    const { isGlobal, views, dataSource, ...asyncOptions } = options;
     requireFactory(asyncOptions);
     return withViews(super.forRootAsync(asyncOptions), { isGlobal, views, dataSource });
   }
@@ -65,6 +81,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    * @throws InvalidModuleOptionsError when a class is not decorated with `@MaterializedViewEntity`
    */
   static forFeature(views: ViewClass[], dataSource: string = DEFAULT_DATA_SOURCE): DynamicModule {
+    check(forFeatureRules, { views, dataSource });
     return withViews({ module: MaterializedViewsModule }, { isGlobal: false, views, dataSource });
   }
 }
@@ -75,8 +92,6 @@ function withViews(definition: DynamicModule, given: MaterializedViewsModuleExtr
     views = DEFAULT_EXTRAS.views,
     dataSource = DEFAULT_EXTRAS.dataSource,
   } = given;
-  requireExtras({ isGlobal, views, dataSource });
-  views.forEach(requireDecorated);
   const registration: ViewRegistration = { views, dataSource };
   const shared = [
     MaterializedViewsCoreModule,
@@ -94,47 +109,52 @@ function withViews(definition: DynamicModule, given: MaterializedViewsModuleExtr
   };
 }
 
-function requireObject<T>(options: T): T {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw refuse('options', 'an object', options);
+const aView: Rule = (value, at) => {
+  if (typeof value !== 'function' || getViewOptions(value) === undefined) {
+    throw notImported(at, 'a class decorated with @MaterializedViewEntity', value);
   }
-  return options;
+};
+
+const extrasRules: Rules<MaterializedViewsModuleExtras> = {
+  isGlobal: aBoolean,
+  views: listOf(aView),
+  dataSource: aDataSource,
+};
+
+const forRootRules = objectOf<MaterializedViewsModuleOptions & MaterializedViewsModuleExtras>({
+  ...MODULE_RULES,
+  ...extrasRules,
+});
+
+/** Nest checks the others: what they name is a provider or a module of the application. */
+const whatever: Rule = () => undefined;
+
+const forRootAsyncRules = objectOf<typeof ASYNC_OPTIONS_TYPE>({
+  useFactory: whatever,
+  useClass: whatever,
+  useExisting: whatever,
+  inject: whatever,
+  imports: whatever,
+  provideInjectionTokensFrom: whatever,
+  ...extrasRules,
+});
+
+const forFeatureRules = objectOf<Pick<MaterializedViewsModuleExtras, 'views' | 'dataSource'>>(
+  { views: extrasRules.views, dataSource: extrasRules.dataSource },
+  ['views'],
+);
+
+const SUBJECT = 'MaterializedViewsModule';
+
+function check(rule: Rule, options: unknown): void {
+  checkOptions(SUBJECT, rule, options, InvalidModuleOptionsError);
 }
 
 /** Nest would say that it cannot resolve a dependency of a symbol. */
-function requireFactory(options: typeof ASYNC_OPTIONS_TYPE): void {
-  const { useFactory, useClass, useExisting } = options;
+function requireFactory({ useFactory, useClass, useExisting }: typeof ASYNC_OPTIONS_TYPE): void {
   if ([useFactory, useClass, useExisting].every((each) => typeof each !== 'function')) {
-    throw refuse('useFactory', 'a function, or `useClass` or `useExisting` a class', useFactory);
-  }
-}
-
-function requireExtras({ isGlobal, views, dataSource }: MaterializedViewsModuleExtras): void {
-  if (!Array.isArray(views)) {
-    throw refuse('views', 'an array of decorated classes', views);
-  }
-  if (typeof dataSource !== 'string' || dataSource === '') {
-    throw refuse('dataSource', 'the name of a data source', dataSource);
-  }
-  if (typeof isGlobal !== 'boolean') {
-    throw refuse('isGlobal', 'true or false', isGlobal);
-  }
-}
-
-function refuse(option: string, expected: string, given: unknown): InvalidModuleOptionsError {
-  return new InvalidModuleOptionsError(
-    `MaterializedViewsModule: expected \`${option}\` to be ${expected}, got ${inspect(given)}.`,
-  );
-}
-
-function requireDecorated(view: ViewClass): void {
-  if (typeof view !== 'function' || getViewOptions(view) === undefined) {
-    const given: unknown = typeof view === 'function' ? view.name : view;
-    throw new InvalidModuleOptionsError(
-      `MaterializedViewsModule: expected \`views\` to be classes decorated with @MaterializedViewEntity, got ${String(given)}.`,
-      given === undefined
-        ? { hint: 'Two files that import each other see one class too early.' }
-        : {},
-    );
+    throw new OptionPath(SUBJECT, InvalidModuleOptionsError)
+      .member('useFactory')
+      .refuse('a function, or `useClass` or `useExisting` a class', useFactory);
   }
 }

@@ -17,13 +17,30 @@ export function identifierProblem(identifier: string): string | undefined {
   if (identifier === '') {
     return 'it is empty';
   }
-  if (identifier.includes('\0')) {
-    return 'it contains a NUL character';
+  const problem = textProblem(identifier);
+  if (problem !== undefined) {
+    return `it contains ${problem}`;
   }
   const byteCount = Buffer.byteLength(identifier);
   return byteCount > MAX_IDENTIFIER_BYTES
     ? `it is ${byteCount} bytes long, and PostgreSQL keeps only ${MAX_IDENTIFIER_BYTES}`
     : undefined;
+}
+
+/**
+ * Says which character of a text PostgreSQL cannot get as it is: its protocol ends a text at a NUL, and half of a
+ * surrogate pair has no UTF-8, so that Node sends another character in its place.
+ */
+export function textProblem(text: string): string | undefined {
+  if (text.includes('\0')) {
+    return 'a NUL character';
+  }
+  return /\p{Surrogate}/u.test(text) ? 'half of a surrogate pair' : undefined;
+}
+
+/** Whether PostgreSQL keeps the name of a schema for itself. */
+export function isSystemSchema(schema: string): boolean {
+  return schema.startsWith('pg_') || schema === 'information_schema';
 }
 
 export function quoteIdentifier(identifier: string): string {

@@ -4,7 +4,7 @@ import type { EntityManager, QueryRunner } from 'typeorm';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { RefreshBusyError } from '../errors/refresh.errors.js';
-import { InvalidRefreshOptionsError } from '../errors/usage.errors.js';
+import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { CallerTransaction } from '../postgres/folded-transaction.js';
 import { Session, type SessionClient } from '../postgres/session.js';
 import type { CheckedRefreshOptions, RefreshOptions } from './refresh-options.js';
@@ -26,7 +26,7 @@ export class CallerRefresh {
 
   /**
    * @throws RefreshError when it fails; the transaction is as it was before and can go on
-   * @throws InvalidRefreshOptionsError when the manager is one of another data source
+   * @throws InvalidOptionsError when the manager is one of another data source
    */
   async refresh(
     definition: ViewDefinition,
@@ -74,7 +74,7 @@ export class CallerRefresh {
     { connection, queryRunner }: EntityManager,
   ): Promise<SessionClient> {
     if (connection !== this.context.typeOrm) {
-      throw new InvalidRefreshOptionsError(
+      throw new InvalidOptionsError(
         `RefreshService.refresh: expected \`manager\` to be one of data source "${this.context.name}", where "${viewName(definition)}" is registered, got one of another data source.`,
         { view: viewName(definition) },
       );

@@ -1,5 +1,13 @@
-import { inspect } from 'node:util';
-import { InvalidRefreshOptionsError } from '../errors/usage.errors.js';
+import {
+  aBoolean,
+  aCount,
+  aSignal,
+  objectOf,
+  oneOf,
+  type Rule,
+  type Rules,
+} from '../definition/option-rules.js';
+import { checkTogether, REFRESH_RULES, type RefreshOptions } from './refresh-options.js';
 import type { RefreshCascade } from './view-graph.js';
 
 /** How many views are refreshed together, beside the options of each single refresh. */
@@ -25,25 +33,29 @@ export interface CascadeOptions extends GraphOptions {
   dataSource?: string;
 }
 
-/** The names of all of these. */
-export const GRAPH_OPTIONS = ['cascade', 'concurrency', 'throwOnFailure'];
+const graphRules: Rules<GraphOptions> = {
+  concurrency: aCount(1),
+  throwOnFailure: aBoolean,
+  signal: aSignal,
+};
 
-/** @throws InvalidRefreshOptionsError when an option is not as it must be */
-export function checkGraphOptions(options: CascadeOptions): void {
-  const { cascade, concurrency, throwOnFailure } = options;
-  if (cascade !== undefined && !['dependencies', 'dependents', 'both'].includes(cascade)) {
-    throw refused('cascade', "'dependencies', 'dependents' or 'both'", cascade);
-  }
-  if (concurrency !== undefined && !(Number.isSafeInteger(concurrency) && concurrency >= 1)) {
-    throw refused('concurrency', 'a whole number from 1 on', concurrency);
-  }
-  if (throwOnFailure !== undefined && typeof throwOnFailure !== 'boolean') {
-    throw refused('throwOnFailure', 'true or false', throwOnFailure);
-  }
+function severalRefreshes(rules: Rule): Rule {
+  return (value, at) => {
+    rules(value, at);
+    checkTogether(value as RefreshOptions, at);
+  };
 }
 
-function refused(option: string, expected: string, given: unknown): InvalidRefreshOptionsError {
-  return new InvalidRefreshOptionsError(
-    `RefreshService: expected \`${option}\` to be ${expected}, got ${inspect(given)}.`,
-  );
-}
+/** The options of a refresh of all views. */
+export const allRefreshes = severalRefreshes(
+  objectOf<RefreshOptions & GraphOptions>({ ...REFRESH_RULES, ...graphRules }),
+);
+
+/** The options of a refresh of several views. */
+export const manyRefreshes = severalRefreshes(
+  objectOf<RefreshOptions & CascadeOptions>({
+    ...REFRESH_RULES,
+    ...graphRules,
+    cascade: oneOf('dependencies', 'dependents', 'both'),
+  }),
+);

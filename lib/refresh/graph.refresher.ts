@@ -1,7 +1,7 @@
 import type { DataSourceContext, Log } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import { type CascadeOptions, checkGraphOptions } from './graph-options.js';
+import type { CascadeOptions } from './graph-options.js';
 import { type GraphPlan, planGraph } from './graph-plan.js';
 import {
   type GraphReport,
@@ -41,7 +41,6 @@ export class GraphRefresher<Context extends DataSourceContext> {
     targets: readonly GraphTarget<Context>[],
     options: CascadeOptions,
   ): Promise<GraphReport> {
-    checkGraphOptions(options);
     const { cascade, throwOnFailure = true, concurrency, ...each } = options;
     const startedAtMs = performance.now();
     const views: GraphViewReport[] = [];

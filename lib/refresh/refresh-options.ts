@@ -1,8 +1,19 @@
-import { inspect } from 'node:util';
 import type { EntityManager } from 'typeorm';
-import { type Duration, durationExpected, durationMs } from '../definition/duration.js';
+import { type Duration, milliseconds } from '../definition/duration.js';
+import type { OptionPath } from '../definition/option-path.js';
+import {
+  aBoolean,
+  aDataSource,
+  aDuration,
+  aSignal,
+  matching,
+  objectOf,
+  oneOf,
+  type Rule,
+  type Rules,
+} from '../definition/option-rules.js';
+import { requireOneMode } from '../definition/refresh-policy.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { InvalidRefreshOptionsError } from '../errors/usage.errors.js';
 import { modeOf, type RequestedMode } from './refresh-request.js';
 import type { RefreshTrigger } from './refresh-result.js';
 
@@ -54,48 +65,60 @@ export interface CheckedRefreshOptions {
   signal?: AbortSignal;
 }
 
-const KNOWN = [
-  'onBusy',
-  'onPaused',
-  'concurrently',
-  'swap',
-  'strict',
-  'withData',
-  'timeout',
-  'signal',
-  'manager',
-  'dataSource',
-];
+/** The rules of the options of a single refresh, for whoever takes others beside them. */
+export const REFRESH_RULES: Rules<RefreshOptions> = {
+  onBusy: oneOf('join', 'wait', 'skip', 'fail'),
+  onPaused: oneOf('refresh', 'skip'),
+  concurrently: oneOf('auto', true, false),
+  swap: aBoolean,
+  strict: aBoolean,
+  withData: aBoolean,
+  timeout: aDuration(1),
+  signal: aSignal,
+  manager: matching(
+    'the entity manager of an open transaction, as `dataSource.transaction((manager) => ...)` gives it',
+    (value) => (value as EntityManager | null)?.queryRunner?.isTransactionActive === true,
+  ),
+  dataSource: aDataSource,
+};
 
-/**
- * Checks what can be checked without the view: a value that is not known must not pass for the default.
- *
- * @param others names that are somebody else's to check
- * @throws InvalidRefreshOptionsError
- */
-export function checkRefreshOptions(options: RefreshOptions, others: readonly string[] = []): void {
-  if (typeof options !== 'object' || options === null) {
-    throw refused('the options', 'an object', options);
+const refreshOptions = objectOf(REFRESH_RULES);
+
+/** What can be checked without the view of the options of `RefreshService.refresh`. */
+export const singleRefresh: Rule = (value, at) => {
+  refreshOptions(value, at);
+  checkTogether(value as RefreshOptions, at);
+};
+
+/** What the view says about the mode gives way to the caller: only two words of the caller's contradict each other. */
+export function checkTogether(options: RefreshOptions, at: OptionPath): void {
+  const { withData, swap, concurrently } = options;
+  if (withData === false && (swap === true || concurrently === true)) {
+    throw at
+      .member('withData')
+      .refuse('true with `swap` or `concurrently`: there are no rows to put in', false);
   }
-  const known = [...KNOWN, ...others];
-  const unknown = Object.entries(options).find(
-    ([name, value]) => value !== undefined && !known.includes(name),
-  )?.[0];
-  if (unknown !== undefined) {
-    throw refused(`\`${unknown}\``, `absent: the options are ${known.join(', ')}`, 'it');
+  requireOneMode(options, at);
+  checkManager(options, at);
+}
+
+function checkManager(
+  { manager, onBusy, timeout, signal, swap }: RefreshOptions,
+  at: OptionPath,
+): void {
+  if (manager === undefined) {
+    return;
   }
-  oneOf('onBusy', options.onBusy, ['join', 'wait', 'skip', 'fail']);
-  oneOf('onPaused', options.onPaused, ['refresh', 'skip']);
-  oneOf('concurrently', options.concurrently, ['auto', true, false]);
-  oneOf('swap', options.swap, [true, false]);
-  oneOf('strict', options.strict, [true, false]);
-  oneOf('withData', options.withData, [true, false]);
-  checkMode(options);
-  checkPatience(options);
-  checkManager(options);
-  const { dataSource } = options;
-  if (dataSource !== undefined && typeof dataSource !== 'string') {
-    throw refused('`dataSource`', 'the name of a data source', dataSource);
+  const excluded = { timeout, signal, swap, onBusy: onBusy === 'join' ? onBusy : undefined };
+  for (const [name, value] of Object.entries(excluded)) {
+    if (value !== undefined && value !== false) {
+      throw at
+        .member(name)
+        .refuse(
+          "absent with `manager`: the refresh is part of a transaction whose time and end are the caller's",
+          value,
+        );
+    }
   }
 }
 
@@ -110,7 +133,7 @@ export function resolveRefreshOptions(
     onPaused,
     mode: requestedMode(definition, options),
     trigger: 'demand',
-    timeoutMs: timeout === undefined ? undefined : durationMs(timeout, 1),
+    timeoutMs: timeout === undefined ? undefined : milliseconds(timeout),
     signal,
   };
 }
@@ -124,62 +147,4 @@ function requestedMode(definition: ViewDefinition, options: RefreshOptions): Req
   const swap = options.swap ?? (usual.swap && canSwap);
   const concurrently = options.concurrently ?? (swap || !withData ? 'auto' : usual.concurrently);
   return { concurrently, swap, strict, withData };
-}
-
-/** What the view says about the mode gives way to the caller: only two words of the caller's contradict each other. */
-function checkMode({ withData, swap, concurrently }: RefreshOptions): void {
-  if (withData === false && (swap === true || concurrently === true)) {
-    throw refused(
-      '`withData`',
-      'true with `swap` or `concurrently`: there are no rows to put in',
-      false,
-    );
-  }
-  if (swap === true && concurrently !== undefined && concurrently !== 'auto') {
-    throw refused('`concurrently`', "'auto' with `swap`", concurrently);
-  }
-}
-
-function checkPatience({ timeout, signal }: RefreshOptions): void {
-  if (timeout !== undefined && durationMs(timeout, 1) === undefined) {
-    throw refused('`timeout`', durationExpected(1), timeout);
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw refused('`signal`', 'an AbortSignal', signal);
-  }
-}
-
-function checkManager({ manager, onBusy, timeout, signal, swap }: RefreshOptions): void {
-  if (manager === undefined) {
-    return;
-  }
-  if (manager?.queryRunner?.isTransactionActive !== true) {
-    throw refused(
-      '`manager`',
-      'the entity manager of a transaction, as `dataSource.transaction((manager) => ...)` gives it',
-      manager === null ? null : 'one without an open transaction',
-    );
-  }
-  const excluded = { timeout, signal, swap, onBusy: onBusy === 'join' ? onBusy : undefined };
-  for (const [name, value] of Object.entries(excluded)) {
-    if (value !== undefined && value !== false) {
-      throw refused(
-        `\`${name}\``,
-        "absent with `manager`: the refresh is part of a transaction whose time and end are the caller's",
-        value,
-      );
-    }
-  }
-}
-
-function oneOf(name: string, value: unknown, allowed: unknown[]): void {
-  if (value !== undefined && !allowed.includes(value)) {
-    throw refused(`\`${name}\``, allowed.map((each) => inspect(each)).join(', '), value);
-  }
-}
-
-function refused(name: string, expected: string, given: unknown): InvalidRefreshOptionsError {
-  return new InvalidRefreshOptionsError(
-    `RefreshService.refresh: expected ${name} to be ${expected}, got ${inspect(given, { depth: 0 })}.`,
-  );
 }

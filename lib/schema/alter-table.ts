@@ -1,7 +1,14 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import { OptionPath } from '../definition/option-path.js';
+import {
+  aFunction,
+  aQualifiedName,
+  checkOptions,
+  matching,
+  objectOf,
+} from '../definition/option-rules.js';
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
-import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
-import type { UnmanagedDependents } from '../definition/module.options.js';
+import { MODULE_RULES, type UnmanagedDependents } from '../definition/module.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';
@@ -47,6 +54,7 @@ export async function alterTable<T>(
   work: () => Promise<T>,
   options: AlterTableOptions = {},
 ): Promise<T> {
+  checkOptions('alterTable', alterTableArguments, { queryRunner, table, work, options });
   const { unmanagedDependents = 'refuse', stateSchema = 'materialized_views' } = options;
   const session = sessionOf(queryRunner);
   return inTransaction(queryRunner, async () => {
@@ -74,6 +82,30 @@ export async function alterTable<T>(
     return result;
   });
 }
+
+interface AlterTableArguments {
+  queryRunner: unknown;
+  table: unknown;
+  work: unknown;
+  options: AlterTableOptions;
+}
+
+const alterTableArguments = objectOf<AlterTableArguments>(
+  {
+    queryRunner: matching(
+      "a query runner of TypeORM's",
+      (value) => typeof (value as QueryRunner | null)?.query === 'function',
+    ),
+    // Which of the strings are entities shows only with the data source.
+    table: matching('an entity, `name` or `schema.name`', (value) => (value ?? null) !== null),
+    work: aFunction,
+    options: objectOf<AlterTableOptions>({
+      unmanagedDependents: MODULE_RULES.unmanagedDependents,
+      stateSchema: MODULE_RULES.stateSchema,
+    }),
+  },
+  ['queryRunner', 'table', 'work'],
+);
 
 /** What the library's statements need of a query runner. */
 function sessionOf(queryRunner: QueryRunner): Pick<Session, 'query'> {
@@ -108,10 +140,11 @@ function tableName(
     return [metadata.schema, metadata.tableName];
   }
   if (typeof table !== 'string') {
-    throw new InvalidModuleOptionsError(
-      'alterTable: expected the table to be `name`, `schema.name` or an entity of the data source, got something else.',
-    );
+    throw new OptionPath('alterTable')
+      .member('table')
+      .refuse('`name`, `schema.name` or an entity of the data source', table);
   }
+  checkOptions('alterTable', objectOf<{ table: string }>({ table: aQualifiedName }), { table });
   const [first = '', second] = table.split('.');
   return second === undefined ? [undefined, first] : [first, second];
 }

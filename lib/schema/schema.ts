@@ -15,6 +15,7 @@ import { type MigrationFile, type MigrationOptions, writeMigration } from './mig
 import { inOldOrder } from './replacement.js';
 import { SchemaBoot } from './schema.boot.js';
 import type { Difference, WakeUpDifference } from './schema-diff.js';
+import type { PlanPolicy } from './schema-options.js';
 import type { SchemaPlan } from './schema-plan.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
 import { describeDifference } from './sync-policy.js';
@@ -27,18 +28,6 @@ export interface SchemaDifference {
   kind: Difference['kind'] | 'orphan' | 'capture-superfluous' | 'wake-up';
   /** The same in words. */
   description: string;
-}
-
-/** What a plan is allowed to do. */
-export interface PlanPolicy {
-  /** Whether to drop what the library made and nobody declares. @default as in the module's options */
-  prune?: boolean;
-  /** @default as in the module's options */
-  unmanagedDependents?: SyncPolicy['unmanagedDependents'];
-  /** @default as in the module's options */
-  changeStrategy?: SyncPolicy['changeStrategy'];
-  /** @default as in the module's options */
-  onMissingTable?: SyncPolicy['onMissingTable'];
 }
 
 /** The schema of one data source: compares the database with the code, and changes it. */
@@ -110,8 +99,11 @@ export class Schema {
   async generateMigration(
     options: MigrationOptions & PlanPolicy,
   ): Promise<MigrationFile | undefined> {
-    const plan = await this.plan(options);
-    return plan.steps.length === 0 ? undefined : writeMigration(plan, options);
+    const { name, timestamp, language, module, ...policy } = options;
+    const plan = await this.plan(policy);
+    return plan.steps.length === 0
+      ? undefined
+      : writeMigration(plan, { name, timestamp, language, module });
   }
 
   async alterTable<T>(

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource, type EntityManager } from 'typeorm';
 import {
-  InvalidRefreshOptionsError,
+  InvalidOptionsError,
   RefreshBusyError,
   RefreshLockError,
   RefreshService,
@@ -290,9 +290,9 @@ describe('refreshing in a transaction of the caller', () => {
 
   it('refuses a manager without a transaction, or of another data source', async () => {
     const refused = refreshes.refresh(Revenue, { manager: dataSource.manager });
-    await expect(refused).rejects.toThrow(InvalidRefreshOptionsError);
+    await expect(refused).rejects.toThrow(InvalidOptionsError);
     await expect(refused).rejects.toThrow(
-      /expected `manager` to be the entity manager of a transac/,
+      /expected `manager` to be the entity manager of an open tran.* got \[EntityManager\]/,
     );
     const runner = dataSource.createQueryRunner();
     await expect(refreshes.refresh(Revenue, { manager: runner.manager })).rejects.toThrow(
@@ -300,7 +300,7 @@ describe('refreshing in a transaction of the caller', () => {
     );
     await runner.release();
     await expect(refreshes.refresh(Revenue, { manager: null as never })).rejects.toThrow(
-      InvalidRefreshOptionsError,
+      InvalidOptionsError,
     );
     const other = await new DataSource({ type: 'postgres', url: database.url }).initialize();
     await other.transaction(async (manager) => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource } from 'typeorm';
 import {
-  InvalidRefreshOptionsError,
+  InvalidOptionsError,
   RefreshCancelledError,
   RefreshGraphError,
   RefreshService,
@@ -116,20 +116,16 @@ describe('RefreshService.after', () => {
 
   it.each([
     ['a view that is unknown', [['nowhere.none']], UnknownViewError],
-    ['an option that is unknown', [[daily], { concurency: 1 }], InvalidRefreshOptionsError],
-    ['a view that is not in a list', [daily], InvalidRefreshOptionsError],
-    ['a manager', [[daily], { manager: {} }], InvalidRefreshOptionsError],
+    ['an option that is unknown', [[daily], { concurency: 1 }], InvalidOptionsError],
+    ['a view that is not in a list', [daily], InvalidOptionsError],
+    ['a manager', [[daily], { manager: {} }], InvalidOptionsError],
     ['a signal that is aborted', [[daily], { signal: AbortSignal.abort() }], RefreshCancelledError],
     [
       'no rows, beside readers',
       [[daily], { withData: false, concurrently: true }],
-      InvalidRefreshOptionsError,
+      InvalidOptionsError,
     ],
-    [
-      'a swap, beside readers',
-      [[daily], { swap: true, concurrently: true }],
-      InvalidRefreshOptionsError,
-    ],
+    ['a swap, beside readers', [[daily], { swap: true, concurrently: true }], InvalidOptionsError],
   ])('refuses %s before anything is written', async (_, args, error) => {
     const call = refreshes.after as unknown as (...all: unknown[]) => Promise<unknown>;
     await expect(call.call(refreshes, () => insert(5), ...args)).rejects.toBeInstanceOf(error);
@@ -139,7 +135,7 @@ describe('RefreshService.after', () => {
   it('refuses a promise in the place of the work', async () => {
     const call = refreshes.after as unknown as (...all: unknown[]) => Promise<unknown>;
     await expect(call.call(refreshes, Promise.resolve(), [daily])).rejects.toThrow(
-      'RefreshService.after: expected the first argument to be a function',
+      'RefreshService.after: expected `work` to be a function',
     );
   });
 });

@@ -339,7 +339,7 @@ describe('refreshing several views', () => {
     await refused({ throwOnFailure: 'no' }, /expected `throwOnFailure` to be true or false/);
     await refused({ onBusy: 'dance' }, /expected `onBusy`/);
     await expect(refreshes.refresh(Apart, { cascade: 'up' as never })).rejects.toThrow(
-      /expected `cascade` to be 'dependencies', 'dependents' or 'both', got 'up'/,
+      /expected `cascade` to be 'dependencies', 'dependents' or 'both', got "up"/,
     );
     await expect(refreshes.refresh([Apart, 'eu.unknown'])).rejects.toThrow(UnknownViewError);
     await expect(refreshes.refreshAll({ dataSource: 'elsewhere' })).rejects.toThrow(

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
-import { RefreshService, StatusError, UnknownViewError } from '../../lib/index.js';
+import { InvalidOptionsError, RefreshService, UnknownViewError } from '../../lib/index.js';
 import { managed } from '../support/managed.js';
 import { bootWith } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -121,7 +121,7 @@ describe('history', () => {
 
   it('refuses what it does not know', async () => {
     await expect(refreshes.history('public.nothing')).rejects.toThrow(UnknownViewError);
-    await expect(refreshes.history(OrderTotal, null as never)).rejects.toThrow(StatusError);
+    await expect(refreshes.history(OrderTotal, null as never)).rejects.toThrow(InvalidOptionsError);
   });
 });
 

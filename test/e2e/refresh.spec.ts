@@ -158,7 +158,7 @@ describe('refresh', () => {
       /TestDatabase is not a registered materialized view\. .*"public\.order_total"/,
     );
     await expect(refreshes.refresh(OrderTotal, { dataSource: 'other' })).rejects.toThrow(
-      /not a registered materialized view in data source "other"\. .* in data source "other": none/,
+      /No materialized view is registered in data source "other"\. .*: "default"\./,
     );
   });
 
@@ -258,10 +258,10 @@ describe('refresh', () => {
     await expect(refreshes.refresh(undefined as never)).rejects.toThrow(/imported in a circle/);
     await expect(refreshes.refresh(7 as never)).rejects.toThrow(/7 is not a registered/);
     await expect(refreshes.refresh(OrderTotal, null as never)).rejects.toThrow(
-      /expected the options to be an object, got null/,
+      /expected `options` to be an object, got null/,
     );
     await expect(refreshes.refresh(OrderTotal, { onBusy: 'queue' as never })).rejects.toThrow(
-      /expected `onBusy` to be 'join', 'wait', 'skip', 'fail', got 'queue'/,
+      /expected `onBusy` to be 'join', 'wait', 'skip' or 'fail', got "queue"/,
     );
     await expect(refreshes.refresh(OrderTotal, { force: true } as never)).rejects.toThrow(
       /expected `force` to be absent/,

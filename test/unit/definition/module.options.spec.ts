@@ -74,7 +74,11 @@ describe('resolveOptions', () => {
     ['history.maxAge', 'a duration', { maxAge: '40000d' }],
     ['history.maxCount', 'a whole number', { maxCount: 0 }],
     ['history.maxCount', 'a whole number', { maxCount: '5' }],
-    ['history.days', 'absent: the options are maxAge, maxCount', { days: 3 }],
+    [
+      'history.days',
+      'absent: the options are maxAge, maxCount, got an unknown option',
+      { days: 3 },
+    ],
   ])('refuses %s that is not %s', (path, expected, history) => {
     expect(() => resolveOptions({ history: history as never })).toThrow(
       `expected \`${path}\` to be ${expected}`,

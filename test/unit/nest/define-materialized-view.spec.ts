@@ -111,11 +111,7 @@ describe('defineMaterializedView', () => {
 
   it.each<[string, unknown, RegExp]>([
     ['nothing', undefined, /^defineMaterializedView: expected `name`/],
-    [
-      'no name',
-      { expression, columns: ['id'] },
-      /`name` to be the name of the view, got undefined/,
-    ],
+    ['no name', { expression, columns: ['id'] }, /`name` to be a name, got undefined/],
     ['a name that is no text', { name: 5, expression, columns: ['id'] }, /`name` .*got 5/],
     ['a dot in the name', { name: 'a.b', expression, columns: ['id'] }, /`name` .*without a dot/],
     ['no columns', { name: 'a', expression }, /`columns` to be an object of columns, or an array/],

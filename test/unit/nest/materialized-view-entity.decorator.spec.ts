@@ -48,7 +48,7 @@ describe('@MaterializedViewEntity', () => {
     ['a dot in a schema', { expression, schema: 'a.b' }, /`schema` to be a name without a dot/],
     ['an empty schema', { expression, schema: '' }, /`schema` .*it is empty/],
     ['a NUL in a name', { expression, name: 'a\0' }, /`name` .*NUL character/],
-    ['a name that is no text', { expression, name: 5 }, /`name` .*it is not a string.*got 5/],
+    ['a name that is no text', { expression, name: 5 }, /`name` to be a name, got 5/],
     [
       'a bad cron',
       { expression, refresh: { cron: '61 * * * *' } },
@@ -70,7 +70,7 @@ describe('@MaterializedViewEntity', () => {
     [
       'a class too early',
       { expression, refresh: { on: [undefined] } },
-      /`refresh\.on\[0\]` to be an entity or .*import each other.*got undefined/,
+      /`refresh\.on\[0\]` to be an entity or .*got undefined.*import each other/,
     ],
     [
       'a table with two dots',
@@ -105,7 +105,7 @@ describe('@MaterializedViewEntity', () => {
     [
       'a skipUnchanged without ticks',
       { expression, refresh: { skipUnchanged: true } },
-      /`refresh\.skipUnchanged` to be absent where nothing refreshes the view by itself/,
+      /`refresh\.skipUnchanged` to be absent where the view is only refreshed on demand/,
     ],
     [
       'a skipUnchanged that is no boolean',
@@ -315,6 +315,104 @@ describe('@MaterializedViewEntity', () => {
     expect(() => decorate(options)).toThrow(message);
     expect(() => decorate(options)).toThrow(/^@MaterializedViewEntity of Sample: expected /);
   });
+
+  it.each([
+    'statement_timeout',
+    'lock_timeout',
+    'transaction_timeout',
+    'deadlock_timeout',
+    'idle_session_timeout',
+    'tcp_user_timeout',
+    'client_connection_check_interval',
+    'transaction_isolation',
+    'transaction_read_only',
+    'transaction_deferrable',
+    'default_transaction_isolation',
+    'default_transaction_read_only',
+    'default_transaction_deferrable',
+    'search_path',
+    'row_security',
+    'session_replication_role',
+    'is_superuser',
+    'role',
+    'Session_Authorization',
+    'allow_system_table_mods',
+    'CLIENT_ENCODING',
+    'standard_conforming_strings',
+    'quote_all_identifiers',
+    'session_preload_libraries',
+    'application_name',
+    'track_activities',
+    'log_statement',
+    'log_min_duration_statement',
+    'debug_print_parse',
+    'default_tablespace',
+    'default_table_access_method',
+  ])('refuses the setting %s', (name) => {
+    const decorating = (): void => decorate({ expression, refresh: { settings: { [name]: 'x' } } });
+    expect(decorating).toThrow(`\`refresh.settings\` to be without ${name}, which `);
+  });
+
+  it.each([
+    'work_mem',
+    'maintenance_work_mem',
+    'max_parallel_workers_per_gather',
+    'enable_hashjoin',
+    'jit',
+    'TimeZone',
+    'DateStyle',
+    'synchronous_commit',
+    'temp_tablespaces',
+    'debug_parallel_query',
+    'auto_explain.log_min_duration',
+    'myapp.tenant',
+  ])('takes the setting %s', (name) => {
+    expect(() => decorate({ expression, refresh: { settings: { [name]: 'x' } } })).not.toThrow();
+  });
+
+  it.each<[string, object]>(
+    ['\0', '\ud83d', '\udc00'].flatMap((character): [string, object][] => {
+      const text = `a${character}b`;
+      const index = { name: 'i', keys: ['id'] };
+      return [
+        { name: text },
+        { schema: text },
+        { expression: `SELECT '${text}'` },
+        { comment: text },
+        { tablespace: text },
+        { accessMethod: text },
+        { renamedFrom: text },
+        { dependsOn: [text] },
+        { storage: { fillfactor: text } },
+        { storage: { [text]: 1 } },
+        { refresh: { on: [text] } },
+        { refresh: { cron: text } },
+        { refresh: { cron: '* * * * *', timeZone: text } },
+        { refresh: { settings: { work_mem: text } } },
+        { refresh: { settings: { [text]: 1 } } },
+        { indexes: [{ ...index, name: text }] },
+        { indexes: [{ ...index, keys: [text] }] },
+        { indexes: [{ ...index, keys: [{ property: text }] }] },
+        { indexes: [{ ...index, keys: [{ expression: text }] }] },
+        { indexes: [{ ...index, keys: [{ property: 'id', collation: text }] }] },
+        { indexes: [{ ...index, keys: [{ property: 'id', operatorClass: text }] }] },
+        { indexes: [{ ...index, method: text }] },
+        { indexes: [{ ...index, include: [text] }] },
+        { indexes: [{ ...index, where: text }] },
+        { indexes: [{ ...index, storage: { fillfactor: text } }] },
+        { indexes: [{ ...index, tablespace: text }] },
+      ].map((options) => [JSON.stringify(options), options]);
+    }),
+  )('refuses text that PostgreSQL would not get as it is: %s', (_, options) => {
+    expect(() => decorate({ expression, ...options })).toThrow(InvalidDefinitionError);
+  });
+
+  it.each(['pg_catalog', 'pg_temp', 'pg_toast', 'information_schema'])(
+    'refuses the schema %s',
+    (schema) => {
+      expect(() => decorate({ expression, schema })).toThrow(/`schema` to be a schema of the appl/);
+    },
+  );
 
   it.each(['* * * * *', '*/10 * * * * *', '0 0 * * 1-5', '@daily', '0 0 29 2 *'])(
     'takes the schedule %s',

@@ -1,0 +1,201 @@
+import { InvalidOptionsError } from '../errors/usage.errors.js';
+import { meantName } from '../errors/near-names.js';
+import { isSystemSchema, identifierProblem, textProblem } from '../postgres/identifier.js';
+import { durationExpected, durationMs } from './duration.js';
+import { OptionPath } from './option-path.js';
+
+/** What an option has to be. Throws the error of `at` for a value that is something else. */
+export type Rule = (value: unknown, at: OptionPath) => void;
+
+/** A rule for each option that there is. */
+export type Rules<Options> = { [Name in keyof Required<Options>]: Rule };
+
+/**
+ * Checks what a method was called with: a value that is not known must not pass for the default.
+ *
+ * @param subject what the message begins with, as in `RefreshService.history`
+ * @throws InvalidOptionsError naming the option, what was expected and what was given
+ */
+export function checkOptions(
+  subject: string,
+  rule: Rule,
+  options: unknown,
+  ErrorType = InvalidOptionsError,
+): void {
+  rule(options, new OptionPath(subject, ErrorType));
+}
+
+/** Options of which each may be left out, unless it is `required`. */
+export function objectOf<Options>(
+  rules: Rules<Options>,
+  required: readonly (keyof Options & string)[] = [],
+): Rule {
+  const known = Object.keys(rules);
+  return (value, at) => {
+    const options = requireObject(value, at);
+    for (const name of known) {
+      const given = options[name];
+      if (given !== undefined || (required as readonly string[]).includes(name)) {
+        rules[name as keyof Options](given, at.member(name));
+      }
+    }
+    const unknown = Object.keys(options).find(
+      (name) => options[name] !== undefined && !known.includes(name),
+    );
+    if (unknown !== undefined) {
+      throw at.member(unknown).unknown(known, meantName(unknown, known));
+    }
+  };
+}
+
+function requireObject(value: unknown, at: OptionPath): Record<string, unknown> {
+  // Not a Promise, a Map or an AbortSignal: none of their properties would be found, and defaults taken.
+  if (Object.prototype.toString.call(value) !== '[object Object]') {
+    throw at.refuse('an object', value);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** An array; a hole of it is an element that is undefined, and not passed over. */
+export function listOf(element: Rule): Rule {
+  return (value, at) => {
+    if (!Array.isArray(value)) {
+      throw at.refuse('an array', value);
+    }
+    Array.from(value as unknown[]).forEach((each, position) => element(each, at.element(position)));
+  };
+}
+
+/** @param expected the rule in words */
+export function matching(expected: string, accepts: (value: unknown) => boolean): Rule {
+  return (value, at) => {
+    if (!accepts(value)) {
+      throw at.refuse(expected, value);
+    }
+  };
+}
+
+export const aBoolean = matching('true or false', (value) => typeof value === 'boolean');
+export const aFunction = matching('a function', (value) => typeof value === 'function');
+export const aSignal = matching('an AbortSignal', (value) => value instanceof AbortSignal);
+
+/** The name of one of TypeORM's data sources. Whether there is one is for the registry to say. */
+export const aDataSource = matching(
+  'the name of a data source',
+  (value) => typeof value === 'string' && value !== '',
+);
+
+export function oneOf(...allowed: (string | boolean)[]): Rule {
+  const words = allowed.map((each) => (typeof each === 'string' ? `'${each}'` : String(each)));
+  const expected = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  const texts = allowed.filter((each) => typeof each === 'string');
+  return (value, at) => {
+    if (!allowed.includes(value as string)) {
+      const meant = typeof value === 'string' ? meantName(value, texts) : undefined;
+      throw at.refuse(expected, value, meant && `Did you mean '${meant}'?`);
+    }
+  };
+}
+
+export function aCount(minimum: number, maximum = Number.MAX_SAFE_INTEGER): Rule {
+  const expected =
+    maximum === Number.MAX_SAFE_INTEGER
+      ? `a whole number from ${minimum} on`
+      : `a whole number from ${minimum} to ${maximum}`;
+  return matching(
+    expected,
+    (value) => Number.isSafeInteger(value) && Number(value) >= minimum && Number(value) <= maximum,
+  );
+}
+
+export function aDuration(minimumMs: number, maximumMs?: number): Rule {
+  return matching(
+    durationExpected(minimumMs, maximumMs),
+    (value) => durationMs(value, minimumMs, maximumMs) !== undefined,
+  );
+}
+
+export const aText: Rule = (value, at) => {
+  if (typeof value !== 'string') {
+    throw at.refuse('text', value);
+  }
+  const problem = textProblem(value);
+  if (problem !== undefined) {
+    throw at.refuse(`text without ${problem}`, value);
+  }
+};
+
+/** SQL, for example: an empty piece of it would mean something else than what it looks like. */
+export const aFilledText: Rule = (value, at) => {
+  if (typeof value !== 'string' || value.trim() === '') {
+    throw at.refuse('text that is not empty', value);
+  }
+  aText(value, at);
+};
+
+export const anIdentifier: Rule = (value, at) => {
+  if (typeof value !== 'string') {
+    throw at.refuse('a name', value);
+  }
+  const problem = identifierProblem(value);
+  if (problem !== undefined) {
+    throw at.refuse(`a name that PostgreSQL keeps whole (${problem})`, value);
+  }
+};
+
+/** TypeORM takes a dot in either for the one between them, and asks for the wrong relation. */
+export const aRelationName: Rule = (value, at) => {
+  anIdentifier(value, at);
+  if ((value as string).includes('.')) {
+    throw at.refuse('a name without a dot, which TypeORM takes for a separator', value);
+  }
+};
+
+/** A schema that an application may have things in. */
+export const aSchema: Rule = (value, at) => {
+  anIdentifier(value, at);
+  if (isSystemSchema(value as string)) {
+    throw at.refuse(
+      'a schema of the application: PostgreSQL keeps pg_... and information_schema for itself',
+      value,
+    );
+  }
+};
+
+/** `name` or `schema.name`. */
+export const aQualifiedName: Rule = (value, at) => {
+  const parts = typeof value === 'string' ? value.split('.') : [];
+  if (parts.length < 1 || parts.length > 2) {
+    throw at.refuse('`name` or `schema.name`', value);
+  }
+  parts.forEach((part) => anIdentifier(part, at));
+};
+
+/** The error for an element of a list of classes and names. */
+export function notImported(at: OptionPath, expected: string, given: unknown): InvalidOptionsError {
+  const hint =
+    'Where two files import each other, one of them finds `undefined` in the place of a class: give the name instead.';
+  return at.refuse(expected, given, given === undefined ? hint : undefined);
+}
+
+/** Storage parameters, or settings: what the catalog has as `name=value`. */
+export function parameters(expected: string): Rule {
+  return matching(
+    expected,
+    (value) =>
+      Object.prototype.toString.call(value) === '[object Object]' &&
+      Object.entries(value as object).every(isParameter),
+  );
+}
+
+function isParameter([name, value]: [string, unknown]): boolean {
+  const isValue =
+    typeof value === 'boolean' ||
+    (typeof value === 'number' && Number.isFinite(value)) ||
+    (typeof value === 'string' && value !== '' && textProblem(value) === undefined);
+  return isValue && identifierProblem(name) === undefined && !name.includes('=');
+}
+
+export const storageParameters = parameters(
+  'an object of storage parameters, as in `{ fillfactor: 90 }`',
+);

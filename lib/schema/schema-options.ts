@@ -1,0 +1,80 @@
+import {
+  aBoolean,
+  aCount,
+  aDataSource,
+  matching,
+  objectOf,
+  oneOf,
+  type Rules,
+} from '../definition/option-rules.js';
+import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
+import { MODULE_RULES, type SyncPolicy } from '../definition/module.options.js';
+import type { AlterTableOptions } from './alter-table.js';
+import type { MigrationOptions } from './migration-writer.js';
+import type { SchemaPlan } from './schema-plan.js';
+
+export interface SchemaOptions {
+  /** The data source. @default 'default' */
+  dataSource?: string;
+}
+
+/** What a plan may do. */
+export interface PlanPolicy {
+  /** Whether to drop what the library made and nobody declares. @default as in the module's options */
+  prune?: boolean;
+  /** @default as in the module's options */
+  unmanagedDependents?: SyncPolicy['unmanagedDependents'];
+  /** @default as in the module's options */
+  changeStrategy?: SyncPolicy['changeStrategy'];
+  /** @default as in the module's options */
+  onMissingTable?: SyncPolicy['onMissingTable'];
+}
+
+export interface PlanOptions extends SchemaOptions, PlanPolicy {}
+
+const schemaRules: Rules<SchemaOptions> = { dataSource: aDataSource };
+
+const planRules: Rules<PlanOptions> = {
+  ...schemaRules,
+  prune: aBoolean,
+  unmanagedDependents: MODULE_RULES.unmanagedDependents,
+  changeStrategy: MODULE_RULES.changeStrategy,
+  onMissingTable: MODULE_RULES.onMissingTable,
+};
+
+export const schemaOptions = objectOf(schemaRules);
+
+export const planOptions = objectOf(planRules);
+
+export const migrationOptions = objectOf<MigrationOptions & PlanOptions>(
+  {
+    ...planRules,
+    name: matching(
+      'the name of a class, as in `ChangeDailyRevenue` or `change-daily-revenue`',
+      (value) => typeof value === 'string' && /^[a-z][a-z0-9]*(?:[-_ ][a-z0-9]+)*$/i.test(value),
+    ),
+    timestamp: aCount(1),
+    language: oneOf('ts', 'js'),
+    module: oneOf('esm', 'cjs'),
+  },
+  ['name'],
+);
+
+export const alterTableOptions = objectOf<AlterTableServiceOptions>({
+  ...schemaRules,
+  unmanagedDependents: MODULE_RULES.unmanagedDependents,
+});
+
+/** What `SchemaService.alterTable` takes. */
+export type AlterTableServiceOptions = SchemaOptions &
+  Pick<AlterTableOptions, 'unmanagedDependents'>;
+
+/** Whether this may be what `SchemaService.plan` gave: whether it still holds, is found out under the lock. */
+export const aPlan = matching('a plan that `SchemaService.plan` has made', (value) => {
+  const { dataSource, policy, steps } = (value ?? {}) as Partial<SchemaPlan>;
+  return typeof dataSource === 'string' && typeof policy === 'object' && Array.isArray(steps);
+});
+
+export function dataSourceOf({ dataSource = DEFAULT_DATA_SOURCE }: SchemaOptions): string {
+  return dataSource;
+}
