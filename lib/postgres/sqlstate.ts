@@ -66,3 +66,24 @@ export function isConnectionLoss(error: unknown): boolean {
     (code === SESSION_LOST || code.startsWith('08') || LOST_SESSION_STATES.has(code))
   );
 }
+
+/** Classes of errors that say nothing of the statement: tried again at another moment, it may stand. */
+const CLASSES_OF_THE_MOMENT: ReadonlySet<string> = new Set([
+  '08',
+  '25',
+  '40',
+  '53',
+  '55',
+  '57',
+  '58',
+  'XX',
+]);
+
+/**
+ * Whether the server refuses a statement for what it says, and would refuse it again. A lock that could not be had, a
+ * cancel or a lost connection is no such refusal.
+ */
+export function isRefusal(error: unknown): boolean {
+  const code = errorCode(error);
+  return code !== undefined && isServerError(error) && !CLASSES_OF_THE_MOMENT.has(code.slice(0, 2));
+}

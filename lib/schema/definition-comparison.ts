@@ -8,8 +8,8 @@ import {
   selectShape,
   type ShapeRow,
 } from '../postgres/rehearsal.sql.js';
+import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { SessionLost } from '../postgres/session.js';
 import {
   type IndexRow,
   selectIndexesOf,
@@ -19,6 +19,7 @@ import { createIndexFromBody } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { fingerprint } from './fingerprint.js';
+import { stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
 /** What PostgreSQL says of one view whose fingerprint is not the remembered one. */
@@ -26,6 +27,8 @@ export interface DefinitionComparison {
   isSameQuery: boolean;
   /** Declared indexes that exist with another definition. */
   changedIndexes: IndexDefinition[];
+  /** Names of declared indexes that cannot be made on the columns which the view has now. */
+  unfitIndexes: string[];
 }
 
 /**
@@ -58,16 +61,13 @@ async function compare(
   deployed: DeployedView,
 ): Promise<DefinitionComparison> {
   if (!(await isSameQuery(session, view.query, deployed.row.definition))) {
-    return { isSameQuery: false, changedIndexes: [] };
+    return { isSameQuery: false, changedIndexes: [], unfitIndexes: [] };
   }
-  const existing = view.indexes.filter((index) =>
-    deployed.indexes.some((each) => each.name === index.name),
-  );
-  const changedIndexes =
-    existing.length === 0
-      ? []
-      : await session.undone(() => indexesThatDiffer(session, deployed, existing));
-  return { isSameQuery: true, changedIndexes };
+  if (view.indexes.length === 0) {
+    return { isSameQuery: true, changedIndexes: [], unfitIndexes: [] };
+  }
+  const tried = await session.undone(() => tryIndexes(session, deployed, view.indexes));
+  return { isSameQuery: true, ...tried };
 }
 
 /**
@@ -84,12 +84,7 @@ async function isSameQuery(session: Session, query: string, deployed: string): P
 
 /** `undefined` when the query does not stand: it cannot be what is deployed then. */
 async function candidateDefinition(session: Session, query: string): Promise<string | undefined> {
-  try {
-    await session.query(createCandidate(query));
-  } catch (error) {
-    if (error instanceof SessionLost) {
-      throw error;
-    }
+  if (!(await stands(session, createCandidate(query)))) {
     return undefined;
   }
   await session.query(setEmptySearchPath());
@@ -97,40 +92,72 @@ async function candidateDefinition(session: Session, query: string): Promise<str
   return row?.definition;
 }
 
-async function indexesThatDiffer(
+/**
+ * Tries declared indexes on the columns that the view has. One that does not fit them is no mistake where the view is
+ * made anew: its columns may change because of a view that it reads.
+ */
+async function tryIndexes(
   session: Session,
   deployed: DeployedView,
   declared: IndexDefinition[],
-): Promise<IndexDefinition[]> {
+): Promise<Pick<DefinitionComparison, 'changedIndexes' | 'unfitIndexes'>> {
   await session.query(createShape(deployed.name));
   const [shape] = await session.query<ShapeRow>(selectShape());
   if (shape === undefined) {
-    return declared;
+    return { changedIndexes: [], unfitIndexes: declared.map(({ name }) => name) };
   }
   const table = { schema: shape.schema_name, name: shape.view_name };
+  const unfit: string[] = [];
   for (const index of declared) {
-    await session.query(createIndex(table, { ...index, tablespace: undefined }));
+    if (!(await stands(session, createIndex(table, { ...index, tablespace: undefined })))) {
+      unfit.push(index.name);
+    }
   }
+  const bodies = await triedBodies(session, shape.oid, table);
+  return {
+    changedIndexes: declared.filter((index) =>
+      isOtherIndex(index, deployed, bodies.get(index.name) ?? []),
+    ),
+    unfitIndexes: unfit,
+  };
+}
+
+/** What PostgreSQL makes of each index, and, as for queries, of its own text of it. */
+async function triedBodies(
+  session: Session,
+  oid: string,
+  table: QualifiedName,
+): Promise<Map<string, string[]>> {
   await session.query(setEmptySearchPath());
-  const tried = await session.query<IndexRow>(selectIndexesOf(shape.oid));
-  // Once more from PostgreSQL's own text, as for queries.
-  for (const { name, is_unique: isUnique, body } of tried) {
+  const first = await session.query<IndexRow>(selectIndexesOf(oid));
+  for (const { name, is_unique: isUnique, body } of first) {
     await session.query(createIndexFromBody(table, { name: secondName(name), isUnique, body }));
   }
-  const all = await session.query<IndexRow>(selectIndexesOf(shape.oid));
-  return declared.filter((index) => {
-    const found = deployed.indexes.find((each) => each.name === index.name);
-    const bodies = all
-      .filter(({ name }) => name === index.name || name === secondName(index.name))
-      .map(({ body }) => body);
-    return (
-      found === undefined ||
-      !bodies.includes(found.body) ||
+  const all = await session.query<IndexRow>(selectIndexesOf(oid));
+  return new Map(
+    first.map(({ name }) => [
+      name,
+      all
+        .filter((each) => each.name === name || each.name === secondName(name))
+        .map(({ body }) => body),
+    ]),
+  );
+}
+
+/** Whether the index of this name is another than the declared one; not where there is none. */
+function isOtherIndex(
+  index: IndexDefinition,
+  { indexes }: DeployedView,
+  bodies: string[],
+): boolean {
+  const found = indexes.find(({ name }) => name === index.name);
+  return (
+    found !== undefined &&
+    (!bodies.includes(found.body) ||
       found.is_unique !== index.unique ||
       !found.is_valid ||
-      (index.tablespace !== undefined && found.tablespace !== index.tablespace)
-    );
-  });
+      (index.tablespace !== undefined && found.tablespace !== index.tablespace))
+  );
 }
 
 function secondName(index: string): string {

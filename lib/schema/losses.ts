@@ -1,8 +1,10 @@
 import type { QualifiedName } from '../postgres/identifier.js';
 import { createShape, selectShape, type ShapeRow } from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
 import { createIndexFromBody, createStatistics } from '../postgres/view-ddl.sql.js';
 import type { ClosureMember } from './rebuild-closure.js';
+import { stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
 /** Hand-made indexes and statistics that the columns of a new view no longer bear. */
@@ -31,13 +33,8 @@ export async function findLosses(
     await session.query(createShape(buildName));
     const [shape] = await session.query<ShapeRow>(selectShape());
     const table = { schema: shape?.schema_name ?? '', name: shape?.view_name ?? '' };
-    const fits = async (statement: { text: string }): Promise<boolean> =>
-      session
-        .undone(() => session.query(statement))
-        .then(
-          () => true,
-          () => false,
-        );
+    const fits = (statement: SqlStatement): Promise<boolean> =>
+      session.undone(() => stands(session, statement));
     const lostIndexes: string[] = [];
     for (const index of indexes) {
       const isUnique = index.is_unique;

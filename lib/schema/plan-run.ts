@@ -8,7 +8,7 @@ import {
 import type { Session } from '../postgres/session.js';
 import { script, type SqlStatement } from '../postgres/sql-statement.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
-import { SchemaStepError } from './schema-error.js';
+import { SchemaStepError, taskOf } from './schema-error.js';
 import {
   briefForCaptures,
   isLockFailure,
@@ -113,12 +113,8 @@ export class PlanRun {
       try {
         await this.session.query(statement);
       } catch (cause) {
-        throw new SchemaStepError(
-          cause,
-          this.views.find((view) => viewName(view) === step.view),
-          [],
-          step.action === 'capture',
-        );
+        const view = this.views.find((each) => viewName(each) === step.view);
+        throw new SchemaStepError(cause, taskOf(step, view, this.stateSchema));
       }
     }
   }

@@ -16,10 +16,15 @@ import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.
 import { withCaptures, withWakeUp } from './capture-diff.js';
 import type { DatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
-import { findCycle } from './dependency-cycle.js';
+import { skippedFailures } from './failed-views.js';
 import { patiently } from './lock-attempts.js';
-import { type ClosureInput, type ClosureMember, closeOverDependents } from './rebuild-closure.js';
-import { type Rehearsed, rehearse } from './rehearsal.js';
+import {
+  type ClosureInput,
+  type ClosureMember,
+  closeOverDependents,
+  closureOf,
+} from './rebuild-closure.js';
+import { rehearse } from './rehearsal.js';
 import { findRenames, type Rename, renameStatements } from './rename.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { SchemaStepError } from './schema-error.js';
@@ -66,7 +71,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const state = await read(session, context);
   const comparisons = await compareDefinitions(session, views, state);
   const diff = diffSchema(views, state, { comparisons, renames, declaredElsewhere });
-  const { allowed } = applyPolicy(diff, policy, stateSchema);
+  const { allowed, left: diffLeft } = applyPolicy(diff, policy, stateSchema);
   const missingSchemas = [...createdSchemas, ...allowed.missingSchemas];
   const gone = new Set(prunes(policy) ? diff.orphans.map(({ name }) => displayName(name)) : []);
   const closure = closeOverDependents({
@@ -101,7 +106,11 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       },
     }),
   );
-  const failed = await failedViews(session, rehearsed, context);
+  const failed = await skippedFailures(session, rehearsed.failed, {
+    policy,
+    left: diffLeft,
+    standingAsDeclared: () => standingAsDeclared(session, context, diff, state),
+  });
   const captured = withWakeUp(
     withCaptures(diff, needs, state, allowsChanges(policy)),
     context.wakeUp,
@@ -171,8 +180,39 @@ async function renameOne(
       session.query(script(renameStatements(from, view.name))),
     );
   } catch (cause) {
-    throw new SchemaStepError(cause, view);
+    const task = `rename "${displayName(from)}" to "${viewName(view)}"`;
+    throw new SchemaStepError(cause, { task, view });
   }
+}
+
+/** The views that could be made, or made anew, if nothing were left as it is: `schema.name`. */
+async function standingAsDeclared(
+  session: Session,
+  context: PreparationContext,
+  diff: SchemaDiff,
+  state: DatabaseState,
+): Promise<Set<string>> {
+  const { members } = closureOf({
+    changed: membersOf(diff),
+    ...managedViews(diff),
+    pruned: new Set(),
+    state,
+    policy: 'rebuild',
+  });
+  await holdOffRefreshes(
+    session,
+    context,
+    members.map(({ name }) => name),
+  );
+  const rehearsed = await patiently(session, context.limits.lockTimeoutMs, () =>
+    rehearse(session, members, {
+      missingSchemas: diff.missingSchemas,
+      strategy: context.policy.changeStrategy,
+      filled: new Set(),
+      look: () => Promise.resolve(),
+    }),
+  );
+  return new Set(rehearsed.members.map(({ name }) => displayName(name)));
 }
 
 /** A view of which the database has a newer version is made anew, where it must be, as it is. */
@@ -247,30 +287,4 @@ function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedVie
         ? what
         : `${what}; the database has version ${newerVersion}, and this process version ${view.version}`,
   };
-}
-
-/**
- * Views that cannot be made. Only a new one can be left out; where an old one cannot be made anew, all
- * stays as it is.
- *
- * @throws SchemaStepError unless the policy is to skip them
- * @throws DependencyCycleError when they wait for each other
- */
-async function failedViews(
-  session: Session,
-  { failed }: Rehearsed,
-  { policy }: PreparationContext,
-): Promise<SkippedView[]> {
-  if (failed.length === 0) {
-    return [];
-  }
-  await findCycle(
-    session,
-    failed.map(({ member }) => member),
-  );
-  const isNew = failed.every(({ member }) => member.deployed === undefined);
-  if (policy.onMissingTable === 'fail' || !isNew) {
-    throw SchemaStepError.blocked(failed);
-  }
-  return failed.map(({ member, message }) => ({ view: displayName(member.name), reason: message }));
 }

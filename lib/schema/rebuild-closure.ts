@@ -41,6 +41,18 @@ export interface ClosureInput {
  * @throws UnmanagedDependentsError when something depends on them that cannot be made anew
  */
 export function closeOverDependents(input: ClosureInput): ClosureMember[] {
+  const { members, unmanaged } = closureOf(input);
+  if (unmanaged.size > 0) {
+    throw refusal(input.changed, [...unmanaged]);
+  }
+  return members;
+}
+
+/** The same, with a description of what cannot be made anew. */
+export function closureOf(input: ClosureInput): {
+  members: ClosureMember[];
+  unmanaged: Set<string>;
+} {
   const { changed, definitions, state, pruned } = input;
   const declared = new Map(definitions.map((view) => [viewName(view), view]));
   const members = new Map(
@@ -67,14 +79,14 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
       }
     }
   }
-  if (unmanaged.size > 0) {
-    throw refusal(changed, [...unmanaged]);
-  }
-  return [...members].map(([name, member]) => ({
-    ...member,
-    // Without a definition all its indexes stay.
-    ownIndexes: member.definition ? (state.known.get(name)?.own_indexes ?? []) : [],
-  }));
+  return {
+    members: [...members].map(([name, member]) => ({
+      ...member,
+      // Without a definition all its indexes stay.
+      ownIndexes: member.definition ? (state.known.get(name)?.own_indexes ?? []) : [],
+    })),
+    unmanaged,
+  };
 }
 
 function canRebuild(deployed: DeployedView, { policy, asTheyAre }: ClosureInput): boolean {

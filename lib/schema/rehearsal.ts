@@ -2,16 +2,16 @@ import { DepGraph } from 'dependency-graph';
 import { DependencyCycleError } from '../errors/schema.errors.js';
 import type { ChangeStrategy } from '../definition/module.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
 import { createStandIn, selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';
-import { type Session, SessionLost } from '../postgres/session.js';
+import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
-import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
 import { setEmptySearchPath } from '../postgres/view-catalog.sql.js';
 import { renameView } from '../postgres/view-ddl.sql.js';
 import { findLosses, type Losses } from './losses.js';
 import type { ClosureMember } from './rebuild-closure.js';
-import { SchemaStepError } from './schema-error.js';
+import { makingOf, SchemaStepError } from './schema-error.js';
 import { temporaryName } from './temporary-name.js';
 
 /** A member of a closure with what PostgreSQL said of it. */
@@ -124,7 +124,11 @@ async function stepAside(
   try {
     await session.query(script(stepsAside));
   } catch (cause) {
-    throw new SchemaStepError(cause, aside[0]?.member.definition);
+    const names = displayNames(aside.map(({ member }) => member.name));
+    throw new SchemaStepError(cause, {
+      task: `try out the new definition of ${names}`,
+      view: aside[0]?.member.definition,
+    });
   }
   const rows = await session.undone(async () => {
     await session.query(setEmptySearchPath());
@@ -143,7 +147,17 @@ export class StandInError extends SchemaStepError {
     readonly member: ClosureMember,
     cause: unknown,
   ) {
-    super(cause, member.definition);
+    super(
+      cause,
+      member.definition
+        ? makingOf(member.definition)
+        : { task: `make view "${displayName(member.name)}" on the new definitions below it` },
+    );
+  }
+
+  /** Whether it lacks something that may be there another time. */
+  get isForWantOfSomething(): boolean {
+    return NOT_THERE.has(errorCode(this.cause));
   }
 }
 
@@ -167,7 +181,7 @@ async function createStandIns(session: Session, members: ClosureMember[]): Promi
 
 function standInError(member: ClosureMember, cause: unknown): StandInError {
   const error = new StandInError(member, cause);
-  if (cause instanceof SessionLost || !NOT_THERE.has(errorCode(cause))) {
+  if (!isRefusal(cause)) {
     throw error;
   }
   return error;

@@ -20,7 +20,8 @@ export type Difference =
   /** `isDrift`: the code is as it was; the view was changed in the database by hand. */
   | { kind: 'definition'; isDrift: boolean }
   | { kind: 'renamed'; from: string }
-  | { kind: 'index-missing'; index: IndexDefinition }
+  /** `isUnfit`: the view's present columns do not bear it. */
+  | { kind: 'index-missing'; index: IndexDefinition; isUnfit?: boolean }
   | { kind: 'index-changed'; index: IndexDefinition }
   /** Made by the library, and declared no more. */
   | { kind: 'index-superfluous'; name: string }
@@ -173,7 +174,7 @@ function differencesOf(
     ...(comparison?.changedIndexes ?? []).map(
       (index) => ({ kind: 'index-changed', index }) as const,
     ),
-    ...indexDifferences(view, deployed, ownIndexes),
+    ...indexDifferences(view, deployed, ownIndexes, comparison?.unfitIndexes ?? []),
     ...when(storageDiffers(view, row.storage), { kind: 'storage' } as const),
     ...when(view.tablespace !== undefined && tablespaceDiffers(view, row.tablespace), {
       kind: 'tablespace',
@@ -196,13 +197,21 @@ function indexDifferences(
   view: ViewDefinition,
   deployed: DeployedView,
   ownIndexes: string[],
+  unfit: string[],
 ): Difference[] {
   const present = new Set(deployed.indexes.map((index) => index.name));
   const declared = new Set(view.indexes.map((index) => index.name));
   return [
     ...view.indexes
       .filter((index) => !present.has(index.name))
-      .map((index) => ({ kind: 'index-missing', index }) as const),
+      .map(
+        (index) =>
+          ({
+            kind: 'index-missing',
+            index,
+            ...(unfit.includes(index.name) && { isUnfit: true }),
+          }) as const,
+      ),
     ...ownIndexes
       .filter((name) => present.has(name) && !declared.has(name))
       .map((name) => ({ kind: 'index-superfluous', name }) as const),

@@ -3,26 +3,87 @@ import { withoutRowData } from '../errors/error-message.js';
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import type { PlanStep } from './plan-step.js';
+
+/** What was under way when a statement failed. */
+export interface FailedTask {
+  /** What "Could not" is said of: `exchange the views`. */
+  task: string;
+  view?: ViewDefinition;
+  /** Whether it was about writing down the changes of tables. */
+  isCapture?: boolean;
+  /** Whether rows were computed, so that functions were called. */
+  computesRows?: boolean;
+}
 
 /** One statement of a plan failed. Internal: callers get what `schemaErrorFrom` makes of it. */
 export class SchemaStepError extends Error {
-  /** Views that lack a relation: each other, or one that nobody declares. */
-  static blocked(errors: SchemaStepError[]): SchemaStepError {
-    const [first] = errors;
-    const views = errors.flatMap(({ view }) => (view ? [viewName(view)] : []));
-    return new SchemaStepError(first?.cause, first?.view, views.slice(1));
-  }
-
   constructor(
     override readonly cause: unknown,
-    readonly view?: ViewDefinition,
-    /** Other views that fail for the same kind of reason. */
-    readonly alsoBlocked: string[] = [],
-    /** Whether it was about writing down the changes of tables. */
-    readonly isCapture = false,
+    readonly failed: FailedTask,
   ) {
     super(withoutRowData(cause), { cause });
   }
+
+  get view(): ViewDefinition | undefined {
+    return this.failed.view;
+  }
+}
+
+/** The task of making declared views, of which each may lack another. */
+export function makingOf(...views: ViewDefinition[]): FailedTask {
+  const [first, ...others] = views;
+  const names = others.map((view) => `"${viewName(view)}"`).join(', ');
+  return {
+    task: `make ${first === undefined ? 'a view' : describeDeclared(first)}${names && ` (nor ${names})`}`,
+    view: first,
+  };
+}
+
+/** The task of one step of a plan. */
+export function taskOf(
+  step: PlanStep,
+  view: ViewDefinition | undefined,
+  stateSchema: string,
+): FailedTask {
+  return {
+    task: describeTask(step, view, stateSchema),
+    view,
+    isCapture: step.action === 'capture',
+    computesRows: step.action === 'build' || step.action === 'populate',
+  };
+}
+
+function describeTask(
+  { action, view: name, reason }: PlanStep,
+  view: ViewDefinition | undefined,
+  stateSchema: string,
+): string {
+  const subject = view === undefined ? `view "${name}"` : describeDeclared(view);
+  switch (action) {
+    case 'install':
+      return `make the library's own tables in schema "${stateSchema}"`;
+    case 'create-schema':
+      return `make a schema (${reason})`;
+    case 'build':
+      return `make ${subject}`;
+    case 'swap':
+      return 'put the new views in the place of the old ones';
+    case 'rename':
+      return `rename ${subject} (${reason})`;
+    case 'drop':
+      return `drop materialized ${subject} (${reason})`;
+    case 'record':
+      return 'remember which changes views are told of';
+    case 'capture':
+      return 'make the triggers that capture changes of tables';
+    default:
+      return `change ${subject} (${reason})`;
+  }
+}
+
+function describeDeclared(view: ViewDefinition): string {
+  return `materialized view "${viewName(view)}" of ${view.target.name}`;
 }
 
 const HINTS: Record<string, string> = {
@@ -32,6 +93,8 @@ const HINTS: Record<string, string> = {
     'The role needs CREATE on the schema of the view, SELECT on what it reads and, for a schema that does not exist, CREATE on the database.',
   [SqlState.uniqueViolation]:
     'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data.',
+  [SqlState.dependentObjectsStillExist]:
+    'The detail of the cause names what depends on it. Drop that yourself, or change it.',
   [SqlState.lockNotAvailable]:
     'Something is locked for longer than lockTimeout: a long transaction or another migration.',
   [SqlState.outOfMemory]:
@@ -48,7 +111,7 @@ export const OWNERSHIP_HINT =
   'The role must own the tables, or be a member of their owner: only then may it make triggers that always fire. A migration that their owner runs can make them.';
 
 /** The error that the booting application gets. */
-export function schemaErrorFrom(error: unknown, stateSchema: string): MaterializedViewError {
+export function schemaErrorFrom(error: unknown): MaterializedViewError {
   if (error instanceof MaterializedViewError) {
     return error;
   }
@@ -60,8 +123,12 @@ export function schemaErrorFrom(error: unknown, stateSchema: string): Materializ
     );
   }
   const said = withoutRowData(error);
+  const task =
+    error instanceof SchemaStepError
+      ? error.failed.task
+      : 'make the database as the code declares it';
   return new SchemaSyncError(
-    `Could not make ${subject(error, stateSchema)}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
+    `Could not ${task}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
     {
       view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
       hint: hintFor(error, code),
@@ -71,25 +138,15 @@ export function schemaErrorFrom(error: unknown, stateSchema: string): Materializ
 }
 
 function hintFor(error: unknown, code: string | undefined): string | undefined {
-  const isCapture = error instanceof SchemaStepError && error.isCapture;
+  const { isCapture, computesRows }: Partial<FailedTask> =
+    error instanceof SchemaStepError ? error.failed : {};
   if (isCapture && code === SqlState.insufficientPrivilege) {
     return OWNERSHIP_HINT;
   }
+  if (code === SqlState.undefinedFunction && !computesRows) {
+    return undefined;
+  }
   return code === undefined ? undefined : HINTS[code];
-}
-
-function subject(error: unknown, stateSchema: string): string {
-  if (!(error instanceof SchemaStepError)) {
-    return 'the database as the code declares it';
-  }
-  if (error.isCapture) {
-    return 'the triggers that capture changes of tables';
-  }
-  if (error.view === undefined) {
-    return `a schema, or the library's own tables in schema "${stateSchema}"`;
-  }
-  const others = error.alsoBlocked.map((name) => `"${name}"`).join(', ');
-  return `materialized view "${viewName(error.view)}" of ${error.view.target.name}${others && ` (nor ${others})`}`;
 }
 
 function outcome(error: unknown): string {

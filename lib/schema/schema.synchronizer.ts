@@ -215,7 +215,7 @@ export class SchemaSynchronizer {
     try {
       return await work();
     } catch (error) {
-      throw schemaErrorFrom(error, this.context.database.stateSchema);
+      throw schemaErrorFrom(error);
     }
   }
 

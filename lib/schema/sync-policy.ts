@@ -17,7 +17,16 @@ function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): 
   if (allowsChanges(policy)) {
     return true;
   }
-  return allowsCreation(policy) && CREATIONS.has(difference.kind);
+  return (
+    allowsCreation(policy) &&
+    CREATIONS.has(difference.kind) &&
+    !(difference.kind === 'index-missing' && (difference.isUnfit || hasOtherDefinition(diff)))
+  );
+}
+
+/** Whether the view itself is another: an index that is declared for the new one says nothing of it. */
+export function hasOtherDefinition({ differences }: Pick<ViewDiff, 'differences'>): boolean {
+  return differences.some(({ kind }) => kind === 'definition' || kind === 'plain-view');
 }
 
 /** Whether a policy lets be made what is missing. */
@@ -76,8 +85,9 @@ export function describeDifference(difference: Difference): string {
     case 'renamed':
       return `it is still "${difference.from}"`;
     case 'index-missing':
+      return `index "${difference.index.name}" is missing${difference.isUnfit ? ', and the view does not have the columns for it' : ''}`;
     case 'index-changed':
-      return `index "${difference.index.name}" ${difference.kind === 'index-missing' ? 'is missing' : 'changed'}`;
+      return `index "${difference.index.name}" changed`;
     case 'index-superfluous':
       return `index "${difference.name}" is declared no more`;
     case 'capture-missing':

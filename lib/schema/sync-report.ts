@@ -9,7 +9,7 @@ import type { SchemaPlan } from './schema-plan.js';
 
 /**
  * What became of a view. `indexed`: only indexes were changed; `orphaned`: made by the library and
- * declared no more; `skipped`: left as it is, see the reason; `failed`: it stopped the whole, and nothing
+ * declared no more; `skipped`: left as it is, in whole or in part, see the reason; `failed`: it stopped the whole, and nothing
  * has been changed.
  */
 export type ViewStatus =
@@ -69,7 +69,11 @@ export function reportsOf(
   { diff, plan }: Prepared,
   views: readonly ViewDefinition[],
 ): ViewReport[] {
-  const skipped = new Map(plan.skipped.map(({ view, reason }) => [view, reason]));
+  const skipped = new Map<string, string>();
+  for (const { view, reason } of plan.skipped) {
+    const others = skipped.get(view);
+    skipped.set(view, others === undefined ? reason : `${others}; ${reason}`);
+  }
   const declared = views.map((view) => viewName(view));
   const others = plan.steps.flatMap(({ view }) =>
     view === undefined || declared.includes(view) ? [] : [view],
@@ -108,11 +112,13 @@ function reportOf(
 ): ViewReport {
   const own = steps.filter((step) => step.view === view);
   const reason = own.map((step) => step.reason).join('; ');
+  const left = skipped.get(view);
+  if (left !== undefined) {
+    const done = own.length === 0 ? '' : `. What was done: ${reason}`;
+    return { view, status: 'skipped', reason: left + done };
+  }
   if (own.length === 0) {
-    const skipReason = skipped.get(view);
-    return skipReason === undefined
-      ? { view, status: 'unchanged' }
-      : { view, status: 'skipped', reason: skipReason };
+    return { view, status: 'unchanged' };
   }
   if (own.every(({ action }) => action === 'index')) {
     return { view, status: 'indexed', reason };

@@ -141,7 +141,8 @@ describe('creation at boot', () => {
 
   it('adopts a view that was made by other means, and adds its missing index', async () => {
     await database.query(
-      `CREATE MATERIALIZED VIEW totals AS SELECT 'old' AS day, 1 AS total WITH NO DATA`,
+      `CREATE MATERIALIZED VIEW totals AS
+       SELECT day, sum(amount) AS total FROM amounts GROUP BY day WITH NO DATA`,
     );
     const [before] = await oids();
     app = await bootViews([Totals], { synchronize: 'create' });

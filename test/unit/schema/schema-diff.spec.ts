@@ -115,16 +115,16 @@ describe('diffSchema', () => {
     const view = declared('a', { indexes: [byId] });
     const found = deployed('a', {}, { indexes: [index('by_id')] });
     const state = databaseState([found], remembered([view, found]));
-    expect(differences(view, state, { isSameQuery: false, changedIndexes: [] })).toEqual([
-      { kind: 'definition', isDrift: true },
-    ]);
+    expect(
+      differences(view, state, { isSameQuery: false, changedIndexes: [], unfitIndexes: [] }),
+    ).toEqual([{ kind: 'definition', isDrift: true }]);
     const changed = declared('a', { indexes: [byId], query: 'SELECT 2' });
-    expect(differences(changed, state, { isSameQuery: false, changedIndexes: [] })).toEqual([
-      { kind: 'definition', isDrift: false },
-    ]);
-    expect(differences(view, state, { isSameQuery: true, changedIndexes: [byId] })).toEqual([
-      { kind: 'index-changed', index: byId },
-    ]);
+    expect(
+      differences(changed, state, { isSameQuery: false, changedIndexes: [], unfitIndexes: [] }),
+    ).toEqual([{ kind: 'definition', isDrift: false }]);
+    expect(
+      differences(view, state, { isSameQuery: true, changedIndexes: [byId], unfitIndexes: [] }),
+    ).toEqual([{ kind: 'index-changed', index: byId }]);
   });
 
   it('drops only indexes that the library made', () => {
