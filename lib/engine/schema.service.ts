@@ -90,7 +90,7 @@ export class SchemaService {
    * Drops one view and forgets its state; its history stays. The next boot makes it again, unless its
    * class is gone.
    *
-   * @throws SchemaSyncError when anything depends on it
+   * @throws UnmanagedDependentsError naming what depends on it, declared views too
    */
   async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
     checkOptions('SchemaService.drop', schemaOptions, options);
@@ -98,7 +98,11 @@ export class SchemaService {
     await source.schema.drop(found);
   }
 
-  /** Drops all declared views of a data source, and no other. Their history stays. */
+  /**
+   * Drops all declared views of a data source, and no other. Their history stays.
+   *
+   * @throws UnmanagedDependentsError naming what else depends on them
+   */
   async clear(options: SchemaOptions = {}): Promise<void> {
     checkOptions('SchemaService.clear', schemaOptions, options);
     await this.schemaOf(options).dropAll();

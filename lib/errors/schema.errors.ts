@@ -10,7 +10,7 @@ export class SyncLockTimeoutError extends MaterializedViewError {
   readonly code = 'MV_SYNC_LOCK_TIMEOUT';
 }
 
-/** Something depends on a view that has to be made anew, and is not the library's. Nothing has been changed. */
+/** Something depends on a view that has to be made anew or dropped, and would stand in the way. Nothing has been changed. */
 export class UnmanagedDependentsError extends MaterializedViewError {
   readonly code = 'MV_UNMANAGED_DEPENDENTS';
 }

@@ -6,6 +6,8 @@ export interface RelationRow {
   view_name: string;
   /** pg_class.relkind: https://www.postgresql.org/docs/current/catalog-pg-class.html */
   relation_kind: string;
+  /** The extension to which it belongs. */
+  extension: string | null;
 }
 
 /** The relations, of whatever kind, that carry one of the given names. */
@@ -13,7 +15,16 @@ export function selectRelations(names: QualifiedName[]): SqlStatement {
   return {
     text: `SELECT n.nspname AS schema_name,
        c.relname AS view_name,
-       c.relkind::text AS relation_kind
+       c.relkind::text AS relation_kind,
+       (
+         SELECT x.extname
+         FROM pg_catalog.pg_depend e
+         JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid
+         WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           AND e.objid = c.oid
+           AND e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+           AND e.deptype = 'e'
+       ) AS extension
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
 JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema_name
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.view_name`,

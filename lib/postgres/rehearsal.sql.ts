@@ -69,16 +69,20 @@ export interface StandInRow {
   empty_sources: string[];
 }
 
-/** Definition, columns and dependencies among each other of the given relations, in the given order. */
+/**
+ * Definition, columns and dependencies among each other of the given relations, in the given order. Whoever names the row
+ * type of one depends on it too.
+ */
 export function selectStandIns(names: QualifiedName[]): SqlStatement {
   return {
     text: `WITH wanted AS (
-  SELECT w.schema_name, w.view_name, w.position, c.oid
+  SELECT w.schema_name, w.view_name, w.position, c.oid, ty.oid AS type_oid, ty.typarray
   FROM ROWS FROM (
     pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
   ) WITH ORDINALITY AS w(schema_name, view_name, position)
   JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema_name
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.view_name
+  JOIN pg_catalog.pg_type ty ON ty.typrelid = c.oid
 )
 SELECT wanted.schema_name,
        wanted.view_name,
@@ -94,9 +98,11 @@ SELECT wanted.schema_name,
          FROM pg_catalog.pg_rewrite r
          JOIN pg_catalog.pg_depend d
            ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-         JOIN wanted source ON source.oid = d.refobjid
+         JOIN wanted source
+           ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = source.oid
+           OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+             AND d.refobjid IN (source.type_oid, source.typarray)
          WHERE r.ev_class = wanted.oid
-           AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
            AND source.oid <> wanted.oid
        ) AS reads,
        ARRAY(

@@ -6,23 +6,31 @@ export interface TableReaderRow {
 }
 
 /**
- * The views that read a relation directly.
+ * The views that read a relation directly, or name its row type.
  *
  * @param schema `undefined` for the first schema of the search_path that has it
  */
 export function selectTableReaders(schema: string | undefined, table: string): SqlStatement {
   return {
-    text: `SELECT DISTINCT n.nspname AS schema_name, v.relname AS view_name
-FROM pg_catalog.pg_depend d
+    text: `WITH subject AS (
+  SELECT c.oid, ty.oid AS type_oid, ty.typarray
+  FROM pg_catalog.pg_class c
+  LEFT JOIN pg_catalog.pg_type ty ON ty.typrelid = c.oid
+  WHERE c.oid = pg_catalog.to_regclass(
+    coalesce(pg_catalog.quote_ident($1::text) || '.', '') || pg_catalog.quote_ident($2::text)
+  )::oid
+)
+SELECT DISTINCT n.nspname AS schema_name, v.relname AS view_name
+FROM subject
+JOIN pg_catalog.pg_depend d
+  ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = subject.oid
+  OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+    AND d.refobjid IN (subject.type_oid, subject.typarray)
 JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
 JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
 WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refobjid <> r.ev_class
-  AND d.refobjid = pg_catalog.to_regclass(
-    coalesce(pg_catalog.quote_ident($1::text) || '.', '') || pg_catalog.quote_ident($2::text)
-  )`,
+  AND r.ev_class <> subject.oid`,
     values: [schema ?? null, table],
   };
 }

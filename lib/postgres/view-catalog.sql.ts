@@ -1,3 +1,4 @@
+import { IS_ORDINARY_VIEW } from './dependents.sql.js';
 import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -123,14 +124,7 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
 LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
-WHERE c.relkind IN ('m', 'v')
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND n.nspname !~ '^pg_t'
-  AND NOT EXISTS (
-    SELECT
-    FROM pg_catalog.pg_depend e
-    WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e'
-  )
+WHERE ${IS_ORDINARY_VIEW}
   ${only === undefined ? '' : 'AND n.nspname = $1 AND c.relname = $2'}
 ORDER BY c.oid`,
     values: only && [only.schema, only.name],
@@ -233,53 +227,6 @@ CROSS JOIN LATERAL (
 WHERE v.relkind = 'm'${oid === undefined ? '' : ' AND v.oid = $1::oid'}
 ORDER BY s.oid`,
     values: oid === undefined ? undefined : [oid],
-  };
-}
-
-export interface DependencyRow {
-  /** The relation that is read. */
-  source_oid: string;
-  /** The view that reads it. */
-  dependent_oid: string;
-}
-
-/** Which views read which relations; a view's dependency on its own row type is left out. */
-export function selectViewDependencies(): SqlStatement {
-  return {
-    text: `SELECT DISTINCT d.refobjid::text AS source_oid, r.ev_class::text AS dependent_oid
-FROM pg_catalog.pg_depend d
-JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
-JOIN pg_catalog.pg_class s ON s.oid = d.refobjid
-WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refobjid <> r.ev_class
-  AND s.relnamespace NOT IN (
-    'pg_catalog'::pg_catalog.regnamespace, 'information_schema'::pg_catalog.regnamespace
-  )`,
-  };
-}
-
-export interface OtherDependentRow {
-  view_oid: string;
-  /** As PostgreSQL describes it, with its kind: "function public.f()". */
-  description: string;
-}
-
-/** What depends on views, or on their row types, and is not a view: functions, tables with such a column, policies. */
-export function selectOtherDependents(): SqlStatement {
-  return {
-    text: `SELECT DISTINCT v.oid::text AS view_oid,
-       pg_catalog.pg_describe_object(d.classid, d.objid, 0) AS description
-FROM pg_catalog.pg_class v
-JOIN pg_catalog.pg_type ty ON ty.typrelid = v.oid
-JOIN pg_catalog.pg_depend d
-  ON (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = v.oid)
-  OR (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (ty.oid, ty.typarray))
-WHERE v.relkind IN ('m', 'v')
-  AND v.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
-  AND v.relnamespace <> 'information_schema'::pg_catalog.regnamespace
-  AND d.deptype = 'n'
-  AND d.classid <> 'pg_catalog.pg_rewrite'::pg_catalog.regclass`,
   };
 }
 

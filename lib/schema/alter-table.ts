@@ -17,8 +17,9 @@ import { selectTableReaders, type TableReaderRow } from '../postgres/table-reade
 import { rollbackToSavepoint, savepoint } from '../postgres/transaction.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { type DatabaseState, readDatabaseState, withDependents } from './database-state.js';
+import { describeView } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
-import { canRebuildPlainView, describeView } from './rebuild-closure.js';
+import { canRebuildPlainView } from './rebuild-closure.js';
 import { inOldOrder, restoreStatements } from './replacement.js';
 
 export interface AlterTableOptions {

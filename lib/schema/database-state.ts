@@ -5,6 +5,7 @@ import {
   type SchemaRow,
 } from '../postgres/catalog.sql.js';
 import { type CapturedTableRow, selectCapturedTables } from '../postgres/capture.sql.js';
+import { type DependentRow, selectDependents } from '../postgres/dependents.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import {
   type CompleteVersionRow,
@@ -17,13 +18,9 @@ import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import {
   type DefaultGranteeRow,
-  type DependencyRow,
   type IndexRow,
-  type OtherDependentRow,
   resetSearchPath,
   selectDefaultGrantees,
-  selectOtherDependents,
-  selectViewDependencies,
   selectViewIndexes,
   selectViews,
   selectViewStatistics,
@@ -44,6 +41,8 @@ export interface DatabaseState {
   views: Map<string, DeployedView>;
   /** Relations of other kinds under the names of declared views, by name: pg_class.relkind. */
   otherRelations: Map<string, string>;
+  /** Declared views that belong to extensions, by name: the extension. */
+  extensionViews: Map<string, string>;
   /** For each view the views that read it. */
   dependents: Map<string, string[]>;
   /** What is remembered of views, by name. */
@@ -67,8 +66,8 @@ export async function readDatabaseState(
 ): Promise<DatabaseState> {
   const installedVersion = await readInstalledVersion(session, stateSchema);
   await session.query(setEmptySearchPath());
-  const views = await readViews(session);
-  const dependencies = await session.query<DependencyRow>(selectViewDependencies());
+  const dependencies = await session.query<DependentRow>(selectDependents());
+  const views = await readViews(session, dependencies);
   const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
   const relations = await session.query<RelationRow>(selectRelations(declared));
   const schemas = await session.query<SchemaRow>(
@@ -86,6 +85,7 @@ export async function readDatabaseState(
     schemas: new Set(schemas.map((row) => row.schema_name)),
     views: new Map(views.map((view) => [displayName(view.name), view])),
     otherRelations: otherRelations(relations),
+    extensionViews: extensionViews(relations),
     dependents: dependentsByName(views, dependencies),
     known: new Map(known.map((row) => [rowName(row), row])),
     captured,
@@ -107,20 +107,22 @@ export async function readInstalledVersion(
   return Math.min(complete.version, row?.version ?? 0);
 }
 
-async function readViews(session: Pick<Session, 'query'>): Promise<DeployedView[]> {
+async function readViews(
+  session: Pick<Session, 'query'>,
+  dependencies: DependentRow[],
+): Promise<DeployedView[]> {
   const rows = await session.query<ViewRow>(selectViews());
   const indexes = await session.query<IndexRow>(selectViewIndexes());
   const statistics = await session.query<StatisticsRow>(selectViewStatistics());
-  const others = await session.query<OtherDependentRow>(selectOtherDependents());
   return rows.map((row) => ({
     row,
     name: { schema: row.schema_name, name: row.view_name },
     kind: row.relation_kind === 'm' ? 'm' : 'v',
     indexes: indexes.filter((index) => index.view_oid === row.oid),
     statistics: statistics.filter((each) => each.view_oid === row.oid),
-    otherDependents: others
-      .filter((other) => other.view_oid === row.oid)
-      .map((other) => other.description),
+    otherDependents: dependencies
+      .filter((each) => each.view_oid === row.oid)
+      .flatMap(({ description }) => description ?? []),
   }));
 }
 
@@ -129,15 +131,21 @@ function otherRelations(rows: RelationRow[]): Map<string, string> {
   return new Map(others.map((row) => [rowName(row), row.relation_kind]));
 }
 
+function extensionViews(rows: RelationRow[]): Map<string, string> {
+  return new Map(
+    rows.flatMap((row) => (row.extension === null ? [] : [[rowName(row), row.extension] as const])),
+  );
+}
+
 function dependentsByName(
   views: DeployedView[],
-  dependencies: DependencyRow[],
+  dependencies: DependentRow[],
 ): Map<string, string[]> {
   const names = new Map(views.map((view) => [view.row.oid, displayName(view.name)]));
   const dependents = new Map<string, string[]>();
-  for (const { source_oid, dependent_oid } of dependencies) {
-    const source = names.get(source_oid);
-    const dependent = names.get(dependent_oid);
+  for (const { view_oid, dependent_oid } of dependencies) {
+    const source = names.get(view_oid);
+    const dependent = dependent_oid === null ? undefined : names.get(dependent_oid);
     if (source !== undefined && dependent !== undefined) {
       dependents.set(source, [...(dependents.get(source) ?? []), dependent]);
     }

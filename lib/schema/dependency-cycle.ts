@@ -1,4 +1,5 @@
 import { DepGraph } from 'dependency-graph';
+import { DependencyCycleError } from '../errors/schema.errors.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import {
   createCandidate,
@@ -8,7 +9,6 @@ import {
 } from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
 import type { ClosureMember } from './rebuild-closure.js';
-import { cycleError } from './rehearsal.js';
 
 /**
  * Looks for a circle among views of which each lacks another. Dummies with their columns take their
@@ -51,4 +51,12 @@ async function sourcesOf(session: Session, query: string): Promise<string[]> {
   } catch {
     return [];
   }
+}
+
+/** The error for views that read each other in a circle, with the way around it. */
+export function cycleError(path: string[]): DependencyCycleError {
+  return new DependencyCycleError(
+    `Materialized views read each other in a circle: ${path.map((name) => `"${name}"`).join(' -> ')}. Nothing has been changed.`,
+    { view: path[0], hint: 'Take one of these dependencies out of a query or of `dependsOn`.' },
+  );
 }

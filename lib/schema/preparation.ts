@@ -87,6 +87,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     rehearse(session, closure, {
       missingSchemas,
       strategy: policy.changeStrategy,
+      dropped: prunes(policy) ? diff.orphans.map(({ name }) => name) : [],
       filled: new Set(
         allowed.views
           .filter(({ differences }) => differences.some(({ kind }) => kind === 'unpopulated'))
@@ -208,6 +209,7 @@ async function standingAsDeclared(
     rehearse(session, members, {
       missingSchemas: diff.missingSchemas,
       strategy: context.policy.changeStrategy,
+      dropped: [],
       filled: new Set(),
       look: () => Promise.resolve(),
     }),

@@ -4,6 +4,7 @@ import type { UnmanagedDependents } from '../definition/module.options.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { ViewKind } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
+import { dependentsLeft, describeView, refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 
 /** One view that is made anew: because it changed or is missing, or because it reads one that is. */
@@ -45,7 +46,20 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
   if (unmanaged.size > 0) {
     throw refusal(input.changed, [...unmanaged]);
   }
+  refuseInUse(input, members);
   return members;
+}
+
+/** Whether a view that is made anew goes on reading one that goes, shows only when its new definition stands. */
+function refuseInUse({ state, pruned }: ClosureInput, members: ClosureMember[]): void {
+  const going = [...pruned].flatMap((name) => state.views.get(name) ?? []);
+  const names = members.map(({ name, deployed }) => displayName(deployed?.name ?? name));
+  const others = new Set([...pruned, ...names]);
+  const inUse = going.filter((view) => dependentsLeft([view], state, others).length > 0);
+  refuseToDrop(
+    inUse.map(({ name }) => name),
+    dependentsLeft(inUse, state, others),
+  );
 }
 
 /** The same, with a description of what cannot be made anew. */
@@ -99,12 +113,6 @@ export function canRebuildPlainView(
   policy: UnmanagedDependents,
 ): boolean {
   return policy === 'rebuild' && kind === 'v' && !row.has_triggers_or_rules;
-}
-
-/** A view with its kind, as PostgreSQL describes what depends on something. */
-export function describeView(deployed: DeployedView): string {
-  const kind = deployed.kind === 'm' ? 'materialized view' : 'view';
-  return `${kind} ${displayName(deployed.name)}`;
 }
 
 function refusal(changed: ClosureInput['changed'], dependents: string[]): UnmanagedDependentsError {

@@ -1,5 +1,4 @@
 import { DepGraph } from 'dependency-graph';
-import { DependencyCycleError } from '../errors/schema.errors.js';
 import type { ChangeStrategy } from '../definition/module.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
@@ -9,6 +8,8 @@ import { script } from '../postgres/sql-statement.js';
 import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
 import { setEmptySearchPath } from '../postgres/view-catalog.sql.js';
 import { renameView } from '../postgres/view-ddl.sql.js';
+import { cycleError } from './dependency-cycle.js';
+import { refuseToDrop } from './dependents.js';
 import { findLosses, type Losses } from './losses.js';
 import type { ClosureMember } from './rebuild-closure.js';
 import { makingOf, SchemaStepError } from './schema-error.js';
@@ -39,6 +40,8 @@ export interface RehearsalOptions {
   strategy: ChangeStrategy;
   /** Views without data that get theirs before. */
   filled: ReadonlySet<string>;
+  /** Views that go, and that none of the members may read. */
+  dropped: QualifiedName[];
   /** Looks at the catalog while it is as it will be, but for these plain views in the place of materialized ones. */
   look: (standIns: QualifiedName[]) => Promise<void>;
 }
@@ -61,7 +64,7 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 export async function rehearse(
   session: Session,
   members: ClosureMember[],
-  { missingSchemas, strategy, filled, look }: RehearsalOptions,
+  { missingSchemas, strategy, filled, dropped, look }: RehearsalOptions,
 ): Promise<Rehearsed> {
   if (members.length === 0) {
     await look([]);
@@ -81,7 +84,7 @@ export async function rehearse(
       await session.query(renameView('v', member.name, buildNameOf(member).name));
     }
     const named = standing.map((member) => ({ member, buildName: buildNameOf(member) }));
-    const rehearsed = await describeStandIns(session, named, { oldQueries, filled });
+    const rehearsed = await describeStandIns(session, named, { oldQueries, filled, dropped });
     return { members: rehearsed, failed };
   });
 }
@@ -193,7 +196,8 @@ async function describeStandIns(
   {
     oldQueries,
     filled,
-  }: Pick<RehearsalOptions, 'filled'> & {
+    dropped,
+  }: Pick<RehearsalOptions, 'filled' | 'dropped'> & {
     oldQueries: Map<ClosureMember, string>;
   },
 ): Promise<RehearsedMember[]> {
@@ -203,7 +207,12 @@ async function describeStandIns(
   }
   await session.query(setEmptySearchPath());
   const names = named.map(({ buildName }) => buildName);
-  const rows = await session.query<StandInRow>(selectStandIns(names));
+  const rows = await session.query<StandInRow>(selectStandIns([...names, ...dropped]));
+  refuseReaders(
+    named.map(({ member }) => member),
+    rows,
+    dropped,
+  );
   const rehearsed = named.map(({ member, buildName }, position): RehearsedMember => {
     const row = rows[position];
     const sources = row?.reads.flatMap((each) => named[each] ?? []) ?? [];
@@ -223,7 +232,7 @@ async function describeStandIns(
       ...lost.get(member),
     };
   });
-  const reads = rows.map((row) => row.reads);
+  const reads = rows.slice(0, named.length).map((row) => row.reads);
   const ordered = inOrder(rehearsed, reads);
   for (const member of ordered) {
     const sources =
@@ -231,6 +240,25 @@ async function describeStandIns(
     member.withData = isFilled(member, sources);
   }
   return ordered;
+}
+
+function refuseReaders(
+  members: ClosureMember[],
+  rows: StandInRow[],
+  dropped: QualifiedName[],
+): void {
+  dropped.forEach((name, position) => {
+    const readers = members.filter((_, reader) =>
+      rows[reader]?.reads.includes(members.length + position),
+    );
+    refuseToDrop(
+      [name],
+      readers.map(
+        ({ kind, name: reader }) =>
+          `${kind === 'm' ? 'materialized view' : 'view'} ${displayName(reader)}`,
+      ),
+    );
+  });
 }
 
 /** What can be read now can be read afterwards, unless it now reads what has no data. */
@@ -265,12 +293,4 @@ function inOrder(members: RehearsedMember[], reads: number[][]): RehearsedMember
   } catch (error) {
     throw cycleError((error as { cyclePath?: string[] }).cyclePath ?? []);
   }
-}
-
-/** The error for views that read each other in a circle, with the way around it. */
-export function cycleError(path: string[]): DependencyCycleError {
-  return new DependencyCycleError(
-    `Materialized views read each other in a circle: ${path.map((name) => `"${name}"`).join(' -> ')}. Nothing has been changed.`,
-    { view: path[0], hint: 'Take one of these dependencies out of a query or of `dependsOn`.' },
-  );
 }

@@ -244,6 +244,16 @@ function missingSchemas(definitions: readonly ViewDefinition[], state: DatabaseS
 }
 
 function refuseOtherRelation(view: ViewDefinition, state: DatabaseState): void {
+  const extension = state.extensionViews.get(viewName(view));
+  if (extension !== undefined) {
+    throw new SchemaSyncError(
+      `Cannot manage materialized view "${viewName(view)}" of ${view.target.name}: the relation of this name belongs to extension "${extension}", which alone may change or drop it. Nothing has been changed.`,
+      {
+        view: viewName(view),
+        hint: 'Take it out of the extension (ALTER EXTENSION ... DROP MATERIALIZED VIEW ...), or give the view another name.',
+      },
+    );
+  }
   const kind = state.otherRelations.get(viewName(view));
   if (kind !== undefined) {
     throw new SchemaSyncError(

@@ -11,6 +11,7 @@ import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { removeSuperfluousCaptures } from './capture-removal.js';
 import { describeWakeUp } from './capture-steps.js';
 import type { CaptureKeeper } from './capture.keeper.js';
+import { dependentsLeft, refuseToDrop } from './dependents.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './replacement.js';
 import { SchemaBoot } from './schema.boot.js';
@@ -18,6 +19,7 @@ import type { Difference, WakeUpDifference } from './schema-diff.js';
 import type { PlanPolicy } from './schema-options.js';
 import type { SchemaPlan } from './schema-plan.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
+import { readSteadily } from './steady-read.js';
 import { describeDifference } from './sync-policy.js';
 import type { SyncReport } from './sync-report.js';
 
@@ -185,12 +187,19 @@ export class Schema {
 
   private async dropViews(views: readonly ViewDefinition[]): Promise<void> {
     const { stateSchema, lockTimeoutMs } = this.context.options;
-    const state = await this.synchronizer.read();
+    const names = views.map(({ name }) => name);
     await this.synchronizer.locked(async (session) => {
-      const deployed = views.map((view) => ({ view, deployed: state.views.get(viewName(view)) }));
-      for (const { member } of inOldOrder(deployed, state).reverse()) {
-        await session.query(dropView('m', member.view.name));
-        await session.query(deleteKnownView(stateSchema, member.view.name));
+      const state = await readSteadily(session, stateSchema, names);
+      const deployed = views.map((view) => ({ deployed: state.views.get(viewName(view)) }));
+      const going = inOldOrder(deployed, state)
+        .map(({ deployed: each }) => each)
+        // A plain view that has the name is not the library's.
+        .filter(({ kind }) => kind === 'm')
+        .reverse();
+      refuseToDrop(names, dependentsLeft(going, state, new Set(views.map(viewName))));
+      for (const { name } of going) {
+        await session.query(dropView('m', name));
+        await session.query(deleteKnownView(stateSchema, name));
       }
       await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
     });

@@ -51,7 +51,7 @@ export class Releases {
     if (this.app === undefined) {
       throw new Error('No release has been started');
     }
-    return this.app.get<T>(token as never);
+    return this.app.get<T>(token);
   }
 
   /** What the last boot warned of. */

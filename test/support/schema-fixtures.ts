@@ -83,6 +83,7 @@ export function databaseState(
     schemas: new Set(['own', 'public']),
     views: new Map(views.map((view) => [`${view.name.schema}.${view.name.name}`, view])),
     otherRelations: new Map(),
+    extensionViews: new Map(),
     dependents: new Map(),
     known: new Map(),
     captured: [],

@@ -1,0 +1,110 @@
+import type { SqlStatement } from './sql-statement.js';
+
+/* What depends on views, by pg_depend: none of it can be left out when a view is dropped. */
+
+/** Views outside of the system's and other sessions' schemas, and of extensions: `c` with its namespace `n`. */
+export const IS_ORDINARY_VIEW = `c.relkind IN ('m', 'v')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_t')
+  AND NOT EXISTS (
+    SELECT
+    FROM pg_catalog.pg_depend e
+    WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e'
+  )`;
+
+/**
+ * The relation that a dependent object is a part of, so that it comes and goes with it; `NULL` where it is something by
+ * itself. Rules other than the one that makes a view are something by themselves.
+ */
+const WHOLE = `CASE d.classid
+    WHEN 'pg_catalog.pg_class'::pg_catalog.regclass
+      THEN coalesce((SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid = d.objid), d.objid)
+    WHEN 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+      THEN (SELECT r.ev_class FROM pg_catalog.pg_rewrite r WHERE r.oid = d.objid AND r.rulename = '_RETURN')
+    WHEN 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+      THEN (SELECT s.stxrelid FROM pg_catalog.pg_statistic_ext s WHERE s.oid = d.objid)
+    WHEN 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+      THEN (SELECT a.adrelid FROM pg_catalog.pg_attrdef a WHERE a.oid = d.objid)
+    WHEN 'pg_catalog.pg_trigger'::pg_catalog.regclass
+      THEN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid)
+  END`;
+
+/** A rule of the view itself is not its dependent. */
+const IS_OWN_RULE = `EXISTS (
+    SELECT
+    FROM pg_catalog.pg_rewrite r
+    WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+      AND r.oid = d.objid
+      AND r.ev_class = v.oid
+  )`;
+
+export interface DependentRow {
+  /** The view on which something depends. */
+  view_oid: string;
+  /** The view that depends on it; `null` for anything else. */
+  dependent_oid: string | null;
+  /** Anything else as PostgreSQL describes it, with its kind: "function public.f()"; `null` for a view. */
+  description: string | null;
+}
+
+/**
+ * All that depends on views or on their row types. Sequences that belong to a column of a plain view go with it without
+ * a word, which is the one dependency of another kind than normal.
+ */
+export function selectDependents(): SqlStatement {
+  return {
+    text: `WITH view AS (
+  SELECT c.oid, ty.oid AS type_oid, ty.typarray
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_type ty ON ty.typrelid = c.oid
+  WHERE ${IS_ORDINARY_VIEW}
+), dependent AS (
+  SELECT DISTINCT v.oid AS view_oid, d.classid, d.objid, ${WHOLE} AS whole
+  FROM view v
+  CROSS JOIN LATERAL (
+    SELECT d.*
+    FROM pg_catalog.pg_depend d
+    WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = v.oid
+    UNION ALL
+    SELECT d.*
+    FROM pg_catalog.pg_depend d
+    WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+      AND d.refobjid IN (v.type_oid, v.typarray)
+  ) AS d
+  WHERE (
+      d.deptype = 'n'
+      OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND d.deptype = 'a'
+        AND EXISTS (
+          SELECT FROM pg_catalog.pg_class s WHERE s.oid = d.objid AND s.relkind = 'S'
+        )
+    )
+    AND NOT ${IS_OWN_RULE}
+)
+SELECT DISTINCT d.view_oid::text AS view_oid,
+       reader.oid::text AS dependent_oid,
+       CASE
+         WHEN reader.oid IS NULL
+         THEN CASE
+                WHEN d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.whole IS NOT NULL
+                THEN pg_catalog.pg_describe_object(
+                       'pg_catalog.pg_class'::pg_catalog.regclass, d.whole, 0
+                     )
+                ELSE pg_catalog.pg_describe_object(d.classid, d.objid, 0)
+              END || coalesce(' of extension ' || extension.name, '')
+       END AS description
+FROM dependent d
+LEFT JOIN view reader ON reader.oid = d.whole
+LEFT JOIN LATERAL (
+  SELECT pg_catalog.quote_ident(x.extname) AS name
+  FROM pg_catalog.pg_depend e
+  JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid
+  WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    AND e.objid = d.whole
+    AND e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+    AND e.deptype = 'e'
+) AS extension ON true
+WHERE d.whole IS DISTINCT FROM d.view_oid`,
+  };
+}

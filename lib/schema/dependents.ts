@@ -1,0 +1,44 @@
+import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
+import type { DatabaseState } from './database-state.js';
+import type { DeployedView } from './deployed-view.js';
+
+/** A view with its kind, as PostgreSQL describes what depends on something. */
+export function describeView(deployed: DeployedView): string {
+  const kind = deployed.kind === 'm' ? 'materialized view' : 'view';
+  return `${kind} ${displayName(deployed.name)}`;
+}
+
+/**
+ * What depends on views that go, and stays.
+ *
+ * @param others names of views that go too, or are made anew
+ */
+export function dependentsLeft(
+  going: DeployedView[],
+  { dependents, views }: DatabaseState,
+  others: ReadonlySet<string>,
+): string[] {
+  const left = going.flatMap((view) => [
+    ...view.otherDependents,
+    ...(dependents.get(displayName(view.name)) ?? [])
+      .filter((name) => !others.has(name))
+      .flatMap((name) => views.get(name) ?? [])
+      .map(describeView),
+  ]);
+  return [...new Set(left)];
+}
+
+/** @throws UnmanagedDependentsError when there is anything */
+export function refuseToDrop(going: QualifiedName[], dependents: string[]): void {
+  const [first] = going;
+  if (first !== undefined && dependents.length > 0) {
+    throw new UnmanagedDependentsError(
+      `Cannot drop ${displayNames(going)}: ${dependents.join(', ')} ${dependents.length === 1 ? 'depends' : 'depend'} on it. Nothing has been changed.`,
+      {
+        view: displayName(first),
+        hint: 'Drop or change that first.',
+      },
+    );
+  }
+}
