@@ -15,11 +15,18 @@ export interface UpkeepOptions {
   log: Log;
 }
 
+interface Plan {
+  timer: NodeJS.Timeout;
+  /** By `performance.now()`. */
+  atMs: number;
+}
+
 /** Work that is done now and then in the background: it keeps the library's tables small, and its triggers in place. */
 export class Upkeep {
   /** By `performance.now()`. */
   private lastAtMs = -Infinity;
-  private readonly active = new Set<Promise<void>>();
+  private active?: Promise<void>;
+  private plan?: Plan;
   private hasStopped = false;
 
   constructor(private readonly options: UpkeepOptions) {}
@@ -28,26 +35,66 @@ export class Upkeep {
     return this.hasStopped;
   }
 
-  /**
-   * Begins the work, unless this process did so a short time ago. Never throws.
-   *
-   * @param intervalMs how long ago that has to be
-   */
-  maybeDo(intervalMs = this.options.intervalMs): void {
-    const nowMs = performance.now();
-    if (this.isStopped || nowMs - this.lastAtMs < intervalMs) {
-      return;
+  /** Begins the work, unless this process did so a short time ago or is still at it. Never throws. */
+  maybeDo(): void {
+    if (this.waitMs <= 0) {
+      this.begin();
     }
-    this.lastAtMs = nowMs;
-    const work = this.doQuietly();
-    this.active.add(work);
-    void work.finally(() => this.active.delete(work));
   }
 
-  /** Begins no more batches, and waits a short time for those under way. */
+  /**
+   * Begins the work as soon as that may be, once, however often it is asked for meanwhile. Never throws.
+   *
+   * @param inMs not before that time
+   */
+  doSoon(inMs = 0): void {
+    const waitMs = Math.max(inMs, this.waitMs);
+    if (waitMs > 0) {
+      this.planIn(waitMs);
+    } else {
+      this.begin();
+    }
+  }
+
+  /** Begins no more batches, and waits a short time for one that is under way. */
   async stop(): Promise<void> {
     this.hasStopped = true;
-    await isDoneWithin(Promise.all(this.active), STOP_TIMEOUT_MS);
+    this.forgetPlan();
+    await isDoneWithin(Promise.all([this.active]), STOP_TIMEOUT_MS);
+  }
+
+  /** For how long the work may not begin; 0 or less when it may. */
+  private get waitMs(): number {
+    const { intervalMs } = this.options;
+    return this.active ? intervalMs : this.lastAtMs + intervalMs - performance.now();
+  }
+
+  private planIn(waitMs: number): void {
+    const atMs = performance.now() + waitMs;
+    if (this.isStopped || atMs >= (this.plan?.atMs ?? Infinity)) {
+      return;
+    }
+    this.forgetPlan();
+    const timer = setTimeout(() => {
+      this.plan = undefined;
+      this.doSoon();
+    }, waitMs);
+    timer.unref();
+    this.plan = { timer, atMs };
+  }
+
+  private forgetPlan(): void {
+    clearTimeout(this.plan?.timer);
+    this.plan = undefined;
+  }
+
+  private begin(): void {
+    if (this.isStopped) {
+      return;
+    }
+    this.forgetPlan();
+    this.lastAtMs = performance.now();
+    this.active = this.doQuietly().finally(() => (this.active = undefined));
   }
 
   private async doQuietly(): Promise<void> {

@@ -22,7 +22,7 @@ const FEW_SOURCES = 10;
 function readRelations(): string {
   return `SELECT pg_catalog.jsonb_build_object(
       'kinds', pg_catalog.md5(r.kinds),
-      'versions', pg_catalog.concat_ws(';', pg_catalog.md5(r.versions), a.versions, t.versions, u.ids),
+      'versions', pg_catalog.concat_ws(';', pg_catalog.md5(r.versions), a.versions, i.versions, t.versions, u.ids),
       'are_captured', r.can_be_captured AND r.count = pg_catalog.cardinality(sources)
         AND r.table_count = t.complete_count AND u.ids IS NULL,
       'have_own_types', a.has_own_types
@@ -48,6 +48,11 @@ function readRelations(): string {
       WHERE a.attrelid = ANY (sources) AND a.attnum > 0
     ) AS a
     CROSS JOIN (
+      SELECT ${versionsOf('i')} AS versions
+      FROM pg_catalog.pg_inherits i
+      WHERE i.inhrelid = ANY (sources)
+    ) AS i
+    CROSS JOIN (
       SELECT count(*) FILTER (WHERE t.always_count = ${CAPTURE_TRIGGER_COUNT}) AS complete_count,
              pg_catalog.concat_ws('.', sum(t.count), sum(t.version)) AS versions
       FROM (
@@ -68,10 +73,11 @@ function readRelations(): string {
  * The function that looks at what a view reads. It gives:
  *
  * `sources`: what the view reads and what holds rows. These are tables, with all partitions and inheritance children
- * below them and all that is above them, and materialized views.
+ * below them and all that is above any of these, and materialized views.
  *
  * `signature`: all that can change rows, or what a view makes of them, without a write that a trigger sees. It has the
- * versions (xmin) of the catalog's rows of the relations, their columns, rules, functions and the library's triggers.
+ * versions (xmin) of the catalog's rows of the relations, their columns and parents, rules, functions and the library's
+ * triggers.
  * So it also differs after a trigger was disabled and enabled again. The xmin of a materialized view's row in pg_class
  * differs after each refresh of it, whoever does it. `commonVersions` are a part of it too.
  *
@@ -131,16 +137,21 @@ BEGIN
     WHERE w.ev_class = ANY (step);
     sources := sources || held;
   END LOOP;
-  held := sources;
-  step := held;
+  step := sources;
   LOOP
-    step := ARRAY(SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = ANY (step));
+    step := ARRAY(
+      SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = ANY (step)
+      EXCEPT SELECT s.oid FROM pg_catalog.unnest(sources) AS s(oid)
+    );
     EXIT WHEN step = '{}';
     sources := sources || step;
   END LOOP;
-  step := held;
+  step := sources;
   LOOP
-    step := ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = ANY (step));
+    step := ARRAY(
+      SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = ANY (step)
+      EXCEPT SELECT s.oid FROM pg_catalog.unnest(sources) AS s(oid)
+    );
     EXIT WHEN step = '{}';
     sources := sources || step;
   END LOOP;

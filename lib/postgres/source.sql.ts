@@ -15,8 +15,9 @@ export interface SourceRoot {
 /**
  * The sources of views, as common table expressions. The first parameter has the roots, the second the names of plain
  * views that stand for materialized ones. `reads` has the views that are walked through and what they read; `sources`
- * has of these only what holds rows. A table comes with all that is below it (partitions, inheritance children) and
- * above it, because a statement-level trigger fires on the table that the statement names.
+ * has of these only what holds rows. A table comes with all that is below it (partitions, inheritance children) and all
+ * that is above any of these, because a statement-level trigger fires on the table that the statement names. A child may
+ * have several parents: rows of it that a view reads through one of them are written through the others too.
  */
 export const SOURCES_OF_VIEWS = `wanted AS (
   SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
@@ -55,14 +56,10 @@ export const SOURCES_OF_VIEWS = `wanted AS (
   SELECT reader, oid FROM reads WHERE NOT is_walked
   UNION
   SELECT b.reader, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
-), above AS (
-  SELECT reader, oid FROM reads WHERE NOT is_walked
-  UNION
-  SELECT a.reader, i.inhparent FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid
 ), sources AS (
   SELECT reader, oid FROM below
   UNION
-  SELECT reader, oid FROM above
+  SELECT s.reader, i.inhparent FROM sources s JOIN pg_catalog.pg_inherits i ON i.inhrelid = s.oid
 )`;
 
 /** The first parameter of a statement with `SOURCES_OF_VIEWS`. */

@@ -33,10 +33,14 @@ export async function readUncaptured(
   return isInstalled ? uncapturedTables(await readCaptureDiff(session, stateSchema, views)) : [];
 }
 
+/** Another process has the sync lock: it makes or changes views, and these triggers with them. */
+export class SyncLockTaken extends Error {}
+
 /**
- * Captures one table, if the sync lock is free.
+ * Captures one table.
  *
- * @returns whether it did; `false` when another process has the lock, or has captured the table already
+ * @returns whether it did; `false` when somebody else has captured the table already
+ * @throws SyncLockTaken
  */
 export async function captureTable(
   session: Session,
@@ -44,9 +48,7 @@ export async function captureTable(
   table: QualifiedName,
   lockTimeoutMs: number,
 ): Promise<boolean> {
-  if (!(await isAlone(session))) {
-    return false;
-  }
+  await beAlone(session);
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
   const row = captured.find(
     ({ schema_name, table_name }) => schema_name === table.schema && table_name === table.name,
@@ -62,8 +64,6 @@ export async function captureTable(
 export interface FinishOptions {
   stateSchema: string;
   views: readonly ViewDefinition[];
-  /** Whether tables may be captured. */
-  creates: boolean;
   /** Whether triggers that no view needs may be dropped. */
   removes: boolean;
   wakeUp: WakeUp;
@@ -71,23 +71,20 @@ export interface FinishOptions {
 }
 
 /**
- * Does what a boot put off apart from capturing tables, if the sync lock is free: drops superfluous triggers, and
- * makes or drops the one that notifies.
+ * Does what a boot put off apart from capturing tables: drops superfluous triggers, and makes or drops the one that
+ * notifies.
  *
- * @returns whether nothing is left to do, tables to be captured included
+ * @throws SyncLockTaken
  */
 export async function finishCaptures(
   session: Session,
-  { stateSchema, views, creates, removes, wakeUp, lockTimeoutMs }: FinishOptions,
-): Promise<boolean> {
-  if (!(await isAlone(session))) {
-    return false;
-  }
+  { stateSchema, views, removes, wakeUp, lockTimeoutMs }: FinishOptions,
+): Promise<void> {
+  await beAlone(session);
   const [trigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
   const diff = withWakeUp(await readCaptureDiff(session, stateSchema, views), wakeUp, trigger);
   const superfluous = removes ? diff.superfluousCaptures : [];
   await change(session, stateSchema, { superfluous, wakeUp: diff.wakeUp }, lockTimeoutMs);
-  return !creates || uncapturedTables(diff).length === 0;
 }
 
 /** How the captured tables differ from those that are needed by what the database remembers of views. */
@@ -112,10 +109,11 @@ export async function readCaptureDiff(
   return withCaptures(diff, needs, { captured, known }, false);
 }
 
-/** Whether the sync lock could be had: a process that has it makes or changes views, and these triggers with them. */
-async function isAlone(session: Session): Promise<boolean> {
+async function beAlone(session: Session): Promise<void> {
   const [lock] = await session.query<TryLockRow>(tryLock(syncLockKey()));
-  return lock?.acquired ?? false;
+  if (!lock?.acquired) {
+    throw new SyncLockTaken();
+  }
 }
 
 async function change(

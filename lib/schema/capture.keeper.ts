@@ -1,19 +1,17 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { withoutRowData } from '../errors/error-message.js';
-import { displayNames, type QualifiedName } from '../postgres/identifier.js';
+import { displayNames, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { Upkeep } from '../definition/upkeep.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
-import { captureTable, finishCaptures, readUncaptured } from './capture-repair.js';
+import { captureTable, finishCaptures, readUncaptured, SyncLockTaken } from './capture-repair.js';
 import { describeUncaptured, describeUnfinished } from './capture-warnings.js';
+import { RepairWaits } from './repair-waits.js';
 import { OWNERSHIP_HINT } from './schema-error.js';
 import { allowsChanges, allowsCreation } from './sync-policy.js';
 
-/** How often, at the most, a process repairs; what its boot put off it tries again as seldom in the end. */
-const INTERVAL_MS = 30_000;
-
-/** What a boot put off is tried again soon: as a rule one statement held the lock, and has ended. */
-const FIRST_RETRY_MS = 2_000;
+/** How often, at the most, a process looks which tables are not captured. */
+const INTERVAL_MS = 2_000;
 
 /** How often, at the most, it warns of what it cannot repair. */
 const REMINDER_MS = 600_000;
@@ -24,14 +22,18 @@ const FORBIDDEN =
 
 const COMPLAINT = 'Could not look whether the tables that views read are captured.';
 
+/** What a boot put off, apart from capturing tables, in the list of what waits to be tried again. */
+const THE_REST = '';
+
 /**
- * Makes missing triggers in the background, between two boots: those of a partition that was attached or of a table
- * that was made anew, those that somebody disabled, and those that a boot put off.
+ * Makes missing triggers in the background, between two boots: those of a partition that was attached, of a parent that
+ * a table was given or of a table that was made anew, those that somebody disabled, and those that a boot put off.
  */
 export class CaptureKeeper {
   /** Whether something is left that the boot put off. */
   private isUnfinished = false;
-  private readonly timers = new Set<NodeJS.Timeout>();
+  /** What could not be had, and is tried again later. */
+  private readonly waits = new RepairWaits();
   /** Why the last repair failed. */
   private failure?: string;
   private readonly repairs: Upkeep;
@@ -47,23 +49,25 @@ export class CaptureKeeper {
   }
 
   /**
-   * To be called whenever a view is found with sources that are not all captured. Captures them in the background,
-   * or warns that the policy does not allow it; now and then, and in one process at a time. Never throws.
+   * To be called whenever a view is found with sources that are not all captured. Captures them in the background
+   * within seconds, in one process at a time; or warns now and then that the policy does not allow it. Never throws.
    */
   maybeRepair(): void {
-    (this.isAllowed ? this.repairs : this.reminders).maybeDo();
+    if (this.isAllowed) {
+      this.repairs.doSoon();
+    } else {
+      this.reminders.maybeDo();
+    }
   }
 
   /** For a boot that could not have the locks for its triggers: tries again until it is done. */
   finishLater(): void {
     this.isUnfinished = true;
-    this.tryAgain(FIRST_RETRY_MS);
+    this.repairs.doSoon(INTERVAL_MS);
   }
 
   /** Begins no more repairs, and waits a short time for one that is under way. */
   async stop(): Promise<void> {
-    this.timers.forEach(clearTimeout);
-    this.timers.clear();
     await Promise.all([this.repairs.stop(), this.reminders.stop()]);
   }
 
@@ -71,36 +75,42 @@ export class CaptureKeeper {
     return allowsCreation(this.context.options.syncPolicy);
   }
 
-  private tryAgain(inMs: number): void {
-    const timer = setTimeout(() => {
-      this.timers.delete(timer);
-      if (this.isUnfinished) {
-        this.repairs.maybeDo(0);
-        this.tryAgain(Math.min(2 * inMs, INTERVAL_MS));
-      }
-    }, inMs);
-    timer.unref();
-    this.timers.add(timer);
+  private async repair(): Promise<undefined> {
+    try {
+      await this.repairAll();
+    } catch (error) {
+      this.waits.failed(THE_REST);
+      throw error;
+    } finally {
+      this.planNext();
+    }
   }
 
-  private async repair(): Promise<undefined> {
+  private async repairAll(): Promise<void> {
     const uncaptured = this.isAllowed ? await this.readUncaptured() : [];
+    const rest = this.isUnfinished ? [THE_REST] : [];
+    this.waits.keepOnly([...uncaptured.map(quoteQualifiedName), ...rest]);
     const made: QualifiedName[] = [];
     const failures: string[] = [];
     for (const table of uncaptured) {
-      if (this.repairs.isStopped) {
-        break;
-      }
-      await this.tried(failures, async () => {
+      await this.tried(quoteQualifiedName(table), failures, async () => {
         if (await this.capture(table)) {
           made.push(table);
         }
       });
     }
-    if (this.isUnfinished && !this.repairs.isStopped) {
-      await this.tried(failures, () => this.finish());
+    for (const part of rest) {
+      await this.tried(part, failures, () => this.finish());
     }
     this.tell(made, failures);
+  }
+
+  /** What is left is not forgotten, though nobody may find the view uncaptured before its next tick. */
+  private planNext(): void {
+    const { firstInMs } = this.waits;
+    if (firstInMs !== undefined) {
+      this.repairs.doSoon(firstInMs);
+    }
   }
 
   private readUncaptured(): Promise<QualifiedName[]> {
@@ -110,7 +120,11 @@ export class CaptureKeeper {
     );
   }
 
-  /** Each table in a transaction of its own, so that waiting for one holds up no writer of another. */
+  /**
+   * Each table in a transaction of its own, so that waiting for one holds up no writer of another.
+   *
+   * @returns whether it did; `false` when somebody else has captured the table already
+   */
   private capture(table: QualifiedName): Promise<boolean> {
     const { database, options } = this.context;
     return this.transaction((session) =>
@@ -121,26 +135,31 @@ export class CaptureKeeper {
   private async finish(): Promise<void> {
     const { database, views, options } = this.context;
     const { lockTimeoutMs, syncPolicy, wakeUp } = options;
-    const isFinished = await this.transaction((session) =>
+    await this.transaction((session) =>
       finishCaptures(session, {
         stateSchema: database.stateSchema,
         views: views.all(),
-        creates: this.isAllowed,
         removes: allowsChanges(syncPolicy),
         wakeUp,
         lockTimeoutMs,
       }),
     );
-    if (isFinished) {
-      this.isUnfinished = false;
-    }
+    this.isUnfinished = false;
   }
 
-  private async tried(failures: string[], work: () => Promise<void>): Promise<void> {
+  /** Does a part of a repair, unless it failed a short time ago. */
+  private async tried(part: string, failures: string[], work: () => Promise<void>): Promise<void> {
+    if (this.repairs.isStopped || !this.waits.isOver(part)) {
+      return;
+    }
     try {
       await work();
+      this.waits.succeeded(part);
     } catch (error) {
-      failures.push(explained(error));
+      this.waits.failed(part);
+      if (!(error instanceof SyncLockTaken)) {
+        failures.push(explained(error));
+      }
     }
   }
 

@@ -157,12 +157,43 @@ describe('the capture of changes, beside others', () => {
       keeper.maybeRepair();
       await database.until(`SELECT FROM (${TRIGGERS}) AS made HAVING count(*) = 3`);
       expect(await captured()).toEqual(['orders', 'orders_1', 'orders_2']);
-      // Not twice in a short time.
-      await database.query('ALTER TABLE orders_1 DISABLE TRIGGER ALL');
-      keeper.maybeRepair();
-      await keeper.stop();
-      expect(await captured()).toEqual(['orders', 'orders_2']);
       expect(warnings()).toEqual([]);
+    });
+
+    it('comes to each of several tables that are made one after the other', async () => {
+      const keeper = managed(await start([fresh])).tracking.captures;
+      for (const id of [2, 3, 4]) {
+        await database.query(`CREATE TABLE orders_${id} PARTITION OF orders FOR VALUES IN (${id})`);
+        keeper.maybeRepair();
+        await database.until(`SELECT FROM (${TRIGGERS}) AS made WHERE name = 'orders_${id}'`);
+      }
+    });
+
+    it('comes to parents that a partition or a child is given later, as its readers are polled', async () => {
+      const inheriting = { ...fresh, expression: 'SELECT count(*)::int AS id FROM public.child' };
+      await database.query(
+        'CREATE TABLE child (id int); CREATE TABLE "Odd ""parent\'" (id int); CREATE TABLE grandparent (id int)',
+      );
+      await start([inheriting], { scheduling: true });
+      for (const [child, parent] of [
+        ['child', `"Odd ""parent'"`],
+        [`"Odd ""parent'"`, 'grandparent'],
+      ] as const) {
+        await database.query(`ALTER TABLE ${child} INHERIT ${parent}`);
+        await database.until(`SELECT FROM (${TRIGGERS}) AS made WHERE name = $1`, [parent]);
+      }
+      expect(await captured()).toEqual([`"Odd ""parent'"`, 'child', 'grandparent']);
+    });
+
+    it('comes by itself to a table that was locked', async () => {
+      const keeper = managed(await start([fresh])).tracking.captures;
+      await database.query('CREATE TABLE orders_2 PARTITION OF orders FOR VALUES IN (2)');
+      await other.query('BEGIN; LOCK TABLE ONLY orders_2 IN ROW EXCLUSIVE MODE');
+      const warned = untilWarned(1);
+      keeper.maybeRepair();
+      await warned;
+      await other.query('COMMIT');
+      await database.until(`SELECT FROM (${TRIGGERS}) AS made WHERE name = 'orders_2'`);
     });
 
     it('leaves one table that is locked, and does the others', async () => {

@@ -49,17 +49,15 @@ function unlessRefused(error: unknown): void {
   }
 }
 
-/** The relations `roots` with all partitions below them and what is above them. */
+/** The relations `roots` with all partitions below them and what is above any of these. */
 const FAMILY = `below AS (
   SELECT oid FROM roots
   UNION
   SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid
-), above AS (
-  SELECT oid FROM roots
-  UNION
-  SELECT i.inhparent FROM above JOIN pg_inherits i ON i.inhrelid = above.oid
 ), family AS (
-  TABLE below UNION TABLE above
+  SELECT oid FROM below
+  UNION
+  SELECT i.inhparent FROM family JOIN pg_inherits i ON i.inhrelid = family.oid
 )`;
 
 /** What the catalog says of a view, found without the library. */

@@ -66,6 +66,7 @@ export class RunningApp {
   async repair(): Promise<void> {
     const keeper = this.source.tracking.captures;
     keeper['repairs']['lastAtMs'] = -Infinity;
+    keeper['waits'].keepOnly([]);
     keeper.maybeRepair();
     await this.untilRepaired();
   }
@@ -78,7 +79,7 @@ export class RunningApp {
 
   private async untilRepaired(): Promise<void> {
     const keeper = this.source.tracking.captures;
-    await Promise.all([...keeper['repairs']['active'], ...keeper['reminders']['active']]);
+    await Promise.all([keeper['repairs']['active'], keeper['reminders']['active']]);
   }
 }
 
