@@ -9,7 +9,7 @@ export function createSchema(schema: string): SqlStatement {
 
 /** Statistics of its own make a first read as fast as a later one. */
 export function analyze(view: QualifiedName): SqlStatement {
-  return { text: `ANALYZE ${quoteQualifiedName(view)}` };
+  return { text: `ANALYZE ${quoteQualifiedName(view)}`, hasApplicationText: true };
 }
 
 /** One key of an index: a column or an expression, with what may follow it. */
@@ -45,7 +45,7 @@ export function createIndex(view: QualifiedName, index: IndexDefinition): SqlSta
     index.tablespace && `TABLESPACE ${quoteIdentifier(index.tablespace)}`,
     index.where && `WHERE ${index.where}`,
   ];
-  return { text: clauses.filter(Boolean).join('\n') };
+  return { text: clauses.filter(Boolean).join('\n'), hasApplicationText: true };
 }
 
 function indexKey(key: IndexKey): string {

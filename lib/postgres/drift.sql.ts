@@ -1,5 +1,6 @@
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { epochMs } from './instant.js';
+import { applicationSetting } from './own-settings.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 
@@ -19,7 +20,7 @@ export function lockAsReader(view: QualifiedName): SqlStatement {
  */
 export function actAsRefresh(view: QualifiedName): SqlStatement {
   return {
-    text: `SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
+    text: `SELECT pg_catalog.set_config('${applicationSetting('search_path')}', 'pg_catalog, pg_temp', true)
 WHERE ${SERVER_VERSION} >= 170000
 UNION ALL
 SELECT pg_catalog.set_config('role', pg_catalog.pg_get_userbyid(c.relowner), true)
@@ -43,9 +44,8 @@ export interface DriftColumn {
 }
 
 export interface DriftSubjectRow {
+  oid: string;
   is_populated: boolean;
-  /** The query, without a semicolon, as the current search_path has to read it. */
-  definition: string;
   columns: DriftColumn[];
   /** The columns of the smallest usable unique index; `null` without one. */
   key_columns: string[] | null;
@@ -100,8 +100,8 @@ export function selectDriftSubject(view: QualifiedName): SqlStatement {
         ))
     )
 )
-SELECT c.relispopulated AS is_populated,
-       pg_catalog.rtrim(pg_catalog.pg_get_viewdef(c.oid), ';') AS definition,
+SELECT c.oid::text AS oid,
+       c.relispopulated AS is_populated,
        (
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                   'name', a.attname,
@@ -129,6 +129,19 @@ JOIN pg_catalog.pg_class c ON c.oid = subject.oid`,
   };
 }
 
+export interface DriftQueryRow {
+  definition: string;
+}
+
+/** The query, without a semicolon, with the names that it needs where the application's search_path is in force. */
+export function selectDriftQuery({ oid }: DriftSubjectRow): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.rtrim(pg_catalog.pg_get_viewdef($1::pg_catalog.oid), ';') AS definition`,
+    values: [oid],
+    hasApplicationText: true,
+  };
+}
+
 const IS_ARRAY = '(t.typelem <> 0 AND t.typlen = -1)';
 
 /** Of each row its key, the values as text. */
@@ -147,15 +160,16 @@ export interface DriftRow {
 /**
  * Compares in one statement, and so in one snapshot. EXCEPT ALL: a row that is there twice and should be
  * there once is a difference. The query comes first, where no other name of this statement can hide one
- * of its tables.
+ * of its tables. It is read with the application's search_path, so all else in it says where its names are.
  *
  * @param limit keys at the most, each way
  */
 export function selectDrift(
   view: QualifiedName,
-  { definition, columns, key_columns: keyColumns }: DriftSubjectRow,
+  subject: DriftSubjectRow & DriftQueryRow,
   limit: number,
 ): SqlStatement {
+  const { definition, columns, key_columns: keyColumns } = subject;
   const names = columns.map(({ name }) => quoteIdentifier(name));
   const comparable = columns.map(({ name, is_comparable: isComparable }) =>
     isComparable ? quoteIdentifier(name) : asText(quoteIdentifier(name)),
@@ -181,11 +195,12 @@ ${definition}
   SELECT * FROM live
 )
 SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS checked_at,
-       (SELECT pg_catalog.count(*)::float8 FROM missing) AS missing_count,
-       (SELECT pg_catalog.count(*)::float8 FROM extra) AS extra_count,
+       (SELECT pg_catalog.count(*)::pg_catalog.float8 FROM missing) AS missing_count,
+       (SELECT pg_catalog.count(*)::pg_catalog.float8 FROM extra) AS extra_count,
        ${sampleOf('missing', keys)} AS missing_keys,
        ${sampleOf('extra', keys)} AS extra_keys`,
     values: keys === undefined ? [] : [limit],
+    hasApplicationText: true,
   };
 }
 

@@ -3,11 +3,11 @@ import { type Session, StandbyRefusal } from './session.js';
 import type { SqlStatement } from './sql-statement.js';
 import {
   begin,
-  releaseSavepoint,
+  beginInside,
+  endInside,
   restoreSettings,
   rollback,
   rollbackToSavepoint,
-  savepoint,
   selectSettings,
   selectStatementTimeout,
   type ServerAbilities,
@@ -84,7 +84,7 @@ export class CallerTransaction implements FoldedTransaction {
 
   async open(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
     const [, settings, limits, ...rows] = await this.session.queryAll([
-      savepoint(),
+      beginInside(),
       selectSettings(this.settingNames),
       selectStatementTimeout(),
       ...statements,
@@ -95,11 +95,7 @@ export class CallerTransaction implements FoldedTransaction {
   }
 
   async close(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
-    return this.session.queryAll([
-      ...statements,
-      restoreSettings(this.settings),
-      releaseSavepoint(),
-    ]);
+    return this.session.queryAll([...statements, restoreSettings(this.settings), endInside()]);
   }
 
   async undo(): Promise<void> {

@@ -143,5 +143,5 @@ export function refreshMaterializedView(
     quoteQualifiedName(view),
     !withData && 'WITH NO DATA',
   ];
-  return { text: clauses.filter(Boolean).join(' ') };
+  return { text: clauses.filter(Boolean).join(' '), hasApplicationText: true };
 }

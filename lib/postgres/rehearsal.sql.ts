@@ -6,16 +6,29 @@ import type { SqlStatement } from './sql-statement.js';
  * no parser of ours, and no row is read.
  */
 
+/** The query of a view. */
+export interface ViewQuery {
+  text: string;
+  /** Whether it is the application's own text; else it is PostgreSQL's, in which all other names carry their schema. */
+  isDeclared: boolean;
+}
+
 /** A plain view that stands for a materialized one. */
-export function createStandIn(name: QualifiedName, query: string): SqlStatement {
-  return { text: `CREATE VIEW ${quoteQualifiedName(name)} AS\n${query}` };
+export function createStandIn(name: QualifiedName, query: ViewQuery): SqlStatement {
+  return {
+    text: `CREATE VIEW ${quoteQualifiedName(name)} AS\n${query.text}`,
+    hasApplicationText: query.isDeclared,
+  };
 }
 
 /** The name of the view that a candidate definition is tried under: long, so that it hides no relation. */
 const CANDIDATE = 'nestjs_materialized_views_candidate';
 
-export function createCandidate(query: string): SqlStatement {
-  return { text: `CREATE TEMPORARY VIEW ${quoteIdentifier(CANDIDATE)} AS\n${query}` };
+export function createCandidate(query: ViewQuery): SqlStatement {
+  return {
+    text: `CREATE TEMPORARY VIEW ${quoteIdentifier(CANDIDATE)} AS\n${query.text}`,
+    hasApplicationText: query.isDeclared,
+  };
 }
 
 export interface DefinitionRow {

@@ -1,4 +1,5 @@
 import type { QueryConfig, QueryResultRow } from 'pg';
+import { withItsSettings } from './own-settings.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import { errorCode, isServerError, SESSION_LOST, SqlState } from './sqlstate.js';
 import {
@@ -134,15 +135,21 @@ export class Session {
     statements: SqlStatement[],
     deadlineOf: (position: number) => number,
   ): Promise<QueryResultRow[][]> {
-    const answers = statements.map((statement) => settled(this.answer(statement)));
+    const sent = statements.flatMap((statement, position) =>
+      withItsSettings(statement).map((each) => ({
+        position,
+        isItself: each === statement,
+        answer: settled(this.answer(each)),
+      })),
+    );
     const rows: QueryResultRow[][] = [];
     let failure: { error: unknown; statement?: SqlStatement } | undefined;
-    for (const [position, answer] of answers.entries()) {
+    for (const { position, isItself, answer } of sent) {
       const settledAnswer = await this.inTime(answer, deadlineOf(position));
-      if ('rows' in settledAnswer) {
-        rows.push(settledAnswer.rows);
-      } else {
+      if ('error' in settledAnswer) {
         failure ??= { error: settledAnswer.error, statement: statements[position] };
+      } else if (isItself) {
+        rows.push(settledAnswer.rows);
       }
     }
     if (failure !== undefined) {

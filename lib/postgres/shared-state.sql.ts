@@ -1,5 +1,6 @@
 import { escapeLiteral } from 'pg';
 import { CAPTURE_FUNCTIONS } from './capture.sql.js';
+import { applicationValue } from './own-settings.sql.js';
 import { digestOf, FIRST_NORMAL_OID } from './signature.sql.js';
 
 /* Parts of a signature that are the same for all views of a database. */
@@ -80,7 +81,7 @@ function commonVersions(quotedSchema: string): string {
  * for each of them. `source_state` adds to it what it finds out for a view and others may need.
  */
 export function sharedState(quotedSchema: string): string {
-  const settings = SETTINGS.map((name) => `pg_catalog.current_setting('${name}')`);
+  const settings = SETTINGS.map(applicationValue);
   return `pg_catalog.jsonb_build_object(
     'versions', ${commonVersions(quotedSchema)},
     'settings', pg_catalog.md5(pg_catalog.concat_ws('|',

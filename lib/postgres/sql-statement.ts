@@ -7,6 +7,11 @@ export interface SqlStatement {
    * one: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
    */
   isScript?: boolean;
+  /**
+   * Whether it has text of the application's, or runs such text: a view's query, an index expression. It is read and
+   * run with the application's settings; all others with those of `own-settings.sql.ts`.
+   */
+  hasApplicationText?: boolean;
 }
 
 /** Several statements without values as one: a single round trip. */

@@ -2,8 +2,7 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What only a swap of rows asks of the catalog. Names in descriptions carry their schema when they are read
- * with an empty search_path.
+ * What only a swap of rows asks of the catalog.
  */
 
 export interface SwapObstacleRow {

@@ -1,24 +1,32 @@
 import type { SqlStatement } from './sql-statement.js';
 
+export interface RelationOidRow {
+  /** `null` when there is none. */
+  oid: string | null;
+}
+
 export interface TableReaderRow {
   schema_name: string;
   view_name: string;
 }
 
-/**
- * The views that read a relation directly, or name its row type.
- *
- * @param schema `undefined` for the first schema of the search_path that has it
- */
-export function selectTableReaders(schema: string | undefined, table: string): SqlStatement {
+/** The relation of that name; without a schema it is looked for where the application's statements look for it. */
+export function selectRelation(quotedName: string): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid::pg_catalog.text AS oid`,
+    values: [quotedName],
+    hasApplicationText: true,
+  };
+}
+
+/** The views that read a relation directly, or name its row type. */
+export function selectTableReaders(oid: string | null): SqlStatement {
   return {
     text: `WITH subject AS (
   SELECT c.oid, ty.oid AS type_oid, ty.typarray
   FROM pg_catalog.pg_class c
   LEFT JOIN pg_catalog.pg_type ty ON ty.typrelid = c.oid
-  WHERE c.oid = pg_catalog.to_regclass(
-    coalesce(pg_catalog.quote_ident($1::text) || '.', '') || pg_catalog.quote_ident($2::text)
-  )::oid
+  WHERE c.oid = $1::oid
 )
 SELECT DISTINCT n.nspname AS schema_name, v.relname AS view_name
 FROM subject
@@ -31,6 +39,6 @@ JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
 JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
 WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
   AND r.ev_class <> subject.oid`,
-    values: [schema ?? null, table],
+    values: [oid],
   };
 }

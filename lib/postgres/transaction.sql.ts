@@ -1,4 +1,5 @@
-import type { SqlStatement } from './sql-statement.js';
+import { applicationSetting, giveBackSettings, takeOwnSettings } from './own-settings.sql.js';
+import { script, type SqlStatement } from './sql-statement.js';
 
 /** Limits of one transaction, in milliseconds; 0 means none. */
 export interface TransactionLimits {
@@ -42,10 +43,13 @@ export function begin(limits: TransactionLimits, server: ServerAbilities): SqlSt
   const lines = Object.entries(settings).map(
     ([name, value]) => `SET LOCAL ${name} = ${milliseconds(value)}`,
   );
-  return {
-    text: ['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...lines].join(';\n'),
-    isScript: true,
-  };
+  return script([
+    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
+    ...lines.map((text) => ({ text })),
+    // With it on, the first error would end the session, and with it what can be taken back to a savepoint.
+    { text: 'SET LOCAL exit_on_error = off' },
+    takeOwnSettings(),
+  ]);
 }
 
 /** Other limits for what follows in the transaction. */
@@ -72,6 +76,16 @@ export function setLocalLockTimeout(lockTimeoutMs: number): SqlStatement {
 /** SET takes no bound values; the text can hold nothing but digits. */
 function milliseconds(value: number): string {
   return Math.trunc(value).toFixed(0);
+}
+
+/** A savepoint in a transaction that the library has not begun, and its settings from there on. */
+export function beginInside(): SqlStatement {
+  return script([savepoint(), takeOwnSettings()]);
+}
+
+/** The other end of `beginInside`: what was done stays, and the settings are as they were. */
+export function endInside(): SqlStatement {
+  return script([giveBackSettings(), releaseSavepoint()]);
 }
 
 export function commit(): SqlStatement {
@@ -103,20 +117,21 @@ export interface SettingRow {
   value: string;
 }
 
+/** The values that `setLocalSettings` changes. */
 export function selectSettings(names: string[]): SqlStatement {
   return {
-    text: `SELECT name, coalesce(pg_catalog.current_setting(name, true), '') AS value
-FROM pg_catalog.unnest($1::text[]) AS name`,
-    values: [names],
+    text: `SELECT name, coalesce(pg_catalog.current_setting(kept_name, true), '') AS value
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS setting(name, kept_name)`,
+    values: [names, names.map(applicationSetting)],
   };
 }
 
-/** Sets values until the end of the transaction. */
+/** Sets values until the end of the transaction, for what the application's text computes. */
 export function setLocalSettings(settings: Record<string, string>): SqlStatement {
   return {
     text: `SELECT pg_catalog.set_config(name, value, true)
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS setting(name, value)`,
-    values: [Object.keys(settings), Object.values(settings)],
+    values: [Object.keys(settings).map(applicationSetting), Object.values(settings)],
   };
 }
 

@@ -3,19 +3,9 @@ import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What the catalog has of views, materialized or plain. Read with an empty search_path, so that every
- * name in a definition carries its schema. information_schema does not know materialized views.
+ * What the catalog has of views, materialized or plain. Every name in a definition carries its schema, but for those of
+ * pg_catalog. information_schema does not know materialized views.
  */
-
-/** Names in definitions read after this carry their schema. */
-export function setEmptySearchPath(): SqlStatement {
-  return { text: "SET LOCAL search_path = ''" };
-}
-
-/** Back to what the connection came with. */
-export function resetSearchPath(): SqlStatement {
-  return { text: 'SET LOCAL search_path TO DEFAULT' };
-}
 
 /** One privilege of one role; `grantee` is `null` for PUBLIC. */
 export interface GrantJson {

@@ -1,5 +1,6 @@
 import { escapeLiteral } from 'pg';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import type { ViewQuery } from './rehearsal.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { ColumnJson, GrantJson, StatisticsRow } from './view-catalog.sql.js';
 
@@ -18,8 +19,7 @@ export interface ViewAttributes {
 export interface NewView extends ViewAttributes {
   name: QualifiedName;
   kind: ViewKind;
-  /** The application's own SQL, or what PostgreSQL made of it. */
-  query: string;
+  query: ViewQuery;
   withData: boolean;
 }
 
@@ -29,10 +29,13 @@ export function createView(view: NewView): SqlStatement {
     view.kind === 'm' && view.accessMethod && `USING ${quoteIdentifier(view.accessMethod)}`,
     view.storage.length > 0 && `WITH (${view.storage.map(storageParameter).join(', ')})`,
     view.tablespace && `TABLESPACE ${quoteIdentifier(view.tablespace)}`,
-    `AS\n${withoutSemicolon(view.query)}`,
+    `AS\n${withoutSemicolon(view.query.text)}`,
     view.kind === 'm' && !view.withData && 'WITH NO DATA',
   ];
-  return { text: clauses.filter(Boolean).join('\n') };
+  return {
+    text: clauses.filter(Boolean).join('\n'),
+    hasApplicationText: view.query.isDeclared,
+  };
 }
 
 /** pg_get_viewdef ends in a semicolon. */
@@ -192,6 +195,8 @@ export function createIndexFromBody(
     text: `CREATE ${index.isUnique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(index.name)}
 ON ${quoteQualifiedName(view)}
 USING ${index.body}`,
+    // Up to PostgreSQL 16 the functions in it see the search_path of whoever makes the index.
+    hasApplicationText: true,
   };
 }
 

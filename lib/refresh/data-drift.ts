@@ -4,10 +4,12 @@ import { ViewNotPopulatedError } from '../errors/status.errors.js';
 import type { Database } from '../postgres/database.js';
 import {
   actAsRefresh,
+  type DriftQueryRow,
   type DriftRow,
   type DriftSubjectRow,
   lockAsReader,
   selectDrift,
+  selectDriftQuery,
   selectDriftSubject,
 } from '../postgres/drift.sql.js';
 import type { Session } from '../postgres/session.js';
@@ -50,8 +52,10 @@ export async function findDrift(
     await lock(session, definition);
     await session.query(actAsRefresh(name));
     const [subject] = await session.query<DriftSubjectRow>(selectDriftSubject(name));
+    const populated = requirePopulated(subject, viewName(definition));
+    const [query] = await session.query<DriftQueryRow>(selectDriftQuery(populated));
     const [row] = await session.query<DriftRow>(
-      selectDrift(name, requirePopulated(subject, viewName(definition)), sampleSize),
+      selectDrift(name, { ...populated, definition: query?.definition ?? '' }, sampleSize),
     );
     return row;
   });

@@ -11,9 +11,25 @@ import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import { MODULE_RULES, type UnmanagedDependents } from '../definition/module.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
-import { displayName, rowName } from '../postgres/identifier.js';
+import {
+  displayName,
+  quoteIdentifier,
+  quoteQualifiedName,
+  rowName,
+} from '../postgres/identifier.js';
+import {
+  giveBackSettings,
+  takeOwnSettings,
+  withItsSettings,
+} from '../postgres/own-settings.sql.js';
 import type { Session } from '../postgres/session.js';
-import { selectTableReaders, type TableReaderRow } from '../postgres/table-readers.sql.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import {
+  type RelationOidRow,
+  selectRelation,
+  selectTableReaders,
+  type TableReaderRow,
+} from '../postgres/table-readers.sql.js';
 import { rollbackToSavepoint, savepoint } from '../postgres/transaction.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { type DatabaseState, readDatabaseState, withDependents } from './database-state.js';
@@ -59,13 +75,12 @@ export async function alterTable<T>(
   const { unmanagedDependents = 'refuse', stateSchema = 'materialized_views' } = options;
   const session = sessionOf(queryRunner);
   return inTransaction(queryRunner, async () => {
+    await session.query(takeOwnSettings());
     // Taken back for the locks of reading: see `read` in preparation.ts.
     await session.query(savepoint());
     const state = await readDatabaseState(session, stateSchema, []);
     await session.query(rollbackToSavepoint());
-    const readers = await session.query<TableReaderRow>(
-      selectTableReaders(...tableName(queryRunner, table)),
-    );
+    const readers = await readersOf(session, tableName(queryRunner, table));
     const views = closure(readers, state);
     refuseUnmanaged(views, state, unmanagedDependents);
     for (const key of views.map((view) => refreshLockKey(view.name)).sort()) {
@@ -74,12 +89,13 @@ export async function alterTable<T>(
     for (const view of [...views].reverse()) {
       await session.query(dropView(view.kind, view.name));
     }
+    await session.query(giveBackSettings());
     const result = await work();
-    for (const view of views) {
-      for (const statement of restoreStatements(view, state)) {
-        await session.query(statement);
-      }
+    await session.query(takeOwnSettings());
+    for (const statement of views.flatMap((view) => restoreStatements(view, state))) {
+      await session.query(statement);
     }
+    await session.query(giveBackSettings());
     return result;
   });
 }
@@ -111,9 +127,23 @@ const alterTableArguments = objectOf<AlterTableArguments>(
 /** What the library's statements need of a query runner. */
 function sessionOf(queryRunner: QueryRunner): Pick<Session, 'query'> {
   return {
-    query: <Row>({ text, values }: { text: string; values?: unknown[] }): Promise<Row[]> =>
-      queryRunner.query(text, values) as Promise<Row[]>,
+    query: async <Row>(statement: SqlStatement): Promise<Row[]> => {
+      let rows: Row[] = [];
+      for (const each of withItsSettings(statement)) {
+        const result = (await queryRunner.query(each.text, each.values)) as Row[];
+        rows = each === statement ? result : rows;
+      }
+      return rows;
+    },
   };
+}
+
+async function readersOf(
+  session: Pick<Session, 'query'>,
+  quotedName: string,
+): Promise<TableReaderRow[]> {
+  const [relation] = await session.query<RelationOidRow>(selectRelation(quotedName));
+  return session.query<TableReaderRow>(selectTableReaders(relation?.oid ?? null));
 }
 
 async function inTransaction<T>(queryRunner: QueryRunner, work: () => Promise<T>): Promise<T> {
@@ -131,14 +161,12 @@ async function inTransaction<T>(queryRunner: QueryRunner, work: () => Promise<T>
   }
 }
 
-function tableName(
-  queryRunner: QueryRunner,
-  table: EntityTarget<ObjectLiteral>,
-): [schema: string | undefined, name: string] {
+/** As PostgreSQL reads it: without a schema it is the application's search_path that tells. */
+function tableName(queryRunner: QueryRunner, table: EntityTarget<ObjectLiteral>): string {
   const { connection } = queryRunner;
   if (connection.hasMetadata(table)) {
     const metadata = connection.getMetadata(table);
-    return [metadata.schema, metadata.tableName];
+    return quotedName(metadata.schema, metadata.tableName);
   }
   if (typeof table !== 'string') {
     throw new OptionPath('alterTable')
@@ -147,7 +175,11 @@ function tableName(
   }
   checkOptions('alterTable', objectOf<{ table: string }>({ table: aQualifiedName }), { table });
   const [first = '', second] = table.split('.');
-  return second === undefined ? [undefined, first] : [first, second];
+  return second === undefined ? quotedName(undefined, first) : quotedName(first, second);
+}
+
+function quotedName(schema: string | undefined, name: string): string {
+  return schema === undefined ? quoteIdentifier(name) : quoteQualifiedName({ schema, name });
 }
 
 /** All views above, in the order in which they read each other. */

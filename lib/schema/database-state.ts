@@ -19,12 +19,10 @@ import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import {
   type DefaultGranteeRow,
   type IndexRow,
-  resetSearchPath,
   selectDefaultGrantees,
   selectViewIndexes,
   selectViews,
   selectViewStatistics,
-  setEmptySearchPath,
   type StatisticsRow,
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
@@ -65,7 +63,6 @@ export async function readDatabaseState(
   declared: QualifiedName[],
 ): Promise<DatabaseState> {
   const installedVersion = await readInstalledVersion(session, stateSchema);
-  await session.query(setEmptySearchPath());
   const dependencies = await session.query<DependentRow>(selectDependents());
   const views = await readViews(session, dependencies);
   const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
@@ -77,7 +74,6 @@ export async function readDatabaseState(
     installedVersion > 0 ? await session.query<KnownViewRow>(selectKnownViews(stateSchema)) : [];
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
   const [wakeUpTrigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
-  await session.query(resetSearchPath());
   return {
     stateSchema,
     installedVersion,

@@ -7,14 +7,11 @@ import {
   selectCandidate,
   selectShape,
   type ShapeRow,
+  type ViewQuery,
 } from '../postgres/rehearsal.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import {
-  type IndexRow,
-  selectIndexesOf,
-  setEmptySearchPath,
-} from '../postgres/view-catalog.sql.js';
+import { type IndexRow, selectIndexesOf } from '../postgres/view-catalog.sql.js';
 import { createIndexFromBody } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
@@ -75,19 +72,24 @@ async function compare(
  * casts. A view that was made from that text, by a dump, a swap or alterTable, has the second one.
  */
 async function isSameQuery(session: Session, query: string, deployed: string): Promise<boolean> {
-  const first = await session.undone(() => candidateDefinition(session, query));
+  const first = await session.undone(() =>
+    candidateDefinition(session, { text: query, isDeclared: true }),
+  );
   if (first === undefined || first === deployed) {
     return first === deployed;
   }
-  return deployed === (await session.undone(() => candidateDefinition(session, first)));
+  const again = { text: first, isDeclared: false };
+  return deployed === (await session.undone(() => candidateDefinition(session, again)));
 }
 
 /** `undefined` when the query does not stand: it cannot be what is deployed then. */
-async function candidateDefinition(session: Session, query: string): Promise<string | undefined> {
+async function candidateDefinition(
+  session: Session,
+  query: ViewQuery,
+): Promise<string | undefined> {
   if (!(await stands(session, createCandidate(query)))) {
     return undefined;
   }
-  await session.query(setEmptySearchPath());
   const [row] = await session.query<DefinitionRow>(selectCandidate());
   return row?.definition;
 }
@@ -128,7 +130,6 @@ async function triedBodies(
   oid: string,
   table: QualifiedName,
 ): Promise<Map<string, string[]>> {
-  await session.query(setEmptySearchPath());
   const first = await session.query<IndexRow>(selectIndexesOf(oid));
   for (const { name, is_unique: isUnique, body } of first) {
     await session.query(createIndexFromBody(table, { name: secondName(name), isUnique, body }));

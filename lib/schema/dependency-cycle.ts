@@ -6,9 +6,10 @@ import {
   createDummy,
   selectCandidateSources,
   type SourceRow,
+  type ViewQuery,
 } from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
-import type { ClosureMember } from './rebuild-closure.js';
+import { type ClosureMember, queryOf } from './rebuild-closure.js';
 
 /**
  * Looks for a circle among views of which each lacks another. Dummies with their columns take their
@@ -25,10 +26,10 @@ export async function findCycle(session: Session, members: ClosureMember[]): Pro
         .attempt(() => session.query(createDummy(name, definition?.columns ?? [])))
         .catch(() => undefined);
     }
-    for (const { name, query } of members) {
-      for (const source of await sourcesOf(session, query)) {
+    for (const member of members) {
+      for (const source of await sourcesOf(session, queryOf(member))) {
         if (graph.hasNode(source)) {
-          graph.addDependency(displayName(name), source);
+          graph.addDependency(displayName(member.name), source);
         }
       }
     }
@@ -41,7 +42,7 @@ export async function findCycle(session: Session, members: ClosureMember[]): Pro
 }
 
 /** None for a query that does not stand on the dummies either: its own error is told then. */
-async function sourcesOf(session: Session, query: string): Promise<string[]> {
+async function sourcesOf(session: Session, query: ViewQuery): Promise<string[]> {
   try {
     return await session.undone(async () => {
       await session.query(createCandidate(query));

@@ -1,6 +1,11 @@
 import { lock } from '../postgres/advisory-lock.sql.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import {
+  giveBackSettings,
+  takeOwnSettings,
+  withItsSettings,
+} from '../postgres/own-settings.sql.js';
 import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
 import type { PlanStep } from './plan-step.js';
 import type { SchemaPlan } from './schema-plan.js';
@@ -89,12 +94,17 @@ function method(
       : `async ${name}(queryRunner) {`;
   return [
     `  ${signature}`,
+    '    // Names resolve as in PostgreSQL itself, but for those in text of the application.',
+    ...call(takeOwnSettings()),
     ...call(setLocalLockTimeout(MIGRATION_LOCK_TIMEOUT_MS)),
     '    // No refresh of these views meanwhile.',
     ...lockedViews(steps.map(({ step }) => step)).flatMap(call),
     ...steps.flatMap(({ step, statements }) =>
-      statements.length === 0 ? [] : [`    // ${comment(step)}`, ...statements.flatMap(call)],
+      statements.length === 0
+        ? []
+        : [`    // ${comment(step)}`, ...statements.flatMap(withItsSettings).flatMap(call)],
     ),
+    ...call(giveBackSettings()),
     '  }',
   ];
 }

@@ -71,7 +71,9 @@ export class PlanRun {
   }
 
   private async change(step: PlanStep, patience?: Patience): Promise<void> {
-    const isPlain = step.statements.every(({ values }) => values === undefined);
+    const isPlain = step.statements.every(
+      ({ values, hasApplicationText }) => values === undefined && hasApplicationText !== true,
+    );
     const statements = isPlain ? [script(step.statements)] : step.statements;
     if (statements.length > 0) {
       const work = (): Promise<void> => this.execute(statements, step);

@@ -2,6 +2,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import type { UnmanagedDependents } from '../definition/module.options.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { ViewQuery } from '../postgres/rehearsal.sql.js';
 import type { ViewKind } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, describeView, refuseToDrop } from './dependents.js';
@@ -20,6 +21,11 @@ export interface ClosureMember {
   deployed?: DeployedView;
   /** Its indexes that the library made: kept only where they are declared. */
   ownIndexes: string[];
+}
+
+/** What nobody declares is made from PostgreSQL's own text. */
+export function queryOf({ query, definition }: ClosureMember): ViewQuery {
+  return { text: query, isDeclared: definition !== undefined };
 }
 
 /** What a closure is to be taken over. */

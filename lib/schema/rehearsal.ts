@@ -2,16 +2,20 @@ import { DepGraph } from 'dependency-graph';
 import type { ChangeStrategy } from '../definition/module.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
-import { createStandIn, selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';
+import {
+  createStandIn,
+  selectStandIns,
+  type StandInRow,
+  type ViewQuery,
+} from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
-import { setEmptySearchPath } from '../postgres/view-catalog.sql.js';
 import { renameView } from '../postgres/view-ddl.sql.js';
 import { cycleError } from './dependency-cycle.js';
 import { refuseToDrop } from './dependents.js';
 import { findLosses, type Losses } from './losses.js';
-import type { ClosureMember } from './rebuild-closure.js';
+import { type ClosureMember, queryOf } from './rebuild-closure.js';
 import { makingOf, SchemaStepError } from './schema-error.js';
 import { temporaryName } from './temporary-name.js';
 
@@ -20,7 +24,7 @@ export interface RehearsedMember extends ClosureMember, Losses {
   /** The name under which it is built: a temporary one where an old view has the name. */
   buildName: QualifiedName;
   /** Its definition with the others' build names in it. */
-  buildQuery: string;
+  buildQuery: ViewQuery;
   /** The same of the view that it replaces, for the way back. */
   oldBuildQuery?: string;
   columns: string[];
@@ -134,7 +138,6 @@ async function stepAside(
     });
   }
   const rows = await session.undone(async () => {
-    await session.query(setEmptySearchPath());
     return session.query<StandInRow>(selectStandIns(aside.map(({ at }) => at)));
   });
   for (const { member, deployed, at } of aside) {
@@ -170,7 +173,7 @@ async function createStandIns(session: Session, members: ClosureMember[]): Promi
     const failed: StandInError[] = [];
     for (const member of remaining) {
       try {
-        await session.attempt(() => session.query(createStandIn(member.name, member.query)));
+        await session.attempt(() => session.query(createStandIn(member.name, queryOf(member))));
       } catch (cause) {
         failed.push(standInError(member, cause));
       }
@@ -205,7 +208,6 @@ async function describeStandIns(
   for (const { member, buildName } of named) {
     lost.set(member, await findLosses(session, member, buildName));
   }
-  await session.query(setEmptySearchPath());
   const names = named.map(({ buildName }) => buildName);
   const rows = await session.query<StandInRow>(selectStandIns([...names, ...dropped]));
   refuseReaders(
@@ -222,8 +224,8 @@ async function describeStandIns(
       buildName,
       buildQuery:
         isAsWritten(member) && !readsBuilt && !isBeside(member, buildName)
-          ? member.query
-          : (row?.definition ?? ''),
+          ? queryOf(member)
+          : { text: row?.definition ?? '', isDeclared: false },
       oldBuildQuery: oldQueries.get(member),
       columns: row?.columns ?? [],
       withData: row?.empty_sources.every((source) => filled.has(source)) ?? true,

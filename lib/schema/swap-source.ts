@@ -6,12 +6,10 @@ import { selectSwapObstacles, type SwapObstacleRow } from '../postgres/swap.sql.
 import {
   type DefaultGranteeRow,
   type IndexRow,
-  resetSearchPath,
   selectDefaultGrantees,
   selectIndexesOf,
   selectViews,
   selectViewStatistics,
-  setEmptySearchPath,
   type StatisticsRow,
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
@@ -31,7 +29,6 @@ export interface SwapSource {
  * @throws ViewMissingError when there is no such view
  */
 export async function readSwapSource(session: Session, name: QualifiedName): Promise<SwapSource> {
-  await session.query(setEmptySearchPath());
   const [row] = await session.query<ViewRow>(selectViews(name));
   if (row?.relation_kind !== 'm') {
     throw missing(name);
@@ -40,7 +37,6 @@ export async function readSwapSource(session: Session, name: QualifiedName): Pro
   const indexes = await session.query<IndexRow>(selectIndexesOf(row.oid));
   const statistics = await session.query<StatisticsRow>(selectViewStatistics(row.oid));
   const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
-  await session.query(resetSearchPath());
   return {
     deployed: { row, name, kind: 'm', indexes, statistics, otherDependents: [] },
     defaultGrantees: grantees.map(({ grantee }) => grantee),

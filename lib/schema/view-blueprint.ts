@@ -2,6 +2,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { analyze, createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
+import type { ViewQuery } from '../postgres/rehearsal.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import type {
   ColumnJson,
@@ -47,7 +48,7 @@ export interface ViewBlueprint {
   name: QualifiedName;
   /** The name under which it is made; its own where nothing has that. */
   buildName: QualifiedName;
-  query: string;
+  query: ViewQuery;
   withData: boolean;
   attributes: ViewAttributes;
   comment: string | null;
@@ -64,7 +65,7 @@ export interface ViewBlueprint {
 /** What a member of a closure is to be: as declared, and otherwise as it was. */
 export function blueprintOf(member: RehearsedMember): ViewBlueprint {
   const { deployed, definition, kind, name, buildName } = member;
-  const previous = deployed && previousBlueprint(deployed, name, buildName, member.buildQuery);
+  const previous = deployed && previousBlueprint(deployed, name, buildName, '');
   const indexes = [
     ...(definition?.indexes ?? []).map((declared) => ({
       name: declared.name,
@@ -98,14 +99,14 @@ export function previousBlueprint(
   deployed: DeployedView,
   name: QualifiedName,
   buildName: QualifiedName,
-  query: string,
+  definition: string,
 ): ViewBlueprint {
   const { row } = deployed;
   return {
     kind: deployed.kind,
     name,
     buildName,
-    query,
+    query: { text: definition, isDeclared: false },
     withData: row.is_populated,
     attributes: {
       accessMethod: row.access_method,

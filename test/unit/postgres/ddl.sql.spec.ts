@@ -39,7 +39,7 @@ describe('statements with names in them', () => {
       createView({
         name: view,
         kind: 'm',
-        query: 'SELECT 1',
+        query: { text: 'SELECT 1', isDeclared: true },
         withData: true,
         accessMethod: HOSTILE,
         storage: [`${HOSTILE}=${HOSTILE}`],
@@ -69,7 +69,7 @@ describe('statements with names in them', () => {
     ['renameIndex', renameIndex(view, HOSTILE)],
     ['setDefaultTablespace', setDefaultTablespace(HOSTILE)],
     ['renameStatistics', renameStatistics(view, HOSTILE)],
-    ['createStandIn', createStandIn(view, 'SELECT 1')],
+    ['createStandIn', createStandIn(view, { text: 'SELECT 1', isDeclared: true })],
     ['createDummy', createDummy(view, [HOSTILE])],
     ['createShape', createShape(view)],
     ['analyze', analyze(view)],

@@ -47,7 +47,7 @@ const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): Reh
   query: view.query,
   definition: view,
   buildName: view.name,
-  buildQuery: view.query,
+  buildQuery: { text: view.query, isDeclared: true },
   columns: ['id'],
   lostIndexes: [],
   lostStatistics: [],

@@ -1,0 +1,85 @@
+import type { SqlStatement } from './sql-statement.js';
+
+/*
+ * Under which settings the library's statements run. A role or a database may have any, and whoever can create in a
+ * schema of the search_path can put an operator there that fits better than PostgreSQL's. So names resolve in pg_catalog
+ * alone, and the texts that PostgreSQL gives are the same everywhere.
+ *
+ * What an application's query computes depends on settings too. So text of the application's is read and run
+ * with the application's own: they are kept in settings of the library's name for as long as the transaction lasts.
+ */
+
+/** What names resolve in. Temporary relations come last, or they would come first. */
+const OWN_SEARCH_PATH = 'pg_catalog, pg_temp';
+
+/** Set aside while text of the application's runs. */
+const OWN_READING: Record<string, string> = {
+  search_path: OWN_SEARCH_PATH,
+  // Backslashes in our literals are backslashes.
+  standard_conforming_strings: 'on',
+  // Numbers are given with all their digits.
+  extra_float_digits: '1',
+  // A role may have set the costs from which it compiles to 0.
+  jit: 'off',
+};
+
+/** Not set aside: with these, PostgreSQL's own REFRESH ... CONCURRENTLY fails, or the texts of definitions differ. */
+const OWN_ALWAYS: Record<string, string> = { quote_all_identifiers: 'off' };
+
+const OWN: Record<string, string> = { ...OWN_READING, ...OWN_ALWAYS };
+
+/** Where the application's value of a setting is kept that the library has values of its own for. */
+function keptName(name: string): string {
+  return `nestjs_materialized_views.${name}`;
+}
+
+/** The name under which a setting is to be set or read so that it is meant for the application's text. */
+export function applicationSetting(name: string): string {
+  return Object.hasOwn(OWN, name.toLowerCase()) ? keptName(name.toLowerCase()) : name;
+}
+
+/** The application's value of a setting, as SQL, also where nothing is kept. */
+export function applicationValue(name: string): string {
+  const kept = `pg_catalog.current_setting('${keptName(name)}', true)`;
+  return Object.hasOwn(OWN, name)
+    ? `coalesce(nullif(${kept}, ''), pg_catalog.current_setting('${name}'))`
+    : `pg_catalog.current_setting('${name}')`;
+}
+
+/** Keeps the application's settings and sets the library's, until the transaction ends. */
+export function takeOwnSettings(): SqlStatement {
+  const keep = Object.keys(OWN).map((name) =>
+    setConfig(keptName(name), `pg_catalog.current_setting('${name}')`),
+  );
+  return select([...keep, ...own(OWN)]);
+}
+
+/** Back to the application's, for the end of what runs in a transaction of its own. */
+export function giveBackSettings(): SqlStatement {
+  return select(kept(OWN));
+}
+
+/** The statements that run a statement with the settings that it is to have. */
+export function withItsSettings(statement: SqlStatement): SqlStatement[] {
+  return statement.hasApplicationText === true
+    ? [select(kept(OWN_READING)), statement, select(own(OWN_READING))]
+    : [statement];
+}
+
+function own(settings: Record<string, string>): string[] {
+  return Object.entries(settings).map(([name, value]) => setConfig(name, `'${value}'`));
+}
+
+function kept(settings: Record<string, string>): string[] {
+  return Object.keys(settings).map((name) =>
+    setConfig(name, `pg_catalog.current_setting('${keptName(name)}')`),
+  );
+}
+
+function setConfig(name: string, value: string): string {
+  return `pg_catalog.set_config('${name}', ${value}, true)`;
+}
+
+function select(expressions: string[]): SqlStatement {
+  return { text: `SELECT ${expressions.join(',\n       ')}` };
+}
