@@ -39,6 +39,7 @@ export {
 export {
   DependencyCycleError,
   PlanOutdatedError,
+  ForeignStateSchemaError,
   SchemaDriftError,
   SchemaSyncError,
   SyncLockTimeoutError,

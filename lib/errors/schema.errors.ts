@@ -29,3 +29,8 @@ export class SchemaDriftError extends MaterializedViewError {
 export class PlanOutdatedError extends MaterializedViewError {
   readonly code = 'MV_PLAN_OUTDATED';
 }
+
+/** The state schema, or something in it, belongs to a role that this one has no reason to trust. Nothing has been changed. */
+export class ForeignStateSchemaError extends MaterializedViewError {
+  readonly code = 'MV_FOREIGN_STATE_SCHEMA';
+}

@@ -1,7 +1,9 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { withoutRowData } from '../errors/error-message.js';
+import { ForeignStateSchemaError } from '../errors/schema.errors.js';
 import type { CaptureKeeper } from './capture.keeper.js';
 import { describeIdle, describePostponed } from './capture-warnings.js';
+import { refuseForeignState } from './foreign-state.js';
 import type { SchemaSynchronizer } from './schema.synchronizer.js';
 import type { SyncReport } from './sync-report.js';
 import { describeUnrecorded, readUnrecorded } from './unsynchronized-boot.js';
@@ -36,13 +38,17 @@ export class SchemaBoot {
   private async look(): Promise<void> {
     const { name, database, views } = this.context;
     try {
-      const unrecorded = await this.synchronizer.within((session) =>
-        readUnrecorded(session, database.stateSchema, views.all()),
-      );
+      const unrecorded = await this.synchronizer.within(async (session) => {
+        await refuseForeignState(session, database.stateSchema, { mayBeAnothers: true });
+        return readUnrecorded(session, database.stateSchema, views.all());
+      });
       if (unrecorded.length > 0) {
         this.context.log.warn(describeUnrecorded(unrecorded));
       }
     } catch (error) {
+      if (error instanceof ForeignStateSchemaError) {
+        throw error;
+      }
       this.context.log.warn(
         `Could not find out which changes the materialized views of data source "${name}" are told of: ${withoutRowData(error)}`,
       );

@@ -17,6 +17,7 @@ import { PlanRun } from './plan-run.js';
 import type { PostponedStep } from './plan-step.js';
 import { type PreparationContext, type Prepared, prepare } from './preparation.js';
 import { rememberedDiff } from './remembered-diff.js';
+import { refuseForeignState } from './foreign-state.js';
 import { schemaErrorFrom } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
@@ -125,6 +126,7 @@ export class SchemaSynchronizer {
   private async remembered(policy: SyncPolicy): Promise<SchemaDiff | undefined> {
     const preparation = this.preparation(policy);
     return this.within(async (session) => {
+      await refuseForeignState(session, this.context.database.stateSchema);
       const state = await this.readState(session);
       return rememberedDiff(session, preparation.views, state, preparation);
     });
@@ -138,6 +140,7 @@ export class SchemaSynchronizer {
     const views = this.context.views.all();
     return this.within(async (session) => {
       await session.query(lock(syncLockKey()));
+      await refuseForeignState(session, database.stateSchema);
       // Worked out again: another process may have done it all while this one waited.
       const prepared = await prepare(session, this.preparation(policy));
       if (expected !== undefined && !isDeepStrictEqual(expected.steps, prepared.plan.steps)) {
