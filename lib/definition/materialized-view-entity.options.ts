@@ -1,6 +1,7 @@
 import type { DataSource, EntitySchema, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import type { Duration } from './duration.js';
 import type { ViewClass } from './view-class.js';
+import type { ModeChoice } from './view-definition.js';
 
 /**
  * The query of a view: SQL, or a function that builds it, as in TypeORM's `ViewEntity`. Parameters of
@@ -85,19 +86,14 @@ export interface ViewRefreshOptions {
    */
   maxStaleness?: Duration;
   /**
-   * `'auto'`: concurrently, so that readers go on, where the view has rows and a usable unique index, else
-   * blocking; `true`: the same, with a warning where it is blocking; `false`: always blocking, which is the
-   * fastest where most rows change.
+   * How the rows are stored. `'auto'`: concurrently, so that readers go on, where the view has rows and a usable
+   * unique index, else blocking. `'concurrently'`: the same, with a warning where it is blocking. `'blocking'`: always
+   * blocking, which is the fastest where most rows change. `'swap'`: the rows are built beside the view and then take
+   * its place: readers wait only for a moment at the end, no unique index is needed and nothing bloats, but it needs
+   * room for both, and nothing may depend on the view.
    * @default 'auto'
    */
-  concurrently?: boolean | 'auto';
-  /**
-   * Builds the rows beside the view and then takes its place: readers wait only for a moment at the end, no unique
-   * index is needed and nothing bloats. It needs room for both, and nothing may depend on the view. Refused with
-   * `concurrently: true` or `false`.
-   * @default false
-   */
-  swap?: boolean;
+  mode?: ModeChoice;
   /**
    * Whether a refresh fails with `BlockingRefusedError` where it would stop readers for want of a unique index. The
    * first refresh of an empty view is not refused.

@@ -1,6 +1,5 @@
 import { durationMs } from './duration.js';
 import type { ViewRefreshOptions } from './materialized-view-entity.options.js';
-import type { OptionPath } from './option-path.js';
 import { aBoolean, aDuration, oneOf, parameters, type Rule, type Rules } from './option-rules.js';
 import { refusedSetting } from './refused-settings.js';
 import type { RefreshPolicy } from './view-definition.js';
@@ -21,36 +20,24 @@ const settings: Rule = (value, at) => {
   }
 };
 
-type PolicyOptions = Pick<
-  ViewRefreshOptions,
-  'concurrently' | 'swap' | 'strict' | 'minInterval' | 'settings'
->;
+type PolicyOptions = Pick<ViewRefreshOptions, 'mode' | 'strict' | 'minInterval' | 'settings'>;
+
+/** What may be said of the mode, by a view or by a caller. */
+export const aMode = oneOf('auto', 'concurrently', 'blocking', 'swap');
 
 /** The options that say how a view is refreshed; when, is somebody else's to check. */
 export const policyRules: Rules<PolicyOptions> = {
-  concurrently: oneOf('auto', true, false),
-  swap: aBoolean,
+  mode: aMode,
   strict: aBoolean,
   minInterval: aDuration(0),
   settings,
 };
 
-/** What a view, or a caller, may say about the mode, checked as a whole. */
-export function requireOneMode(
-  { swap, concurrently }: Pick<PolicyOptions, 'swap' | 'concurrently'>,
-  at: OptionPath,
-): void {
-  if (swap === true && concurrently !== undefined && concurrently !== 'auto') {
-    throw at.member('concurrently').refuse("'auto' with `swap`", concurrently);
-  }
-}
-
 /** The policy of a view whose options have been checked. */
 export function refreshPolicy(refresh: ViewRefreshOptions = {}): RefreshPolicy {
-  const { concurrently = 'auto', swap = false, strict = false, minInterval = 0 } = refresh;
+  const { mode = 'auto', strict = false, minInterval = 0 } = refresh;
   return {
-    concurrently,
-    swap,
+    mode,
     strict,
     minIntervalMs: durationMs(minInterval, 0) ?? 0,
     settings: Object.fromEntries(

@@ -12,7 +12,7 @@ import {
   objectOf,
   type Rule,
 } from './option-rules.js';
-import { policyRules, requireOneMode } from './refresh-policy.js';
+import { policyRules } from './refresh-policy.js';
 
 export const DEFAULT_TIME_ZONE = 'UTC';
 export const DEFAULT_DEBOUNCE_MS = 1_000;
@@ -66,7 +66,6 @@ export const refreshRules: Rule = (value, at) => {
   checkCron(refresh, at);
   checkWaits(refresh, at);
   checkSkipping(refresh, at);
-  requireOneMode(refresh, at);
 };
 
 function checkCron({ cron, timeZone }: ViewRefreshOptions, at: OptionPath): void {

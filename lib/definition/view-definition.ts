@@ -25,10 +25,15 @@ export interface ViewFreshness {
   isImplied?: boolean;
 }
 
+/**
+ * How the rows of a refresh are to be stored. `'auto'` is concurrently where PostgreSQL can, and blocking elsewhere;
+ * `'concurrently'` the same, with a warning where it is blocking.
+ */
+export type ModeChoice = 'auto' | 'concurrently' | 'blocking' | 'swap';
+
 /** How a view is refreshed, whatever asks for it. */
 export interface RefreshPolicy {
-  concurrently: boolean | 'auto';
-  swap: boolean;
+  mode: ModeChoice;
   strict: boolean;
   minIntervalMs: number;
   /** Settings of PostgreSQL for the transaction of a refresh. */

@@ -1,7 +1,7 @@
 import { checkOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
-import { type AfterResult, checkAfter } from '../refresh/after-commit.js';
+import { type AfterResult, checkAfter, checkViews } from '../refresh/after-commit.js';
 import type { DataDrift } from '../refresh/data-drift.js';
 import { allRefreshes, type GraphOptions, manyRefreshes } from '../refresh/graph-options.js';
 import type { GraphReport } from '../refresh/graph-report.js';
@@ -71,15 +71,16 @@ export class RefreshService {
    * if (result.outcome === 'skipped') { ... }
    * ```
    */
-  refresh(
-    view: ViewTarget,
-    options?: RefreshOptions & { cascade?: undefined },
-  ): Promise<RefreshResult>;
+  async refresh(view: ViewTarget, options: RefreshOptions = {}): Promise<RefreshResult> {
+    checkOptions('RefreshService.refresh', singleRefresh, options);
+    const { source, view: found } = this.sources.find(view, options.dataSource);
+    return source.refresher.refresh(found, options);
+  }
 
   /**
-   * Refreshes several views, or one with what it reads or what reads it: each once, as soon as all that it
-   * depends on is done, also over views that are not among them. No other view is touched. A view that
-   * fails leaves out those that depend on it; the others go on.
+   * Refreshes several views, with what they read or what reads them where `cascade` says so: each once, as soon as
+   * all that it depends on is done, also over views that are not among them. No other view is touched. A view
+   * that fails leaves out those that depend on it; the others go on.
    *
    * @param views their classes, or `schema.name`
    * @throws UnknownViewError when a view is not registered
@@ -88,29 +89,18 @@ export class RefreshService {
    * @throws RefreshGraphError after all is done, when a view failed; it carries the report
    * @example
    * ```ts
-   * await this.refreshes.refresh([DailyRevenue, MonthlyRevenue]);
-   * await this.refreshes.refresh(DailyRevenue, { cascade: 'dependents' });
+   * await this.refreshes.refreshMany([DailyRevenue, MonthlyRevenue]);
+   * await this.refreshes.refreshMany([DailyRevenue], { cascade: 'dependents' });
    * ```
    */
-  refresh(
-    views: readonly ViewTarget[] | ViewTarget,
-    options: RefreshManyOptions & { cascade: RefreshCascade },
-  ): Promise<GraphReport>;
-  refresh(views: readonly ViewTarget[], options?: RefreshManyOptions): Promise<GraphReport>;
-
-  async refresh(
-    target: ViewTarget | readonly ViewTarget[],
+  async refreshMany(
+    views: readonly ViewTarget[],
     options: RefreshManyOptions = {},
-  ): Promise<RefreshResult | GraphReport> {
-    if (isList(target) || options?.cascade !== undefined) {
-      const views = isList(target) ? target : [target];
-      checkOptions('RefreshService.refresh', manyRefreshes, options);
-      const targets = views.map((view) => this.sources.find(view, options.dataSource));
-      return this.graph.refresh(targets, graphOptions(options));
-    }
-    checkOptions('RefreshService.refresh', singleRefresh, options);
-    const { source, view } = this.sources.find(target, options.dataSource);
-    return source.refresher.refresh(view, options);
+  ): Promise<GraphReport> {
+    checkViews('RefreshService.refreshMany', views);
+    checkOptions('RefreshService.refreshMany', manyRefreshes, options);
+    const targets = views.map((view) => this.sources.find(view, options.dataSource));
+    return this.graph.refresh(targets, graphOptions(options));
   }
 
   /**
@@ -161,7 +151,7 @@ export class RefreshService {
     checkAfter(work, views, options);
     views.forEach((view) => this.sources.find(view, options.dataSource));
     const value = await work();
-    return { value, report: await this.refresh(views, options) };
+    return { value, report: await this.refreshMany(views, options) };
   }
 
   /**
@@ -281,8 +271,6 @@ export class RefreshService {
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
 }
-
-const isList = (target: unknown): target is readonly ViewTarget[] => Array.isArray(target);
 
 /** One transaction refreshes one view at a time. */
 function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {

@@ -9,6 +9,15 @@ export interface AfterResult<T> {
   report: GraphReport;
 }
 
+const aList = matching('a list of classes or names, as in `[DailyRevenue]`', Array.isArray);
+
+const viewsRules = objectOf<{ views: unknown }>({ views: aList }, ['views']);
+
+/** @throws InvalidOptionsError when it is no list of views */
+export function checkViews(caller: string, views: unknown): void {
+  checkOptions(caller, viewsRules, { views });
+}
+
 interface AfterArguments extends Pick<RefreshOptions, 'manager'> {
   work: unknown;
   views: unknown;
@@ -20,7 +29,7 @@ const afterRules = objectOf<AfterArguments>(
       'a function that runs a transaction, as in `() => dataSource.transaction(...)`',
       (value) => typeof value === 'function',
     ),
-    views: matching('a list of classes or names, as in `[DailyRevenue]`', Array.isArray),
+    views: aList,
     manager: matching(
       'absent: the views are refreshed when its transaction is over',
       (value) => value === undefined,

@@ -30,16 +30,13 @@ export function requireView(
 /** Concurrently wherever PostgreSQL can, because that stops no reader, unless something else is asked for. */
 export function chooseMode(
   conditions: RefreshPreconditionRow,
-  { concurrently, swap, withData }: RequestedMode,
+  { choice, withData }: RequestedMode,
 ): ChosenMode {
   if (!withData) {
     return { mode: 'blocking', modeReason: 'with_no_data' };
   }
-  if (swap) {
-    return { mode: 'swap', modeReason: 'requested' };
-  }
-  if (concurrently === false) {
-    return { mode: 'blocking', modeReason: 'requested' };
+  if (choice === 'swap' || choice === 'blocking') {
+    return { mode: choice, modeReason: 'requested' };
   }
   if (!conditions.is_populated) {
     return { mode: 'blocking', modeReason: 'unpopulated' };

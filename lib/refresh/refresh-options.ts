@@ -12,8 +12,8 @@ import {
   type Rule,
   type Rules,
 } from '../definition/option-rules.js';
-import { requireOneMode } from '../definition/refresh-policy.js';
-import type { ViewDefinition } from '../definition/view-definition.js';
+import { aMode } from '../definition/refresh-policy.js';
+import type { ModeChoice, ViewDefinition } from '../definition/view-definition.js';
 import { modeOf, type RequestedMode } from './refresh-request.js';
 import type { RefreshTrigger } from './refresh-result.js';
 
@@ -32,9 +32,7 @@ export interface RefreshOptions {
   /** What to do when the view is paused: `'skip'` leaves it alone. @default 'refresh' */
   onPaused?: 'refresh' | 'skip';
   /** See the option of the same name of the view. @default that of the view */
-  concurrently?: boolean | 'auto';
-  /** See the option of the same name of the view. @default that of the view */
-  swap?: boolean;
+  mode?: ModeChoice;
   /** See the option of the same name of the view. @default that of the view */
   strict?: boolean;
   /**
@@ -69,8 +67,7 @@ export interface CheckedRefreshOptions {
 export const REFRESH_RULES: Rules<RefreshOptions> = {
   onBusy: oneOf('join', 'wait', 'skip', 'fail'),
   onPaused: oneOf('refresh', 'skip'),
-  concurrently: oneOf('auto', true, false),
-  swap: aBoolean,
+  mode: aMode,
   strict: aBoolean,
   withData: aBoolean,
   timeout: aDuration(1),
@@ -90,28 +87,31 @@ export const singleRefresh: Rule = (value, at) => {
   checkTogether(value as RefreshOptions, at);
 };
 
-/** What the view says about the mode gives way to the caller: only two words of the caller's contradict each other. */
 export function checkTogether(options: RefreshOptions, at: OptionPath): void {
-  const { withData, swap, concurrently } = options;
-  if (withData === false && (swap === true || concurrently === true)) {
+  const { withData, mode } = options;
+  if (withData === false && (mode === 'swap' || mode === 'concurrently')) {
     throw at
       .member('withData')
-      .refuse('true with `swap` or `concurrently`: there are no rows to put in', false);
+      .refuse(`true with \`mode: '${mode}'\`: there are no rows to put in`, false);
   }
-  requireOneMode(options, at);
   checkManager(options, at);
 }
 
 function checkManager(
-  { manager, onBusy, timeout, signal, swap }: RefreshOptions,
+  { manager, onBusy, timeout, signal, mode }: RefreshOptions,
   at: OptionPath,
 ): void {
   if (manager === undefined) {
     return;
   }
-  const excluded = { timeout, signal, swap, onBusy: onBusy === 'join' ? onBusy : undefined };
+  const excluded = {
+    timeout,
+    signal,
+    mode: mode === 'swap' ? mode : undefined,
+    onBusy: onBusy === 'join' ? onBusy : undefined,
+  };
   for (const [name, value] of Object.entries(excluded)) {
-    if (value !== undefined && value !== false) {
+    if (value !== undefined) {
       throw at
         .member(name)
         .refuse(
@@ -138,13 +138,10 @@ export function resolveRefreshOptions(
   };
 }
 
-/** What the caller says about one way to refresh takes the view's word for another one back. */
 function requestedMode(definition: ViewDefinition, options: RefreshOptions): RequestedMode {
   const usual = modeOf(definition);
-  const { withData = true, strict = usual.strict } = options;
+  const { withData = true, strict = usual.strict, mode = usual.choice } = options;
   // A swap waits for readers in steps, with lock limits that are not the caller's.
-  const canSwap = withData && options.concurrently === undefined && options.manager === undefined;
-  const swap = options.swap ?? (usual.swap && canSwap);
-  const concurrently = options.concurrently ?? (swap || !withData ? 'auto' : usual.concurrently);
-  return { concurrently, swap, strict, withData };
+  const choice = mode === 'swap' && options.manager !== undefined ? 'auto' : mode;
+  return { choice, strict, withData };
 }

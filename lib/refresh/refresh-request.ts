@@ -1,11 +1,10 @@
-import type { ViewDefinition } from '../definition/view-definition.js';
+import type { ModeChoice, ViewDefinition } from '../definition/view-definition.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
 import type { RefreshTrigger } from './refresh-result.js';
 
 /** How the rows are to be stored: what the caller said, else the options of the view. */
 export interface RequestedMode {
-  concurrently: boolean | 'auto';
-  swap: boolean;
+  choice: ModeChoice;
   /** Whether a refresh that would stop readers fails instead. */
   strict: boolean;
   withData: boolean;
@@ -53,8 +52,7 @@ export type CancelReason = 'shutdown' | 'request';
 
 /** The modes that a view's options ask for. */
 export function modeOf({ refresh }: ViewDefinition): RequestedMode {
-  const { concurrently, swap, strict } = refresh;
-  return { concurrently, swap, strict, withData: true };
+  return { choice: refresh.mode, strict: refresh.strict, withData: true };
 }
 
 /** What a view's schedule asks for, at one instant of its grid. */

@@ -90,7 +90,7 @@ export class RefreshReporter {
   private succeeded(result: RefreshedResult, request: RefreshRequest, failureCount: number): void {
     const { mode, modeReason } = result;
     const message = `Refreshed "${result.view}" ${purpose(request)} in ${Math.round(result.durationMs)} ms (${mode}, ${modeReason})`;
-    if (request.mode.concurrently === true && modeReason === 'no_unique_index') {
+    if (request.mode.choice === 'concurrently' && modeReason === 'no_unique_index') {
       this.context.log.warn(
         `${message}: its readers had to wait, because it has no unique index that PostgreSQL can use to refresh it concurrently.`,
       );

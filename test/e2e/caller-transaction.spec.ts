@@ -193,7 +193,7 @@ describe('refreshing in a transaction of the caller', () => {
         insertedCount: 2,
         deletedCount: 0,
       });
-      const blocking = await refreshes.refresh(Revenue, { manager, concurrently: false });
+      const blocking = await refreshes.refresh(Revenue, { manager, mode: 'blocking' });
       expect(blocking).toMatchObject({ mode: 'blocking', insertedCount: 4, deletedCount: 0 });
     });
     expect(await history()).toHaveLength(3);
@@ -203,7 +203,7 @@ describe('refreshing in a transaction of the caller', () => {
   it('refreshes several views in their order', async () => {
     await dataSource.transaction(async (manager) => {
       await insert(manager, 2);
-      const report = await refreshes.refresh([Total, Revenue], { manager });
+      const report = await refreshes.refreshMany([Total, Revenue], { manager });
       expect(report.views.map(({ view }) => view)).toEqual([
         'Analytics eu.daily "Revenue"',
         'public.total',
@@ -310,7 +310,11 @@ describe('refreshing in a transaction of the caller', () => {
     });
     await other.destroy();
     await dataSource.transaction(async (manager) => {
-      for (const option of [{ timeout: 5 }, { signal: AbortSignal.abort() }, { swap: true }]) {
+      for (const option of [
+        { timeout: 5 },
+        { signal: AbortSignal.abort() },
+        { mode: 'swap' as const },
+      ]) {
         await expect(refreshes.refresh(Revenue, { manager, ...option })).rejects.toThrow(
           /absent with `manager`/,
         );

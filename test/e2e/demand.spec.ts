@@ -254,7 +254,7 @@ describe('requests to refresh', () => {
     const requests = [
       refreshes.refresh(Revenue, { withData: false }),
       refreshes.refresh(Revenue),
-      refreshes.refresh(Revenue, { concurrently: false }),
+      refreshes.refresh(Revenue, { mode: 'blocking' }),
       refreshes.refresh(Revenue, { withData: false }),
     ];
     await gate.open();
@@ -362,7 +362,7 @@ describe('requests to refresh', () => {
     const request = refreshes
       .refresh(Revenue, { signal: leaving.signal })
       .catch((error: unknown) => error);
-    const staying = refreshes.refresh(Revenue, { concurrently: false });
+    const staying = refreshes.refresh(Revenue, { mode: 'blocking' });
     leaving.abort();
     expect(await request).toBeInstanceOf(RefreshCancelledError);
     await gate.open();

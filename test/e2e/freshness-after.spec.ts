@@ -122,10 +122,10 @@ describe('RefreshService.after', () => {
     ['a signal that is aborted', [[daily], { signal: AbortSignal.abort() }], RefreshCancelledError],
     [
       'no rows, beside readers',
-      [[daily], { withData: false, concurrently: true }],
+      [[daily], { withData: false, mode: 'concurrently' }],
       InvalidOptionsError,
     ],
-    ['a swap, beside readers', [[daily], { swap: true, concurrently: true }], InvalidOptionsError],
+    ['a swap, beside readers', [[daily], { mode: 'fast' as never }], InvalidOptionsError],
   ])('refuses %s before anything is written', async (_, args, error) => {
     const call = refreshes.after as unknown as (...all: unknown[]) => Promise<unknown>;
     await expect(call.call(refreshes, () => insert(5), ...args)).rejects.toBeInstanceOf(error);

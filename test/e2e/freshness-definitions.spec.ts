@@ -192,7 +192,7 @@ describe('what changes the rows of a view without a write', () => {
       cron: YEARLY,
       skipUnchanged: true,
     });
-    await own().get(RefreshService).refresh(View, { swap: true });
+    await own().get(RefreshService).refresh(View, { mode: 'swap' });
     expect(await attempt()).toBe('unchanged');
     await database.query(change);
     expect(await attempt()).toBe('unchanged');

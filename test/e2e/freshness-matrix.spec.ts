@@ -368,9 +368,9 @@ describe('whether the sources of a view have changed', () => {
   });
 
   it.each<[string, RefreshOptions]>([
-    ['blocking', { concurrently: false }],
-    ['concurrently', { concurrently: true }],
-    ['by swap', { swap: true }],
+    ['blocking', { mode: 'blocking' }],
+    ['concurrently', { mode: 'concurrently' }],
+    ['by swap', { mode: 'swap' }],
   ])('is known after a refresh %s, and after each later change', async (_, options) => {
     await refresh(Above, options);
     expect(await attempt(Above)).toBe('unchanged');

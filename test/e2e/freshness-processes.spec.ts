@@ -36,9 +36,9 @@ const LONG_MS = 300;
 
 /** One refresher for each. */
 const DEMANDS: NonNullable<ReplicaOptions['demands']>[] = [
-  { concurrently: true },
-  { concurrently: false },
-  { swap: true },
+  { mode: 'concurrently' },
+  { mode: 'blocking' },
+  { mode: 'swap' },
 ];
 
 /** What must never be seen. */

@@ -124,10 +124,10 @@ describe('refreshing several views', () => {
   });
 
   it('touches none but the named ones, in the order of paths over others', async () => {
-    const report = await refreshes.refresh([Top, BASE, Top]);
+    const report = await refreshes.refreshMany([Top, BASE, Top]);
     expect(names(report)).toEqual([BASE, 'eu.top']);
     expect((await historyRuns()).map((run) => run.view_name)).toEqual(['base "view"', 'top']);
-    expect(names(await refreshes.refresh([]))).toEqual([]);
+    expect(names(await refreshes.refreshMany([]))).toEqual([]);
   });
 
   it.each([
@@ -135,22 +135,22 @@ describe('refreshing several views', () => {
     ['dependents', ['eu.middle', 'eu.top']],
     ['both', [BASE, 'eu.middle', 'eu.top']],
   ] as const)('cascades to %s and to no others', async (cascade, expected) => {
-    expect(names(await refreshes.refresh(Middle, { cascade }))).toEqual(expected);
+    expect(names(await refreshes.refreshMany([Middle], { cascade }))).toEqual(expected);
     expect(await historyRuns()).toHaveLength(expected.length);
   });
 
   it('cascades over plain views, and from declared dependencies', async () => {
-    const report = await refreshes.refresh(Base, { cascade: 'dependents' });
+    const report = await refreshes.refreshMany([Base], { cascade: 'dependents' });
     expect(sorted(report)).toEqual([BASE, 'eu.hidden', 'eu.middle', 'eu.side', 'eu.top']);
     expect(names(report)[0]).toBe(BASE);
-    const below = await refreshes.refresh([Side, Hidden], { cascade: 'dependencies' });
+    const below = await refreshes.refreshMany([Side, Hidden], { cascade: 'dependencies' });
     expect(sorted(below)).toEqual([BASE, 'eu.hidden', 'eu.side']);
   });
 
   it('asks the catalog of the moment', async () => {
     await database.query('CREATE OR REPLACE VIEW "Plain. view" AS SELECT n FROM eu.apart');
     try {
-      const report = await refreshes.refresh(Side, { cascade: 'dependencies' });
+      const report = await refreshes.refreshMany([Side], { cascade: 'dependencies' });
       expect(names(report)).toEqual(['eu.apart', 'eu.side']);
     } finally {
       await database.query(
@@ -188,7 +188,9 @@ describe('refreshing several views', () => {
 
   it('only reports failures when asked to', async () => {
     await database.query('INSERT INTO source VALUES (0)');
-    const report = await refreshes.refresh([OfInverse, Inverse, Apart], { throwOnFailure: false });
+    const report = await refreshes.refreshMany([OfInverse, Inverse, Apart], {
+      throwOnFailure: false,
+    });
     expect(report.counts).toMatchObject({ refreshed: 1, failed: 1, upstream_failed: 1 });
     const [failed] = report.views.filter((each) => each.outcome === 'failed');
     expect(failed).toMatchObject({ view: 'eu.inverse' });
@@ -197,7 +199,7 @@ describe('refreshing several views', () => {
 
   it('fails a view that is missing in the database with its own error', async () => {
     await database.query('DROP MATERIALIZED VIEW eu.top');
-    const { report } = await failureOf(refreshes.refresh([Top, Apart]));
+    const { report } = await failureOf(refreshes.refreshMany([Top, Apart]));
     expect(outcomes(report)).toEqual({ 'eu.top': 'failed', 'eu.apart': 'refreshed' });
     expect(report.views.find((each) => each.outcome === 'failed')?.error).toBeInstanceOf(
       ViewMissingError,
@@ -210,7 +212,7 @@ describe('refreshing several views', () => {
     await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [
       refreshLockKey({ schema: 'eu', name: 'middle' }),
     ]);
-    const report = await refreshes.refresh([Top, Middle], { onBusy: 'skip' });
+    const report = await refreshes.refreshMany([Top, Middle], { onBusy: 'skip' });
     expect(report.views).toEqual([
       expect.objectContaining({
         view: 'eu.middle',
@@ -269,7 +271,7 @@ describe('refreshing several views', () => {
       );
     const order = async (): Promise<string[]> => {
       const inOrder = names(
-        await refreshes.refresh([Apart, Inverse, OfInverse], { concurrency: 1 }),
+        await refreshes.refreshMany([Apart, Inverse, OfInverse], { concurrency: 1 }),
       );
       await database.query('DELETE FROM materialized_views.refresh_history');
       return inOrder;
@@ -295,7 +297,7 @@ describe('refreshing several views', () => {
     const gate = await database.closeGate();
     const stop = new AbortController();
     const running = failureOf(
-      refreshes.refresh([Base, Side], { concurrency: 1, signal: stop.signal }),
+      refreshes.refreshMany([Base, Side], { concurrency: 1, signal: stop.signal }),
     );
     await gate.untilReached();
     stop.abort();
@@ -304,14 +306,14 @@ describe('refreshing several views', () => {
     expect(report.views[1]).toEqual({ view: 'eu.side', dataSource: 'default', outcome: 'aborted' });
 
     const signal = AbortSignal.abort();
-    const none = await refreshes.refresh([Apart, Side], { signal, throwOnFailure: false });
+    const none = await refreshes.refreshMany([Apart, Side], { signal, throwOnFailure: false });
     expect(none.counts).toMatchObject({ aborted: 2, refreshed: 0 });
     expect((await historyRuns()).map((run) => run.view_name)).not.toContain('apart');
   });
 
   it('ends with the application, and says so of what was not begun', async () => {
     const gate = await database.closeGate();
-    const running = failureOf(refreshes.refresh([Base, Apart, Inverse], { concurrency: 1 }));
+    const running = failureOf(refreshes.refreshMany([Base, Apart, Inverse], { concurrency: 1 }));
     await gate.untilReached();
     const closing = app.close();
     let isStopped = false;
@@ -332,16 +334,16 @@ describe('refreshing several views', () => {
 
   it('refuses what it does not understand before it refreshes anything', async () => {
     const refused = async (options: object, message: RegExp): Promise<void> => {
-      await expect(refreshes.refresh([Apart], options)).rejects.toThrow(message);
+      await expect(refreshes.refreshMany([Apart], options)).rejects.toThrow(message);
       await expect(refreshes.refreshAll(options)).rejects.toThrow(message);
     };
     await refused({ concurrency: 0 }, /expected `concurrency` to be a whole number .*, got 0/);
     await refused({ throwOnFailure: 'no' }, /expected `throwOnFailure` to be true or false/);
     await refused({ onBusy: 'dance' }, /expected `onBusy`/);
-    await expect(refreshes.refresh(Apart, { cascade: 'up' as never })).rejects.toThrow(
+    await expect(refreshes.refreshMany([Apart], { cascade: 'up' as never })).rejects.toThrow(
       /expected `cascade` to be 'dependencies', 'dependents' or 'both', got "up"/,
     );
-    await expect(refreshes.refresh([Apart, 'eu.unknown'])).rejects.toThrow(UnknownViewError);
+    await expect(refreshes.refreshMany([Apart, 'eu.unknown'])).rejects.toThrow(UnknownViewError);
     await expect(refreshes.refreshAll({ dataSource: 'elsewhere' })).rejects.toThrow(
       /No materialized view is registered in data source "elsewhere"/,
     );
@@ -399,7 +401,7 @@ describe('refreshing the views of several data sources', () => {
       ['eu.inverse', 'eu.of_inverse'],
     ]);
     const dataSource = 'reporting';
-    const cascaded = await refreshes.refresh(Inverse, { dataSource, cascade: 'both' });
+    const cascaded = await refreshes.refreshMany([Inverse], { dataSource, cascade: 'both' });
     expect(of(cascaded, 'reporting')).toEqual(['eu.inverse', 'eu.of_inverse']);
   });
 

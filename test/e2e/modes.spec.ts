@@ -32,12 +32,12 @@ const Keyless = viewClass({ name: 'keyless', expression: 'SELECT id FROM public.
 const Strict = viewClass({
   name: 'strict',
   expression: 'SELECT id FROM public.orders',
-  refresh: { strict: true, concurrently: true },
+  refresh: { strict: true, mode: 'concurrently' },
 });
 const Swapped = viewClass({
   name: 'swapped',
   expression: 'SELECT id FROM public.orders WHERE public.gate()',
-  refresh: { swap: true },
+  refresh: { mode: 'swap' },
 });
 const Base = viewClass({ name: 'base', expression: 'SELECT id FROM public.orders', key: ['id'] });
 const OnBase = viewClass({ name: 'on_base', expression: 'SELECT id FROM public.base' });
@@ -118,10 +118,10 @@ describe('the mode of a refresh', () => {
   it('is concurrent where that is possible, unless the call says otherwise', async () => {
     const concurrent = { mode: 'concurrently', modeReason: 'unique_index' };
     expect(await refreshes.refresh(Revenue)).toMatchObject(concurrent);
-    expect(await refreshes.refresh(Revenue, { concurrently: true })).toMatchObject(concurrent);
+    expect(await refreshes.refresh(Revenue, { mode: 'concurrently' })).toMatchObject(concurrent);
     expect(await refreshes.refresh(Revenue, { strict: true })).toMatchObject(concurrent);
     const blocking = { mode: 'blocking', modeReason: 'requested' };
-    expect(await refreshes.refresh(Revenue, { concurrently: false })).toMatchObject(blocking);
+    expect(await refreshes.refresh(Revenue, { mode: 'blocking' })).toMatchObject(blocking);
     expect(warnings).toEqual([]);
   });
 
@@ -129,7 +129,7 @@ describe('the mode of a refresh', () => {
     const fallback = { mode: 'blocking', modeReason: 'no_unique_index' };
     expect(await refreshes.refresh(Keyless)).toMatchObject(fallback);
     expect(warnings).toEqual([]);
-    expect(await refreshes.refresh(Keyless, { concurrently: true })).toMatchObject(fallback);
+    expect(await refreshes.refresh(Keyless, { mode: 'concurrently' })).toMatchObject(fallback);
     expect(warnings).toEqual([expect.stringContaining('its readers had to wait')]);
   });
 
@@ -174,8 +174,8 @@ describe('the mode of a refresh', () => {
       `SELECT relacl::text LIKE '%=r/%' AS is_public FROM pg_class WHERE relname = 'swapped'`,
     );
     expect(grants).toEqual({ is_public: true });
-    await expect(refreshes.refresh(Base, { swap: true })).rejects.toThrow(SwapRefusedError);
-    expect(await refreshes.refresh(Swapped, { concurrently: false })).toMatchObject({
+    await expect(refreshes.refresh(Base, { mode: 'swap' })).rejects.toThrow(SwapRefusedError);
+    expect(await refreshes.refresh(Swapped, { mode: 'blocking' })).toMatchObject({
       mode: 'blocking',
     });
   });
@@ -199,14 +199,14 @@ describe('the mode of a refresh', () => {
   });
 
   it.each([
-    ['concurrently', 'auto', 3, 1],
-    ['blocking', false, 4, 0],
-  ] as const)('counts what changed: %s', async (mode, concurrently, inserted, deleted) => {
+    ['concurrently', 3, 1],
+    ['blocking', 4, 0],
+  ] as const)('counts what changed: %s', async (mode, inserted, deleted) => {
     await insert(2);
     await refreshes.refresh(Revenue);
     await database.query('DELETE FROM orders WHERE id = 1');
     await insert(3, 5);
-    expect(await refreshes.refresh(Revenue, { concurrently })).toMatchObject({
+    expect(await refreshes.refresh(Revenue, { mode })).toMatchObject({
       mode,
       insertedCount: inserted,
       deletedCount: deleted,

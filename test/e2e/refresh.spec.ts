@@ -266,7 +266,7 @@ describe('refresh', () => {
     await expect(refreshes.refresh(OrderTotal, { force: true } as never)).rejects.toThrow(
       /expected `force` to be absent/,
     );
-    await expect(refreshes.refresh(OrderTotal, { swap: true, withData: false })).rejects.toThrow(
+    await expect(refreshes.refresh(OrderTotal, { mode: 'swap', withData: false })).rejects.toThrow(
       /expected `withData` to be true/,
     );
     await expect(refreshes.refresh(OrderTotal, { timeout: '5' as never })).rejects.toThrow(

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
+import type { RefreshOptions } from '../../lib/index.js';
 
 export interface ReplicaOptions {
   /** How far the clock, and with it every timer, of the process is off. */
@@ -17,7 +18,7 @@ export interface ReplicaOptions {
   /** Whether nothing but the library keeps `refresher.ts` alive. */
   isIdle?: boolean;
   /** How `refresher.ts` demands refreshes, again and again; otherwise it watches for writes. */
-  demands?: { concurrently?: boolean; swap?: boolean };
+  demands?: Pick<RefreshOptions, 'mode'>;
 }
 
 /** What became of a request to refresh that a replica was asked for by `{ count, row }`. */

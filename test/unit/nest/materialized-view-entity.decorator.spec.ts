@@ -112,11 +112,7 @@ describe('@MaterializedViewEntity', () => {
       { expression, refresh: { skipUnchanged: 'yes' } },
       /`refresh\.skipUnchanged` to be true or false/,
     ],
-    [
-      'a swap that is concurrent',
-      { expression, refresh: { swap: true, concurrently: true } },
-      /auto/,
-    ],
+    ['a swap that is concurrent', { expression, refresh: { mode: 'fast' as never } }, /auto/],
     [
       'a duration without unit',
       { expression, refresh: { minInterval: '5' } },
