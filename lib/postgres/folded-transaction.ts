@@ -83,15 +83,15 @@ export class CallerTransaction implements FoldedTransaction {
   ) {}
 
   async open(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
-    const [, settings, limits, ...rows] = await this.session.queryAll([
+    const [, settings, limits] = await this.session.queryAll([
       beginInside(),
       selectSettings(this.settingNames),
       selectStatementTimeout(),
-      ...statements,
     ]);
     this.settings = settings as SettingRow[];
     this.statementTimeoutMs = (limits as StatementTimeoutRow[])[0]?.statement_timeout_ms ?? 0;
-    return rows;
+    // Apart, so that the limit is known when one of them runs into it. A borrowed connection has no pipeline anyway.
+    return this.session.queryAll(statements);
   }
 
   async close(statements: SqlStatement[]): Promise<QueryResultRow[][]> {

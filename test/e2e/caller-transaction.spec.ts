@@ -296,7 +296,7 @@ describe('refreshing in a transaction of the caller', () => {
     );
     const runner = dataSource.createQueryRunner();
     await expect(refreshes.refresh(Revenue, { manager: runner.manager })).rejects.toThrow(
-      /one without an open transaction/,
+      /of an open transaction, as/,
     );
     await runner.release();
     await expect(refreshes.refresh(Revenue, { manager: null as never })).rejects.toThrow(
