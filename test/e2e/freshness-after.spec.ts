@@ -125,7 +125,7 @@ describe('RefreshService.after', () => {
       [[daily], { withData: false, mode: 'concurrently' }],
       InvalidOptionsError,
     ],
-    ['a swap, beside readers', [[daily], { mode: 'fast' as never }], InvalidOptionsError],
+    ['a swap, beside readers', [[daily], { mode: 'fast' }], InvalidOptionsError],
   ])('refuses %s before anything is written', async (_, args, error) => {
     const call = refreshes.after as unknown as (...all: unknown[]) => Promise<unknown>;
     await expect(call.call(refreshes, () => insert(5), ...args)).rejects.toBeInstanceOf(error);
