@@ -54,8 +54,8 @@ describe('names in the schema that everybody may create in', () => {
   const useAll = async (running: TestingModule): Promise<void> => {
     const refreshes = running.get(RefreshService);
     const schema = running.get(SchemaService);
-    for (const options of [{ concurrently: true }, { concurrently: false }, { swap: true }]) {
-      expect(await refreshes.refresh(Daily, options)).toMatchObject({ outcome: 'refreshed' });
+    for (const mode of ['concurrently', 'blocking', 'swap'] as const) {
+      expect(await refreshes.refresh(Daily, { mode })).toMatchObject({ outcome: 'refreshed' });
     }
     const dataSource = running.get(DataSource);
     await dataSource.transaction((manager) => refreshes.refresh(Daily, { manager }));
