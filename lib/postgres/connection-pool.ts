@@ -2,6 +2,7 @@ import { Semaphore } from 'async-mutex';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { LibraryClient } from './library-client.js';
 import { Session, SessionLost } from './session.js';
+import { errorCode, SqlState } from './sqlstate.js';
 
 /** A connection of the library's own is closed after this time without work. */
 const IDLE_TIMEOUT_MS = 10_000;
@@ -46,8 +47,8 @@ export class ConnectionPool {
     this.pool = new Pool({ ...options, max: size });
     this.silenceMs = (options.connectionTimeoutMillis || CONNECT_TIMEOUT_MS) * TIMER_SHARE;
     this.pool.on('error', (error) => {
-      // A pool that is closing cuts its own connections off.
-      if (!this.isStopped) {
+      // A pool that is closing cuts its own connections off, and the server may end those that are idle.
+      if (!this.isStopped && errorCode(error) !== SqlState.idleSessionTimeout) {
         onConnectionError(error);
       }
     });
@@ -67,6 +68,13 @@ export class ConnectionPool {
       }
       return this.useConnection(work);
     });
+  }
+
+  /** Closes idle connections of its own accord after half the time after which the server would. */
+  closeIdleBefore(idleSessionTimeoutMs: number): void {
+    if (idleSessionTimeoutMs > 0) {
+      this.pool.options.idleTimeoutMillis = Math.min(IDLE_TIMEOUT_MS, idleSessionTimeoutMs / 2);
+    }
   }
 
   /** Turns away whoever waits or comes from now on. Work that has a connection goes on. */

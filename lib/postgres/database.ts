@@ -88,11 +88,20 @@ export class Database {
 
   /** Facts about the server that do not change, asked once. */
   async serverInfo(): Promise<ServerInfo> {
-    this.server ??= this.bookkeepingPool.session(readServerInfo).catch((error: unknown) => {
-      this.server = undefined;
-      throw error;
-    });
+    this.server ??= this.bookkeepingPool
+      .session((session) => this.readServer(session))
+      .catch((error: unknown) => {
+        this.server = undefined;
+        throw error;
+      });
     return this.server;
+  }
+
+  private async readServer(session: Session): Promise<ServerInfo> {
+    const { idleSessionTimeoutMs, ...server } = await readServerInfo(session);
+    this.pool.closeIdleBefore(idleSessionTimeoutMs);
+    this.bookkeepingPool.closeIdleBefore(idleSessionTimeoutMs);
+    return server;
   }
 
   /** Turns away whoever waits for a connection or comes from now on, but for bookkeeping. */
@@ -124,9 +133,12 @@ export class Database {
   }
 }
 
-async function readServerInfo(session: Session): Promise<ServerInfo> {
+async function readServerInfo(
+  session: Session,
+): Promise<ServerInfo & { idleSessionTimeoutMs: number }> {
   const [server] = await session.query<ServerRow>(selectServer());
   return {
+    idleSessionTimeoutMs: Number(server?.idle_session_timeout ?? 0),
     currentSchema: server?.current_schema ?? null,
     hasTransactionTimeout: server?.has_transaction_timeout ?? false,
     canCheckConnection: await canCheckConnection(session),

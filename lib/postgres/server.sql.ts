@@ -3,12 +3,19 @@ import type { SqlStatement } from './sql-statement.js';
 export interface ServerRow {
   current_schema: string | null;
   has_transaction_timeout: boolean;
+  /** In milliseconds; 0 for none, `null` before PostgreSQL 14. */
+  idle_session_timeout: string | null;
 }
 
 export function selectServer(): SqlStatement {
   return {
     text: `SELECT pg_catalog.current_schema() AS current_schema,
-       pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL AS has_transaction_timeout`,
+       pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL AS has_transaction_timeout,
+       (
+         SELECT s.setting
+         FROM pg_catalog.pg_settings s
+         WHERE s.name OPERATOR(pg_catalog.=) 'idle_session_timeout'::pg_catalog.text
+       ) AS idle_session_timeout`,
   };
 }
 

@@ -32,12 +32,14 @@ export const SqlState = {
   adminShutdown: '57P01',
   crashShutdown: '57P02',
   cannotConnectNow: '57P03',
+  idleSessionTimeout: '57P05',
 } as const;
 
 const LOST_SESSION_STATES: ReadonlySet<string> = new Set([
   SqlState.adminShutdown,
   SqlState.crashShutdown,
   SqlState.cannotConnectNow,
+  SqlState.idleSessionTimeout,
   SqlState.idleInTransactionTimeout,
   SqlState.transactionTimeout,
 ]);
