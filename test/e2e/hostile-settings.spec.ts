@@ -60,8 +60,8 @@ describe('settings of the database', () => {
     }
     const before = Date.now();
     const refreshes = await start();
-    for (const options of [{ concurrently: true }, { concurrently: false }, { swap: true }]) {
-      const result = await refreshes.refresh(Texts, options);
+    for (const mode of ['concurrently', 'blocking', 'swap'] as const) {
+      const result = await refreshes.refresh(Texts, { mode });
       expect(result).toMatchObject({ outcome: 'refreshed' });
     }
     await refreshes.status(Texts);
