@@ -1,4 +1,6 @@
-import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import { isConnectionLoss } from '../postgres/session-lost.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { connectionFailure } from './connection-failure.js';
 import { DATA_EXCEPTION_CLASS, messageOf, withoutRowData } from './error-message.js';
 import type { MaterializedViewErrorDetails } from './materialized-view.error.js';
 import {
@@ -80,11 +82,6 @@ const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.undefinedColumn]: QUERY,
   [SqlState.diskFull]: RESOURCES,
   [SqlState.outOfMemory]: RESOURCES,
-  [SqlState.tooManyConnections]: {
-    type: ConnectionFailedError,
-    what: 'the server has no connection left',
-    hint: 'Lower poolSize or raise max_connections; the library opens at most poolSize connections and one more in each process.',
-  },
   [SqlState.configurationLimitExceeded]: RESOURCES,
 };
 
@@ -157,7 +154,7 @@ function explain(
       : { type: RefreshCancelledError, what: 'it was cancelled' };
   }
   if (isConnectionLoss(cause)) {
-    return { type: ConnectionFailedError, what: 'the connection failed or was lost' };
+    return { type: ConnectionFailedError, ...connectionFailure(cause) };
   }
   if (isSetting) {
     return SETTINGS;

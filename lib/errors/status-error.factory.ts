@@ -1,5 +1,7 @@
 import { PoolStopped } from '../postgres/connection-pool.js';
-import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import { isConnectionLoss } from '../postgres/session-lost.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { connectionFailure } from './connection-failure.js';
 import { withoutRowData } from './error-message.js';
 import { MaterializedViewError } from './materialized-view.error.js';
 import { StatusError } from './status.errors.js';
@@ -34,7 +36,6 @@ const EXPLANATIONS: Record<string, Explanation> = {
   },
 };
 
-const LOST: Explanation = { what: 'the connection failed or was lost' };
 const STOPPING: Explanation = { what: 'the application is stopping' };
 const UNKNOWN: Explanation = { what: 'PostgreSQL refused it' };
 
@@ -66,5 +67,5 @@ function explain(cause: unknown, code: string | undefined): Explanation {
     return STOPPING;
   }
   const known = code === undefined ? undefined : EXPLANATIONS[code];
-  return isConnectionLoss(cause) ? LOST : (known ?? UNKNOWN);
+  return isConnectionLoss(cause) ? connectionFailure(cause) : (known ?? UNKNOWN);
 }

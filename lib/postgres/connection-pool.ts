@@ -1,7 +1,8 @@
 import { Semaphore } from 'async-mutex';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { LibraryClient } from './library-client.js';
-import { Session, SessionLost } from './session.js';
+import { Session } from './session.js';
+import { ConnectFailed } from './session-lost.js';
 import { errorCode, SqlState } from './sqlstate.js';
 
 /** A connection of the library's own is closed after this time without work. */
@@ -125,7 +126,7 @@ export class ConnectionPool {
       return await this.pool.connect();
     } catch (error) {
       const tookMs = performance.now() - sentAt;
-      throw SessionLost.from(error, tookMs >= this.silenceMs ? 'on_connect' : undefined);
+      throw new ConnectFailed(error, tookMs >= this.silenceMs ? 'on_connect' : undefined);
     }
   }
 

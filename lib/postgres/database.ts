@@ -3,8 +3,8 @@ import { ConnectionPool } from './connection-pool.js';
 import { OwnTransaction } from './folded-transaction.js';
 import { NotificationClient } from './notification-client.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
-import { type Session, SessionLost } from './session.js';
-import { isConnectionLoss } from './sqlstate.js';
+import type { Session } from './session.js';
+import { ConnectFailed, isConnectionLoss, SessionLost } from './session-lost.js';
 import {
   begin,
   rollback,
@@ -124,7 +124,7 @@ export class Database {
     try {
       return await this.bookkeepingPool.session(run);
     } catch (error) {
-      if (hasBegun || !isConnectionLoss(error)) {
+      if (hasBegun || error instanceof ConnectFailed || !isConnectionLoss(error)) {
         throw error;
       }
       // It was idle, and is gone for the same reason for which there is something to look after.

@@ -1,7 +1,8 @@
 import type { PoolConfig } from 'pg';
 import { ownOptions } from './connection-pool.js';
 import { LibraryClient } from './library-client.js';
-import { Session, SessionLost } from './session.js';
+import { Session } from './session.js';
+import { ConnectFailed } from './session-lost.js';
 import { isDoneWithin } from './time-limit.js';
 import { listen } from './wake-up.sql.js';
 
@@ -26,12 +27,12 @@ export class NotificationClient {
     this.client.on('notification', ({ channel }) => onNotification(channel));
   }
 
-  /** @throws SessionLost when nobody is there */
+  /** @throws ConnectFailed when it cannot be opened */
   async connect(): Promise<void> {
     try {
       await this.client.connect();
     } catch (error) {
-      throw SessionLost.from(error);
+      throw new ConnectFailed(error);
     }
     // A process that has nothing else to do may end.
     (this.client as unknown as { unref(): void }).unref();

@@ -1,7 +1,8 @@
 import type { QueryConfig, QueryResultRow } from 'pg';
 import { withItsSettings } from './own-settings.sql.js';
+import { said, SessionLost } from './session-lost.js';
 import type { SqlStatement } from './sql-statement.js';
-import { errorCode, isServerError, SESSION_LOST, SqlState } from './sqlstate.js';
+import { errorCode, SqlState } from './sqlstate.js';
 import {
   commit,
   releaseSavepoint,
@@ -20,35 +21,6 @@ const COMMIT_DEADLINE_MS = 60_000;
 
 /** The longest time that a timer of Node can wait. */
 const MAX_DEADLINE_MS = 2 ** 31 - 1;
-
-/**
- * The transport failed: a killed backend, an immediate stop of the server, a cut connection or one
- * on which nobody answers. What was under way may or may not have been committed.
- */
-export class SessionLost extends Error {
-  readonly code = SESSION_LOST;
-
-  /** @param silence where nobody answered in time: on a connection that was there, or to open one */
-  constructor(
-    message: string,
-    options: ErrorOptions,
-    readonly silence?: Silence,
-  ) {
-    super(message, options);
-  }
-
-  /** Whatever the server has not said is the transport's: no list of Node's codes would be complete. */
-  static from(error: unknown, silence?: Silence): unknown {
-    return isServerError(error) ? error : new SessionLost(said(error), { cause: error }, silence);
-  }
-}
-
-export type Silence = 'on_connection' | 'on_connect';
-
-/** Which silence an error comes of; `undefined` when somebody answered. */
-export function silenceOf(error: unknown): Silence | undefined {
-  return error instanceof SessionLost ? error.silence : undefined;
-}
 
 /**
  * A hot standby answers READ WRITE with 0A000, which anywhere else is some missing feature; so that
@@ -295,9 +267,4 @@ function queryConfig({ text, values, isScript }: SqlStatement): QueryConfig {
     queryMode: 'extended',
   };
   return isScript ? { text } : extended;
-}
-
-/** Node gives an error for several addresses a code, but no message. */
-function said(error: unknown): string {
-  return (error instanceof Error && error.message) || (errorCode(error) ?? String(error));
 }

@@ -11,7 +11,10 @@ export const SqlState = {
   transactionTimeout: '25P04',
   readOnlyTransaction: '25006',
   inFailedTransaction: '25P02',
+  invalidAuthorization: '28000',
+  invalidPassword: '28P01',
   dependentObjectsStillExist: '2BP01',
+  invalidCatalogName: '3D000',
   invalidSchemaName: '3F000',
   serializationFailure: '40001',
   deadlockDetected: '40P01',
@@ -35,15 +38,6 @@ export const SqlState = {
   idleSessionTimeout: '57P05',
 } as const;
 
-const LOST_SESSION_STATES: ReadonlySet<string> = new Set([
-  SqlState.adminShutdown,
-  SqlState.crashShutdown,
-  SqlState.cannotConnectNow,
-  SqlState.idleSessionTimeout,
-  SqlState.idleInTransactionTimeout,
-  SqlState.transactionTimeout,
-]);
-
 /** The SQLSTATE, or Node's error code, of a failed query; `undefined` when there is none. */
 export function errorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
@@ -53,20 +47,6 @@ export function errorCode(error: unknown): string | undefined {
 /** Whether PostgreSQL itself said this: all its errors have a severity, and no others do. */
 export function isServerError(error: unknown): boolean {
   return typeof (error as { severity?: unknown } | null)?.severity === 'string';
-}
-
-/** Stands for every failure of the transport, to which PostgreSQL gives no code and Node a great many. */
-export const SESSION_LOST = 'SESSION_LOST';
-
-/**
- * Whether the session is gone, so that what it had under way may or may not have been committed.
- */
-export function isConnectionLoss(error: unknown): boolean {
-  const code = errorCode(error);
-  return (
-    code !== undefined &&
-    (code === SESSION_LOST || code.startsWith('08') || LOST_SESSION_STATES.has(code))
-  );
 }
 
 /** Classes of errors that say nothing of the statement: tried again at another moment, it may stand. */

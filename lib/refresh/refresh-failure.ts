@@ -12,7 +12,7 @@ import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { BOOKKEEPING_LIMITS } from '../postgres/database.js';
 import type { FoldedTransaction, OwnTransaction } from '../postgres/folded-transaction.js';
 import { type FailureRecord, type FinishedRow, recordFailure } from '../postgres/history.sql.js';
-import { silenceOf } from '../postgres/session.js';
+import { silenceOf } from '../postgres/session-lost.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode } from '../postgres/sqlstate.js';
 import { findLostRun } from './lost-run.js';

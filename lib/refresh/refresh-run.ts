@@ -24,7 +24,7 @@ import {
 } from '../postgres/refresh.sql.js';
 import type { Session } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { isConnectionLoss } from '../postgres/sqlstate.js';
+import { isConnectionLoss } from '../postgres/session-lost.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
 import {
   answerOfChanges,

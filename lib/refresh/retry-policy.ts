@@ -4,7 +4,7 @@ import {
   type RefreshError,
   ServerResourcesError,
 } from '../errors/refresh.errors.js';
-import { silenceOf } from '../postgres/session.js';
+import { silenceOf } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 
 /** The longest waits before a refresh is tried again. The wait itself is any part of it, so that replicas do not come back all at once. */

@@ -2,7 +2,8 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { withoutRowData } from '../errors/error-message.js';
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
-import { errorCode, isConnectionLoss, SqlState } from '../postgres/sqlstate.js';
+import { isConnectionLoss } from '../postgres/session-lost.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import type { PlanStep } from './plan-step.js';
 
 /** What was under way when a statement failed. */

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { refreshErrorFrom } from '../../../lib/errors/refresh-error.factory.js';
 import { MaterializedViewError, type RefreshError } from '../../../lib/index.js';
-import { SessionLost } from '../../../lib/postgres/session.js';
+import { SessionLost } from '../../../lib/postgres/session-lost.js';
 
 const failure = (code: string): Error =>
   Object.assign(new Error('original'), { code, severity: 'ERROR', detail: 'Key (id)=(7)' });

@@ -9,7 +9,7 @@ import {
   ServerResourcesError,
   ViewQueryError,
 } from '../../../lib/errors/refresh.errors.js';
-import { SessionLost } from '../../../lib/postgres/session.js';
+import { SessionLost } from '../../../lib/postgres/session-lost.js';
 import { retryDelayMs } from '../../../lib/refresh/retry-policy.js';
 
 const longest = (error: RefreshError): (number | undefined)[] =>
