@@ -112,6 +112,7 @@ export {
 export type { LastFailure, LastSuccess, ViewRefreshStatus } from './refresh/refresh-status.js';
 export type { ViewChanges } from './refresh/view-changes.js';
 export type {
+  AnswerOptions,
   DriftQuery,
   HistoryQuery,
   StatusAllQuery,

@@ -15,13 +15,18 @@ import type { RefreshCascade } from '../refresh/view-graph.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
 import {
+  type AnswerOptions,
+  answerOptions,
+  answerTimeoutMs,
   DRIFT_LIMIT,
   type DriftQuery,
+  driftQuery,
   HISTORY_LIMIT,
   type HistoryQuery,
-  limitedQuery,
+  historyQuery,
   type StatusAllQuery,
   type StatusQuery,
+  statusQuery,
   viewOptions,
 } from './status-queries.js';
 
@@ -203,10 +208,13 @@ export class RefreshService {
   /**
    * The refreshes of registered views that are running now, in whatever process.
    *
-   * @throws StatusError when the database cannot be asked
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the database cannot be asked, or does not answer within `timeout` (default 5 s)
    */
-  async running(): Promise<RunningRefresh[]> {
-    const running = this.sources.all().map(({ refresher }) => refresher.control.running());
+  async running(options: AnswerOptions = {}): Promise<RunningRefresh[]> {
+    checkOptions('RefreshService.running', answerOptions, options);
+    const timeoutMs = answerTimeoutMs(options);
+    const running = this.sources.all().map(({ refresher }) => refresher.control.running(timeoutMs));
     return (await Promise.all(running)).flat();
   }
 
@@ -217,12 +225,13 @@ export class RefreshService {
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
    * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the history cannot be read
+   * @throws StatusError when the history cannot be read within `timeout` (default 5 s)
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
-    checkOptions('RefreshService.history', limitedQuery, options);
+    checkOptions('RefreshService.history', historyQuery, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
-    return source.inspector.history(found, options.limit ?? HISTORY_LIMIT);
+    const { limit = HISTORY_LIMIT } = options;
+    return source.inspector.history(found, { limit, timeoutMs: answerTimeoutMs(options) });
   }
 
   /**
@@ -232,12 +241,12 @@ export class RefreshService {
    * @param view its class, or `schema.name`
    * @throws UnknownViewError when no such view is registered
    * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when it cannot be read
+   * @throws StatusError when it cannot be read within `timeout` (default 5 s)
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
-    checkOptions('RefreshService.status', viewOptions, options);
+    checkOptions('RefreshService.status', statusQuery, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
-    return source.inspector.status(found);
+    return source.inspector.status(found, answerTimeoutMs(options));
   }
 
   /**
@@ -246,12 +255,14 @@ export class RefreshService {
    *
    * @throws UnknownViewError when the data source has no views
    * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the status cannot be read
+   * @throws StatusError when the status cannot be read within `timeout` (default 5 s)
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
-    checkOptions('RefreshService.statusAll', viewOptions, options);
+    checkOptions('RefreshService.statusAll', statusQuery, options);
     const sources = this.sources.named(options.dataSource);
-    return (await Promise.all(sources.map(({ inspector }) => inspector.statusAll()))).flat();
+    const timeoutMs = answerTimeoutMs(options);
+    const statuses = sources.map(({ inspector }) => inspector.statusAll(timeoutMs));
+    return (await Promise.all(statuses)).flat();
   }
 
   /**
@@ -266,7 +277,7 @@ export class RefreshService {
    * @throws StatusError when the comparison fails or takes longer than `statementTimeout`
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
-    checkOptions('RefreshService.drift', limitedQuery, options);
+    checkOptions('RefreshService.drift', driftQuery, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }

@@ -1,15 +1,23 @@
-import { aCount, aDataSource, objectOf } from '../definition/option-rules.js';
+import { type Duration, milliseconds } from '../definition/duration.js';
+import { aCount, aDataSource, aDuration, objectOf } from '../definition/option-rules.js';
 
 const MAX_LIMIT = 1_000;
 export const HISTORY_LIMIT = 50;
 export const DRIFT_LIMIT = 100;
+const ANSWER_TIMEOUT = '5s';
 
-export interface StatusQuery {
+/** For how long a caller waits for an answer of the database. */
+export interface AnswerOptions {
+  /** After it the call fails with `StatusError`, whatever keeps the answer from coming. @default '5s' */
+  timeout?: Duration;
+}
+
+export interface StatusQuery extends AnswerOptions {
   /** Needed only for a view that is registered in several data sources. */
   dataSource?: string;
 }
 
-export interface StatusAllQuery {
+export interface StatusAllQuery extends AnswerOptions {
   /** The one data source whose views are asked for. @default all */
   dataSource?: string;
 }
@@ -19,15 +27,24 @@ export interface HistoryQuery extends StatusQuery {
   limit?: number;
 }
 
-export interface DriftQuery extends StatusQuery {
+export interface DriftQuery {
+  /** Needed only for a view that is registered in several data sources. */
+  dataSource?: string;
   /** Keys in the sample at the most, each way, up to 1,000. @default 100 */
   limit?: number;
 }
 
 /** The options that name a view's data source and nothing else. */
-export const viewOptions = objectOf<StatusQuery>({ dataSource: aDataSource });
+export const viewOptions = objectOf<{ dataSource?: string }>({ dataSource: aDataSource });
 
-export const limitedQuery = objectOf<HistoryQuery>({
-  dataSource: aDataSource,
-  limit: aCount(1, MAX_LIMIT),
-});
+const timeout = aDuration(1);
+const limit = aCount(1, MAX_LIMIT);
+export const answerOptions = objectOf<AnswerOptions>({ timeout });
+export const statusQuery = objectOf<StatusQuery>({ dataSource: aDataSource, timeout });
+export const historyQuery = objectOf<HistoryQuery>({ dataSource: aDataSource, limit, timeout });
+export const driftQuery = objectOf<DriftQuery>({ dataSource: aDataSource, limit });
+
+/** For how long the answer is waited for, in milliseconds. */
+export function answerTimeoutMs(options: AnswerOptions): number {
+  return milliseconds(options.timeout ?? ANSWER_TIMEOUT);
+}

@@ -1,4 +1,5 @@
 import { PoolStopped } from '../postgres/connection-pool.js';
+import { AnswerTimeout } from '../postgres/time-limit.js';
 import { isConnectionLoss } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { connectionFailure } from './connection-failure.js';
@@ -36,6 +37,10 @@ const EXPLANATIONS: Record<string, Explanation> = {
   },
 };
 
+const SILENT: Explanation = {
+  what: 'the database did not answer in time',
+  hint: 'Can it be reached, and is it not overloaded? To wait for longer, give `timeout`.',
+};
 const STOPPING: Explanation = { what: 'the application is stopping' };
 const UNKNOWN: Explanation = { what: 'PostgreSQL refused it' };
 
@@ -65,6 +70,9 @@ export function statusErrorFrom(
 function explain(cause: unknown, code: string | undefined): Explanation {
   if (cause instanceof PoolStopped) {
     return STOPPING;
+  }
+  if (cause instanceof AnswerTimeout) {
+    return SILENT;
   }
   const known = code === undefined ? undefined : EXPLANATIONS[code];
   return isConnectionLoss(cause) ? connectionFailure(cause) : (known ?? UNKNOWN);

@@ -2,7 +2,7 @@ import { Semaphore } from 'async-mutex';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { LibraryClient } from './library-client.js';
 import { Session } from './session.js';
-import { ConnectFailed } from './session-lost.js';
+import { ConnectFailed, silenceOf } from './session-lost.js';
 import { errorCode, SqlState } from './sqlstate.js';
 
 /** A connection of the library's own is closed after this time without work. */
@@ -29,6 +29,8 @@ export interface ConnectionPoolOptions {
   /** Connections at the most. */
   size: number;
   onConnectionError: (error: Error) => void;
+  /** Called when nobody answers on a connection. */
+  onSilence: () => void;
 }
 
 /** Connections of the library's own, opened when needed and closed when idle. */
@@ -40,16 +42,21 @@ export class ConnectionPool {
   private readonly open = new Set<LibraryClient>();
   /** What takes so long to fail got no answer: pg gives its timeouts no code. */
   private readonly silenceMs: number;
+  private readonly onSilence: () => void;
+  /** The last connection that could not be opened because nobody answered. */
+  private unanswered?: { error: ConnectFailed; atMs: number };
   private isStopped = false;
 
-  constructor({ connection, size, onConnectionError }: ConnectionPoolOptions) {
+  constructor({ connection, size, onConnectionError, onSilence }: ConnectionPoolOptions) {
     const options = ownOptions(connection);
     this.slots = new Semaphore(size, new PoolStopped('The pool is stopped'));
     this.pool = new Pool({ ...options, max: size });
     this.silenceMs = (options.connectionTimeoutMillis || CONNECT_TIMEOUT_MS) * TIMER_SHARE;
-    this.pool.on('error', (error) => {
-      // A pool that is closing cuts its own connections off, and the server may end those that are idle.
-      if (!this.isStopped && errorCode(error) !== SqlState.idleSessionTimeout) {
+    this.onSilence = onSilence;
+    this.pool.on('error', (error, client) => {
+      // This process ends connections itself, and the server may end those that are idle.
+      const isOwn = this.isStopped || (client as unknown as LibraryClient).isCutOff;
+      if (!isOwn && errorCode(error) !== SqlState.idleSessionTimeout) {
         onConnectionError(error);
       }
     });
@@ -61,11 +68,17 @@ export class ConnectionPool {
    * Runs `work` on a connection, waiting for a free one.
    *
    * @throws PoolStopped when it still waits when the pool is stopped, or comes later
+   * @throws ConnectFailed when none can be opened, or none could be while it waited
    */
   async session<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const askedAtMs = performance.now();
     return this.slots.runExclusive(() => {
       if (this.isStopped) {
         throw new PoolStopped('The pool is stopped');
+      }
+      // Otherwise all who wait would find out one after the other that nobody is there.
+      if (this.unanswered !== undefined && this.unanswered.atMs > askedAtMs) {
+        throw this.unanswered.error;
       }
       return this.useConnection(work);
     });
@@ -100,6 +113,16 @@ export class ConnectionPool {
     }
   }
 
+  /** Ends the idle connections: on a network that has swallowed one, each would cost its next user the same wait. */
+  cutOffIdle(): void {
+    const held = new Set<unknown>(this.held);
+    this.open.forEach((client) => {
+      if (!held.has(client)) {
+        client.cutOff('Nobody answers on another connection');
+      }
+    });
+  }
+
   private cutOff(): void {
     this.open.forEach((client) =>
       client.cutOff('The server did not confirm the end of the session'),
@@ -114,6 +137,11 @@ export class ConnectionPool {
       const result = await work(new Session(client as unknown as LibraryClient));
       failed = false;
       return result;
+    } catch (error) {
+      if (silenceOf(error) !== undefined) {
+        this.onSilence();
+      }
+      throw error;
     } finally {
       // After any failure the connection is closed: its state is not worth guessing.
       this.giveBack(client, failed);
@@ -125,8 +153,13 @@ export class ConnectionPool {
     try {
       return await this.pool.connect();
     } catch (error) {
-      const tookMs = performance.now() - sentAt;
-      throw new ConnectFailed(error, tookMs >= this.silenceMs ? 'on_connect' : undefined);
+      const atMs = performance.now();
+      const isSilent = atMs - sentAt >= this.silenceMs;
+      const failed = new ConnectFailed(error, isSilent ? 'on_connect' : undefined);
+      if (isSilent) {
+        this.unanswered = { error: failed, atMs };
+      }
+      throw failed;
     }
   }
 

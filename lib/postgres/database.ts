@@ -5,6 +5,7 @@ import { NotificationClient } from './notification-client.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
 import type { Session } from './session.js';
 import { ConnectFailed, isConnectionLoss, SessionLost } from './session-lost.js';
+import { AnswerTimeout, inTime } from './time-limit.js';
 import {
   begin,
   rollback,
@@ -17,6 +18,9 @@ export const BOOKKEEPING_LIMITS: TransactionLimits = {
   lockTimeoutMs: 5_000,
   statementTimeoutMs: 10_000,
 };
+
+/** What the server itself says about a limit tells more, so its limits are over first. */
+const ANSWER_SHARE = 0.8;
 
 export interface DatabaseOptions {
   /** The connection options that the application itself uses. */
@@ -48,8 +52,13 @@ export class Database {
   constructor({ connection, poolSize, stateSchema, onConnectionError }: DatabaseOptions) {
     this.stateSchema = stateSchema;
     this.connection = connection;
-    this.pool = new ConnectionPool({ connection, size: poolSize, onConnectionError });
-    this.bookkeepingPool = new ConnectionPool({ connection, size: 1, onConnectionError });
+    const onSilence = (): void => {
+      this.pool.cutOffIdle();
+      this.bookkeepingPool.cutOffIdle();
+    };
+    const options = { connection, onConnectionError, onSilence };
+    this.pool = new ConnectionPool({ ...options, size: poolSize });
+    this.bookkeepingPool = new ConnectionPool({ ...options, size: 1 });
   }
 
   /** Runs `work` on a connection of its own, waiting for a free one. */
@@ -79,6 +88,29 @@ export class Database {
   async bookkeeping<T>(work: (session: Session) => Promise<T>): Promise<T> {
     await this.serverInfo();
     return this.onReservedConnection(work);
+  }
+
+  /**
+   * Like `bookkeeping`, for who only reads, and waits no longer than that.
+   *
+   * @throws AnswerTimeout when the time is over; what was begun ends by itself
+   */
+  async reading<T>(timeoutMs: number, work: (session: Session) => Promise<T>): Promise<T> {
+    const askedAtMs = performance.now();
+    const share = Math.ceil(timeoutMs * ANSWER_SHARE);
+    const limits = {
+      lockTimeoutMs: Math.min(BOOKKEEPING_LIMITS.lockTimeoutMs, share),
+      statementTimeoutMs: Math.min(BOOKKEEPING_LIMITS.statementTimeoutMs, share),
+    };
+    const answer = this.serverInfo().then(() =>
+      this.onReservedConnection((session) => {
+        if (performance.now() - askedAtMs >= timeoutMs) {
+          throw new AnswerTimeout(timeoutMs);
+        }
+        return work(session);
+      }, limits),
+    );
+    return inTime(answer, timeoutMs);
   }
 
   /** A connection for hearing notifications, not yet opened. It is the caller's to close. */
@@ -114,10 +146,13 @@ export class Database {
     await Promise.all([this.pool.close(), this.bookkeepingPool.close()]);
   }
 
-  private async onReservedConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  private async onReservedConnection<T>(
+    work: (session: Session) => Promise<T>,
+    limits = BOOKKEEPING_LIMITS,
+  ): Promise<T> {
     let hasBegun = false;
     const run = (session: Session): Promise<T> =>
-      this.within(session, BOOKKEEPING_LIMITS, () => {
+      this.within(session, limits, () => {
         hasBegun = true;
         return work(session);
       });

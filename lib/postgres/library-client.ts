@@ -14,6 +14,9 @@ const UNWANTED_PARAMETERS = [
 
 /** A client without settings that are not the library's, and that can be cut off. */
 export class LibraryClient extends Client {
+  /** Whether this process has ended the connection: then its end is no news. */
+  isCutOff = false;
+
   constructor(config?: ClientConfig) {
     super(config);
     // A terminated backend emits 'error', without a listener the process dies, and the pool has none
@@ -30,6 +33,7 @@ export class LibraryClient extends Client {
 
   /** Ends the connection without asking the server, which may never answer: what is under way fails. */
   cutOff(reason: string): void {
+    this.isCutOff = true;
     this.connection.stream.destroy(new Error(reason));
   }
 }

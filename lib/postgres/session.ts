@@ -16,8 +16,11 @@ import { typeParsers } from './type-parsers.js';
 /** How much later than its own limits allow the server's answer may arrive, before nobody is thought to be there. */
 const ANSWER_MARGIN_MS = 10_000;
 
-/** A commit may have to write out all that a refresh has made, and to wait for a standby. */
-const COMMIT_DEADLINE_MS = 60_000;
+/**
+ * A commit may have to write out all that a refresh has made, and to wait for a standby. Where it takes longer, what
+ * became of it is looked up over another connection.
+ */
+const COMMIT_DEADLINE_MS = 30_000;
 
 /** The longest time that a timer of Node can wait. */
 const MAX_DEADLINE_MS = 2 ** 31 - 1;

@@ -16,10 +16,10 @@ export interface ServerAbilities {
 }
 
 /**
- * How long the application may stall between two statements of ours before the server frees the
- * locks by ending the session.
+ * How long the application may stall between two statements of ours before the server frees the locks by ending the
+ * session. Milliseconds pass there as a rule; as long as it takes, no other process refreshes the view.
  */
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 
 /** A backend whose client died went on for 11 s of a 12 s refresh without this, and 0.9 s with it. */
 const CONNECTION_CHECK_INTERVAL_MS = 1_000;

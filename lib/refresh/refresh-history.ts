@@ -43,10 +43,10 @@ export interface RefreshHistoryEntry {
 export async function readHistory(
   database: Database,
   view: QualifiedName,
-  limit: number,
+  { limit, timeoutMs }: { limit: number; timeoutMs: number },
 ): Promise<RefreshHistoryEntry[]> {
   const statement = selectHistory(database.stateSchema, view, limit);
-  const rows = await database.bookkeeping(async (session) => {
+  const rows = await database.reading(timeoutMs, async (session) => {
     await session.query(setReadOnly());
     return session.query<HistoryRow>(statement);
   });

@@ -59,11 +59,12 @@ export class RefreshControl {
     );
   }
 
-  async running(): Promise<RunningRefresh[]> {
+  async running(timeoutMs: number): Promise<RunningRefresh[]> {
     const views = new Map(
       this.context.views.all().map((each) => [refreshLockKey(each.name), viewName(each)]),
     );
-    const rows = await this.read(selectLockHolders([...views.keys()], syncLockKey()));
+    const holders = selectLockHolders([...views.keys()], syncLockKey());
+    const rows = await this.read(holders, timeoutMs);
     return rows.map((row) => ({
       view: views.get(row.key) ?? '',
       dataSource: this.context.name,
@@ -73,9 +74,9 @@ export class RefreshControl {
     }));
   }
 
-  private async read(statement: SqlStatement): Promise<RunningRow[]> {
+  private async read(statement: SqlStatement, timeoutMs: number): Promise<RunningRow[]> {
     try {
-      return await this.context.database.bookkeeping((session) =>
+      return await this.context.database.reading(timeoutMs, (session) =>
         session.query<RunningRow>(statement),
       );
     } catch (cause) {

@@ -28,12 +28,13 @@ export async function readStatusesWithoutSizes(
   );
 }
 
-/** The same with sizes. */
+/** The same with sizes, for who waits no longer than `timeoutMs`. */
 export async function readStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
+  timeoutMs: number,
 ): Promise<ViewRefreshStatus[]> {
-  return context.database.bookkeeping(async (session) => {
+  return context.database.reading(timeoutMs, async (session) => {
     await session.query(setReadOnly());
     const sizes = await readSizes(session, definitions);
     return readWith(session, context, definitions, sizes);

@@ -10,15 +10,18 @@ import { readStatuses } from './status-reading.js';
 export class ViewInspector {
   constructor(private readonly context: DataSourceContext) {}
 
-  async history(view: ViewDefinition, limit: number): Promise<RefreshHistoryEntry[]> {
+  async history(
+    view: ViewDefinition,
+    bounds: { limit: number; timeoutMs: number },
+  ): Promise<RefreshHistoryEntry[]> {
     return this.reading('read the history', view, () =>
-      readHistory(this.context.database, view.name, limit),
+      readHistory(this.context.database, view.name, bounds),
     );
   }
 
-  async status(view: ViewDefinition): Promise<ViewRefreshStatus> {
+  async status(view: ViewDefinition, timeoutMs: number): Promise<ViewRefreshStatus> {
     return this.reading('read the status', view, async () => {
-      const [status] = await readStatuses(this.context, [view]);
+      const [status] = await readStatuses(this.context, [view], timeoutMs);
       if (status === undefined) {
         throw new Error('the query gave no row');
       }
@@ -26,10 +29,10 @@ export class ViewInspector {
     });
   }
 
-  async statusAll(): Promise<ViewRefreshStatus[]> {
+  async statusAll(timeoutMs: number): Promise<ViewRefreshStatus[]> {
     const { name, views } = this.context;
     try {
-      return await readStatuses(this.context, views.all());
+      return await readStatuses(this.context, views.all(), timeoutMs);
     } catch (cause) {
       throw statusErrorFrom(cause, `read the status of the views of data source "${name}"`);
     }

@@ -9,10 +9,12 @@ import {
   MaterializedViewsModule,
   NotPrimaryError,
   RefreshService,
+  StatusError,
 } from '../../lib/index.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { Database } from '../../lib/postgres/database.js';
 import { LibraryClient } from '../../lib/postgres/library-client.js';
+import { refreshChannel } from '../../lib/refresh/refresh-events.js';
 import { Network } from '../support/network.js';
 import { startStandby } from '../support/standby.js';
 import { boot, typeOrm } from '../support/test-app.js';
@@ -129,6 +131,58 @@ describe('the connection', () => {
       app = undefined;
       expect(await outcome).toBeInstanceOf(ConnectionFailedError);
     });
+  });
+
+  describe('that answers nobody, old or new,', () => {
+    const ASKS: [string, (refreshes: RefreshService) => Promise<unknown>][] = [
+      ['status', (refreshes) => refreshes.status(FarAway, { timeout: 200 })],
+      ['statusAll', (refreshes) => refreshes.statusAll({ timeout: '0.2s' })],
+      ['history', (refreshes) => refreshes.history(FarAway, { timeout: 200 })],
+      ['running', (refreshes) => refreshes.running({ timeout: 200 })],
+    ];
+
+    it.each(ASKS)(
+      'makes %s fail after its timeout, behind whoever waits already',
+      async (_, ask) => {
+        const refreshes = await start(network.url);
+        await refreshes.refresh(FarAway);
+        network.goSilent({ except: APPLICATION_CONNECTIONS, newOnesToo: true });
+        const settled: string[] = [];
+        const patient = refreshes.pause(FarAway).catch(() => settled.push('patient'));
+        const error = await ask(refreshes).catch((cause: unknown) => cause);
+        settled.push('impatient');
+        expect(error).toBeInstanceOf(StatusError);
+        expect(String(error)).toContain('within 200 ms');
+        expect((error as StatusError).hint).toContain('`timeout`');
+        expect(settled).toEqual(['impatient']);
+        network.recover();
+        await patient;
+      },
+    );
+
+    it('makes all who wait fail together, and not one after the other', async () => {
+      const refreshes = await start(network.url);
+      await refreshes.refresh(FarAway);
+      network.goSilent({ except: APPLICATION_CONNECTIONS, newOnesToo: true });
+      const opened = network.linkCount;
+      const errors = await Promise.all(
+        Array.from({ length: 5 }, () => refreshes.pause(FarAway).catch((error: unknown) => error)),
+      );
+      errors.forEach((error) => expect(error).toBeInstanceOf(ConnectionFailedError));
+      expect(network.linkCount - opened).toBe(1);
+    });
+  });
+
+  it('holds the view for a few seconds where its process stalls before the refresh', async () => {
+    const refreshes = await start(database.url);
+    const stall = (): void =>
+      void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 8_000);
+    const onStart = (): void => {
+      refreshChannel.start.unsubscribe(onStart);
+      stall();
+    };
+    refreshChannel.start.subscribe(onStart);
+    expect(await refreshes.refresh(FarAway)).toMatchObject({ outcome: 'refreshed', attempt: 2 });
   });
 
   describe('that is lost in the middle of a refresh', () => {

@@ -52,6 +52,11 @@ export class Network {
       .reduce((sum, link) => sum + link.flightCount, 0);
   }
 
+  /** How many connections have been opened, also those on which nothing was said. */
+  get linkCount(): number {
+    return this.links.length;
+  }
+
   /** From now on no byte passes on all connections but the first ones, and nobody is told. */
   goSilent(options: { except: number; newOnesToo: boolean }): void {
     this.links.slice(options.except).forEach((link) => (link.isSilent = true));
