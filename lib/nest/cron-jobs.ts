@@ -1,24 +1,47 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { SchedulerRegistry } from '@nestjs/schedule';
-import { CronJob } from 'cron';
+import { type ScheduleModuleOptions, SchedulerRegistry } from '@nestjs/schedule';
 import { refreshJobName } from '../definition/view-definition.js';
 import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import type { ScheduledJob } from '../schedule/schedule.orchestrator.js';
 import type { ScheduledView } from '../schedule/tick.runner.js';
+import { RefreshJob } from './refresh.job.js';
+
+/** The token of ScheduleModule's options, which @nestjs/schedule does not export. */
+const SCHEDULE_MODULE_OPTIONS = 'SCHEDULE_MODULE_OPTIONS';
 
 /** Has the schedules of views stand as cron jobs in @nestjs/schedule's `SchedulerRegistry`. */
 @Injectable()
 export class CronJobs {
   constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
 
-  /** @throws InvalidModuleOptionsError when ScheduleModule is not imported */
+  /**
+   * With `ScheduleModule.forRoot({ cronJobs: false })` there is no job, and the view is not refreshed by its schedule.
+   *
+   * @throws InvalidModuleOptionsError when ScheduleModule is not imported
+   */
   start(dataSource: string, view: ScheduledView, onTick: () => Promise<void>): ScheduledJob {
-    const { cron, timeZone } = view.schedule;
     const registry = this.schedulerRegistry();
-    const job = CronJob.from({ cronTime: cron, timeZone, onTick, start: true });
-    registry.addCronJob(refreshJobName(dataSource, view), job);
-    return job;
+    if (!this.hasCronJobs()) {
+      return { isOn: false, stop: () => undefined };
+    }
+    const name = refreshJobName(dataSource, view);
+    const job = new RefreshJob(name, view, onTick);
+    registry.addCronJob(name, job);
+    return {
+      // Whoever stops or deletes the job means all ticks of the view in this process.
+      get isOn() {
+        return job.isActive && registry.getCronJobs().get(name) === job;
+      },
+      stop: () => job.stop(),
+    };
+  }
+
+  private hasCronJobs(): boolean {
+    const options = this.moduleRef.get<ScheduleModuleOptions>(SCHEDULE_MODULE_OPTIONS, {
+      strict: false,
+    });
+    return options.cronJobs !== false;
   }
 
   private schedulerRegistry(): SchedulerRegistry {

@@ -11,7 +11,8 @@ export class StaleWatch {
 
   constructor(private readonly context: DataSourceContext) {}
 
-  async look(definitions: readonly ViewDefinition[]): Promise<void> {
+  /** @returns in how many milliseconds one of them may become stale; 0 where that depends on writes */
+  async look(definitions: readonly ViewDefinition[]): Promise<number> {
     const statuses = await readStatusesWithoutSizes(this.context, definitions);
     definitions.forEach((definition, position) => {
       const status = statuses[position];
@@ -22,7 +23,29 @@ export class StaleWatch {
         this.context.events.publish(MaterializedViewEvents.stale, staleEvent(status));
       }
     });
+    return Math.min(
+      ...definitions.map((definition, position) => maybeStaleInMs(definition, statuses[position])),
+    );
   }
+}
+
+/** Without writes the age alone decides. One that is stale already stays so until it is refreshed. */
+function maybeStaleInMs(
+  { freshness }: ViewDefinition,
+  status: ViewRefreshStatus | undefined,
+): number {
+  if (freshness?.maxStalenessMs !== undefined) {
+    return 0;
+  }
+  if (status?.maxStalenessMs === undefined || status.isStale) {
+    return Infinity;
+  }
+  const { ageMs, maxStalenessMs, nextTick, failureCount } = status;
+  if (ageMs !== undefined) {
+    return Math.max(0, maxStalenessMs - ageMs);
+  }
+  // Rows that were there before the library: they become stale at a tick, unless a failed one was that already.
+  return failureCount > 0 || nextTick === undefined ? 0 : nextTick.getTime() - Date.now();
 }
 
 function staleEvent({

@@ -1,13 +1,22 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
-import { type EarlyTick, isScheduled, type ScheduledView, type TickRunner } from './tick.runner.js';
+import { Rest } from './rest.js';
+import {
+  type EarlyTick,
+  isScheduled,
+  type ScheduledView,
+  type SweptViews,
+  type TickRunner,
+} from './tick.runner.js';
 
 /** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
 const SWEEP_JITTER = 0.5;
 
 /** A timer that fires at the times of a view's schedule. */
 export interface ScheduledJob {
+  /** Whether this process is to refresh the view by its schedule. */
+  readonly isOn: boolean;
   stop(): void | Promise<void>;
 }
 
@@ -16,7 +25,9 @@ export type StartJob = (view: ScheduledView, onTick: () => Promise<void>) => Sch
 
 /** Starts and stops what wakes the process up: a timer for each view, and the sweep. */
 export class ScheduleOrchestrator {
-  private readonly jobs: ScheduledJob[] = [];
+  private readonly jobs = new Map<ViewDefinition, ScheduledJob>();
+  /** In which a sweep would find nothing. */
+  private readonly rest = new Rest();
   private readonly timers = new Set<NodeJS.Timeout>();
   private isStopped = false;
 
@@ -29,7 +40,10 @@ export class ScheduleOrchestrator {
   start(): void {
     const views = this.context.views.all();
     for (const view of views.filter(isScheduled)) {
-      this.jobs.push(this.startJob(view, () => this.wake(view)));
+      this.jobs.set(
+        view,
+        this.startJob(view, () => this.wake(view)),
+      );
     }
     const swept = views.filter(isSwept);
     if (swept.length > 0) {
@@ -41,11 +55,16 @@ export class ScheduleOrchestrator {
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timers.forEach(clearTimeout);
-    await Promise.all(this.jobs.map(async (job) => job.stop()));
+    await Promise.all([...this.jobs.values()].map(async (job) => job.stop()));
   }
 
+  private readonly isOn = (view: ViewDefinition): view is ScheduledView =>
+    this.jobs.get(view)?.isOn === true;
+
   private async wake(view: ScheduledView): Promise<void> {
-    this.whenDue(view, await this.ticks.wake(view));
+    if (this.isOn(view)) {
+      this.whenDue(view, await this.ticks.wake(view));
+    }
   }
 
   /**
@@ -56,27 +75,36 @@ export class ScheduleOrchestrator {
     // If it is due later than the next sweep, the sweep does it: a clock so far ahead cannot be trusted.
     if (early !== undefined && early.dueInMs < this.context.options.sweepIntervalMs) {
       this.after(early.dueInMs, async () => {
-        this.whenDue(view, await this.ticks.attempt(view, early.tick));
+        if (this.isOn(view)) {
+          this.whenDue(view, await this.ticks.attempt(view, early.tick));
+        }
       });
     }
   }
 
+  /** Each time it is decided anew whether there may be something to find: if not, nothing is sent. */
   private scheduleSweep(views: ViewDefinition[]): void {
     const { sweepIntervalMs } = this.context.options;
     const delayMs = sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
     this.after(delayMs, async () => {
-      try {
-        await this.ticks.sweep(views);
-      } catch (error) {
-        if (!this.isStopped) {
-          this.context.log.warn(
-            `Could not look for due refreshes in data source "${this.context.name}"; the next look is in ${sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
-          );
-        }
-      } finally {
-        this.scheduleSweep(views);
+      const scheduled = views.filter(this.isOn);
+      if (this.rest.isOver(scheduled)) {
+        await this.sweep({ watched: views, scheduled });
       }
+      this.scheduleSweep(views);
     });
+  }
+
+  private async sweep(views: SweptViews): Promise<void> {
+    try {
+      this.rest.begin(await this.ticks.sweep(views), views.scheduled);
+    } catch (error) {
+      if (!this.isStopped) {
+        this.context.log.warn(
+          `Could not look for due refreshes in data source "${this.context.name}"; the next look is in ${this.context.options.sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
+        );
+      }
+    }
   }
 
   private after(delayMs: number, work: () => Promise<void>): void {

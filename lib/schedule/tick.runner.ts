@@ -16,6 +16,14 @@ export function isScheduled(view: ViewDefinition): view is ScheduledView {
   return view.schedule !== undefined;
 }
 
+/** The views that a sweep looks at. */
+export interface SweptViews {
+  /** Those that may become stale, or have a schedule. */
+  watched: ViewDefinition[];
+  /** Those among them that this process refreshes by their schedule. */
+  scheduled: ScheduledView[];
+}
+
 /** A tick whose time has not come yet, by the database's clock. */
 export interface EarlyTick {
   tick: Date;
@@ -54,23 +62,33 @@ export class TickRunner {
    * or a lock that was taken. Of several missed ticks of a view only the last is done. Has it told, too, which views
    * have become stale. Resolves when the attempts have begun: a long refresh must not hold up the next sweep.
    *
+   * @returns for how many milliseconds another sweep can find nothing: until a tick comes, or a view may become stale.
+   *   0 while a tick is not done, and where writes decide what is stale
    * @throws when the database cannot be asked
    */
-  async sweep(watched: ViewDefinition[]): Promise<void> {
-    const views = watched.filter(isScheduled);
+  async sweep({ watched, scheduled }: SweptViews): Promise<number> {
+    const states = await this.readStates(scheduled);
+    const restsMs = scheduled.map((view) => {
+      const state = states.get(displayName(view.name));
+      const tick = state && undoneTick(view, state);
+      if (tick !== undefined && !state?.is_backing_off && !state?.is_paused) {
+        void this.attempt(view, tick);
+      }
+      return state === undefined || tick !== undefined ? 0 : untilNextTickMs(view, state);
+    });
+    return Math.min(...restsMs, await this.staleness.look(watched));
+  }
+
+  private async readStates(views: ScheduledView[]): Promise<Map<string, ScheduleStateRow>> {
+    if (views.length === 0) {
+      return new Map();
+    }
     const { database } = this.context;
     const names = views.map((view) => view.name);
     const states = await database.bookkeeping((session) =>
       session.query<ScheduleStateRow>(selectScheduleStates(database.stateSchema, names)),
     );
-    const byName = new Map(states.map((state) => [rowName(state), state]));
-    for (const view of views) {
-      const tick = dueTick(view, byName.get(displayName(view.name)));
-      if (tick !== undefined) {
-        void this.attempt(view, tick);
-      }
-    }
-    await this.staleness.look(watched);
+    return new Map(states.map((state) => [rowName(state), state]));
   }
 
   /**
@@ -105,11 +123,13 @@ export class TickRunner {
   }
 }
 
-/** The last tick by the database's clock, if it has not been done and the view is neither paused nor backing off. */
-function dueTick(view: ScheduledView, state: ScheduleStateRow | undefined): Date | undefined {
-  if (state === undefined || state.is_backing_off || state.is_paused) {
-    return undefined;
-  }
+/** The last tick by the database's clock, if nobody has done it. */
+function undoneTick(view: ScheduledView, state: ScheduleStateRow): Date | undefined {
   const tick = view.schedule.grid.lastTickAt(new Date(state.now));
   return tick && (state.last_tick === null || state.last_tick < tick.getTime()) ? tick : undefined;
+}
+
+function untilNextTickMs({ schedule }: ScheduledView, { now }: ScheduleStateRow): number {
+  const next = schedule.grid.nextTickAfter(new Date(now));
+  return next === undefined ? Infinity : next.getTime() - now;
 }

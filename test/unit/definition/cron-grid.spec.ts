@@ -66,6 +66,20 @@ describe('CronGrid', () => {
       '2026-04-04T14:45:00Z',
     ],
     [
+      '23:30 in spring, Nuuk, where the gap is the last hour of the day: midnight',
+      '30 23 * * *',
+      'America/Nuuk',
+      '2026-03-29T12:00:00Z',
+      '2026-03-29T01:00:00Z',
+    ],
+    [
+      '23:59:59 of that Saturday alone, Nuuk',
+      '59 59 23 * * 6',
+      'America/Nuuk',
+      '2026-03-31T12:00:00Z',
+      '2026-03-29T01:00:00Z',
+    ],
+    [
       'noon, Berlin in summer',
       '0 12 * * *',
       'Europe/Berlin',
@@ -106,6 +120,30 @@ describe('CronGrid', () => {
       }
     }
   });
+
+  it.each([
+    ['America/Nuuk', '2026-03-28T00:00:00Z'],
+    ['America/Scoresbysund', '2027-03-27T00:00:00Z'],
+    ['Africa/Cairo', '2026-04-23T00:00:00Z'],
+    ['America/Havana', '2026-03-07T12:00:00Z'],
+    ['America/Santiago', '2026-09-05T12:00:00Z'],
+    ['America/Nuuk', '2026-10-24T00:00:00Z'],
+  ])(
+    'has one tick a day through a change of clocks, asked from both sides: %s %s',
+    (zone, from) => {
+      for (let minute = 0; minute < 1_440; minute += 10) {
+        const grid = new CronGrid(`${minute % 60} ${Math.floor(minute / 60)} * * *`, zone);
+        let tick = grid.nextTickAfter(at(from));
+        for (let day = 0; day < 4 && tick; day++) {
+          const next: Date | undefined = grid.nextTickAfter(tick);
+          expect(next && grid.lastTickAt(new Date(next.getTime() - 1))).toEqual(tick);
+          // A day has 23 to 25 hours, and a time in a gap is due at its end.
+          expect((Number(next) - tick.getTime()) / 3_600_000).toBeLessThanOrEqual(25);
+          tick = next;
+        }
+      }
+    },
+  );
 
   it('is the same from whatever instant it is asked', () => {
     const grid = new CronGrid('*/7 * * * * *', 'UTC');
