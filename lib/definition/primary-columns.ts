@@ -41,6 +41,10 @@ function firstUniqueKey(classes: unknown[], indexes: ViewIndexOptions[]): string
   if (declared !== undefined) {
     return propertyNames(declared.columns);
   }
+  const unique = getMetadataArgsStorage().uniques.find(({ target }) => classes.includes(target));
+  if (unique !== undefined) {
+    return propertyNames(unique.columns);
+  }
   return indexes
     .filter((index) => index.unique === true && index.where === undefined)
     .map((index) => index.keys.map((key) => (typeof key === 'string' ? key : key.property)))

@@ -40,14 +40,20 @@ export interface RefreshPolicy {
   settings: Record<string, string>;
 }
 
+/** A column that a class maps. */
+export interface MappedColumn {
+  /** As the database is to call it. */
+  name: string;
+  property: string;
+}
+
 /** What the code declares of one view, with all names resolved. */
 export interface ViewDefinition {
   target: ViewClass;
   name: QualifiedName;
   /** The SELECT that the view stores, without a closing semicolon. */
   query: string;
-  /** The columns that the class maps, by their names in the database. */
-  columns: string[];
+  columns: MappedColumn[];
   indexes: IndexDefinition[];
   withData: boolean;
   /** Undeclared attributes (`undefined`) are left as the database has them. */

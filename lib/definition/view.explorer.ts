@@ -44,6 +44,7 @@ function definition(
   }
   const indexes = [
     ...declaredIndexes(metadata),
+    ...uniqueIndexes(metadata),
     ...(options.indexes ?? []).map((index) => indexFromOptions(metadata, index)),
   ];
   refuseLongName(target, 'name', metadata.tableName);
@@ -52,7 +53,9 @@ function definition(
     target,
     name: { schema, name: metadata.tableName },
     query: resolveViewQuery(target.name, options.expression, dataSource),
-    columns: metadata.columns.map((column) => column.databaseName),
+    columns: metadata.columns
+      .filter(({ isVirtualProperty }) => !isVirtualProperty)
+      .map(({ databaseName: name, propertyPath: property }) => ({ name, property })),
     indexes,
     withData: options.withData ?? true,
     storage: options.storage,
@@ -104,6 +107,25 @@ function declaredIndexes(metadata: EntityMetadata): IndexDefinition[] {
       method: index.isSpatial ? 'gist' : index.type,
       where: index.where,
     }));
+}
+
+/** `@Unique`: a view has no constraints, and a unique index does the same. Those of TypeORM's own relations have no columns given. */
+function uniqueIndexes(metadata: EntityMetadata): IndexDefinition[] {
+  const declared = metadata.uniques.filter(
+    ({ givenColumnNames }) => givenColumnNames !== undefined,
+  );
+  return declared.map(({ name, columns, deferrable }) => {
+    if (deferrable !== undefined) {
+      throw new InvalidDefinitionError(
+        `@Unique "${name}" of ${metadata.targetName}: expected \`deferrable\` to be absent, because a view has a unique index in the place of the constraint, got "${deferrable}".`,
+      );
+    }
+    return {
+      name,
+      keys: columns.map((column) => ({ column: column.databaseName })),
+      unique: true,
+    };
+  });
 }
 
 function indexFromOptions(metadata: EntityMetadata, index: ViewIndexOptions): IndexDefinition {

@@ -41,12 +41,15 @@ const MEAN_OF = 20;
  * PostgreSQL's `is_usable_unique_index` (matview.c): immediate, valid, on plain columns, without a
  * predicate. A concurrent refresh joins on the columns of all of these.
  */
-export const USABLE_UNIQUE_INDEX = `i.indrelid = c.oid
-    AND i.indisunique
+export const IS_USABLE_KEY = `i.indisunique
     AND i.indimmediate
     AND i.indisvalid
     AND i.indpred IS NULL
     AND i.indexprs IS NULL`;
+
+/** The same of an index `i` of the relation `c`. */
+export const USABLE_UNIQUE_INDEX = `i.indrelid = c.oid
+    AND ${IS_USABLE_KEY}`;
 
 /**
  * The status of all given views in one query, a row each in the given order, views that are not in the

@@ -1,5 +1,6 @@
 import { IS_ORDINARY_VIEW } from './dependents.sql.js';
 import type { QualifiedName } from './identifier.js';
+import { IS_USABLE_KEY } from './status.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -126,6 +127,8 @@ export interface IndexRow {
   name: string;
   is_unique: boolean;
   is_valid: boolean;
+  /** Whether PostgreSQL can use it to refresh the view concurrently. */
+  is_usable_key: boolean;
   /** What follows USING in its definition; without names of its own, so it serves any other view too. */
   body: string;
   tablespace: string | null;
@@ -153,6 +156,7 @@ const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
        ic.relname AS name,
        i.indisunique AS is_unique,
        i.indisvalid AS is_valid,
+       ${IS_USABLE_KEY} AS is_usable_key,
        (
          SELECT pg_catalog.substr(d.definition, pg_catalog.length(d.head) + 1)
          FROM (

@@ -23,7 +23,9 @@ export async function findCycle(session: Session, members: ClosureMember[]): Pro
   await session.undone(async () => {
     for (const { name, definition } of members) {
       await session
-        .attempt(() => session.query(createDummy(name, definition?.columns ?? [])))
+        .attempt(() =>
+          session.query(createDummy(name, definition?.columns.map((column) => column.name) ?? [])),
+        )
         .catch(() => undefined);
     }
     for (const member of members) {

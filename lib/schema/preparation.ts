@@ -15,6 +15,7 @@ import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.sql.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
 import type { DatabaseState } from './database-state.js';
+import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { compareDefinitions } from './definition-comparison.js';
 import { skippedFailures } from './failed-views.js';
 import { patiently } from './lock-attempts.js';
@@ -112,6 +113,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     left: diffLeft,
     standingAsDeclared: () => standingAsDeclared(session, context, diff, state),
   });
+  refuseMissingColumns(columnsToBe(diff, rehearsed.members, diffLeft));
   const captured = withWakeUp(
     withCaptures(diff, needs, state, allowsChanges(policy)),
     context.wakeUp,

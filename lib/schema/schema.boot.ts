@@ -4,6 +4,7 @@ import { ForeignStateSchemaError } from '../errors/schema.errors.js';
 import type { CaptureKeeper } from './capture.keeper.js';
 import { describeIdle, describePostponed } from './capture-warnings.js';
 import { refuseForeignState } from './foreign-state.js';
+import { describeWithoutKey } from './refresh-keys.js';
 import type { SchemaSynchronizer } from './schema.synchronizer.js';
 import type { SyncReport } from './sync-report.js';
 import { describeUnrecorded, readUnrecorded } from './unsynchronized-boot.js';
@@ -22,7 +23,7 @@ export class SchemaBoot {
       await this.look();
       return;
     }
-    const { report, diff, postponed } = await this.synchronizer.carryOut(syncPolicy);
+    const { report, diff, postponed, withoutKey } = await this.synchronizer.carryOut(syncPolicy);
     this.log(report);
     if (postponed !== undefined) {
       this.context.log.warn(describePostponed(postponed));
@@ -31,6 +32,9 @@ export class SchemaBoot {
     const idle = describeIdle(diff, syncPolicy);
     if (idle !== undefined) {
       this.context.log.warn(idle);
+    }
+    if (withoutKey.length > 0) {
+      this.context.log.warn(describeWithoutKey(withoutKey));
     }
   }
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DataSourceContext } from '../definition/data-source.context.js';
-import { viewName } from '../definition/view-definition.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
 import { effectiveCapture } from '../freshness/capture-record.js';
@@ -12,10 +12,12 @@ import type { Session } from '../postgres/session.js';
 import { deleteKnownView, recordDefinitions, renameKnownView } from '../postgres/state.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { readSteadily } from './steady-read.js';
+import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { declaredHash, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
 import type { PostponedStep } from './plan-step.js';
 import { type PreparationContext, type Prepared, prepare } from './preparation.js';
+import { withoutUsableKey } from './refresh-keys.js';
 import { rememberedDiff } from './remembered-diff.js';
 import { refuseForeignState } from './foreign-state.js';
 import { schemaErrorFrom } from './schema-error.js';
@@ -37,6 +39,8 @@ export interface Synchronized {
   diff: SchemaDiff;
   /** The step for which the locks could not be had, and without which all others were done. */
   postponed?: PostponedStep;
+  /** Views that can only be refreshed while their readers wait. */
+  withoutKey: ViewDefinition[];
 }
 
 /** Brings a database to what the code declares, one process at a time. */
@@ -64,15 +68,16 @@ export class SchemaSynchronizer {
       // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
       const remembered = expected === undefined ? await this.remembered(policy) : undefined;
       if (remembered !== undefined) {
-        const reports = unchangedReports(remembered);
+        const { diff, withoutKey } = remembered;
+        const reports = unchangedReports(diff);
         const report = this.told(publishReport(name, reports, startedAtMs));
-        return { report, diff: remembered };
+        return { report, diff, withoutKey };
       }
       try {
-        const { prepared, postponed } = await this.underLock(policy, expected);
+        const { prepared, postponed, withoutKey } = await this.underLock(policy, expected);
         const reports = reportsOf(prepared, views);
         const report = this.told(publishReport(name, reports, startedAtMs));
-        return { report, diff: prepared.diff, postponed };
+        return { report, diff: prepared.diff, postponed, withoutKey };
       } catch (error) {
         publishReport(name, failedReports(views, error), startedAtMs);
         throw error;
@@ -123,19 +128,26 @@ export class SchemaSynchronizer {
     };
   }
 
-  private async remembered(policy: SyncPolicy): Promise<SchemaDiff | undefined> {
+  private async remembered(
+    policy: SyncPolicy,
+  ): Promise<Pick<Synchronized, 'diff' | 'withoutKey'> | undefined> {
     const preparation = this.preparation(policy);
     return this.within(async (session) => {
       await refuseForeignState(session, this.context.database.stateSchema);
       const state = await this.readState(session);
-      return rememberedDiff(session, preparation.views, state, preparation);
+      const diff = await rememberedDiff(session, preparation.views, state, preparation);
+      if (diff === undefined) {
+        return undefined;
+      }
+      refuseMissingColumns(columnsToBe(diff, [], []));
+      return { diff, withoutKey: withoutUsableKey(preparation.views, state) };
     });
   }
 
   private async underLock(
     policy: SyncPolicy,
     expected: SchemaPlan | undefined,
-  ): Promise<{ prepared: Prepared; postponed?: PostponedStep }> {
+  ): Promise<{ prepared: Prepared } & Pick<Synchronized, 'postponed' | 'withoutKey'>> {
     const { name, database, options } = this.context;
     const views = this.context.views.all();
     return this.within(async (session) => {
@@ -154,12 +166,16 @@ export class SchemaSynchronizer {
       const mayPostpone = expected === undefined;
       const run = new PlanRun(session, database.stateSchema, views, lockTimeoutMs, mayPostpone);
       const postponed = await run.run(prepared.plan);
-      await this.remember(session, prepared, policy);
-      return { prepared, postponed };
+      const state = await this.remember(session, prepared, policy);
+      return { prepared, postponed, withoutKey: withoutUsableKey(views, state) };
     });
   }
 
-  private async remember(session: Session, { plan }: Prepared, policy: SyncPolicy): Promise<void> {
+  private async remember(
+    session: Session,
+    { plan }: Prepared,
+    policy: SyncPolicy,
+  ): Promise<DatabaseState> {
     await this.followRenames(session);
     const state = await this.readState(session);
     const left = new Set(plan.skipped.map(({ view }) => view));
@@ -185,6 +201,7 @@ export class SchemaSynchronizer {
       ];
     });
     await session.query(recordDefinitions(this.context.database.stateSchema, records));
+    return state;
   }
 
   /** A view may have been renamed by a migration: its state and history follow. */

@@ -135,7 +135,7 @@ function openDatabase(url: string): Database {
 async function swapOnce(database: Database): Promise<void> {
   const name = { schema: 'bench', name: 'sales' };
   const definition = {
-    ...{ target: Sales, name, query: '', columns: ['key'] },
+    ...{ target: Sales, name, query: '', columns: [{ name: 'key', property: 'key' }] },
     ...{ indexes: [], withData: true, dependsOn: [], refresh: refreshPolicy() },
   };
   const { stateSchema } = database;

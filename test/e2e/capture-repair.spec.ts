@@ -29,6 +29,7 @@ const fresh: TestView = {
   name: `Odd "view'`,
   schema: 'Far away',
   expression: 'SELECT count(*)::int AS id FROM public.orders',
+  key: ['id'],
   refresh: { on: 'sources', debounce: 0 },
 };
 const plain: TestView = { ...fresh, refresh: undefined };

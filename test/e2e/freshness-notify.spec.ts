@@ -38,6 +38,7 @@ const daily: TestView = {
   schema: HOSTILE,
   expression: 'SELECT day AS id, count(*)::int AS n FROM public.orders GROUP BY day',
   columns: ['id', 'n'],
+  key: ['id'],
   refresh: { on: [Order], debounce: 0 },
 };
 
@@ -46,6 +47,7 @@ const weekly: TestView = {
   name: 'weekly',
   expression: `SELECT 1 AS id, sum(n)::int AS n FROM ${quoted(HOSTILE)}.daily`,
   columns: ['id', 'n'],
+  key: ['id'],
   refresh: { on: 'sources', debounce: 0 },
 };
 

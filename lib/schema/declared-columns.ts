@@ -1,0 +1,67 @@
+import { type MappedColumn, type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import type { RehearsedMember } from './rehearsal.js';
+import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+import { hasOtherDefinition } from './sync-policy.js';
+
+/** A view with the columns that the database has, or will have, of it. */
+export interface ViewColumns {
+  view: ViewDefinition;
+  columns: string[];
+}
+
+/**
+ * The columns of the views that will be as declared. Of one that is left as it is, what it lacks is known already, and
+ * one that is not there has none.
+ */
+export function columnsToBe(
+  { views }: SchemaDiff,
+  members: RehearsedMember[],
+  left: ViewDiff[],
+): ViewColumns[] {
+  const isLeft = new Set(left.filter(hasOtherDefinition).map(({ view }) => view));
+  return views.flatMap(({ view, deployed, newerVersion }) => {
+    const member = members.find(({ definition }) => definition === view);
+    if (member !== undefined) {
+      return [{ view, columns: member.columns }];
+    }
+    return deployed?.kind !== 'm' || isLeft.has(view) || newerVersion !== undefined
+      ? []
+      : [{ view, columns: deployed.row.columns.map(({ name }) => name) }];
+  });
+}
+
+/** @throws InvalidDefinitionError when a class maps a column that its view does not have: no row of it could be read */
+export function refuseMissingColumns(found: ViewColumns[]): void {
+  const wrong = found
+    .map((each) => ({ ...each, missing: missingFrom(each) }))
+    .filter(({ missing }) => missing.length > 0);
+  const [first] = wrong;
+  if (first === undefined) {
+    return;
+  }
+  throw new InvalidDefinitionError(`${wrong.map(describe).join(' ')} Nothing has been changed.`, {
+    view: viewName(first.view),
+    hint: hintFor(first.missing, first.columns),
+  });
+}
+
+function missingFrom({ view, columns }: ViewColumns): MappedColumn[] {
+  const there = new Set(columns);
+  return view.columns.filter(({ name }) => !there.has(name));
+}
+
+function describe({ view, columns, missing }: ViewColumns & { missing: MappedColumn[] }): string {
+  const properties = missing
+    .map(({ property, name }) => `${view.target.name}.${property} is mapped to column "${name}"`)
+    .join(', and ');
+  const names = columns.map((name) => `"${name}"`).join(', ');
+  return `${properties}, which the query of materialized view "${viewName(view)}" does not have: its columns are ${names || 'none'}.`;
+}
+
+function hintFor(missing: MappedColumn[], columns: string[]): string {
+  const folded = missing.find(({ name }) => columns.includes(name.toLowerCase()));
+  return folded === undefined
+    ? 'Add the column to the query, take the property out of the class, or map it with @ViewColumn({ name }).'
+    : `PostgreSQL writes names without quotes in lower case. Put quotes around the name in the query, as in AS "${folded.name}", or map the property to what it is called now: @ViewColumn({ name: '${folded.name.toLowerCase()}' }).`;
+}

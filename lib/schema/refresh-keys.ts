@@ -1,0 +1,22 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { displayNames } from '../postgres/identifier.js';
+import type { DatabaseState } from './database-state.js';
+
+/** The views whose refreshes stop their readers for want of a unique index, though that is not what is declared. */
+export function withoutUsableKey(
+  views: readonly ViewDefinition[],
+  state: DatabaseState,
+): ViewDefinition[] {
+  return views.filter((view) => {
+    const deployed = state.views.get(viewName(view));
+    const isMeant = view.refresh.swap || view.refresh.concurrently === false;
+    return (
+      deployed?.kind === 'm' && !isMeant && !deployed.indexes.some((index) => index.is_usable_key)
+    );
+  });
+}
+
+/** For the log. */
+export function describeWithoutKey(views: readonly ViewDefinition[]): string {
+  return `Each refresh stops the readers of ${displayNames(views.map(({ name }) => name))}: there is no unique index that PostgreSQL can use to refresh concurrently. Declare one on plain columns, without a predicate, or set \`swap: true\` or, where that is meant, \`concurrently: false\` in \`refresh\`.`;
+}
