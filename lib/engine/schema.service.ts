@@ -90,7 +90,7 @@ export class SchemaService {
    * Drops one view and forgets its state; its history stays. The next boot makes it again, unless its
    * class is gone.
    *
-   * @throws UnmanagedDependentsError naming what depends on it, declared views too
+   * @throws SchemaSyncError naming what depends on it, declared views too
    */
   async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
     checkOptions('SchemaService.drop', schemaOptions, options);
@@ -101,7 +101,7 @@ export class SchemaService {
   /**
    * Drops all declared views of a data source, and no other. Their history stays.
    *
-   * @throws UnmanagedDependentsError naming what else depends on them
+   * @throws SchemaSyncError naming what else depends on them
    */
   async clear(options: SchemaOptions = {}): Promise<void> {
     checkOptions('SchemaService.clear', schemaOptions, options);

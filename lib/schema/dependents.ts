@@ -1,4 +1,4 @@
-import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import { SchemaSyncError, UnmanagedDependentsError } from '../errors/schema.errors.js';
 import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
@@ -29,11 +29,18 @@ export function dependentsLeft(
   return [...new Set(left)];
 }
 
-/** @throws UnmanagedDependentsError when there is anything */
-export function refuseToDrop(going: QualifiedName[], dependents: string[]): void {
+/**
+ * @param Refusal what a caller who asks for one drop gets, or one whose release drops it
+ * @throws Refusal when there is anything
+ */
+export function refuseToDrop(
+  going: QualifiedName[],
+  dependents: string[],
+  Refusal: typeof SchemaSyncError | typeof UnmanagedDependentsError = UnmanagedDependentsError,
+): void {
   const [first] = going;
   if (first !== undefined && dependents.length > 0) {
-    throw new UnmanagedDependentsError(
+    throw new Refusal(
       `Cannot drop ${displayNames(going)}: ${dependents.join(', ')} ${dependents.length === 1 ? 'depends' : 'depend'} on it. Nothing has been changed.`,
       {
         view: displayName(first),

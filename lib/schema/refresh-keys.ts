@@ -9,7 +9,7 @@ export function withoutUsableKey(
 ): ViewDefinition[] {
   return views.filter((view) => {
     const deployed = state.views.get(viewName(view));
-    const isMeant = view.refresh.swap || view.refresh.concurrently === false;
+    const isMeant = view.refresh.mode === 'swap' || view.refresh.mode === 'blocking';
     return (
       deployed?.kind === 'm' && !isMeant && !deployed.indexes.some((index) => index.is_usable_key)
     );
@@ -18,5 +18,5 @@ export function withoutUsableKey(
 
 /** For the log. */
 export function describeWithoutKey(views: readonly ViewDefinition[]): string {
-  return `Each refresh stops the readers of ${displayNames(views.map(({ name }) => name))}: there is no unique index that PostgreSQL can use to refresh concurrently. Declare one on plain columns, without a predicate, or set \`swap: true\` or, where that is meant, \`concurrently: false\` in \`refresh\`.`;
+  return `Each refresh stops the readers of ${displayNames(views.map(({ name }) => name))}: there is no unique index that PostgreSQL can use to refresh concurrently. Declare one on plain columns, without a predicate, or set \`refresh.mode\` to 'swap' or, where that is meant, to 'blocking'.`;
 }

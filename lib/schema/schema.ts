@@ -2,7 +2,7 @@ import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { SchemaDriftError } from '../errors/schema.errors.js';
+import { SchemaDriftError, SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
@@ -196,7 +196,8 @@ export class Schema {
         // A plain view that has the name is not the library's.
         .filter(({ kind }) => kind === 'm')
         .reverse();
-      refuseToDrop(names, dependentsLeft(going, state, new Set(views.map(viewName))));
+      const dependents = dependentsLeft(going, state, new Set(views.map(viewName)));
+      refuseToDrop(names, dependents, SchemaSyncError);
       for (const { name } of going) {
         await session.query(dropView('m', name));
         await session.query(deleteKnownView(stateSchema, name));

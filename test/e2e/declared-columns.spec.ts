@@ -164,8 +164,8 @@ describe('declared columns and keys', () => {
     ];
     const fine: TestView[] = [
       { ...id, name: 'keyed', key: ['id'] },
-      { ...id, name: 'swapped', refresh: { swap: true } },
-      { ...id, name: 'blocking', refresh: { concurrently: false } },
+      { ...id, name: 'swapped', refresh: { mode: 'swap' } },
+      { ...id, name: 'blocking', refresh: { mode: 'blocking' } },
     ];
 
     it('is warned of once at each boot, with all others', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Client } from 'pg';
-import { SchemaService, UnmanagedDependentsError } from '../../lib/index.js';
+import { SchemaService, SchemaSyncError, UnmanagedDependentsError } from '../../lib/index.js';
 import { catalog } from '../support/catalog.js';
 import { Releases } from '../support/releases.js';
 import { TestDatabase } from '../support/test-database.js';
@@ -204,16 +204,19 @@ describe('what depends on a view', () => {
     await make(dependent);
     const was = await catalog(database);
     const schema = releases.get(SchemaService);
-    const failures = [
+    const drops = [
       await failureOf(schema.drop('Far away.Totals "x"')),
       await failureOf(schema.clear()),
+    ];
+    const failures = [
       await failureOf(schema.alterTable('public.orders', () => Promise.resolve())),
       await failureOf(releases.start([changed, other])),
       await failureOf(releases.start([changed, other], { changeStrategy: 'drop-and-create' })),
       await failureOf(releases.start([other], { prune: true })),
     ];
-    for (const failure of failures) {
-      expect(failure).toBeInstanceOf(UnmanagedDependentsError);
+    drops.forEach((failure) => expect(failure).toBeInstanceOf(SchemaSyncError));
+    failures.forEach((failure) => expect(failure).toBeInstanceOf(UnmanagedDependentsError));
+    for (const failure of [...drops, ...failures]) {
       expect(String(failure)).toMatch(dependent.said);
       expect(String(failure)).toContain('Nothing has been changed');
     }
