@@ -1,6 +1,6 @@
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { epochMs } from './instant.js';
-import { applicationSetting } from './own-settings.sql.js';
+import { applicationSetting, applicationValue } from './own-settings.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 
@@ -16,12 +16,19 @@ export function lockAsReader(view: QualifiedName): SqlStatement {
 
 /**
  * What follows sees names and rows as a refresh does: with the search_path that PostgreSQL 17 and later
- * have for it, and with the rights of the view's owner where the role may act as the owner.
+ * have for it (before, with the application's, but pg_catalog first: pg_get_viewdef itself has operators that the
+ * search_path decides about), and with the rights of the view's owner where the role may act as the owner.
  */
 export function actAsRefresh(view: QualifiedName): SqlStatement {
   return {
-    text: `SELECT pg_catalog.set_config('${applicationSetting('search_path')}', 'pg_catalog, pg_temp', true)
-WHERE ${SERVER_VERSION} >= 170000
+    text: `SELECT pg_catalog.set_config(
+  '${applicationSetting('search_path')}',
+  CASE
+    WHEN ${SERVER_VERSION} >= 170000 THEN 'pg_catalog, pg_temp'
+    ELSE pg_catalog.concat_ws(', ', 'pg_catalog', nullif(${applicationValue('search_path')}, ''))
+  END,
+  true
+)
 UNION ALL
 SELECT pg_catalog.set_config('role', pg_catalog.pg_get_userbyid(c.relowner), true)
 FROM pg_catalog.pg_class c
