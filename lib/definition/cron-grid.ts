@@ -58,7 +58,7 @@ export function timeZoneProblem(timeZone: string): string | undefined {
     new Intl.DateTimeFormat('en', { timeZone });
     return undefined;
   } catch {
-    return 'nobody knows it';
+    return 'there is none of that name';
   }
 }
 
@@ -70,7 +70,7 @@ export function cronProblem(expression: string, timeZone: string): string | unde
   }
   try {
     return new CronGrid(expression, timeZone).nextTickAfter(new Date()) === undefined
-      ? 'it names no date that ever comes'
+      ? 'it never matches a date'
       : undefined;
   } catch (error) {
     return messageOf(error);

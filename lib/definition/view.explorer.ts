@@ -20,14 +20,44 @@ export interface ExploredDataSource {
   dataSource: DataSource;
   /** Where PostgreSQL puts what has no schema. */
   currentSchema: string | null;
+  /** The classes that were given to the library, beside those that are only entities. */
+  registered: readonly ViewClass[];
 }
 
 /** Finds the decorated classes among a data source's entities and resolves what they declare. */
 export function exploreViews(explored: ExploredDataSource): ViewDefinition[] {
-  return explored.dataSource.entityMetadatas.flatMap((metadata) => {
-    const options = typeof metadata.target === 'function' && getViewOptions(metadata.target);
-    return options ? [definition(metadata, options, explored)] : [];
-  });
+  const decorated = explored.dataSource.entityMetadatas.filter(
+    ({ target }) => typeof target === 'function' && getViewOptions(target) !== undefined,
+  );
+  return decorated
+    .filter((metadata) => !isReplaced(metadata, decorated, explored.registered))
+    .map((metadata) => {
+      const options = getViewOptions(metadata.target as ViewClass);
+      return definition(metadata, options as MaterializedViewEntityOptions, explored);
+    });
+}
+
+/**
+ * Whether a class is one that hot reload has left behind: Nest's autoLoadEntities keeps every class that the process has
+ * ever loaded. TypeORM has them in the order in which they were decorated.
+ */
+function isReplaced(
+  metadata: EntityMetadata,
+  all: readonly EntityMetadata[],
+  registered: readonly ViewClass[],
+): boolean {
+  const isRegistered = ({ target }: EntityMetadata): boolean =>
+    registered.includes(target as ViewClass);
+  const newer = all.slice(all.indexOf(metadata) + 1);
+  return (
+    !isRegistered(metadata) &&
+    newer.some(
+      (each) =>
+        each.tableName === metadata.tableName &&
+        each.schema === metadata.schema &&
+        (isRegistered(each) || each.targetName === metadata.targetName),
+    )
+  );
 }
 
 function definition(

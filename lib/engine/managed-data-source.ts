@@ -2,10 +2,14 @@ import type { PoolConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { DataSourceContext, EventSink, Log } from '../definition/data-source.context.js';
 import { ReadOnlyGuard } from '../definition/read-only.guard.js';
+import type { ViewClass } from '../definition/view-class.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { exploreViews } from '../definition/view.explorer.js';
 import { ViewRegistry } from '../definition/view.registry.js';
 import type { ResolvedOptions } from '../definition/module.options.js';
+import { messageOf } from '../errors/error-message.js';
+import { schemaErrorFrom } from '../schema/schema-error.js';
+import { RareWarning } from '../schedule/rare-warning.js';
 import { Database } from '../postgres/database.js';
 import { Refresher } from '../refresh/refresher.js';
 import { ViewInspector } from '../refresh/view-inspector.js';
@@ -22,6 +26,8 @@ export interface ManagedDataSourceOptions {
   options: ResolvedOptions;
   log: Log;
   events: EventSink;
+  /** The decorated classes among its entities that are sure to be meant. @default none */
+  registered?: readonly ViewClass[];
   /** What wakes the process up at the scheduled times. */
   startJob: StartJob;
   /** The views that the same application declares in its other data sources. @default none */
@@ -73,11 +79,11 @@ export class ManagedDataSource implements DataSourceContext {
   static async open(options: ManagedDataSourceOptions): Promise<ManagedDataSource> {
     const source = new ManagedDataSource(options);
     try {
-      await source.explore();
+      await source.explore(options.registered ?? []);
       return source;
     } catch (error) {
       await source.database.close();
-      throw error;
+      throw schemaErrorFrom(error);
     }
   }
 
@@ -102,10 +108,11 @@ export class ManagedDataSource implements DataSourceContext {
     await this.database.close();
   }
 
-  private async explore(): Promise<void> {
+  private async explore(registered: readonly ViewClass[]): Promise<void> {
     const { currentSchema } = await this.database.serverInfo();
     const guard = ReadOnlyGuard.of(this.typeOrm);
-    for (const definition of exploreViews({ dataSource: this.typeOrm, currentSchema })) {
+    const explored = { dataSource: this.typeOrm, currentSchema, registered };
+    for (const definition of exploreViews(explored)) {
       this.views.add(definition);
       guard.protect(definition.target, definition.name);
       refuseForeignKeys(this.typeOrm, definition);
@@ -121,12 +128,13 @@ function openDatabase(
 ): Database {
   // The pool that TypeORM's driver has opened tells how the application itself connects to the primary.
   const { master } = dataSource.driver as unknown as { master: { options: PoolConfig } };
+  const lost = new RareWarning(log);
   return new Database({
     connection: master.options,
     poolSize,
     stateSchema,
     onConnectionError: (error) => {
-      log.warn(`An idle connection was lost; the next refresh opens another: ${error.message}`);
+      lost.warn(`An idle connection was lost; the next refresh opens another: ${messageOf(error)}`);
     },
   });
 }

@@ -1,23 +1,23 @@
-import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { errorCode, isServerError } from '../postgres/sqlstate.js';
+import { isKnownSafe, meaningOf, originalMessageOf, type ServerError } from './server-error.js';
 
 /** 22xxx: a value that the query cannot handle, such as a division by zero. */
 export const DATA_EXCEPTION_CLASS = '22';
 
-/** What an error says, of whatever kind it is. */
+/**
+ * What an error says, for messages, logs and the history: of PostgreSQL's own texts only those that cannot hold row
+ * data, and in the place of any other what its SQLSTATE means.
+ */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!isServerError(error)) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  const server = error as ServerError;
+  return isKnownSafe(server) ? originalMessageOf(server) : meaningOf(errorCode(server));
 }
 
-/**
- * What an error of a view's query says, for messages, logs and the history. Values of rows are in the detail as
- * a rule, but in the message itself where a value was the trouble, or where a function of the application speaks.
- */
-export function withoutRowData(error: unknown): string {
+/** The same with its code, as in `40P01: deadlock detected`. */
+export function codeAndMessageOf(error: unknown): string {
   const code = errorCode(error);
-  const mayHaveRowData =
-    code !== SqlState.divisionByZero &&
-    (code?.startsWith(DATA_EXCEPTION_CLASS) || code === SqlState.raiseException);
-  return mayHaveRowData
-    ? 'its text may hold row data, and is in the cause alone'
-    : messageOf(error);
+  return code === undefined ? messageOf(error) : `${code}: ${messageOf(error)}`;
 }

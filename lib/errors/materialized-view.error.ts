@@ -1,16 +1,19 @@
+import { hideRowData } from './server-error.js';
+
 /** What every error of this library carries besides its message. */
 export interface MaterializedViewErrorDetails {
   /** The view that it is about, as `schema.name`. */
   view?: string;
   /** What to do about it. */
   hint?: string;
-  /** The error behind it; for a failed statement PostgreSQL's own, with its SQLSTATE in `code`. */
+  /** The error behind it; for a failed statement that of pg, with PostgreSQL's SQLSTATE in `code`. */
   cause?: unknown;
 }
 
 /**
- * The base of all errors of this library. `code` is stable and safe to show; `cause` is not: its
- * detail may hold row data.
+ * The base of all errors of this library. Neither its message nor what a logger prints of it, its `cause` included, holds
+ * row data. Where PostgreSQL's own error may, its text is in `cause.originalMessage`, beside `cause.detail` and the like:
+ * properties that are not enumerable, to be shown to nobody who may not read the rows.
  */
 export abstract class MaterializedViewError extends Error {
   abstract readonly code: string;
@@ -23,18 +26,5 @@ export abstract class MaterializedViewError extends Error {
     this.name = new.target.name;
     this.view = view;
     this.hint = hint;
-  }
-}
-
-/** Where PostgreSQL puts keys and rows. */
-const ROW_DATA = ['detail', 'where', 'internalQuery'];
-
-/** Still there for who asks for it by name, but not printed with the error: logs are read by many. */
-function hideRowData(cause: unknown): void {
-  if (cause instanceof Error) {
-    for (const name of ROW_DATA.filter((each) => Object.hasOwn(cause, each))) {
-      // Not Object.defineProperty, which would throw for a frozen error.
-      Reflect.defineProperty(cause, name, { enumerable: false });
-    }
   }
 }

@@ -1,8 +1,9 @@
 import { isConnectionLoss } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { connectionFailure } from './connection-failure.js';
-import { DATA_EXCEPTION_CLASS, messageOf, withoutRowData } from './error-message.js';
+import { DATA_EXCEPTION_CLASS, messageOf } from './error-message.js';
 import type { MaterializedViewErrorDetails } from './materialized-view.error.js';
+import { originalMessageOf, type ServerError } from './server-error.js';
 import {
   ConnectionFailedError,
   DuplicateRowsError,
@@ -44,7 +45,7 @@ const DUPLICATES: Explanation = {
 const QUERY: Explanation = {
   type: ViewQueryError,
   what: 'the query of the view failed',
-  hint: 'From PostgreSQL 17 on functions run with a restricted search_path during a refresh: if the message names something inside a function, qualify it there or use ALTER FUNCTION ... SET search_path.',
+  hint: 'From PostgreSQL 17 on functions run with a restricted search_path during a refresh: where one no longer finds what it names, qualify the name in it or use ALTER FUNCTION ... SET search_path.',
 };
 
 const RESOURCES: Explanation = {
@@ -89,7 +90,7 @@ const EXPLANATIONS: Record<string, Explanation> = {
 const DAMAGED: Explanation = {
   type: RefreshError,
   what: "the library's own tables are missing or damaged",
-  hint: 'Booting the application makes missing tables again; drop the schema `stateSchema` to have all of them made anew.',
+  hint: 'Booting the application creates missing tables again; drop the schema `stateSchema` to have all of them created again.',
 };
 
 const SETTINGS: Explanation = {
@@ -121,6 +122,8 @@ export interface FailureContext {
   isTimeout: boolean;
   /** Whether the statement that failed was about the library's own tables, and not the view. */
   isOwnStatement: boolean;
+  /** The declared indexes of the view. */
+  indexes?: readonly string[];
   /** Whether it was the one that sets the view's settings. */
   isSetting?: boolean;
 }
@@ -131,10 +134,12 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
     return cause;
   }
   const { type: ErrorType, what, hint } = explain(cause, context);
+  const index = context.indexes?.find((name) => name === (cause as ServerError).constraint);
   const code = errorCode(cause);
-  const said = context.isSetting ? messageOf(cause) : withoutRowData(cause);
+  // What a setting is refused for is its value, which the class declares.
+  const said = context.isSetting ? originalMessageOf(cause as ServerError) : messageOf(cause);
   return new ErrorType(
-    `Could not refresh materialized view "${context.view}": ${what} (${code ? `${code}: ` : ''}${said}). It keeps the rows that it had.`,
+    `Could not refresh materialized view "${context.view}": ${what}${index === undefined ? '' : `, in index "${index}"`} (${code ? `${code}: ` : ''}${said}). The view was not changed.`,
     { view: context.view, hint, cause },
   );
 }

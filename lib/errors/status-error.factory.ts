@@ -3,7 +3,7 @@ import { AnswerTimeout } from '../postgres/time-limit.js';
 import { isConnectionLoss } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { connectionFailure } from './connection-failure.js';
-import { withoutRowData } from './error-message.js';
+import { messageOf } from './error-message.js';
 import { MaterializedViewError } from './materialized-view.error.js';
 import { StatusError } from './status.errors.js';
 
@@ -59,7 +59,7 @@ export function statusErrorFrom(
   }
   const code = errorCode(cause);
   const { what, hint } = explain(cause, code);
-  const said = withoutRowData(cause);
+  const said = messageOf(cause);
   const of = view === undefined ? '' : ` of materialized view "${view}"`;
   return new StatusError(
     `Could not ${attempt}${of}: ${what} (${code ? `${code}: ` : ''}${said}).`,

@@ -119,7 +119,7 @@ function refusal(
 function describe({ reason, subject }: ObstacleRow): string {
   switch (reason) {
     case 'foreign-table':
-      return `"${subject}" is a foreign table, which others write`;
+      return `"${subject}" is a foreign table, which is written in another server`;
     case 'not-a-table':
       return `"${subject}" is no table`;
     case 'own-table':

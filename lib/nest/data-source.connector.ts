@@ -42,6 +42,7 @@ export class DataSourceConnector {
     return ManagedDataSource.open({
       name,
       typeOrm,
+      registered: views,
       options: this.registrations.options,
       log: this.sources.log,
       events: this.events,

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import type { MaterializedViewEventName } from '../definition/materialized-view.events.js';
+import { messageOf } from '../errors/error-message.js';
 
 /** What is used of @nestjs/event-emitter. */
 interface EventEmitter2 {
@@ -35,7 +36,7 @@ export class EventPublisher {
     }
     if (this.listeners !== null) {
       this.emit(this.listeners, name, payload).catch((error: unknown) => {
-        this.logger.warn(`A listener of ${name} failed: ${String(error)}`);
+        this.logger.warn(`A listener of ${name} failed: ${messageOf(error)}`);
       });
     }
   }

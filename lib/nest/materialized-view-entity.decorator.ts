@@ -1,11 +1,7 @@
 import { Cron } from '@nestjs/schedule';
 import { ViewEntity } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
-import {
-  declaredNames,
-  getViewOptions,
-  setViewOptions,
-} from '../definition/definition-metadata.accessor.js';
+import { getViewOptions, setViewOptions } from '../definition/definition-metadata.accessor.js';
 import { validateViewOptions } from '../definition/definition-validation.js';
 import type { MaterializedViewEntityOptions } from '../definition/materialized-view-entity.options.js';
 import { markPrimaryColumns } from '../definition/primary-columns.js';
@@ -38,7 +34,6 @@ export function MaterializedViewEntity(options: MaterializedViewEntityOptions): 
   return (target) => {
     refuseSecondDecoration(target);
     validateViewOptions(target.name, options);
-    claimName(target.name, options);
     ViewEntity({
       name: options.name,
       schema: options.schema,
@@ -62,23 +57,4 @@ function refuseSecondDecoration(target: object & { name?: string }): void {
       `@MaterializedViewEntity of ${target.name}: expected the class to be decorated once, got a second decorator.`,
     );
   }
-}
-
-/**
- * A class of the same name may declare a name again: that is a module loaded anew (hot reload, tests).
- * Whether two such classes meet in one data source is checked at boot.
- */
-function claimName(className: string, { schema, name }: MaterializedViewEntityOptions): void {
-  if (name === undefined) {
-    return;
-  }
-  const names = declaredNames();
-  const key = JSON.stringify([schema, name]);
-  const owner = names.get(key) ?? className;
-  if (owner !== className) {
-    throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: expected \`name\` to be unique, got "${name}", which ${owner} declares already${schema === undefined ? '' : ` in schema "${schema}"`}.`,
-    );
-  }
-  names.set(key, owner);
 }

@@ -1,7 +1,7 @@
 import { errorCode, isServerError, SqlState } from './sqlstate.js';
 
 /** Stands for every failure of the transport, to which PostgreSQL gives no code and Node a great many. */
-const SESSION_LOST = 'SESSION_LOST';
+export const SESSION_LOST = 'SESSION_LOST';
 
 /** Where nobody answered in time: on a connection that was there, or when one was to be opened. */
 export type Silence = 'on_connection' | 'on_connect';

@@ -1,3 +1,4 @@
+import { onAbort } from './abort-listeners.js';
 import { RefreshCancelledError, RefreshTimeoutError } from '../errors/refresh.errors.js';
 
 /** For how long a caller wants to wait. */
@@ -22,16 +23,15 @@ export async function withPatience<T>(
   }
   let end: (error: Error) => void = () => undefined;
   const ended = new Promise<never>((_, reject) => (end = reject));
-  const onAbort = (): void => end(cancelled(view, signal));
   const timer =
     timeoutMs === undefined
       ? undefined
       : setTimeout(() => end(timedOut(view, timeoutMs)), timeoutMs);
-  signal?.addEventListener('abort', onAbort);
+  const stopListening = onAbort(signal, () => end(cancelled(view, signal)));
   try {
     return await Promise.race([work(), ended]);
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    stopListening();
     clearTimeout(timer);
   }
 }

@@ -59,7 +59,7 @@ export function allowedMode(
   const mode = chooseMode(conditions, requested);
   if (requested.strict && mode.modeReason === 'no_unique_index') {
     throw new BlockingRefusedError(
-      `Materialized view "${view}" was not refreshed: it has no unique index that PostgreSQL can use to refresh it concurrently, and \`strict\` forbids to stop its readers.`,
+      `Materialized view "${view}" was not refreshed: it has no unique index that PostgreSQL can use to refresh it concurrently, and \`strict\` does not allow a refresh that blocks its readers.`,
       {
         view,
         hint: 'Declare a unique index on plain columns, without a predicate, or leave `strict` out.',

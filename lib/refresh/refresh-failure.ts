@@ -1,6 +1,6 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { viewName } from '../definition/view-definition.js';
-import { messageOf, withoutRowData } from '../errors/error-message.js';
+import { messageOf } from '../errors/error-message.js';
 import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
 import {
   ConnectionFailedError,
@@ -85,6 +85,7 @@ export class RefreshFailure {
     const failed = transaction?.session.failedStatement;
     return refreshErrorFrom(cause, {
       view: this.view,
+      indexes: this.request.definition.indexes.map(({ name }) => name),
       isTimeout: cancelledBy === undefined && this.isTimeOver(statementTimeoutMs),
       isOwnStatement: transaction !== undefined && failed !== viewStatement,
       isSetting: failed !== undefined && failed === settingsStatement,
@@ -159,7 +160,7 @@ export class RefreshFailure {
       ...runRecord(this.request, this.progress),
       outcome,
       errorCode: errorCode(error.cause) ?? error.code,
-      errorMessage: withoutRowData(error.cause ?? error),
+      errorMessage: messageOf(error.cause ?? error),
       isFinal: this.retryInMs === undefined,
       // What this process stops with is another one's to do.
       endsTick: outcome === 'timeout' || (outcome === 'cancelled' && cancelledBy !== 'shutdown'),

@@ -15,7 +15,7 @@ export class RefreshGraphError extends RefreshError {
   constructor(readonly report: GraphReport) {
     const errors = viewsOf(report, 'failed').map(({ error }) => error);
     super(`Not all views were refreshed. Of ${graphSummary(report)}`, {
-      hint: 'Those keep the rows that they had. The error of each is in `report.views`.',
+      hint: 'Those views were not changed. The error of each is in `report.views`.',
       cause: errors.length > 1 ? new AggregateError(errors) : errors[0],
     });
     this.isTransient = errors.length > 0 && errors.every((error) => error.isTransient);

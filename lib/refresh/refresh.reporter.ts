@@ -64,7 +64,7 @@ export class RefreshReporter {
       return;
     }
     this.context.log.warn(
-      `Attempt ${attempt} ${purpose(request)} failed and is made again in ${retryInMs} ms: ${error.message}`,
+      `Attempt ${attempt} ${purpose(request)} failed; the next attempt is in ${retryInMs} ms: ${error.message}`,
     );
     const retrying: RefreshRetryingEvent = { ...event, retryInMs };
     this.context.events.publish(MaterializedViewEvents.refreshRetrying, retrying);

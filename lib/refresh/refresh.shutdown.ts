@@ -27,7 +27,7 @@ export class RefreshShutdown {
       return;
     }
     this.context.log.warn(
-      `${this.runner.activeCount} refreshes are still running ${shutdownTimeoutMs} ms after the application began to stop, and are cancelled. Their views keep the rows that they had.`,
+      `${this.runner.activeCount} refreshes are still running ${shutdownTimeoutMs} ms after the application began to stop, and are cancelled. Their views are not changed.`,
     );
     // Not waited for by itself: on a dead network a cancel takes as long as what it cancels.
     void this.runner.cancelAll();

@@ -1,5 +1,6 @@
 import type { DataSourceContext, Log } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
 import { analyze } from '../postgres/ddl.sql.js';
 import { type NullKeysRow, selectNullKeys } from '../postgres/status.sql.js';
 import type { Session } from '../postgres/session.js';
@@ -38,7 +39,7 @@ export async function analyzeIfDue(
       warnOfNulls(log, definition, keys.columns);
     }
   } catch (error) {
-    log.debug(`"${viewName(definition)}" could not be analysed: ${String(error)}`);
+    log.debug(`"${viewName(definition)}" could not be analysed: ${messageOf(error)}`);
     await transaction.undo();
   }
 }

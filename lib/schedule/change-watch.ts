@@ -157,7 +157,7 @@ export class ChangeWatch {
   private warn(error: unknown): void {
     if (!this.isStopped) {
       this.rareWarning.warn(
-        `Could not look for changes in data source "${this.context.name}", and views are not refreshed after writes meanwhile; the next look is in ${Math.round(this.intervalMs)} ms: ${messageOf(error)}`,
+        `Could not check for changes in data source "${this.context.name}", and views are not refreshed after writes meanwhile; the next check is in ${Math.round(this.intervalMs)} ms: ${messageOf(error)}`,
       );
     }
   }

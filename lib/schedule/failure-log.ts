@@ -36,7 +36,7 @@ export class FailureLog {
     this.log.error(
       silentCount === 0
         ? message
-        : `${message} (and ${silentCount} times since this was last said)`,
+        : `${message} (and ${silentCount} times since this was last logged)`,
     );
   }
 

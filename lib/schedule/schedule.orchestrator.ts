@@ -101,7 +101,7 @@ export class ScheduleOrchestrator {
     } catch (error) {
       if (!this.isStopped) {
         this.context.log.warn(
-          `Could not look for due refreshes in data source "${this.context.name}"; the next look is in ${this.context.options.sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
+          `Could not check for due refreshes in data source "${this.context.name}"; the next check is in ${this.context.options.sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
         );
       }
     }

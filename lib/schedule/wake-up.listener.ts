@@ -11,7 +11,7 @@ import { RareWarning } from './rare-warning.js';
 /** How long a notification may take to arrive. */
 const PROOF_TIMEOUT_MS = 5_000;
 
-const POLLING = 'changes are looked for by polling alone, up to 2.5 s later, and nothing is missed';
+const POLLING = 'the process polls for changes, up to 2.5 s later, and misses none';
 
 /**
  * Wakes the watch of one data source when something is written. Nothing depends on it, since the watch also looks
@@ -83,7 +83,7 @@ export class WakeUpListener {
         return await lost;
       }
       if (this.hasHeard) {
-        throw new Error('a notification did not arrive that was sent for a test');
+        throw new Error('a test notification did not arrive');
       }
     } finally {
       await this.client.close();
@@ -124,7 +124,7 @@ export class WakeUpListener {
   private giveUp(): void {
     if (!this.isStopped) {
       this.context.log.warn(
-        `Notifications do not arrive from data source "${this.context.name}": what stands between keeps no sessions, as PgBouncer in transaction mode. Until this process starts anew, ${POLLING}. Connect past the pooler, or set \`wakeUp: 'poll'\`: writers pay for notifications that nobody hears.`,
+        `Notifications do not arrive from data source "${this.context.name}": a pooler in between keeps no sessions, such as PgBouncer in transaction mode. Until this process is restarted, ${POLLING}. Connect to the server directly, or set \`wakeUp: 'poll'\`: writers pay for notifications that nobody receives.`,
       );
     }
   }
@@ -132,7 +132,7 @@ export class WakeUpListener {
   private warn(error: unknown): void {
     if (!this.isStopped) {
       this.rareWarning.warn(
-        `Does not hear of writes in data source "${this.context.name}", and tries again in ${Math.round(this.waitMs)} ms; until then ${POLLING}: ${messageOf(error)}`,
+        `Notifications of writes in data source "${this.context.name}" are not received, and the next attempt is in ${Math.round(this.waitMs)} ms; until then ${POLLING}: ${messageOf(error)}`,
       );
     }
   }

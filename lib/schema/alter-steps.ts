@@ -121,7 +121,7 @@ function indexStep(
   if (difference.kind === 'index-superfluous') {
     return {
       action: 'index',
-      reason: `Index "${name}" is declared no more`,
+      reason: `Index "${name}" is no longer declared`,
       statements: [dropIndex(inSchema(name))],
       undo: restore(name),
       lock: EXCLUSIVE_LOCK,

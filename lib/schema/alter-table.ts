@@ -1,4 +1,4 @@
-import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import { type EntityTarget, type ObjectLiteral, QueryFailedError, type QueryRunner } from 'typeorm';
 import { OptionPath } from '../definition/option-path.js';
 import {
   aFunction,
@@ -7,7 +7,8 @@ import {
   matching,
   objectOf,
 } from '../definition/option-rules.js';
-import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import { codeAndMessageOf } from '../errors/error-message.js';
+import { SchemaSyncError, UnmanagedDependentsError } from '../errors/schema.errors.js';
 import { MODULE_RULES, type UnmanagedDependents } from '../definition/module.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
@@ -56,6 +57,7 @@ export interface AlterTableOptions {
  *
  * @param table an entity, or `name` or `schema.name`
  * @throws UnmanagedDependentsError when something that is not the library's stands in the way
+ * @throws SchemaSyncError when a view cannot be made again from the changed table
  * @example
  * ```ts
  * async up(queryRunner: QueryRunner): Promise<void> {
@@ -92,8 +94,12 @@ export async function alterTable<T>(
     await session.query(giveBackSettings());
     const result = await work();
     await session.query(takeOwnSettings());
-    for (const statement of views.flatMap((view) => restoreStatements(view, state))) {
-      await session.query(statement);
+    for (const view of views) {
+      await explained(view, async () => {
+        for (const statement of restoreStatements(view, state)) {
+          await session.query(statement);
+        }
+      });
     }
     await session.query(giveBackSettings());
     return result;
@@ -123,6 +129,25 @@ const alterTableArguments = objectOf<AlterTableArguments>(
   },
   ['queryRunner', 'table', 'work'],
 );
+
+/** @throws SchemaSyncError where the view cannot be made from the table as it is now */
+async function explained(view: DeployedView, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    // TypeORM copies all of pg's error into its own, with the statement and its values.
+    const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
+    const name = displayName(view.name);
+    throw new SchemaSyncError(
+      `Could not make "${name}" again after the change of a table that it reads: ${codeAndMessageOf(cause)}. The transaction has to be rolled back.`,
+      {
+        view: name,
+        cause,
+        hint: 'Its definition has to fit the table as it is after the change, and every row of it.',
+      },
+    );
+  }
+}
 
 /** What the library's statements need of a query runner. */
 function sessionOf(queryRunner: QueryRunner): Pick<Session, 'query'> {
@@ -201,7 +226,7 @@ function refuseUnmanaged(
   });
   if (blockers.length > 0) {
     throw new UnmanagedDependentsError(
-      `Cannot take the views out of the way of the table: ${blockers.join(', ')} would have to be made anew too, and are not the library's. Nothing has been changed.`,
+      `Cannot drop the views that read the table: ${blockers.join(', ')} would have to be dropped and created again too, and the library did not create them. Nothing has been changed.`,
       {
         hint: "Drop and recreate them around it, or have plain views rebuilt with `unmanagedDependents: 'rebuild'`.",
       },

@@ -26,7 +26,7 @@ export function captureRecordSteps(
   return [
     {
       action: 'record',
-      reason: `The database remembers other changes that ${names} is told of than the class declares`,
+      reason: `The changes that refresh ${names} are not those that the class declares`,
       statements: [recordCaptures(stateSchema, records('wanted'))],
       undo: [recordCaptures(stateSchema, records('remembered'))],
       lock: STATE_LOCK,

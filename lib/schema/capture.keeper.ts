@@ -1,5 +1,5 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
-import { withoutRowData } from '../errors/error-message.js';
+import { messageOf } from '../errors/error-message.js';
 import { displayNames, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { Upkeep } from '../definition/upkeep.js';
@@ -20,7 +20,7 @@ const REMINDER_MS = 600_000;
 const FORBIDDEN =
   '`synchronize` lets nothing be made here; make the triggers with SchemaService.apply or a generated migration';
 
-const COMPLAINT = 'Could not look whether the tables that views read are captured.';
+const COMPLAINT = 'Could not check whether the tables that views read are captured.';
 
 /** What a boot put off, apart from capturing tables, in the list of what waits to be tried again. */
 const THE_REST = '';
@@ -195,6 +195,6 @@ export class CaptureKeeper {
 }
 
 function explained(error: unknown): string {
-  const said = withoutRowData(error);
+  const said = messageOf(error);
   return errorCode(error) === SqlState.insufficientPrivilege ? `${said} (${OWNERSHIP_HINT})` : said;
 }

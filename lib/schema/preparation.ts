@@ -283,7 +283,9 @@ async function waitFor(session: Session, key: string, names: QualifiedName[]): P
 }
 
 function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedView {
-  const what = differences.map(describeDifference).join(', ');
+  // Of a view that is not there, what else belongs to it need not be said.
+  const missing = differences.filter(({ kind }) => kind === 'missing');
+  const what = (missing.length > 0 ? missing : differences).map(describeDifference).join(', ');
   return {
     view: viewName(view),
     reason:

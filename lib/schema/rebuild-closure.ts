@@ -126,7 +126,7 @@ function refusal(changed: ClosureInput['changed'], dependents: string[]): Unmana
     .filter(({ deployed }) => deployed !== undefined)
     .map(({ name }) => `"${displayName(name)}"`);
   return new UnmanagedDependentsError(
-    `Cannot change ${names.join(', ')}: ${dependents.join(', ')} would have to be made anew too, and ${dependents.length === 1 ? 'is' : 'are'} not the library's. Nothing has been changed.`,
+    `Cannot change ${names.join(', ')}: ${dependents.join(', ')} would have to be created again too, and the library did not create ${dependents.length === 1 ? 'it' : 'them'}. Nothing has been changed.`,
     {
       view: changed[0] && displayName(changed[0].name),
       hint: "Drop and recreate them yourself around the change, or have plain views rebuilt with `unmanagedDependents: 'rebuild'`.",

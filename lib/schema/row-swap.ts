@@ -99,16 +99,16 @@ function explained(cause: unknown, definition: ViewDefinition): unknown {
   switch (errorCode(cause)) {
     case SqlState.dependentObjectsStillExist:
       return new SwapRefusedError(
-        `Cannot refresh materialized view "${view}" by swap: something that depends on it was made while its new rows were built. It keeps the rows that it had.`,
+        `Cannot refresh materialized view "${view}" by swap: something that depends on it was made while its new rows were built. The view was not changed.`,
         { view, cause, hint: 'Refresh it in another mode from now on.' },
       );
     case SqlState.insufficientPrivilege:
       return new InsufficientPrivilegeError(
-        `Could not refresh materialized view "${view}" by swap: a privilege is missing (${SqlState.insufficientPrivilege}: ${messageOf(cause)}). It keeps the rows that it had.`,
+        `Could not refresh materialized view "${view}" by swap: a privilege is missing (${SqlState.insufficientPrivilege}: ${messageOf(cause)}). The view was not changed.`,
         {
           view,
           cause,
-          hint: 'A swap makes the view anew: the role must be a member of the owner, the role and the owner need CREATE on the schema, and the owner needs SELECT on every table that the view reads.',
+          hint: 'A swap creates the view again: the role must be a member of the owner, the role and the owner need CREATE on the schema, and the owner needs SELECT on every table that the view reads.',
         },
       );
     default:

@@ -1,8 +1,8 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { withoutRowData } from '../errors/error-message.js';
+import { messageOf } from '../errors/error-message.js';
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
-import { isConnectionLoss } from '../postgres/session-lost.js';
+import { isConnectionLoss, SESSION_LOST } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import type { PlanStep } from './plan-step.js';
 
@@ -23,7 +23,7 @@ export class SchemaStepError extends Error {
     override readonly cause: unknown,
     readonly failed: FailedTask,
   ) {
-    super(withoutRowData(cause), { cause });
+    super(messageOf(cause), { cause });
   }
 
   get view(): ViewDefinition | undefined {
@@ -123,13 +123,13 @@ export function schemaErrorFrom(error: unknown): MaterializedViewError {
       { cause: error, hint: 'See which views it builds (pg_stat_activity), or raise syncTimeout.' },
     );
   }
-  const said = withoutRowData(error);
+  const said = messageOf(error);
   const task =
     error instanceof SchemaStepError
       ? error.failed.task
       : 'make the database as the code declares it';
   return new SchemaSyncError(
-    `Could not ${task}: ${code ? `${code}: ` : ''}${said}. ${outcome(error)}`,
+    `Could not ${task}: ${code && code !== SESSION_LOST ? `${code}: ` : ''}${said}. ${outcome(error)}`,
     {
       view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
       hint: hintFor(error, code),
@@ -138,11 +138,19 @@ export function schemaErrorFrom(error: unknown): MaterializedViewError {
   );
 }
 
+/** What a role needs where no view is concerned. */
+const OWN_HINT =
+  "The role needs USAGE and CREATE on the schema `stateSchema`, and to own the library's tables in it; where a schema does not exist, CREATE on the database.";
+
 function hintFor(error: unknown, code: string | undefined): string | undefined {
   const { isCapture, computesRows }: Partial<FailedTask> =
     error instanceof SchemaStepError ? error.failed : {};
   if (isCapture && code === SqlState.insufficientPrivilege) {
     return OWNERSHIP_HINT;
+  }
+  const isOwn = error instanceof SchemaStepError && error.view === undefined;
+  if (isOwn && code === SqlState.insufficientPrivilege) {
+    return OWN_HINT;
   }
   if (code === SqlState.undefinedFunction && !computesRows) {
     return undefined;

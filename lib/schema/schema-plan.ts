@@ -140,7 +140,7 @@ function rebuildSteps(
   const reasons = new Map(diff.views.map((view) => [viewName(view.view), rebuildReason(view)]));
   const steps = builds.map(({ member, statements }): PlanStep => {
     const view = displayName(member.name);
-    const reason = reasons.get(view) ?? 'It reads a view that is made anew';
+    const reason = reasons.get(view) ?? 'It reads a view that is rebuilt';
     return {
       action: 'build',
       view,
@@ -225,7 +225,7 @@ function forgetStep(orphan: DeployedView): PlanStep {
     action: 'drop',
     view: displayName(orphan.name),
     name: orphan.name,
-    reason: 'Nobody declares it any more; it went with the views that it read',
+    reason: 'No class declares it any more; it went with the views that it read',
     statements: [],
     undo: [],
     lock: NO_LOCK,
@@ -238,7 +238,7 @@ function pruneStep(orphan: DeployedView, state: DatabaseState): PlanStep {
     action: 'drop',
     view: displayName(orphan.name),
     name: orphan.name,
-    reason: 'Nobody declares it any more',
+    reason: 'No class declares it any more',
     statements: [dropView('m', orphan.name)],
     undo: restoreStatements(orphan, state),
     lock: EXCLUSIVE_LOCK,

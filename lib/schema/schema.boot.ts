@@ -1,5 +1,5 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
-import { withoutRowData } from '../errors/error-message.js';
+import { messageOf } from '../errors/error-message.js';
 import { ForeignStateSchemaError } from '../errors/schema.errors.js';
 import type { CaptureKeeper } from './capture.keeper.js';
 import { describeIdle, describePostponed } from './capture-warnings.js';
@@ -54,7 +54,7 @@ export class SchemaBoot {
         throw error;
       }
       this.context.log.warn(
-        `Could not find out which changes the materialized views of data source "${name}" are told of: ${withoutRowData(error)}`,
+        `Could not read for which changes the materialized views of data source "${name}" are refreshed: ${messageOf(error)}`,
       );
     }
   }
@@ -63,7 +63,7 @@ export class SchemaBoot {
     for (const { view, status, reason } of views) {
       if (status === 'skipped') {
         this.context.log.warn(
-          `Materialized view "${view}" is not as declared, and is left so: ${reason}`,
+          `Materialized view "${view}" is not as declared, and was left as it is: ${reason}`,
         );
       } else if (status === 'orphaned') {
         this.context.log.warn(

@@ -48,7 +48,7 @@ export function requireUnchanged(before: SwapSource, now: SwapSource): void {
   if (!isDeepStrictEqual(now, before)) {
     const view = displayName(before.deployed.name);
     throw new RefreshLockError(
-      `Materialized view "${view}" was changed (its privileges, comments or the like) while its new rows were built. They are discarded, so that the change is not lost; it keeps the rows that it had.`,
+      `Materialized view "${view}" was changed (its privileges, comments or the like) while its new rows were built. The new rows are discarded, so that the change is not lost.`,
       { view, hint: 'Refresh it again.' },
     );
   }
@@ -65,7 +65,7 @@ export function refuseObstacles(name: QualifiedName, obstacles: SwapObstacleRow[
   const [dependents, belongings] = [listed(true), listed(false)];
   if (dependents !== '') {
     throw new SwapRefusedError(
-      `Cannot refresh materialized view "${view}" by swap: the old view would be dropped, and ${dependents} depends on it. It keeps the rows that it had.`,
+      `Cannot refresh materialized view "${view}" by swap: the old view would be dropped, and ${dependents} depends on it. The view was not changed.`,
       {
         view,
         hint: 'Only a view on which nothing depends can be swapped. Give this one a unique index and refresh it concurrently.',
@@ -74,7 +74,7 @@ export function refuseObstacles(name: QualifiedName, obstacles: SwapObstacleRow[
   }
   if (belongings !== '') {
     throw new SwapRefusedError(
-      `Cannot refresh materialized view "${view}" by swap: it has ${belongings}, which its copy would lose. It keeps the rows that it had.`,
+      `Cannot refresh materialized view "${view}" by swap: it has ${belongings}, which its copy would lose. The view was not changed.`,
       { view, hint: 'Take that away, or refresh it in another mode.' },
     );
   }

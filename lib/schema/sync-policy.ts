@@ -89,13 +89,15 @@ export function describeDifference(difference: Difference): string {
     case 'index-changed':
       return `index "${difference.index.name}" changed`;
     case 'index-superfluous':
-      return `index "${difference.name}" is declared no more`;
+      return `index "${difference.name}" is no longer declared`;
     case 'capture-missing':
       return `changes of "${displayName(difference.table)}" are not captured`;
     case 'capture-changed':
       return `the triggers that capture changes of "${displayName(difference.table)}" were changed`;
     case 'capture-record':
-      return 'the database remembers that it is told of other changes than the class declares, and goes by what it remembers';
+      return difference.remembered === null
+        ? 'the database does not know yet which changes refresh it'
+        : 'the changes that refresh it are not those that the class declares';
     case 'unpopulated':
       return 'it has no data yet';
     default:

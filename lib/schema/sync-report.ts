@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { withoutRowData } from '../errors/error-message.js';
+import { messageOf } from '../errors/error-message.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Prepared } from './preparation.js';
 import type { SchemaDiff } from './schema-diff.js';
@@ -75,6 +75,9 @@ export function reportsOf(
     skipped.set(view, others === undefined ? reason : `${others}; ${reason}`);
   }
   const declared = views.map((view) => viewName(view));
+  // As they were made: each after what it reads.
+  const made = new Map(plan.steps.map(({ view }, position) => [view, position]));
+  declared.sort((one, other) => (made.get(one) ?? -1) - (made.get(other) ?? -1));
   const others = plan.steps.flatMap(({ view }) =>
     view === undefined || declared.includes(view) ? [] : [view],
   );
@@ -132,7 +135,7 @@ function reportOf(
 /** Of a view that stopped the whole, or of all where none did. */
 export function failedReports(views: readonly ViewDefinition[], error: unknown): ViewReport[] {
   const culprit = error instanceof SchemaStepError ? error.view : undefined;
-  const reason = withoutRowData(error);
+  const reason = messageOf(error);
   return views.map((view) =>
     culprit === undefined || culprit === view
       ? { view: viewName(view), status: 'failed', reason }

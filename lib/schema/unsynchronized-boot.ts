@@ -37,5 +37,5 @@ export async function readUnrecorded(
 /** For the log: what it means that the database does not remember these views, and what to do. */
 export function describeUnrecorded(views: readonly ViewDefinition[]): string {
   const names = displayNames(views.map(({ name }) => name));
-  return `The database does not know which changes these materialized views are to be told of: ${names}. Until it does, no write leads to a refresh of theirs, their ticks are not skipped, and with \`maxStaleness\` they are refreshed by their age. Where \`synchronize\` is false a migration has to make that known: generate one with SchemaService.generateMigration, and run it.`;
+  return `The changes that these materialized views depend on are not set up in the database: ${names}. Until they are, writes do not refresh these views, their ticks are not skipped, and with \`maxStaleness\` they are refreshed by their age. Because \`synchronize\` is false, a migration has to set them up: generate one with SchemaService.generateMigration, and run it.`;
 }

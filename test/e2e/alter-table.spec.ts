@@ -139,7 +139,7 @@ describe('a table that views read', () => {
       schema.alterTable('orders', (queryRunner) =>
         queryRunner.query('ALTER TABLE orders DROP COLUMN amount'),
       ),
-    ).rejects.toMatchObject({ code: '42703' });
+    ).rejects.toMatchObject({ code: 'MV_SCHEMA_SYNC_FAILED', cause: { code: '42703' } });
     expect(await catalog(database)).toEqual(before);
     expect([await oid('amounts'), await oid('above')]).toEqual(oids);
   });

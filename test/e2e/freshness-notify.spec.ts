@@ -190,7 +190,9 @@ describe("with wakeUp: 'notify'", () => {
     expect(second).not.toBe(first);
     expect(warn).toHaveBeenCalledTimes(1);
     expect(warn).toHaveBeenCalledWith(
-      expect.stringMatching(/^Does not hear of writes in data source "default".*terminating/),
+      expect.stringMatching(
+        /^Notifications of writes in data source "default" are not.*terminating/,
+      ),
     );
   });
 

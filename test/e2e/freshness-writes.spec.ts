@@ -293,7 +293,9 @@ describe('a view with `on`', () => {
       app.useLogger({ warn: resolve, log: () => undefined, error: () => undefined }),
     );
     await database.query('ALTER TABLE materialized_views.change_log RENAME TO elsewhere');
-    expect(await warned).toMatch(/Could not look for changes in data source "default".*change_log/);
+    expect(await warned).toMatch(
+      /Could not check for changes in data source "default".*change_log/,
+    );
     await database.query('ALTER TABLE materialized_views.elsewhere RENAME TO change_log');
     await database.query(`INSERT INTO orders (day) VALUES ('mon')`);
     await untilShown(1);

@@ -318,7 +318,7 @@ describe('refresh', () => {
       view: 'public.ratio',
       cause: { code: '22012' },
     });
-    expect(String(failure)).toContain('It keeps the rows that it had.');
+    expect(String(failure)).toContain('The view was not changed.');
     expect(await database.query('SELECT count(*)::int FROM ratio')).toEqual([{ count: 3 }]);
     expect(await history()).toEqual([
       expect.objectContaining({ outcome: 'failed', error_code: '22012', mode: null }),

@@ -165,7 +165,7 @@ describe('changing views', () => {
         {
           view: 'Far away.weekly "Total"',
           status: 'changed',
-          reason: 'It reads a view that is made anew',
+          reason: 'It reads a view that is rebuilt',
         },
       ]);
       await release([
@@ -319,7 +319,7 @@ describe('changing views', () => {
       ]).catch((refusal: unknown) => refusal);
       expect(error).toMatchObject({ code: 'MV_SCHEMA_SYNC_FAILED', cause: { code: '22P02' } });
       expect(String(error)).toContain(
-        '22P02: its text may hold row data, and is in the cause alone',
+        "22P02: invalid text representation (PostgreSQL's text may hold row data, and is only in the cause)",
       );
       expect(JSON.stringify([String(error), reports])).not.toContain('secret-');
     });
@@ -358,7 +358,7 @@ describe('changing views', () => {
       ).toEqual([
         ['index', 'Index "daily_total" changed', false],
         ['index', 'Index "daily_new" is missing', false],
-        ['index', 'Index "daily_old" is declared no more', false],
+        ['index', 'Index "daily_old" is no longer declared', false],
         ['alter', 'Its storage parameters changed', false],
         ['alter', 'Its comment changed', false],
       ]);

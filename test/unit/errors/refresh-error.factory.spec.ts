@@ -42,7 +42,7 @@ describe('refreshErrorFrom', () => {
     expect(error).toMatchObject({ code, isTransient, view: 'a.b', cause });
     expect(error.name).toBe(error.constructor.name);
     expect(error.message).toContain(`"a.b"`);
-    expect(error.message).toContain(`${sqlState}: original`);
+    expect(error.message).toContain(`(${sqlState}: `);
     expect(error.message).not.toContain('Key (id)');
   });
 
@@ -83,9 +83,41 @@ describe('refreshErrorFrom', () => {
 
   it('keeps row data for who asks, and out of what is printed', () => {
     const error = mapped(failure('23505'));
-    expect((error.cause as { detail: string }).detail).toBe('Key (id)=(7)');
-    expect(inspect(error)).not.toContain('Key (id)');
+    expect(error.cause).toMatchObject({ detail: 'Key (id)=(7)', originalMessage: 'original' });
+    expect(error.message).toContain('23505: unique violation (');
+    for (const text of [inspect(error), inspect(error, { customInspect: false })]) {
+      expect(text).not.toContain('Key (id)');
+      expect(text).not.toContain('original');
+    }
     expect(JSON.stringify(error.cause)).not.toContain('Key (id)');
+  });
+
+  it.each<[string, object, boolean]>([
+    ['a lock that is not to be had', { code: '55P03' }, true],
+    ['the same from a function', { code: '55P03', where: 'PL/pgSQL function f()' }, false],
+    ['what is in the statement', { code: '42703', position: '8' }, true],
+    ['what is in dynamic SQL', { code: '42703', internalPosition: '8', internalQuery: 'x' }, false],
+    ['a value that is cast to a name', { code: '42P01' }, false],
+    ['a table that may not be read', { code: '42501', routine: 'aclcheck_error' }, true],
+    ['another refusal', { code: '42501', routine: 'check_role' }, false],
+    ['an internal error', { code: 'XX000' }, false],
+    ["a code of a function's own", { code: 'AB123' }, false],
+    ['no code', { code: undefined }, false],
+  ])('shows the text of %s only if it cannot hold row data', (_, fields, isShown) => {
+    const error = mapped(Object.assign(failure('00000'), fields));
+    expect(error.message.includes('original')).toBe(isShown);
+    expect(inspect(error).includes('original')).toBe(isShown);
+  });
+
+  it('names the declared index whose key comes twice', () => {
+    const cause = Object.assign(failure('23505'), { constraint: 'a_id' });
+    const context = { view: 'a.b', isTimeout: false, isOwnStatement: false };
+    expect(refreshErrorFrom(cause, { ...context, indexes: ['a_id'] }).message).toContain(
+      ', in index "a_id" (23505',
+    );
+    expect(refreshErrorFrom(cause, { ...context, indexes: ['b_id'] }).message).not.toContain(
+      'a_id',
+    );
   });
 
   it('takes a cause that is frozen as it is', () => {

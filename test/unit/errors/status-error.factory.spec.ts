@@ -8,7 +8,7 @@ const refusal = (code: string): Error =>
 
 describe('statusErrorFrom', () => {
   it.each([
-    ['42P01', /is not in the database .42P01: said the server.*`stateSchema`/],
+    ['42P01', /is not in the database .42P01: undefined table .*`stateSchema`/],
     ['42501', /a privilege is missing/],
     ['55P03', /stayed locked for too long.*lockTimeout/],
     ['57014', /took longer than it may, or was cancelled.*statementTimeout/],
@@ -16,7 +16,7 @@ describe('statusErrorFrom', () => {
     ['22012', /PostgreSQL refused it .22012: said the server/],
     [
       '22P02',
-      /PostgreSQL refused it .22P02: its text may hold row data, and is in the cause alone/,
+      /PostgreSQL refused it .22P02: invalid text representation .PostgreSQL's text may hold row data/,
     ],
   ])('explains %s', (code, message) => {
     const cause = refusal(code);

@@ -26,7 +26,7 @@ describe('the log of failing ticks', () => {
     expect(said).toEqual(['at 0']);
     log.failed('a', failure('22012'), 'at 10', 10 * MINUTE_MS);
     log.failed('a', failure('22012'), 'at 11', 11 * MINUTE_MS);
-    expect(said).toEqual(['at 0', 'at 10 (and 3 times since this was last said)']);
+    expect(said).toEqual(['at 0', 'at 10 (and 3 times since this was last logged)']);
   });
 
   it('says another failure, and that of another view, at once', () => {

@@ -67,7 +67,7 @@ describe('closeOverDependents', () => {
       ['public.plain', ['public.foreign', 'public.b']],
     ];
     expect(() => close([plain, foreign], dependents)).toThrow(
-      /Cannot change "public\.a": view public\.plain, materialized view public\.foreign would have to be made anew too, and are not the library's/,
+      /Cannot change "public\.a": view public\.plain, materialized view public\.foreign would have to be created again too, and the library did not create them/,
     );
     expect(() => close([plain, foreign], dependents, 'rebuild')).toThrow(
       /: materialized view public\.foreign would/,

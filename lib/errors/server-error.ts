@@ -1,0 +1,130 @@
+import { errorCode, isServerError, SqlState } from '../postgres/sqlstate.js';
+import { conditionName } from './condition-names.js';
+
+/** What pg makes of PostgreSQL's answer: https://www.postgresql.org/docs/current/protocol-error-fields.html */
+export interface ServerError extends Error {
+  code: string;
+  originalMessage?: string;
+  position?: string;
+  internalPosition?: string;
+  internalQuery?: string;
+  where?: string;
+  routine?: string;
+  constraint?: string;
+}
+
+/** Codes whose texts PostgreSQL itself writes without any value. */
+const FIXED_TEXTS: ReadonlySet<string> = new Set([
+  SqlState.divisionByZero,
+  SqlState.cardinalityViolation,
+  SqlState.readOnlyTransaction,
+  SqlState.inFailedTransaction,
+  SqlState.idleInTransactionTimeout,
+  SqlState.transactionTimeout,
+  SqlState.serializationFailure,
+  SqlState.deadlockDetected,
+  SqlState.diskFull,
+  SqlState.outOfMemory,
+  SqlState.tooManyConnections,
+  SqlState.configurationLimitExceeded,
+  SqlState.lockNotAvailable,
+  SqlState.queryCanceled,
+  SqlState.adminShutdown,
+  SqlState.crashShutdown,
+  SqlState.cannotConnectNow,
+]);
+
+/** Functions of PostgreSQL whose texts name an object that is in the catalog, and nothing else. */
+const NAMING_ROUTINES: Readonly<Record<string, readonly string[]>> = {
+  [SqlState.insufficientPrivilege]: ['aclcheck_error', 'aclcheck_error_col'],
+  [SqlState.objectNotInPrerequisiteState]: ['ExecOpenScanRelation'],
+  [SqlState.dependentObjectsStillExist]: ['reportDependentObjects'],
+  [SqlState.uniqueViolation]: [
+    '_bt_check_unique',
+    'comparetup_index_btree',
+    'comparetup_index_btree_tiebreak',
+  ],
+};
+
+/**
+ * Whether the text of an error cannot hold row data. Anything that a function says can: with whatever code, and in the
+ * names of a statement that it has put together. PostgreSQL gives such an error a context (`where`). Nor is a text safe
+ * without one: a value that is cast to regclass is named like a missing table.
+ */
+export function isKnownSafe(error: ServerError): boolean {
+  if ((error.where ?? error.internalQuery ?? error.internalPosition) !== undefined) {
+    return false;
+  }
+  // It has a place in the statement that was sent: what it names is from there, and not from rows.
+  if (error.position !== undefined) {
+    return true;
+  }
+  const isNaming = NAMING_ROUTINES[error.code]?.includes(error.routine ?? '') ?? false;
+  return FIXED_TEXTS.has(error.code) || isNaming;
+}
+
+/** What stands in the place of a text that may hold row data. */
+export function meaningOf(sqlState: string | undefined): string {
+  const name = conditionName(sqlState ?? '') ?? 'an error that PostgreSQL has no name for';
+  return `${name} (PostgreSQL's text may hold row data, and is only in the cause)`;
+}
+
+/** PostgreSQL's own text, whether or not it has been hidden. */
+export function originalMessageOf(error: ServerError): string {
+  return error.originalMessage ?? error.message;
+}
+
+/** What tells nothing of rows. */
+const SHOWN: ReadonlySet<string> = new Set([
+  'name',
+  'length',
+  'severity',
+  'code',
+  'position',
+  'file',
+  'line',
+  'routine',
+]);
+
+/**
+ * Keeps row data out of what is printed of an error and of those behind it, by whatever logger. All of it can still be
+ * asked for by name: `detail`, `where` and the like, and PostgreSQL's text as `originalMessage`.
+ */
+export function hideRowData(error: unknown): void {
+  const seen = new Set<unknown>();
+  for (let each = error; each instanceof Error && !seen.has(each); each = each.cause) {
+    seen.add(each);
+    if (isServerError(each)) {
+      hide(each as ServerError);
+    }
+  }
+}
+
+function hide(error: ServerError): void {
+  for (const name of Object.keys(error).filter((each) => !SHOWN.has(each))) {
+    // Not Object.defineProperty, which would throw for a frozen error.
+    Reflect.defineProperty(error, name, { enumerable: false });
+  }
+  if (isKnownSafe(error) || error.originalMessage !== undefined) {
+    return;
+  }
+  const { message, stack = '' } = error;
+  const shown = meaningOf(errorCode(error));
+  const hidden = {
+    originalMessage: message,
+    message: shown,
+    stack: replaced(stack, message, shown),
+  };
+  for (const [name, value] of Object.entries(hidden)) {
+    Reflect.defineProperty(error, name, {
+      value,
+      enumerable: false,
+      configurable: true,
+      writable: true,
+    });
+  }
+}
+
+function replaced(stack: string, message: string, shown: string): string {
+  return message === '' ? stack : stack.replaceAll(message, () => shown);
+}

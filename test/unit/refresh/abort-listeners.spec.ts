@@ -1,0 +1,32 @@
+import { getEventListeners } from 'node:events';
+import { describe, expect, it } from '@jest/globals';
+import { onAbort } from '../../../lib/refresh/abort-listeners.js';
+
+describe('onAbort', () => {
+  it('puts one listener on a signal for any number of calls, and calls each once', () => {
+    const controller = new AbortController();
+    const called: number[] = [];
+    const stops = Array.from({ length: 50 }, (_, i) =>
+      onAbort(controller.signal, () => called.push(i)),
+    );
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
+    stops.filter((_, i) => i % 2 === 0).forEach((stop) => stop());
+    controller.abort();
+    expect(called).toEqual(Array.from({ length: 25 }, (_, i) => 2 * i + 1));
+  });
+
+  it('tells the same function given twice apart', () => {
+    const controller = new AbortController();
+    let count = 0;
+    const listener = (): void => void count++;
+    const stop = onAbort(controller.signal, listener);
+    onAbort(controller.signal, listener);
+    stop();
+    controller.abort();
+    expect(count).toBe(1);
+  });
+
+  it('does nothing without a signal', () => {
+    expect(() => onAbort(undefined, () => undefined)()).not.toThrow();
+  });
+});
