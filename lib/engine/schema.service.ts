@@ -60,7 +60,9 @@ export class SchemaService {
 
   /**
    * Writes a migration of TypeORM that makes the database as declared, with a way back that restores the
-   * previous definitions with indexes, grants and comments.
+   * previous definitions with indexes, grants and comments. What has been given to the views when it runs, as a grant
+   * or an index, is kept in both directions. When something that it replaces is gone by then, or was changed, it stops
+   * before it changes anything, and says what it found.
    *
    * @returns `undefined` when there is nothing to do
    */

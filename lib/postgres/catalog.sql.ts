@@ -8,9 +8,14 @@ export interface RelationRow {
   relation_kind: string;
   /** The extension to which it belongs. */
   extension: string | null;
+  /** The relation that it is an index of, as `schema.name`. */
+  index_of: string | null;
 }
 
-/** The relations, of whatever kind, that carry one of the given names. */
+/**
+ * The relations, of whatever kind, that carry one of the given names, and the types, whose names a view's row type
+ * cannot have. PostgreSQL gives an array type another name by itself when its own is needed.
+ */
 export function selectRelations(names: QualifiedName[]): SqlStatement {
   return {
     text: `SELECT n.nspname AS schema_name,
@@ -24,10 +29,23 @@ export function selectRelations(names: QualifiedName[]): SqlStatement {
            AND e.objid = c.oid
            AND e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
            AND e.deptype = 'e'
-       ) AS extension
+       ) AS extension,
+       (
+         SELECT tn.nspname || '.' || t.relname
+         FROM pg_catalog.pg_index i
+         JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+         JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+         WHERE i.indexrelid = c.oid
+       ) AS index_of
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
 JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema_name
-JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.view_name`,
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.view_name
+UNION ALL
+SELECT n.nspname, y.typname, 'type', NULL, NULL
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
+JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema_name
+JOIN pg_catalog.pg_type y ON y.typnamespace = n.oid AND y.typname = wanted.view_name
+WHERE y.typrelid = 0::oid AND y.typcategory <> 'A'`,
     values: [names.map((name) => name.schema), names.map((name) => name.name)],
   };
 }

@@ -1,4 +1,4 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { displayName, type QualifiedName, quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** What the library remembers of a view's definition. */
@@ -9,7 +9,7 @@ export interface KnownViewRow {
   is_own: boolean;
   /** The indexes that the library made: no other is ever dropped. */
   own_indexes: string[];
-  /** What was declared when the view was last found or made as declared. */
+  /** What was declared when the view was last found or made as declared: a hash, and the name that it came from. */
   declared_hash: string | null;
   /** Both what was declared and what the catalog had then. */
   fingerprint: string | null;
@@ -155,6 +155,20 @@ export function renameKnownView(
 UPDATE ${schema}.view_state SET schema_name = $3, view_name = $4
 WHERE schema_name = $1 AND view_name = $2`,
     values: [from.schema, from.name, to.schema, to.name],
+  };
+}
+
+/** Remembers which name a view has come from, behind the hash of what was declared. */
+export function recordRename(
+  stateSchema: string,
+  from: QualifiedName,
+  to: QualifiedName,
+): SqlStatement {
+  return {
+    text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state
+SET declared_hash = pg_catalog.concat(pg_catalog.split_part(declared_hash, ' ', 1), ' ', $3::text)
+WHERE schema_name = $1 AND view_name = $2`,
+    values: [to.schema, to.name, displayName(from)],
   };
 }
 

@@ -1,38 +1,61 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { createIndex } from '../postgres/ddl.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import {
-  clusterOn,
   commentOnView,
-  dropIndex,
-  renameIndex,
   resetStorage,
   setStorage,
   setTablespace,
 } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
-import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, type PlanStep, SHARE_LOCK } from './plan-step.js';
-import { inOldOrder } from './replacement.js';
+import { type IndexDifference, indexPhases } from './index-steps.js';
+import type { NamePlan } from './name-plan.js';
+import { inPhases, NO_PHASES, type PlanPhases } from './plan-phases.js';
+import { LONG_EXCLUSIVE_LOCK, type PlanStep } from './plan-step.js';
 import { type Difference, undeclaredStorage, type ViewDiff } from './schema-diff.js';
-import { temporaryName } from './temporary-name.js';
-import { indexStatements } from './view-blueprint.js';
+import { inOldOrder } from './view-order.js';
 
 /** The steps that change a view where it is, for all that needs no new rows. */
-export function alterSteps({ view, deployed, differences }: ViewDiff): PlanStep[] {
+export function alterPhases(
+  { view, deployed, differences }: ViewDiff,
+  names: NamePlan,
+): PlanPhases {
   if (deployed === undefined) {
-    return [];
+    return NO_PHASES;
   }
-  return differences.flatMap((difference) => alterStep(view, deployed, difference) ?? []);
+  return inPhases(
+    ...differences.map((difference) => {
+      if (isOfIndex(difference)) {
+        return indexPhases(view, deployed, { difference, names });
+      }
+      const step = alterStep(view, deployed, difference);
+      const before = names.nameBefore(view.name);
+      // Readers need not wait for this: only a view that comes under another name is altered after it has it.
+      const isEarly = step?.rewritesRows === false && before === view.name;
+      return step === undefined
+        ? NO_PHASES
+        : isEarly
+          ? { build: [step] }
+          : { finish: [{ ...step, stops: [before] }] };
+    }),
+  );
+}
+
+function isOfIndex(difference: Difference): difference is IndexDifference {
+  return difference.kind.startsWith('index-');
 }
 
 /**
  * Fills views that have no data yet, each after all that it reads. Before anything is made anew: that may
  * read them.
  */
-export function populateSteps(views: ViewDiff[], state: DatabaseState): PlanStep[] {
+export function populateSteps(
+  views: ViewDiff[],
+  state: DatabaseState,
+  names: NamePlan,
+): PlanStep[] {
   const empty = views.filter(({ differences }) =>
     differences.some(({ kind }) => kind === 'unpopulated'),
   );
@@ -41,7 +64,7 @@ export function populateSteps(views: ViewDiff[], state: DatabaseState): PlanStep
     view: viewName(view),
     name: view.name,
     reason: 'It has no data yet',
-    statements: [refreshMaterializedView(view.name)],
+    statements: [refreshMaterializedView(names.nameBefore(view.name))],
     undo: [],
     lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
     rewritesRows: true,
@@ -50,20 +73,15 @@ export function populateSteps(views: ViewDiff[], state: DatabaseState): PlanStep
 
 function alterStep(
   view: ViewDefinition,
-  deployed: DeployedView,
+  { row }: DeployedView,
   difference: Difference,
 ): PlanStep | undefined {
-  const { row } = deployed;
   const step = (
     given: Pick<PlanStep, 'action' | 'reason' | 'statements' | 'undo' | 'lock'> & {
       rewritesRows?: boolean;
     },
   ): PlanStep => ({ view: viewName(view), name: view.name, rewritesRows: false, ...given });
   switch (difference.kind) {
-    case 'index-missing':
-    case 'index-changed':
-    case 'index-superfluous':
-      return step(indexStep(view, deployed, difference));
     case 'storage':
       return step({
         action: 'alter',
@@ -95,53 +113,6 @@ function alterStep(
     default:
       return undefined;
   }
-}
-
-function indexStep(
-  view: ViewDefinition,
-  deployed: DeployedView,
-  difference: Extract<Difference, { kind: `index-${string}` }>,
-): Pick<PlanStep, 'action' | 'reason' | 'statements' | 'undo' | 'lock'> {
-  const name = difference.kind === 'index-superfluous' ? difference.name : difference.index.name;
-  const existing = deployed.indexes.find((index) => index.name === name);
-  const restore = (as: string): SqlStatement[] => [
-    ...indexStatements(view.name, as, { existing }),
-    ...(existing?.is_clustered ? [clusterOn(view.name, as)] : []),
-  ];
-  const inSchema = (index: string): QualifiedName => ({ schema: view.name.schema, name: index });
-  if (difference.kind === 'index-missing') {
-    return {
-      action: 'index',
-      reason: `Index "${name}" is missing`,
-      statements: [createIndex(view.name, difference.index)],
-      undo: [dropIndex(inSchema(name))],
-      lock: SHARE_LOCK,
-    };
-  }
-  if (difference.kind === 'index-superfluous') {
-    return {
-      action: 'index',
-      reason: `Index "${name}" is no longer declared`,
-      statements: [dropIndex(inSchema(name))],
-      undo: restore(name),
-      lock: EXCLUSIVE_LOCK,
-    };
-  }
-  const temporary = temporaryName('index', viewName(view), name);
-  const exchange = (create: SqlStatement[]): SqlStatement[] => [
-    ...create,
-    dropIndex(inSchema(name)),
-    renameIndex(inSchema(temporary), name),
-  ];
-  return {
-    action: 'index',
-    reason: `Index "${name}" changed`,
-    statements: exchange(
-      indexStatements(view.name, temporary, { declared: difference.index, existing }),
-    ),
-    undo: exchange(restore(temporary)),
-    lock: EXCLUSIVE_LOCK,
-  };
 }
 
 function storageStatements(view: ViewDefinition, deployed: string[]): SqlStatement[] {

@@ -37,7 +37,8 @@ import { type DatabaseState, readDatabaseState, withDependents } from './databas
 import { describeView } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 import { canRebuildPlainView } from './rebuild-closure.js';
-import { inOldOrder, restoreStatements } from './replacement.js';
+import { asTheyWere, restoration } from './restoration.js';
+import { inOldOrder } from './view-order.js';
 
 export interface AlterTableOptions {
   /** What becomes of plain views between: refused, or made anew too. @default 'refuse' */
@@ -94,12 +95,16 @@ export async function alterTable<T>(
     await session.query(giveBackSettings());
     const result = await work();
     await session.query(takeOwnSettings());
-    for (const view of views) {
-      await explained(view, async () => {
-        for (const statement of restoreStatements(view, state)) {
+    const { builds, finish } = restoration(asTheyWere(views), state);
+    for (const { deployed, statements } of builds) {
+      await explained(deployed, async () => {
+        for (const statement of statements) {
           await session.query(statement);
         }
       });
+    }
+    for (const statement of finish) {
+      await session.query(statement);
     }
     await session.query(giveBackSettings());
     return result;

@@ -37,10 +37,8 @@ export interface DatabaseState {
   schemas: Set<string>;
   /** All views, materialized and plain, by name. */
   views: Map<string, DeployedView>;
-  /** Relations of other kinds under the names of declared views, by name: pg_class.relkind. */
-  otherRelations: Map<string, string>;
-  /** Declared views that belong to extensions, by name: the extension. */
-  extensionViews: Map<string, string>;
+  /** What has one of the names that were asked for. */
+  relations: Map<string, RelationRow>;
   /** For each view the views that read it. */
   dependents: Map<string, string[]>;
   /** What is remembered of views, by name. */
@@ -80,8 +78,7 @@ export async function readDatabaseState(
     targetVersion: INSTALLATION_VERSION,
     schemas: new Set(schemas.map((row) => row.schema_name)),
     views: new Map(views.map((view) => [displayName(view.name), view])),
-    otherRelations: otherRelations(relations),
-    extensionViews: extensionViews(relations),
+    relations: new Map(relations.map((row) => [rowName(row), row])),
     dependents: dependentsByName(views, dependencies),
     known: new Map(known.map((row) => [rowName(row), row])),
     captured,
@@ -120,17 +117,6 @@ async function readViews(
       .filter((each) => each.view_oid === row.oid)
       .flatMap(({ description }) => description ?? []),
   }));
-}
-
-function otherRelations(rows: RelationRow[]): Map<string, string> {
-  const others = rows.filter((row) => !['m', 'v'].includes(row.relation_kind));
-  return new Map(others.map((row) => [rowName(row), row.relation_kind]));
-}
-
-function extensionViews(rows: RelationRow[]): Map<string, string> {
-  return new Map(
-    rows.flatMap((row) => (row.extension === null ? [] : [[rowName(row), row.extension] as const])),
-  );
 }
 
 function dependentsByName(

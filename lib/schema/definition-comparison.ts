@@ -16,6 +16,7 @@ import { createIndexFromBody } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { fingerprint } from './fingerprint.js';
+import { findIndexRenames, type IndexRename } from './index-renames.js';
 import { stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
@@ -26,6 +27,8 @@ export interface DefinitionComparison {
   changedIndexes: IndexDefinition[];
   /** Names of declared indexes that cannot be made on the columns which the view has now. */
   unfitIndexes: string[];
+  /** Declared indexes that exist under another name. */
+  renamedIndexes?: IndexRename[];
 }
 
 /**
@@ -42,7 +45,12 @@ export async function compareDefinitions(
   for (const view of definitions) {
     const deployed = state.views.get(viewName(view));
     if (deployed?.kind === 'm' && !isRemembered(view, deployed, state)) {
-      comparisons.set(viewName(view), await compare(session, view, deployed));
+      const comparison = await compare(session, view, deployed);
+      const ownIndexes = state.known.get(viewName(view))?.own_indexes ?? [];
+      const renamedIndexes = comparison.isSameQuery
+        ? await findIndexRenames(session, view, { deployed, ownIndexes })
+        : [];
+      comparisons.set(viewName(view), { ...comparison, renamedIndexes });
     }
   }
   return comparisons;

@@ -4,7 +4,7 @@ import { displayName, displayNames } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode } from '../postgres/sqlstate.js';
 import { findCycle } from './dependency-cycle.js';
-import type { StandInError } from './rehearsal.js';
+import type { StandInError } from './stand-ins.js';
 import type { ViewDiff } from './schema-diff.js';
 import { makingOf, SchemaStepError } from './schema-error.js';
 import type { SkippedView } from './schema-plan.js';

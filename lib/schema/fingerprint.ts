@@ -1,11 +1,34 @@
 import { createHash } from 'node:crypto';
 import { mustBeKnowable, type ViewDefinition } from '../definition/view-definition.js';
+import { displayName } from '../postgres/identifier.js';
+import type { KnownViewRow } from '../postgres/state.sql.js';
 import type { DeployedView } from './deployed-view.js';
 
 /** What the code declares of a view that the database should have. */
 export function declaredHash(view: ViewDefinition): string {
   const { query, withData, storage, tablespace, accessMethod, comment, indexes } = view;
   return hash([query, withData, storage, tablespace, accessMethod, comment, indexes]);
+}
+
+/** What is remembered of a declaration: its hash, and which name it came from, after a space. */
+export function declarationRecord(view: ViewDefinition): string {
+  return view.renamedFrom === undefined
+    ? declaredHash(view)
+    : `${declaredHash(view)} ${displayName(view.renamedFrom)}`;
+}
+
+/** Whether the declaration is the one that is remembered, but for where its name came from. */
+export function isRememberedDeclaration(
+  view: ViewDefinition,
+  known: KnownViewRow | undefined,
+): boolean {
+  return known?.declared_hash?.split(' ', 1)[0] === declaredHash(view);
+}
+
+/** The name that a view was renamed from: `schema.name`. */
+export function rememberedRename({ declared_hash: record }: KnownViewRow): string | undefined {
+  const at = record?.indexOf(' ') ?? -1;
+  return at < 0 ? undefined : record?.slice(at + 1);
 }
 
 /**

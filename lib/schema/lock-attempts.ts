@@ -44,14 +44,14 @@ const LOCKED: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * Runs work that locks views against their readers. When it cannot have a lock within a short time it is
+ * Runs work that locks views against their readers, with how long it may wait for all of these together. When it cannot have a lock within a short time it is
  * taken back, which lets waiting readers through, and tried again. The statements that take the
  * locks belong into one script: every round trip between two locks is a chance for a deadlock.
  */
 export async function patiently<T>(
   session: Session,
   lockTimeoutMs: number,
-  work: () => Promise<T>,
+  work: (waitMs: number) => Promise<T>,
   { totalMs, lastWaitMs }: Patience = { totalMs: PATIENCE * lockTimeoutMs },
 ): Promise<T> {
   const deadline = performance.now() + totalMs;
@@ -59,8 +59,9 @@ export async function patiently<T>(
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = isLast ? (lastWaitMs ?? 0) : nextWait(waitMs)) {
     try {
       return await session.attempt(async () => {
-        await session.query(setLocalLockTimeout(Math.min(waitMs, lockTimeoutMs)));
-        const result = await work();
+        const limitMs = Math.min(waitMs, lockTimeoutMs);
+        await session.query(setLocalLockTimeout(limitMs));
+        const result = await work(Math.min(limitMs, LAST_WAIT_MS));
         await session.query(setLocalLockTimeout(lockTimeoutMs));
         return result;
       });

@@ -1,5 +1,9 @@
 import { lock } from '../postgres/advisory-lock.sql.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
+import { displayName } from '../postgres/identifier.js';
+import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
+import { factsConstant, factsMethods, keepCall, lookCall } from './migration-facts.js';
+import type { MigrationChecks, ViewCheck } from './migration-checks.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import {
   giveBackSettings,
@@ -30,18 +34,24 @@ export interface MigrationFile {
 const MIGRATION_LOCK_TIMEOUT_MS = 5_000;
 
 /** Writes a plan as a TypeORM migration: SQL alone, so that it stays what it is when classes change. */
-export function writeMigration(plan: SchemaPlan, options: MigrationOptions): MigrationFile {
+export function writeMigration(
+  plan: SchemaPlan,
+  checks: MigrationChecks,
+  options: MigrationOptions,
+): MigrationFile {
   const { timestamp = Date.now(), language = 'ts' } = options;
   const className = `${pascalCase(options.name)}${timestamp}`;
   const up = plan.steps.map((step) => ({ step, statements: step.statements }));
   const down = [...plan.steps].reverse().map((step) => ({ step, statements: step.undo }));
+  const looks = checks.up.length + checks.down.length > 0;
   const source = [
-    ...head(plan, className, options),
+    ...head(plan, className, { ...options, looks }),
     `  name = '${className}';`,
     '',
-    ...method('up', up, options),
+    ...method('up', { steps: up, checks: checks.up }, options),
     '',
-    ...method('down', down, options),
+    ...method('down', { steps: down, checks: checks.down }, options),
+    ...(looks ? factsMethods(language === 'ts') : []),
     '}',
     ...(isCommonJs(options) ? ['', `module.exports = { ${className} };`] : []),
     '',
@@ -60,12 +70,17 @@ function extension(language: 'ts' | 'js', options: MigrationOptions): string {
   return isCommonJs(options) ? 'cjs' : language;
 }
 
-function head(plan: SchemaPlan, className: string, options: MigrationOptions): string[] {
+function head(
+  plan: SchemaPlan,
+  className: string,
+  options: MigrationOptions & { looks: boolean },
+): string[] {
   const isTypeScript = (options.language ?? 'ts') === 'ts';
   return [
     ...(isTypeScript
       ? ["import type { MigrationInterface, QueryRunner } from 'typeorm';", '']
       : []),
+    ...(options.looks ? factsConstant(escapeTemplate) : []),
     '/**',
     ...plan.steps.map((step) => ` * ${comment(step)}`),
     ' *',
@@ -85,13 +100,16 @@ function comment({ view, reason, lock: taken, rewritesRows }: PlanStep): string 
 
 function method(
   name: 'up' | 'down',
-  steps: { step: PlanStep; statements: SqlStatement[] }[],
+  { steps, checks }: { steps: WrittenStep[]; checks: ViewCheck[] },
   { language = 'ts' }: MigrationOptions,
 ): string[] {
   const signature =
     language === 'ts'
       ? `async ${name}(queryRunner: QueryRunner): Promise<void> {`
       : `async ${name}(queryRunner) {`;
+  const exchangeAt = steps.findIndex(
+    ({ step: { stops = [] }, statements }) => stops.length > 0 && statements.length > 0,
+  );
   return [
     `  ${signature}`,
     '    // Names resolve as in PostgreSQL itself, but for those in text of the application.',
@@ -99,14 +117,39 @@ function method(
     ...call(setLocalLockTimeout(MIGRATION_LOCK_TIMEOUT_MS)),
     '    // No refresh of these views meanwhile.',
     ...lockedViews(steps.map(({ step }) => step)).flatMap(call),
-    ...steps.flatMap(({ step, statements }) =>
-      statements.length === 0
+    ...(checks.length > 0 ? lookCall(checks) : []),
+    ...steps.flatMap((each, position) => [
+      ...(position === exchangeAt ? stopReaders(name, steps.slice(position)) : []),
+      ...(each.statements.length === 0
         ? []
-        : [`    // ${comment(step)}`, ...statements.flatMap(withItsSettings).flatMap(call)],
-    ),
+        : [
+            `    // ${comment(each.step)}`,
+            ...each.statements.flatMap(withItsSettings).flatMap(call),
+          ]),
+    ]),
     ...call(giveBackSettings()),
+    ...(checks.length > 0 ? keepCall() : []),
     '  }',
   ];
+}
+
+interface WrittenStep {
+  step: PlanStep;
+  statements: SqlStatement[];
+}
+
+/** All at once, so that no reader of one view waits while this waits for the readers of another. */
+function stopReaders(direction: 'up' | 'down', steps: WrittenStep[]): string[] {
+  const names = steps.flatMap(({ step: { stops = [], name } }) =>
+    direction === 'up' ? stops : (name ?? []),
+  );
+  const distinct = new Map(names.map((name) => [displayName(name), name]));
+  return distinct.size === 0
+    ? []
+    : [
+        '    // From here on readers wait. The locks are taken together, or not at all.',
+        ...call(lockAgainstReaders([...distinct.values()], MIGRATION_LOCK_TIMEOUT_MS)),
+      ];
 }
 
 function lockedViews(steps: PlanStep[]): SqlStatement[] {

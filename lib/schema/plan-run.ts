@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { recordSuccess } from '../postgres/history.sql.js';
 import {
   type RefreshPreconditionRow,
@@ -8,13 +9,14 @@ import {
 import type { Session } from '../postgres/session.js';
 import { script, type SqlStatement } from '../postgres/sql-statement.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
+import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
+import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
 import { SchemaStepError, taskOf } from './schema-error.js';
 import {
   briefForCaptures,
   isLockFailure,
   isOutOfLocks,
   longForCaptures,
-  type Patience,
   patiently,
 } from './lock-attempts.js';
 import type { PlanStep, PostponedStep } from './plan-step.js';
@@ -32,52 +34,93 @@ export class PlanRun {
   ) {}
 
   /**
-   * Renames have been carried out when the plan was made.
+   * What stops no reader is done first, step by step. Then all views are locked together whose readers any of the
+   * other steps stops, and those are done: nobody waits for a lock while a reader waits for this plan.
    *
    * @returns the step that was left out
    */
   async run({ steps }: SchemaPlan): Promise<PostponedStep | undefined> {
-    let postponed: PostponedStep | undefined;
-    for (const step of steps.filter(({ action }) => action !== 'rename')) {
-      if (step.action === 'build' || step.action === 'populate') {
-        await this.fill(step);
-      } else if (step.action === 'capture') {
-        postponed = await this.capture(step);
-      } else {
-        await this.change(step);
-      }
-      if (step.action === 'drop' && step.name !== undefined) {
-        await this.session.query(deleteKnownView(this.stateSchema, step.name));
-      }
+    const capture = steps.find(({ action }) => action === 'capture');
+    const others = steps.filter((step) => step !== capture);
+    const at = others.findIndex(({ stops }) => stops !== undefined && stops.length > 0);
+    const exchange = at < 0 ? [] : others.slice(at);
+    for (const step of at < 0 ? others : others.slice(0, at)) {
+      // What is computed waits for its locks as long as it may; the others ask again and again.
+      await (step.rewritesRows || step.action === 'build'
+        ? this.carryOut(step)
+        : patiently(this.session, this.lockTimeoutMs, () => this.carryOut(step)));
     }
-    return postponed;
+    if (exchange.some(({ rewritesRows }) => rewritesRows)) {
+      // Writers are not to wait for as long as readers have to.
+      await patiently(this.session, this.lockTimeoutMs, (waitMs) =>
+        this.exchange(exchange, waitMs),
+      );
+      return this.finish(capture, []);
+    }
+    return this.finish(capture, exchange);
   }
 
   /** @returns the step where it was left out */
-  private async capture(step: PlanStep): Promise<PostponedStep | undefined> {
-    if (!this.mayPostpone) {
-      await this.change(step, longForCaptures(this.lockTimeoutMs));
+  private async finish(
+    capture: PlanStep | undefined,
+    exchange: PlanStep[],
+  ): Promise<PostponedStep | undefined> {
+    if (capture === undefined) {
+      await this.exchangeAlone(exchange);
       return undefined;
     }
+    const patience = this.mayPostpone ? briefForCaptures : longForCaptures;
     try {
-      await this.change(step, briefForCaptures(this.lockTimeoutMs));
+      await patiently(
+        this.session,
+        this.lockTimeoutMs,
+        async (waitMs) => {
+          // The tables first: their locks may be waited for longer, and no reader waits meanwhile.
+          await this.execute(inOneGo(capture.statements), capture);
+          await this.exchange(exchange, waitMs);
+        },
+        patience(this.lockTimeoutMs),
+      );
       return undefined;
     } catch (error) {
-      if (isLockFailure(error) || isOutOfLocks(error)) {
-        return { ...step, isTooLarge: isOutOfLocks(error) };
+      if (!this.mayPostpone || !(isLockFailure(error) || isOutOfLocks(error))) {
+        throw error;
       }
-      throw error;
+      await this.exchangeAlone(exchange);
+      return { ...capture, isTooLarge: isOutOfLocks(error) };
     }
   }
 
-  private async change(step: PlanStep, patience?: Patience): Promise<void> {
-    const isPlain = step.statements.every(
-      ({ values, hasApplicationText }) => values === undefined && hasApplicationText !== true,
-    );
-    const statements = isPlain ? [script(step.statements)] : step.statements;
-    if (statements.length > 0) {
-      const work = (): Promise<void> => this.execute(statements, step);
-      await patiently(this.session, this.lockTimeoutMs, work, patience);
+  private async exchangeAlone(exchange: PlanStep[]): Promise<void> {
+    if (exchange.length > 0) {
+      await patiently(this.session, this.lockTimeoutMs, (waitMs) =>
+        this.exchange(exchange, waitMs),
+      );
+    }
+  }
+
+  private async exchange(steps: PlanStep[], waitMs: number): Promise<void> {
+    const [first] = steps;
+    const stopped = steps.flatMap(({ stops = [] }) => stops);
+    if (first !== undefined) {
+      await this.execute([lockAgainstReaders(distinct(stopped), waitMs)], first);
+    }
+    if (steps.some(({ rewritesRows }) => rewritesRows)) {
+      await this.session.query(setLocalLockTimeout(this.lockTimeoutMs));
+    }
+    for (const step of steps) {
+      await this.carryOut(step);
+    }
+  }
+
+  private async carryOut(step: PlanStep): Promise<void> {
+    if (step.action === 'build' || step.action === 'populate') {
+      await this.fill(step);
+    } else if (step.statements.length > 0) {
+      await this.execute(inOneGo(step.statements), step);
+    }
+    if (step.action === 'drop' && step.name !== undefined) {
+      await this.session.query(deleteKnownView(this.stateSchema, step.name));
     }
   }
 
@@ -120,4 +163,16 @@ export class PlanRun {
       }
     }
   }
+}
+
+/** In one round trip, where no values are bound. */
+function inOneGo(statements: SqlStatement[]): SqlStatement[] {
+  const isPlain = statements.every(
+    ({ values, hasApplicationText }) => values === undefined && hasApplicationText !== true,
+  );
+  return isPlain ? [script(statements)] : statements;
+}
+
+function distinct(names: QualifiedName[]): QualifiedName[] {
+  return [...new Map(names.map((name) => [displayName(name), name])).values()];
 }

@@ -28,6 +28,8 @@ export interface PlanStep {
   undo: SqlStatement[];
   /** The strongest lock on what is there already, and whom it stops. */
   lock: string;
+  /** The views whose readers it stops, by the names that they have before the plan: see `PlanRun`. */
+  stops?: QualifiedName[];
   /** Whether rows are computed or written anew. */
   rewritesRows: boolean;
 }

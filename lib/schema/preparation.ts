@@ -2,23 +2,21 @@ import { SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.js';
 import { refuseUnknowable } from '../freshness/freshness-refusal.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import type { SyncPolicy, WakeUp } from '../definition/module.options.js';
+import { viewName } from '../definition/view-definition.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
-import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { script } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
-import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
-import { setLocalLimits, type TransactionLimits } from '../postgres/transaction.sql.js';
+import { setLocalLimits } from '../postgres/transaction.sql.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
-import type { DatabaseState } from './database-state.js';
+import { compare, type Compared } from './comparison.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
-import { compareDefinitions } from './definition-comparison.js';
 import { skippedFailures } from './failed-views.js';
 import { patiently } from './lock-attempts.js';
+import { type TouchedView, touchedViews } from './migration-checks.js';
+import { refuseTakenNames } from './name-conflicts.js';
+import type { PreparationContext } from './preparation-context.js';
 import {
   type ClosureInput,
   type ClosureMember,
@@ -26,26 +24,10 @@ import {
   closureOf,
 } from './rebuild-closure.js';
 import { rehearse } from './rehearsal.js';
-import { findRenames, type Rename, renameStatements } from './rename.js';
-import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
-import { SchemaStepError } from './schema-error.js';
-import { planSchema, type SchemaPlan, type SkippedView } from './schema-plan.js';
-import { readSteadily } from './steady-read.js';
+import { movesOf } from './rename-steps.js';
+import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+import { planSchema, type SchemaPlan, type SkippedView, unpopulated } from './schema-plan.js';
 import { allowsChanges, applyPolicy, describeDifference, prunes } from './sync-policy.js';
-
-export interface PreparationContext {
-  dataSource: string;
-  stateSchema: string;
-  views: readonly ViewDefinition[];
-  /** What the application declares in other data sources: `schema.name`. */
-  declaredElsewhere: ReadonlySet<string>;
-  policy: SyncPolicy;
-  wakeUp: WakeUp;
-  /** How long to wait for a refresh that is under way. Readers do not notice. */
-  syncTimeoutMs: number;
-  /** How long to wait for readers, and how long a statement may take. */
-  limits: TransactionLimits;
-}
 
 /** A plan, with what it was made from. */
 export interface Prepared {
@@ -53,6 +35,8 @@ export interface Prepared {
   /** What the policy leaves as it is. */
   left: ViewDiff[];
   plan: SchemaPlan;
+  /** The views that the plan touches. */
+  touched: TouchedView[];
 }
 
 const REBUILT_FOR: ReadonlySet<string> = new Set([
@@ -64,17 +48,16 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
 
 /**
  * Works out what to do, in the caller's transaction: snapshot, comparison, diff, closure, rehearsal,
- * plan. All of it is undone again but the renames, on which the rest is based, and the locks.
+ * plan. All of it is undone again but the locks that keep refreshes away.
  */
 export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
-  const { views, declaredElsewhere, stateSchema, policy } = context;
-  const { renames, createdSchemas } = await rename(session, context);
-  const state = await read(session, context);
-  const comparisons = await compareDefinitions(session, views, state);
-  const diff = diffSchema(views, state, { comparisons, renames, declaredElsewhere });
+  const { views, stateSchema, policy } = context;
+  const compared = await compare(session, context);
+  const { renames, createdSchemas, state, diff, names } = compared;
   const { allowed, left: diffLeft } = applyPolicy(diff, policy, stateSchema);
   const missingSchemas = [...createdSchemas, ...allowed.missingSchemas];
-  const gone = new Set(prunes(policy) ? diff.orphans.map(({ name }) => displayName(name)) : []);
+  const orphans = prunes(policy) ? diff.orphans : [];
+  const gone = new Set(orphans.map(({ name }) => displayName(name)));
   const closure = closeOverDependents({
     changed: membersOf(allowed),
     ...managedViews(diff),
@@ -82,18 +65,24 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     state,
     policy: policy.unmanagedDependents,
   });
-  await holdOffRefreshes(session, context, touched(allowed, closure));
+  refuseTakenNames({ allowed, closure, pruned: gone, state });
+  await holdOffRefreshes(session, context, [
+    ...touched(allowed, closure),
+    ...renames.map(({ from }) => from),
+    ...orphans.map(({ name }) => name),
+  ]);
+  const anew = new Set(closure.map(({ name }) => displayName(name)));
   let needs = new Map<string, CaptureNeed>();
-  const rehearsed = await patiently(session, context.limits.lockTimeoutMs, () =>
+  const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     rehearse(session, closure, {
       missingSchemas,
       strategy: policy.changeStrategy,
-      dropped: prunes(policy) ? diff.orphans.map(({ name }) => name) : [],
-      filled: new Set(
-        allowed.views
-          .filter(({ differences }) => differences.some(({ kind }) => kind === 'unpopulated'))
-          .map(({ view }) => viewName(view)),
-      ),
+      dropped: orphans.map(({ name }) => name),
+      going: orphans,
+      moves: movesOf(renames.filter(({ view }) => !anew.has(viewName(view)))),
+      names,
+      waitMs,
+      filled: unpopulated(allowed),
       look: async (standIns) => {
         await implyFreshness(session, stateSchema, views, standIns);
         await refuseUnknowable(session, stateSchema, views, standIns);
@@ -111,7 +100,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const failed = await skippedFailures(session, rehearsed.failed, {
     policy,
     left: diffLeft,
-    standingAsDeclared: () => standingAsDeclared(session, context, diff, state),
+    standingAsDeclared: () => standingAsDeclared(session, context, compared),
   });
   refuseMissingColumns(columnsToBe(diff, rehearsed.members, diffLeft));
   const captured = withWakeUp(
@@ -123,11 +112,13 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   return {
     diff: captured,
     left,
+    touched: touchedViews(wanted, rehearsed, names),
     plan: planSchema({
       dataSource: context.dataSource,
       diff: { ...wanted, missingSchemas },
       renames,
-      rehearsed: rehearsed.members,
+      rehearsed,
+      names,
       state,
       policy,
       left: left.map(leftByPolicy),
@@ -136,64 +127,11 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   };
 }
 
-function read(session: Session, context: PreparationContext): Promise<DatabaseState> {
-  const names = context.views.map((view) => view.name);
-  return readSteadily(session, context.stateSchema, names);
-}
-
-/** Renames first: what reads a view is compared under its new name. */
-async function rename(
-  session: Session,
-  context: PreparationContext,
-): Promise<{ renames: Rename[]; createdSchemas: string[] }> {
-  const { policy, views } = context;
-  if (!allowsChanges(policy) || views.every((view) => view.renamedFrom === undefined)) {
-    return { renames: [], createdSchemas: [] };
-  }
-  const state = await read(session, context);
-  const renames = findRenames(views, state);
-  const schemas = new Set(renames.map(({ view }) => view.name.schema));
-  const createdSchemas = [...schemas].filter((schema) => !state.schemas.has(schema));
-  await holdOffRefreshes(
-    session,
-    context,
-    renames.map(({ from }) => from),
-  );
-  for (const schema of createdSchemas) {
-    await session.query(createSchema(schema));
-  }
-  for (const each of renames) {
-    await renameOne(session, context, each);
-    if (state.installedVersion > 0) {
-      // Somebody may have dropped a view of the new name by hand.
-      await session.query(deleteKnownView(context.stateSchema, each.view.name));
-      await session.query(renameKnownView(context.stateSchema, each.from, each.view.name));
-    }
-  }
-  return { renames, createdSchemas };
-}
-
-async function renameOne(
-  session: Session,
-  { limits }: PreparationContext,
-  { view, from }: Rename,
-): Promise<void> {
-  try {
-    await patiently(session, limits.lockTimeoutMs, () =>
-      session.query(script(renameStatements(from, view.name))),
-    );
-  } catch (cause) {
-    const task = `rename "${displayName(from)}" to "${viewName(view)}"`;
-    throw new SchemaStepError(cause, { task, view });
-  }
-}
-
 /** The views that could be made, or made anew, if nothing were left as it is: `schema.name`. */
 async function standingAsDeclared(
   session: Session,
   context: PreparationContext,
-  diff: SchemaDiff,
-  state: DatabaseState,
+  { diff, state, names }: Compared,
 ): Promise<Set<string>> {
   const { members } = closureOf({
     changed: membersOf(diff),
@@ -207,11 +145,15 @@ async function standingAsDeclared(
     context,
     members.map(({ name }) => name),
   );
-  const rehearsed = await patiently(session, context.limits.lockTimeoutMs, () =>
+  const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     rehearse(session, members, {
       missingSchemas: diff.missingSchemas,
       strategy: context.policy.changeStrategy,
       dropped: [],
+      going: [],
+      moves: [],
+      names,
+      waitMs,
       filled: new Set(),
       look: () => Promise.resolve(),
     }),

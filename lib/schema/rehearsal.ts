@@ -1,22 +1,20 @@
 import { DepGraph } from 'dependency-graph';
 import type { ChangeStrategy } from '../definition/module.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
-import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
-import {
-  createStandIn,
-  selectStandIns,
-  type StandInRow,
-  type ViewQuery,
-} from '../postgres/rehearsal.sql.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { selectStandIns, type StandInRow, type ViewQuery } from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
-import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
-import { renameView } from '../postgres/view-ddl.sql.js';
+import { renameIndex, renameView } from '../postgres/view-ddl.sql.js';
 import { cycleError } from './dependency-cycle.js';
 import { refuseToDrop } from './dependents.js';
+import type { DeployedView } from './deployed-view.js';
+import { beside, type OldView, stepAside, type StepAsideOptions } from './old-views.js';
+import { createStandIns, definitionsOf, type StandInError } from './stand-ins.js';
 import { findLosses, type Losses } from './losses.js';
+import type { NamePlan } from './name-plan.js';
+import { moveViews } from './rename.js';
 import { type ClosureMember, queryOf } from './rebuild-closure.js';
-import { makingOf, SchemaStepError } from './schema-error.js';
 import { temporaryName } from './temporary-name.js';
 
 /** A member of a closure with what PostgreSQL said of it. */
@@ -25,21 +23,25 @@ export interface RehearsedMember extends ClosureMember, Losses {
   buildName: QualifiedName;
   /** Its definition with the others' build names in it. */
   buildQuery: ViewQuery;
-  /** The same of the view that it replaces, for the way back. */
-  oldBuildQuery?: string;
+  /** How the view that it replaces can be made again, for the way back. */
+  old?: OldView;
+  /** Its definition as it will be in the end. */
+  finalQuery: string;
   columns: string[];
   /** Whether it is made with its rows: as declared, and in any case where readers have them now. */
   withData: boolean;
 }
 
 export interface Rehearsed {
+  /** Views that are dropped and have none in their place. */
+  going: OldView[];
   /** In order of dependency: each after all that it reads. */
   members: RehearsedMember[];
   /** Views whose query fails, with the error, and those that read them. */
   failed: StandInError[];
 }
 
-export interface RehearsalOptions {
+export interface RehearsalOptions extends StepAsideOptions {
   missingSchemas: string[];
   strategy: ChangeStrategy;
   /** Views without data that get theirs before. */
@@ -49,12 +51,6 @@ export interface RehearsalOptions {
   /** Looks at the catalog while it is as it will be, but for these plain views in the place of materialized ones. */
   look: (standIns: QualifiedName[]) => Promise<void>;
 }
-
-const NOT_THERE: ReadonlySet<string | undefined> = new Set([
-  SqlState.undefinedTable,
-  SqlState.invalidSchemaName,
-  SqlState.undefinedColumn,
-]);
 
 /**
  * Finds out how the members of a closure fit together, without reading a row. Every old view steps aside,
@@ -68,28 +64,48 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 export async function rehearse(
   session: Session,
   members: ClosureMember[],
-  { missingSchemas, strategy, filled, dropped, look }: RehearsalOptions,
+  options: RehearsalOptions,
 ): Promise<Rehearsed> {
-  if (members.length === 0) {
+  const { missingSchemas, strategy, going, moves, names, filled, look } = options;
+  if (members.length + going.length + moves.length === 0) {
     await look([]);
-    return { members: [], failed: [] };
+    return { members: [], failed: [], going: [] };
   }
   return session.undone(async () => {
     for (const schema of missingSchemas) {
       await session.query(createSchema(schema));
     }
-    const oldQueries = await stepAside(session, members);
-    const buildNameOf = strategy === 'side-by-side' ? besideName : finalName;
+    for (const { name } of members.filter((member) => names.isIndex(member.name))) {
+      await session.query(renameIndex(name, temporaryName('aside', displayName(name))));
+    }
+    const replaced = members.flatMap(({ deployed }) => deployed ?? []);
+    const old = await stepAside(session, [...replaced, ...going], options, members[0]);
+    const isSideBySide = strategy === 'side-by-side';
+    const buildNameOf = (member: ClosureMember): QualifiedName =>
+      isSideBySide ? besideName(member, names) : member.name;
     const failed = await createStandIns(session, members);
     const failedMembers = new Set(failed.map((error) => error.member));
     const standing = members.filter((member) => !failedMembers.has(member));
+    const finalQueries = await definitionsOf(session, standing);
     await look(standing.filter(({ kind }) => kind === 'm').map(({ name }) => name));
     for (const member of standing.filter((each) => isBeside(each, buildNameOf(each)))) {
       await session.query(renameView('v', member.name, buildNameOf(member).name));
     }
+    if (isSideBySide && moves.length > 0) {
+      // What is built is built while they still have their old names.
+      const back = moveViews(moves.map(({ from, to }) => ({ from: to, to: from })));
+      await session.query(script([...back.leave, ...back.arrive]));
+    }
     const named = standing.map((member) => ({ member, buildName: buildNameOf(member) }));
-    const rehearsed = await describeStandIns(session, named, { oldQueries, filled, dropped });
-    return { members: rehearsed, failed };
+    const isMoved = isSideBySide && moves.length > 0;
+    const rehearsed = await describeStandIns(session, named, {
+      old,
+      filled,
+      dropped: options.dropped,
+      isMoved,
+      finalQueries,
+    });
+    return { members: rehearsed, failed, going: going.flatMap((view) => old.get(view) ?? []) };
   });
 }
 
@@ -97,111 +113,31 @@ function isReplacing(member: ClosureMember): boolean {
   return member.deployed !== undefined;
 }
 
-/** A name beside the one in the end, where that is taken. */
-function besideName(member: ClosureMember): QualifiedName {
-  return isReplacing(member)
-    ? { schema: member.name.schema, name: temporaryName('view', displayName(member.name)) }
-    : member.name;
-}
-
-function finalName(member: ClosureMember): QualifiedName {
-  return member.name;
+/** A name beside the one in the end, where that or the name of one of its indexes is taken. */
+function besideName(member: ClosureMember, names: NamePlan): QualifiedName {
+  const { name, definition } = member;
+  const indexes = (definition?.indexes ?? []).map((index) => ({ ...name, name: index.name }));
+  return isReplacing(member) || [name, ...indexes].some(names.isTaken) ? beside(name) : name;
 }
 
 function isBeside(member: ClosureMember, buildName: QualifiedName): boolean {
   return buildName.name !== member.name.name;
 }
 
-/** Gives the old views the build names, reads their definitions so, and moves them on, out of the way. */
-async function stepAside(
-  session: Session,
-  members: ClosureMember[],
-): Promise<Map<ClosureMember, string>> {
-  const aside = members.flatMap((member) =>
-    member.deployed === undefined
-      ? []
-      : [{ member, deployed: member.deployed, at: besideName(member) }],
-  );
-  if (aside.length === 0) {
-    return new Map();
-  }
-  const stepsAside = aside.map(({ deployed, at }) =>
-    renameView(deployed.kind, deployed.name, at.name),
-  );
-  try {
-    await session.query(script(stepsAside));
-  } catch (cause) {
-    const names = displayNames(aside.map(({ member }) => member.name));
-    throw new SchemaStepError(cause, {
-      task: `try out the new definition of ${names}`,
-      view: aside[0]?.member.definition,
-    });
-  }
-  const rows = await session.undone(async () => {
-    return session.query<StandInRow>(selectStandIns(aside.map(({ at }) => at)));
-  });
-  for (const { member, deployed, at } of aside) {
-    const name = temporaryName('aside', displayName(member.name));
-    await session.query(renameView(deployed.kind, at, name));
-  }
-  return new Map(aside.map(({ member }, position) => [member, rows[position]?.definition ?? '']));
-}
-
-/** A failed stand-in, and the member that it was for. */
-export class StandInError extends SchemaStepError {
-  constructor(
-    readonly member: ClosureMember,
-    cause: unknown,
-  ) {
-    super(
-      cause,
-      member.definition
-        ? makingOf(member.definition)
-        : { task: `make view "${displayName(member.name)}" on the new definitions below it` },
-    );
-  }
-
-  /** Whether it lacks something that may be there another time. */
-  get isForWantOfSomething(): boolean {
-    return NOT_THERE.has(errorCode(this.cause));
-  }
-}
-
-/** In whatever order they stand: one that lacks another is tried again after the others. */
-async function createStandIns(session: Session, members: ClosureMember[]): Promise<StandInError[]> {
-  for (let remaining = members; ;) {
-    const failed: StandInError[] = [];
-    for (const member of remaining) {
-      try {
-        await session.attempt(() => session.query(createStandIn(member.name, queryOf(member))));
-      } catch (cause) {
-        failed.push(standInError(member, cause));
-      }
-    }
-    if (failed.length === 0 || failed.length === remaining.length) {
-      return failed;
-    }
-    remaining = failed.map((error) => error.member);
-  }
-}
-
-function standInError(member: ClosureMember, cause: unknown): StandInError {
-  const error = new StandInError(member, cause);
-  if (!isRefusal(cause)) {
-    throw error;
-  }
-  return error;
-}
-
 async function describeStandIns(
   session: Session,
   named: { member: ClosureMember; buildName: QualifiedName }[],
   {
-    oldQueries,
+    old,
     filled,
     dropped,
+    isMoved,
+    finalQueries,
   }: Pick<RehearsalOptions, 'filled' | 'dropped'> & {
-    oldQueries: Map<ClosureMember, string>;
+    old: Map<DeployedView, OldView>;
+    /** Whether views that may be read have other names than they will have. */
+    isMoved: boolean;
+    finalQueries: Map<ClosureMember, string>;
   },
 ): Promise<RehearsedMember[]> {
   const lost = new Map<ClosureMember, Losses>();
@@ -223,10 +159,11 @@ async function describeStandIns(
       ...member,
       buildName,
       buildQuery:
-        isAsWritten(member) && !readsBuilt && !isBeside(member, buildName)
+        isAsWritten(member) && !isMoved && !readsBuilt && !isBeside(member, buildName)
           ? queryOf(member)
           : { text: row?.definition ?? '', isDeclared: false },
-      oldBuildQuery: oldQueries.get(member),
+      finalQuery: finalQueries.get(member) ?? '',
+      old: member.deployed && old.get(member.deployed),
       columns: row?.columns ?? [],
       withData: row?.empty_sources.every((source) => filled.has(source)) ?? true,
       lostIndexes: [],

@@ -5,7 +5,7 @@ import type { Session } from '../postgres/session.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
 import type { DatabaseState } from './database-state.js';
 import { fingerprint } from './fingerprint.js';
-import type { PreparationContext } from './preparation.js';
+import type { PreparationContext } from './preparation-context.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { allowsChanges, prunes } from './sync-policy.js';
 

@@ -1,8 +1,10 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { moveView, renameView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
+import { rememberedRename } from './fingerprint.js';
 import { temporaryName } from './temporary-name.js';
 
 /** A view that is declared under a new name, with `renamedFrom`, and is there under the old one. */
@@ -11,30 +13,148 @@ export interface Rename {
   from: QualifiedName;
 }
 
-/** Which declared views are to be renamed. One that is there under its new name is not. */
+/**
+ * Which declared views are to be renamed, each after the one that gives it its name. One that is there under its new
+ * name is not, unless the view of that name is renamed itself. Views that exchange their names are both there before
+ * and after: what is remembered tells whether it has been done.
+ */
 export function findRenames(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
 ): Rename[] {
-  return definitions.flatMap((view) => {
+  const candidates = definitions.flatMap((view) => {
     const from = view.renamedFrom;
     const isThere = from !== undefined && state.views.get(displayName(from))?.kind === 'm';
-    return isThere && !state.views.has(viewName(view)) ? [{ view, from }] : [];
+    return isThere && displayName(from) !== viewName(view) ? [{ view, from }] : [];
+  });
+  const chains = chainsOf(candidates, (name) => !state.views.has(name));
+  const circles = circlesOf(candidates.filter((each) => !chains.includes(each)));
+  return [...chains, ...circles.filter((circle) => !isDone(circle, state)).flat()];
+}
+
+/** Which views a migration has renamed whose state is still under the old names. */
+export function findMoved(
+  definitions: readonly ViewDefinition[],
+  { known, views }: DatabaseState,
+): Rename[] {
+  const candidates = definitions.flatMap((view) => {
+    const from = view.renamedFrom;
+    return from !== undefined && known.has(displayName(from)) && views.has(viewName(view))
+      ? [{ view, from }]
+      : [];
+  });
+  const chains = chainsOf(candidates, (name) => !known.has(name));
+  const arrived = new Set(chains.map(({ view }) => viewName(view)));
+  return chains.filter(
+    ({ from }) => !views.has(displayName(from)) || arrived.has(displayName(from)),
+  );
+}
+
+/** Renames that come to a free name in the end, in the order in which they can be done. */
+function chainsOf(renames: Rename[], isFree: (name: string) => boolean): Rename[] {
+  const due: Rename[] = [];
+  const left = new Set<string>();
+  const isNext = ({ view, from }: Rename): boolean =>
+    !left.has(displayName(from)) && (isFree(viewName(view)) || left.has(viewName(view)));
+  for (let next = renames.find(isNext); next !== undefined; next = renames.find(isNext)) {
+    due.push(next);
+    left.add(displayName(next.from));
+  }
+  return due;
+}
+
+/** Renames of which each takes the name that another leaves, all the way round. */
+function circlesOf(renames: Rename[]): Rename[][] {
+  const byOldName = new Map(renames.map((each) => [displayName(each.from), each]));
+  const circles: Rename[][] = [];
+  const visited = new Set<Rename>();
+  for (const first of renames) {
+    const path: Rename[] = [];
+    for (
+      let each: Rename | undefined = first;
+      each !== undefined && !visited.has(each);
+      each = byOldName.get(viewName(each.view))
+    ) {
+      visited.add(each);
+      path.push(each);
+    }
+    const last = path.at(-1);
+    if (last !== undefined && viewName(last.view) === displayName(first.from)) {
+      circles.push(path);
+    }
+  }
+  return circles;
+}
+
+/** Of a view that nobody remembers it cannot be told which of the two it was: it stays. */
+function isDone(circle: Rename[], { known }: DatabaseState): boolean {
+  return circle.some(({ view, from }) => {
+    const remembered = known.get(viewName(view));
+    return remembered === undefined || rememberedRename(remembered) === displayName(from);
   });
 }
 
+/** One view, or what is remembered of it, that comes under another name. */
+export interface Move {
+  from: QualifiedName;
+  to: QualifiedName;
+}
+
+/** What renames several views, in two parts, between which every name that one of them leaves is free. */
+interface MoveStatements {
+  leave: SqlStatement[];
+  arrive: SqlStatement[];
+}
+
 /**
- * Views that read it follow by themselves: they are bound to its OID. Between schemas it goes by way of a
- * name that is free in both.
+ * What reads a view follows by itself: it is bound to its OID. Only where a name is taken until another view has left
+ * it, or in another schema, a view goes by way of a name that is free in both.
  */
-export function renameStatements(from: QualifiedName, to: QualifiedName): SqlStatement[] {
-  if (from.schema === to.schema) {
-    return [renameView('m', from, to.name)];
-  }
-  const between = temporaryName('rename', displayName(from), displayName(to));
-  return [
-    renameView('m', from, between),
-    moveView({ schema: from.schema, name: between }, to.schema),
-    renameView('m', { schema: to.schema, name: between }, to.name),
-  ];
+export function moveViews(moves: readonly Move[]): MoveStatements {
+  return moveAll(moves, ({ from, to }, between) => {
+    if (between === undefined && from.schema === to.schema) {
+      return { leave: [], arrive: [renameView('m', from, to.name)] };
+    }
+    const name = between?.name ?? temporaryMoveName({ from, to });
+    return {
+      leave: [renameView('m', from, name)],
+      arrive: [
+        ...(from.schema === to.schema ? [] : [moveView({ schema: from.schema, name }, to.schema)]),
+        renameView('m', { schema: to.schema, name }, to.name),
+      ],
+    };
+  });
+}
+
+/** The same for state and history. Somebody may have dropped a view of the new name by hand. */
+export function moveKnownViews(stateSchema: string, moves: readonly Move[]): SqlStatement[] {
+  const { leave, arrive } = moveAll(moves, ({ from, to }, between) => ({
+    leave: between === undefined ? [] : [renameKnownView(stateSchema, from, between)],
+    arrive: [deleteKnownView(stateSchema, to), renameKnownView(stateSchema, between ?? from, to)],
+  }));
+  return [...leave, ...arrive];
+}
+
+function moveAll(
+  moves: readonly Move[],
+  move: (move: Move, between: QualifiedName | undefined) => MoveStatements,
+): MoveStatements {
+  const left = new Set(moves.map(({ from }) => displayName(from)));
+  const isFree = ({ to }: Move): boolean => !left.has(displayName(to));
+  // Those that go straight to their names first: they leave names to the others.
+  const ordered = [...moves.filter(isFree), ...moves.filter((each) => !isFree(each))];
+  const parts = ordered.map((each) => {
+    const { schema } = each.from;
+    return isFree(each)
+      ? move(each, undefined)
+      : move(each, { schema, name: temporaryMoveName(each) });
+  });
+  return {
+    leave: parts.flatMap(({ leave }) => leave),
+    arrive: parts.flatMap(({ arrive }) => arrive),
+  };
+}
+
+function temporaryMoveName({ from, to }: Move): string {
+  return temporaryName('rename', displayName(from), displayName(to));
 }

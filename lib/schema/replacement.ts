@@ -1,101 +1,161 @@
 import type { ChangeStrategy } from '../definition/module.options.js';
+import { displayName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
-import { deployedName, type DeployedView } from './deployed-view.js';
+import type { NamePlan } from './name-plan.js';
+import { inPhases, type PlanPhases } from './plan-phases.js';
+import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
+import type { OldView } from './old-views.js';
 import type { RehearsedMember } from './rehearsal.js';
-import {
-  blueprintOf,
-  buildStatements,
-  previousBlueprint,
-  renameStatements,
-  type ViewBlueprint,
-} from './view-blueprint.js';
+import { asTheyWere, restoration } from './restoration.js';
+import { blueprintOf, buildStatements, renameStatements } from './view-blueprint.js';
+import { inOldOrder } from './view-order.js';
 
-/** How a closure is made anew, and back. */
-export interface Replacement {
-  /** Drops the old ones first: empty where the new ones are built beside them. */
-  clear: SqlStatement[];
-  /** For each member, in order of dependency: what makes it. */
-  builds: { member: RehearsedMember; statements: SqlStatement[] }[];
-  /** Drops the old and gives the new their names: empty where nothing has a temporary name. */
-  swap: SqlStatement[];
-  /** The same the other way round. */
-  undo: SqlStatement[];
+export interface ReplacementInput {
+  /** In order of dependency: each after all that it reads. */
+  members: RehearsedMember[];
+  /** Views that are dropped, and have none in their place. */
+  going: OldView[];
+  /** Views without data that get theirs before. */
+  filled: ReadonlySet<string>;
+  state: DatabaseState;
+  names: NamePlan;
+  strategy: ChangeStrategy;
+  reasonOf: (member: RehearsedMember) => string;
 }
 
-/** Plans the replacement of a rehearsed closure. Nothing is dropped with CASCADE. */
-export function planReplacement(
-  members: RehearsedMember[],
-  pruned: DeployedView[],
-  { state, strategy }: { state: DatabaseState; strategy: ChangeStrategy },
-): Replacement {
-  const isBeside = strategy === 'side-by-side';
-  const old = inOldOrder(members, state);
-  const blueprints = members.map((member) => ({ member, blueprint: blueprintOf(member) }));
-  const previous = old.map(({ member, deployed }) =>
-    isBeside
-      ? previousBlueprint(deployed, deployed.name, member.buildName, member.oldBuildQuery ?? '')
-      : previousBlueprint(deployed, deployed.name, deployed.name, deployed.row.definition),
+const SWAP = { action: 'swap', rewritesRows: false } as const;
+const ROOM = 'The old views make room for the new ones';
+const NAMES = 'The new views take the names of the old ones';
+
+/** How a closure is made anew and what nobody declares is dropped, and back. Nothing is dropped with CASCADE. */
+export function planReplacement(input: ReplacementInput): PlanPhases {
+  if (input.members.length === 0) {
+    return pruning(input);
+  }
+  return input.strategy === 'side-by-side' ? sideBySide(input) : inPlace(input);
+}
+
+function sideBySide(input: ReplacementInput): PlanPhases {
+  const { members, state, filled } = input;
+  const old = [...members.flatMap((member) => member.old ?? []), ...input.going];
+  const restored = restoration(old, state, filled);
+  const renames = members.flatMap((member) => renameStatements(blueprintOf(member)));
+  const steps = members.map((member) => buildStep(input, member, NO_LOCK));
+  if (old.length + renames.length === 0) {
+    // Nothing is replaced: each new view is taken back by itself.
+    return inPhases({
+      build: steps.map((step, at) => ({ ...step, undo: dropAll(members.slice(at, at + 1)) })),
+    });
+  }
+  const dropped = fromAbove(old, state);
+  return inPhases({
+    build: steps.map((step, at) => ({ ...step, undo: at === 0 ? restored.finish : [] })),
+    clear: [
+      {
+        ...SWAP,
+        reason: ROOM,
+        statements: dropped.map(({ deployed, name }) => dropView(deployed.kind, name)),
+        undo: dropAll(members),
+        stops: dropped.map(({ name }) => name),
+        lock: EXCLUSIVE_LOCK,
+      },
+      ...fromAbove(input.going, state).map((view) => pruneStep(view)),
+    ],
+    finish: [
+      { ...SWAP, reason: NAMES, statements: renames, undo: restored.build, lock: EXCLUSIVE_LOCK },
+    ],
+  });
+}
+
+/** Without room for both: all of it holds up the readers, until the new rows are there. */
+function inPlace(input: ReplacementInput): PlanPhases {
+  const { members, state, filled, names } = input;
+  const going = asTheyWere(input.going.map(({ deployed }) => deployed));
+  const old = [...asTheyWere(members.flatMap(({ deployed }) => deployed ?? [])), ...going];
+  const lock = old.length === 0 ? NO_LOCK : LONG_EXCLUSIVE_LOCK;
+  const { build, finish } = restoration(old, state, filled);
+  const dropped = fromAbove(old, state);
+  return inPhases({
+    build: members.map((member) => buildStep(input, member, lock)),
+    clear: [
+      {
+        ...SWAP,
+        reason: ROOM,
+        statements: dropped.map(({ deployed, name }) => dropView(deployed.kind, name)),
+        undo: [...dropAll(members), ...build, ...finish],
+        stops: dropped.map(({ name }) => names.nameBefore(name)),
+        lock,
+      },
+      ...fromAbove(going, state).map((view) => pruneStep(view)),
+    ],
+  });
+}
+
+/** Views go, and nothing is made anew. */
+function pruning({ going, state, names }: ReplacementInput): PlanPhases {
+  const isInTheWay = going.some(({ deployed: { name, indexes } }) =>
+    [name, ...indexes.map((index) => ({ ...name, name: index.name }))].some(names.isWanted),
   );
-  const build = (blueprint: ViewBlueprint): SqlStatement[] =>
-    buildStatements(blueprint, state.defaultGrantees);
-  const going = [
-    ...old.map(({ deployed }) => ({ deployed })),
-    ...pruned.map((deployed) => ({ deployed })),
-  ];
-  const dropOld = inOldOrder(going, state)
-    .reverse()
-    .map(({ deployed }) => dropView(deployed.kind, deployed.name));
-  const restorePruned = inOldOrder(
-    pruned.map((deployed) => ({ deployed })),
-    state,
-  ).flatMap(({ deployed }) => restoreStatements(deployed, state));
-  const dropNew = [...members].reverse().map((member) => dropView(member.kind, member.name));
-  const rebuildOld = previous.flatMap(build);
+  const old = isInTheWay ? going : asTheyWere(going.map(({ deployed }) => deployed));
+  const { build, finish } = restoration(old, state);
+  const steps = fromAbove(old, state).map((view, at) =>
+    pruneStep(view, {
+      statements: [dropView(view.deployed.kind, view.name)],
+      undo: at > 0 || isInTheWay ? [] : [...build, ...finish],
+      stops: [view.name],
+      lock: EXCLUSIVE_LOCK,
+    }),
+  );
+  const [back] = isInTheWay ? steps.map((step) => ({ ...step, statements: [], stops: [] })) : [];
+  return inPhases({
+    build: back ? [{ ...back, action: 'swap', undo: finish }] : [],
+    clear: steps,
+    finish: back ? [{ ...back, action: 'swap', undo: build }] : [],
+  });
+}
+
+/** By itself only where there is no exchange with which it goes. */
+function pruneStep(
+  { deployed, name }: OldView,
+  alone?: Pick<PlanStep, 'statements' | 'undo' | 'stops' | 'lock'>,
+): PlanStep {
+  const apart = { statements: [], undo: [], lock: NO_LOCK };
   return {
-    clear: isBeside ? [] : dropOld,
-    builds: blueprints.map(({ member, blueprint }) => ({ member, statements: build(blueprint) })),
-    swap: isBeside
-      ? [...dropOld, ...blueprints.flatMap(({ blueprint }) => renameStatements(blueprint))]
-      : [],
-    undo: isBeside
-      ? [...rebuildOld, ...dropNew, ...previous.flatMap(renameStatements), ...restorePruned]
-      : [...dropNew, ...rebuildOld, ...restorePruned],
+    action: 'drop',
+    view: displayName(deployed.name),
+    name,
+    reason: 'No class declares it any more',
+    ...(alone ?? apart),
+    rewritesRows: false,
   };
 }
 
-/** Makes a view again as it was, under its own name. */
-export function restoreStatements(deployed: DeployedView, state: DatabaseState): SqlStatement[] {
-  const { name, row } = deployed;
-  return buildStatements(
-    previousBlueprint(deployed, name, name, row.definition),
-    state.defaultGrantees,
-  );
+function buildStep(
+  { state, reasonOf }: ReplacementInput,
+  member: RehearsedMember,
+  lock: string,
+): PlanStep {
+  return {
+    action: 'build',
+    view: displayName(member.name),
+    name: member.name,
+    reason: reasonOf(member),
+    statements: buildStatements(blueprintOf(member), state.defaultGrantees),
+    undo: [],
+    lock,
+    rewritesRows: member.kind === 'm',
+  };
 }
 
-/** The members that replace something, in the order in which the old views read each other. */
-export function inOldOrder<M extends { deployed?: DeployedView }>(
-  members: M[],
-  state: DatabaseState,
-): { member: M; deployed: DeployedView }[] {
-  const byName = new Map(
-    members.flatMap((member) =>
-      member.deployed
-        ? [[deployedName(member.deployed), { member, deployed: member.deployed }]]
-        : [],
-    ),
-  );
-  // By way of views that are no members too: one member may read another through them.
-  const visited = new Set<string>();
-  const ordered: string[] = [];
-  const visit = (name: string): void => {
-    if (!visited.has(name)) {
-      visited.add(name);
-      (state.dependents.get(name) ?? []).forEach(visit);
-      ordered.unshift(name);
-    }
-  };
-  [...byName.keys()].sort().forEach(visit);
-  return ordered.map((name) => byName.get(name)).filter((each) => each !== undefined);
+function dropAll(members: RehearsedMember[]): SqlStatement[] {
+  return [...members].reverse().map((member) => dropView(member.kind, member.name));
+}
+
+/** In the order in which they can be dropped. */
+function fromAbove(views: OldView[], state: DatabaseState): OldView[] {
+  return inOldOrder(views, state)
+    .reverse()
+    .map(({ member }) => member);
 }

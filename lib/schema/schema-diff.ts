@@ -10,7 +10,8 @@ import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
 import type { Rename } from './rename.js';
 import { type DeployedView } from './deployed-view.js';
-import { declaredHash } from './fingerprint.js';
+import { isRememberedDeclaration } from './fingerprint.js';
+import type { IndexRename } from './index-renames.js';
 
 /** One way in which the database is not what the code declares of a view. */
 export type Difference =
@@ -23,6 +24,8 @@ export type Difference =
   /** `isUnfit`: the view's present columns do not bear it. */
   | { kind: 'index-missing'; index: IndexDefinition; isUnfit?: boolean }
   | { kind: 'index-changed'; index: IndexDefinition }
+  /** It is there under the name that it had in another release. */
+  | { kind: 'index-renamed'; index: IndexDefinition; from: string }
   /** Made by the library, and declared no more. */
   | { kind: 'index-superfluous'; name: string }
   | { kind: 'storage' }
@@ -150,7 +153,7 @@ function diffView(
         : differencesOf(view, deployed, {
             comparison,
             ownIndexes: known?.own_indexes ?? [],
-            isSameDeclaration: known?.declared_hash === declaredHash(view),
+            isSameDeclaration: isRememberedDeclaration(view, known),
           }),
     ...(newer !== undefined && { newerVersion: newer }),
   };
@@ -174,7 +177,11 @@ function differencesOf(
     ...(comparison?.changedIndexes ?? []).map(
       (index) => ({ kind: 'index-changed', index }) as const,
     ),
-    ...indexDifferences(view, deployed, ownIndexes, comparison?.unfitIndexes ?? []),
+    ...indexDifferences(view, deployed, {
+      ownIndexes,
+      renamed: comparison?.renamedIndexes ?? [],
+      unfit: comparison?.unfitIndexes ?? [],
+    }),
     ...when(storageDiffers(view, row.storage), { kind: 'storage' } as const),
     ...when(view.tablespace !== undefined && tablespaceDiffers(view, row.tablespace), {
       kind: 'tablespace',
@@ -196,14 +203,15 @@ function when(condition: boolean, difference: Difference): Difference[] {
 function indexDifferences(
   view: ViewDefinition,
   deployed: DeployedView,
-  ownIndexes: string[],
-  unfit: string[],
+  { ownIndexes, renamed, unfit }: { ownIndexes: string[]; renamed: IndexRename[]; unfit: string[] },
 ): Difference[] {
+  const arriving = new Set(renamed.map(({ index }) => index.name));
+  const leaving = new Set(renamed.map(({ from }) => from));
   const present = new Set(deployed.indexes.map((index) => index.name));
   const declared = new Set(view.indexes.map((index) => index.name));
   return [
     ...view.indexes
-      .filter((index) => !present.has(index.name))
+      .filter(({ name }) => !present.has(name) && !arriving.has(name))
       .map(
         (index) =>
           ({
@@ -212,8 +220,9 @@ function indexDifferences(
             ...(unfit.includes(index.name) && { isUnfit: true }),
           }) as const,
       ),
+    ...renamed.map((each) => ({ kind: 'index-renamed', ...each }) as const),
     ...ownIndexes
-      .filter((name) => present.has(name) && !declared.has(name))
+      .filter((name) => present.has(name) && !declared.has(name) && !leaving.has(name))
       .map((name) => ({ kind: 'index-superfluous', name }) as const),
   ];
 }
@@ -244,23 +253,25 @@ function missingSchemas(definitions: readonly ViewDefinition[], state: DatabaseS
 }
 
 function refuseOtherRelation(view: ViewDefinition, state: DatabaseState): void {
-  const extension = state.extensionViews.get(viewName(view));
-  if (extension !== undefined) {
+  const relation = state.relations.get(viewName(view));
+  if (relation !== undefined && relation.extension !== null) {
     throw new SchemaSyncError(
-      `Cannot manage materialized view "${viewName(view)}" of ${view.target.name}: the relation of this name belongs to extension "${extension}", which alone may change or drop it. Nothing has been changed.`,
+      `Cannot manage materialized view "${viewName(view)}" of ${view.target.name}: the relation of this name belongs to extension "${relation.extension}", which alone may change or drop it. Nothing has been changed.`,
       {
         view: viewName(view),
         hint: 'Take it out of the extension (ALTER EXTENSION ... DROP MATERIALIZED VIEW ...), or give the view another name.',
       },
     );
   }
-  const kind = state.otherRelations.get(viewName(view));
-  if (kind !== undefined) {
+  const { relation_kind: kind, index_of: table } = relation ?? {};
+  // The index of a view may go, and make room: see `refuseTakenNames`.
+  const mayGo = kind === 'i' && table !== null && table !== undefined && state.views.has(table);
+  if (kind !== undefined && !['m', 'v'].includes(kind) && !mayGo) {
     throw new SchemaSyncError(
-      `Cannot create materialized view "${viewName(view)}" of ${view.target.name}: another relation (pg_class.relkind "${kind}") has its name. Nothing has been changed.`,
+      `Cannot create materialized view "${viewName(view)}" of ${view.target.name}: another ${kind === 'type' ? 'type' : `relation (pg_class.relkind "${kind}")`} has its name. Nothing has been changed.`,
       {
         view: viewName(view),
-        hint: 'Rename or drop that relation, or give the view another name.',
+        hint: 'Rename or drop that, or give the view another name.',
       },
     );
   }

@@ -1,22 +1,21 @@
 import { viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { displayName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
-import { dropView } from '../postgres/view-ddl.sql.js';
-import { alterSteps, populateSteps } from './alter-steps.js';
+import { alterPhases, populateSteps } from './alter-steps.js';
 import { captureRecordSteps } from './capture-record-step.js';
 import { captureSteps } from './capture-steps.js';
-import { type DatabaseState, withDependents } from './database-state.js';
-import type { DeployedView } from './deployed-view.js';
-import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './plan-step.js';
-import type { RehearsedMember } from './rehearsal.js';
-import { type Rename, renameStatements } from './rename.js';
-import { inOldOrder, planReplacement, restoreStatements } from './replacement.js';
+import type { DatabaseState } from './database-state.js';
+import type { NamePlan } from './name-plan.js';
+import { inPhases } from './plan-phases.js';
+import { NO_LOCK, type PlanStep } from './plan-step.js';
+import type { Rehearsed, RehearsedMember } from './rehearsal.js';
+import type { Rename } from './rename.js';
+import { renamePhases } from './rename-steps.js';
+import { planReplacement } from './replacement.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
-import { prunes } from './sync-policy.js';
 
 /** The definition of a view that a plan leaves as it is, and why. */
 export interface SkippedView {
@@ -39,8 +38,9 @@ export interface PlanInput {
   dataSource: string;
   diff: SchemaDiff;
   renames: Rename[];
-  /** The views that are made anew, in order of dependency. */
-  rehearsed: RehearsedMember[];
+  /** The views that are made anew, in order of dependency, and those that go. */
+  rehearsed: Pick<Rehearsed, 'members' | 'going'>;
+  names: NamePlan;
   state: DatabaseState;
   policy: SyncPolicy;
   /** Left as it is by the policy: in part, or whole. */
@@ -51,28 +51,56 @@ export interface PlanInput {
 
 /** Turns differences into steps. Pure. */
 export function planSchema(input: PlanInput): SchemaPlan {
-  const { dataSource, diff, renames, rehearsed, state, policy, left, failed } = input;
-  const done = new Set([
-    ...rehearsed.map((member) => displayName(member.name)),
-    ...failed.map(({ view }) => view),
-  ]);
+  const { dataSource, diff, renames, rehearsed, state, policy, left, failed, names } = input;
+  const anew = new Set(rehearsed.members.map((member) => displayName(member.name)));
+  const done = new Set([...anew, ...failed.map(({ view }) => view)]);
   const inPlace = diff.views.filter(({ view }) => !done.has(viewName(view)));
-  const above = orphansAbove(input);
-  const apart = prunes(policy) ? diff.orphans.filter((orphan) => !above.includes(orphan)) : [];
+  const isSideBySide = policy.changeStrategy === 'side-by-side';
+  const buildsFirst = isSideBySide || rehearsed.members.length === 0;
+  const renamed = renamePhases(
+    renames,
+    isSideBySide ? renames.filter(({ view }) => !anew.has(viewName(view))) : renames,
+    state,
+  );
+  const rebuilt = planReplacement({
+    ...rehearsed,
+    state,
+    names,
+    strategy: policy.changeStrategy,
+    filled: unpopulated(diff),
+    reasonOf: rebuildReasons(diff),
+  });
+  const altered = inPhases(...inPlace.map((view) => alterPhases(view, names)));
+  const exchange = isSideBySide
+    ? [
+        ...renamed.clear,
+        ...rebuilt.clear,
+        ...altered.clear,
+        ...renamed.finish,
+        ...rebuilt.finish,
+        ...altered.finish,
+      ]
+    : [
+        ...renamed.clear,
+        ...renamed.finish,
+        ...rebuilt.clear,
+        ...altered.clear,
+        ...altered.finish,
+        ...(buildsFirst ? [] : rebuilt.build),
+        ...rebuilt.finish,
+      ];
   return {
     dataSource,
     policy,
     steps: [
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
-      ...renames.map((each) => renameStep(each, state)),
       ...installSteps(diff, state.stateSchema),
-      ...populateSteps(inPlace, state),
-      ...rebuildSteps(input, above),
-      ...inPlace.flatMap(alterSteps),
-      ...inOrder(apart, state)
-        .reverse()
-        .map((orphan) => pruneStep(orphan, state)),
-      ...above.map(forgetStep),
+      ...renamed.follow,
+      ...populateSteps(inPlace, state, names),
+      ...altered.build,
+      ...(buildsFirst ? rebuilt.build : []),
+      ...renamed.build,
+      ...exchange,
       ...captureRecordSteps(diff, state.stateSchema, new Set(failed.map(({ view }) => view))),
       // Last: it holds up writers from here to the end of the transaction.
       ...captureSteps(diff, state.stateSchema),
@@ -82,18 +110,19 @@ export function planSchema(input: PlanInput): SchemaPlan {
   };
 }
 
-/** Orphans that read a view which is made anew go before it does; the others go by themselves. */
-function orphansAbove({ diff, rehearsed, state, policy }: PlanInput): DeployedView[] {
-  const replaced = rehearsed.flatMap(({ deployed }) =>
-    deployed ? [displayName(deployed.name)] : [],
+/** Views without data that get theirs. */
+export function unpopulated({ views }: SchemaDiff): Set<string> {
+  return new Set(
+    views
+      .filter(({ differences }) => differences.some(({ kind }) => kind === 'unpopulated'))
+      .map(({ view }) => viewName(view)),
   );
-  const names = withDependents(replaced, state);
-  return prunes(policy) ? diff.orphans.filter((orphan) => names.has(displayName(orphan.name))) : [];
 }
 
-function inOrder(views: DeployedView[], state: DatabaseState): DeployedView[] {
-  const members = views.map((deployed) => ({ deployed }));
-  return inOldOrder(members, state).map(({ deployed }) => deployed);
+function rebuildReasons({ views }: SchemaDiff): (member: RehearsedMember) => string {
+  const reasons = new Map(views.map((diff) => [viewName(diff.view), rebuildReason(diff)]));
+  return (member) =>
+    (reasons.get(displayName(member.name)) ?? 'It reads a view that is rebuilt') + lossNote(member);
 }
 
 function schemaStep(schema: string, stateSchema: string): PlanStep {
@@ -129,45 +158,6 @@ function installSteps({ installFrom }: SchemaDiff, stateSchema: string): PlanSte
   ];
 }
 
-function rebuildSteps(
-  { rehearsed, diff, state, policy }: PlanInput,
-  pruned: DeployedView[],
-): PlanStep[] {
-  const { clear, builds, swap, undo } = planReplacement(rehearsed, pruned, {
-    state,
-    strategy: policy.changeStrategy,
-  });
-  const reasons = new Map(diff.views.map((view) => [viewName(view.view), rebuildReason(view)]));
-  const steps = builds.map(({ member, statements }): PlanStep => {
-    const view = displayName(member.name);
-    const reason = reasons.get(view) ?? 'It reads a view that is rebuilt';
-    return {
-      action: 'build',
-      view,
-      name: member.name,
-      reason: reason + lossNote(member),
-      statements,
-      undo: [],
-      lock: clear.length === 0 ? NO_LOCK : LONG_EXCLUSIVE_LOCK,
-      rewritesRows: member.kind === 'm',
-    };
-  });
-  const exchange = { action: 'swap', rewritesRows: false } as const;
-  if (clear.length > 0) {
-    const reason = 'The old views make room for the new ones';
-    return [{ ...exchange, reason, statements: clear, undo, lock: LONG_EXCLUSIVE_LOCK }, ...steps];
-  }
-  if (rehearsed.some((member) => member.deployed !== undefined)) {
-    const reason = 'The new views take the names of the old ones';
-    return [...steps, { ...exchange, reason, statements: swap, undo, lock: EXCLUSIVE_LOCK }];
-  }
-  // Nothing is replaced: each new view is taken back by itself.
-  return steps.map((step, position) => {
-    const member = rehearsed[position];
-    return member ? { ...step, undo: [dropView(member.kind, member.name)] } : step;
-  });
-}
-
 function rebuildReason({ differences }: ViewDiff): string | undefined {
   const reasons = differences.map((difference) => {
     switch (difference.kind) {
@@ -196,52 +186,4 @@ function lossNote({ lostIndexes, lostStatistics }: RehearsedMember): string {
   return lost.length === 0
     ? ''
     : `; ${lost.join(', ')}, made by hand, cannot be kept: the columns are gone`;
-}
-
-/** The steps of a rename, which are carried out before the rest is worked out. */
-function renameStep(
-  { view, from }: Rename,
-  { stateSchema, installedVersion }: DatabaseState,
-): PlanStep {
-  const follow = (old: QualifiedName, now: QualifiedName): SqlStatement[] =>
-    installedVersion === 0
-      ? []
-      : [deleteKnownView(stateSchema, now), renameKnownView(stateSchema, old, now)];
-  return {
-    action: 'rename',
-    view: viewName(view),
-    name: view.name,
-    reason: `It was "${displayName(from)}"`,
-    statements: [...renameStatements(from, view.name), ...follow(from, view.name)],
-    undo: [...renameStatements(view.name, from), ...follow(view.name, from)],
-    lock: EXCLUSIVE_LOCK,
-    rewritesRows: false,
-  };
-}
-
-/** For an orphan that a swap has dropped. */
-function forgetStep(orphan: DeployedView): PlanStep {
-  return {
-    action: 'drop',
-    view: displayName(orphan.name),
-    name: orphan.name,
-    reason: 'No class declares it any more; it went with the views that it read',
-    statements: [],
-    undo: [],
-    lock: NO_LOCK,
-    rewritesRows: false,
-  };
-}
-
-function pruneStep(orphan: DeployedView, state: DatabaseState): PlanStep {
-  return {
-    action: 'drop',
-    view: displayName(orphan.name),
-    name: orphan.name,
-    reason: 'No class declares it any more',
-    statements: [dropView('m', orphan.name)],
-    undo: restoreStatements(orphan, state),
-    lock: EXCLUSIVE_LOCK,
-    rewritesRows: false,
-  };
 }

@@ -7,17 +7,21 @@ import { effectiveCapture } from '../freshness/capture-record.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
-import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { deleteKnownView, recordDefinitions, renameKnownView } from '../postgres/state.sql.js';
+import { recordDefinitions } from '../postgres/state.sql.js';
+import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
+import { checksOf, type MigrationChecks } from './migration-checks.js';
 import { readSteadily } from './steady-read.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
-import { declaredHash, fingerprint } from './fingerprint.js';
+import { declarationRecord, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
 import type { PostponedStep } from './plan-step.js';
-import { type PreparationContext, type Prepared, prepare } from './preparation.js';
+import { type Prepared, prepare } from './preparation.js';
+import type { PreparationContext } from './preparation-context.js';
 import { withoutUsableKey } from './refresh-keys.js';
+import { findMoved, moveKnownViews } from './rename.js';
+import { movesOf } from './rename-steps.js';
 import { rememberedDiff } from './remembered-diff.js';
 import { refuseForeignState } from './foreign-state.js';
 import { schemaErrorFrom } from './schema-error.js';
@@ -51,6 +55,22 @@ export class SchemaSynchronizer {
   async inspect(policy: SyncPolicy): Promise<Prepared> {
     return this.explained(() =>
       this.within((session) => session.undone(() => prepare(session, this.preparation(policy)))),
+    );
+  }
+
+  /** Works out what a migration has to do, and what it has to find when it runs. */
+  async inspectForMigration(
+    policy: SyncPolicy,
+  ): Promise<{ plan: SchemaPlan; checks: MigrationChecks }> {
+    return this.explained(() =>
+      this.within((session) =>
+        session.undone(async () => {
+          const { plan, touched } = await prepare(session, this.preparation(policy));
+          const names = touched.map(({ before }) => before);
+          const facts = await session.query<ViewFactRow>(selectViewFacts(names));
+          return { plan, checks: checksOf(touched, facts) };
+        }),
+      ),
     );
   }
 
@@ -191,7 +211,7 @@ export class SchemaSynchronizer {
           view: view.name,
           isPopulated: deployed.row.is_populated,
           ownIndexes: deployed.indexes.map(({ name }) => name).filter((name) => declared.has(name)),
-          declaredHash: declaredHash(view),
+          declaredHash: declarationRecord(view),
           fingerprint: fingerprint(view, deployed),
           version: view.version,
           capture: allowsCreation(policy)
@@ -211,17 +231,9 @@ export class SchemaSynchronizer {
     if (renamed.length === 0) {
       return;
     }
-    const { known, views } = await this.readState(session);
-    for (const { name, renamedFrom } of renamed) {
-      const isLeftBehind =
-        renamedFrom !== undefined &&
-        known.has(displayName(renamedFrom)) &&
-        !known.has(displayName(name)) &&
-        !views.has(displayName(renamedFrom));
-      if (isLeftBehind) {
-        await session.query(deleteKnownView(stateSchema, name));
-        await session.query(renameKnownView(stateSchema, renamedFrom, name));
-      }
+    const moved = findMoved(renamed, await this.readState(session));
+    for (const statement of moveKnownViews(stateSchema, movesOf(moved))) {
+      await session.query(statement);
     }
   }
 

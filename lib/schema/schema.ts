@@ -13,7 +13,7 @@ import { describeWakeUp } from './capture-steps.js';
 import type { CaptureKeeper } from './capture.keeper.js';
 import { dependentsLeft, refuseToDrop } from './dependents.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
-import { inOldOrder } from './replacement.js';
+import { inOldOrder } from './view-order.js';
 import { SchemaBoot } from './schema.boot.js';
 import type { Difference, WakeUpDifference } from './schema-diff.js';
 import type { PlanPolicy } from './schema-options.js';
@@ -102,10 +102,10 @@ export class Schema {
     options: MigrationOptions & PlanPolicy,
   ): Promise<MigrationFile | undefined> {
     const { name, timestamp, language, module, ...policy } = options;
-    const plan = await this.plan(policy);
+    const { plan, checks } = await this.synchronizer.inspectForMigration(this.policy(policy));
     return plan.steps.length === 0
       ? undefined
-      : writeMigration(plan, { name, timestamp, language, module });
+      : writeMigration(plan, checks, { name, timestamp, language, module });
   }
 
   async alterTable<T>(

@@ -88,6 +88,8 @@ export function describeDifference(difference: Difference): string {
       return `index "${difference.index.name}" is missing${difference.isUnfit ? ', and the view does not have the columns for it' : ''}`;
     case 'index-changed':
       return `index "${difference.index.name}" changed`;
+    case 'index-renamed':
+      return `index "${difference.index.name}" is still "${difference.from}"`;
     case 'index-superfluous':
       return `index "${difference.name}" is no longer declared`;
     case 'capture-missing':

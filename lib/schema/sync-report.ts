@@ -114,7 +114,7 @@ function reportOf(
   skipped: ReadonlyMap<string, string>,
 ): ViewReport {
   const own = steps.filter((step) => step.view === view);
-  const reason = own.map((step) => step.reason).join('; ');
+  const reason = [...new Set(own.map((step) => step.reason))].join('; ');
   const left = skipped.get(view);
   if (left !== undefined) {
     const done = own.length === 0 ? '' : `. What was done: ${reason}`;

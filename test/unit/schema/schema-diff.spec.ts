@@ -173,7 +173,20 @@ describe('diffSchema', () => {
   });
 
   it.each(['r', 'f', 'p', 'S', 'i'])('refuses a name that a relation of kind %s has', (kind) => {
-    const state = databaseState([], { otherRelations: new Map([['public.a', kind]]) });
+    const state = databaseState([], {
+      relations: new Map([
+        [
+          'public.a',
+          {
+            schema_name: 'public',
+            view_name: 'a',
+            relation_kind: kind,
+            extension: null,
+            index_of: null,
+          },
+        ],
+      ]),
+    });
     expect(() => differences(declared('a'), state)).toThrow(
       /Cannot create materialized view "public\.a" of Sales.*Nothing has been changed/,
     );

@@ -2,10 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
 import type { SyncPolicy } from '../../../lib/definition/module.options.js';
 import type { DatabaseState } from '../../../lib/schema/database-state.js';
+import { planNames } from '../../../lib/schema/name-plan.js';
+import type { DeployedView } from '../../../lib/schema/deployed-view.js';
+import type { OldView } from '../../../lib/schema/old-views.js';
 import type { RehearsedMember } from '../../../lib/schema/rehearsal.js';
 import { diffSchema } from '../../../lib/schema/schema-diff.js';
 import { planSchema, type SchemaPlan } from '../../../lib/schema/schema-plan.js';
-import { applyPolicy } from '../../../lib/schema/sync-policy.js';
+import { applyPolicy, prunes } from '../../../lib/schema/sync-policy.js';
 import {
   databaseState,
   declared,
@@ -33,13 +36,22 @@ function plan(
     dataSource: 'default',
     diff: applyPolicy(diff, policy, state.stateSchema).allowed,
     renames: [],
-    rehearsed,
+    rehearsed: { members: rehearsed, going: prunes(policy) ? asGoing(diff.orphans) : [] },
+    names: planNames(views, state, []),
     state,
     policy,
     left: [],
     failed: [],
   });
 }
+
+const asGoing = (orphans: DeployedView[]): OldView[] =>
+  orphans.map((orphan) => ({
+    deployed: orphan,
+    name: orphan.name,
+    buildName: { schema: 'public', name: 'mv_build_1' },
+    buildQuery: 'SELECT 0;',
+  }));
 
 const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): RehearsedMember => ({
   name: view.name,
@@ -48,6 +60,7 @@ const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): Reh
   definition: view,
   buildName: view.name,
   buildQuery: { text: view.query, isDeclared: true },
+  finalQuery: view.query,
   columns: ['id'],
   lostIndexes: [],
   lostStatistics: [],
@@ -94,19 +107,26 @@ describe('planSchema', () => {
       member(view, {
         deployed: found,
         buildName: { schema: 'public', name: 'mv_build_1' },
-        oldBuildQuery: 'SELECT 0;',
+        old: {
+          deployed: found,
+          name: found.name,
+          buildName: { schema: 'public', name: 'mv_build_1' },
+          buildQuery: 'SELECT 0;',
+        },
       }),
     ];
     const changed = plan([view], databaseState([found]), { rehearsed });
     expect(changed.steps.map(({ action, lock }) => [action, lock.split(':')[0]])).toEqual([
       ['build', 'none'],
       ['swap', 'ACCESS EXCLUSIVE'],
+      ['swap', 'ACCESS EXCLUSIVE'],
     ]);
     expect(sql(changed).slice(-2)).toEqual([
       'DROP MATERIALIZED VIEW "public"."a"',
       'ALTER MATERIALIZED VIEW "public"."mv_build_1" RENAME TO "a"',
     ]);
-    expect(changed.steps.at(-1)?.undo.map(({ text }) => text)).toEqual([
+    const back = [...changed.steps].reverse().flatMap(({ undo }) => undo);
+    expect(back.map(({ text }) => text)).toEqual([
       'CREATE MATERIALIZED VIEW "public"."mv_build_1"\nUSING "heap"\nAS\nSELECT 0\nWITH NO DATA',
       'ALTER MATERIALIZED VIEW "public"."mv_build_1" OWNER TO "owner"',
       'DROP MATERIALIZED VIEW "public"."a"',

@@ -1,0 +1,168 @@
+import type { QualifiedName } from './identifier.js';
+import type { SqlStatement } from './sql-statement.js';
+
+/**
+ * Something that a view has, as the statement that gives it to a view: `head`, the view's name, `tail`; or `head` alone,
+ * where `tail` is null. What no statement gives is of the kind `definition` or `other`.
+ */
+export interface ViewFactRow {
+  /** Its position among the names that were asked for. */
+  position: number;
+  kind: string;
+  /** The column, index or the like that it is of. */
+  subject: string;
+  head: string;
+  tail: string | null;
+}
+
+/** What views have. The statements are in an order in which they can be run. */
+export function selectViewFacts(names: readonly QualifiedName[]): SqlStatement {
+  return {
+    text: VIEW_FACTS,
+    values: [names.map(({ schema }) => schema), names.map(({ name }) => name)],
+  };
+}
+
+const privilegeFacts = (acl: string, column: string, kind: string): string => `
+    SELECT 7, CASE WHEN g.grantor = c.relowner THEN '${kind}' ELSE 'other' END, ${column === '' ? `''` : 'a.attname::text'},
+           pg_catalog.format('GRANT %s${column === '' ? '' : ' (%I)'} ON ', g.privilege_type${column}),
+           pg_catalog.format(' TO %s%s%s',
+             CASE WHEN g.grantee = 0::oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+             CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END,
+             CASE WHEN g.grantor = c.relowner THEN '' ELSE ' GRANTED BY ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantor)) END)
+    FROM pg_catalog.aclexplode(${acl}) AS g`;
+
+/** Written into migrations, which go on working when the library is another. */
+export const VIEW_FACTS = `SELECT wanted.position::int - 1 AS position, f.kind, f.subject, f.head, f.tail
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) WITH ORDINALITY AS wanted(schema_name, view_name, position)
+JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema_name
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.view_name
+CROSS JOIN LATERAL (
+  SELECT CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW ' WHEN 'v' THEN 'VIEW ' ELSE 'TABLE ' END AS keyword
+) AS k
+CROSS JOIN LATERAL (
+  SELECT c.relacl IS NOT NULL AND EXISTS (
+    SELECT FROM pg_catalog.aclexplode(pg_catalog.acldefault('r', c.relowner)) AS d
+    WHERE d.privilege_type NOT IN (SELECT g.privilege_type FROM pg_catalog.aclexplode(c.relacl) AS g WHERE g.grantee = c.relowner)
+  ) AS has_revoked
+) AS r
+CROSS JOIN LATERAL (
+    SELECT 0, 'definition', '', 'DEFINITION ', CASE WHEN c.relkind IN ('m', 'v') THEN pg_catalog.pg_get_viewdef(c.oid) END
+    UNION ALL
+    SELECT 1, 'owner', '', 'ALTER ' || k.keyword, ' OWNER TO ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner))
+    UNION ALL
+    SELECT 2, 'storage', o.option_name, 'ALTER ' || k.keyword,
+           pg_catalog.format(' SET (%s%I = %L)', o.prefix, o.option_name, o.option_value)
+    FROM (
+      SELECT '' AS prefix, * FROM pg_catalog.pg_options_to_table(c.reloptions)
+      UNION ALL
+      SELECT 'toast.', t.* FROM pg_catalog.pg_class toast, pg_catalog.pg_options_to_table(toast.reloptions) AS t WHERE toast.oid = c.reltoastrelid
+    ) AS o
+    UNION ALL
+    SELECT 2, 'tablespace', '', 'ALTER ' || k.keyword, ' SET TABLESPACE ' || pg_catalog.quote_ident(t.spcname)
+    FROM pg_catalog.pg_tablespace t WHERE t.oid = c.reltablespace
+    UNION ALL
+    SELECT 3, 'column', a.attname::text, 'ALTER ' || k.keyword, pg_catalog.format(' ALTER COLUMN %I SET %s', a.attname, s.setting)
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    CROSS JOIN LATERAL (
+      SELECT 'STATISTICS ' || a.attstattarget::text WHERE a.attstattarget >= 0 AND c.relkind = 'm'
+      UNION ALL
+      SELECT pg_catalog.format('(%I = %L)', o.option_name, o.option_value)
+      FROM pg_catalog.pg_options_to_table(a.attoptions) AS o WHERE o.option_name IN ('n_distinct', 'n_distinct_inherited')
+      UNION ALL
+      SELECT 'STORAGE ' || CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END
+      WHERE a.attstorage <> ty.typstorage
+      UNION ALL
+      SELECT 'COMPRESSION ' || CASE j.compression WHEN 'p' THEN 'pglz' ELSE 'lz4' END
+      FROM (SELECT pg_catalog.to_jsonb(a) ->> 'attcompression' AS compression) AS j WHERE j.compression IN ('p', 'l')
+      UNION ALL
+      SELECT 'DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) WHERE d.oid IS NOT NULL
+    ) AS s(setting)
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT 3, 'column', a.attname::text, 'COMMENT ON COLUMN ',
+           pg_catalog.format('.%I IS %L', a.attname, pg_catalog.col_description(c.oid, a.attnum))
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND pg_catalog.col_description(c.oid, a.attnum) IS NOT NULL
+    UNION ALL
+    SELECT 3, 'comment', '', 'COMMENT ON ' || k.keyword, ' IS ' || pg_catalog.quote_literal(pg_catalog.obj_description(c.oid, 'pg_class'))
+    WHERE pg_catalog.obj_description(c.oid, 'pg_class') IS NOT NULL
+    UNION ALL
+    SELECT 3, 'type', '', 'COMMENT ON TYPE ', ' IS ' || pg_catalog.quote_literal(pg_catalog.obj_description(c.reltype, 'pg_type'))
+    WHERE pg_catalog.obj_description(c.reltype, 'pg_type') IS NOT NULL
+    UNION ALL
+    SELECT 3, 'label', l.provider, pg_catalog.format('SECURITY LABEL FOR %I ON %s', l.provider, k.keyword), ' IS ' || pg_catalog.quote_literal(l.label)
+    FROM pg_catalog.pg_seclabel l
+    WHERE l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objoid = c.oid AND l.objsubid = 0
+    UNION ALL
+    SELECT 3, 'extension', e.extname::text, 'ALTER ' || k.keyword, ' DEPENDS ON EXTENSION ' || pg_catalog.quote_ident(e.extname)
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'x'
+      AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+    UNION ALL
+    SELECT i.step, CASE i.step WHEN 4 THEN 'index' ELSE 'index setting' END, ic.relname::text, i.head, i.tail
+    FROM pg_catalog.pg_index x
+    JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+    LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace
+    CROSS JOIN LATERAL (
+      SELECT pg_catalog.pg_get_indexdef(x.indexrelid) AS definition,
+             pg_catalog.format('CREATE %sINDEX %I ON ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, ic.relname) AS head,
+             pg_catalog.format('%I.%I', n.nspname, c.relname) AS of_view,
+             pg_catalog.format('INDEX %I.%I', n.nspname, ic.relname) AS of_index
+    ) AS text
+    CROSS JOIN LATERAL (
+      SELECT 4 AS step, text.head, pg_catalog.substr(text.definition, pg_catalog.length(text.head || text.of_view) + 1) AS tail
+      UNION ALL
+      SELECT 5, 'COMMENT ON ' || text.of_index || ' IS ' || pg_catalog.quote_literal(pg_catalog.obj_description(ic.oid, 'pg_class')), NULL
+      WHERE pg_catalog.obj_description(ic.oid, 'pg_class') IS NOT NULL
+      UNION ALL
+      SELECT 5, pg_catalog.format('ALTER %s ALTER COLUMN %s SET STATISTICS %s', text.of_index, a.attnum, a.attstattarget), NULL
+      FROM pg_catalog.pg_attribute a WHERE a.attrelid = ic.oid AND a.attstattarget >= 0
+      UNION ALL
+      SELECT 5, 'ALTER ' || text.of_index || ' SET TABLESPACE ' || pg_catalog.quote_ident(t.spcname), NULL WHERE t.oid IS NOT NULL
+      UNION ALL
+      SELECT 5, 'ALTER ' || k.keyword, ' CLUSTER ON ' || pg_catalog.quote_ident(ic.relname) WHERE x.indisclustered
+    ) AS i
+    WHERE x.indrelid = c.oid AND x.indisvalid
+    UNION ALL
+    SELECT i.step, CASE i.step WHEN 4 THEN 'statistics' ELSE 'statistics setting' END, s.stxname::text, i.head, i.tail
+    FROM pg_catalog.pg_statistic_ext s
+    JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace
+    CROSS JOIN LATERAL (
+      SELECT pg_catalog.pg_get_statisticsobjdef(s.oid) AS definition,
+             pg_catalog.format('STATISTICS %I.%I', sn.nspname, s.stxname) AS name,
+             pg_catalog.format('%I.%I', n.nspname, c.relname) AS of_view
+    ) AS text
+    CROSS JOIN LATERAL (
+      SELECT 4 AS step, pg_catalog.left(text.definition, pg_catalog.length(text.definition) - pg_catalog.length(text.of_view)) AS head, '' AS tail
+      UNION ALL
+      SELECT 5, 'COMMENT ON ' || text.name || ' IS ' || pg_catalog.quote_literal(pg_catalog.obj_description(s.oid, 'pg_statistic_ext')), NULL
+      WHERE pg_catalog.obj_description(s.oid, 'pg_statistic_ext') IS NOT NULL
+      UNION ALL
+      SELECT 5, 'ALTER ' || text.name || ' SET STATISTICS ' || (pg_catalog.to_jsonb(s) ->> 'stxstattarget'), NULL
+      WHERE (pg_catalog.to_jsonb(s) ->> 'stxstattarget')::int >= 0
+      UNION ALL
+      SELECT 5, 'ALTER ' || text.name || ' OWNER TO ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(s.stxowner)), NULL WHERE s.stxowner <> c.relowner
+    ) AS i
+    WHERE s.stxrelid = c.oid
+    UNION ALL
+    SELECT 5, 'identity', '', 'ALTER TABLE ', ' REPLICA IDENTITY ' || CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE 'USING INDEX ' || pg_catalog.quote_ident((
+      SELECT ic.relname FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid AND x.indisreplident
+    )) END
+    WHERE c.relkind = 'm' AND c.relreplident <> 'd'
+    UNION ALL
+    SELECT 6, 'privilege', '', 'REVOKE ALL ON ', ' FROM ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner))
+    WHERE r.has_revoked
+    UNION ALL${privilegeFacts('c.relacl', '', 'privilege')}
+    WHERE g.grantee <> c.relowner OR r.has_revoked
+    UNION ALL
+    SELECT p.*
+    FROM pg_catalog.pg_attribute a
+    CROSS JOIN LATERAL (${privilegeFacts('a.attacl', ', a.attname', 'column')}
+    ) AS p
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+) AS f(step, kind, subject, head, tail)
+ORDER BY wanted.position, f.step, f.head, f.tail`;

@@ -1,0 +1,145 @@
+import { displayName, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
+import type { ViewFactRow } from '../postgres/view-facts.sql.js';
+import type { NamePlan } from './name-plan.js';
+import type { Rehearsed, RehearsedMember } from './rehearsal.js';
+import type { SchemaDiff } from './schema-diff.js';
+
+/** A view that a migration touches, with the names that it has before and after it. */
+export interface TouchedView {
+  change: 'created' | 'replaced' | 'dropped' | 'altered';
+  before: QualifiedName;
+  after: QualifiedName;
+  /** What it is to be. */
+  member?: RehearsedMember;
+}
+
+/** What a migration looks for, in both directions. */
+export interface MigrationChecks {
+  up: ViewCheck[];
+  down: ViewCheck[];
+}
+
+/** What a migration finds out about one view before it changes anything. Facts are statements: see `ViewFactRow`. */
+export interface ViewCheck {
+  view: QualifiedName;
+  /** Without these it stops. */
+  required: string[];
+  /** These it may find. */
+  known: string[];
+  /** As it may those about this: `kind subject`. */
+  own: string[];
+  /** What becomes of others: they are given to the view of this name, left alone, or it stops. */
+  others: QualifiedName | 'stay' | 'stop';
+}
+
+/** The kinds of facts that are changed in place. */
+const IN_PLACE: ReadonlySet<string> = new Set([
+  'index',
+  'index setting',
+  'storage',
+  'comment',
+  'tablespace',
+]);
+/** What the way back has to find: it would give it again to whom it was taken from. */
+const STILL: ReadonlySet<string> = new Set(['owner', 'privilege']);
+
+/** The views whose facts a plan could lose. */
+export function touchedViews(
+  { views }: SchemaDiff,
+  { members, going }: Pick<Rehearsed, 'members' | 'going'>,
+  names: NamePlan,
+): TouchedView[] {
+  const anew = new Set(members.map(({ name }) => displayName(name)));
+  return [
+    ...members.map((member) => ({
+      change: member.deployed === undefined ? ('created' as const) : ('replaced' as const),
+      before: names.nameBefore(member.name),
+      after: member.name,
+      member,
+    })),
+    ...going.map(({ name }) => ({ change: 'dropped' as const, before: name, after: name })),
+    ...views
+      .filter(
+        ({ view, differences }) =>
+          !anew.has(displayName(view.name)) &&
+          differences.some(({ kind }) => kind.startsWith('index-') || IN_PLACE.has(kind)),
+      )
+      .map(({ view: { name } }) => ({
+        change: 'altered' as const,
+        before: names.nameBefore(name),
+        after: name,
+      })),
+  ];
+}
+
+/** @param facts what the views have now, by their positions */
+export function checksOf(
+  touched: readonly TouchedView[],
+  facts: readonly ViewFactRow[],
+): MigrationChecks {
+  const of = (view: TouchedView): ViewFactRow[] =>
+    facts.filter(({ position }) => position === touched.indexOf(view));
+  return {
+    up: touched.map((view) => upCheck(view, of(view))),
+    down: touched
+      .filter(({ change }) => change === 'replaced')
+      .map((view) => downCheck(view, of(view))),
+  };
+}
+
+function upCheck({ change, before, after }: TouchedView, facts: ViewFactRow[]): ViewCheck {
+  const required = change === 'altered' ? facts.filter(({ kind }) => IN_PLACE.has(kind)) : facts;
+  return {
+    view: before,
+    required: required.map((fact) => statementOf(fact, before)),
+    known: [],
+    own: [],
+    others: change === 'altered' ? 'stay' : change === 'replaced' ? after : 'stop',
+  };
+}
+
+function downCheck({ before, after, member }: TouchedView, facts: ViewFactRow[]): ViewCheck {
+  const carried = facts
+    .filter(({ kind }) => kind !== 'definition')
+    .map((fact) => ({ ...fact, head: headFor(fact.head, member) }));
+  const { definition, finalQuery } = member ?? {};
+  const subjectsOf = (wanted: string): Set<string> =>
+    new Set(carried.filter(({ kind }) => kind === wanted).map(({ subject }) => subject));
+  const indexes = subjectsOf('index');
+  const oldColumns = new Set(member?.deployed?.row.columns.map(({ name }) => name));
+  return {
+    view: after,
+    required: [
+      `DEFINITION ${quoteQualifiedName(after)}${finalQuery ?? ''}`,
+      ...carried.filter(({ kind }) => STILL.has(kind)).map((fact) => statementOf(fact, after)),
+    ],
+    known: carried.map((fact) => statementOf(fact, after)),
+    own: [
+      // Whose text depends on the types of the columns, which may be others in between.
+      ...[...indexes].map((name) => `index ${name}`),
+      ...[...subjectsOf('statistics')].map((name) => `statistics ${name}`),
+      // What is only there after the migration goes with what belongs to it.
+      ...(definition?.indexes ?? [])
+        .filter(({ name }) => !indexes.has(name))
+        .flatMap(({ name }) => [`index ${name}`, `index setting ${name}`]),
+      ...(member?.columns ?? [])
+        .filter((name) => !oldColumns.has(name))
+        .map((name) => `column ${name}`),
+      ...(definition?.comment === undefined ? [] : ['comment ']),
+      ...Object.keys(definition?.storage ?? {}).map((name) => `storage ${name}`),
+      ...(definition?.tablespace === undefined ? [] : ['tablespace ']),
+    ],
+    others: before,
+  };
+}
+
+/** What was of a plain view is of a materialized one. */
+function headFor(head: string, member: RehearsedMember | undefined): string {
+  return member?.kind === 'm' && member.deployed?.kind === 'v'
+    ? head.replace(/^(ALTER|COMMENT ON) VIEW /, '$1 MATERIALIZED VIEW ')
+    : head;
+}
+
+function statementOf({ head, tail }: ViewFactRow, view: QualifiedName): string {
+  return tail === null ? head : `${head}${quoteQualifiedName(view)}${tail}`;
+}

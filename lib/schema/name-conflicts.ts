@@ -1,0 +1,138 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { SchemaSyncError } from '../errors/schema.errors.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { DatabaseState } from './database-state.js';
+import type { ClosureMember } from './rebuild-closure.js';
+import type { SchemaDiff } from './schema-diff.js';
+
+interface PlannedChanges {
+  /** What the policy lets happen. */
+  allowed: SchemaDiff;
+  closure: ClosureMember[];
+  /** Names of views that are dropped: `schema.name`. */
+  pruned: ReadonlySet<string>;
+  /** In which the renames have been done. */
+  state: DatabaseState;
+}
+
+/**
+ * A name that something gets has to be free by then: nobody has it now, or what has it goes.
+ *
+ * @throws SchemaSyncError that says what is in the way
+ */
+export function refuseTakenNames({ allowed, closure, pruned, state }: PlannedChanges): void {
+  const going = goingIndexes(allowed, closure, state);
+  const coming = new Map<string, ViewDefinition>();
+  for (const { view, name, isIndex } of comingNames(allowed, closure)) {
+    const key = displayName(name);
+    const other = coming.get(key);
+    if (other !== undefined) {
+      throw refusal(view, { name, isIndex }, `"${viewName(other)}" declares the same name`);
+    }
+    coming.set(key, view);
+    const occupant = state.relations.get(key);
+    const ofView = occupant?.index_of ?? undefined;
+    const isView = occupant !== undefined && ['m', 'v'].includes(occupant.relation_kind);
+    const isFree =
+      occupant === undefined ||
+      going.has(key) ||
+      (ofView !== undefined && pruned.has(ofView)) ||
+      (isView && (pruned.has(key) || (!isIndex && state.views.has(key))));
+    if (!isFree) {
+      const what =
+        ofView === undefined
+          ? `${describeKind(occupant.relation_kind)} "${key}" has it`
+          : `an index of "${ofView}" has it`;
+      throw refusal(view, { name, isIndex }, what);
+    }
+  }
+}
+
+interface ComingName {
+  view: ViewDefinition;
+  name: QualifiedName;
+  isIndex: boolean;
+}
+
+function comingNames({ views }: SchemaDiff, closure: ClosureMember[]): ComingName[] {
+  const anew = closure.flatMap(({ definition }) => definition ?? []);
+  const names = new Set(anew.map(viewName));
+  const indexOf = (view: ViewDefinition, index: string): ComingName => ({
+    view,
+    name: { schema: view.name.schema, name: index },
+    isIndex: true,
+  });
+  return [
+    ...anew.flatMap((view) => [
+      { view, name: view.name, isIndex: false },
+      ...view.indexes.map(({ name }) => indexOf(view, name)),
+    ]),
+    ...views
+      .filter(({ view }) => !names.has(viewName(view)))
+      .flatMap(({ view, differences }) =>
+        differences.flatMap((each) =>
+          each.kind === 'index-missing' || each.kind === 'index-renamed'
+            ? [indexOf(view, each.index.name)]
+            : [],
+        ),
+      ),
+  ];
+}
+
+/** Indexes that go, or are made again by whoever declares them. */
+function goingIndexes(
+  { views }: SchemaDiff,
+  closure: ClosureMember[],
+  state: DatabaseState,
+): Set<string> {
+  const anew = closure.flatMap(({ name, definition, deployed, ownIndexes }) => {
+    const declared = definition?.indexes.map((index) => index.name) ?? [];
+    return (deployed?.indexes ?? [])
+      .filter((index) => declared.includes(index.name) || ownIndexes.includes(index.name))
+      .map((index) => displayName({ schema: name.schema, name: index.name }));
+  });
+  const inPlace = views.flatMap(({ view, differences }) =>
+    differences.flatMap((each) => {
+      const name =
+        each.kind === 'index-superfluous'
+          ? each.name
+          : each.kind === 'index-renamed'
+            ? each.from
+            : undefined;
+      const schema = state.views.get(viewName(view))?.name.schema;
+      return name === undefined || schema === undefined ? [] : [displayName({ schema, name })];
+    }),
+  );
+  return new Set([...anew, ...inPlace]);
+}
+
+function describeKind(kind: string): string {
+  const kinds: Record<string, string> = {
+    r: 'table',
+    p: 'partitioned table',
+    f: 'foreign table',
+    S: 'sequence',
+    i: 'index',
+    I: 'partitioned index',
+    c: 'composite type',
+    m: 'materialized view',
+    v: 'view',
+    type: 'type',
+  };
+  return kinds[kind] ?? `relation of kind "${kind}"`;
+}
+
+function refusal(
+  view: ViewDefinition,
+  { name, isIndex }: Pick<ComingName, 'name' | 'isIndex'>,
+  reason: string,
+): SchemaSyncError {
+  const what = isIndex ? `index "${name.name}" of materialized view` : 'materialized view';
+  return new SchemaSyncError(
+    `Cannot create ${what} "${viewName(view)}" of ${view.target.name}: ${reason}. Nothing has been changed.`,
+    {
+      view: viewName(view),
+      hint: 'Rename or drop what has the name, or choose another one.',
+    },
+  );
+}

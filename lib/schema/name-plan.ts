@@ -1,0 +1,43 @@
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { DatabaseState } from './database-state.js';
+import type { Rename } from './rename.js';
+
+/**
+ * Names across all views: what goes makes room for what comes. While a plan builds, everything still has the names
+ * that it had; what is to have a name that is taken gets it in the exchange.
+ */
+export interface NamePlan {
+  /** The name that a view has before the plan. */
+  nameBefore: (name: QualifiedName) => QualifiedName;
+  /** Whether something has the name before the plan. */
+  isTaken: (name: QualifiedName) => boolean;
+  /** Whether what has the name before the plan is an index. */
+  isIndex: (name: QualifiedName) => boolean;
+  /** Whether something that is declared has the name after it. */
+  isWanted: (name: QualifiedName) => boolean;
+}
+
+/** @param before the state before any rename, which knows of all declared names whether they are taken */
+export function planNames(
+  views: readonly ViewDefinition[],
+  before: Pick<DatabaseState, 'relations'>,
+  renames: readonly Rename[],
+): NamePlan {
+  const wanted = new Set(declaredNames(views).map(displayName));
+  const froms = new Map(renames.map(({ view, from }) => [displayName(view.name), from]));
+  return {
+    nameBefore: (name) => froms.get(displayName(name)) ?? name,
+    isTaken: (name) => before.relations.has(displayName(name)),
+    isIndex: (name) => typeof before.relations.get(displayName(name))?.index_of === 'string',
+    isWanted: (name) => wanted.has(displayName(name)),
+  };
+}
+
+/** The names of views and of their indexes, which share one space in each schema. */
+export function declaredNames(views: readonly ViewDefinition[]): QualifiedName[] {
+  return views.flatMap(({ name, indexes }) => [
+    name,
+    ...indexes.map((index) => ({ schema: name.schema, name: index.name })),
+  ]);
+}

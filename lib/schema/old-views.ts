@@ -1,0 +1,86 @@
+import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
+import { selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';
+import type { Session } from '../postgres/session.js';
+import { script } from '../postgres/sql-statement.js';
+import { renameView } from '../postgres/view-ddl.sql.js';
+import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
+import type { DeployedView } from './deployed-view.js';
+import type { NamePlan } from './name-plan.js';
+import { type Move, moveViews } from './rename.js';
+import type { ClosureMember } from './rebuild-closure.js';
+import { SchemaStepError } from './schema-error.js';
+import { temporaryName } from './temporary-name.js';
+
+/** A view that goes, and how it is made again beside what there is afterwards. */
+export interface OldView {
+  deployed: DeployedView;
+  /** The name that it has before the plan, and again after the way back. */
+  name: QualifiedName;
+  buildName: QualifiedName;
+  /** Its definition with the others' build names in it. */
+  buildQuery: string;
+}
+
+export interface StepAsideOptions {
+  /** Views that are dropped because nobody declares them any more. */
+  going: DeployedView[];
+  /** Views that come under other names, and are not made anew. */
+  moves: Move[];
+  names: NamePlan;
+  /** How long to wait for the locks, all together. */
+  waitMs: number;
+}
+
+/** The name under which something is built while another has its own. */
+export function beside(name: QualifiedName): QualifiedName {
+  return { schema: name.schema, name: temporaryName('view', displayName(name)) };
+}
+
+/**
+ * Gives the old views the build names, and those that only come under other names these; reads the definitions so, and
+ * moves the old views on, out of the way.
+ */
+export async function stepAside(
+  session: Session,
+  deployed: DeployedView[],
+  { going, moves, names, waitMs }: StepAsideOptions,
+  first: ClosureMember | undefined,
+): Promise<Map<DeployedView, OldView>> {
+  const aside = deployed.map((view) => {
+    const name = names.nameBefore(view.name);
+    return { view, name, at: beside(name) };
+  });
+  const { leave, arrive } = moveViews(moves);
+  const steps = [
+    lockAgainstReaders(
+      [...aside, ...moves.map(({ from }) => ({ name: from }))].map(({ name }) => name),
+      waitMs,
+    ),
+    ...aside.map(({ view, name, at }) => renameView(view.kind, name, at.name)),
+    ...leave,
+    ...arrive,
+  ];
+  if (aside.length + moves.length === 0) {
+    return new Map();
+  }
+  try {
+    await session.query(script(steps));
+  } catch (cause) {
+    const tried = displayNames(deployed.map(({ name }) => name));
+    const task =
+      first === undefined ? `drop or rename ${tried}` : `try out the new definition of ${tried}`;
+    throw new SchemaStepError(cause, { task, view: first?.definition });
+  }
+  const rows = await session.query<StandInRow>(selectStandIns(aside.map(({ at }) => at)));
+  for (const { view, name, at } of aside) {
+    // What is only dropped has its name again, so that it can be told who reads it.
+    const next = going.includes(view) ? name.name : temporaryName('aside', displayName(name));
+    await session.query(renameView(view.kind, at, next));
+  }
+  return new Map(
+    aside.map(({ view, name, at }, position) => [
+      view,
+      { deployed: view, name, buildName: at, buildQuery: rows[position]?.definition ?? '' },
+    ]),
+  );
+}

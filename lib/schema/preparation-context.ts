@@ -1,0 +1,17 @@
+import type { ViewDefinition } from '../definition/view-definition.js';
+import type { SyncPolicy, WakeUp } from '../definition/module.options.js';
+import type { TransactionLimits } from '../postgres/transaction.sql.js';
+
+export interface PreparationContext {
+  dataSource: string;
+  stateSchema: string;
+  views: readonly ViewDefinition[];
+  /** What the application declares in other data sources: `schema.name`. */
+  declaredElsewhere: ReadonlySet<string>;
+  policy: SyncPolicy;
+  wakeUp: WakeUp;
+  /** How long to wait for a refresh that is under way. Readers do not notice. */
+  syncTimeoutMs: number;
+  /** How long to wait for readers, and how long a statement may take. */
+  limits: TransactionLimits;
+}

@@ -1,0 +1,83 @@
+import { displayName } from '../postgres/identifier.js';
+import { refreshMaterializedView } from '../postgres/refresh.sql.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import { type DatabaseState, withDependents } from './database-state.js';
+import { deployedName, type DeployedView } from './deployed-view.js';
+import type { OldView } from './old-views.js';
+import { inOldOrder } from './view-order.js';
+import { buildStatements, previousBlueprint, renameStatements } from './view-blueprint.js';
+
+/** How views are made again as they were, each after all that it reads. */
+export interface Restoration {
+  build: SqlStatement[];
+  /** The same, view by view. */
+  builds: { deployed: DeployedView; statements: SqlStatement[] }[];
+  /** Gives them their names, once these are free. */
+  finish: SqlStatement[];
+}
+
+/**
+ * A view that had no data may stand below one that had: that one can only be filled while the other has data too,
+ * which is then taken from it again.
+ */
+export function restoration(
+  views: readonly OldView[],
+  state: DatabaseState,
+  filled: ReadonlySet<string> = new Set(),
+): Restoration {
+  const old = new Map(views.map((view) => [view.deployed, view]));
+  const emptied = emptyBelow(
+    views.map(({ deployed }) => deployed),
+    state,
+  ).filter((view) => old.has(view) || !filled.has(deployedName(view)));
+  const all = [...new Set([...old.keys(), ...emptied])].map((deployed) => ({ deployed }));
+  const ordered = inOldOrder(all, state).map(({ deployed }) => deployed);
+  const blueprints = new Map(
+    [...old].map(([deployed, { name, buildName, buildQuery }]) => [
+      deployed,
+      {
+        ...previousBlueprint(deployed, name, buildName, buildQuery),
+        withData: deployed.row.is_populated || emptied.includes(deployed),
+      },
+    ]),
+  );
+  const builds = ordered.map((deployed) => {
+    const blueprint = blueprints.get(deployed);
+    const statements =
+      blueprint === undefined
+        ? [refreshMaterializedView(deployed.name)]
+        : buildStatements(blueprint, state.defaultGrantees);
+    return { deployed, statements };
+  });
+  return {
+    build: builds.flatMap(({ statements }) => statements),
+    builds,
+    finish: [
+      ...[...blueprints.values()].flatMap(renameStatements),
+      ...emptied.map((deployed) =>
+        refreshMaterializedView(old.get(deployed)?.name ?? deployed.name, { withData: false }),
+      ),
+    ],
+  };
+}
+
+/** Views as they are, under the names that they have. */
+export function asTheyWere(views: readonly DeployedView[]): OldView[] {
+  return views.map((deployed) => ({
+    deployed,
+    name: deployed.name,
+    buildName: deployed.name,
+    buildQuery: deployed.row.definition,
+  }));
+}
+
+/** The materialized views without data that are read, at whatever distance, by one of the given that has some. */
+function emptyBelow(views: readonly DeployedView[], state: DatabaseState): DeployedView[] {
+  const populated = views.filter(({ kind, row }) => kind === 'm' && row.is_populated);
+  return [...state.views.values()].filter(({ kind, row, name }) => {
+    const above = withDependents([displayName(name)], state);
+    return (
+      kind === 'm' && !row.is_populated && populated.some((view) => above.has(deployedName(view)))
+    );
+  });
+}

@@ -1,0 +1,70 @@
+import { displayName } from '../postgres/identifier.js';
+import { createStandIn, selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';
+import type { Session } from '../postgres/session.js';
+import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
+import { type ClosureMember, queryOf } from './rebuild-closure.js';
+import { makingOf, SchemaStepError } from './schema-error.js';
+
+const NOT_THERE: ReadonlySet<string | undefined> = new Set([
+  SqlState.undefinedTable,
+  SqlState.invalidSchemaName,
+  SqlState.undefinedColumn,
+]);
+
+/** A failed stand-in, and the member that it was for. */
+export class StandInError extends SchemaStepError {
+  constructor(
+    readonly member: ClosureMember,
+    cause: unknown,
+  ) {
+    super(
+      cause,
+      member.definition
+        ? makingOf(member.definition)
+        : { task: `make view "${displayName(member.name)}" on the new definitions below it` },
+    );
+  }
+
+  /** Whether it lacks something that may be there another time. */
+  get isForWantOfSomething(): boolean {
+    return NOT_THERE.has(errorCode(this.cause));
+  }
+}
+
+/** In whatever order they stand: one that lacks another is tried again after the others. */
+export async function createStandIns(
+  session: Session,
+  members: ClosureMember[],
+): Promise<StandInError[]> {
+  for (let remaining = members; ;) {
+    const failed: StandInError[] = [];
+    for (const member of remaining) {
+      try {
+        await session.attempt(() => session.query(createStandIn(member.name, queryOf(member))));
+      } catch (cause) {
+        failed.push(standInError(member, cause));
+      }
+    }
+    if (failed.length === 0 || failed.length === remaining.length) {
+      return failed;
+    }
+    remaining = failed.map((error) => error.member);
+  }
+}
+
+function standInError(member: ClosureMember, cause: unknown): StandInError {
+  const error = new StandInError(member, cause);
+  if (!isRefusal(cause)) {
+    throw error;
+  }
+  return error;
+}
+
+/** The definitions of stand-ins, as they are once all has its own name. */
+export async function definitionsOf(
+  session: Session,
+  members: ClosureMember[],
+): Promise<Map<ClosureMember, string>> {
+  const rows = await session.query<StandInRow>(selectStandIns(members.map(({ name }) => name)));
+  return new Map(members.map((member, position) => [member, rows[position]?.definition ?? '']));
+}
