@@ -1,0 +1,33 @@
+import { indexSql, quoted, type ReleasedView } from './application.js';
+import type { Rollout, Step } from './steps.js';
+
+/** What a step does, for the report of a counterexample. */
+export function describeRelease(views: ReleasedView[], step: Step): string {
+  const options = [step.prune && 'prune', step.dropsFirst && 'drop-and-create'].filter(Boolean);
+  return [
+    ...step.handWork.map(({ work, view }) => `  by hand: ${work} (view ${view})`),
+    `  release by ${describeRollout(step.rollout)}${options.length > 0 ? ` with ${options.join(', ')}` : ''}:`,
+    ...views.map(describeView),
+    ...(step.thenOld ? ['  then the release before boots again'] : []),
+    ...(step.thenRestored ? ['  then it is dumped and restored'] : []),
+  ].join('\n');
+}
+
+function describeRollout(rollout: Rollout): string {
+  const { by, ...details } = rollout;
+  return Object.keys(details).length > 0 ? `${by} ${JSON.stringify(details)}` : by;
+}
+
+function describeView(view: ReleasedView): string {
+  const { expression, withData, indexes, storage, comment, renamedFrom, refresh, version } = view;
+  const lines = [
+    `${quoted(view)} AS ${expression}${withData ? '' : ' WITH NO DATA'}`,
+    renamedFrom && `renamedFrom ${renamedFrom}`,
+    version !== undefined && `version ${version}`,
+    storage && `storage ${JSON.stringify(storage)}`,
+    comment !== undefined && `comment ${JSON.stringify(comment)}`,
+    refresh && `refresh ${JSON.stringify(refresh)}`,
+    ...indexes.map((index) => indexSql(index, '')),
+  ].filter(Boolean);
+  return `    ${view.view} ${lines.join('\n        ')}`;
+}
