@@ -71,6 +71,7 @@ const PENDING: readonly HandWork['work'][] = [
   'grant along a chain',
   'revoke all',
   'grant by default',
+  'put a plain view above',
 ];
 
 export interface HandWork {
