@@ -17,7 +17,9 @@ export async function catalog(database: TestDatabase): Promise<Record<string, un
     ORDER BY 1`);
   const columns = await database.query(`
     SELECT attrelid::regclass::text AS view, attname, format_type(atttypid, atttypmod) AS type,
-           coalesce(attstattarget, -1) AS statistics, attoptions, attstorage,
+           coalesce(attstattarget, -1) AS statistics, attstorage,
+           -- Some minors keep a number of their own there, another one for each relation.
+           (SELECT array_agg(o ORDER BY o) FROM unnest(attoptions) o WHERE o NOT LIKE 'pg\\_attver=%') AS attoptions,
            col_description(attrelid, attnum) AS comment,
            (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(attacl) a) AS acl
     FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
