@@ -429,12 +429,12 @@ describe('the capture of changes', () => {
       [
         'an operator',
         'SELECT id FROM orders WHERE id === 1',
-        /it calls odd_equal\(integer,integer\)/,
+        /it calls public\.odd_equal\(integer,integer\)/,
       ],
       [
         'an aggregate',
         'SELECT odd_sum(id) AS id FROM orders',
-        /it calls odd_equal\(integer,integer\)/,
+        /it calls public\.odd_equal\(integer,integer\)/,
       ],
       [
         'a cast that knows today',
@@ -447,11 +447,15 @@ describe('the capture of changes', () => {
         /it calls random\(\)/,
       ],
       ['a sample', 'SELECT id FROM orders TABLESAMPLE SYSTEM (50)', /it calls TABLESAMPLE/],
-      ['a sequence', 'SELECT last_value AS id FROM orders_id_seq', /"orders_id_seq" is no table/],
+      [
+        'a sequence',
+        'SELECT last_value AS id FROM orders_id_seq',
+        /"public\.orders_id_seq" is no table/,
+      ],
       ['a system catalog', 'SELECT oid::int AS id FROM pg_class', /"pg_class" is the system's own/],
-      ['row security', 'SELECT id FROM secured', /"secured" has row security/],
-      ['an unlogged table', 'SELECT id FROM fleeting', /"fleeting" is unlogged/],
-      ['a foreign table', 'SELECT id FROM abroad', /"abroad" is a foreign table/],
+      ['row security', 'SELECT id FROM secured', /"public\.secured" has row security/],
+      ['an unlogged table', 'SELECT id FROM fleeting', /"public\.fleeting" is unlogged/],
+      ['a foreign table', 'SELECT id FROM abroad', /"public\.abroad" is a foreign table/],
     ])('for %s', async (_, expression, message) => {
       await database.query(`
         CREATE VIEW randomly AS SELECT id FROM orders WHERE random() < 1;
@@ -467,7 +471,7 @@ describe('the capture of changes', () => {
       try {
         const starting = start([{ ...view(expression), withData: false }]);
         const pattern = expression.includes('===')
-          ? /it calls odd_equals\(integer,integer\)/
+          ? /it calls public\.odd_equals\(integer,integer\)/
           : message;
         await expect(starting).rejects.toThrow(pattern);
         await expect(start([{ ...view(expression), withData: false }])).rejects.toThrow(
@@ -563,7 +567,7 @@ describe('the capture of changes', () => {
     it('for writes of which nothing is seen, and not for a view that just calls now()', async () => {
       await expect(
         start([view('SELECT last_value AS id FROM orders_id_seq', { on: 'sources' })]),
-      ).rejects.toThrow(/cannot have `refresh\.on`: "orders_id_seq" is no table/);
+      ).rejects.toThrow(/cannot have `refresh\.on`: "public\.orders_id_seq" is no table/);
       await start([view('SELECT id FROM orders WHERE now() > now()', { on: 'sources' })]);
       expect(await captured()).toEqual(ORDERS);
     });
