@@ -139,11 +139,14 @@ describe('the capture of changes, beside others', () => {
       );
       expect(warnings()).toEqual([idle, idle]);
       warn.mockClear();
-      await start([{ name: 'apart', expression: 'SELECT 1 AS id' }]);
+      await start([{ name: 'apart', expression: 'SELECT 1 AS id', refresh: { mode: 'blocking' } }]);
       expect(warnings()).toEqual([
         expect.stringMatching(/no class declares it, while writers of what it reads go on paying/),
       ]);
-      await start([{ name: 'apart', expression: 'SELECT 1 AS id' }, plain]);
+      await start([
+        { name: 'apart', expression: 'SELECT 1 AS id', refresh: { mode: 'blocking' } },
+        plain,
+      ]);
       expect(await captured()).toEqual([]);
     });
   });
@@ -252,7 +255,7 @@ describe('the capture of changes, beside others', () => {
     const top: TestView = {
       name: 'top',
       expression: `SELECT id FROM "Far away"."Odd ""view'"`,
-      refresh: { maxStaleness: '1m' },
+      refresh: { maxStaleness: '1m', mode: 'blocking' },
     };
 
     it('warns once of all views that are told of nothing', async () => {
@@ -260,7 +263,7 @@ describe('the capture of changes, beside others', () => {
       await start([fresh, { ...top, name: 'other' }], { synchronize: false });
       expect(warnings()).toEqual([
         expect.stringMatching(
-          /does not know .* told of: "Far away\.Odd "view'", "public\.other"\. .* run it\.$/,
+          /are not set up in the database: "Far away\.Odd "view'", "public\.other"\. .* run it\.$/,
         ),
       ]);
       warn.mockClear();
@@ -281,7 +284,7 @@ describe('the capture of changes, beside others', () => {
       await start([fresh]);
       await other.query('BEGIN; LOCK TABLE materialized_views.view_state');
       await start([fresh], { synchronize: false, syncTimeout: 100 });
-      expect(warnings()).toEqual([expect.stringMatching(/Could not find out .* lock timeout/)]);
+      expect(warnings()).toEqual([expect.stringMatching(/Could not read for which changes .* lock timeout/)]);
     });
   });
 
@@ -289,7 +292,7 @@ describe('the capture of changes, beside others', () => {
     const top: TestView = {
       name: 'top',
       expression: `SELECT id FROM "Far away"."Odd ""view'"`,
-      refresh: { maxStaleness: '1m' },
+      refresh: { maxStaleness: '1m', mode: 'blocking' },
     };
     const app = await start([plain, top]);
     const view = definitionOf(app, `Far away.${plain.name}`);

@@ -264,7 +264,7 @@ describe('the log of changes', () => {
         `CREATE TABLE deletions (at int GENERATED ALWAYS AS IDENTITY, xid xid8 DEFAULT pg_current_xact_id(), row_count int);
          CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN
-           INSERT INTO deletions (row_count) SELECT count(*) FROM old_rows;
+           INSERT INTO public.deletions (row_count) SELECT count(*) FROM old_rows;
            RETURN NULL;
          END $$;
          CREATE TRIGGER noted AFTER DELETE ON ${LOG}
