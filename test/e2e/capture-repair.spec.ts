@@ -284,7 +284,9 @@ describe('the capture of changes, beside others', () => {
       await start([fresh]);
       await other.query('BEGIN; LOCK TABLE materialized_views.view_state');
       await start([fresh], { synchronize: false, syncTimeout: 100 });
-      expect(warnings()).toEqual([expect.stringMatching(/Could not read for which changes .* lock timeout/)]);
+      expect(warnings()).toEqual([
+        expect.stringMatching(/Could not read for which changes .* lock timeout/),
+      ]);
     });
   });
 
