@@ -14,7 +14,7 @@ export const NAMES = [
   { schema: 'public', name: 'alpha beta "Gamma"' },
 ] as const;
 export const VIEW_COUNT = NAMES.length - 1;
-export const TABLE_COLUMNS = ['id', 'grp', 'amount', 'note'];
+const TABLE_COLUMNS = ['id', 'grp', 'amount', 'note'];
 
 export interface IndexSpec {
   slot: number;
