@@ -164,7 +164,7 @@ describe('what a policy lets happen', () => {
         reason: 'its comment changed. What was done: Index "more" is missing',
       },
     ]);
-    expect(releases.warnings.join('\n')).toMatch(/is left so: its comment changed/);
+    expect(releases.warnings.join('\n')).toMatch(/was left as it is: its comment changed/);
   });
 
   it('fails for an index that nothing can bear, and says which', async () => {
