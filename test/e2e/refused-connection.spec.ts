@@ -156,7 +156,7 @@ describe('a connection that the server refuses', () => {
       await refreshes.refresh(Sold);
       const retried = new Promise<string>((resolve) => {
         jest.spyOn(Logger.prototype, 'warn').mockImplementation((message: unknown) => {
-          if (String(message).includes('again')) {
+          if (String(message).startsWith('Attempt')) {
             resolve(String(message));
           }
         });
