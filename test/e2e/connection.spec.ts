@@ -283,6 +283,9 @@ describe('the connection', () => {
         );
         expect(row).toEqual({ is_same: true });
         await database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
+        // A process that rests until the next tick does not look for it.
+        await app?.close();
+        await start(database.url, { scheduling: true, sweepInterval: 20 });
         await database.until(
           `SELECT FROM materialized_views.refresh_history
            WHERE tick IS NOT NULL AND outcome = 'refreshed'`,
