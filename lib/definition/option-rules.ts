@@ -199,3 +199,6 @@ function isParameter([name, value]: [string, unknown]): boolean {
 export const storageParameters = parameters(
   'an object of storage parameters, as in `{ fillfactor: 90 }`',
 );
+
+/** The options that name a data source and nothing else. */
+export const dataSourceOptions = objectOf<{ dataSource?: string }>({ dataSource: aDataSource });

@@ -22,6 +22,7 @@ export function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition):
   }
 }
 
+/** Without primary columns TypeORM's relations and paging give errors or wrong rows. */
 export function warnWithoutPrimaryColumns(
   dataSource: DataSource,
   view: ViewDefinition,

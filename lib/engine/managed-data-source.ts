@@ -104,7 +104,7 @@ export class ManagedDataSource implements DataSourceContext {
     await this.schedule.stop();
     // Repairs share the pool of the refreshes, which from now on turns them away.
     await Promise.all([this.tracking.captures.stop(), this.refresher.stop()]);
-    await this.tracking.changeLog.stop();
+    await Promise.all([this.refresher.history.stop(), this.tracking.changeLog.stop()]);
     await this.database.close();
   }
 

@@ -1,4 +1,4 @@
-import { checkOptions } from '../definition/option-rules.js';
+import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { type AfterResult, checkAfter, checkViews } from '../refresh/after-commit.js';
@@ -27,7 +27,6 @@ import {
   type StatusAllQuery,
   type StatusQuery,
   statusQuery,
-  viewOptions,
 } from './status-queries.js';
 
 /** Which of several data sources a view is meant in. */
@@ -170,7 +169,7 @@ export class RefreshService {
    * @throws RefreshError one of its subclasses, when the database cannot be asked
    */
   async cancel(view: ViewTarget, options: ViewOptions = {}): Promise<boolean> {
-    checkOptions('RefreshService.cancel', viewOptions, options);
+    checkOptions('RefreshService.cancel', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.refresher.control.cancel(found);
   }
@@ -185,7 +184,7 @@ export class RefreshService {
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
   async pause(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
-    checkOptions('RefreshService.pause', viewOptions, options);
+    checkOptions('RefreshService.pause', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.refresher.control.setPaused(found, true);
   }
@@ -200,7 +199,7 @@ export class RefreshService {
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
   async resume(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
-    checkOptions('RefreshService.resume', viewOptions, options);
+    checkOptions('RefreshService.resume', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.refresher.control.setPaused(found, false);
   }

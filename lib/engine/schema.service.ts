@@ -1,5 +1,5 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
-import { checkOptions } from '../definition/option-rules.js';
+import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import type { MigrationFile, MigrationOptions } from '../schema/migration-writer.js';
 import {
@@ -10,7 +10,6 @@ import {
   migrationOptions,
   planOptions,
   type PlanOptions,
-  schemaOptions,
   type SchemaOptions,
 } from '../schema/schema-options.js';
 import type { Schema, SchemaDifference } from '../schema/schema.js';
@@ -54,7 +53,7 @@ export class SchemaService {
 
   /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */
   async verify(options: SchemaOptions = {}): Promise<void> {
-    checkOptions('SchemaService.verify', schemaOptions, options);
+    checkOptions('SchemaService.verify', dataSourceOptions, options);
     await this.schemaOf(options).verify();
   }
 
@@ -95,7 +94,7 @@ export class SchemaService {
    * @throws SchemaSyncError naming what depends on it, declared views too
    */
   async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
-    checkOptions('SchemaService.drop', schemaOptions, options);
+    checkOptions('SchemaService.drop', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.schema.drop(found);
   }
@@ -106,40 +105,40 @@ export class SchemaService {
    * @throws SchemaSyncError naming what else depends on them
    */
   async clear(options: SchemaOptions = {}): Promise<void> {
-    checkOptions('SchemaService.clear', schemaOptions, options);
+    checkOptions('SchemaService.clear', dataSourceOptions, options);
     await this.schemaOf(options).dropAll();
   }
 
   /** The declared views, as `schema.name`. */
   registered(options: SchemaOptions = {}): string[] {
-    checkOptions('SchemaService.registered', schemaOptions, options);
+    checkOptions('SchemaService.registered', dataSourceOptions, options);
     return this.schemaOf(options).registered();
   }
 
   /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */
   async definition(view: ViewTarget, options: SchemaOptions = {}): Promise<string | undefined> {
-    checkOptions('SchemaService.definition', schemaOptions, options);
+    checkOptions('SchemaService.definition', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.definition(found);
   }
 
   /** The views that a view reads directly, by the catalog. */
   async dependencies(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
-    checkOptions('SchemaService.dependencies', schemaOptions, options);
+    checkOptions('SchemaService.dependencies', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependencies(found);
   }
 
   /** The views that read a view directly, by the catalog: also those that nobody declares. */
   async dependents(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
-    checkOptions('SchemaService.dependents', schemaOptions, options);
+    checkOptions('SchemaService.dependents', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependents(found);
   }
 
   /** The declared views that are there, each after all that it reads. */
   async order(options: SchemaOptions = {}): Promise<string[]> {
-    checkOptions('SchemaService.order', schemaOptions, options);
+    checkOptions('SchemaService.order', dataSourceOptions, options);
     return this.schemaOf(options).order();
   }
 

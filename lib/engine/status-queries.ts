@@ -34,9 +34,6 @@ export interface DriftQuery {
   limit?: number;
 }
 
-/** The options that name a view's data source and nothing else. */
-export const viewOptions = objectOf<{ dataSource?: string }>({ dataSource: aDataSource });
-
 const timeout = aDuration(1);
 const limit = aCount(1, MAX_LIMIT);
 export const answerOptions = objectOf<AnswerOptions>({ timeout });

@@ -30,8 +30,6 @@ const FIRST_XID = '0';
 /** Keeps the log of changes small. */
 export class ChangeLogKeeper {
   private readonly upkeep: Upkeep;
-  /** It may take longer than the interval: after a night without any process there is much to delete. */
-  private isUnderWay = false;
 
   constructor(private readonly context: DataSourceContext) {
     const { stateSchema } = context.database;
@@ -77,10 +75,6 @@ export class ChangeLogKeeper {
   }
 
   private async keepOnce(): Promise<number> {
-    if (this.isUnderWay) {
-      return 0;
-    }
-    this.isUnderWay = true;
     try {
       return await this.keep();
     } catch (error) {
@@ -89,8 +83,6 @@ export class ChangeLogKeeper {
         return 0;
       }
       throw error;
-    } finally {
-      this.isUnderWay = false;
     }
   }
 

@@ -49,6 +49,5 @@ export class Refresher {
   /** Takes no more refreshes, and ends those under way within `shutdownTimeout`. */
   async stop(): Promise<void> {
     await this.shutdown.stop();
-    await this.history.stop();
   }
 }

@@ -42,10 +42,10 @@ const planRules: Rules<PlanOptions> = {
   onMissingTable: MODULE_RULES.onMissingTable,
 };
 
-export const schemaOptions = objectOf(schemaRules);
-
+/** The options of `SchemaService.diff` and `plan`. */
 export const planOptions = objectOf(planRules);
 
+/** The options of `SchemaService.generateMigration`. */
 export const migrationOptions = objectOf<MigrationOptions & PlanOptions>(
   {
     ...planRules,
@@ -60,6 +60,7 @@ export const migrationOptions = objectOf<MigrationOptions & PlanOptions>(
   ['name'],
 );
 
+/** The options of `SchemaService.alterTable`. */
 export const alterTableOptions = objectOf<AlterTableServiceOptions>({
   ...schemaRules,
   unmanagedDependents: MODULE_RULES.unmanagedDependents,
@@ -75,6 +76,7 @@ export const aPlan = matching('a plan that `SchemaService.plan` has made', (valu
   return typeof dataSource === 'string' && typeof policy === 'object' && Array.isArray(steps);
 });
 
+/** The data source that is meant. */
 export function dataSourceOf({ dataSource = DEFAULT_DATA_SOURCE }: SchemaOptions): string {
   return dataSource;
 }

@@ -3,9 +3,9 @@ import type { TestingModule } from '@nestjs/testing';
 import { MaterializedViewsModule, type MigrationFile, SchemaService } from '../../lib/index.js';
 import { catalog } from '../support/catalog.js';
 import { runMigrations } from '../support/migration-runner.js';
-import { boot, typeOrm } from '../support/test-app.js';
+import { bootRelease } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView } from '../support/view-class.js';
 
 type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
 
@@ -77,11 +77,7 @@ describe('migrations of databases that have changed since', () => {
   async function release(declared: TestView[], options: Options = {}): Promise<SchemaService> {
     await app?.close();
     app = undefined;
-    const entities = declared.map(viewClass);
-    app = await boot(
-      typeOrm(database, { autoLoadEntities: false, entities: entities as (new () => object)[] }),
-      MaterializedViewsModule.forRoot({ scheduling: false, prune: true, ...options }),
-    );
+    app = await bootRelease(database, declared, { prune: true, ...options });
     return app.get(SchemaService);
   }
 

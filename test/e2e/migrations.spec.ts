@@ -1,15 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { DataSource, type MigrationInterface } from 'typeorm';
-import {
-  MaterializedViewsModule,
-  type MigrationFile,
-  type MigrationOptions,
-  SchemaService,
-} from '../../lib/index.js';
+import { MaterializedViewsModule, type MigrationOptions, SchemaService } from '../../lib/index.js';
 import { catalog } from '../support/catalog.js';
+import { loadMigration } from '../support/migration-runner.js';
 import { boot, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
 import { type TestView, viewClass } from '../support/view-class.js';
@@ -93,12 +87,10 @@ const CHANGES: [string, TestView[]][] = [
 
 describe('generated migrations', () => {
   let database: TestDatabase;
-  let directory: string;
   let app: TestingModule | undefined;
 
   beforeAll(async () => {
     database = await TestDatabase.create();
-    directory = mkdtempSync(path.resolve('test/readme-migrations-'));
   });
 
   beforeEach(async () => {
@@ -118,7 +110,6 @@ describe('generated migrations', () => {
   });
 
   afterAll(async () => {
-    rmSync(directory, { recursive: true });
     await database.drop();
   });
 
@@ -137,20 +128,6 @@ describe('generated migrations', () => {
       MaterializedViewsModule.forRoot(options),
     );
     return app.get(SchemaService);
-  }
-
-  async function load(file: MigrationFile | undefined): Promise<new () => MigrationInterface> {
-    if (file === undefined) {
-      throw new Error('There is no migration');
-    }
-    const target = path.join(directory, file.fileName);
-    writeFileSync(target, file.source);
-    const loaded = (await import(target)) as Record<string, new () => MigrationInterface>;
-    const [migration] = Object.values(loaded).filter((each) => typeof each === 'function');
-    if (migration === undefined) {
-      throw new Error(`No class in ${file.source}`);
-    }
-    return migration;
   }
 
   async function withMigrations(
@@ -175,7 +152,7 @@ describe('generated migrations', () => {
     const before = await catalog(database);
     const schema = await schemaOf(views);
     const name = `Change-${what.replaceAll(/[^a-z]+/g, '-')}`;
-    const migration = await load(await schema.generateMigration({ name }));
+    const migration = await loadMigration(await schema.generateMigration({ name }));
 
     await withMigrations([migration], (dataSource) => dataSource.runMigrations());
     expect(await schema.diff()).toEqual([]);
@@ -197,7 +174,7 @@ describe('generated migrations', () => {
     });
     const file = await schema.generateMigration({ name: 'inPlace' });
     expect(file?.source).not.toContain('mv_build_');
-    const migration = await load(file);
+    const migration = await loadMigration(file);
     await withMigrations([migration], (dataSource) => dataSource.runMigrations());
     expect(await schema.diff()).toEqual([]);
     await withMigrations([migration], (dataSource) => dataSource.undoLastMigration());
@@ -207,7 +184,7 @@ describe('generated migrations', () => {
   it('make all on an empty database, and take it away again', async () => {
     const schema = await schemaOf([daily, weekly], { synchronize: false });
     const before = await catalog(database);
-    const migration = await load(await schema.generateMigration({ name: 'createViews' }));
+    const migration = await loadMigration(await schema.generateMigration({ name: 'createViews' }));
     await withMigrations([migration], (dataSource) => dataSource.runMigrations());
     expect(await schema.diff()).toEqual([]);
     await withMigrations([migration], (dataSource) => dataSource.undoLastMigration());

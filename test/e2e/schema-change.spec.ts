@@ -23,10 +23,10 @@ import {
 } from '../../lib/index.js';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { catalog } from '../support/catalog.js';
-import { boot, typeOrm } from '../support/test-app.js';
+import { bootRelease } from '../support/test-app.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView } from '../support/view-class.js';
 
 type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
 
@@ -70,11 +70,7 @@ describe('changing views', () => {
   async function release(views: TestView[], options: Options = {}): Promise<SchemaService> {
     await app?.close();
     app = undefined;
-    const entities = views.map(viewClass);
-    app = await boot(
-      typeOrm(database, { autoLoadEntities: false, entities: entities as (new () => object)[] }),
-      MaterializedViewsModule.forRoot({ scheduling: false, ...options }),
-    );
+    app = await bootRelease(database, views, options);
     return app.get(SchemaService);
   }
 

@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import type { Client } from 'pg';
 import { MaterializedViewsModule, SchemaService } from '../../lib/index.js';
-import { boot, typeOrm } from '../support/test-app.js';
+import { bootRelease } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView } from '../support/view-class.js';
 
 type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
 
@@ -66,16 +66,7 @@ describe('the exchange of a plan with several steps', () => {
   async function release(views: TestView[], options: Options = {}): Promise<SchemaService> {
     await app?.close();
     app = undefined;
-    const entities = views.map(viewClass);
-    app = await boot(
-      typeOrm(database, { autoLoadEntities: false, entities: entities as (new () => object)[] }),
-      MaterializedViewsModule.forRoot({
-        scheduling: false,
-        prune: true,
-        lockTimeout: '2s',
-        ...options,
-      }),
-    );
+    app = await bootRelease(database, views, { prune: true, lockTimeout: '2s', ...options });
     return app.get(SchemaService);
   }
 

@@ -8,9 +8,9 @@ import {
 } from '../../lib/index.js';
 import { catalog } from '../support/catalog.js';
 import { runMigrations } from '../support/migration-runner.js';
-import { boot, typeOrm } from '../support/test-app.js';
+import { bootRelease } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView } from '../support/view-class.js';
 
 type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
 
@@ -147,11 +147,7 @@ describe('names across views', () => {
   async function release(views: TestView[], options: Options = {}): Promise<SchemaService> {
     await app?.close();
     app = undefined;
-    const entities = views.map(viewClass);
-    app = await boot(
-      typeOrm(database, { autoLoadEntities: false, entities: entities as (new () => object)[] }),
-      MaterializedViewsModule.forRoot({ scheduling: false, prune: true, ...options }),
-    );
+    app = await bootRelease(database, views, { prune: true, ...options });
     return app.get(SchemaService);
   }
 

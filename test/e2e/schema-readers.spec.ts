@@ -4,9 +4,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Client } from 'pg';
 import { MaterializedViewsModule, SchemaService } from '../../lib/index.js';
 import { catalog } from '../support/catalog.js';
-import { boot, typeOrm } from '../support/test-app.js';
+import { bootRelease } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { type TestView, viewClass } from '../support/view-class.js';
+import { type TestView } from '../support/view-class.js';
 
 type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
 
@@ -162,15 +162,7 @@ describe('readers of views that change', () => {
   async function release(views: TestView[], options: Options = {}): Promise<SchemaService> {
     await app?.close();
     app = undefined;
-    const entities = views.map(viewClass);
-    app = await boot(
-      typeOrm(database, { autoLoadEntities: false, entities: entities as (new () => object)[] }),
-      MaterializedViewsModule.forRoot({
-        scheduling: false,
-        lockTimeout: LOCK_TIMEOUT_MS,
-        ...options,
-      }),
-    );
+    app = await bootRelease(database, views, { lockTimeout: LOCK_TIMEOUT_MS, ...options });
     return app.get(SchemaService);
   }
 

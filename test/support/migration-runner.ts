@@ -13,7 +13,7 @@ export async function runMigrations(
   const dataSource = new DataSource({
     type: 'postgres',
     url: database.url,
-    migrations: [await load(file)],
+    migrations: [await loadMigration(file)],
   });
   await dataSource.initialize();
   try {
@@ -23,7 +23,10 @@ export async function runMigrations(
   }
 }
 
-async function load(file: MigrationFile | undefined): Promise<new () => MigrationInterface> {
+/** The class of a migration. Its file is there only while it is loaded. */
+export async function loadMigration(
+  file: MigrationFile | undefined,
+): Promise<new () => MigrationInterface> {
   if (file === undefined) {
     throw new Error('There is no migration');
   }

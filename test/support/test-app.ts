@@ -5,6 +5,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import type { DataSourceOptions } from 'typeorm';
 import { MaterializedViewsModule } from '../../lib/index.js';
 import type { TestDatabase } from './test-database.js';
+import { type TestView, viewClass } from './view-class.js';
 
 type ModuleImport = DynamicModule | Type;
 
@@ -45,5 +46,18 @@ export async function bootWith(
     ScheduleModule.forRoot(),
     MaterializedViewsModule.forRoot({ scheduling: false, ...options }),
     ...imports,
+  );
+}
+
+/** A release of an application with these views: the next one may have others of the same names. */
+export async function bootRelease(
+  database: TestDatabase,
+  views: TestView[],
+  options: Parameters<typeof MaterializedViewsModule.forRoot>[0] = {},
+): Promise<TestingModule> {
+  const entities = views.map(viewClass) as (new () => object)[];
+  return boot(
+    typeOrm(database, { autoLoadEntities: false, entities }),
+    MaterializedViewsModule.forRoot({ scheduling: false, ...options }),
   );
 }
