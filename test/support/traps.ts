@@ -27,6 +27,8 @@ const TYPES = [
   'oid[]',
 ];
 
+const PREFIX_OPERATORS = ['+', '-', '~', '@', '!!', '|/'];
+
 const OPERATORS = [
   ...['=', '<>', '<', '<=', '>', '>=', '+', '-', '*', '/', '%'],
   ...['||', '~', '!~', '~~', '->', '->>', '<<', '|', '&', '@>'],
@@ -36,50 +38,75 @@ const OPERATORS = [
 const DOMAINS = ['text', 'int4', 'int8', 'float8', 'oid', 'bool', 'jsonb', 'timestamptz', 'uuid'];
 
 /**
- * Puts into the schema `public` what anybody could put there who may create in it: for each pair of types all
- * operators, functions with the names and arguments of PostgreSQL's own, and types with their names. Whatever of this
- * runs fails, and is counted.
+ * Puts into the schema `public` what anybody could put there who may create in it: for each type and each pair of types
+ * all operators, functions and aggregates with the names and arguments of PostgreSQL's own, those with arguments of any
+ * type for each type, and types with PostgreSQL's names. Whatever of this runs fails, and is counted.
  */
 export async function setTraps(database: TestDatabase): Promise<void> {
   await database.query(`SET search_path = pg_catalog`);
   await database.query(`CREATE SEQUENCE public.trapped`);
   await database.query(trapFunction('trap()', 'void'));
-  await database.query(
-    `DO $do$
+  await database.query(`DO $do$
 DECLARE
-  l text; r text; f record; o text;
+  types text[] := ${array(TYPES)};
+  l text; r text; o text; f record; body text := 'LANGUAGE plpgsql AS $f$ BEGIN PERFORM public.trap(); RETURN NULL; END $f$';
 BEGIN
-  FOREACH l IN ARRAY $1 LOOP
-    FOREACH r IN ARRAY $1 LOOP
-      EXECUTE format('CREATE FUNCTION public.trap(%s, %s) RETURNS bool LANGUAGE plpgsql AS $f$ BEGIN PERFORM public.trap(); RETURN false; END $f$', l, r);
-      FOREACH o IN ARRAY $2 LOOP
+  EXECUTE format('CREATE FUNCTION public.trap_step(bool) RETURNS bool %s', body);
+  FOREACH l IN ARRAY types LOOP
+    EXECUTE format('CREATE FUNCTION public.trap(%s) RETURNS bool %s', l, body);
+    EXECUTE format('CREATE FUNCTION public.trap_step(bool, %s) RETURNS bool %s', l, body);
+    FOREACH o IN ARRAY ${array(PREFIX_OPERATORS)} LOOP
+      EXECUTE format('CREATE OPERATOR public.%s (RIGHTARG = %s, FUNCTION = public.trap)', o, l);
+    END LOOP;
+    FOREACH r IN ARRAY types LOOP
+      EXECUTE format('CREATE FUNCTION public.trap(%s, %s) RETURNS bool %s', l, r, body);
+      EXECUTE format('CREATE FUNCTION public.trap_step(bool, %s, %s) RETURNS bool %s', l, r, body);
+      FOREACH o IN ARRAY ${array(OPERATORS)} LOOP
         EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.trap)', o, l, r);
       END LOOP;
     END LOOP;
   END LOOP;
   FOR f IN
-    SELECT DISTINCT p.proname, oidvectortypes(p.proargtypes) AS arguments, format_type(p.prorettype, NULL) AS result
-    FROM pg_proc p
-    WHERE p.pronamespace = 'pg_catalog'::regnamespace
-      AND p.pronargs BETWEEN 1 AND 2
-      AND p.prokind IN ('f', 'a')
-      AND NOT p.proretset
-      AND p.provariadic = 0
-      AND p.prorettype NOT IN ('internal'::regtype, 'cstring'::regtype, 'trigger'::regtype, 'void'::regtype)
-      AND (SELECT bool_and(t.typtype = 'b') FROM unnest(p.proargtypes) a JOIN pg_type t ON t.oid = a)
-      AND (SELECT t.typtype = 'b' FROM pg_type t WHERE t.oid = p.prorettype)
+    WITH called AS (
+      SELECT p.proname, p.prokind, p.proretset,
+             CASE WHEN result.typtype = 'b' THEN format_type(result.oid, NULL) ELSE 'bool' END AS result,
+             (SELECT string_agg(CASE WHEN t.typtype = 'b' THEN format_type(t.oid, NULL) ELSE '?' END, ', ' ORDER BY a.position)
+              FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a(type, position)
+              JOIN pg_type t ON t.oid = a.type) AS arguments,
+             (SELECT count(*) FROM unnest(p.proargtypes::oid[]) AS a(type)
+              JOIN pg_type t ON t.oid = a.type AND t.typtype <> 'b') AS open_count,
+             p.proargtypes, p.pronargs
+      FROM pg_proc p
+      JOIN pg_type result ON result.oid = p.prorettype
+      WHERE p.pronamespace = 'pg_catalog'::regnamespace
+        -- TypeORM calls these as it connects.
+        AND p.proname NOT IN ('version', 'current_database', 'current_schema')
+        AND p.prokind IN ('f', 'a')
+        AND p.pronargs <= 6
+        AND result.typname NOT IN ('internal', 'cstring', 'trigger', 'event_trigger', 'language_handler', 'fdw_handler', 'table_am_handler', 'index_am_handler', 'tsm_handler')
+        AND NOT p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
+    )
+    SELECT DISTINCT c.proname, c.prokind, c.proretset, c.result,
+           replace(coalesce(c.arguments, ''), '?', coalesce(t.type, '')) AS arguments, c.pronargs
+    FROM called c
+    LEFT JOIN unnest(types) AS t(type) ON c.open_count > 0
   LOOP
-    EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN PERFORM public.trap(); RETURN NULL; END $f$', f.proname, f.arguments, f.result);
+    BEGIN
+      IF f.prokind = 'f' THEN
+        EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s%s LANGUAGE plpgsql AS $f$ BEGIN PERFORM public.trap(); RETURN%s; END $f$',
+          f.proname, f.arguments, CASE WHEN f.proretset THEN 'SETOF ' ELSE '' END, f.result, CASE WHEN f.proretset THEN '' ELSE ' NULL' END);
+      ELSE
+        EXECUTE format('CREATE AGGREGATE public.%I(%s) (SFUNC = public.trap_step, STYPE = bool)', f.proname, coalesce(nullif(f.arguments, ''), '*'));
+      END IF;
+    EXCEPTION
+      -- Of two that differ in what else their arguments may be; or a state function that takes other types.
+      WHEN duplicate_function OR undefined_function OR datatype_mismatch THEN NULL;
+    END;
   END LOOP;
-  FOREACH o IN ARRAY $3 LOOP
+  FOREACH o IN ARRAY ${array(DOMAINS)} LOOP
     EXECUTE format('CREATE DOMAIN public.%I AS pg_catalog.%I CHECK (public.trap() IS NULL)', o, o);
   END LOOP;
-END $do$`
-      .replace('$1', array(TYPES))
-      .replace('$1', array(TYPES))
-      .replace('$2', array(OPERATORS))
-      .replace('$3', array(DOMAINS)),
-  );
+END $do$`);
 }
 
 /** How many traps have run, also those of transactions that were rolled back. */
