@@ -20,7 +20,11 @@ export class TestDatabase {
   /** @param serverUrl a server of the test's own, where it does not take the common one */
   static async create(serverUrl = process.env.TEST_SERVER_URL ?? ''): Promise<TestDatabase> {
     const name = `test_${randomBytes(6).toString('hex')}`;
-    await runOn(serverUrl, `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE template0`);
+    await runOn(serverUrl, async (client) => {
+      await client.query(
+        `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE template0 ${await byCopyingFiles(client)}`,
+      );
+    });
     const [directUrl, url] = [serverUrl, poolerOf(serverUrl)].map((server) =>
       databaseUrl(server, name),
     ) as [string, string];
@@ -120,7 +124,9 @@ END $$`);
 
   async drop(): Promise<void> {
     await this.ownClient.end();
-    await runOn(this.serverUrl, `DROP DATABASE ${escapeIdentifier(this.name)} WITH (FORCE)`);
+    await runOn(this.serverUrl, (client) =>
+      client.query(`DROP DATABASE ${escapeIdentifier(this.name)} WITH (FORCE)`),
+    );
   }
 }
 
@@ -147,11 +153,19 @@ function databaseUrl(serverUrl: string, name: string): string {
   return url.href;
 }
 
-async function runOn(url: string, statement: string): Promise<void> {
+/** The way that takes a third of the time on a server that does not sync. Before version 15 it is the only one. */
+async function byCopyingFiles(client: Client): Promise<string> {
+  const { rows } = await client.query<{ version: number }>(
+    `SELECT current_setting('server_version_num')::int AS version`,
+  );
+  return (rows[0]?.version ?? 0) >= 150_000 ? 'STRATEGY FILE_COPY' : '';
+}
+
+async function runOn(url: string, work: (client: Client) => Promise<unknown>): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(statement);
+    await work(client);
   } finally {
     await client.end();
   }
