@@ -1,18 +1,12 @@
 import { createHash } from 'node:crypto';
-import { escapeLiteral } from 'pg';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
+import { triggerFunction } from './stored-function.js';
 
 /*
  * What writes the change log: statement-level triggers. A table has one set of them, however many views read it.
  * They are enabled ALWAYS, so that they fire whatever session_replication_role is.
  */
-
-const LOG_ROWS = 'log_changed_rows';
-const LOG_TRUNCATE = 'log_truncate';
-
-/** The functions that the triggers execute. */
-export const CAPTURE_FUNCTIONS = [LOG_ROWS, LOG_TRUNCATE];
 
 /**
  * The functions add one row to the log, and do nothing else that could fail or wait. They are SECURITY DEFINER,
@@ -25,33 +19,37 @@ export const CAPTURE_FUNCTIONS = [LOG_ROWS, LOG_TRUNCATE];
  * transition tables copy each row to a file, which `temp_file_limit` bounds, and forbid writes that reach foreign
  * partitions; the transaction's own counters may miss rows (`track_counts`).
  */
-export function createCaptureFunctions(quotedSchema: string): string[] {
-  const log = `INSERT INTO ${quotedSchema}.change_log (source, kind) VALUES (TG_RELID, TG_OP);`;
-  const create = (
-    name: string,
-    body: string,
-  ): string => `CREATE OR REPLACE FUNCTION ${quotedSchema}.${name}() RETURNS trigger
-LANGUAGE plpgsql
+const CAPTURE_HEAD = `LANGUAGE plpgsql
 SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS ${escapeLiteral(`
+SET search_path = pg_catalog, pg_temp`;
+
+const LOG_ROWS = triggerFunction('log_changed_rows', {
+  head: CAPTURE_HEAD,
+  body: (stateSchema) => `
 BEGIN
-  ${body}
+  IF pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL THEN
+    ${insertIntoLog(stateSchema)}
+  END IF;
   RETURN NULL;
 END
-`)}`;
-  return [
-    create(
-      LOG_ROWS,
-      `IF pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL THEN
-    ${log}
-  END IF;`,
-    ),
-    create(LOG_TRUNCATE, log),
-    ...CAPTURE_FUNCTIONS.map(
-      (name) => `REVOKE ALL ON FUNCTION ${quotedSchema}.${name}() FROM PUBLIC`,
-    ),
-  ];
+`,
+});
+
+const LOG_TRUNCATE = triggerFunction('log_truncate', {
+  head: CAPTURE_HEAD,
+  body: (stateSchema) => `
+BEGIN
+  ${insertIntoLog(stateSchema)}
+  RETURN NULL;
+END
+`,
+});
+
+/** The functions that the triggers execute. */
+export const CAPTURE_FUNCTIONS = [LOG_ROWS, LOG_TRUNCATE];
+
+function insertIntoLog(stateSchema: string): string {
+  return `INSERT INTO ${quoteIdentifier(stateSchema)}.change_log (source, kind) VALUES (TG_RELID, TG_OP);`;
 }
 
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const;
@@ -99,7 +97,7 @@ export function createCapture(stateSchema: string, table: QualifiedName): SqlSta
       {
         text: `CREATE TRIGGER ${name}
 AFTER ${event} ON ${on}
-FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.${log}()`,
+FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.${log.name}()`,
       },
       { text: `ALTER TABLE ONLY ${on} ENABLE ALWAYS TRIGGER ${name}` },
     ];
@@ -140,7 +138,7 @@ GROUP BY c.oid, n.nspname, c.relname
 ORDER BY n.nspname, c.relname`,
     values: [
       stateSchema,
-      CAPTURE_FUNCTIONS,
+      CAPTURE_FUNCTIONS.map(({ name }) => name),
       EVENTS.map((event) => triggerName(stateSchema, event)),
     ],
   };

@@ -1,4 +1,3 @@
-import { escapeLiteral } from 'pg';
 import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
@@ -9,39 +8,44 @@ import {
   OBSTRUCTED,
   UNSURE,
 } from './signature.sql.js';
-import { createSourceState, SOURCE_STATE } from './source-state.sql.js';
+import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
+import { storedFunction } from './stored-function.js';
 
 /* What has changed since a view was refreshed. */
 
-/** The function that tells what has changed. */
-export const VIEW_CHANGES = 'view_changes';
-
-/** All functions that take part in telling it. */
-export const CHANGE_FUNCTIONS = [SOURCE_STATE, VIEW_CHANGES];
-
 /**
- * The functions that tell whether a view's sources have changed. A session plans a function once, while planning the
- * same as a statement took 5 ms each time. They are STABLE, so that all answers of one call are of one snapshot.
+ * The function that tells whether a view's sources have changed. A session plans a function once, while planning the
+ * same as a statement took 5 ms each time. It is STABLE, so that all answers of one call are of one snapshot.
  *
  * The sources are unchanged only if two things say so:
  *
  * 1. The log has no row that is visible now and was not visible in the watermark. A row is written in the writer's own
  *    transaction, so it is committed with the change or not at all. The watermark is taken before the snapshot of the
  *    refresh: what is not visible in the watermark, the refresh may not have seen.
- * 2. The signature is the remembered one, and the sources are captured: see `createSourceState`.
+ * 2. The signature is the remembered one, and the sources are captured: see `SOURCE_STATE`.
  *
  * What is from before a restore means nothing. So neither does a watermark ahead of the transaction IDs of now count,
  * nor a row of the log that is: no watermark would cover it until this cluster has come as far.
  */
-export function createChangeFunctions(quotedSchema: string): string[] {
-  const body = `
+export const VIEW_CHANGES = storedFunction('view_changes', {
+  head: `(wanted_schemas text[], wanted_views text[])
+RETURNS TABLE (
+  schema_name text, view_name text, is_populated boolean, is_unchanged boolean, has_nothing_new boolean,
+  oldest timestamptz, newest timestamptz, has_watermark boolean,
+  signature text, is_captured boolean, is_obstructed boolean, is_unsure boolean, is_altered boolean,
+  is_signature_stored boolean, are_definitions_stored boolean
+)
+LANGUAGE plpgsql
+STABLE
+${CATALOG_PLANS}`,
+  body: (stateSchema) => `
 #variable_conflict use_column
 DECLARE
   view record;
   sources oid[];
-  shared jsonb := ${sharedState(quotedSchema)};
+  shared jsonb := ${sharedState(quoteIdentifier(stateSchema))};
 BEGIN
   FOR view IN
     SELECT s.schema_name, s.view_name, c.oid, c.relispopulated, s.capture, s.watermark,
@@ -49,16 +53,16 @@ BEGIN
            coalesce(pg_catalog.starts_with(s.source_signature, '${OBSTRUCTED}'), false) AS is_obstructed,
            coalesce(pg_catalog.starts_with(s.source_signature, '${UNSURE}'), false) AS is_unsure
     FROM ROWS FROM (pg_catalog.unnest(wanted_schemas), pg_catalog.unnest(wanted_views)) AS wanted(schema_name, view_name)
-    JOIN ${quotedSchema}.view_state s USING (schema_name, view_name)
+    JOIN ${quoteIdentifier(stateSchema)}.view_state s USING (schema_name, view_name)
     JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
   LOOP
     SELECT state.sources, state.signature, state.is_captured, state.shared
     INTO sources, signature, is_captured, shared
-    FROM ${quotedSchema}.${SOURCE_STATE}(view.oid, view.capture, shared) AS state;
+    FROM ${quoteIdentifier(stateSchema)}.${SOURCE_STATE.name}(view.oid, view.capture, shared) AS state;
     SELECT min(l.changed_at), max(l.changed_at)
     INTO oldest, newest
-    FROM ${quotedSchema}.change_log l
+    FROM ${quoteIdentifier(stateSchema)}.change_log l
     WHERE l.source = ANY (sources)
       AND l.xid >= coalesce(pg_catalog.pg_snapshot_xmin(view.watermark), '0')
       AND (
@@ -85,22 +89,8 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END
-`;
-  return [
-    createSourceState(quotedSchema),
-    `CREATE OR REPLACE FUNCTION ${quotedSchema}.${VIEW_CHANGES}(wanted_schemas text[], wanted_views text[])
-RETURNS TABLE (
-  schema_name text, view_name text, is_populated boolean, is_unchanged boolean, has_nothing_new boolean,
-  oldest timestamptz, newest timestamptz, has_watermark boolean,
-  signature text, is_captured boolean, is_obstructed boolean, is_unsure boolean, is_altered boolean,
-  is_signature_stored boolean, are_definitions_stored boolean
-)
-LANGUAGE plpgsql
-STABLE
-${CATALOG_PLANS}
-AS ${escapeLiteral(body)}`,
-  ];
-}
+`,
+});
 
 /** All but the names are `null` for a view that is not there, or has no state row. */
 export interface ChangeRow {
@@ -153,7 +143,7 @@ FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS wanted(schema_name, view_name, position)
 LEFT JOIN ${schema}.view_state s USING (schema_name, view_name)
-LEFT JOIN ${schema}.${VIEW_CHANGES}($1, $2) AS found USING (schema_name, view_name)
+LEFT JOIN ${schema}.${VIEW_CHANGES.name}($1, $2) AS found USING (schema_name, view_name)
 ORDER BY wanted.position`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };

@@ -1,8 +1,12 @@
-import { CAPTURE_FUNCTIONS, createCaptureFunctions } from './capture.sql.js';
-import { CHANGE_FUNCTIONS, createChangeFunctions } from './change.sql.js';
+import { CAPTURE_FUNCTIONS } from './capture.sql.js';
+import { VIEW_CHANGES } from './change.sql.js';
+import { COMPUTED, foreignColumns, mendComputedColumns } from './computed-column.sql.js';
 import { quoteIdentifier } from './identifier.js';
-import { createRefreshConditions, REFRESH_CONDITIONS } from './refresh.sql.js';
+import { REFRESH_CONDITIONS } from './refresh.sql.js';
+import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
+import { BODY_HASH, bodyHash, type StoredFunction } from './stored-function.js';
+import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
 
 /*
  * The library's own tables and functions. Each version only adds to the one before, and removes nothing: during a
@@ -10,47 +14,87 @@ import type { SqlStatement } from './sql-statement.js';
  * work is done already, because a generated migration contains it too.
  */
 
-/** The version to which this release brings the tables. */
-export const INSTALLATION_VERSION = 2;
+/** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
+export const INSTALLATION_VERSION = 3;
 
-/** The parts of each version: tables, columns of `view_state`, and functions. No name occurs twice. */
+/** The parts of each version: tables, and columns of `view_state`. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
   1: ['installation', 'view_state', 'refresh_history'],
-  2: ['change_log', 'capture', ...CAPTURE_FUNCTIONS, ...CHANGE_FUNCTIONS, REFRESH_CONDITIONS],
+  2: ['change_log', 'capture'],
 };
+
+/** Each is there under its name, with its text. */
+const CALLED = [SOURCE_STATE, VIEW_CHANGES, REFRESH_CONDITIONS];
+
+/** Have the text of the newest release that has been here. */
+const TRIGGERED = [...CAPTURE_FUNCTIONS, WAKE_UP_FUNCTION];
 
 export interface CompleteVersionRow {
   /** 0 for none. */
   version: number;
+  /** Whether the functions that triggers execute are as this release has them. */
+  has_own_triggered: boolean;
 }
 
-/** The highest version of which all parts are there, so that what was dropped by hand is made again. */
+/**
+ * The highest version of which all parts are there, so that what was dropped or replaced by hand is made again.
+ * Functions are parts of the last version.
+ */
 export function selectCompleteVersion(stateSchema: string): SqlStatement {
   const parts = Object.entries(PARTS).flatMap(([version, names]) =>
     names.map((name) => [Number(version), name] as const),
   );
   return {
-    text: `SELECT coalesce(min(part.version) - 1, ${INSTALLATION_VERSION}) AS version
-FROM ROWS FROM (pg_catalog.unnest($2::int[]), pg_catalog.unnest($3::text[])) AS part(version, name)
-WHERE part.name NOT IN (
-  SELECT c.relname
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = $1
-  UNION ALL
-  SELECT a.attname
-  FROM pg_catalog.pg_attribute a
-  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = $1 AND c.relname = 'view_state'
-  UNION ALL
-  SELECT p.proname
+    text: `WITH functions AS (
+  SELECT p.proname::text AS name, ${BODY_HASH} AS hash
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = $1
-)`,
-    values: [stateSchema, parts.map(([version]) => version), parts.map(([, name]) => name)],
+)
+SELECT least(
+         ${INSTALLATION_VERSION},
+         (SELECT min(part.version) - 1
+          FROM ROWS FROM (pg_catalog.unnest($2::int[]), pg_catalog.unnest($3::text[])) AS part(version, name)
+          WHERE part.name NOT IN (
+            SELECT c.relname
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1
+            UNION ALL
+            SELECT a.attname
+            FROM pg_catalog.pg_attribute a
+            JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = 'view_state'
+          )),
+         (SELECT ${INSTALLATION_VERSION - 1}
+          WHERE EXISTS (${missingFunctions('$4', '$5')})
+             OR EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($6::text[])) AS part(name)
+                        WHERE part.name NOT IN (SELECT f.name FROM functions f))
+             OR EXISTS (SELECT FROM ${foreignColumns('$1')}))
+       ) AS version,
+       NOT EXISTS (${missingFunctions('$6', '$7')}) AS has_own_triggered`,
+    values: [
+      stateSchema,
+      parts.map(([version]) => version),
+      parts.map(([, name]) => name),
+      ...namesAndHashes(CALLED, stateSchema),
+      ...namesAndHashes(TRIGGERED, stateSchema),
+    ],
   };
+}
+
+function missingFunctions(names: string, hashes: string): string {
+  return `SELECT pair.name, pair.hash
+          FROM ROWS FROM (pg_catalog.unnest(${names}::text[]), pg_catalog.unnest(${hashes}::text[])) AS pair(name, hash)
+          EXCEPT SELECT f.name, f.hash FROM functions f`;
+}
+
+function namesAndHashes(functions: StoredFunction[], stateSchema: string): [string[], string[]] {
+  return [
+    functions.map(({ name }) => name),
+    functions.map(({ body }) => bodyHash(body(stateSchema))),
+  ];
 }
 
 export interface InstallationVersionRow {
@@ -67,9 +111,9 @@ FROM ${quoteIdentifier(stateSchema)}.installation`,
 /** The statements that bring the tables from the version before to the given one. */
 export function installVersion(stateSchema: string, version: number): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
-  const statements = VERSIONS[version]?.(schema) ?? [];
   return [
-    ...statements.map((text) => ({ text })),
+    ...(VERSIONS[version]?.(schema) ?? []).map((text) => ({ text })),
+    ...(version === INSTALLATION_VERSION ? finishInstallation(stateSchema) : []),
     {
       text: `INSERT INTO ${schema}.installation (version) VALUES ($1) ON CONFLICT DO NOTHING`,
       values: [version],
@@ -77,16 +121,24 @@ export function installVersion(stateSchema: string, version: number): SqlStateme
   ];
 }
 
+/** Comes with the last version, whatever that adds. */
+function finishInstallation(stateSchema: string): SqlStatement[] {
+  return [
+    mendComputedColumns(stateSchema),
+    ...[...TRIGGERED, ...CALLED].flatMap(({ create }) => create(stateSchema)),
+  ];
+}
+
 const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   1: (quotedSchema) => [
     `CREATE TABLE IF NOT EXISTS ${quotedSchema}.installation (
   version int PRIMARY KEY,
-  installed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  installed_at timestamptz NOT NULL ${COMPUTED.installed_at}
 )`,
     `CREATE TABLE IF NOT EXISTS ${quotedSchema}.view_state (
   schema_name text NOT NULL,
   view_name text NOT NULL,
-  known_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  known_since timestamptz NOT NULL ${COMPUTED.known_since},
   last_tick timestamptz,
   last_started_at timestamptz,
   last_success_at timestamptz,
@@ -120,7 +172,7 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   deleted_count bigint,
   started_at timestamptz NOT NULL,
   finished_at timestamptz NOT NULL,
-  duration_ms float8 GENERATED ALWAYS AS (extract(epoch FROM finished_at - started_at) * 1000) STORED,
+  duration_ms float8 ${COMPUTED.duration_ms},
   error_code text,
   error_message text,
   host text NOT NULL
@@ -138,15 +190,12 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
      * deleted from while there is a publication of all tables.
      */
     `CREATE TABLE IF NOT EXISTS ${quotedSchema}.change_log (
-  xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
-  changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  xid xid8 NOT NULL ${COMPUTED.xid},
+  changed_at timestamptz NOT NULL ${COMPUTED.changed_at},
   source oid NOT NULL,
   kind text NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = false)`,
     `ALTER TABLE ${quotedSchema}.change_log REPLICA IDENTITY FULL`,
     `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
-    ...createCaptureFunctions(quotedSchema),
-    ...createChangeFunctions(quotedSchema),
-    createRefreshConditions(quotedSchema),
   ],
 };

@@ -1,9 +1,9 @@
-import { escapeLiteral } from 'pg';
 import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
+import { storedFunction } from './stored-function.js';
 
 /** A tick may start this much before its instant by the database's clock: timers are not exact. */
 const EARLY_TOLERANCE = '250 ms';
@@ -60,12 +60,25 @@ const SEEN_UNTIL = `CASE pg_catalog.current_setting('transaction_isolation')
          ELSE pg_catalog.now()
        END`;
 
-/** The function that reads the conditions of a refresh. */
-export const REFRESH_CONDITIONS = 'refresh_conditions';
-
-/** A function, so that a session plans it once: as a statement it took four times as long, for each refresh. */
-export function createRefreshConditions(quotedSchema: string): string {
-  const body = `
+/**
+ * Reads the conditions of a refresh. A function, so that a session plans it once: as a statement it took four times as
+ * long, for each refresh.
+ */
+export const REFRESH_CONDITIONS = storedFunction('refresh_conditions', {
+  head: `(
+  wanted_schema text, wanted_view text, tick timestamptz, min_interval_ms float8
+)
+RETURNS TABLE (
+  started_at float8, backend_pid int, snapshot text, relation_kind text, is_populated boolean,
+  has_usable_unique_index boolean, row_count_estimate float8, inserted_before bigint, deleted_before bigint,
+  is_paused boolean, is_too_soon boolean, failure_count int, last_run_id uuid, last_started_at float8,
+  last_success_at float8, last_mode text, last_mode_reason text, is_tick_done boolean, is_tick_early boolean,
+  is_backing_off boolean
+)
+LANGUAGE plpgsql
+STABLE
+${CATALOG_PLANS}`,
+  body: (stateSchema) => `
 #variable_conflict use_column
 BEGIN
 RETURN QUERY
@@ -98,25 +111,11 @@ LEFT JOIN (
   pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ) ON n.nspname = wanted.schema_name AND c.relname = wanted.view_name
-LEFT JOIN ${quotedSchema}.view_state s
+LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s
   ON s.schema_name = wanted.schema_name AND s.view_name = wanted.view_name;
 END
-`;
-  return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${REFRESH_CONDITIONS}(
-  wanted_schema text, wanted_view text, tick timestamptz, min_interval_ms float8
-)
-RETURNS TABLE (
-  started_at float8, backend_pid int, snapshot text, relation_kind text, is_populated boolean,
-  has_usable_unique_index boolean, row_count_estimate float8, inserted_before bigint, deleted_before bigint,
-  is_paused boolean, is_too_soon boolean, failure_count int, last_run_id uuid, last_started_at float8,
-  last_success_at float8, last_mode text, last_mode_reason text, is_tick_done boolean, is_tick_early boolean,
-  is_backing_off boolean
-)
-LANGUAGE plpgsql
-STABLE
-${CATALOG_PLANS}
-AS ${escapeLiteral(body)}`;
-}
+`,
+});
 
 /**
  * A statement of its own, after the one that takes the lock: in a single statement the state would
@@ -128,7 +127,7 @@ export function selectRefreshPreconditions(
   { tick, minIntervalMs = 0 }: { tick?: Date; minIntervalMs?: number } = {},
 ): SqlStatement {
   return {
-    text: `SELECT * FROM ${quoteIdentifier(stateSchema)}.${REFRESH_CONDITIONS}($1, $2, $3, $4)`,
+    text: `SELECT * FROM ${quoteIdentifier(stateSchema)}.${REFRESH_CONDITIONS.name}($1, $2, $3, $4)`,
     values: [view.schema, view.name, tick ?? null, minIntervalMs],
   };
 }

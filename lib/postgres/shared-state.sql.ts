@@ -53,7 +53,7 @@ const SETTINGS = [
 /** A list of the capture functions that are there, as an expression of type `oid[]`. */
 export function captureFunctions(quotedSchema: string): string {
   const functions = CAPTURE_FUNCTIONS.map(
-    (name) => `pg_catalog.to_regprocedure(${escapeLiteral(`${quotedSchema}.${name}()`)})`,
+    ({ name }) => `pg_catalog.to_regprocedure(${escapeLiteral(`${quotedSchema}.${name}()`)})`,
   );
   return `ARRAY[${functions.join(', ')}]::oid[]`;
 }

@@ -1,4 +1,4 @@
-import { escapeLiteral } from 'pg';
+import { quoteIdentifier } from './identifier.js';
 import { CAPTURE_TRIGGER_COUNT } from './capture.sql.js';
 import { captureFunctions, madeByUsers } from './shared-state.sql.js';
 import {
@@ -8,9 +8,7 @@ import {
   versionsOf,
   viewIdentity,
 } from './signature.sql.js';
-
-/** The function that looks at what a view reads. */
-export const SOURCE_STATE = 'source_state';
+import { storedFunction } from './stored-function.js';
 
 /** The `heap` access method: it is known to need a transaction ID for each write, which the triggers go by. */
 const HEAP = 2;
@@ -92,10 +90,16 @@ function readRelations(): string {
  * Only `view_changes` may call it, because that has the settings for the planner (`CATALOG_PLANS`), and what is shared
  * (`sharedState`): in a database with many objects or partitions it takes long to read them.
  */
-export function createSourceState(quotedSchema: string): string {
-  const body = `
+export const SOURCE_STATE = storedFunction('source_state', {
+  head: `(
+  view_oid oid, capture jsonb, INOUT shared jsonb,
+  OUT sources oid[], OUT signature text, OUT is_captured boolean
+)
+LANGUAGE plpgsql
+STABLE`,
+  body: (stateSchema) => `
 DECLARE
-  functions oid[] := ${captureFunctions(quotedSchema)};
+  functions oid[] := ${captureFunctions(quoteIdentifier(stateSchema))};
   walked oid[] := '{}';
   step oid[] := '{}';
   held oid[];
@@ -192,7 +196,7 @@ BEGIN
   definitions := pg_catalog.concat_ws('|', relations ->> 'kinds', rules);
   IF uses_own THEN
     IF shared -> 'made_by_users' IS NULL THEN
-      shared := pg_catalog.jsonb_set(shared, '{made_by_users}', pg_catalog.to_jsonb(${madeByUsers(quotedSchema)}));
+      shared := pg_catalog.jsonb_set(shared, '{made_by_users}', pg_catalog.to_jsonb(${madeByUsers(quoteIdentifier(stateSchema))}));
     END IF;
     definitions := pg_catalog.concat_ws('|', definitions, shared ->> 'made_by_users');
   END IF;
@@ -211,12 +215,5 @@ BEGIN
     || ':' || (shared ->> 'settings')
     || ':' || ${viewIdentity('view_oid')};
 END
-`;
-  return `CREATE OR REPLACE FUNCTION ${quotedSchema}.${SOURCE_STATE}(
-  view_oid oid, capture jsonb, INOUT shared jsonb,
-  OUT sources oid[], OUT signature text, OUT is_captured boolean
-)
-LANGUAGE plpgsql
-STABLE
-AS ${escapeLiteral(body)}`;
-}
+`,
+});

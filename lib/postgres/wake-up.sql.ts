@@ -2,6 +2,7 @@ import { escapeLiteral } from 'pg';
 import { ownPrefix } from './capture.sql.js';
 import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
+import { triggerFunction } from './stored-function.js';
 
 /*
  * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies. The functions
@@ -11,7 +12,6 @@ import type { SqlStatement } from './sql-statement.js';
 /** The table with the trigger. */
 export const WAKE_UP_TABLE = 'change_log';
 
-/** Both the trigger and its function. */
 const TRIGGER = 'wake_up';
 const WAKE_UP = quoteIdentifier(TRIGGER);
 
@@ -21,41 +21,38 @@ export function wakeUpChannel(stateSchema: string): string {
 }
 
 /**
- * For each row and not for each statement, because a statement-level trigger would fire even where no row is added.
- * PostgreSQL sends equal notifications of a transaction once. While the notification queue is half full or more, nobody
- * is notified: from there on PostgreSQL warns, and with a full queue the writer's COMMIT would fail.
+ * Notifies. PostgreSQL sends equal notifications of a transaction once. While the notification queue is half full or
+ * more, nobody is notified: from there on PostgreSQL warns, and with a full queue the writer's COMMIT would fail.
  */
-export function createWakeUp(stateSchema: string): SqlStatement[] {
-  const schema = quoteIdentifier(stateSchema);
-  const body = `
+export const WAKE_UP_FUNCTION = triggerFunction('wake_up', {
+  head: 'LANGUAGE plpgsql',
+  body: (stateSchema) => `
 BEGIN
   IF pg_catalog.pg_notification_queue_usage() OPERATOR(pg_catalog.<) 0.5 THEN
     PERFORM pg_catalog.pg_notify(${escapeLiteral(wakeUpChannel(stateSchema))}, '');
   END IF;
   RETURN NULL;
 END
-`;
+`,
+});
+
+/** For each row and not for each statement, because a statement-level trigger would fire even where no row is added. */
+export function createWakeUp(stateSchema: string): SqlStatement[] {
+  const schema = quoteIdentifier(stateSchema);
   return [
-    {
-      text: `CREATE OR REPLACE FUNCTION ${schema}.${WAKE_UP}() RETURNS trigger
-LANGUAGE plpgsql
-AS ${escapeLiteral(body)}`,
-    },
     {
       text: `CREATE TRIGGER ${WAKE_UP}
 AFTER INSERT ON ${schema}.${WAKE_UP_TABLE}
-FOR EACH ROW EXECUTE FUNCTION ${schema}.${WAKE_UP}()`,
+FOR EACH ROW EXECUTE FUNCTION ${schema}.${WAKE_UP_FUNCTION.name}()`,
     },
     { text: `ALTER TABLE ${schema}.${WAKE_UP_TABLE} ENABLE ALWAYS TRIGGER ${WAKE_UP}` },
   ];
 }
 
+/** The function stays: it is a part of the installation. */
 export function dropWakeUp(stateSchema: string): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
-  return [
-    { text: `DROP TRIGGER IF EXISTS ${WAKE_UP} ON ${schema}.${WAKE_UP_TABLE}` },
-    { text: `DROP FUNCTION IF EXISTS ${schema}.${WAKE_UP}()` },
-  ];
+  return [{ text: `DROP TRIGGER IF EXISTS ${WAKE_UP} ON ${schema}.${WAKE_UP_TABLE}` }];
 }
 
 export interface WakeUpTriggerRow {

@@ -87,7 +87,10 @@ export async function readDatabaseState(
   };
 }
 
-/** The version of the library's own tables of which every part is there; 0 for none. */
+/**
+ * The version of the library's own tables of which every part is there; 0 for none. The functions that triggers execute
+ * are left as they are where a newer release has been.
+ */
 export async function readInstalledVersion(
   session: Pick<Session, 'query'>,
   stateSchema: string,
@@ -97,7 +100,9 @@ export async function readInstalledVersion(
     return 0;
   }
   const [row] = await session.query<InstallationVersionRow>(selectInstallationVersion(stateSchema));
-  return Math.min(complete.version, row?.version ?? 0);
+  const recorded = row?.version ?? 0;
+  const isOutdated = !complete.has_own_triggered && recorded <= INSTALLATION_VERSION;
+  return Math.min(complete.version, recorded, isOutdated ? INSTALLATION_VERSION - 1 : Infinity);
 }
 
 async function readViews(

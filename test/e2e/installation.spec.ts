@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { RefreshService } from '../../lib/index.js';
+import { VIEW_CHANGES } from '../../lib/postgres/change.sql.js';
+import { REFRESH_CONDITIONS } from '../../lib/postgres/refresh.sql.js';
+import { SOURCE_STATE } from '../../lib/postgres/source-state.sql.js';
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
 import { definitionOf, managed } from '../support/managed.js';
 import { bootWith } from '../support/test-app.js';
@@ -58,6 +61,45 @@ const VERSION_1 = [
   `CREATE INDEX refresh_history_view ON materialized_views.refresh_history (schema_name, view_name, started_at DESC)`,
   `INSERT INTO materialized_views.installation (version) VALUES (1)`,
 ];
+
+/** As version 2 was released, with functions that stand for its own. */
+const VERSION_2 = [
+  `ALTER TABLE materialized_views.view_state
+     ADD COLUMN last_unchanged_at timestamptz,
+     ADD COLUMN source_signature text,
+     ADD COLUMN capture jsonb`,
+  `CREATE TABLE materialized_views.change_log (
+     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+     source oid NOT NULL,
+     kind text NOT NULL
+   )`,
+  `ALTER TABLE materialized_views.change_log REPLICA IDENTITY FULL`,
+  `CREATE INDEX change_log_source ON materialized_views.change_log (source, xid)`,
+  ...['log_changed_rows', 'log_truncate'].map(
+    (name) => `CREATE FUNCTION materialized_views.${name}() RETURNS trigger LANGUAGE plpgsql
+     AS 'BEGIN RETURN NULL; END'`,
+  ),
+  ...['source_state', 'view_changes', 'refresh_conditions'].map(
+    (name) => `CREATE FUNCTION materialized_views.${name}() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+  ),
+  `INSERT INTO materialized_views.installation (version) VALUES (2)`,
+];
+
+/** Somebody else's, which fit better than PostgreSQL's own, or come first. */
+const HIJACKED = [
+  'CREATE SEQUENCE public.trapped',
+  ...['numeric', 'float8'].flatMap((type) => [
+    `CREATE FUNCTION public.evil(a ${type}, b int) RETURNS ${type} LANGUAGE sql
+     AS $f$ SELECT nextval('public.trapped')::${type} $f$ IMMUTABLE`,
+    `CREATE OPERATOR public.* (LEFTARG = ${type}, RIGHTARG = int, FUNCTION = public.evil)`,
+  ]),
+  `CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+   AS $f$ SELECT '2000-01-01Z'::timestamptz FROM (SELECT nextval('public.trapped')) AS t $f$`,
+];
+
+const DURATION_ATTRIBUTE = `SELECT attnum FROM pg_attribute
+  WHERE attrelid = 'materialized_views.refresh_history'::regclass AND attname = 'duration_ms'`;
 
 /** What a process of that release writes after a refresh. */
 const SUCCESS_OF_VERSION_1 = `WITH state AS (
@@ -157,7 +199,7 @@ describe('installation', () => {
 
     await restart();
 
-    expect(await versions()).toEqual([1, 2]);
+    expect(await versions()).toEqual([1, 2, 3]);
     expect(
       await database.query(`SELECT oid FROM pg_class WHERE relkind = 'm' ORDER BY relname`),
     ).toEqual(views);
@@ -199,8 +241,10 @@ describe('installation', () => {
     'DROP TABLE materialized_views.change_log',
     'DROP FUNCTION materialized_views.log_changed_rows CASCADE',
     'DROP FUNCTION materialized_views.log_truncate CASCADE',
-    'DROP FUNCTION materialized_views.source_state',
-    'DROP FUNCTION materialized_views.view_changes',
+    `DROP FUNCTION materialized_views.${SOURCE_STATE.name}`,
+    `DROP FUNCTION materialized_views.${VIEW_CHANGES.name}`,
+    `DROP FUNCTION materialized_views.${REFRESH_CONDITIONS.name}`,
+    'DROP FUNCTION materialized_views.wake_up',
     // Which an older process makes again as it knows it.
     'ALTER TABLE materialized_views.view_state DROP capture, DROP source_signature, DROP last_unchanged_at',
   ])('makes good: %s', async (statement) => {
@@ -223,6 +267,160 @@ describe('installation', () => {
     expect(await tick()).toBe('skipped');
     await database.query('INSERT INTO orders VALUES (1)');
     expect(await tick()).toBe('refreshed');
-    expect(await versions()).toEqual([1, 2]);
+    expect(await versions()).toEqual([1, 2, 3]);
+  });
+
+  /** Tables that were made under a search_path with somebody else's objects. */
+  const installVersion2 = async (searchPath?: string): Promise<void> => {
+    const set = searchPath === undefined ? 'RESET search_path' : `SET search_path = ${searchPath}`;
+    await database.query('CREATE SCHEMA materialized_views');
+    await database.query([set, ...VERSION_1, ...VERSION_2].join(';'));
+    await database.query(SUCCESS_OF_VERSION_1, [NAME.schema, NAME.name]);
+    await database.query('RESET search_path');
+  };
+
+  const trapped = async (): Promise<boolean> =>
+    (await database.query<{ is_called: boolean }>('SELECT is_called FROM public.trapped'))[0]!
+      .is_called;
+
+  describe('a column that PostgreSQL computes', () => {
+    it.each([undefined, 'public, pg_catalog'])(
+      "is rid of somebody else's operators, with the search_path %p",
+      async (searchPath) => {
+        for (const statement of HIJACKED) {
+          await database.query(statement);
+        }
+        await installVersion2(searchPath);
+        await database.query(
+          `UPDATE materialized_views.refresh_history SET finished_at = started_at OPERATOR(pg_catalog.+) '1.5 s'::interval`,
+        );
+        expect(await trapped()).toBe(true);
+        await database.query(`SELECT setval('public.trapped', 1, false)`);
+
+        await restart();
+
+        const [old] = await database.query('SELECT * FROM materialized_views.refresh_history');
+        expect(old).toMatchObject({ duration_ms: 1500, host: 'old:1' });
+        await database.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
+        await app!.get(RefreshService).refresh(Plain);
+        expect(await trapped()).toBe(false);
+        const [run] = await app!.get(RefreshService).history(Plain);
+        expect(run?.durationMs).toBeGreaterThan(0);
+        expect(await versions()).toEqual([1, 2, 3]);
+        const attribute = await database.query(DURATION_ATTRIBUTE);
+        await restart();
+        expect(await database.query(DURATION_ATTRIBUTE)).toEqual(attribute);
+      },
+    );
+
+    it('is left alone, and its table not even locked, where it has only those of PostgreSQL', async () => {
+      await installVersion2();
+      const before = await database.query(DURATION_ATTRIBUTE);
+      const writer = await database.session();
+      await writer.query('BEGIN');
+      await writer.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
+      await restart();
+      await writer.query('COMMIT');
+      await writer.end();
+      expect(await database.query(DURATION_ATTRIBUTE)).toEqual(before);
+      expect(await versions()).toEqual([1, 2, 3]);
+    });
+
+    it('is mended though an older process is writing the history', async () => {
+      for (const statement of HIJACKED) {
+        await database.query(statement);
+      }
+      await installVersion2();
+      const writer = await database.session();
+      await writer.query('BEGIN');
+      await writer.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
+      const started = restart();
+      await database.until(
+        `SELECT FROM pg_locks WHERE relation = 'materialized_views.refresh_history'::regclass AND NOT granted`,
+      );
+      await writer.query('COMMIT');
+      await started;
+      await writer.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
+      await writer.end();
+      expect(await versions()).toEqual([1, 2, 3]);
+    });
+  });
+
+  describe('a function', () => {
+    const functions = (): Promise<{ name: string; body: string; xmin: string }[]> =>
+      database.query(
+        `SELECT proname AS name, prosrc AS body, xmin FROM pg_proc
+         WHERE pronamespace = 'materialized_views'::regnamespace ORDER BY proname`,
+      );
+
+    const own = async (): Promise<string[]> =>
+      (await functions()).map(({ name }) => name.replace(/_[0-9a-f]{8}$/, ' #'));
+
+    it('has a hash of its text in its name, unless triggers of all releases execute it', async () => {
+      await restart();
+      expect(await own()).toEqual([
+        'log_changed_rows',
+        'log_truncate',
+        'refresh_conditions #',
+        'source_state #',
+        'view_changes #',
+        'wake_up',
+      ]);
+    });
+
+    it('of a release before stays for its processes', async () => {
+      await installVersion2();
+      await restart();
+      expect(await own()).toEqual(
+        expect.arrayContaining(['refresh_conditions', 'source_state', 'view_changes']),
+      );
+    });
+
+    it.each([
+      'log_changed_rows',
+      'log_truncate',
+      'wake_up',
+      'source_state',
+      'view_changes',
+      'refresh_conditions',
+    ])('gets the right text again: %s', async (name) => {
+      await restart();
+      expect(await tick()).toBe('refreshed');
+      const before = await functions();
+      const wrong = before.find((each) => each.name.startsWith(name))!;
+      const [{ definition }] = (await database.query<{ definition: string }>(
+        `SELECT pg_get_functiondef(oid) AS definition FROM pg_proc WHERE proname = $1`,
+        [wrong.name],
+      )) as [{ definition: string }];
+      await database.query(definition.replace('BEGIN', 'BEGIN /* edited */'));
+
+      await restart();
+
+      const texts = (rows: typeof before): string[] => rows.map(({ body }) => body);
+      expect(texts(await functions())).toEqual(texts(before));
+      await tick();
+      expect(await tick()).toBe('skipped');
+      await database.query('INSERT INTO orders VALUES (1)');
+      expect(await tick()).toBe('refreshed');
+    });
+
+    it('that triggers execute is left as a newer release has it', async () => {
+      await restart();
+      await database.query(`INSERT INTO materialized_views.installation (version) VALUES (1000)`);
+      const [{ definition }] = (await database.query<{ definition: string }>(
+        `SELECT pg_get_functiondef('materialized_views.log_truncate'::regproc) AS definition`,
+      )) as [{ definition: string }];
+      await database.query(definition.replace('BEGIN', 'BEGIN /* newer */'));
+      const before = await functions();
+      await restart();
+      expect(await functions()).toEqual(before);
+    });
+
+    it('is not made again at each boot', async () => {
+      await restart();
+      const before = await functions();
+      await restart();
+      expect(await functions()).toEqual(before);
+    });
   });
 });

@@ -15,6 +15,7 @@ import {
   ViewMissingError,
   ViewQueryError,
 } from '../../lib/index.js';
+import { REFRESH_CONDITIONS } from '../../lib/postgres/refresh.sql.js';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { bootWith } from '../support/test-app.js';
 import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
@@ -231,7 +232,7 @@ describe('refresh', () => {
   });
 
   it('blames its own tables for a missing function, which booting makes again', async () => {
-    await database.query('DROP FUNCTION materialized_views.refresh_conditions');
+    await database.query(`DROP FUNCTION materialized_views.${REFRESH_CONDITIONS.name}`);
     const failure = await refreshes.refresh(OrderTotal).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'MV_REFRESH_FAILED', cause: { code: '42883' } });
     expect(String(failure)).toContain("the library's own tables are missing or damaged");
