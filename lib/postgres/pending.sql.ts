@@ -61,7 +61,7 @@ FROM (
   WHERE s.paused_at IS NULL
     AND coalesce(s.not_before <= pg_catalog.clock_timestamp(), true)
 ) AS open
-CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES}(open.schemas, open.names) AS found
+CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES.name}(open.schemas, open.names) AS found
 JOIN ${schema}.view_state s USING (schema_name, view_name)`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };

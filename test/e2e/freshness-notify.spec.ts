@@ -247,7 +247,7 @@ describe("with wakeUp: 'notify'", () => {
     it('is switched by a plan, and by the next one back, and not touched in between', async () => {
       await schemaOf({ wakeUp: 'poll' });
       const before = await installed();
-      expect(before.map(({ name }) => name)).not.toContain('wake_up');
+      expect(before.map(({ name }) => name)).not.toContain('trigger A');
 
       const schema = await schemaOf({ synchronize: false });
       expect(await schema.diff()).toEqual([
@@ -268,9 +268,7 @@ describe("with wakeUp: 'notify'", () => {
       const woken = await installed();
       // The signatures of views have the capture's functions in them.
       expect(woken).toEqual(expect.arrayContaining(before));
-      expect(woken.map(({ name }) => name)).toEqual(
-        expect.arrayContaining(['wake_up', 'trigger A']),
-      );
+      expect(woken.map(({ name }) => name)).toContain('trigger A');
 
       await schemaOf({});
       expect(await installed()).toEqual(woken);
