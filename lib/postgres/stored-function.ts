@@ -7,8 +7,8 @@ import type { SqlStatement } from './sql-statement.js';
 export interface StoredFunction {
   name: string;
   /** As the catalog has it. */
-  body(stateSchema: string): string;
-  create(stateSchema: string): SqlStatement[];
+  body: (stateSchema: string) => string;
+  create: (stateSchema: string) => SqlStatement[];
 }
 
 /** What makes a function. */
