@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
-import { triggerFunction } from './stored-function.js';
+import { triggerFunction } from './stored-function.sql.js';
 
 /*
  * What writes the change log: statement-level triggers. A table has one set of them, however many views read it.

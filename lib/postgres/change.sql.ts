@@ -11,7 +11,7 @@ import {
 import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
-import { storedFunction } from './stored-function.js';
+import { storedFunction } from './stored-function.sql.js';
 
 /* What has changed since a view was refreshed. */
 

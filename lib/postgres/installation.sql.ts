@@ -5,7 +5,7 @@ import { quoteIdentifier } from './identifier.js';
 import { REFRESH_CONDITIONS } from './refresh.sql.js';
 import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
-import { BODY_HASH, bodyHash, type StoredFunction } from './stored-function.js';
+import { BODY_HASH, bodyHash, type StoredFunction } from './stored-function.sql.js';
 import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
 
 /*

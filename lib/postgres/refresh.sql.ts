@@ -3,7 +3,7 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
-import { storedFunction } from './stored-function.js';
+import { storedFunction } from './stored-function.sql.js';
 
 /** A tick may start this much before its instant by the database's clock: timers are not exact. */
 const EARLY_TOLERANCE = '250 ms';

@@ -8,7 +8,7 @@ import {
   versionsOf,
   viewIdentity,
 } from './signature.sql.js';
-import { storedFunction } from './stored-function.js';
+import { storedFunction } from './stored-function.sql.js';
 
 /** The `heap` access method: it is known to need a transaction ID for each write, which the triggers go by. */
 const HEAP = 2;

@@ -2,7 +2,7 @@ import { escapeLiteral } from 'pg';
 import { ownPrefix } from './capture.sql.js';
 import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
-import { triggerFunction } from './stored-function.js';
+import { triggerFunction } from './stored-function.sql.js';
 
 /*
  * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies. The functions

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { CAPTURE_FUNCTIONS } from '../../../lib/postgres/capture.sql.js';
 import { INSTALLATION_VERSION } from '../../../lib/postgres/installation.sql.js';
-import { storedFunction, triggerFunction } from '../../../lib/postgres/stored-function.js';
+import { storedFunction, triggerFunction } from '../../../lib/postgres/stored-function.sql.js';
 import { WAKE_UP_FUNCTION } from '../../../lib/postgres/wake-up.sql.js';
 
 const body = (): string => '\nBEGIN RETURN 1; END\n';
