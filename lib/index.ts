@@ -59,6 +59,7 @@ export type {
   MaterializedViewsModuleExtras,
   MaterializedViewsOptionsFactory,
 } from './nest/materialized-views.module-definition.js';
+export type { LockHolder } from './definition/lock-holder.js';
 export type { Duration } from './definition/duration.js';
 export type { MaterializedViewsModuleOptions } from './definition/module.options.js';
 export type { AfterResult } from './refresh/after-commit.js';

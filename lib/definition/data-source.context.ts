@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { LockWatch } from './lock.watch.js';
 import type { ResolvedOptions } from './module.options.js';
 import type { Database } from '../postgres/database.js';
 import type { ViewDefinition } from './view-definition.js';
@@ -32,4 +33,6 @@ export interface DataSourceContext {
   viewsElsewhere(): readonly ViewDefinition[];
   readonly log: Log;
   readonly events: EventSink;
+  /** To be told by whoever cannot have a lock of the library. */
+  readonly locks: LockWatch;
 }

@@ -1,6 +1,7 @@
 import type { PoolConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { DataSourceContext, EventSink, Log } from '../definition/data-source.context.js';
+import { LockWatch } from '../definition/lock.watch.js';
 import { ReadOnlyGuard } from '../definition/read-only.guard.js';
 import type { ViewClass } from '../definition/view-class.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
@@ -48,6 +49,7 @@ export class ManagedDataSource implements DataSourceContext {
   readonly database: Database;
   readonly views = new ViewRegistry();
   readonly viewsElsewhere: () => readonly ViewDefinition[];
+  readonly locks: LockWatch;
   readonly tracking: Tracking;
   readonly schema: Schema;
   readonly refresher: Refresher;
@@ -63,6 +65,7 @@ export class ManagedDataSource implements DataSourceContext {
     this.events = events;
     this.viewsElsewhere = viewsElsewhere;
     this.database = openDatabase(typeOrm, options, log);
+    this.locks = new LockWatch(this);
     this.tracking = new Tracking(this);
     this.schema = new Schema(this, this.tracking.captures);
     this.refresher = new Refresher(this, this.tracking);
@@ -104,7 +107,11 @@ export class ManagedDataSource implements DataSourceContext {
     await this.schedule.stop();
     // Repairs share the pool of the refreshes, which from now on turns them away.
     await Promise.all([this.tracking.captures.stop(), this.refresher.stop()]);
-    await Promise.all([this.refresher.history.stop(), this.tracking.changeLog.stop()]);
+    await Promise.all([
+      this.refresher.history.stop(),
+      this.tracking.changeLog.stop(),
+      this.locks.stop(),
+    ]);
     await this.database.close();
   }
 

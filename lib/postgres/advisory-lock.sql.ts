@@ -22,11 +22,11 @@ export function lock(key: string): SqlStatement {
   return { text: 'SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)', values: [key] };
 }
 
-/** Whether `l`, a row of pg_locks, is about the lock with the key. */
-const isLock = (key: string): string => `l.locktype = 'advisory'
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-  AND l.objsubid = 1
-  AND ((l.classid::bigint << 32) | l.objid::bigint) = ${key}::bigint`;
+/** Whether a row of pg_locks is about the lock with the key. */
+const isLock = (key: string, row = 'l'): string => `${row}.locktype = 'advisory'
+  AND ${row}.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND ${row}.objsubid = 1
+  AND ((${row}.classid::bigint << 32) | ${row}.objid::bigint) = ${key}::bigint`;
 
 /** `lock` with the answer of `tryLock`. */
 export function lockInTime(key: string): SqlStatement {
@@ -64,26 +64,68 @@ FROM ${HELD_BY_BACKEND}`,
   };
 }
 
-export interface RunningRow {
+/** Who holds one of the library's locks, as far as the server tells. Instants are milliseconds since the epoch. */
+export interface LockHolderRow {
   key: string;
-  backend_pid: number;
-  application_name: string;
-  /** Milliseconds since the epoch: when the transaction of the refresh began. */
+  /** `null` for a prepared transaction, which no process carries out. */
+  backend_pid: number | null;
+  prepared_gid: string | null;
+  role: string | null;
+  application_name: string | null;
+  now: number;
+  /** When its transaction began; `null` where it has none, or this role may not see it. */
   started_at: number | null;
+  /** For how long it has been idle in its transaction; `null` where it is not, or this role may not see it. */
+  idle_ms: number | null;
+  is_shared: boolean;
+  /** Whether it is in a transaction: if not, the lock is the session's. */
+  is_in_transaction: boolean;
+  /** Whether it has, or waits for, a lock that a refresh or a schema change takes on relations. */
+  changes_relations: boolean;
+  /** Whether it holds the lock of schema changes too. */
+  changes_schema: boolean;
 }
 
-/** Who holds which of the given locks now, but for those whose transaction holds `exceptKey` too. */
-export function selectLockHolders(keys: string[], exceptKey: string): SqlStatement {
+/** What refreshes and schema changes hold on relations from their first statement on, and readers and writers never. */
+const STRONG_MODES = `'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'`;
+
+/** Who holds which of the given locks now. pg_locks is read once: it is not a snapshot, and each reading differs. */
+export function selectLockHolders(keys: string[], schemaKey: string): SqlStatement {
   return {
-    text: `SELECT wanted.key,
+    text: `WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks)
+SELECT wanted.key,
        l.pid AS backend_pid,
+       p.gid AS prepared_gid,
+       coalesce(a.usename, p.owner)::text AS role,
        a.application_name,
-       ${epochMs('a.xact_start')} AS started_at
+       ${epochMs('pg_catalog.clock_timestamp()')} AS now,
+       ${epochMs('coalesce(a.xact_start, p.prepared)')} AS started_at,
+       CASE
+         WHEN pg_catalog.starts_with(a.state, 'idle in transaction')
+         THEN ${epochMs('pg_catalog.clock_timestamp()')} - ${epochMs('a.state_change')}
+       END AS idle_ms,
+       l.mode = 'ShareLock' AS is_shared,
+       a.xact_start IS NOT NULL OR EXISTS (
+         SELECT FROM l AS x WHERE x.pid = l.pid AND x.locktype = 'virtualxid' AND x.mode = 'ExclusiveLock'
+       ) AS is_in_transaction,
+       EXISTS (
+         SELECT FROM l AS r WHERE r.pid = l.pid AND r.locktype = 'relation' AND r.mode IN (${STRONG_MODES})
+       ) AS changes_relations,
+       EXISTS (
+         SELECT
+         FROM l AS s
+         WHERE s.virtualtransaction = l.virtualtransaction AND s.granted AND s.mode = 'ExclusiveLock' AND ${isLock('$2', 's')}
+       ) AS changes_schema
 FROM pg_catalog.unnest($1::text[]) AS wanted(key)
-JOIN pg_catalog.pg_locks l ON ${isLock('wanted.key')} AND l.granted
+JOIN l ON ${isLock('wanted.key')} AND l.granted
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-WHERE l.pid NOT IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE ${isLock('$2')} AND l.granted)`,
-    values: [keys, exceptKey],
+LEFT JOIN (
+  l AS t JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = t.transactionid
+) ON l.pid IS NULL
+  AND t.pid IS NULL
+  AND t.locktype = 'transactionid'
+  AND t.virtualtransaction = l.virtualtransaction`,
+    values: [keys, schemaKey],
   };
 }
 
@@ -91,14 +133,25 @@ export interface CancelledRow {
   backend_pid: number;
 }
 
-/** Cancels the statement of whoever holds the lock now, but for a transaction that holds `exceptKey` too. */
+/**
+ * Cancels the statement of whoever refreshes or changes the view under its lock now, but for a transaction that holds
+ * `exceptKey` too. A lock that is shared, or held outside a transaction, is nobody's who does that.
+ */
 export function cancelLockHolders(key: string, exceptKey: string): SqlStatement {
   return {
-    text: `SELECT l.pid AS backend_pid, pg_catalog.pg_cancel_backend(l.pid)
-FROM pg_catalog.pg_locks l
+    text: `WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks)
+SELECT l.pid AS backend_pid, pg_catalog.pg_cancel_backend(l.pid)
+FROM l
 WHERE ${isLock('$1')}
   AND l.granted
-  AND l.pid NOT IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE ${isLock('$2')} AND l.granted)`,
+  AND l.mode = 'ExclusiveLock'
+  AND l.pid IS NOT NULL
+  AND EXISTS (
+    SELECT FROM l AS x WHERE x.pid = l.pid AND x.locktype = 'virtualxid' AND x.mode = 'ExclusiveLock'
+  )
+  AND NOT EXISTS (
+    SELECT FROM l AS s WHERE s.pid = l.pid AND s.granted AND ${isLock('$2', 's')}
+  )`,
     values: [key, exceptKey],
   };
 }

@@ -2,17 +2,11 @@ import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** A view, and the key of its refresh lock. */
-export interface LockedName extends QualifiedName {
-  lockKey: string;
-}
-
 /** All that is known of one view but its size. Instants are milliseconds since the epoch. */
 export interface ViewStatusRow {
   now: number;
   is_found: boolean;
   is_populated: boolean | null;
-  is_refreshing: boolean;
   has_usable_unique_index: boolean;
   key_may_have_nulls: boolean;
   row_count_estimate: number | null;
@@ -56,21 +50,12 @@ export const USABLE_UNIQUE_INDEX = `i.indrelid = c.oid
  * database included. It reads catalogs alone and takes no lock on a view, so that it answers in the
  * middle of a blocking refresh.
  */
-export function selectViewStatuses(stateSchema: string, views: LockedName[]): SqlStatement {
+export function selectViewStatuses(stateSchema: string, views: QualifiedName[]): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   return {
-    text: `WITH held AS MATERIALIZED (
-  SELECT (l.classid::bigint << 32) | l.objid::bigint AS lock_key
-  FROM pg_catalog.pg_locks l
-  WHERE l.locktype = 'advisory'
-    AND l.granted
-    AND l.objsubid = 1
-    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-)
-SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS now,
+    text: `SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS now,
        c.oid IS NOT NULL AS is_found,
        c.relispopulated AS is_populated,
-       w.lock_key IN (SELECT held.lock_key FROM held) AS is_refreshing,
        EXISTS (
          SELECT FROM pg_catalog.pg_index i WHERE ${USABLE_UNIQUE_INDEX}
        ) AS has_usable_unique_index,
@@ -101,8 +86,8 @@ SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS now,
        failure.error_message AS last_error_message,
        failure.outcome AS last_failure_outcome
 FROM ROWS FROM (
-  pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::bigint[])
-) WITH ORDINALITY AS w(schema_name, view_name, lock_key, position)
+  pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
+) WITH ORDINALITY AS w(schema_name, view_name, position)
 LEFT JOIN (
   pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -129,7 +114,7 @@ LEFT JOIN LATERAL (
   ) AS last
 ) AS mean ON true
 ORDER BY w.position`,
-    values: [...namesOf(views), views.map((view) => view.lockKey)],
+    values: namesOf(views),
   };
 }
 

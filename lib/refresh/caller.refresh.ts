@@ -54,7 +54,12 @@ export class CallerRefresh {
       new Session(client, 0),
       Object.keys(adapted.refresh.settings),
     );
-    const result = await this.turnsOf(manager).runExclusive(() => run.executeIn(transaction));
+    const result = await this.context.locks.during(() =>
+      this.turnsOf(manager).runExclusive(() => run.executeIn(transaction)),
+    );
+    if (isBusy(result)) {
+      this.context.locks.maybeLook();
+    }
     if (onBusy === 'fail' && isBusy(result)) {
       throw RefreshBusyError.of(result.view);
     }

@@ -115,6 +115,7 @@ export class ChangeLogKeeper {
     return this.context.database.bookkeeping(async (session) => {
       const [lock] = await session.query<TryLockRow>(tryLock(changeLogLockKey()));
       if (!lock?.acquired) {
+        this.context.locks.maybeLook();
         return [];
       }
       await session.query(followIndex());

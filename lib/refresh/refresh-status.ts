@@ -1,3 +1,4 @@
+import type { LockHolder } from '../definition/lock-holder.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewStatusRow } from '../postgres/status.sql.js';
 import { instant } from './optional-instant.js';
@@ -39,6 +40,11 @@ export interface ViewRefreshStatus {
   isPopulated: boolean;
   /** Whether somebody, in whatever process, refreshes or changes it now. */
   isRefreshing: boolean;
+  /**
+   * Who keeps all others from refreshing the view without being a refresh, or for longer than a refresh may take. Left
+   * out where nobody does.
+   */
+  lockedBy?: LockHolder[];
   isPaused: boolean;
   pausedAt?: Date;
   /** Left out when the library has not filled the view yet. */
@@ -91,6 +97,8 @@ interface StatusExtras {
   /** Left out when it could not be had. */
   sizeBytes?: number;
   changes?: ViewChanges;
+  /** Whoever holds the refresh lock. */
+  holders?: readonly LockHolder[];
   /** Of the views below one with `maxStaleness`: since when each has not had all that was written. */
   outdatedBelow?: readonly number[];
 }
@@ -99,7 +107,7 @@ interface StatusExtras {
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
-  { dataSource, sizeBytes, changes, outdatedBelow = [] }: StatusExtras,
+  { dataSource, sizeBytes, changes, holders = [], outdatedBelow = [] }: StatusExtras,
 ): ViewRefreshStatus {
   const success = lastSuccess(row);
   return {
@@ -107,7 +115,8 @@ export function refreshStatus(
     dataSource,
     exists: row.is_found,
     isPopulated: row.is_populated ?? false,
-    isRefreshing: row.is_refreshing,
+    isRefreshing: holders.some(({ isForeign }) => !isForeign),
+    lockedBy: wrongHolders(holders),
     isPaused: row.paused_at !== null,
     pausedAt: instant(row.paused_at),
     lastSuccess: success,
@@ -125,6 +134,11 @@ export function refreshStatus(
     keyMayHaveNulls: row.key_may_have_nulls,
     changes,
   };
+}
+
+function wrongHolders(holders: readonly LockHolder[]): LockHolder[] | undefined {
+  const wrong = holders.filter(({ isForeign, isOverdue }) => isForeign || isOverdue);
+  return wrong.length > 0 ? wrong : undefined;
 }
 
 function lastSuccess(row: ViewStatusRow): LastSuccess | undefined {

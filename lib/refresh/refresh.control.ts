@@ -1,31 +1,28 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { LockHolder } from '../definition/lock-holder.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
-import { RefreshStoppedError } from '../errors/refresh.errors.js';
+import { InsufficientPrivilegeError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { statusErrorFrom } from '../errors/status-error.factory.js';
 import { refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
 import {
   type CancelledRow,
   cancelLockHolders,
-  type RunningRow,
+  type LockHolderRow,
   selectLockHolders,
 } from '../postgres/advisory-lock.sql.js';
+import { messageOf } from '../errors/error-message.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { setPaused } from '../postgres/state.sql.js';
 import type { RefreshRunner } from './refresh.runner.js';
 
-/** A refresh that is running now. */
-export interface RunningRefresh {
+/** A refresh that is running now, or whoever holds the refresh lock of a view beside that. */
+export interface RunningRefresh extends LockHolder {
   /** The view, as `schema.name`. */
   view: string;
   dataSource: string;
-  /** The server process that does it. */
-  backendPid: number;
-  /** What the connection calls itself (`application_name`). */
-  applicationName: string;
-  /** When its transaction began, by the database's clock; absent where the role may not see it. */
-  startedAt?: Date;
 }
 
 /** What people do to refreshes. Who refreshes is told by the lock, so all processes are meant. */
@@ -38,11 +35,15 @@ export class RefreshControl {
   async cancel(definition: ViewDefinition): Promise<boolean> {
     // Once only: by a second time the lock may be that of the next refresh.
     const cancelled = await this.explained(definition, () =>
-      this.context.database.bookkeeping((session) =>
-        session.query<CancelledRow>(
-          cancelLockHolders(refreshLockKey(definition.name), syncLockKey()),
-        ),
-      ),
+      this.context.database
+        .bookkeeping((session) =>
+          session.query<CancelledRow>(
+            cancelLockHolders(refreshLockKey(definition.name), syncLockKey()),
+          ),
+        )
+        .catch((cause: unknown) => {
+          throw cancelErrorFrom(cause, viewName(definition));
+        }),
     );
     const backendPids = cancelled.map((row) => row.backend_pid);
     // One of this process that waits behind the cancelled one goes on.
@@ -65,19 +66,18 @@ export class RefreshControl {
     );
     const holders = selectLockHolders([...views.keys()], syncLockKey());
     const rows = await this.read(holders, timeoutMs);
-    return rows.map((row) => ({
+    const refreshes = rows.filter(({ changes_schema: changesSchema }) => !changesSchema);
+    return refreshes.map((row) => ({
       view: views.get(row.key) ?? '',
       dataSource: this.context.name,
-      backendPid: row.backend_pid,
-      applicationName: row.application_name ?? '',
-      startedAt: row.started_at === null ? undefined : new Date(row.started_at),
+      ...this.context.locks.holderOf(row),
     }));
   }
 
-  private async read(statement: SqlStatement, timeoutMs: number): Promise<RunningRow[]> {
+  private async read(statement: SqlStatement, timeoutMs: number): Promise<LockHolderRow[]> {
     try {
       return await this.context.database.reading(timeoutMs, (session) =>
-        session.query<RunningRow>(statement),
+        session.query<LockHolderRow>(statement),
       );
     } catch (cause) {
       throw statusErrorFrom(cause, 'find the running refreshes');
@@ -99,4 +99,18 @@ export class RefreshControl {
       });
     }
   }
+}
+
+/** What the caller of `cancel` gets for what PostgreSQL refused. */
+function cancelErrorFrom(cause: unknown, view: string): unknown {
+  return errorCode(cause) === SqlState.insufficientPrivilege
+    ? new InsufficientPrivilegeError(
+        `The refresh of materialized view "${view}" was not cancelled: the role may not signal the server process that does it (${SqlState.insufficientPrivilege}: ${messageOf(cause)}).`,
+        {
+          view,
+          cause,
+          hint: 'The role must be the one that refreshes, a member of it, or a member of pg_signal_backend; what a superuser does, only a superuser may cancel.',
+        },
+      )
+    : cause;
 }

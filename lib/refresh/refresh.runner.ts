@@ -10,7 +10,7 @@ import type { RefreshReporter } from './refresh.reporter.js';
 import type { CancelReason, RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
-import { skippedResult } from './run-results.js';
+import { isBusy, skippedResult } from './run-results.js';
 
 /** What is kept in order in the background after a refresh. */
 export interface RefreshUpkeep {
@@ -56,7 +56,11 @@ export class RefreshRunner {
     signal?.addEventListener('abort', onAbort);
     try {
       active.result = this.attempts(request, active);
-      return await active.result;
+      const result = await active.result;
+      if (isBusy(result)) {
+        this.context.locks.maybeLook();
+      }
+      return result;
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.active.delete(definition);

@@ -3,7 +3,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import type { ViewStaleEvent } from './refresh-events.js';
 import type { ViewRefreshStatus } from './refresh-status.js';
-import { readStatusesWithoutSizes } from './status-reading.js';
+import { readBriefStatuses } from './status-reading.js';
 
 /** Tells of views that become stale: once, until they are fresh again. */
 export class StaleWatch {
@@ -13,7 +13,7 @@ export class StaleWatch {
 
   /** @returns in how many milliseconds one of them may become stale; 0 where that depends on writes */
   async look(definitions: readonly ViewDefinition[]): Promise<number> {
-    const statuses = await readStatusesWithoutSizes(this.context, definitions);
+    const statuses = await readBriefStatuses(this.context, definitions);
     definitions.forEach((definition, position) => {
       const status = statuses[position];
       if (!status?.isStale) {

@@ -1,10 +1,11 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { refreshLockKey } from '../postgres/advisory-lock.js';
+import { refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
+import { type LockHolderRow, selectLockHolders } from '../postgres/advisory-lock.sql.js';
 import type { Session } from '../postgres/session.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import {
-  type LockedName,
   selectViewSizes,
   selectViewStatuses,
   type ViewSizeRow,
@@ -18,17 +19,23 @@ import { readViewChanges } from './view-changes.js';
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;
 
+/** What is read apart, where somebody wants to know it. */
+interface Extras {
+  sizes: readonly ViewSizeRow[];
+  holders: readonly LockHolderRow[];
+}
+
 /** The status of views in the given order, in a constant number of statements. It waits for nobody. */
-export async function readStatusesWithoutSizes(
+export async function readBriefStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
 ): Promise<ViewRefreshStatus[]> {
   return context.database.bookkeeping(async (session) =>
-    readWith(session, context, definitions, []),
+    readWith(session, context, definitions, { sizes: [], holders: [] }),
   );
 }
 
-/** The same with sizes, for who waits no longer than `timeoutMs`. */
+/** The same with sizes, and with who holds the refresh locks, for who waits no longer than `timeoutMs`. */
 export async function readStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
@@ -37,21 +44,25 @@ export async function readStatuses(
   return context.database.reading(timeoutMs, async (session) => {
     await session.query(setReadOnly());
     const sizes = await readSizes(session, definitions);
-    return readWith(session, context, definitions, sizes);
+    const holders = await session.query<LockHolderRow>(holdersOf(definitions));
+    return readWith(session, context, definitions, { sizes, holders });
   });
 }
 
 async function readWith(
   session: Session,
-  { name: dataSource, database, views: registry }: DataSourceContext,
+  { name: dataSource, database, views: registry, locks }: DataSourceContext,
   definitions: readonly ViewDefinition[],
-  sizes: readonly ViewSizeRow[],
+  { sizes, holders }: Extras,
 ): Promise<ViewRefreshStatus[]> {
   const { stateSchema } = database;
   // All of the data source: readers of a view may miss what those below it have not seen.
   const below = await readViewsBelow(session, definitions, registry.all());
   const views = [...new Set([...definitions, ...[...below.values()].flat()])];
-  const statement = selectViewStatuses(stateSchema, namesOf(views));
+  const statement = selectViewStatuses(
+    stateSchema,
+    views.map(({ name }) => name),
+  );
   const read = await session.query<ViewStatusRow>(statement);
   const rows = new Map(read.map((row, position) => [views[position], row]));
   const changes = await readViewChanges(session, stateSchema, views);
@@ -65,6 +76,9 @@ async function readWith(
       dataSource,
       sizeBytes: sizes[position]?.size_bytes ?? undefined,
       changes: changes.get(definition),
+      holders: holders
+        .filter(({ key }) => key === refreshLockKey(definition.name))
+        .map((each) => locks.holderOf(each)),
       outdatedBelow: (below.get(definition) ?? []).flatMap(outdated),
     };
     return row === undefined ? [] : [refreshStatus(definition, row, extras)];
@@ -91,8 +105,11 @@ async function readViewsBelow(
   );
 }
 
-function namesOf(definitions: readonly ViewDefinition[]): LockedName[] {
-  return definitions.map(({ name }) => ({ ...name, lockKey: refreshLockKey(name) }));
+function holdersOf(definitions: readonly ViewDefinition[]): SqlStatement {
+  return selectLockHolders(
+    definitions.map(({ name }) => refreshLockKey(name)),
+    syncLockKey(),
+  );
 }
 
 async function readSizes(

@@ -157,7 +157,9 @@ export class CaptureKeeper {
       this.waits.succeeded(part);
     } catch (error) {
       this.waits.failed(part);
-      if (!(error instanceof SyncLockTaken)) {
+      if (error instanceof SyncLockTaken) {
+        this.context.locks.maybeLook();
+      } else {
         failures.push(explained(error));
       }
     }

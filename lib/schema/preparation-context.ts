@@ -1,3 +1,4 @@
+import type { LockWatch } from '../definition/lock.watch.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import type { SyncPolicy, WakeUp } from '../definition/module.options.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
@@ -14,4 +15,5 @@ export interface PreparationContext {
   syncTimeoutMs: number;
   /** How long to wait for readers, and how long a statement may take. */
   limits: TransactionLimits;
+  locks: LockWatch;
 }

@@ -1,19 +1,17 @@
-import { SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.js';
 import { refuseUnknowable } from '../freshness/freshness-refusal.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
 import { viewName } from '../definition/view-definition.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
-import { lock } from '../postgres/advisory-lock.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { setLocalLimits } from '../postgres/transaction.sql.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
 import { compare, type Compared } from './comparison.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { skippedFailures } from './failed-views.js';
 import { patiently } from './lock-attempts.js';
+import { waitForLock } from './lock-wait.js';
 import { type TouchedView, touchedViews } from './migration-checks.js';
 import { refuseTakenNames } from './name-conflicts.js';
 import type { PreparationContext } from './preparation-context.js';
@@ -197,31 +195,21 @@ function touched(diff: SchemaDiff, closure: ClosureMember[]): QualifiedName[] {
  */
 async function holdOffRefreshes(
   session: Session,
-  { syncTimeoutMs, limits }: PreparationContext,
+  { syncTimeoutMs, limits, locks }: PreparationContext,
   names: QualifiedName[],
 ): Promise<void> {
   // statementTimeout is for work, and would cut the waiting short.
   await session.query(setLocalLimits({ lockTimeoutMs: syncTimeoutMs, statementTimeoutMs: 0 }));
-  for (const key of names.map(refreshLockKey).sort()) {
-    await waitFor(session, key, names);
+  const byKey = new Map(names.map((name) => [refreshLockKey(name), displayName(name)]));
+  for (const key of [...byKey.keys()].sort()) {
+    const view = byKey.get(key);
+    await waitForLock(session, locks, key, {
+      what: `The refresh lock of materialized view "${view}" has been held for longer than syncTimeout, and the view cannot be changed meanwhile.`,
+      hint: 'Wait for the refresh or cancel it, or raise syncTimeout.',
+      view,
+    });
   }
   await session.query(setLocalLimits(limits));
-}
-
-async function waitFor(session: Session, key: string, names: QualifiedName[]): Promise<void> {
-  try {
-    await session.query(lock(key));
-  } catch (cause) {
-    if (errorCode(cause) !== SqlState.lockNotAvailable) {
-      throw cause;
-    }
-    const name = names.find((each) => refreshLockKey(each) === key);
-    const view = name && displayName(name);
-    throw new SyncLockTimeoutError(
-      `A refresh of materialized view "${view}" has been running for longer than syncTimeout, and the view cannot be changed meanwhile. Nothing has been changed.`,
-      { view, cause, hint: 'Wait for it or cancel it, or raise syncTimeout.' },
-    );
-  }
 }
 
 function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedView {

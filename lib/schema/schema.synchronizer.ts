@@ -6,13 +6,13 @@ import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js'
 import { effectiveCapture } from '../freshness/capture-record.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
-import { lock } from '../postgres/advisory-lock.sql.js';
 import type { Session } from '../postgres/session.js';
 import { recordDefinitions } from '../postgres/state.sql.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { checksOf, type MigrationChecks } from './migration-checks.js';
 import { readSteadily } from './steady-read.js';
+import { SYNC_LOCK_TAKEN, waitForLock } from './lock-wait.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { declarationRecord, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
@@ -120,7 +120,7 @@ export class SchemaSynchronizer {
   async locked<T>(work: (session: Session) => Promise<T>): Promise<T> {
     return this.explained(() =>
       this.within(async (session) => {
-        await session.query(lock(syncLockKey()));
+        await waitForLock(session, this.context.locks, syncLockKey(), SYNC_LOCK_TAKEN);
         return work(session);
       }),
     );
@@ -145,6 +145,7 @@ export class SchemaSynchronizer {
       wakeUp,
       syncTimeoutMs,
       limits,
+      locks: this.context.locks,
     };
   }
 
@@ -171,7 +172,7 @@ export class SchemaSynchronizer {
     const { name, database, options } = this.context;
     const views = this.context.views.all();
     return this.within(async (session) => {
-      await session.query(lock(syncLockKey()));
+      await waitForLock(session, this.context.locks, syncLockKey(), SYNC_LOCK_TAKEN);
       await refuseForeignState(session, database.stateSchema);
       // Worked out again: another process may have done it all while this one waited.
       const prepared = await prepare(session, this.preparation(policy));

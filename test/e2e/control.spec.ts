@@ -247,6 +247,9 @@ describe('control', () => {
           dataSource: 'default',
           backendPid: holder?.pid,
           applicationName: expect.any(String),
+          role: 'postgres',
+          isForeign: false,
+          isOverdue: false,
           startedAt: expect.any(Date),
         },
       ]);

@@ -1,0 +1,46 @@
+import type { LockWatch } from '../definition/lock.watch.js';
+import { SyncLockTimeoutError } from '../errors/schema.errors.js';
+import { lock } from '../postgres/advisory-lock.sql.js';
+import type { Session } from '../postgres/session.js';
+import { errorCode, SqlState } from '../postgres/sqlstate.js';
+
+/** What is said where a lock cannot be had in time. */
+interface LockTaken {
+  what: string;
+  hint: string;
+  view?: string;
+}
+
+export const SYNC_LOCK_TAKEN: LockTaken = {
+  what: 'The lock under which materialized views are made and changed has been held for longer than syncTimeout.',
+  hint: 'See what its holder does (pg_stat_activity), or raise syncTimeout.',
+};
+
+/**
+ * Takes one of the library's locks, and waits for it for as long as the transaction's `lock_timeout` allows.
+ *
+ * @throws SyncLockTimeoutError which names who holds it
+ */
+export async function waitForLock(
+  session: Session,
+  locks: LockWatch,
+  key: string,
+  { what, hint, view }: LockTaken,
+): Promise<void> {
+  try {
+    await locks.during(() => session.query(lock(key)));
+  } catch (cause) {
+    if (errorCode(cause) !== SqlState.lockNotAvailable) {
+      throw cause;
+    }
+    // The locks of this transaction have to go: what it holds may be what others wait for.
+    throw new SyncLockTimeoutError(
+      `${what}${await locks.describe(key)} Nothing has been changed.`,
+      {
+        view,
+        cause,
+        hint,
+      },
+    );
+  }
+}
