@@ -80,6 +80,6 @@ export function describeHolder(holder: LockHolder): string {
 /** How to get rid of it. */
 export function releaseHint({ backendPid }: LockHolder): string {
   return backendPid === undefined
-    ? 'COMMIT PREPARED or ROLLBACK PREPARED frees the lock.'
+    ? 'Its end, by ROLLBACK PREPARED, frees the lock.'
     : `pg_terminate_backend(${backendPid}) ends that session, which frees the lock.`;
 }
