@@ -44,14 +44,12 @@ export interface NeedsInput {
   gone: ReadonlySet<string>;
   /** Plain views that stand in the place of materialized ones during a rehearsal. */
   standIns: readonly QualifiedName[];
-  /** Whether a declared table that does not exist is passed over, instead of being an error. */
-  skipsMissing: boolean;
+  /** Is told of each declared table that does not exist. */
+  onMissing?: (view: ViewDefinition, table: QualifiedName) => void;
 }
 
 /**
  * The tables whose writes have to be captured, by quoted name, according to the catalog of the moment.
- *
- * @throws SchemaSyncError when a declared table does not exist, unless `skipsMissing`
  */
 export async function readCaptureNeeds(
   session: Pick<Session, 'query'>,
@@ -76,7 +74,7 @@ function add(
   needs: Map<string, CaptureNeed>,
   { view, root, isLeftOver }: Root,
   { schema_name, table_name, relation_kind }: SourceRow,
-  { definitions, skipsMissing }: NeedsInput,
+  { definitions, onMissing }: NeedsInput,
 ): void {
   const name = displayName(view);
   if (schema_name === null) {
@@ -85,8 +83,8 @@ function add(
     const isDeclared = definition?.freshness?.tables.some(
       (table) => quoteQualifiedName(table) === quoteQualifiedName(root),
     );
-    if (definition !== undefined && isDeclared && !skipsMissing) {
-      throw missingTable(name, definition, root);
+    if (definition !== undefined && isDeclared) {
+      onMissing?.(definition, root);
     }
     return;
   }
@@ -100,14 +98,12 @@ function add(
   }
 }
 
-function missingTable(
-  view: string,
-  { target }: ViewDefinition,
-  table: QualifiedName,
-): SchemaSyncError {
+/** Of a view that cannot be told of the writes that it asks for. */
+export function missingTable(view: ViewDefinition, table: QualifiedName): SchemaSyncError {
+  const name = viewName(view);
   return new SchemaSyncError(
-    `Cannot notice changes for materialized view "${view}" of ${target.name}: \`refresh.on\` names "${displayName(table)}", which is not there. Nothing has been changed.`,
-    { view, hint: missingTableHint(table) },
+    `Cannot notice changes for materialized view "${name}" of ${view.target.name}: \`refresh.on\` names "${displayName(table)}", which is not there. Nothing has been changed.`,
+    { view: name, hint: missingTableHint(table) },
   );
 }
 

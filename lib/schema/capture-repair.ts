@@ -102,7 +102,6 @@ export async function readCaptureDiff(
     mayNarrow: false,
     gone: new Set(),
     standIns: [],
-    skipsMissing: true,
   });
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
   const diff = { ...NOTHING, views: views.map((view) => ({ view, differences: [] })) };

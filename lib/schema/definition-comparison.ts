@@ -17,12 +17,14 @@ import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { fingerprint } from './fingerprint.js';
 import { findIndexRenames, type IndexRename } from './index-renames.js';
-import { stands } from './stands.js';
+import { refusalOf, stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
 /** What PostgreSQL says of one view whose fingerprint is not the remembered one. */
 export interface DefinitionComparison {
   isSameQuery: boolean;
+  /** Why the declared query does not stand on what the database has at this moment. */
+  failure?: unknown;
   /** Declared indexes that exist with another definition. */
   changedIndexes: IndexDefinition[];
   /** Names of declared indexes that cannot be made on the columns which the view has now. */
@@ -65,8 +67,11 @@ async function compare(
   view: ViewDefinition,
   deployed: DeployedView,
 ): Promise<DefinitionComparison> {
-  if (!(await isSameQuery(session, view.query, deployed.row.definition))) {
-    return { isSameQuery: false, changedIndexes: [], unfitIndexes: [] };
+  const { definition, failure } = await session.undone(() =>
+    tryQuery(session, { text: view.query, isDeclared: true }),
+  );
+  if (definition === undefined || !(await isSame(session, definition, deployed.row.definition))) {
+    return { isSameQuery: false, changedIndexes: [], unfitIndexes: [], failure };
   }
   if (view.indexes.length === 0) {
     return { isSameQuery: true, changedIndexes: [], unfitIndexes: [] };
@@ -79,27 +84,26 @@ async function compare(
  * PostgreSQL's text is not always one that it writes again when it reads it: `IN` over varchar gets other
  * casts. A view that was made from that text, by a dump, a swap or alterTable, has the second one.
  */
-async function isSameQuery(session: Session, query: string, deployed: string): Promise<boolean> {
-  const first = await session.undone(() =>
-    candidateDefinition(session, { text: query, isDeclared: true }),
-  );
-  if (first === undefined || first === deployed) {
-    return first === deployed;
+async function isSame(session: Session, first: string, deployed: string): Promise<boolean> {
+  if (first === deployed) {
+    return true;
   }
   const again = { text: first, isDeclared: false };
-  return deployed === (await session.undone(() => candidateDefinition(session, again)));
+  const { definition } = await session.undone(() => tryQuery(session, again));
+  return definition === deployed;
 }
 
-/** `undefined` when the query does not stand: it cannot be what is deployed then. */
-async function candidateDefinition(
+/** PostgreSQL's text of a query, or why it does not stand: it cannot be what is deployed then. */
+async function tryQuery(
   session: Session,
   query: ViewQuery,
-): Promise<string | undefined> {
-  if (!(await stands(session, createCandidate(query)))) {
-    return undefined;
+): Promise<{ definition?: string; failure?: unknown }> {
+  const failure = await refusalOf(session, createCandidate(query));
+  if (failure !== undefined) {
+    return { failure };
   }
   const [row] = await session.query<DefinitionRow>(selectCandidate());
-  return row?.definition;
+  return { definition: row?.definition };
 }
 
 /**

@@ -1,30 +1,33 @@
+import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.js';
 import { refuseUnknowable } from '../freshness/freshness-refusal.js';
 import { implyFreshness } from '../freshness/implied-freshness.js';
 import { viewName } from '../definition/view-definition.js';
-import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { setLocalLimits } from '../postgres/transaction.sql.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
-import { compare, type Compared } from './comparison.js';
+import { compare } from './comparison.js';
+import {
+  findFailingQueries,
+  managedViews,
+  membersOf,
+  rehearseAsDeclared,
+} from './declared-rehearsal.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
-import { skippedFailures } from './failed-views.js';
+import { partFailures } from './failed-views.js';
 import { patiently } from './lock-attempts.js';
-import { waitForLock } from './lock-wait.js';
 import { type TouchedView, touchedViews } from './migration-checks.js';
+import { type MissingTable, refusedTables, withMissingTables } from './missing-tables.js';
 import { refuseTakenNames } from './name-conflicts.js';
 import type { PreparationContext } from './preparation-context.js';
-import {
-  type ClosureInput,
-  type ClosureMember,
-  closeOverDependents,
-  closureOf,
-} from './rebuild-closure.js';
+import { type ClosureMember, closeOverDependents } from './rebuild-closure.js';
+import { holdOffRefreshes } from './refresh-holdoff.js';
 import { rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+import { together } from './schema-error.js';
 import { planSchema, type SchemaPlan, type SkippedView, unpopulated } from './schema-plan.js';
+import type { StandInError } from './stand-ins.js';
 import { allowsChanges, applyPolicy, describeDifference, prunes } from './sync-policy.js';
 
 /** A plan, with what it was made from. */
@@ -35,14 +38,31 @@ export interface Prepared {
   plan: SchemaPlan;
   /** The views that the plan touches. */
   touched: TouchedView[];
+  /** Views whose query fails, and without which the plan must not be carried out. */
+  failing: StandInError[];
+  /** Other reasons for which it must not. */
+  refusals: MaterializedViewError[];
 }
 
-const REBUILT_FOR: ReadonlySet<string> = new Set([
-  'missing',
-  'plain-view',
-  'definition',
-  'access-method',
-]);
+/** Throws what stands in the way of a plan. */
+export function refuse({ failing, refusals }: Pick<Prepared, 'failing' | 'refusals'>): void {
+  const error = together(failing) ?? refusals[0];
+  if (error !== undefined) {
+    throw error;
+  }
+}
+
+async function refusalsOf(check: () => unknown): Promise<MaterializedViewError[]> {
+  try {
+    await check();
+    return [];
+  } catch (error) {
+    if (error instanceof MaterializedViewError && error.view !== undefined) {
+      return [error];
+    }
+    throw error;
+  }
+}
 
 /**
  * Works out what to do, in the caller's transaction: snapshot, comparison, diff, closure, rehearsal,
@@ -51,7 +71,10 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
 export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
   const { views, stateSchema, policy } = context;
   const compared = await compare(session, context);
-  const { renames, createdSchemas, state, diff, names } = compared;
+  const { renames, createdSchemas, state, names } = compared;
+  const { diff, failing } = allowsChanges(policy)
+    ? await findFailingQueries(session, context, compared)
+    : { diff: compared.diff, failing: [] };
   const { allowed, left: diffLeft } = applyPolicy(diff, policy, stateSchema);
   const missingSchemas = [...createdSchemas, ...allowed.missingSchemas];
   const orphans = prunes(policy) ? diff.orphans : [];
@@ -71,6 +94,8 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   ]);
   const anew = new Set(closure.map(({ name }) => displayName(name)));
   let needs = new Map<string, CaptureNeed>();
+  let missing: MissingTable[] = [];
+  let refusals: MaterializedViewError[] = [];
   const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     rehearse(session, closure, {
       missingSchemas,
@@ -82,27 +107,33 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       waitMs,
       filled: unpopulated(allowed),
       look: async (standIns) => {
+        missing = [];
         await implyFreshness(session, stateSchema, views, standIns);
-        await refuseUnknowable(session, stateSchema, views, standIns);
+        refusals = await refusalsOf(() => refuseUnknowable(session, stateSchema, views, standIns));
         needs = await readCaptureNeeds(session, {
           definitions: views,
           known: state.known,
           mayNarrow: allowsChanges(policy),
           gone,
           standIns,
-          skipsMissing: policy.onMissingTable === 'skip',
+          onMissing: (view, table) => missing.push({ view, table }),
         });
       },
     }),
   );
-  const failed = await skippedFailures(session, rehearsed.failed, {
+  const failed = await partFailures(session, rehearsed.failed, {
     policy,
     left: diffLeft,
-    standingAsDeclared: () => standingAsDeclared(session, context, compared),
+    rehearseAsDeclared: () => rehearseAsDeclared(session, context, { ...compared, diff }),
   });
-  refuseMissingColumns(columnsToBe(diff, rehearsed.members, diffLeft));
+  refusals.push(
+    ...(await refusalsOf(() =>
+      refuseMissingColumns(columnsToBe(diff, rehearsed.members, diffLeft)),
+    )),
+    ...refusedTables(missing, state, policy),
+  );
   const captured = withWakeUp(
-    withCaptures(diff, needs, state, allowsChanges(policy)),
+    withMissingTables(withCaptures(diff, needs, state, allowsChanges(policy)), missing),
     context.wakeUp,
     state.wakeUpTrigger,
   );
@@ -120,96 +151,17 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       state,
       policy,
       left: left.map(leftByPolicy),
-      failed,
+      failed: failed.skipped,
     }),
+    failing: [...(policy.onMissingTable === 'skip' ? [] : failing), ...failed.failing],
+    refusals,
   };
-}
-
-/** The views that could be made, or made anew, if nothing were left as it is: `schema.name`. */
-async function standingAsDeclared(
-  session: Session,
-  context: PreparationContext,
-  { diff, state, names }: Compared,
-): Promise<Set<string>> {
-  const { members } = closureOf({
-    changed: membersOf(diff),
-    ...managedViews(diff),
-    pruned: new Set(),
-    state,
-    policy: 'rebuild',
-  });
-  await holdOffRefreshes(
-    session,
-    context,
-    members.map(({ name }) => name),
-  );
-  const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
-    rehearse(session, members, {
-      missingSchemas: diff.missingSchemas,
-      strategy: context.policy.changeStrategy,
-      dropped: [],
-      going: [],
-      moves: [],
-      names,
-      waitMs,
-      filled: new Set(),
-      look: () => Promise.resolve(),
-    }),
-  );
-  return new Set(rehearsed.members.map(({ name }) => displayName(name)));
-}
-
-/** A view of which the database has a newer version is made anew, where it must be, as it is. */
-function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions' | 'asTheyAre'> {
-  const newer = diff.views.filter(({ newerVersion }) => newerVersion !== undefined);
-  return {
-    definitions: diff.views
-      .filter(({ newerVersion }) => newerVersion === undefined)
-      .map(({ view }) => view),
-    asTheyAre: new Set(newer.map(({ view }) => viewName(view))),
-  };
-}
-
-function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
-  return diff.views
-    .filter(({ differences }) => differences.some(({ kind }) => REBUILT_FOR.has(kind)))
-    .map(({ view, deployed }) => ({
-      name: view.name,
-      kind: 'm',
-      query: view.query,
-      definition: view,
-      deployed,
-    }));
 }
 
 function touched(diff: SchemaDiff, closure: ClosureMember[]): QualifiedName[] {
   const altered = diff.views.filter(({ differences }) => differences.length > 0);
   const all = [...closure.map((member) => member.name), ...altered.map(({ view }) => view.name)];
   return [...new Map(all.map((name) => [displayName(name), name])).values()];
-}
-
-/**
- * Waits for refreshes to end and keeps new ones away until the transaction ends. In one order, so that
- * two of these never wait for each other. Waiting for an advisory lock holds up no reader, as waiting
- * for the view itself would.
- */
-async function holdOffRefreshes(
-  session: Session,
-  { syncTimeoutMs, limits, locks }: PreparationContext,
-  names: QualifiedName[],
-): Promise<void> {
-  // statementTimeout is for work, and would cut the waiting short.
-  await session.query(setLocalLimits({ lockTimeoutMs: syncTimeoutMs, statementTimeoutMs: 0 }));
-  const byKey = new Map(names.map((name) => [refreshLockKey(name), displayName(name)]));
-  for (const key of [...byKey.keys()].sort()) {
-    const view = byKey.get(key);
-    await waitForLock(session, locks, key, {
-      what: `The refresh lock of materialized view "${view}" has been held for longer than syncTimeout, and the view cannot be changed meanwhile.`,
-      hint: 'Wait for the refresh or cancel it, or raise syncTimeout.',
-      view,
-    });
-  }
-  await session.query(setLocalLimits(limits));
 }
 
 function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedView {

@@ -7,6 +7,7 @@ import type { DatabaseState } from './database-state.js';
 import { fingerprint } from './fingerprint.js';
 import type { PreparationContext } from './preparation-context.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
+import { type MissingTable, withMissingTables } from './missing-tables.js';
 import { allowsChanges, prunes } from './sync-policy.js';
 
 /**
@@ -20,20 +21,24 @@ export async function rememberedDiff(
   { declaredElsewhere, policy, stateSchema, wakeUp }: Omit<PreparationContext, 'views'>,
 ): Promise<SchemaDiff | undefined> {
   await implyFreshness(session, stateSchema, views, []);
+  const missing: MissingTable[] = [];
   const needs = await readCaptureNeeds(session, {
     definitions: views,
     known: state.known,
     mayNarrow: allowsChanges(policy),
     gone: new Set(),
     standIns: [],
-    skipsMissing: true,
+    onMissing: (view, table) => missing.push({ view, table }),
   });
   const declared = diffSchema(views, state, {
     comparisons: new Map(),
     renames: [],
     declaredElsewhere,
   });
-  const captured = withCaptures(declared, needs, state, allowsChanges(policy));
+  const captured = withMissingTables(
+    withCaptures(declared, needs, state, allowsChanges(policy)),
+    missing,
+  );
   const diff = withWakeUp(captured, wakeUp, state.wakeUpTrigger);
   const isInstalled = state.installedVersion >= state.targetVersion;
   const isUpToDate =

@@ -1,4 +1,5 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { codeAndMessageOf } from '../errors/error-message.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import { newerVersion } from '../freshness/capture-record.js';
 import type { WakeUp } from '../definition/module.options.js';
@@ -19,7 +20,11 @@ export type Difference =
   /** A plain view has the name. */
   | { kind: 'plain-view' }
   /** `isDrift`: the code is as it was; the view was changed in the database by hand. */
-  | { kind: 'definition'; isDrift: boolean }
+  | { kind: 'definition'; isDrift: boolean; failure?: string }
+  /** PostgreSQL refuses the declared query, also where all else is as declared: what it reads was renamed, say. */
+  | { kind: 'query-fails'; failure: string }
+  /** A table that it names in `refresh.on` is not there. */
+  | { kind: 'table-missing'; target: string; table: QualifiedName }
   | { kind: 'renamed'; from: string }
   /** `isUnfit`: the view's present columns do not bear it. */
   | { kind: 'index-missing'; index: IndexDefinition; isUnfit?: boolean }
@@ -173,7 +178,13 @@ function differencesOf(
   const { row } = deployed;
   const isSameQuery = comparison?.isSameQuery ?? true;
   return [
-    ...when(!isSameQuery, { kind: 'definition', isDrift: isSameDeclaration } as const),
+    ...when(!isSameQuery, {
+      kind: 'definition',
+      isDrift: isSameDeclaration,
+      ...(comparison?.failure !== undefined && {
+        failure: describeFailure(view, comparison.failure),
+      }),
+    } as const),
     ...(comparison?.changedIndexes ?? []).map(
       (index) => ({ kind: 'index-changed', index }) as const,
     ),
@@ -194,6 +205,11 @@ function differencesOf(
     } as const),
     ...when(view.withData && !row.is_populated, { kind: 'unpopulated' } as const),
   ];
+}
+
+/** That the query of a view fails, with class, code and what PostgreSQL says, as far as that is no row data. */
+export function describeFailure({ target }: ViewDefinition, error: unknown): string {
+  return `the query of ${target.name} fails: ${codeAndMessageOf(error)}`;
 }
 
 function when(condition: boolean, difference: Difference): Difference[] {

@@ -1,5 +1,5 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { messageOf } from '../errors/error-message.js';
+import { codeAndMessageOf, messageOf } from '../errors/error-message.js';
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { isConnectionLoss, SESSION_LOST } from '../postgres/session-lost.js';
@@ -15,6 +15,10 @@ export interface FailedTask {
   isCapture?: boolean;
   /** Whether rows were computed, so that functions were called. */
   computesRows?: boolean;
+  /** What helps, where the code does not tell. */
+  hint?: string;
+  /** What else failed of the same kind. */
+  others?: SchemaStepError[];
 }
 
 /** One statement of a plan failed. Internal: callers get what `schemaErrorFrom` makes of it. */
@@ -31,14 +35,14 @@ export class SchemaStepError extends Error {
   }
 }
 
-/** The task of making declared views, of which each may lack another. */
-export function makingOf(...views: ViewDefinition[]): FailedTask {
-  const [first, ...others] = views;
-  const names = others.map((view) => `"${viewName(view)}"`).join(', ');
-  return {
-    task: `make ${first === undefined ? 'a view' : describeDeclared(first)}${names && ` (nor ${names})`}`,
-    view: first,
-  };
+/** The task of making a declared view. */
+export function makingOf(view: ViewDefinition): FailedTask {
+  return { task: `make ${describeDeclared(view)}`, view };
+}
+
+/** Several failures as one: it is the first, and says the others too. */
+export function together([first, ...others]: SchemaStepError[]): SchemaStepError | undefined {
+  return first && new SchemaStepError(first.cause, { ...first.failed, others });
 }
 
 /** The task of one step of a plan. */
@@ -123,19 +127,26 @@ export function schemaErrorFrom(error: unknown): MaterializedViewError {
       { cause: error, hint: 'See which views it builds (pg_stat_activity), or raise syncTimeout.' },
     );
   }
-  const said = messageOf(error);
-  const task =
-    error instanceof SchemaStepError
-      ? error.failed.task
-      : 'make the database as the code declares it';
-  return new SchemaSyncError(
-    `Could not ${task}: ${code && code !== SESSION_LOST ? `${code}: ` : ''}${said}. ${outcome(error)}`,
-    {
-      view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
-      hint: hintFor(error, code),
-      cause: error instanceof SchemaStepError ? error.cause : error,
-    },
+  return new SchemaSyncError(`Could not ${describeFailures(error)}. ${outcome(error)}`, {
+    view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
+    hint: hintFor(error, code),
+    cause: error instanceof SchemaStepError ? error.cause : error,
+  });
+}
+
+function describeFailures(error: unknown): string {
+  if (!(error instanceof SchemaStepError)) {
+    return `make the database as the code declares it: ${describeCause(error)}`;
+  }
+  const { task, others = [] } = error.failed;
+  return [`${task}: ${describeCause(error.cause)}`, ...others.map(describeFailures)].join(
+    '; nor could it ',
   );
+}
+
+/** What was lost is no code of PostgreSQL's. */
+function describeCause(error: unknown): string {
+  return errorCode(error) === SESSION_LOST ? messageOf(error) : codeAndMessageOf(error);
 }
 
 /** What a role needs where no view is concerned. */
@@ -143,7 +154,7 @@ const OWN_HINT =
   "The role needs USAGE and CREATE on the schema `stateSchema`, and to own the library's tables in it; where a schema does not exist, CREATE on the database.";
 
 function hintFor(error: unknown, code: string | undefined): string | undefined {
-  const { isCapture, computesRows }: Partial<FailedTask> =
+  const { isCapture, computesRows, hint }: Partial<FailedTask> =
     error instanceof SchemaStepError ? error.failed : {};
   if (isCapture && code === SqlState.insufficientPrivilege) {
     return OWNERSHIP_HINT;
@@ -152,10 +163,10 @@ function hintFor(error: unknown, code: string | undefined): string | undefined {
   if (isOwn && code === SqlState.insufficientPrivilege) {
     return OWN_HINT;
   }
-  if (code === SqlState.undefinedFunction && !computesRows) {
-    return undefined;
+  if (code === undefined || (code === SqlState.undefinedFunction && !computesRows)) {
+    return hint;
   }
-  return code === undefined ? undefined : HINTS[code];
+  return HINTS[code] ?? hint;
 }
 
 function outcome(error: unknown): string {

@@ -17,7 +17,7 @@ import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { declarationRecord, fingerprint } from './fingerprint.js';
 import { PlanRun } from './plan-run.js';
 import type { PostponedStep } from './plan-step.js';
-import { type Prepared, prepare } from './preparation.js';
+import { type Prepared, prepare, refuse } from './preparation.js';
 import type { PreparationContext } from './preparation-context.js';
 import { withoutUsableKey } from './refresh-keys.js';
 import { findMoved, moveKnownViews } from './rename.js';
@@ -52,10 +52,17 @@ export class SchemaSynchronizer {
   constructor(private readonly context: DataSourceContext) {}
 
   /** Works a plan out and leaves everything as it is. */
+  async plan(policy: SyncPolicy): Promise<SchemaPlan> {
+    return this.explained(async () => {
+      const prepared = await this.look(policy);
+      refuse(prepared);
+      return prepared.plan;
+    });
+  }
+
+  /** How the database compares, with what would stand in the way of a change. Leaves everything as it is. */
   async inspect(policy: SyncPolicy): Promise<Prepared> {
-    return this.explained(() =>
-      this.within((session) => session.undone(() => prepare(session, this.preparation(policy)))),
-    );
+    return this.explained(() => this.look(policy));
   }
 
   /** Works out what a migration has to do, and what it has to find when it runs. */
@@ -65,7 +72,9 @@ export class SchemaSynchronizer {
     return this.explained(() =>
       this.within((session) =>
         session.undone(async () => {
-          const { plan, touched } = await prepare(session, this.preparation(policy));
+          const prepared = await prepare(session, this.preparation(policy));
+          refuse(prepared);
+          const { plan, touched } = prepared;
           const names = touched.map(({ before }) => before);
           const facts = await session.query<ViewFactRow>(selectViewFacts(names));
           return { plan, checks: checksOf(touched, facts) };
@@ -149,6 +158,12 @@ export class SchemaSynchronizer {
     };
   }
 
+  private look(policy: SyncPolicy): Promise<Prepared> {
+    return this.within((session) =>
+      session.undone(() => prepare(session, this.preparation(policy))),
+    );
+  }
+
   private async remembered(
     policy: SyncPolicy,
   ): Promise<Pick<Synchronized, 'diff' | 'withoutKey'> | undefined> {
@@ -176,6 +191,7 @@ export class SchemaSynchronizer {
       await refuseForeignState(session, database.stateSchema);
       // Worked out again: another process may have done it all while this one waited.
       const prepared = await prepare(session, this.preparation(policy));
+      refuse(prepared);
       if (expected !== undefined && !isDeepStrictEqual(expected.steps, prepared.plan.steps)) {
         throw new PlanOutdatedError(
           `The database or the code has changed since the plan for data source "${name}" was made. Nothing has been changed.`,

@@ -2,6 +2,8 @@ import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { codeAndMessageOf } from '../errors/error-message.js';
+import type { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaDriftError, SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
@@ -15,19 +17,26 @@ import { dependentsLeft, refuseToDrop } from './dependents.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './view-order.js';
 import { SchemaBoot } from './schema.boot.js';
-import type { Difference, WakeUpDifference } from './schema-diff.js';
+import {
+  describeFailure,
+  type Difference,
+  type SchemaDiff,
+  type WakeUpDifference,
+} from './schema-diff.js';
 import type { PlanPolicy } from './schema-options.js';
 import type { SchemaPlan } from './schema-plan.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
+import type { ClosureMember } from './rebuild-closure.js';
 import { readSteadily } from './steady-read.js';
-import { describeDifference } from './sync-policy.js';
+import type { StandInError } from './stand-ins.js';
+import { describeDifference, hasFailingQuery } from './sync-policy.js';
 import type { SyncReport } from './sync-report.js';
 
 /** One way in which the database is not what the code declares. */
 export interface SchemaDifference {
   /** `schema.name`; that of a table where its capture is superfluous, or how it wakes processes up is not as set. */
   view: string;
-  kind: Difference['kind'] | 'orphan' | 'capture-superfluous' | 'wake-up';
+  kind: Difference['kind'] | 'orphan' | 'capture-superfluous' | 'wake-up' | 'refused';
   /** The same in words. */
   description: string;
 }
@@ -51,8 +60,9 @@ export class Schema {
   }
 
   async diff(policy: PlanPolicy): Promise<SchemaDifference[]> {
-    const { diff } = await this.synchronizer.inspect(this.policy(policy));
+    const { diff, failing, refusals } = await this.synchronizer.inspect(this.policy(policy));
     return [
+      ...failing.filter(({ member }) => !isTold(member, diff)).map(failureDifference),
       ...diff.views.flatMap(({ view, differences }) =>
         differences.map((difference) => ({
           view: viewName(view),
@@ -71,12 +81,12 @@ export class Schema {
         description: 'its changes are captured, and no view needs them any more',
       })),
       ...(diff.wakeUp === undefined ? [] : [this.wakeUpDifference(diff.wakeUp)]),
+      ...refusals.filter(({ view }) => !lacksTable(view, diff)).map(refusedDifference),
     ];
   }
 
   async plan(policy: PlanPolicy): Promise<SchemaPlan> {
-    const { plan } = await this.synchronizer.inspect(this.policy(policy));
-    return plan;
+    return this.synchronizer.plan(this.policy(policy));
   }
 
   async apply(plan: SchemaPlan): Promise<SyncReport> {
@@ -205,4 +215,35 @@ export class Schema {
       await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
     });
   }
+}
+
+function isTold(member: ClosureMember, { views }: SchemaDiff): boolean {
+  return views.some((diff) => diff.view === member.definition && hasFailingQuery(diff));
+}
+
+/** Of which the diff says so already. */
+function lacksTable(view: string | undefined, { views }: SchemaDiff): boolean {
+  return views.some(
+    (diff) =>
+      viewName(diff.view) === view && diff.differences.some(({ kind }) => kind === 'table-missing'),
+  );
+}
+
+/** A query that fails once views below it are as declared, or that no view has yet. */
+function failureDifference({ member, cause }: StandInError): SchemaDifference {
+  return {
+    view: displayName(member.name),
+    kind: 'query-fails',
+    description: member.definition
+      ? describeFailure(member.definition, cause)
+      : `it cannot be made again on the new definitions below it: ${codeAndMessageOf(cause)}`,
+  };
+}
+
+function refusedDifference({ view, message }: MaterializedViewError): SchemaDifference {
+  return {
+    view: view ?? '',
+    kind: 'refused',
+    description: message.replace(' Nothing has been changed.', ''),
+  };
 }

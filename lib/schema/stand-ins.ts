@@ -11,6 +11,9 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
   SqlState.undefinedColumn,
 ]);
 
+const CHANGED_BELOW =
+  "The view that is there still works. If something that its query reads was renamed, dropped or changed, correct the query; until then `onChange: 'continue'` leaves the view as it is, with a warning.";
+
 /** A failed stand-in, and the member that it was for. */
 export class StandInError extends SchemaStepError {
   constructor(
@@ -20,7 +23,7 @@ export class StandInError extends SchemaStepError {
     super(
       cause,
       member.definition
-        ? makingOf(member.definition)
+        ? { ...makingOf(member.definition), ...(member.deployed && { hint: CHANGED_BELOW }) }
         : { task: `make view "${displayName(member.name)}" on the new definitions below it` },
     );
   }

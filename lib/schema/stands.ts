@@ -9,12 +9,17 @@ import { isRefusal } from '../postgres/sqlstate.js';
  * @throws what says nothing of the statement: a lock that could not be had, a lost connection
  */
 export async function stands(session: Session, statement: SqlStatement): Promise<boolean> {
+  return (await refusalOf(session, statement)) === undefined;
+}
+
+/** The same, with the error of a statement that the server does not take; `undefined` when it does. */
+export async function refusalOf(session: Session, statement: SqlStatement): Promise<unknown> {
   try {
     await session.attempt(() => session.query(statement));
-    return true;
+    return undefined;
   } catch (error) {
     if (isRefusal(error)) {
-      return false;
+      return error;
     }
     throw error;
   }

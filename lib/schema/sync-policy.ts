@@ -9,9 +9,23 @@ const CREATIONS: ReadonlySet<Difference['kind']> = new Set([
   'capture-record',
 ]);
 
+/** What no change of the database's by the library makes good. */
+const IMPOSSIBLE: ReadonlySet<Difference['kind']> = new Set(['query-fails', 'table-missing']);
+
+/** What can be done with a view whose declared query fails: it goes on as it is. */
+const DESPITE_QUERY: ReadonlySet<Difference['kind']> = new Set([
+  'renamed',
+  'capture-missing',
+  'capture-changed',
+  'capture-record',
+]);
+
 /** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
 function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): boolean {
-  if (diff.newerVersion !== undefined) {
+  if (diff.newerVersion !== undefined || IMPOSSIBLE.has(difference.kind)) {
+    return false;
+  }
+  if (hasFailingQuery(diff) && !DESPITE_QUERY.has(difference.kind)) {
     return false;
   }
   if (allowsChanges(policy)) {
@@ -26,7 +40,12 @@ function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): 
 
 /** Whether the view itself is another: an index that is declared for the new one says nothing of it. */
 export function hasOtherDefinition({ differences }: Pick<ViewDiff, 'differences'>): boolean {
-  return differences.some(({ kind }) => kind === 'definition' || kind === 'plain-view');
+  return differences.some(({ kind }) => ['definition', 'plain-view', 'query-fails'].includes(kind));
+}
+
+/** Whether the view is there and cannot be made anew. */
+export function hasFailingQuery({ differences }: Pick<ViewDiff, 'differences'>): boolean {
+  return differences.some(({ kind }) => kind === 'query-fails');
 }
 
 /** Whether a policy lets be made what is missing. */
@@ -71,6 +90,16 @@ export function applyPolicy(
   };
 }
 
+function describeDefinition({
+  isDrift,
+  failure,
+}: Extract<Difference, { kind: 'definition' }>): string {
+  const said = failure && `as the database is now, ${failure}`;
+  return isDrift
+    ? (said ?? 'its definition was changed in the database')
+    : ['its definition changed', ...(said ? [said] : [])].join(', and ');
+}
+
 /** A difference in words, for logs and errors. */
 export function describeDifference(difference: Difference): string {
   switch (difference.kind) {
@@ -79,9 +108,11 @@ export function describeDifference(difference: Difference): string {
     case 'plain-view':
       return 'a plain view has its name';
     case 'definition':
-      return difference.isDrift
-        ? 'its definition was changed in the database'
-        : 'its definition changed';
+      return describeDefinition(difference);
+    case 'query-fails':
+      return difference.failure;
+    case 'table-missing':
+      return `\`refresh.on\` of ${difference.target} names "${displayName(difference.table)}", which is not there`;
     case 'renamed':
       return `it is still "${difference.from}"`;
     case 'index-missing':

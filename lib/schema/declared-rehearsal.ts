@@ -1,0 +1,150 @@
+import { viewName } from '../definition/view-definition.js';
+import { displayName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import type { Compared } from './comparison.js';
+import { withDependents } from './database-state.js';
+import { patiently } from './lock-attempts.js';
+import type { PreparationContext } from './preparation-context.js';
+import { type ClosureInput, closureOf } from './rebuild-closure.js';
+import { holdOffRefreshes } from './refresh-holdoff.js';
+import { type Rehearsed, rehearse } from './rehearsal.js';
+import { movesOf } from './rename-steps.js';
+import { describeFailure, type SchemaDiff, type ViewDiff } from './schema-diff.js';
+import type { StandInError } from './stand-ins.js';
+import { hasFailingQuery } from './sync-policy.js';
+
+const REBUILT_FOR: ReadonlySet<string> = new Set([
+  'missing',
+  'plain-view',
+  'definition',
+  'access-method',
+]);
+
+type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames'>;
+
+/** The views that are made, or made anew, for their own sake. */
+export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
+  return diff.views
+    .filter((view) => !hasFailingQuery(view))
+    .filter(({ differences }) => differences.some(({ kind }) => REBUILT_FOR.has(kind)))
+    .map(({ view, deployed }) => ({
+      name: view.name,
+      kind: 'm',
+      query: view.query,
+      definition: view,
+      deployed,
+    }));
+}
+
+/**
+ * A view of which the database has a newer version, and one whose declared query fails, is made anew, where it must be,
+ * as it is.
+ */
+export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions' | 'asTheyAre'> {
+  const isLeft = (view: ViewDiff): boolean =>
+    view.newerVersion !== undefined || hasFailingQuery(view);
+  return {
+    definitions: diff.views.filter((view) => !isLeft(view)).map(({ view }) => view),
+    asTheyAre: new Set(diff.views.filter(isLeft).map(({ view }) => viewName(view))),
+  };
+}
+
+/** What would stand if all were made as declared, whatever the policy. Leaves nothing behind, no lock either. */
+export async function rehearseAsDeclared(
+  session: Session,
+  context: PreparationContext,
+  { diff, state, names, renames }: Comparison,
+): Promise<Rehearsed> {
+  const { members } = closureOf({
+    changed: membersOf(diff),
+    ...managedViews(diff),
+    pruned: new Set(),
+    state,
+    policy: 'rebuild',
+  });
+  const anew = new Set(members.map(({ name }) => displayName(name)));
+  return session.undone(async () => {
+    await holdOffRefreshes(
+      session,
+      context,
+      members.map(({ name }) => name),
+    );
+    return patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
+      rehearse(session, members, {
+        missingSchemas: diff.missingSchemas,
+        strategy: context.policy.changeStrategy,
+        dropped: [],
+        going: [],
+        moves: movesOf(renames.filter(({ view }) => !anew.has(viewName(view)))),
+        names,
+        waitMs,
+        filled: new Set(),
+        look: () => Promise.resolve(),
+      }),
+    );
+  });
+}
+
+/**
+ * Parts views that are there and whose declared query fails from those whose definition changed. A query that does not stand on
+ * what is there may stand on what will be: so all is tried together, again and again without what turned out to fail.
+ */
+export async function findFailingQueries(
+  session: Session,
+  context: PreparationContext,
+  compared: Comparison,
+): Promise<{ diff: SchemaDiff; failing: StandInError[] }> {
+  const { state } = compared;
+  let { diff } = compared;
+  const failing: StandInError[] = [];
+  while (diff.views.some(failsNow)) {
+    const { failed } = await rehearseAsDeclared(session, context, { ...compared, diff });
+    const there = failed.filter(({ member }) => member.definition && member.deployed);
+    // What reads one that fails may fail for that reason alone.
+    const above = new Set(
+      there.flatMap(({ member }) => [
+        ...withDependents(state.dependents.get(displayName(member.name)) ?? [], state),
+      ]),
+    );
+    const culprits = there.filter(({ member }) => !above.has(displayName(member.name)));
+    if (culprits.length === 0) {
+      break;
+    }
+    failing.push(...culprits);
+    diff = { ...diff, views: diff.views.map((view) => withFailure(view, culprits)) };
+  }
+  return { diff: { ...diff, views: diff.views.map(standing) }, failing };
+}
+
+/** What was not found to fail stands on what will be. */
+function standing(diff: ViewDiff): ViewDiff {
+  return {
+    ...diff,
+    differences: diff.differences.map((each) =>
+      each.kind === 'definition' ? { kind: each.kind, isDrift: each.isDrift } : each,
+    ),
+  };
+}
+
+/** Whether it does not stand on what is there, which has not been looked into yet. */
+function failsNow({ differences, newerVersion }: ViewDiff): boolean {
+  return (
+    newerVersion === undefined &&
+    differences.some(
+      (difference) => difference.kind === 'definition' && difference.failure !== undefined,
+    )
+  );
+}
+
+function withFailure(diff: ViewDiff, failures: readonly StandInError[]): ViewDiff {
+  const failure = failures.find(({ member }) => member.definition === diff.view);
+  return failure === undefined || hasFailingQuery(diff)
+    ? diff
+    : {
+        ...diff,
+        differences: [
+          { kind: 'query-fails', failure: describeFailure(diff.view, failure.cause) },
+          ...diff.differences.filter(({ kind }) => kind !== 'definition'),
+        ],
+      };
+}
