@@ -61,14 +61,14 @@ const CHANGES: [what: string, statements: string, said: RegExp][] = [
   [
     'a function is renamed',
     'ALTER FUNCTION plus(int) RENAME TO minus',
-    /42883: function plus\(integer\) does not exist/,
+    /42883: function plus\(quantity\) does not exist/,
   ],
   [
     'another function of that name is there too',
     `ALTER FUNCTION plus(int) RENAME TO minus;
      CREATE FUNCTION plus(a int, b int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT a';
      CREATE FUNCTION plus(a int, c text DEFAULT '') RETURNS int LANGUAGE sql AS 'SELECT a'`,
-    /42725: function plus\(integer\) is not unique/,
+    /42725: function plus\(quantity\) is not unique/,
   ],
 ];
 
