@@ -306,7 +306,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     for (const options of [{ synchronize: true }, ...LEAVING]) {
       await start([told, daily]);
       await database.query('ALTER TABLE orders RENAME TO sales');
-      const schema = await start([told], options as ModuleOptions);
+      const schema = await start([told], options);
       expect(releases.warnings.join('\n')).toMatch(
         /"public\.other".*`refresh\.on` of View of other names "public\.orders", which is not there/,
       );
