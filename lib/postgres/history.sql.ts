@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, fromEpochMs } from './instant.js';
+import { refreshKind } from './rounds.sql.js';
 import { signatureAfterRefresh } from './signature.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -33,6 +34,8 @@ export interface SuccessRecord extends RunRecord {
   writtenSince?: number;
   /** The server's counts before the refresh; absent for a view that this transaction has made. */
   countsBefore?: { inserted: string | null; deleted: string | null };
+  /** How many refreshes in a row wrote what the next one was made for: see `selectRounds`. @default 0 */
+  round?: number;
   /** Whether the view has been emptied: nobody can be served by such a success. */
   isEmptied?: boolean;
 }
@@ -102,7 +105,7 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
       not_before = NULL
 ), signal AS (
   INSERT INTO ${schema}.change_log (source, kind, changed_at)
-  SELECT view_oid, 'REFRESH', ${fromEpochMs('$16')}
+  SELECT view_oid, ${refreshKind('$17::int')}, ${fromEpochMs('$16')}
   FROM run
   WHERE view_oid IS NOT NULL AND EXISTS (SELECT FROM ${schema}.view_state r WHERE r.capture IS NOT NULL)
 )
@@ -130,6 +133,7 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count,
       run.countsBefore?.inserted ?? 0,
       run.countsBefore?.deleted ?? 0,
       run.writtenSince ?? 0,
+      run.round ?? 0,
     ],
   };
 }

@@ -15,6 +15,8 @@ export interface RefreshRequest {
   definition: ViewDefinition;
   trigger: RefreshTrigger;
   mode: RequestedMode;
+  /** How many refreshes in a row wrote what the next one was made for, this one included. @default 0 */
+  round?: number;
   /** The instant of the cron grid that this refresh is for; it is done at most once in the cluster. */
   tick?: Date;
   /** Nothing is tried again after this instant: a later tick would do the same. */

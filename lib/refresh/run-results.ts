@@ -103,6 +103,7 @@ export function successRecord(
     ...runRecord(request, progress),
     ...chosen,
     snapshot,
+    round: request.round,
     isEmptied: !request.mode.withData,
     countsBefore: chosen.mode === 'swap' ? undefined : { inserted, deleted },
   };

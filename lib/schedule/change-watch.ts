@@ -14,8 +14,9 @@ import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeReading } from './change-reading.js';
 import { decide, isAnyPending } from './due-views.js';
-import { DueRefresher } from './due.refresher.js';
+import { DueRefresher, type DueView } from './due.refresher.js';
 import { RareWarning } from './rare-warning.js';
+import { RefreshRounds } from './refresh-rounds.js';
 
 /** How long a stopping application waits for a look: without an answer from the server it may take most of a minute. */
 const STOP_TIMEOUT_MS = 2_000;
@@ -40,6 +41,7 @@ export class ChangeWatch {
   /** Whether a write was heard of since the last look began. */
   private isWoken = false;
   private readonly rareWarning: RareWarning;
+  private readonly rounds: RefreshRounds;
   private isStopped = false;
 
   constructor(
@@ -54,6 +56,7 @@ export class ChangeWatch {
     this.refresher = new DueRefresher(context.log, runner, context.options.sweepIntervalMs, () => {
       this.hurry();
     });
+    this.rounds = new RefreshRounds(context);
     this.rareWarning = new RareWarning(context.log);
   }
 
@@ -144,14 +147,33 @@ export class ChangeWatch {
     }
     const graph = await planGraph(this.context, { targets: this.context.views.all() });
     const { due, dueInMs } = decide(open, graph);
-    const views = [...due].flatMap(([key, trigger]) => {
-      const view = open.get(key);
-      return view ? [[key, { ...view, trigger }] as const] : [];
-    });
+    const views = await this.withRounds(
+      [...due].flatMap(([key, trigger]) => {
+        const view = open.get(key);
+        return view ? [[key, { ...view, trigger }] as const] : [];
+      }),
+    );
     if (!this.isStopped) {
-      this.refresher.begin(new Map(views), graph.dependencies);
+      this.refresher.begin(views, graph.dependencies);
     }
     return dueInMs;
+  }
+
+  /** The views that are due but for those that their own refreshes keep due. */
+  private async withRounds(
+    due: (readonly [string, Omit<DueView, 'round'>])[],
+  ): Promise<Map<string, DueView>> {
+    const roundOf = await this.rounds.read(due.map(([, view]) => view));
+    const free = new Map<string, DueView>();
+    for (const [key, view] of due) {
+      const { round, holdMs } = roundOf(view.definition);
+      if (holdMs > 0) {
+        this.refresher.hold(key, holdMs);
+      } else {
+        free.set(key, { ...view, round });
+      }
+    }
+    return free;
   }
 
   private warn(error: unknown): void {

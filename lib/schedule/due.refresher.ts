@@ -14,6 +14,8 @@ const BUSY_HOLD_MS = 1_000;
 export interface DueView {
   definition: ViewDefinition;
   trigger: DueTrigger;
+  /** How many refreshes in a row wrote what the next one was made for; 0 where somebody else wrote. */
+  round: number;
 }
 
 /** `held`: not begun, because somebody else refreshes a view below it. */
@@ -42,6 +44,11 @@ export class DueRefresher {
     return !this.underWay.has(key) && performance.now() >= (this.heldUntilMs.get(key) ?? 0);
   }
 
+  /** Leaves a view alone for a while. */
+  hold(key: string, holdMs: number): void {
+    this.heldUntilMs.set(key, performance.now() + holdMs);
+  }
+
   /**
    * Takes up all views that are free. Each begins when all refreshes below it have ended, earlier ones too. Never
    * throws.
@@ -67,17 +74,18 @@ export class DueRefresher {
     this.underWay.delete(key);
     if (isHeld(ending) || ending === 'failed') {
       const holdMs = ending === 'failed' ? this.failureHoldMs : BUSY_HOLD_MS;
-      this.heldUntilMs.set(key, performance.now() + holdMs);
+      this.hold(key, holdMs);
     }
     this.onEnded();
     return ending;
   }
 
-  private async refresh({ definition, trigger }: DueView, sinceMs: number): Promise<Ending> {
+  private async refresh({ definition, trigger, round }: DueView, sinceMs: number): Promise<Ending> {
     try {
       return await this.runner.run({
         definition,
         trigger,
+        round,
         mode: modeOf(definition),
         skipsPaused: true,
         skipsUnchanged: true,

@@ -48,10 +48,15 @@ export class Releases {
   }
 
   get<T>(token: abstract new (...args: never[]) => T): T {
+    return this.module.get<T>(token);
+  }
+
+  /** The release that runs. */
+  get module(): TestingModule {
     if (this.app === undefined) {
       throw new Error('No release has been started');
     }
-    return this.app.get<T>(token);
+    return this.app;
   }
 
   /** What the last boot warned of. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
 import { selectMeanDurations, selectViewEdges } from '../../../lib/postgres/graph.sql.js';
+import { selectRounds } from '../../../lib/postgres/rounds.sql.js';
 import type { SqlStatement } from '../../../lib/postgres/sql-statement.js';
 import type { DataSourceContext } from '../../../lib/definition/data-source.context.js';
 import type { RefreshRunner } from '../../../lib/refresh/refresh.runner.js';
@@ -65,8 +66,9 @@ async function minute(
     const isGraph = [selectViewEdges(), selectMeanDurations('state', [])].some(
       (each) => each.text === text,
     );
-    counts.looks += isGraph ? 0 : 1;
-    return Promise.resolve(isGraph || seen === null ? [] : rows());
+    const isAside = isGraph || text === selectRounds('state', []).text;
+    counts.looks += isAside ? 0 : 1;
+    return Promise.resolve(isAside || seen === null ? [] : rows());
   };
   const context = {
     name: 'default',
