@@ -59,7 +59,7 @@ JOIN ${schema}.view_state s USING (schema_name, view_name)
 JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
 CROSS JOIN managed
-CROSS JOIN LATERAL ${schema}.${SOURCE_STATE}(c.oid, s.capture, ${sharedState(schema)}) AS state
+CROSS JOIN LATERAL ${schema}.${SOURCE_STATE.name}(c.oid, s.capture, ${sharedState(schema)}) AS state
 CROSS JOIN LATERAL (
   SELECT l.changed_at,
          NOT ${isRefresh('l')} AS is_write,
