@@ -10,7 +10,10 @@ export class SyncLockTimeoutError extends MaterializedViewError {
   readonly code = 'MV_SYNC_LOCK_TIMEOUT';
 }
 
-/** Something depends on a view that has to be made anew or dropped, and would stand in the way. Nothing has been changed. */
+/**
+ * Something depends on a view that has to be made anew or dropped, and would stand in the way, or the view has something
+ * that a new one would not have. Nothing has been changed.
+ */
 export class UnmanagedDependentsError extends MaterializedViewError {
   readonly code = 'MV_UNMANAGED_DEPENDENTS';
 }

@@ -16,7 +16,7 @@ export interface SwapObstacleRow {
 export function selectSwapObstacles(viewOid: string): SqlStatement {
   return {
     text: `WITH wanted AS (
-  SELECT v.oid, v.reltoastrelid, ty.oid AS type_oid, ty.typarray
+  SELECT v.oid, ty.oid AS type_oid, ty.typarray
   FROM pg_catalog.pg_class v
   JOIN pg_catalog.pg_type ty ON ty.typrelid = v.oid
   WHERE v.oid = $1::oid
@@ -39,11 +39,6 @@ JOIN pg_catalog.pg_depend d
 LEFT JOIN pg_catalog.pg_rewrite r
   ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid
 WHERE d.deptype = 'n' AND r.ev_class IS DISTINCT FROM wanted.oid
-UNION ALL
-SELECT false, 'storage parameters of its TOAST table'
-FROM wanted
-JOIN pg_catalog.pg_class t ON t.oid = wanted.reltoastrelid
-WHERE t.reloptions IS NOT NULL
 UNION ALL
 SELECT DISTINCT false, 'a security label'
 FROM own

@@ -2,6 +2,7 @@ import { IS_ORDINARY_VIEW } from './dependents.sql.js';
 import type { QualifiedName } from './identifier.js';
 import { IS_USABLE_KEY } from './status.sql.js';
 import type { SqlStatement } from './sql-statement.js';
+import { somebodysParameters, withoutServersOwn } from './storage-parameters.sql.js';
 
 /*
  * What the catalog has of views, materialized or plain. Every name in a definition carries its schema, but for those of
@@ -41,6 +42,8 @@ export interface ViewRow {
   tablespace: string | null;
   access_method: string | null;
   storage: string[];
+  /** The same of its TOAST table. */
+  toast_storage: string[];
   comment: string | null;
   /** `null` for the privileges that an owner has by default. */
   grants: GrantJson[] | null;
@@ -72,7 +75,12 @@ export function selectViews(only?: QualifiedName): SqlStatement {
        pg_catalog.pg_get_userbyid(c.relowner) AS owner,
        t.spcname AS tablespace,
        am.amname AS access_method,
-       coalesce(c.reloptions, '{}') AS storage,
+       coalesce(${somebodysParameters('c.reloptions')}, '{}') AS storage,
+       coalesce((
+         SELECT ${somebodysParameters('toast.reloptions')}
+         FROM pg_catalog.pg_class toast
+         WHERE toast.oid = c.reltoastrelid
+       ), '{}') AS toast_storage,
        pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
        ${grants('c.relacl')} AS grants,
        (
@@ -81,7 +89,7 @@ export function selectViews(only?: QualifiedName): SqlStatement {
                   'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                   'comment', pg_catalog.col_description(c.oid, a.attnum),
                   'statistics', nullif(a.attstattarget, -1),
-                  'options', a.attoptions,
+                  'options', ${somebodysParameters('a.attoptions')},
                   'storage', CASE WHEN a.attstorage <> ty.typstorage THEN a.attstorage END,
                   'compression', nullif(pg_catalog.to_jsonb(a) ->> 'attcompression', ''),
                   'grants', ${grants('a.attacl')}
@@ -129,6 +137,10 @@ export interface IndexRow {
   is_valid: boolean;
   /** Whether PostgreSQL can use it to refresh the view concurrently. */
   is_usable_key: boolean;
+  /** Its access method. */
+  method: string;
+  /** `name=value`, as in pg_class.reloptions. */
+  storage: string[] | null;
   /** What follows USING in its definition; without names of its own, so it serves any other view too. */
   body: string;
   tablespace: string | null;
@@ -157,8 +169,10 @@ const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
        i.indisunique AS is_unique,
        i.indisvalid AS is_valid,
        ${IS_USABLE_KEY} AS is_usable_key,
+       am.amname AS method,
+       ${somebodysParameters('ic.reloptions')} AS storage,
        (
-         SELECT pg_catalog.substr(d.definition, pg_catalog.length(d.head) + 1)
+         SELECT ${withoutServersOwn('pg_catalog.substr(d.definition, pg_catalog.length(d.head) + 1)', 'ic.reloptions')}
          FROM (
            SELECT pg_catalog.pg_get_indexdef(ic.oid) AS definition,
                   pg_catalog.format(
@@ -183,6 +197,7 @@ FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class v ON v.oid = i.indrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
 JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+JOIN pg_catalog.pg_am am ON am.oid = ic.relam
 LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace`;
 
 export interface StatisticsRow {

@@ -13,6 +13,8 @@ export interface ViewAttributes {
   accessMethod: string | null;
   /** `name=value`, as in pg_class.reloptions. */
   storage: string[];
+  /** The same of its TOAST table. */
+  toastStorage: string[];
   tablespace: string | null;
 }
 
@@ -24,10 +26,14 @@ export interface NewView extends ViewAttributes {
 }
 
 export function createView(view: NewView): SqlStatement {
+  const parameters = [
+    ...view.storage.map(storageParameter),
+    ...view.toastStorage.map((parameter) => `toast.${storageParameter(parameter)}`),
+  ];
   const clauses = [
     `CREATE ${KEYWORDS[view.kind]} ${quoteQualifiedName(view.name)}`,
     view.kind === 'm' && view.accessMethod && `USING ${quoteIdentifier(view.accessMethod)}`,
-    view.storage.length > 0 && `WITH (${view.storage.map(storageParameter).join(', ')})`,
+    parameters.length > 0 && `WITH (${parameters.join(', ')})`,
     view.tablespace && `TABLESPACE ${quoteIdentifier(view.tablespace)}`,
     `AS\n${withoutSemicolon(view.query.text)}`,
     view.kind === 'm' && !view.withData && 'WITH NO DATA',

@@ -1,5 +1,12 @@
 import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
+import {
+  COLUMN_PARAMETERS,
+  isSomebodys,
+  listOf,
+  RELATION_PARAMETERS,
+  withoutServersOwn,
+} from './storage-parameters.sql.js';
 
 /**
  * Something that a view has, as the statement that gives it to a view: `head`, the view's name, `tail`; or `head` alone,
@@ -51,13 +58,14 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT 1, 'owner', '', 'ALTER ' || k.keyword, ' OWNER TO ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner))
     UNION ALL
-    SELECT 2, 'storage', o.option_name, 'ALTER ' || k.keyword,
-           pg_catalog.format(' SET (%s%I = %L)', o.prefix, o.option_name, o.option_value)
+    SELECT 2, CASE WHEN o.option_name IN (${listOf([...RELATION_PARAMETERS.m, ...RELATION_PARAMETERS.v])}) THEN 'storage' ELSE 'other' END,
+           o.prefix || o.option_name, 'ALTER ' || k.keyword, pg_catalog.format(' SET (%s%I = %L)', o.prefix, o.option_name, o.option_value)
     FROM (
       SELECT '' AS prefix, * FROM pg_catalog.pg_options_to_table(c.reloptions)
       UNION ALL
       SELECT 'toast.', t.* FROM pg_catalog.pg_class toast, pg_catalog.pg_options_to_table(toast.reloptions) AS t WHERE toast.oid = c.reltoastrelid
     ) AS o
+    WHERE ${isSomebodys('o.option_name')}
     UNION ALL
     SELECT 2, 'tablespace', '', 'ALTER ' || k.keyword, ' SET TABLESPACE ' || pg_catalog.quote_ident(t.spcname)
     FROM pg_catalog.pg_tablespace t WHERE t.oid = c.reltablespace
@@ -70,7 +78,7 @@ CROSS JOIN LATERAL (
       SELECT 'STATISTICS ' || a.attstattarget::text WHERE a.attstattarget >= 0 AND c.relkind = 'm'
       UNION ALL
       SELECT pg_catalog.format('(%I = %L)', o.option_name, o.option_value)
-      FROM pg_catalog.pg_options_to_table(a.attoptions) AS o WHERE o.option_name IN ('n_distinct', 'n_distinct_inherited')
+      FROM pg_catalog.pg_options_to_table(a.attoptions) AS o WHERE c.relkind = 'm' AND o.option_name IN (${listOf(COLUMN_PARAMETERS)})
       UNION ALL
       SELECT 'STORAGE ' || CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END
       WHERE a.attstorage <> ty.typstorage
@@ -108,7 +116,7 @@ CROSS JOIN LATERAL (
     JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
     LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace
     CROSS JOIN LATERAL (
-      SELECT pg_catalog.pg_get_indexdef(x.indexrelid) AS definition,
+      SELECT ${withoutServersOwn('pg_catalog.pg_get_indexdef(x.indexrelid)', 'ic.reloptions')} AS definition,
              pg_catalog.format('CREATE %sINDEX %I ON ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, ic.relname) AS head,
              pg_catalog.format('%I.%I', n.nspname, c.relname) AS of_view,
              pg_catalog.format('INDEX %I.%I', n.nspname, ic.relname) AS of_index

@@ -38,6 +38,7 @@ import { describeView } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 import { canRebuildPlainView } from './rebuild-closure.js';
 import { asTheyWere, restoration } from './restoration.js';
+import { refuseLosses } from './uncarried.js';
 import { inOldOrder } from './view-order.js';
 
 export interface AlterTableOptions {
@@ -86,6 +87,7 @@ export async function alterTable<T>(
     const readers = await readersOf(session, tableName(queryRunner, table));
     const views = closure(readers, state);
     refuseUnmanaged(views, state, unmanagedDependents);
+    refuseLosses(views.map((deployed) => ({ deployed })));
     for (const key of views.map((view) => refreshLockKey(view.name)).sort()) {
       await session.query(lock(key));
     }

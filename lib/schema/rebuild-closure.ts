@@ -7,6 +7,7 @@ import type { ViewKind } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, describeView, refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
+import { refuseLosses } from './uncarried.js';
 
 /** One view that is made anew: because it changed or is missing, or because it reads one that is. */
 export interface ClosureMember {
@@ -45,7 +46,7 @@ export interface ClosureInput {
  * Adds to the views that are made anew everything that reads them, at whatever distance: a dependent is
  * bound to the old view by its OID and would keep reading that.
  *
- * @throws UnmanagedDependentsError when something depends on them that cannot be made anew
+ * @throws UnmanagedDependentsError when something depends on them, or hangs on one of them, that cannot be made anew
  */
 export function closeOverDependents(input: ClosureInput): ClosureMember[] {
   const { members, unmanaged } = closureOf(input);
@@ -53,6 +54,7 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
     throw refusal(input.changed, [...unmanaged]);
   }
   refuseInUse(input, members);
+  refuseLosses(members);
   return members;
 }
 

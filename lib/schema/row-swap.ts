@@ -64,10 +64,10 @@ async function swap(
   }
   const exchange = script([dropView('m', name), ...renameStatements(blueprint)]);
   await patiently(session, lockTimeoutMs, async () => {
-    requireUnchanged(source, await readSwapSource(session, name));
+    requireUnchanged(source, await readSwapSource(session, definition));
     await session.query(exchange);
   });
-  const { deployed } = await readSwapSource(session, name);
+  const { deployed } = await readSwapSource(session, definition);
   const before = fingerprint(definition, source.deployed);
   const after = fingerprint(definition, deployed);
   if (before !== after) {
@@ -76,13 +76,13 @@ async function swap(
 }
 
 /** As it is once nobody else can change it any more. */
-async function readLocked(session: Session, { name }: ViewDefinition): Promise<SwapSource> {
-  const { deployed } = await readSwapSource(session, name);
+async function readLocked(session: Session, definition: ViewDefinition): Promise<SwapSource> {
+  const { deployed } = await readSwapSource(session, definition);
   const [column] = deployed.row.columns;
   if (column !== undefined) {
-    await session.query(lockAgainstChanges(name, column.name));
+    await session.query(lockAgainstChanges(definition.name, column.name));
   }
-  return readSwapSource(session, name);
+  return readSwapSource(session, definition);
 }
 
 function copyOf({ deployed }: SwapSource): ViewBlueprint {

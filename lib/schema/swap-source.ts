@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ViewDefinition } from '../definition/view-definition.js';
 import { RefreshLockError, SwapRefusedError, ViewMissingError } from '../errors/refresh.errors.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
@@ -14,6 +15,7 @@ import {
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
 import type { DeployedView } from './deployed-view.js';
+import { uncarried } from './uncarried.js';
 
 /** A view that can be dropped for a copy of it, with all that the copy needs to be the same. */
 export interface SwapSource {
@@ -28,17 +30,33 @@ export interface SwapSource {
  * @throws SwapRefusedError when something depends on it, or cannot be carried over
  * @throws ViewMissingError when there is no such view
  */
-export async function readSwapSource(session: Session, name: QualifiedName): Promise<SwapSource> {
+export async function readSwapSource(
+  session: Session,
+  definition: ViewDefinition,
+): Promise<SwapSource> {
+  const { name } = definition;
   const [row] = await session.query<ViewRow>(selectViews(name));
   if (row?.relation_kind !== 'm') {
     throw missing(name);
   }
-  refuseObstacles(name, await session.query<SwapObstacleRow>(selectSwapObstacles(row.oid)));
+  const obstacles = await session.query<SwapObstacleRow>(selectSwapObstacles(row.oid));
   const indexes = await session.query<IndexRow>(selectIndexesOf(row.oid));
   const statistics = await session.query<StatisticsRow>(selectViewStatistics(row.oid));
   const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
+  const deployed: DeployedView = {
+    row,
+    name,
+    kind: 'm',
+    indexes,
+    statistics,
+    otherDependents: [],
+  };
+  refuseObstacles(name, [
+    ...obstacles,
+    ...uncarried(deployed, definition).map((description) => ({ is_dependent: false, description })),
+  ]);
   return {
-    deployed: { row, name, kind: 'm', indexes, statistics, otherDependents: [] },
+    deployed,
     defaultGrantees: grantees.map(({ grantee }) => grantee),
   };
 }

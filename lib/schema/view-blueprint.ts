@@ -111,6 +111,7 @@ export function previousBlueprint(
     attributes: {
       accessMethod: row.access_method,
       storage: row.storage,
+      toastStorage: row.toast_storage,
       tablespace: row.tablespace,
     },
     comment: row.comment,
@@ -144,6 +145,7 @@ function attributesOf(
     storage: storage
       ? Object.entries(storage).map(([name, value]) => `${name}=${String(value)}`)
       : (previous?.storage ?? []),
+    toastStorage: previous?.toastStorage ?? [],
     tablespace: definition?.tablespace ?? previous?.tablespace ?? null,
   };
 }

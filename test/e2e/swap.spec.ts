@@ -372,10 +372,6 @@ describe('a refresh by swap', () => {
 
     it.each([
       [
-        `ALTER MATERIALIZED VIEW ${SALES} SET (toast.autovacuum_enabled = false)`,
-        'storage parameters of its TOAST table',
-      ],
-      [
         'ALTER INDEX "Far away"."Hot ""Sales""_key" DEPENDS ON EXTENSION plpgsql',
         'a dependency on extension plpgsql',
       ],

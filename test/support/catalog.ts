@@ -1,5 +1,9 @@
 import type { TestDatabase } from './test-database.js';
 
+/** Some minors keep something of their own there, with a number that is another one for each relation. */
+const SOMEBODYS = (options: string): string =>
+  `(SELECT array_agg(o ORDER BY o) FROM unnest(${options}) o WHERE NOT starts_with(o, 'pg_'))`;
+
 /**
  * All that the database has of views, without what changes when one is made anew as it was: OIDs and
  * rows. Written apart from the library's own reading of the catalog.
@@ -7,7 +11,7 @@ import type { TestDatabase } from './test-database.js';
 export async function catalog(database: TestDatabase): Promise<Record<string, unknown>> {
   const views = await database.query(`
     SELECT c.oid::regclass::text AS name, c.relkind, pg_get_userbyid(c.relowner) AS owner,
-           pg_get_viewdef(c.oid) AS definition, c.relispopulated, c.reloptions,
+           pg_get_viewdef(c.oid) AS definition, c.relispopulated, ${SOMEBODYS('c.reloptions')} AS reloptions,
            (SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace) AS tablespace,
            (SELECT amname FROM pg_am WHERE pg_am.oid = c.relam) AS method,
            obj_description(c.oid, 'pg_class') AS comment,
@@ -18,8 +22,7 @@ export async function catalog(database: TestDatabase): Promise<Record<string, un
   const columns = await database.query(`
     SELECT attrelid::regclass::text AS view, attname, format_type(atttypid, atttypmod) AS type,
            coalesce(attstattarget, -1) AS statistics, attstorage,
-           -- Some minors keep a number of their own there, another one for each relation.
-           (SELECT array_agg(o ORDER BY o) FROM unnest(attoptions) o WHERE o NOT LIKE 'pg\\_attver=%') AS attoptions,
+           ${SOMEBODYS('attoptions')} AS attoptions,
            col_description(attrelid, attnum) AS comment,
            (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(attacl) a) AS acl
     FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace

@@ -45,6 +45,7 @@ export function deployed(
       tablespace: null,
       access_method: 'heap',
       storage: [],
+      toast_storage: [],
       comment: null,
       grants: null,
       columns: [],
@@ -58,6 +59,8 @@ export function deployed(
 
 export function index(name: string, given: Partial<IndexRow> = {}): IndexRow {
   return {
+    method: 'btree',
+    storage: null,
     view_oid: '1',
     name,
     is_unique: false,

@@ -185,7 +185,12 @@ function byHand(relation: RelationFound, other: RelationFound): Record<string, u
       { acl, comment, statistics, options },
     ]);
   const { owner, acl, typeComment, identity, tablespace, method, triggers, rules } = relation;
+  const { extensions, labels } = relation;
   return {
+    extensions,
+    labels,
+    // A view of which no column can be long has no such table.
+    toast: other.toast === null ? null : relation.toast,
     owner,
     acl,
     typeComment,

@@ -39,6 +39,11 @@ export interface RelationFound {
   statistics: Record<string, AttachedFound>;
   triggers: Record<string, string>;
   rules: Record<string, string>;
+  /** Storage parameters of the TOAST table; `null` without one. */
+  toast: string[] | null;
+  /** The extensions that it is marked as depending on. */
+  extensions: string[];
+  labels: string[];
 }
 
 /** Marks the objects that are the library's own. */
@@ -48,7 +53,11 @@ const ACL = (acl: string): string =>
   `CASE WHEN ${acl} IS NOT NULL THEN (SELECT coalesce(jsonb_agg(a::text ORDER BY a::text), '[]') FROM unnest(${acl}) a) END`;
 
 const SORTED = (options: string): string =>
-  `(SELECT coalesce(jsonb_agg(o ORDER BY o), '[]') FROM unnest(${options}) o WHERE o NOT LIKE 'pg_attver=%')`;
+  `(SELECT coalesce(jsonb_agg(o ORDER BY o), '[]') FROM unnest(${options}) o WHERE NOT starts_with(o, 'pg_'))`;
+
+const EXTENSIONS = (oid: string): string =>
+  `(SELECT coalesce(jsonb_agg(extname ORDER BY 1), '[]') FROM pg_depend JOIN pg_extension e ON e.oid = refobjid
+    WHERE classid = 'pg_class'::regclass AND objid = ${oid} AND deptype = 'x')`;
 
 const COLUMNS = `SELECT jsonb_object_agg(attname, jsonb_build_object(
     'type', format_type(atttypid, atttypmod), 'acl', ${ACL('attacl')},
@@ -65,6 +74,7 @@ const USES = (catalog: string, oid: string): string =>
 const INDEXES = `SELECT coalesce(jsonb_object_agg(i.relname, jsonb_build_object(
     'definition', pg_get_indexdef(i.oid), 'uses', ${USES('pg_class', 'i.oid')}, 'valid', indisvalid,
     'clustered', indisclustered, 'comment', obj_description(i.oid, 'pg_class'), 'options', ${SORTED('i.reloptions')},
+    'extensions', ${EXTENSIONS('i.oid')},
     'statistics', (SELECT jsonb_agg(coalesce(attstattarget, -1) ORDER BY attnum) FROM pg_attribute WHERE attrelid = i.oid)
   )), '{}')
   FROM pg_index JOIN pg_class i ON i.oid = indexrelid WHERE indrelid = c.oid`;
@@ -89,7 +99,11 @@ const RELATIONS = `
     'triggers', (SELECT coalesce(jsonb_object_agg(tgname, pg_get_triggerdef(oid) || tgenabled::text), '{}') FROM pg_trigger
                  WHERE tgrelid = c.oid AND NOT tgisinternal AND NOT starts_with(tgname, '${OWN}')),
     'rules', (SELECT coalesce(jsonb_object_agg(rulename, pg_get_ruledef(oid)), '{}') FROM pg_rewrite
-              WHERE ev_class = c.oid AND rulename <> '_RETURN')
+              WHERE ev_class = c.oid AND rulename <> '_RETURN'),
+    'toast', (SELECT ${SORTED('t.reloptions')} FROM pg_class t WHERE t.oid = c.reltoastrelid),
+    'extensions', ${EXTENSIONS('c.oid')},
+    'labels', (SELECT coalesce(jsonb_agg(objsubid || provider || label ORDER BY 1), '[]') FROM pg_seclabel
+               WHERE classoid = 'pg_class'::regclass AND objoid = c.oid)
   ) AS found
   FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
   WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND relpersistence = 'p'

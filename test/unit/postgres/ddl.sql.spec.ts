@@ -43,6 +43,7 @@ describe('statements with names in them', () => {
         withData: true,
         accessMethod: HOSTILE,
         storage: [`${HOSTILE}=${HOSTILE}`],
+        toastStorage: [`${HOSTILE}=${HOSTILE}`],
         tablespace: HOSTILE,
       }),
     ],

@@ -1,0 +1,66 @@
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import { displayName } from '../postgres/identifier.js';
+import {
+  COLUMN_PARAMETERS,
+  INDEX_PARAMETERS,
+  RELATION_PARAMETERS,
+  TOAST_PARAMETERS,
+} from '../postgres/storage-parameters.sql.js';
+import { splitParameter } from '../postgres/view-ddl.sql.js';
+import type { DeployedView } from './deployed-view.js';
+
+/**
+ * What a view has and one in its place would not have, each with its kind: made by a PostgreSQL that has more than is
+ * known here, or of a kind that cannot be made again.
+ */
+export function uncarried(
+  { row, kind, indexes }: DeployedView,
+  definition?: ViewDefinition,
+): string[] {
+  return [
+    ...unknown(row.storage, [
+      ...RELATION_PARAMETERS[kind],
+      ...Object.keys(definition?.storage ?? {}),
+    ]).map((name) => `storage parameter "${name}"`),
+    ...unknown(row.toast_storage, TOAST_PARAMETERS).map(
+      (name) => `storage parameter "toast.${name}"`,
+    ),
+    ...row.columns.flatMap((column) =>
+      unknown(column.options, COLUMN_PARAMETERS).map(
+        (name) => `parameter "${name}" of column "${column.name}"`,
+      ),
+    ),
+    ...indexes.flatMap((index) => {
+      const declared = definition?.indexes.find(({ name }) => name === index.name);
+      const known = INDEX_PARAMETERS[index.method];
+      return declared !== undefined || known === undefined
+        ? []
+        : unknown(index.storage, known).map(
+            (name) => `storage parameter "${name}" of index "${index.name}"`,
+          );
+    }),
+  ];
+}
+
+function unknown(parameters: string[] | null, known: readonly string[]): string[] {
+  return (parameters ?? [])
+    .map((parameter) => splitParameter(parameter)[0])
+    .filter((name) => !known.includes(name));
+}
+
+/** @throws UnmanagedDependentsError where a view has something that would be lost */
+export function refuseLosses(
+  views: readonly { deployed?: DeployedView; definition?: ViewDefinition }[],
+): void {
+  for (const { deployed, definition } of views) {
+    const lost = deployed === undefined ? [] : uncarried(deployed, definition);
+    if (deployed !== undefined && lost.length > 0) {
+      const view = displayName(deployed.name);
+      throw new UnmanagedDependentsError(
+        `Cannot make "${view}" anew: it has ${lost.join(', ')}, which the new view would not have. Nothing has been changed.`,
+        { view, hint: 'Take that away, or change the view by hand.' },
+      );
+    }
+  }
+}
