@@ -20,10 +20,6 @@ export function selectSwapObstacles(viewOid: string): SqlStatement {
   FROM pg_catalog.pg_class v
   JOIN pg_catalog.pg_type ty ON ty.typrelid = v.oid
   WHERE v.oid = $1::oid
-), own AS (
-  SELECT oid FROM wanted
-  UNION ALL
-  SELECT i.indexrelid FROM wanted JOIN pg_catalog.pg_index i ON i.indrelid = wanted.oid
 )
 SELECT DISTINCT true AS is_dependent,
        CASE
@@ -39,18 +35,6 @@ JOIN pg_catalog.pg_depend d
 LEFT JOIN pg_catalog.pg_rewrite r
   ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid
 WHERE d.deptype = 'n' AND r.ev_class IS DISTINCT FROM wanted.oid
-UNION ALL
-SELECT DISTINCT false, 'a security label'
-FROM own
-JOIN pg_catalog.pg_seclabel l
-  ON l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objoid = own.oid
-UNION ALL
-SELECT DISTINCT false,
-       'a dependency on ' || pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0)
-FROM own
-JOIN pg_catalog.pg_depend d
-  ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = own.oid
-WHERE d.deptype = 'x'
 ORDER BY 1 DESC, 2`,
     values: [viewOid],
   };

@@ -1,5 +1,6 @@
 import { IS_ORDINARY_VIEW } from './dependents.sql.js';
 import type { QualifiedName } from './identifier.js';
+import { type GrantJson, grantsJson } from './privilege.sql.js';
 import { IS_USABLE_KEY } from './status.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import { somebodysParameters, withoutServersOwn } from './storage-parameters.sql.js';
@@ -8,13 +9,6 @@ import { somebodysParameters, withoutServersOwn } from './storage-parameters.sql
  * What the catalog has of views, materialized or plain. Every name in a definition carries its schema, but for those of
  * pg_catalog. information_schema does not know materialized views.
  */
-
-/** One privilege of one role; `grantee` is `null` for PUBLIC. */
-export interface GrantJson {
-  grantee: string | null;
-  privilege: string;
-  is_grantable: boolean;
-}
 
 export interface ColumnJson {
   name: string;
@@ -27,6 +21,8 @@ export interface ColumnJson {
   storage: string | null;
   /** p or l where it was set; else `null`. */
   compression: string | null;
+  /** Of a plain view. */
+  default: string | null;
   grants: GrantJson[] | null;
 }
 
@@ -45,22 +41,66 @@ export interface ViewRow {
   /** The same of its TOAST table. */
   toast_storage: string[];
   comment: string | null;
+  /** Of the type of its rows. */
+  type_comment: string | null;
+  /** As in pg_class.relreplident; `d` by default and for a plain view. No column of a view bears an index for it. */
+  replica_identity: string;
+  /** The extensions that it is marked as depending on. */
+  extensions: string[];
   /** `null` for the privileges that an owner has by default. */
   grants: GrantJson[] | null;
   columns: ColumnJson[];
   /** Triggers or rules of its own, which cannot be carried over. */
   has_triggers_or_rules: boolean;
+  /** What nothing here makes again, these included, each with its kind. */
+  unmakeable: string[];
   /** What the columns of everything that it reads look like, as a hash. */
   sources_hash: string | null;
 }
 
-const grants = (acl: string): string => `(
-         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-                  'grantee', CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END,
-                  'privilege', g.privilege_type,
-                  'is_grantable', g.is_grantable
-                ))
-         FROM pg_catalog.aclexplode(${acl}) g
+function extensionsOf(oid: string): string {
+  return `ARRAY(
+         SELECT x.extname::text
+         FROM pg_catalog.pg_depend d
+         JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
+         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           AND d.objid = ${oid}
+           AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+           AND d.deptype = 'x'
+         ORDER BY x.extname
+       )`;
+}
+
+/** A provider that is not loaded takes no label; a trigger and a rule are somebody's own text. */
+export const UNMAKEABLE = `ARRAY(
+         SELECT pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid, 0)
+         FROM pg_catalog.pg_trigger g
+         WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+         UNION ALL
+         SELECT pg_catalog.pg_describe_object('pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid, 0)
+         FROM pg_catalog.pg_rewrite r
+         WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
+         UNION ALL
+         SELECT 'a comment on its rule'
+         FROM pg_catalog.pg_rewrite r
+         WHERE r.ev_class = c.oid AND r.rulename = '_RETURN'
+           AND pg_catalog.obj_description(r.oid, 'pg_rewrite') IS NOT NULL
+         UNION ALL
+         SELECT 'a security label of provider ' || pg_catalog.quote_ident(l.provider)
+         FROM pg_catalog.pg_seclabel l
+         WHERE (l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objoid = c.oid)
+            OR (l.classoid = 'pg_catalog.pg_type'::pg_catalog.regclass AND l.objoid = c.reltype)
+         UNION ALL
+         SELECT u.description
+         FROM pg_catalog.pg_type ty
+         CROSS JOIN LATERAL (
+           SELECT 'privileges of the type of its rows' AS description WHERE ty.typacl IS NOT NULL
+           UNION ALL
+           SELECT 'a comment on the type of arrays of its rows'
+           WHERE pg_catalog.obj_description(ty.typarray, 'pg_type') IS NOT NULL
+         ) AS u
+         WHERE ty.oid = c.reltype
+         ORDER BY 1
        )`;
 
 /** All views outside of the system's schemas and of extensions, or the one of them that has the name. */
@@ -82,7 +122,10 @@ export function selectViews(only?: QualifiedName): SqlStatement {
          WHERE toast.oid = c.reltoastrelid
        ), '{}') AS toast_storage,
        pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
-       ${grants('c.relacl')} AS grants,
+       pg_catalog.obj_description(c.reltype, 'pg_type') AS type_comment,
+       CASE c.relkind WHEN 'm' THEN c.relreplident::text ELSE 'd' END AS replica_identity,
+       ${extensionsOf('c.oid')} AS extensions,
+       ${grantsJson('c.relacl')} AS grants,
        (
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                   'name', a.attname,
@@ -92,7 +135,12 @@ export function selectViews(only?: QualifiedName): SqlStatement {
                   'options', ${somebodysParameters('a.attoptions')},
                   'storage', CASE WHEN a.attstorage <> ty.typstorage THEN a.attstorage END,
                   'compression', nullif(pg_catalog.to_jsonb(a) ->> 'attcompression', ''),
-                  'grants', ${grants('a.attacl')}
+                  'default', (
+                    SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+                    FROM pg_catalog.pg_attrdef d
+                    WHERE d.adrelid = c.oid AND d.adnum = a.attnum
+                  ),
+                  'grants', ${grantsJson('a.attacl')}
                 ) ORDER BY a.attnum)
          FROM pg_catalog.pg_attribute a
          JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
@@ -101,6 +149,7 @@ export function selectViews(only?: QualifiedName): SqlStatement {
        EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
          OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
          AS has_triggers_or_rules,
+       ${UNMAKEABLE} AS unmakeable,
        (
          SELECT pg_catalog.md5(pg_catalog.string_agg(
                   pg_catalog.format('%s.%s.%s.%s', s.relname, a.attnum, a.attname, a.atttypid), ','
@@ -146,6 +195,8 @@ export interface IndexRow {
   tablespace: string | null;
   comment: string | null;
   is_clustered: boolean;
+  /** The extensions that it is marked as depending on. */
+  extensions: string[];
   /** Statistics targets of its expressions, by position. */
   statistics: { position: number; target: number }[] | null;
 }
@@ -186,6 +237,7 @@ const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
        t.spcname AS tablespace,
        pg_catalog.obj_description(ic.oid, 'pg_class') AS comment,
        i.indisclustered AS is_clustered,
+       ${extensionsOf('ic.oid')} AS extensions,
        (
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                   'position', a.attnum, 'target', a.attstattarget
@@ -236,19 +288,5 @@ CROSS JOIN LATERAL (
 WHERE v.relkind = 'm'${oid === undefined ? '' : ' AND v.oid = $1::oid'}
 ORDER BY s.oid`,
     values: oid === undefined ? undefined : [oid],
-  };
-}
-
-export interface DefaultGranteeRow {
-  grantee: string | null;
-}
-
-/** To whom a view that this role makes is granted by itself (ALTER DEFAULT PRIVILEGES). */
-export function selectDefaultGrantees(): SqlStatement {
-  return {
-    text: `SELECT DISTINCT CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END AS grantee
-FROM pg_catalog.pg_default_acl a
-CROSS JOIN LATERAL pg_catalog.aclexplode(a.defaclacl) g
-WHERE a.defaclobjtype = 'r' AND pg_catalog.pg_get_userbyid(a.defaclrole) = current_user`,
   };
 }

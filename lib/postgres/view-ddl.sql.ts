@@ -2,7 +2,7 @@ import { escapeLiteral } from 'pg';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import type { ViewQuery } from './rehearsal.sql.js';
 import type { SqlStatement } from './sql-statement.js';
-import type { ColumnJson, GrantJson, StatisticsRow } from './view-catalog.sql.js';
+import type { ColumnJson, StatisticsRow } from './view-catalog.sql.js';
 
 /** `m` for a materialized view, `v` for a plain one, as in pg_class.relkind. */
 export type ViewKind = 'm' | 'v';
@@ -98,12 +98,34 @@ export function clusterOn(name: QualifiedName, index: string): SqlStatement {
   return alter('m', name, `CLUSTER ON ${quoteIdentifier(index)}`);
 }
 
+/** By pg_class.relreplident, but for an index, which a view has none for. */
+export const REPLICA_IDENTITIES: Record<string, string> = { d: 'DEFAULT', f: 'FULL', n: 'NOTHING' };
+
+export function setReplicaIdentity(name: QualifiedName, identity: string): SqlStatement {
+  return alter('m', name, `REPLICA IDENTITY ${REPLICA_IDENTITIES[identity]}`);
+}
+
+/** So that it goes when the extension goes. */
+export function viewDependsOn(view: QualifiedName, extension: string): SqlStatement {
+  return alter('m', view, `DEPENDS ON EXTENSION ${quoteIdentifier(extension)}`);
+}
+
+export function indexDependsOn(index: QualifiedName, extension: string): SqlStatement {
+  return {
+    text: `ALTER INDEX ${quoteQualifiedName(index)} DEPENDS ON EXTENSION ${quoteIdentifier(extension)}`,
+  };
+}
+
 export function commentOnView(
   kind: ViewKind,
   name: QualifiedName,
   comment: string | null,
 ): SqlStatement {
   return commentOn(`${KEYWORDS[kind]} ${quoteQualifiedName(name)}`, comment);
+}
+
+export function commentOnRowType(view: QualifiedName, comment: string): SqlStatement {
+  return commentOn(`TYPE ${quoteQualifiedName(view)}`, comment);
 }
 
 export function commentOnIndex(index: QualifiedName, comment: string): SqlStatement {
@@ -116,16 +138,18 @@ function commentOn(subject: string, comment: string | null): SqlStatement {
   };
 }
 
-const STORAGE_NAMES: Record<string, string> = {
+/** By pg_attribute.attstorage. */
+export const STORAGE_NAMES: Record<string, string> = {
   p: 'PLAIN',
   e: 'EXTERNAL',
   m: 'MAIN',
   x: 'EXTENDED',
 };
 
-const COMPRESSION_NAMES: Record<string, string> = { p: 'pglz', l: 'lz4' };
+/** By pg_attribute.attcompression. */
+export const COMPRESSION_NAMES: Record<string, string> = { p: 'pglz', l: 'lz4' };
 
-/** Comment, statistics target and storage of a column, as far as they are not the defaults. */
+/** Comment, statistics target, storage and default of a column, as far as they are not the defaults. */
 export function columnSettings(
   kind: ViewKind,
   name: QualifiedName,
@@ -146,50 +170,8 @@ export function columnSettings(
     column.compression === null
       ? undefined
       : set(`COMPRESSION ${COMPRESSION_NAMES[column.compression]}`),
+    column.default === null ? undefined : set(`DEFAULT ${column.default}`),
   ].filter((statement) => statement !== undefined);
-}
-
-/** Takes from the given roles (`null` is PUBLIC) what a new view grants by itself. */
-export function revokeAll(name: QualifiedName, grantees: (string | null)[]): SqlStatement {
-  return {
-    text: `REVOKE ALL ON ${quoteQualifiedName(name)} FROM ${grantees.map(role).join(', ')}`,
-  };
-}
-
-/** @param column for a privilege on one column alone */
-export function grantPrivilege(
-  name: QualifiedName,
-  grant: GrantJson,
-  column?: string,
-): SqlStatement {
-  const columns = column === undefined ? '' : ` (${quoteIdentifier(column)})`;
-  const option = grant.is_grantable ? ' WITH GRANT OPTION' : '';
-  return {
-    text: `GRANT ${privilege(grant)}${columns} ON ${quoteQualifiedName(name)} TO ${role(grant.grantee)}${option}`,
-  };
-}
-
-const PRIVILEGES = new Set([
-  'SELECT',
-  'INSERT',
-  'UPDATE',
-  'DELETE',
-  'TRUNCATE',
-  'REFERENCES',
-  'TRIGGER',
-  'MAINTAIN',
-]);
-
-/** A keyword, so it cannot be quoted; aclexplode gives no other than these. */
-function privilege(grant: GrantJson): string {
-  if (!PRIVILEGES.has(grant.privilege)) {
-    throw new Error(`Unknown privilege ${grant.privilege}`);
-  }
-  return grant.privilege;
-}
-
-function role(name: string | null): string {
-  return name === null ? 'PUBLIC' : quoteIdentifier(name);
 }
 
 /** An index from the part of its definition after USING, as the catalog has it. */

@@ -7,6 +7,7 @@ import {
   RELATION_PARAMETERS,
   withoutServersOwn,
 } from './storage-parameters.sql.js';
+import { UNMAKEABLE } from './view-catalog.sql.js';
 
 /**
  * Something that a view has, as the statement that gives it to a view: `head`, the view's name, `tail`; or `head` alone,
@@ -101,9 +102,7 @@ CROSS JOIN LATERAL (
     SELECT 3, 'type', '', 'COMMENT ON TYPE ', ' IS ' || pg_catalog.quote_literal(pg_catalog.obj_description(c.reltype, 'pg_type'))
     WHERE pg_catalog.obj_description(c.reltype, 'pg_type') IS NOT NULL
     UNION ALL
-    SELECT 3, 'label', l.provider, pg_catalog.format('SECURITY LABEL FOR %I ON %s', l.provider, k.keyword), ' IS ' || pg_catalog.quote_literal(l.label)
-    FROM pg_catalog.pg_seclabel l
-    WHERE l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objoid = c.oid AND l.objsubid = 0
+    SELECT 3, 'other', u.description, u.description, NULL FROM pg_catalog.unnest(${UNMAKEABLE}) AS u(description)
     UNION ALL
     SELECT 3, 'extension', e.extname::text, 'ALTER ' || k.keyword, ' DEPENDS ON EXTENSION ' || pg_catalog.quote_ident(e.extname)
     FROM pg_catalog.pg_depend d
@@ -131,6 +130,12 @@ CROSS JOIN LATERAL (
       FROM pg_catalog.pg_attribute a WHERE a.attrelid = ic.oid AND a.attstattarget >= 0
       UNION ALL
       SELECT 5, 'ALTER ' || text.of_index || ' SET TABLESPACE ' || pg_catalog.quote_ident(t.spcname), NULL WHERE t.oid IS NOT NULL
+      UNION ALL
+      SELECT 5, 'ALTER ' || text.of_index || ' DEPENDS ON EXTENSION ' || pg_catalog.quote_ident(e.extname), NULL
+      FROM pg_catalog.pg_depend d
+      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = ic.oid AND d.deptype = 'x'
+        AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       UNION ALL
       SELECT 5, 'ALTER ' || k.keyword, ' CLUSTER ON ' || pg_catalog.quote_ident(ic.relname) WHERE x.indisclustered
     ) AS i

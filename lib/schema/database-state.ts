@@ -17,9 +17,7 @@ import {
 import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import {
-  type DefaultGranteeRow,
   type IndexRow,
-  selectDefaultGrantees,
   selectViewIndexes,
   selectViews,
   selectViewStatistics,
@@ -47,8 +45,6 @@ export interface DatabaseState {
   captured: CapturedTableRow[];
   /** What has writers wake processes up; `undefined` where nothing does. */
   wakeUpTrigger?: WakeUpTriggerRow;
-  /** To whom new views are granted by themselves. */
-  defaultGrantees: (string | null)[];
 }
 
 /**
@@ -63,7 +59,6 @@ export async function readDatabaseState(
   const installedVersion = await readInstalledVersion(session, stateSchema);
   const dependencies = await session.query<DependentRow>(selectDependents());
   const views = await readViews(session, dependencies);
-  const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
   const relations = await session.query<RelationRow>(selectRelations(declared));
   const schemas = await session.query<SchemaRow>(
     selectSchemas([stateSchema, ...declared.map((name) => name.schema)]),
@@ -83,7 +78,6 @@ export async function readDatabaseState(
     known: new Map(known.map((row) => [rowName(row), row])),
     captured,
     wakeUpTrigger,
-    defaultGrantees: grantees.map((row) => row.grantee),
   };
 }
 

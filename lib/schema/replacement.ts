@@ -133,7 +133,7 @@ function pruneStep(
 }
 
 function buildStep(
-  { state, reasonOf }: ReplacementInput,
+  { reasonOf }: ReplacementInput,
   member: RehearsedMember,
   lock: string,
 ): PlanStep {
@@ -142,7 +142,7 @@ function buildStep(
     view: displayName(member.name),
     name: member.name,
     reason: reasonOf(member),
-    statements: buildStatements(blueprintOf(member), state.defaultGrantees),
+    statements: buildStatements(blueprintOf(member)),
     undo: [],
     lock,
     rewritesRows: member.kind === 'm',

@@ -46,7 +46,7 @@ export function restoration(
     const statements =
       blueprint === undefined
         ? [refreshMaterializedView(deployed.name)]
-        : buildStatements(blueprint, state.defaultGrantees);
+        : buildStatements(blueprint);
     return { deployed, statements };
   });
   return {

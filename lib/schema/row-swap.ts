@@ -57,7 +57,7 @@ async function swap(
   const build = [
     // What the application's own settings say is for its own tables.
     setDefaultTablespace(''),
-    ...buildStatements(blueprint, source.defaultGrantees),
+    ...buildStatements(blueprint),
   ];
   for (const statement of build) {
     await session.query(statement);

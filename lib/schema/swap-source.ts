@@ -5,9 +5,7 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { selectSwapObstacles, type SwapObstacleRow } from '../postgres/swap.sql.js';
 import {
-  type DefaultGranteeRow,
   type IndexRow,
-  selectDefaultGrantees,
   selectIndexesOf,
   selectViews,
   selectViewStatistics,
@@ -20,8 +18,6 @@ import { uncarried } from './uncarried.js';
 /** A view that can be dropped for a copy of it, with all that the copy needs to be the same. */
 export interface SwapSource {
   deployed: DeployedView;
-  /** To whom a new view is granted by itself. */
-  defaultGrantees: (string | null)[];
 }
 
 /**
@@ -42,7 +38,6 @@ export async function readSwapSource(
   const obstacles = await session.query<SwapObstacleRow>(selectSwapObstacles(row.oid));
   const indexes = await session.query<IndexRow>(selectIndexesOf(row.oid));
   const statistics = await session.query<StatisticsRow>(selectViewStatistics(row.oid));
-  const grantees = await session.query<DefaultGranteeRow>(selectDefaultGrantees());
   const deployed: DeployedView = {
     row,
     name,
@@ -57,7 +52,6 @@ export async function readSwapSource(
   ]);
   return {
     deployed,
-    defaultGrantees: grantees.map(({ grantee }) => grantee),
   };
 }
 

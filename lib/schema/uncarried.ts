@@ -7,8 +7,14 @@ import {
   RELATION_PARAMETERS,
   TOAST_PARAMETERS,
 } from '../postgres/storage-parameters.sql.js';
-import { splitParameter } from '../postgres/view-ddl.sql.js';
+import {
+  COMPRESSION_NAMES,
+  REPLICA_IDENTITIES,
+  splitParameter,
+  STORAGE_NAMES,
+} from '../postgres/view-ddl.sql.js';
 import type { DeployedView } from './deployed-view.js';
+import { ungrantable } from './privilege-statements.js';
 
 /**
  * What a view has and one in its place would not have, each with its kind: made by a PostgreSQL that has more than is
@@ -18,18 +24,26 @@ export function uncarried(
   { row, kind, indexes }: DeployedView,
   definition?: ViewDefinition,
 ): string[] {
+  // What is declared becomes a materialized view, whatever it was.
+  const becomes = definition === undefined ? kind : 'm';
   return [
+    ...row.unmakeable,
+    ...unknownCode('replica identity', row.replica_identity, REPLICA_IDENTITIES),
+    ...ungrantable(row),
     ...unknown(row.storage, [
-      ...RELATION_PARAMETERS[kind],
+      ...RELATION_PARAMETERS[becomes],
       ...Object.keys(definition?.storage ?? {}),
     ]).map((name) => `storage parameter "${name}"`),
     ...unknown(row.toast_storage, TOAST_PARAMETERS).map(
       (name) => `storage parameter "toast.${name}"`,
     ),
     ...row.columns.flatMap((column) =>
-      unknown(column.options, COLUMN_PARAMETERS).map(
-        (name) => `parameter "${name}" of column "${column.name}"`,
-      ),
+      [
+        ...unknown(column.options, COLUMN_PARAMETERS).map((name) => `parameter "${name}"`),
+        ...unknownCode('storage', column.storage, STORAGE_NAMES),
+        ...unknownCode('compression', column.compression, COMPRESSION_NAMES),
+        ...(column.default !== null && becomes === 'm' ? ['default'] : []),
+      ].map((each) => `${each} of column "${column.name}"`),
     ),
     ...indexes.flatMap((index) => {
       const declared = definition?.indexes.find(({ name }) => name === index.name);
@@ -47,6 +61,14 @@ function unknown(parameters: string[] | null, known: readonly string[]): string[
   return (parameters ?? [])
     .map((parameter) => splitParameter(parameter)[0])
     .filter((name) => !known.includes(name));
+}
+
+function unknownCode(
+  kind: string,
+  code: string | null,
+  known: Readonly<Record<string, string>>,
+): string[] {
+  return code === null || Object.hasOwn(known, code) ? [] : [`${kind} "${code}"`];
 }
 
 /** @throws UnmanagedDependentsError where a view has something that would be lost */

@@ -1,35 +1,34 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { analyze, createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { type GrantJson, withoutDefaultPrivileges } from '../postgres/privilege.sql.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { ViewQuery } from '../postgres/rehearsal.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import type {
-  ColumnJson,
-  GrantJson,
-  IndexRow,
-  StatisticsRow,
-} from '../postgres/view-catalog.sql.js';
+import type { ColumnJson, IndexRow, StatisticsRow } from '../postgres/view-catalog.sql.js';
 import {
   clusterOn,
   columnSettings,
   commentOnIndex,
+  commentOnRowType,
   commentOnView,
   createIndexFromBody,
   createStatistics,
   createView,
-  grantPrivilege,
+  indexDependsOn,
   renameIndex,
   renameStatistics,
   renameView,
-  revokeAll,
   setDefaultTablespace,
   setIndexStatistics,
   setOwner,
+  setReplicaIdentity,
   type ViewAttributes,
   type ViewKind,
+  viewDependsOn,
 } from '../postgres/view-ddl.sql.js';
 import type { DeployedView } from './deployed-view.js';
+import { privilegeStatements } from './privilege-statements.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { temporaryName } from './temporary-name.js';
 
@@ -60,6 +59,10 @@ export interface ViewBlueprint {
   indexes: IndexBlueprint[];
   statistics: StatisticsRow[];
   clusterIndex?: string;
+  typeComment: string | null;
+  /** As in pg_class.relreplident. */
+  replicaIdentity: string;
+  extensions: string[];
 }
 
 /** What a member of a closure is to be: as declared, and otherwise as it was. */
@@ -75,6 +78,9 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
     ...handMade(deployed, definition, [...member.lostIndexes, ...member.ownIndexes]),
   ];
   return {
+    typeComment: null,
+    replicaIdentity: 'd',
+    extensions: [],
     ...previous,
     kind,
     name,
@@ -115,6 +121,9 @@ export function previousBlueprint(
       tablespace: row.tablespace,
     },
     comment: row.comment,
+    typeComment: row.type_comment,
+    replicaIdentity: row.replica_identity,
+    extensions: row.extensions,
     owner: row.owner,
     grants: row.grants,
     columns: row.columns,
@@ -150,25 +159,19 @@ function attributesOf(
   };
 }
 
-/**
- * Makes a view with all that belongs to it under its build name.
- *
- * @param defaultGrantees to whom it will be granted by itself, so that it can be taken back
- */
-export function buildStatements(
-  blueprint: ViewBlueprint,
-  defaultGrantees: (string | null)[],
-): SqlStatement[] {
-  const { kind, buildName, query, withData, attributes, comment } = blueprint;
+/** Makes a view with all that belongs to it under its build name. */
+export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
+  const { kind, buildName, query, withData, attributes, comment, grants, columns } = blueprint;
   const isFilledLater = kind === 'm' && withData && isBeside(blueprint);
+  const create = createView({
+    ...attributes,
+    kind,
+    name: buildName,
+    query,
+    withData: withData && !isFilledLater,
+  });
   return [
-    createView({
-      ...attributes,
-      kind,
-      name: buildName,
-      query,
-      withData: withData && !isFilledLater,
-    }),
+    ...(grants === null ? withoutDefaultPrivileges(buildName, create) : [create]),
     // Before the rows: what a query does runs as the owner of the view, as in every refresh after this.
     ...(blueprint.owner === undefined ? [] : [setOwner(kind, buildName, blueprint.owner)]),
     // Up to PostgreSQL 16 a transaction with an older snapshot sees no rows of CREATE ... AS, but those of
@@ -180,13 +183,18 @@ export function buildStatements(
     ...blueprint.statistics.flatMap((row) =>
       createStatistics(buildName, row, statisticsName(blueprint, row)),
     ),
-    ...blueprint.columns.flatMap((column) => columnSettings(kind, buildName, column)),
+    ...columns.flatMap((column) => columnSettings(kind, buildName, column)),
     ...(blueprint.clusterIndex === undefined
       ? []
       : [clusterOn(buildName, indexName(blueprint, blueprint.clusterIndex))]),
+    ...(blueprint.replicaIdentity === 'd'
+      ? []
+      : [setReplicaIdentity(buildName, blueprint.replicaIdentity)]),
+    ...blueprint.extensions.map((extension) => viewDependsOn(buildName, extension)),
     ...(kind === 'm' && withData ? [analyze(buildName)] : []),
     ...(comment === null ? [] : [commentOnView(kind, buildName, comment)]),
-    ...privilegeStatements(blueprint, defaultGrantees),
+    ...(blueprint.typeComment === null ? [] : [commentOnRowType(buildName, blueprint.typeComment)]),
+    ...(grants === undefined ? [] : privilegeStatements(buildName, { grants, columns })),
   ];
 }
 
@@ -233,6 +241,7 @@ export function indexStatements(
     ...(existing?.statistics ?? []).map(({ position, target }) =>
       setIndexStatistics(qualified, position, target),
     ),
+    ...(existing?.extensions ?? []).map((extension) => indexDependsOn(qualified, extension)),
   ];
 }
 
@@ -254,24 +263,4 @@ function makeIndex(
   return tablespace === undefined
     ? [create]
     : [setDefaultTablespace(tablespace), create, setDefaultTablespace('')];
-}
-
-/** As it was granted, and nothing more: what a new view grants by itself is taken back first. */
-function privilegeStatements(
-  { buildName, owner, grants, columns }: ViewBlueprint,
-  defaultGrantees: (string | null)[],
-): SqlStatement[] {
-  if (grants === undefined) {
-    return [];
-  }
-  const revoked = [
-    ...new Set(grants === null ? defaultGrantees : [owner ?? null, ...defaultGrantees]),
-  ];
-  return [
-    ...(revoked.length === 0 ? [] : [revokeAll(buildName, revoked)]),
-    ...(grants ?? []).map((grant) => grantPrivilege(buildName, grant)),
-    ...columns.flatMap((column) =>
-      (column.grants ?? []).map((grant) => grantPrivilege(buildName, grant, column.name)),
-    ),
-  ];
 }

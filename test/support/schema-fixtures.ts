@@ -1,5 +1,6 @@
 import { refreshPolicy } from '../../lib/definition/refresh-policy.js';
 import type { ViewDefinition } from '../../lib/definition/view-definition.js';
+import type { GrantJson } from '../../lib/postgres/privilege.sql.js';
 import type { IndexRow, ViewRow } from '../../lib/postgres/view-catalog.sql.js';
 import type { DatabaseState } from '../../lib/schema/database-state.js';
 import type { DeployedView } from '../../lib/schema/deployed-view.js';
@@ -50,6 +51,10 @@ export function deployed(
       grants: null,
       columns: [],
       has_triggers_or_rules: false,
+      unmakeable: [],
+      type_comment: null,
+      replica_identity: 'd',
+      extensions: [],
       sources_hash: null,
       ...given,
     },
@@ -57,9 +62,21 @@ export function deployed(
   };
 }
 
+export function grant(grantee: string | null, given: Partial<GrantJson> = {}): GrantJson {
+  return {
+    grantee,
+    grantor: null,
+    privilege: 'SELECT',
+    is_grantable: false,
+    is_in_reach: true,
+    ...given,
+  };
+}
+
 export function index(name: string, given: Partial<IndexRow> = {}): IndexRow {
   return {
     method: 'btree',
+    extensions: [],
     storage: null,
     view_oid: '1',
     name,
@@ -90,7 +107,6 @@ export function databaseState(
     dependents: new Map(),
     known: new Map(),
     captured: [],
-    defaultGrantees: [],
     ...given,
   };
 }

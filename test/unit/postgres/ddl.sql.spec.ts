@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { analyze, createIndex, createSchema } from '../../../lib/postgres/ddl.sql.js';
 import { quoteIdentifier } from '../../../lib/postgres/identifier.js';
+import { grantPrivilege } from '../../../lib/postgres/privilege.sql.js';
 import { createDummy, createShape, createStandIn } from '../../../lib/postgres/rehearsal.sql.js';
 import { refreshMaterializedView } from '../../../lib/postgres/refresh.sql.js';
 import {
@@ -12,18 +13,17 @@ import {
   createView,
   dropIndex,
   dropView,
-  grantPrivilege,
   moveView,
   renameIndex,
   renameStatistics,
   renameView,
   resetStorage,
-  revokeAll,
   setDefaultTablespace,
   setOwner,
   setStorage,
   setTablespace,
 } from '../../../lib/postgres/view-ddl.sql.js';
+import { grant } from '../../support/schema-fixtures.js';
 
 const HOSTILE = `a"; DROP TABLE x; --'$$\\`;
 const QUOTED = `"a""; DROP TABLE x; --'$$\\"`;
@@ -57,11 +57,7 @@ describe('statements with names in them', () => {
     ['clusterOn', clusterOn(view, HOSTILE)],
     ['commentOnView', commentOnView('m', view, HOSTILE)],
     ['commentOnIndex', commentOnIndex(view, HOSTILE)],
-    ['revokeAll', revokeAll(view, [HOSTILE, null])],
-    [
-      'grantPrivilege',
-      grantPrivilege(view, { grantee: HOSTILE, privilege: 'SELECT', is_grantable: true }, HOSTILE),
-    ],
+    ['grantPrivilege', grantPrivilege(view, grant(HOSTILE, { is_grantable: true }), HOSTILE)],
     [
       'createIndexFromBody',
       createIndexFromBody(view, { name: HOSTILE, isUnique: true, body: 'btree (id)' }),

@@ -126,7 +126,9 @@ describe('planSchema', () => {
       'ALTER MATERIALIZED VIEW "public"."mv_build_1" RENAME TO "a"',
     ]);
     const back = [...changed.steps].reverse().flatMap(({ undo }) => undo);
-    expect(back.map(({ text }) => text)).toEqual([
+    // Around the first there are blocks for the default privileges.
+    const texts = back.map(({ text }) => text).filter((text) => !text.startsWith('DO '));
+    expect(texts).toEqual([
       'CREATE MATERIALIZED VIEW "public"."mv_build_1"\nUSING "heap"\nAS\nSELECT 0\nWITH NO DATA',
       'ALTER MATERIALIZED VIEW "public"."mv_build_1" OWNER TO "owner"',
       'DROP MATERIALIZED VIEW "public"."a"',

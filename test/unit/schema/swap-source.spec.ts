@@ -5,7 +5,7 @@ import {
   requireUnchanged,
   type SwapSource,
 } from '../../../lib/schema/swap-source.js';
-import { deployed, index } from '../../support/schema-fixtures.js';
+import { deployed, grant, index } from '../../support/schema-fixtures.js';
 
 const name = { schema: 'Far away', name: 'Hot "Sales"' };
 
@@ -40,7 +40,6 @@ describe('refuseObstacles', () => {
 describe('requireUnchanged', () => {
   const source = (given: Partial<SwapSource> = {}): SwapSource => ({
     deployed: deployed('sales', {}, { indexes: [index('by_day')] }),
-    defaultGrantees: [],
     ...given,
   });
 
@@ -51,14 +50,7 @@ describe('requireUnchanged', () => {
   });
 
   it.each([
-    [
-      'a privilege',
-      deployed(
-        'sales',
-        { grants: [{ grantee: null, privilege: 'SELECT', is_grantable: false }] },
-        { indexes: [index('by_day')] },
-      ),
-    ],
+    ['a privilege', deployed('sales', { grants: [grant(null)] }, { indexes: [index('by_day')] })],
     ['an index', deployed('sales', {}, { indexes: [index('by_day'), index('by_hand')] })],
   ])('refuses one that has got %s', (_, changed) => {
     expect(() => {
