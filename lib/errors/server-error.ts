@@ -55,12 +55,20 @@ export function isKnownSafe(error: ServerError): boolean {
   if ((error.where ?? error.internalQuery ?? error.internalPosition) !== undefined) {
     return false;
   }
+  if (isOfPooler(error)) {
+    return true;
+  }
   // It has a place in the statement that was sent: what it names is from there, and not from rows.
   if (error.position !== undefined) {
     return true;
   }
   const isNaming = NAMING_ROUTINES[error.code]?.includes(error.routine ?? '') ?? false;
   return FIXED_TEXTS.has(error.code) || isNaming;
+}
+
+/** PostgreSQL says which function of its own gave an error. A pooler has none, and has not read any row. */
+function isOfPooler({ code, routine }: ServerError): boolean {
+  return code.startsWith('08') && routine === undefined;
 }
 
 /** What stands in the place of a text that may hold row data. */

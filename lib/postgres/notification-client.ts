@@ -4,7 +4,7 @@ import { LibraryClient } from './library-client.js';
 import { Session } from './session.js';
 import { ConnectFailed } from './session-lost.js';
 import { isDoneWithin } from './time-limit.js';
-import { listen } from './wake-up.sql.js';
+import { allowIdleness, listen } from './wake-up.sql.js';
 
 /** How long the server may take to confirm the end. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -36,6 +36,11 @@ export class NotificationClient {
     }
     // A process that has nothing else to do may end.
     (this.client as unknown as { unref(): void }).unref();
+  }
+
+  /** Has the server not end the session for being idle. Only for a session that no pooler gives to others. */
+  async allowIdleness(): Promise<void> {
+    await this.session.query(allowIdleness());
   }
 
   /** Hears what is sent there from when this resolves. */

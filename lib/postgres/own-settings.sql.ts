@@ -21,10 +21,16 @@ const OWN_READING: Record<string, string> = {
   extra_float_digits: '1',
   // A role may have set the costs from which it compiles to 0.
   jit: 'off',
+  // The library's own tables are of the kind, and in the place, that every database has.
+  default_table_access_method: 'heap',
+  default_tablespace: '',
 };
 
 /** Not set aside: with these, PostgreSQL's own REFRESH ... CONCURRENTLY fails, or the texts of definitions differ. */
 const OWN_ALWAYS: Record<string, string> = { quote_all_identifiers: 'off' };
+
+/** The same, of settings that not every server has: a comparison reads plain views, which a role may not be let to. */
+const OWN_WHERE_KNOWN: Record<string, string> = { restrict_nonsystem_relation_kind: '' };
 
 const OWN: Record<string, string> = { ...OWN_READING, ...OWN_ALWAYS };
 
@@ -51,12 +57,24 @@ export function takeOwnSettings(): SqlStatement {
   const keep = Object.keys(OWN).map((name) =>
     setConfig(keptName(name), `pg_catalog.current_setting('${name}')`),
   );
-  return select([...keep, ...own(OWN)]);
+  return select([
+    ...keep,
+    ...Object.keys(OWN_WHERE_KNOWN).map((name) =>
+      setConfig(keptName(name), `coalesce(pg_catalog.current_setting('${name}', true), '')`),
+    ),
+    ...own(OWN),
+    ...Object.entries(OWN_WHERE_KNOWN).map(([name, value]) => whereKnown(name, `'${value}'`)),
+  ]);
 }
 
 /** Back to the application's, for the end of what runs in a transaction of its own. */
 export function giveBackSettings(): SqlStatement {
-  return select(kept(OWN));
+  return select([
+    ...kept(OWN),
+    ...Object.keys(OWN_WHERE_KNOWN).map((name) =>
+      whereKnown(name, `pg_catalog.current_setting('${keptName(name)}')`),
+    ),
+  ]);
 }
 
 /** The statements that run a statement with the settings that it is to have. */
@@ -74,6 +92,10 @@ function kept(settings: Record<string, string>): string[] {
   return Object.keys(settings).map((name) =>
     setConfig(name, `pg_catalog.current_setting('${keptName(name)}')`),
   );
+}
+
+function whereKnown(name: string, value: string): string {
+  return `CASE WHEN pg_catalog.current_setting('${name}', true) IS NOT NULL THEN ${setConfig(name, value)} END`;
 }
 
 function setConfig(name: string, value: string): string {

@@ -3,6 +3,7 @@
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 export const SqlState = {
+  protocolViolation: '08P01',
   featureNotSupported: '0A000',
   divisionByZero: '22012',
   cardinalityViolation: '21000',

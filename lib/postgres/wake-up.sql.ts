@@ -72,6 +72,15 @@ WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = $3`,
   };
 }
 
+/** The session may be idle for as long as it likes. There is no such limit before PostgreSQL 14. */
+export function allowIdleness(): SqlStatement {
+  return {
+    text: `SELECT pg_catalog.set_config(s.name, '0', false)
+FROM pg_catalog.pg_settings s
+WHERE s.name OPERATOR(pg_catalog.=) 'idle_session_timeout'::pg_catalog.text`,
+  };
+}
+
 export function listen(channel: string): SqlStatement {
   return { text: `LISTEN ${quoteIdentifier(channel)}` };
 }

@@ -78,6 +78,7 @@ export class WakeUpListener {
       await this.client.connect();
       const isHeard = await Promise.race([this.prove(this.client, probe, probed.signal), lost]);
       if (isHeard) {
+        await this.client.allowIdleness();
         await this.client.listen(wakeUpChannel(database.stateSchema));
         this.nowListens();
         return await lost;

@@ -106,6 +106,8 @@ const HINTS: Record<string, string> = {
     'Where it says "out of shared memory", the transaction needs more locks than the server has room for, one for each table, partition and index: raise max_locks_per_transaction, which takes a restart, or change less at once.',
   [SqlState.objectNotInPrerequisiteState]:
     'A view that it reads was never filled, or emptied: refresh that one first, or give both `withData: false`.',
+  [SqlState.protocolViolation]:
+    'A pooler in between said this. The library needs one that allows transactions: PgBouncer in transaction or session mode.',
   [SqlState.queryCanceled]: 'It was cancelled, or took longer than statementTimeout.',
   [SqlState.undefinedFunction]:
     'From PostgreSQL 17 on functions run with a restricted search_path while a view is built: qualify the names inside, or use ALTER FUNCTION ... SET search_path.',

@@ -101,6 +101,27 @@ describe("with wakeUp: 'notify'", () => {
     return app;
   }
 
+  it('listens on where idle sessions are ended', async () => {
+    const [server] = await database.query(
+      `SELECT FROM pg_settings WHERE name = 'idle_session_timeout'`,
+    );
+    if (server === undefined) {
+      return;
+    }
+    await database.query(`ALTER DATABASE ${database.name} SET idle_session_timeout = '300ms'`);
+    try {
+      await start();
+      const pid = await untilListening();
+      await database.until(
+        `${LISTENERS} AND pid = $2 AND clock_timestamp() - state_change > interval '700 ms'`,
+        [`LISTEN ${CHANNEL}`, pid],
+      );
+      expect(warn).not.toHaveBeenCalledWith(expect.stringMatching(/not received|lost/));
+    } finally {
+      await database.query(`ALTER DATABASE ${database.name} RESET idle_session_timeout`);
+    }
+  });
+
   const LISTENERS = `SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND query = $1`;
 

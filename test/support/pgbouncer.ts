@@ -11,9 +11,11 @@ const PLACES = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgb
 export interface PgBouncerOptions {
   /** Server connections for each database and role. */
   poolSize?: number;
+  /** @default 'transaction' */
+  poolMode?: 'transaction' | 'statement';
 }
 
-/** PgBouncer in transaction mode before a server, for all of its databases. */
+/** PgBouncer before a server, for all of its databases. */
 export class PgBouncer {
   static async before(serverUrl: string, options: PgBouncerOptions = {}): Promise<PgBouncer> {
     const directory = mkdtempSync(path.join(tmpdir(), 'pgbouncer-'));
@@ -108,7 +110,11 @@ function binary(): string {
   return found;
 }
 
-function settings(serverUrl: string, port: number, { poolSize = 20 }: PgBouncerOptions): string {
+function settings(
+  serverUrl: string,
+  port: number,
+  { poolSize = 20, poolMode = 'transaction' }: PgBouncerOptions,
+): string {
   const server = new URL(serverUrl);
   return `[databases]
 * = host=${server.hostname} port=${server.port || '5432'} auth_user=${server.username}
@@ -121,7 +127,7 @@ auth_type = trust
 auth_query = SELECT rolname, '' FROM pg_catalog.pg_roles WHERE rolname = $1
 admin_users = ${server.username}
 auth_file = /dev/null
-pool_mode = transaction
+pool_mode = ${poolMode}
 default_pool_size = ${poolSize}
 max_client_conn = 1000
 max_db_connections = 0
