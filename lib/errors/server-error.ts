@@ -67,8 +67,8 @@ export function isKnownSafe(error: ServerError): boolean {
 }
 
 /** PostgreSQL says which function of its own gave an error. A pooler has none, and has not read any row. */
-function isOfPooler({ code, routine }: ServerError): boolean {
-  return code.startsWith('08') && routine === undefined;
+function isOfPooler({ code, routine }: Partial<ServerError>): boolean {
+  return code?.startsWith('08') === true && routine === undefined;
 }
 
 /** What stands in the place of a text that may hold row data. */
