@@ -1,6 +1,6 @@
 import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
+import { epochMs, writtenAt } from './instant.js';
 import { sharedState } from './shared-state.sql.js';
 import {
   areEqualButForSettings,
@@ -132,8 +132,8 @@ export function selectChanges(stateSchema: string, views: readonly QualifiedName
        found.is_unchanged,
        found.has_nothing_new,
        found.is_unsure,
-       ${epochMs('found.oldest')} AS pending_since,
-       ${epochMs('found.newest')} AS last_change_at,
+       ${epochMs(writtenAt('found.oldest'))} AS pending_since,
+       ${epochMs(writtenAt('found.newest'))} AS last_change_at,
        found.signature,
        found.is_captured,
        found.is_signature_stored,

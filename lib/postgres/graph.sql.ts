@@ -57,6 +57,8 @@ CROSS JOIN LATERAL (
     WHERE h.schema_name = wanted.schema_name
       AND h.view_name = wanted.view_name
       AND h.outcome <> 'skipped'
+      AND h.started_at <= h.finished_at
+      AND h.started_at <= pg_catalog.clock_timestamp()
     ORDER BY h.started_at DESC
     LIMIT ${RECENT_RUNS}
   ) AS run

@@ -23,7 +23,7 @@ export interface PrunableRow {
 /**
  * Where the history of each view is cut, declared or not. Ticks that were left out are counted apart: they would
  * push the runs out that tell how long a refresh takes. Found once and not with each batch, because finding it reads
- * the whole history.
+ * the whole history. What is ahead of the clock is left alone, and pushes nothing out.
  */
 export function selectPrunable(
   stateSchema: string,
@@ -33,6 +33,7 @@ export function selectPrunable(
   const lastRun = (condition: string): string => `SELECT run_id FROM (
              SELECT h.run_id FROM ${history} h
              WHERE h.schema_name = v.schema_name AND h.view_name = v.view_name AND ${condition}
+               AND h.started_at <= pg_catalog.clock_timestamp()
              ORDER BY h.started_at DESC LIMIT 1
            ) AS last`;
   return {
@@ -59,6 +60,7 @@ LEFT JOIN LATERAL (
   WHERE h.schema_name = v.schema_name
     AND h.view_name = v.view_name
     AND (h.outcome = 'skipped') = v.is_skipped
+    AND h.started_at <= pg_catalog.clock_timestamp()
   ORDER BY h.started_at DESC
   OFFSET $2::bigint LIMIT 1
 ) AS surplus ON true`,

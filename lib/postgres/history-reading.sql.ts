@@ -21,7 +21,7 @@ export interface HistoryRow {
   host: string;
 }
 
-/** The last runs of a view, newest first. */
+/** The last runs of a view, newest first. What is ahead of the clock was before it went back. */
 export function selectHistory(
   stateSchema: string,
   view: QualifiedName,
@@ -45,7 +45,7 @@ export function selectHistory(
        h.host
 FROM ${quoteIdentifier(stateSchema)}.refresh_history h
 WHERE h.schema_name = $1 AND h.view_name = $2
-ORDER BY h.started_at DESC, h.finished_at DESC
+ORDER BY h.started_at > pg_catalog.clock_timestamp(), h.started_at DESC, h.finished_at DESC
 LIMIT $3`,
     values: [view.schema, view.name, limit],
   };

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs, fromEpochMs } from './instant.js';
+import { epochMs, fromEpochMs, past, PAST_TICK } from './instant.js';
 import { refreshKind } from './rounds.sql.js';
 import { signatureAfterRefresh } from './signature.sql.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -91,9 +91,10 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
   FROM run
   ON CONFLICT (schema_name, view_name) DO UPDATE
   SET last_tick = CASE
-        WHEN $4::timestamptz IS NULL THEN coalesce(s.last_tick, excluded.last_tick)
-        ELSE greatest(s.last_tick, excluded.last_tick)
+        WHEN $4::timestamptz IS NULL THEN coalesce(${PAST_TICK}, excluded.last_tick)
+        ELSE greatest(${PAST_TICK}, excluded.last_tick)
       END,
+      last_unchanged_at = ${past('s.last_unchanged_at')},
       last_started_at = excluded.last_started_at,
       last_success_at = excluded.last_success_at,
       last_run_id = excluded.last_run_id,
@@ -155,8 +156,8 @@ WHERE schema_name = $1 AND view_name = $2`,
   }
   return {
     text: `WITH state AS (
-  UPDATE ${schema}.view_state
-  SET last_tick = greatest(last_tick, $4::timestamptz),
+  UPDATE ${schema}.view_state AS s
+  SET last_tick = greatest(${PAST_TICK}, $4::timestamptz),
       last_unchanged_at = pg_catalog.transaction_timestamp()
   WHERE schema_name = $2 AND view_name = $3
 )
@@ -221,7 +222,10 @@ export function recordFailure(stateSchema: string, run: FailureRecord): SqlState
   FROM run
   WHERE counts OR last_tick IS NOT NULL
   ON CONFLICT (schema_name, view_name) DO UPDATE
-  SET last_tick = greatest(s.last_tick, excluded.last_tick),
+  SET last_tick = CASE
+        WHEN excluded.last_tick IS NULL THEN s.last_tick
+        ELSE greatest(${PAST_TICK}, excluded.last_tick)
+      END,
       failure_count = s.failure_count + excluded.failure_count,
       last_failure_at = coalesce(excluded.last_failure_at, s.last_failure_at),
       last_error_code = coalesce(excluded.last_error_code, s.last_error_code),

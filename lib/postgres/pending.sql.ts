@@ -1,6 +1,6 @@
 import { VIEW_CHANGES } from './change.sql.js';
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
+import { epochMs, IS_BACKING_OFF, past, writtenAt } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
 
@@ -44,22 +44,22 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
     text: `SELECT s.schema_name,
        s.view_name,
        ${epochMs('pg_catalog.clock_timestamp()')} AS now,
-       ${epochMs('found.oldest')} AS pending_since,
-       ${epochMs('found.newest')} AS last_change_at,
+       ${epochMs(writtenAt('found.oldest'))} AS pending_since,
+       ${epochMs(writtenAt('found.newest'))} AS last_change_at,
        found.is_populated,
        s.capture,
        found.has_watermark,
        found.is_altered AND s.capture IS NOT NULL AS is_altered,
        found.is_captured,
        found.is_captured AND NOT found.is_obstructed AND NOT found.is_unsure AS is_watched,
-       ${epochMs('s.last_started_at')} AS last_started_at,
+       ${epochMs(past('s.last_started_at'))} AS last_started_at,
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 * 1000 AS took_ms
 FROM (
   SELECT pg_catalog.array_agg(s.schema_name) AS schemas, pg_catalog.array_agg(s.view_name) AS names
   FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
   JOIN ${schema}.view_state s USING (schema_name, view_name)
   WHERE s.paused_at IS NULL
-    AND coalesce(s.not_before <= pg_catalog.clock_timestamp(), true)
+    AND NOT coalesce(${IS_BACKING_OFF}, false)
 ) AS open
 CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES.name}(open.schemas, open.names) AS found
 JOIN ${schema}.view_state s USING (schema_name, view_name)`,

@@ -1,6 +1,6 @@
 import { CATALOG_PLANS } from './function-plans.js';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
-import { epochMs } from './instant.js';
+import { AHEAD_UNTIL, epochMs, IS_BACKING_OFF, IS_SUCCESS_PAST, PAST_TICK } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 import { storedFunction } from './stored-function.sql.js';
@@ -39,7 +39,7 @@ export interface RefreshPreconditionRow {
   /** Whether the last success is younger than the least interval asked for. */
   is_too_soon: boolean | null;
   failure_count: number | null;
-  /** The last success; its fields are `null` when there was none. */
+  /** The last success; its fields are `null` when there was none, or when it is ahead of the clock. */
   last_run_id: string | null;
   last_started_at: number | null;
   last_success_at: number | null;
@@ -49,6 +49,8 @@ export interface RefreshPreconditionRow {
   is_tick_done: boolean | null;
   is_tick_early: boolean | null;
   is_backing_off: boolean | null;
+  /** Until when a stored instant is ahead of the clock, and so counts as absent; `null` for none. */
+  ahead_until: number | null;
 }
 
 /**
@@ -73,7 +75,7 @@ RETURNS TABLE (
   has_usable_unique_index boolean, row_count_estimate float8, inserted_before bigint, deleted_before bigint,
   is_paused boolean, is_too_soon boolean, failure_count int, last_run_id uuid, last_started_at float8,
   last_success_at float8, last_mode text, last_mode_reason text, is_tick_done boolean, is_tick_early boolean,
-  is_backing_off boolean
+  is_backing_off boolean, ahead_until float8
 )
 LANGUAGE plpgsql
 STABLE
@@ -96,16 +98,17 @@ SELECT ${epochMs(SEEN_UNTIL)} AS started_at,
        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted_before,
        pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted_before,
        s.paused_at IS NOT NULL AS is_paused,
-       s.last_success_at + min_interval_ms * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
+       ${IS_SUCCESS_PAST} AND s.last_success_at + min_interval_ms * interval '1 millisecond' > pg_catalog.clock_timestamp() AS is_too_soon,
        s.failure_count,
-       s.last_run_id,
-       ${epochMs('s.last_started_at')} AS last_started_at,
-       ${epochMs('s.last_success_at')} AS last_success_at,
+       CASE WHEN ${IS_SUCCESS_PAST} THEN s.last_run_id END,
+       CASE WHEN ${IS_SUCCESS_PAST} THEN ${epochMs('s.last_started_at')} END AS last_started_at,
+       CASE WHEN ${IS_SUCCESS_PAST} THEN ${epochMs('s.last_success_at')} END AS last_success_at,
        s.last_mode,
        s.last_mode_reason,
-       s.last_tick >= tick AS is_tick_done,
+       ${PAST_TICK} >= tick AS is_tick_done,
        tick > pg_catalog.clock_timestamp() + interval '${EARLY_TOLERANCE}' AS is_tick_early,
-       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off
+       ${IS_BACKING_OFF} AS is_backing_off,
+       ${epochMs(AHEAD_UNTIL)} AS ahead_until
 FROM (VALUES (wanted_schema, wanted_view)) AS wanted(schema_name, view_name)
 LEFT JOIN (
   pg_catalog.pg_class c

@@ -1,5 +1,5 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
+import { epochMs, IS_BACKING_OFF, PAST_TICK } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** Where a view's schedule stands, by the database's clock. */
@@ -8,7 +8,7 @@ export interface ScheduleStateRow {
   view_name: string;
   /** Milliseconds since the epoch. */
   now: number;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; `null` also where it is ahead of the clock. */
   last_tick: number | null;
   is_backing_off: boolean | null;
   is_paused: boolean;
@@ -20,8 +20,8 @@ export function selectScheduleStates(stateSchema: string, views: QualifiedName[]
     text: `SELECT wanted.schema_name,
        wanted.view_name,
        ${epochMs('pg_catalog.clock_timestamp()')} AS now,
-       ${epochMs('s.last_tick')} AS last_tick,
-       s.not_before > pg_catalog.clock_timestamp() AS is_backing_off,
+       ${epochMs(PAST_TICK)} AS last_tick,
+       ${IS_BACKING_OFF} AS is_backing_off,
        s.paused_at IS NOT NULL AS is_paused
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
 LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s USING (schema_name, view_name)`,

@@ -1,5 +1,5 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
+import { AHEAD_UNTIL, epochMs, IS_BACKING_OFF, IS_SUCCESS_PAST, past } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** All that is known of one view but its size. Instants are milliseconds since the epoch. */
@@ -11,6 +11,7 @@ export interface ViewStatusRow {
   key_may_have_nulls: boolean;
   row_count_estimate: number | null;
   known_since: number | null;
+  is_paused: boolean | null;
   paused_at: number | null;
   not_before: number | null;
   failure_count: number | null;
@@ -26,6 +27,8 @@ export interface ViewStatusRow {
   last_error_code: string | null;
   last_error_message: string | null;
   last_failure_outcome: string | null;
+  /** Until when a stored instant is ahead of the clock, and so counts as absent; `null` for none. */
+  ahead_until: number | null;
 }
 
 /** So many of the last successes make the mean duration. */
@@ -53,7 +56,7 @@ export const USABLE_UNIQUE_INDEX = `i.indrelid = c.oid
 export function selectViewStatuses(stateSchema: string, views: QualifiedName[]): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   return {
-    text: `SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS now,
+    text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS now,
        c.oid IS NOT NULL AS is_found,
        c.relispopulated AS is_populated,
        EXISTS (
@@ -70,21 +73,26 @@ export function selectViewStatuses(stateSchema: string, views: QualifiedName[]):
            AND t.null_frac > 0
        ) AS key_may_have_nulls,
        nullif(c.reltuples, ${NEVER_ANALYSED}) AS row_count_estimate,
-       ${epochMs('s.known_since')} AS known_since,
-       ${epochMs('s.paused_at')} AS paused_at,
-       ${epochMs('CASE WHEN s.not_before > pg_catalog.statement_timestamp() THEN s.not_before END')} AS not_before,
+       ${epochMs(past('s.known_since'))} AS known_since,
+       s.paused_at IS NOT NULL AS is_paused,
+       ${epochMs(past('s.paused_at'))} AS paused_at,
+       ${epochMs(`CASE WHEN ${IS_BACKING_OFF} THEN s.not_before END`)} AS not_before,
        s.failure_count,
-       ${epochMs('s.last_success_at')} AS last_success_at,
-       ${epochMs('coalesce(s.last_started_at, success.started_at, s.last_success_at)')} AS last_started_at,
-       ${epochMs('s.last_unchanged_at')} AS last_unchanged_at,
-       s.last_run_id::text AS last_run_id,
-       success.duration_ms AS last_duration_ms,
+       CASE WHEN ${IS_SUCCESS_PAST} THEN ${epochMs('s.last_success_at')} END AS last_success_at,
+       CASE
+         WHEN ${IS_SUCCESS_PAST}
+         THEN ${epochMs('coalesce(s.last_started_at, success.started_at, s.last_success_at)')}
+       END AS last_started_at,
+       ${epochMs(past('s.last_unchanged_at'))} AS last_unchanged_at,
+       CASE WHEN ${IS_SUCCESS_PAST} THEN s.last_run_id::text END AS last_run_id,
+       CASE WHEN success.started_at <= success.finished_at THEN success.duration_ms END AS last_duration_ms,
        success.mode AS last_mode,
        mean.duration_ms AS mean_duration_ms,
-       ${epochMs('s.last_failure_at')} AS last_failure_at,
+       ${epochMs(past('s.last_failure_at'))} AS last_failure_at,
        s.last_error_code,
        failure.error_message AS last_error_message,
-       failure.outcome AS last_failure_outcome
+       failure.outcome AS last_failure_outcome,
+       ${epochMs(AHEAD_UNTIL)} AS ahead_until
 FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS w(schema_name, view_name, position)
@@ -100,6 +108,7 @@ LEFT JOIN LATERAL (
   WHERE h.schema_name = w.schema_name
     AND h.view_name = w.view_name
     AND h.outcome IN ('failed', 'timeout')
+    AND h.started_at <= pg_catalog.clock_timestamp()
   ORDER BY h.started_at DESC
   LIMIT 1
 ) AS failure ON s.last_failure_at IS NOT NULL
@@ -109,6 +118,7 @@ LEFT JOIN LATERAL (
     SELECT h.duration_ms
     FROM ${schema}.refresh_history h
     WHERE h.schema_name = w.schema_name AND h.view_name = w.view_name AND h.outcome = 'refreshed'
+      AND h.started_at <= h.finished_at AND h.started_at <= pg_catalog.clock_timestamp()
     ORDER BY h.started_at DESC
     LIMIT ${MEAN_OF}
   ) AS last

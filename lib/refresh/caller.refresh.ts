@@ -8,6 +8,7 @@ import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { CallerTransaction } from '../postgres/folded-transaction.js';
 import { Session, type SessionClient } from '../postgres/session.js';
 import type { CheckedRefreshOptions, RefreshOptions } from './refresh-options.js';
+import type { RefreshReporter } from './refresh.reporter.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
 import { isBusy } from './run-results.js';
@@ -22,7 +23,10 @@ interface CallerOptions extends Pick<RefreshOptions, 'onBusy'> {
 export class CallerRefresh {
   private readonly turns = new WeakMap<QueryRunner, Mutex>();
 
-  constructor(private readonly context: DataSourceContext) {}
+  constructor(
+    private readonly context: DataSourceContext,
+    private readonly reporter: Pick<RefreshReporter, 'clock'>,
+  ) {}
 
   /**
    * @throws RefreshError when it fails; the transaction is as it was before and can go on
@@ -57,6 +61,7 @@ export class CallerRefresh {
     const result = await this.context.locks.during(() =>
       this.turnsOf(manager).runExclusive(() => run.executeIn(transaction)),
     );
+    this.reporter.clock(definition, run.aheadUntil);
     if (isBusy(result)) {
       this.context.locks.maybeLook();
     }

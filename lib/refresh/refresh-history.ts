@@ -66,7 +66,7 @@ function historyEntry(row: HistoryRow): RefreshHistoryEntry {
     deletedCount: row.deleted_count ?? undefined,
     startedAt: new Date(row.started_at),
     finishedAt: new Date(row.finished_at),
-    durationMs: row.duration_ms,
+    durationMs: Math.max(0, row.duration_ms),
     errorCode: row.error_code ?? undefined,
     errorMessage: row.error_message ?? undefined,
     host: row.host,

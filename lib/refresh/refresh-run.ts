@@ -68,6 +68,8 @@ export class RefreshRun {
   /** What the view was like before the refresh; known once this run holds the lock. */
   conditions?: RefreshPreconditionRow;
   private changes?: ChangeRow;
+  /** Until when something stored of the view is ahead of the database's clock, in milliseconds since the epoch. */
+  aheadUntil?: number;
 
   constructor(
     private readonly request: RefreshRequest,
@@ -214,6 +216,7 @@ export class RefreshRun {
     ])) as [unknown, TryLockRow[], RefreshPreconditionRow[], ChangeRow[]?];
     this.changes = answerOfChanges(definition, changes);
     this.progress.startedAt = found?.started_at ?? this.progress.startedAt;
+    this.aheadUntil = found?.ahead_until ?? undefined;
     return { isLocked: locked?.acquired ?? false, found };
   }
 

@@ -56,6 +56,11 @@ export interface ViewRefreshStatus {
   /** Schedules stay away from the view until then, because it failed. Left out when that is over. */
   notBefore?: Date;
   /**
+   * Set when the database's clock has gone back: until it has come so far again, instants are stored that are ahead of
+   * it. They count as absent, also here. The next refresh ends that.
+   */
+  aheadUntil?: Date;
+  /**
    * How old the rows are, in milliseconds: the time since the last success began, or since it was last found that
    * nothing had changed. Left out without a success.
    */
@@ -117,12 +122,13 @@ export function refreshStatus(
     isPopulated: row.is_populated ?? false,
     isRefreshing: holders.some(({ isForeign }) => !isForeign),
     lockedBy: wrongHolders(holders),
-    isPaused: row.paused_at !== null,
+    isPaused: row.is_paused ?? false,
     pausedAt: instant(row.paused_at),
     lastSuccess: success,
     lastFailure: lastFailure(row),
     failureCount: row.failure_count ?? 0,
     notBefore: instant(row.not_before),
+    aheadUntil: instant(row.ahead_until),
     ageMs: success && row.now - currentAsOf(row, success.startedAt.getTime()),
     ...staleness(definition, row, [...outdatedSince(definition, row, changes), ...outdatedBelow]),
     nextTick: definition.schedule?.grid.nextTickAfter(new Date(row.now)),
@@ -149,7 +155,7 @@ function lastSuccess(row: ViewStatusRow): LastSuccess | undefined {
     at: new Date(row.last_success_at),
     startedAt: new Date(row.last_started_at),
     runId: row.last_run_id,
-    durationMs: row.last_duration_ms ?? row.last_success_at - row.last_started_at,
+    durationMs: row.last_duration_ms ?? Math.max(0, row.last_success_at - row.last_started_at),
     mode: (row.last_mode ?? undefined) as LastSuccess['mode'],
   };
 }

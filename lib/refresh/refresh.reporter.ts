@@ -1,5 +1,5 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
-import { viewName } from '../definition/view-definition.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import {
@@ -24,6 +24,8 @@ import { isBusy } from './run-results.js';
 
 /** Tells what becomes of refreshes: to the log and to whoever listens for events. */
 export class RefreshReporter {
+  /** The views of which something stored is ahead of the database's clock. */
+  private readonly ahead = new Set<string>();
   /** Refreshes that have begun. */
   private readonly traces = new Map<RefreshRequest, RefreshTrace>();
 
@@ -35,6 +37,23 @@ export class RefreshReporter {
     this.traces.set(request, { ...event });
     refreshChannel.start.publish(this.traces.get(request));
     this.context.events.publish(MaterializedViewEvents.refreshStarted, event);
+  }
+
+  /**
+   * Warns, once, of a view of which something stored is ahead of the database's clock.
+   *
+   * @param aheadUntil in milliseconds since the epoch
+   */
+  clock(definition: ViewDefinition, aheadUntil: number | undefined): void {
+    const view = viewName(definition);
+    if (aheadUntil === undefined) {
+      this.ahead.delete(view);
+    } else if (!this.ahead.has(view)) {
+      this.ahead.add(view);
+      this.context.log.warn(
+        `The database's clock has gone back: instants up to ${new Date(aheadUntil).toISOString()} are stored of materialized view "${view}", which are ahead of it. They count as absent, so that it is refreshed all the same.`,
+      );
+    }
   }
 
   /** @param run absent when there was no need for one */

@@ -168,6 +168,8 @@ export class RefreshRunner {
           throw error;
         }
         await this.pause(retryInMs, request.definition, active);
+      } finally {
+        this.reporter.clock(request.definition, run.aheadUntil);
       }
     }
   }

@@ -21,13 +21,14 @@ export class Refresher {
 
   constructor(context: DataSourceContext, upkeep: Omit<RefreshUpkeep, 'history'>) {
     this.history = new HistoryPruner(context);
-    this.runner = new RefreshRunner(context, new RefreshReporter(context), {
+    const reporter = new RefreshReporter(context);
+    this.runner = new RefreshRunner(context, reporter, {
       captures: upkeep.captures,
       changeLog: upkeep.changeLog,
       history: this.history,
     });
     this.demands = new DemandQueue(this.runner);
-    this.callerRefresh = new CallerRefresh(context);
+    this.callerRefresh = new CallerRefresh(context, reporter);
     this.control = new RefreshControl(context, this.runner);
     this.shutdown = new RefreshShutdown(context, this.runner, this.demands);
   }

@@ -57,7 +57,7 @@ export function joinedResult(
     trigger,
     startedAt: new Date(startedAt),
     finishedAt: new Date(finishedAt),
-    durationMs: finishedAt - startedAt,
+    durationMs: Math.max(0, finishedAt - startedAt),
   };
 }
 
@@ -76,7 +76,7 @@ export function refreshedResult(
     attempt,
     startedAt: new Date(startedAt),
     finishedAt: new Date(finished?.finished_at ?? Date.now()),
-    durationMs: finished?.duration_ms ?? 0,
+    durationMs: Math.max(0, finished?.duration_ms ?? 0),
     insertedCount: countOf(finished?.inserted_count),
     deletedCount: countOf(finished?.deleted_count),
   };
