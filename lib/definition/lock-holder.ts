@@ -41,13 +41,16 @@ const IDLE_MS = 6_000;
  * @param seenForMs for how long it is known to have the lock, where the server does not say it
  */
 export function lockHolder(row: LockHolderRow, use: LockUse, seenForMs = 0): LockHolder {
-  const heldForMs = row.started_at === null ? seenForMs : row.now - row.started_at;
+  // The clock may have gone back since.
+  const startedAt =
+    row.started_at !== null && row.started_at <= row.now ? row.started_at : undefined;
+  const heldForMs = startedAt === undefined ? seenForMs : row.now - startedAt;
   return {
     backendPid: row.backend_pid ?? undefined,
     preparedTransaction: row.prepared_gid ?? undefined,
     role: row.role ?? undefined,
     applicationName: row.application_name ?? '',
-    startedAt: row.started_at === null ? undefined : new Date(row.started_at),
+    startedAt: startedAt === undefined ? undefined : new Date(startedAt),
     isForeign: isForeign(row, use, heldForMs),
     isOverdue: heldForMs > use.limitMs,
   };

@@ -313,6 +313,9 @@ describe('locks that somebody else holds', () => {
     const hidden = { ...row, started_at: null, idle_ms: null };
     expect(locks.holderOf(hidden as LockHolderRow, 9_000).isForeign).toBe(false);
     expect(locks.holderOf(hidden as LockHolderRow, 11_000).isForeign).toBe(true);
+    // The clock of the database has gone back since it began.
+    const ahead = { ...row, now: (row?.now ?? 0) - 3_600_000, idle_ms: -3_600_000 };
+    expect(locks.holderOf(ahead as LockHolderRow, 11_000).isForeign).toBe(true);
     await client.query(
       'ALTER MATERIALIZED VIEW "Sales eu"."daily ""Total""" SET (fillfactor = 90)',
     );
