@@ -90,18 +90,17 @@ describe('history', () => {
        VALUES (gen_random_uuid(), 'public', 'order_total', 'schedule', '2100-01-01 00:00Z', 'refreshed', 2,
                5000000000, 0, '2100-01-01 00:00:00.125Z', '2100-01-01 00:00:01Z', 'elsewhere:1')`,
     );
-    expect(await refreshes.history('public.order_total', { limit: 1 })).toEqual([
-      expect.objectContaining({
-        trigger: 'schedule',
-        tick: new Date('2100-01-01T00:00:00Z'),
-        attempt: 2,
-        insertedCount: 5_000_000_000,
-        deletedCount: 0,
-        startedAt: new Date('2100-01-01T00:00:00.125Z'),
-        durationMs: 875,
-        host: 'elsewhere:1',
-      }),
-    ]);
+    // It is ahead of the clock, and so not the newest run.
+    expect((await refreshes.history('public.order_total')).at(-1)).toMatchObject({
+      trigger: 'schedule',
+      tick: new Date('2100-01-01T00:00:00Z'),
+      attempt: 2,
+      insertedCount: 5_000_000_000,
+      deletedCount: 0,
+      startedAt: new Date('2100-01-01T00:00:00.125Z'),
+      durationMs: 875,
+      host: 'elsewhere:1',
+    });
   });
 
   it('ends after the given number of runs, 50 if none is given', async () => {
