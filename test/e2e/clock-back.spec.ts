@@ -60,7 +60,7 @@ describe('a database whose clock has gone back', () => {
   let warnings: string[];
 
   const start = async (view: ReturnType<typeof viewClass>, options: object = {}): Promise<RefreshService> => {
-    app = await bootWith(database, { views: [view as new () => object], sweepInterval: 50, ...options });
+    app = await bootWith(database, { views: [view], sweepInterval: 50, ...options });
     managed(app).log.warn = (message: string) => void warnings.push(message);
     return app.get(RefreshService);
   };
