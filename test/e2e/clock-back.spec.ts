@@ -59,7 +59,10 @@ describe('a database whose clock has gone back', () => {
   let app: TestingModule | undefined;
   let warnings: string[];
 
-  const start = async (view: ReturnType<typeof viewClass>, options: object = {}): Promise<RefreshService> => {
+  const start = async (
+    view: ReturnType<typeof viewClass>,
+    options: object = {},
+  ): Promise<RefreshService> => {
     app = await bootWith(database, { views: [view], sweepInterval: 50, ...options });
     managed(app).log.warn = (message: string) => void warnings.push(message);
     return app.get(RefreshService);
