@@ -2,6 +2,7 @@ import { isConnectionLoss } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { connectionFailure } from './connection-failure.js';
 import { DATA_EXCEPTION_CLASS, messageOf } from './error-message.js';
+import { OWN_TABLES_HINT } from './own-tables-hint.js';
 import type { MaterializedViewErrorDetails } from './materialized-view.error.js';
 import { originalMessageOf, type ServerError } from './server-error.js';
 import {
@@ -90,7 +91,7 @@ const EXPLANATIONS: Record<string, Explanation> = {
 const DAMAGED: Explanation = {
   type: RefreshError,
   what: "the library's own tables are missing or damaged",
-  hint: 'Booting the application creates missing tables again; drop the schema `stateSchema` to have all of them created again.',
+  hint: OWN_TABLES_HINT,
 };
 
 const SETTINGS: Explanation = {

@@ -5,6 +5,7 @@ import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { connectionFailure } from './connection-failure.js';
 import { messageOf } from './error-message.js';
 import { MaterializedViewError } from './materialized-view.error.js';
+import { OWN_TABLES_HINT } from './own-tables-hint.js';
 import { StatusError } from './status.errors.js';
 
 interface Explanation {
@@ -14,7 +15,7 @@ interface Explanation {
 
 const DAMAGED: Explanation = {
   what: 'something that it needs is not in the database',
-  hint: "Are the library's own tables there, in the schema `stateSchema`? Booting the application with `synchronize` makes them.",
+  hint: `Are the library's own tables there, in the schema \`stateSchema\`? ${OWN_TABLES_HINT}`,
 };
 
 /** By SQLSTATE, never by message: messages are translated and change. */

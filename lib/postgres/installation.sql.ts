@@ -108,8 +108,14 @@ FROM ${quoteIdentifier(stateSchema)}.installation`,
   };
 }
 
-/** The statements that bring the tables from the version before to the given one. */
-export function installVersion(stateSchema: string, version: number): SqlStatement[] {
+/** The statements that bring the tables from the given version to that of this release. */
+export function installAfter(stateSchema: string, version: number): SqlStatement[] {
+  return version < INSTALLATION_VERSION
+    ? [...installVersion(stateSchema, version + 1), ...installAfter(stateSchema, version + 1)]
+    : [];
+}
+
+function installVersion(stateSchema: string, version: number): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
   return [
     ...(VERSIONS[version]?.(schema) ?? []).map((text) => ({ text })),

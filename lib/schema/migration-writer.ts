@@ -4,6 +4,7 @@ import { displayName } from '../postgres/identifier.js';
 import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
 import { factsConstant, factsMethods, keepCall, lookCall } from './migration-facts.js';
 import type { MigrationChecks, ViewCheck } from './migration-checks.js';
+import { installation } from './migration-installation.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import {
   giveBackSettings,
@@ -37,20 +38,27 @@ const MIGRATION_LOCK_TIMEOUT_MS = 5_000;
 export function writeMigration(
   plan: SchemaPlan,
   checks: MigrationChecks,
-  options: MigrationOptions,
+  options: MigrationOptions & { stateSchema: string },
 ): MigrationFile {
   const { timestamp = Date.now(), language = 'ts' } = options;
   const className = `${pascalCase(options.name)}${timestamp}`;
-  const up = plan.steps.map((step) => ({ step, statements: step.statements }));
+  const installed = installation(plan.steps, {
+    stateSchema: options.stateSchema,
+    isTypeScript: language === 'ts',
+    call,
+  });
+  const up = plan.steps
+    .filter(({ action }) => action !== 'install')
+    .map((step) => ({ step, statements: step.statements }));
   const down = [...plan.steps].reverse().map((step) => ({ step, statements: step.undo }));
   const looks = checks.up.length + checks.down.length > 0;
   const source = [
     ...head(plan, className, { ...options, looks }),
     `  name = '${className}';`,
     '',
-    ...method('up', { steps: up, checks: checks.up }, options),
+    ...method('up', { steps: up, checks: checks.up, installs: installed }, options),
     '',
-    ...method('down', { steps: down, checks: checks.down }, options),
+    ...method('down', { steps: down, checks: checks.down, installs: [] }, options),
     ...(looks ? factsMethods(language === 'ts') : []),
     '}',
     ...(isCommonJs(options) ? ['', `module.exports = { ${className} };`] : []),
@@ -100,7 +108,7 @@ function comment({ view, reason, lock: taken, rewritesRows }: PlanStep): string 
 
 function method(
   name: 'up' | 'down',
-  { steps, checks }: { steps: WrittenStep[]; checks: ViewCheck[] },
+  { steps, checks, installs }: { steps: WrittenStep[]; checks: ViewCheck[]; installs: string[] },
   { language = 'ts' }: MigrationOptions,
 ): string[] {
   const signature =
@@ -118,6 +126,7 @@ function method(
     '    // No refresh of these views meanwhile.',
     ...lockedViews(steps.map(({ step }) => step)).flatMap(call),
     ...(checks.length > 0 ? lookCall(checks) : []),
+    ...installs,
     ...steps.flatMap((each, position) => [
       ...(position === exchangeAt ? stopReaders(name, steps.slice(position)) : []),
       ...(each.statements.length === 0

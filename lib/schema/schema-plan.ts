@@ -2,8 +2,7 @@ import { viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
 import { displayName } from '../postgres/identifier.js';
-import { INSTALLATION_VERSION, installVersion } from '../postgres/installation.sql.js';
-import type { SqlStatement } from '../postgres/sql-statement.js';
+import { INSTALLATION_VERSION, installAfter } from '../postgres/installation.sql.js';
 import { alterPhases, populateSteps } from './alter-steps.js';
 import { captureRecordSteps } from './capture-record-step.js';
 import { captureSteps } from './capture-steps.js';
@@ -142,15 +141,11 @@ function installSteps({ installFrom }: SchemaDiff, stateSchema: string): PlanSte
   if (installFrom === undefined) {
     return [];
   }
-  const statements: SqlStatement[] = [];
-  for (let version = installFrom + 1; version <= INSTALLATION_VERSION; version++) {
-    statements.push(...installVersion(stateSchema, version));
-  }
   return [
     {
       action: 'install',
       reason: `The library's own tables are at version ${installFrom} and needed at ${INSTALLATION_VERSION}`,
-      statements,
+      statements: installAfter(stateSchema, installFrom),
       undo: [],
       lock: NO_LOCK,
       rewritesRows: false,

@@ -115,7 +115,13 @@ export class Schema {
     const { plan, checks } = await this.synchronizer.inspectForMigration(this.policy(policy));
     return plan.steps.length === 0
       ? undefined
-      : writeMigration(plan, checks, { name, timestamp, language, module });
+      : writeMigration(plan, checks, {
+          name,
+          timestamp,
+          language,
+          module,
+          stateSchema: this.context.options.stateSchema,
+        });
   }
 
   async alterTable<T>(

@@ -1,0 +1,50 @@
+import { createSchema } from '../postgres/ddl.sql.js';
+import {
+  INSTALLATION_VERSION,
+  installAfter,
+  selectCompleteVersion,
+} from '../postgres/installation.sql.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import { type PlanStep, STATE_LOCK } from './plan-step.js';
+
+/*
+ * The part of a migration that makes the library's own tables. The database in which it runs may have none of them, or
+ * those of an older release, whatever the database had for which it was written. So it has all versions, and looks.
+ */
+
+const NEED_TABLES: ReadonlySet<PlanStep['action']> = new Set(['install', 'record', 'capture']);
+
+/** Whether a step needs the library's own tables, or functions. */
+export function needsInstallation({ action, lock }: PlanStep): boolean {
+  return NEED_TABLES.has(action) || lock === STATE_LOCK;
+}
+
+export interface InstallationText {
+  stateSchema: string;
+  isTypeScript: boolean;
+  /** Writes a call of a statement, as lines of a method. */
+  call: (statement: SqlStatement) => string[];
+}
+
+/** The lines that make the tables where they are not there, or not as this release needs them. */
+export function installation(
+  steps: readonly PlanStep[],
+  { stateSchema, isTypeScript, call }: InstallationText,
+): string[] {
+  if (!steps.some(needsInstallation)) {
+    return [];
+  }
+  const [question = ''] = call(selectCompleteVersion(stateSchema));
+  const isUpgrade = steps.some(({ action }) => action === 'install');
+  const asked = question.trim().replace(/;$/, '');
+  const type = '{ version: number; has_own_triggered: boolean }[]';
+  return [
+    "    // The library's own tables, where they are not as they have to be.",
+    `    const [installed] = ${isTypeScript ? `(${asked}) as ${type}` : asked};`,
+    `    if ((installed?.version ?? 0) < ${INSTALLATION_VERSION}${isUpgrade ? ' || !installed?.has_own_triggered' : ''}) {`,
+    ...[createSchema(stateSchema), ...installAfter(stateSchema, 0)]
+      .flatMap(call)
+      .map((line) => `  ${line}`),
+    '    }',
+  ];
+}
