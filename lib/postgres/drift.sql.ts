@@ -1,7 +1,8 @@
+import { escapeLiteral } from 'pg';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { epochMs } from './instant.js';
 import { applicationSetting, applicationValue } from './own-settings.sql.js';
-import type { SqlStatement } from './sql-statement.js';
+import { script, type SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 
 /*
@@ -9,17 +10,24 @@ import { USABLE_UNIQUE_INDEX } from './status.sql.js';
  * catalog, whatever is declared.
  */
 
-/** Keeps the view as it is, for readers, until the transaction ends. It need not be populated. */
+/**
+ * Keeps the view as it is, for readers, until the transaction ends; it need not be populated. Nothing is planned: where
+ * somebody has put a plain view under the name, planning would call what is constant in it.
+ */
 export function lockAsReader(view: QualifiedName): SqlStatement {
-  return { text: `SELECT\nFROM ${quoteQualifiedName(view)}\nWHERE false` };
+  return script([
+    { text: `PREPARE ${OWN_NAME} AS SELECT FROM ${quoteQualifiedName(view)}` },
+    { text: `DEALLOCATE ${OWN_NAME}` },
+  ]);
 }
 
+const OWN_NAME = 'nestjs_materialized_views_drift';
+
 /**
- * What follows sees names and rows as a refresh does: with the search_path that PostgreSQL 17 and later
- * have for it (before, with the application's, but pg_catalog first: pg_get_viewdef itself has operators that the
- * search_path decides about), and with the rights of the view's owner where the role may act as the owner.
+ * What follows sees names as a refresh does: with the search_path that PostgreSQL 17 and later have for it (before, with
+ * the application's, but pg_catalog first: pg_get_viewdef itself has operators that the search_path decides about).
  */
-export function actAsRefresh(view: QualifiedName): SqlStatement {
+export function readAsRefresh(): SqlStatement {
   return {
     text: `SELECT pg_catalog.set_config(
   '${applicationSetting('search_path')}',
@@ -28,17 +36,7 @@ export function actAsRefresh(view: QualifiedName): SqlStatement {
     ELSE pg_catalog.concat_ws(', ', 'pg_catalog', nullif(${applicationValue('search_path')}, ''))
   END,
   true
-)
-UNION ALL
-SELECT pg_catalog.set_config('role', pg_catalog.pg_get_userbyid(c.relowner), true)
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1
-  AND c.relname = $2
-  AND pg_catalog.pg_has_role(
-    c.relowner, CASE WHEN ${SERVER_VERSION} >= 160000 THEN 'SET' ELSE 'MEMBER' END
-  )`,
-    values: [view.schema, view.name],
+)`,
   };
 }
 
@@ -53,6 +51,8 @@ export interface DriftColumn {
 export interface DriftSubjectRow {
   oid: string;
   is_populated: boolean;
+  /** The view's owner, where that is another role, as which this one may act. */
+  acting_owner: string | null;
   columns: DriftColumn[];
   /** The columns of the smallest usable unique index; `null` without one. */
   key_columns: string[] | null;
@@ -109,6 +109,15 @@ export function selectDriftSubject(view: QualifiedName): SqlStatement {
 )
 SELECT c.oid::text AS oid,
        c.relispopulated AS is_populated,
+       (
+         SELECT r.rolname::text
+         FROM pg_catalog.pg_roles r
+         WHERE r.oid = c.relowner
+           AND r.rolname <> current_user
+           AND pg_catalog.pg_has_role(
+             r.oid, CASE WHEN ${SERVER_VERSION} >= 160000 THEN 'SET' ELSE 'MEMBER' END
+           )
+       ) AS acting_owner,
        (
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                   'name', a.attname,
@@ -207,6 +216,39 @@ SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS checked_at,
        ${sampleOf('missing', keys)} AS missing_keys,
        ${sampleOf('extra', keys)} AS extra_keys`,
     values: keys === undefined ? [] : [limit],
+    hasApplicationText: true,
+  };
+}
+
+/**
+ * The same as a function that runs as another role. To set the role would not do: what the query calls could set it back.
+ * Within a function of the kind PostgreSQL refuses that. What could come after it, such as a cursor that is held, has to be
+ * rolled back with the function.
+ */
+export function createDriftFunction({ text }: SqlStatement, owner: string): SqlStatement {
+  const body = `BEGIN RETURN QUERY EXECUTE ${escapeLiteral(text)} USING $1; END`;
+  return script([
+    {
+      text: `CREATE FUNCTION pg_temp.${OWN_NAME}(pg_catalog.int4)
+RETURNS TABLE (
+  checked_at pg_catalog.float8, missing_count pg_catalog.float8, extra_count pg_catalog.float8,
+  missing_keys pg_catalog.json, extra_keys pg_catalog.json
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+AS ${escapeLiteral(body)}`,
+    },
+    {
+      text: `ALTER FUNCTION pg_temp.${OWN_NAME}(pg_catalog.int4) OWNER TO ${quoteIdentifier(owner)}`,
+    },
+  ]);
+}
+
+/** @param limit as for the statement from which the function was made */
+export function selectDriftOfFunction(limit: number): SqlStatement {
+  return {
+    text: `SELECT * FROM pg_temp.${OWN_NAME}($1)`,
+    values: [limit],
     hasApplicationText: true,
   };
 }

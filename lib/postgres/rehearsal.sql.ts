@@ -53,6 +53,13 @@ WITH NO DATA`,
   };
 }
 
+/** Its index expressions, of which PostgreSQL computes constant parts at once, run as its owner. */
+export function setShapeOwner(owner: string): SqlStatement {
+  return {
+    text: `ALTER TABLE pg_temp.${quoteIdentifier(SHAPE)} OWNER TO ${quoteIdentifier(owner)}`,
+  };
+}
+
 const SHAPE = 'nestjs_materialized_views_shape';
 
 export interface ShapeRow {

@@ -25,6 +25,7 @@ export interface NewView extends ViewAttributes {
   withData: boolean;
 }
 
+/** Up to PostgreSQL 16 the query runs as whoever makes the view, and not as its owner: see `buildStatements`. */
 export function createView(view: NewView): SqlStatement {
   const parameters = [
     ...view.storage.map(storageParameter),

@@ -3,16 +3,19 @@ import { ViewMissingError } from '../errors/refresh.errors.js';
 import { ViewNotPopulatedError } from '../errors/status.errors.js';
 import type { Database } from '../postgres/database.js';
 import {
-  actAsRefresh,
+  createDriftFunction,
   type DriftQueryRow,
   type DriftRow,
   type DriftSubjectRow,
   lockAsReader,
+  readAsRefresh,
   selectDrift,
+  selectDriftOfFunction,
   selectDriftQuery,
   selectDriftSubject,
 } from '../postgres/drift.sql.js';
 import type { Session } from '../postgres/session.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { setReadOnly, type TransactionLimits } from '../postgres/transaction.sql.js';
 
@@ -48,21 +51,38 @@ export async function findDrift(
 ): Promise<DataDrift> {
   const { name } = definition;
   const drift = await database.transaction(limits, async (session) => {
-    await session.query(setReadOnly());
     await lock(session, definition);
-    await session.query(actAsRefresh(name));
+    await session.query(readAsRefresh());
     const [subject] = await session.query<DriftSubjectRow>(selectDriftSubject(name));
     const populated = requirePopulated(subject, viewName(definition));
     const [query] = await session.query<DriftQueryRow>(selectDriftQuery(populated));
-    const [row] = await session.query<DriftRow>(
-      selectDrift(name, { ...populated, definition: query?.definition ?? '' }, sampleSize),
+    const comparison = selectDrift(
+      name,
+      { ...populated, definition: query?.definition ?? '' },
+      sampleSize,
     );
-    return row;
+    return session.undone(() => compare(session, comparison, { ...populated, sampleSize }));
   });
   if (drift === undefined) {
     throw new Error('the comparison gave no row');
   }
   return dataDrift(viewName(definition), drift);
+}
+
+/** The query runs as the owner of the view, as in a refresh, where this role may act as that. It cannot write. */
+async function compare(
+  session: Session,
+  comparison: SqlStatement,
+  { acting_owner: owner, sampleSize }: DriftSubjectRow & { sampleSize: number },
+): Promise<DriftRow | undefined> {
+  if (owner !== null) {
+    await session.query(createDriftFunction(comparison, owner));
+  }
+  await session.query(setReadOnly());
+  const [row] = await session.query<DriftRow>(
+    owner === null ? comparison : selectDriftOfFunction(sampleSize),
+  );
+  return row;
 }
 
 /** From here on the view is not replaced, nor refreshed in a way that holds up readers. */

@@ -2,11 +2,8 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
 import {
   createCandidate,
-  createShape,
   type DefinitionRow,
   selectCandidate,
-  selectShape,
-  type ShapeRow,
   type ViewQuery,
 } from '../postgres/rehearsal.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
@@ -17,6 +14,7 @@ import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 import { fingerprint } from './fingerprint.js';
 import { findIndexRenames, type IndexRename } from './index-renames.js';
+import { makeShapeFor } from './shape.js';
 import { refusalOf, stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
@@ -115,19 +113,14 @@ async function tryIndexes(
   deployed: DeployedView,
   declared: IndexDefinition[],
 ): Promise<Pick<DefinitionComparison, 'changedIndexes' | 'unfitIndexes'>> {
-  await session.query(createShape(deployed.name));
-  const [shape] = await session.query<ShapeRow>(selectShape());
-  if (shape === undefined) {
-    return { changedIndexes: [], unfitIndexes: declared.map(({ name }) => name) };
-  }
-  const table = { schema: shape.schema_name, name: shape.view_name };
+  const { table, oid } = await makeShapeFor(session, deployed, declared);
   const unfit: string[] = [];
   for (const index of declared) {
     if (!(await stands(session, createIndex(table, { ...index, tablespace: undefined })))) {
       unfit.push(index.name);
     }
   }
-  const bodies = await triedBodies(session, shape.oid, table);
+  const bodies = await triedBodies(session, oid, table);
   return {
     changedIndexes: declared.filter((index) =>
       isOtherIndex(index, deployed, bodies.get(index.name) ?? []),

@@ -1,9 +1,9 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
-import { createShape, selectShape, type ShapeRow } from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
 import { type IndexRow, selectIndexesOf } from '../postgres/view-catalog.sql.js';
 import type { DeployedView } from './deployed-view.js';
+import { makeShapeFor } from './shape.js';
 import { stands } from './stands.js';
 
 /** A declared index that is there under the name that it had in another release. */
@@ -53,15 +53,10 @@ async function tryIndexes(
   deployed: DeployedView,
   indexes: readonly IndexDefinition[],
 ): Promise<IndexRow[]> {
-  await session.query(createShape(deployed.name));
-  const [shape] = await session.query<ShapeRow>(selectShape());
-  if (shape === undefined) {
-    return [];
-  }
-  const table = { schema: shape.schema_name, name: shape.view_name };
+  const { table, oid } = await makeShapeFor(session, deployed, indexes);
   for (const index of indexes) {
     // One that the columns do not bear is no rename.
     await stands(session, createIndex(table, { ...index, tablespace: undefined }));
   }
-  return session.query<IndexRow>(selectIndexesOf(shape.oid));
+  return session.query<IndexRow>(selectIndexesOf(oid));
 }

@@ -1,9 +1,9 @@
 import type { QualifiedName } from '../postgres/identifier.js';
-import { createShape, selectShape, type ShapeRow } from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { createIndexFromBody, createStatistics } from '../postgres/view-ddl.sql.js';
 import type { ClosureMember } from './rebuild-closure.js';
+import { makeShape } from './shape.js';
 import { stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
@@ -30,9 +30,7 @@ export async function findLosses(
     return { lostIndexes: [], lostStatistics: [] };
   }
   return session.undone(async () => {
-    await session.query(createShape(buildName));
-    const [shape] = await session.query<ShapeRow>(selectShape());
-    const table = { schema: shape?.schema_name ?? '', name: shape?.view_name ?? '' };
+    const { table } = await makeShape(session, buildName, deployed?.row.owner);
     const fits = (statement: SqlStatement): Promise<boolean> =>
       session.undone(() => stands(session, statement));
     const lostIndexes: string[] = [];

@@ -209,8 +209,8 @@ function isFilled(member: RehearsedMember, sources: RehearsedMember[]): boolean 
 }
 
 /** The text can stay as it was written where nothing has to follow it: it may end in a comment. */
-function isAsWritten({ kind, definition }: ClosureMember): boolean {
-  return kind === 'm' && definition?.withData === true;
+function isAsWritten({ kind, definition, deployed }: ClosureMember): boolean {
+  return kind === 'm' && definition?.withData === true && deployed === undefined;
 }
 
 function inOrder(members: RehearsedMember[], reads: number[][]): RehearsedMember[] {

@@ -162,7 +162,9 @@ function attributesOf(
 /** Makes a view with all that belongs to it under its build name. */
 export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
   const { kind, buildName, query, withData, attributes, comment, grants, columns } = blueprint;
-  const isFilledLater = kind === 'm' && withData && isBeside(blueprint);
+  const isFilled = kind === 'm' && withData;
+  // A new view belongs to whoever makes it.
+  const isFilledLater = isFilled && (blueprint.owner !== undefined || isBeside(blueprint));
   const create = createView({
     ...attributes,
     kind,
@@ -172,7 +174,7 @@ export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
   });
   return [
     ...(grants === null ? withoutDefaultPrivileges(buildName, create) : [create]),
-    // Before the rows: what a query does runs as the owner of the view, as in every refresh after this.
+    // Before the rows and the indexes: what their expressions do runs as the owner of the view.
     ...(blueprint.owner === undefined ? [] : [setOwner(kind, buildName, blueprint.owner)]),
     // Up to PostgreSQL 16 a transaction with an older snapshot sees no rows of CREATE ... AS, but those of
     // REFRESH, which are frozen; after the swap it may read this view.
@@ -191,7 +193,7 @@ export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
       ? []
       : [setReplicaIdentity(buildName, blueprint.replicaIdentity)]),
     ...blueprint.extensions.map((extension) => viewDependsOn(buildName, extension)),
-    ...(kind === 'm' && withData ? [analyze(buildName)] : []),
+    ...(isFilled ? [analyze(buildName)] : []),
     ...(comment === null ? [] : [commentOnView(kind, buildName, comment)]),
     ...(blueprint.typeComment === null ? [] : [commentOnRowType(buildName, blueprint.typeComment)]),
     ...(grants === undefined ? [] : privilegeStatements(buildName, { grants, columns })),

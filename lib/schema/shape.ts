@@ -1,0 +1,59 @@
+import type { IndexDefinition } from '../postgres/ddl.sql.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import {
+  createShape,
+  selectShape,
+  setShapeOwner,
+  type ShapeRow,
+} from '../postgres/rehearsal.sql.js';
+import type { Session } from '../postgres/session.js';
+import type { DeployedView } from './deployed-view.js';
+import { SchemaStepError } from './schema-error.js';
+
+/** An empty table with the columns of a view, on which indexes and statistics can be tried. */
+export interface Shape {
+  oid: string;
+  table: QualifiedName;
+}
+
+/**
+ * The shape of a deployed view, for trying declared indexes. Where one has an expression, it belongs to the view's owner, as
+ * whom PostgreSQL then computes what is constant in it; a role that may not give it to them can compare all others.
+ */
+export async function makeShapeFor(
+  session: Session,
+  { name, row }: DeployedView,
+  indexes: readonly IndexDefinition[],
+): Promise<Shape> {
+  const computes = indexes.some(
+    ({ keys, where }) =>
+      where !== undefined || keys.some(({ expression }) => expression !== undefined),
+  );
+  return makeShape(session, name, computes ? row.owner : undefined);
+}
+
+/** @param owner `undefined` for this role */
+export async function makeShape(
+  session: Session,
+  view: QualifiedName,
+  owner: string | undefined,
+): Promise<Shape> {
+  await session.query(createShape(view));
+  const [row] = await session.query<ShapeRow>(selectShape());
+  if (row === undefined) {
+    throw new Error('there is no temporary table');
+  }
+  if (owner !== undefined) {
+    await give(session, view, owner);
+  }
+  return { oid: row.oid, table: { schema: row.schema_name, name: row.view_name } };
+}
+
+async function give(session: Session, view: QualifiedName, owner: string): Promise<void> {
+  try {
+    await session.query(setShapeOwner(owner));
+  } catch (cause) {
+    const task = `try the indexes of "${displayName(view)}" with the rights of its owner "${owner}"`;
+    throw new SchemaStepError(cause, { task });
+  }
+}
