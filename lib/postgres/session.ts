@@ -3,14 +3,8 @@ import { withItsSettings } from './own-settings.sql.js';
 import { said, SessionLost } from './session-lost.js';
 import type { SqlStatement } from './sql-statement.js';
 import { errorCode, SqlState } from './sqlstate.js';
-import {
-  commit,
-  releaseSavepoint,
-  rollback,
-  rollbackToSavepoint,
-  savepoint,
-  type TransactionLimits,
-} from './transaction.sql.js';
+import { Statements } from './statements.js';
+import { commit, rollback, type TransactionLimits } from './transaction.sql.js';
 import { typeParsers } from './type-parsers.js';
 
 /** How much later than its own limits allow the server's answer may arrive, before nobody is thought to be there. */
@@ -69,7 +63,7 @@ export interface SessionClient {
 }
 
 /** One connection, held for as long as its work lasts. */
-export class Session {
+export class Session extends Statements {
   private deadlines: Deadlines;
   private isCutOff = false;
   /** The statement that failed last. */
@@ -80,6 +74,7 @@ export class Session {
     private readonly client: SessionClient,
     private readonly deadlineMs = ANSWER_MARGIN_MS,
   ) {
+    super();
     this.deadlines = { ordinary: deadlineMs, brief: deadlineMs };
   }
 
@@ -185,29 +180,6 @@ export class Session {
       return await work();
     } finally {
       this.deadlines = { ordinary: this.deadlineMs, brief: this.deadlineMs };
-    }
-  }
-
-  /** Runs `work` and takes back what it did, settings too; also after an error, which is thrown. */
-  async undone<T>(work: () => Promise<T>): Promise<T> {
-    await this.query(savepoint());
-    try {
-      return await work();
-    } finally {
-      await this.query(rollbackToSavepoint());
-    }
-  }
-
-  /** Runs `work`, and takes back what it did when it fails, so that the transaction can go on. */
-  async attempt<T>(work: () => Promise<T>): Promise<T> {
-    await this.query(savepoint());
-    try {
-      const result = await work();
-      await this.query(releaseSavepoint());
-      return result;
-    } catch (error) {
-      await this.query(rollbackToSavepoint());
-      throw error;
     }
   }
 

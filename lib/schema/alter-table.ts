@@ -1,4 +1,4 @@
-import { type EntityTarget, type ObjectLiteral, QueryFailedError, type QueryRunner } from 'typeorm';
+import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import { OptionPath } from '../definition/option-path.js';
 import {
   aFunction,
@@ -7,8 +7,9 @@ import {
   matching,
   objectOf,
 } from '../definition/option-rules.js';
-import { codeAndMessageOf } from '../errors/error-message.js';
-import { SchemaSyncError, UnmanagedDependentsError } from '../errors/schema.errors.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { exploreViews } from '../definition/view.explorer.js';
+import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import { MODULE_RULES, type UnmanagedDependents } from '../definition/module.options.js';
 import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { lock } from '../postgres/advisory-lock.sql.js';
@@ -18,26 +19,21 @@ import {
   quoteQualifiedName,
   rowName,
 } from '../postgres/identifier.js';
-import {
-  giveBackSettings,
-  takeOwnSettings,
-  withItsSettings,
-} from '../postgres/own-settings.sql.js';
-import type { Session } from '../postgres/session.js';
-import type { SqlStatement } from '../postgres/sql-statement.js';
+import { giveBackSettings, takeOwnSettings } from '../postgres/own-settings.sql.js';
+import { selectServer, type ServerRow } from '../postgres/server.sql.js';
 import {
   type RelationOidRow,
   selectRelation,
   selectTableReaders,
   type TableReaderRow,
 } from '../postgres/table-readers.sql.js';
-import { rollbackToSavepoint, savepoint } from '../postgres/transaction.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { type DatabaseState, readDatabaseState, withDependents } from './database-state.js';
 import { describeView } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 import { canRebuildPlainView } from './rebuild-closure.js';
-import { asTheyWere, restoration } from './restoration.js';
+import { QueryRunnerSession } from './query-runner.session.js';
+import { findDeclared, restore } from './table-restoration.js';
 import { refuseLosses } from './uncarried.js';
 import { inOldOrder } from './view-order.js';
 
@@ -54,8 +50,9 @@ export interface AlterTableOptions {
  * to them. In one transaction, the query runner's own where it has one: all of it happens or nothing.
  * Readers of these views wait until it ends.
  *
- * Made for migrations. The views come back with the definitions that the database had; one that names a
- * column which is gone fails, and with it the whole.
+ * Made for migrations. A view that is as its class declares it, where the data source has that among its entities, comes back
+ * from the declared definition; any other one from the definition that the database had. One that names a column which is
+ * gone fails, and with it the whole.
  *
  * @param table an entity, or `name` or `schema.name`
  * @throws UnmanagedDependentsError when something that is not the library's stands in the way
@@ -77,13 +74,12 @@ export async function alterTable<T>(
 ): Promise<T> {
   checkOptions('alterTable', alterTableArguments, { queryRunner, table, work, options });
   const { unmanagedDependents = 'refuse', stateSchema = 'materialized_views' } = options;
-  const session = sessionOf(queryRunner);
+  const session = new QueryRunnerSession(queryRunner);
   return inTransaction(queryRunner, async () => {
+    const definitions = await declaredViews(queryRunner, session);
     await session.query(takeOwnSettings());
-    // Taken back for the locks of reading: see `read` in preparation.ts.
-    await session.query(savepoint());
-    const state = await readDatabaseState(session, stateSchema, []);
-    await session.query(rollbackToSavepoint());
+    // Taken back for the locks of reading: see `readSteadily`.
+    const state = await session.undone(() => readDatabaseState(session, stateSchema, []));
     const readers = await readersOf(session, tableName(queryRunner, table));
     const views = closure(readers, state);
     refuseUnmanaged(views, state, unmanagedDependents);
@@ -91,23 +87,14 @@ export async function alterTable<T>(
     for (const key of views.map((view) => refreshLockKey(view.name)).sort()) {
       await session.query(lock(key));
     }
+    const declared = await findDeclared(session, definitions, views, state);
     for (const view of [...views].reverse()) {
       await session.query(dropView(view.kind, view.name));
     }
     await session.query(giveBackSettings());
     const result = await work();
     await session.query(takeOwnSettings());
-    const { builds, finish } = restoration(asTheyWere(views), state);
-    for (const { deployed, statements } of builds) {
-      await explained(deployed, async () => {
-        for (const statement of statements) {
-          await session.query(statement);
-        }
-      });
-    }
-    for (const statement of finish) {
-      await session.query(statement);
-    }
+    await restore(session, views, declared, state);
     await session.query(giveBackSettings());
     return result;
   });
@@ -137,41 +124,21 @@ const alterTableArguments = objectOf<AlterTableArguments>(
   ['queryRunner', 'table', 'work'],
 );
 
-/** @throws SchemaSyncError where the view cannot be made from the table as it is now */
-async function explained(view: DeployedView, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    // TypeORM copies all of pg's error into its own, with the statement and its values.
-    const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
-    const name = displayName(view.name);
-    throw new SchemaSyncError(
-      `Could not make "${name}" again after the change of a table that it reads: ${codeAndMessageOf(cause)}. The transaction has to be rolled back.`,
-      {
-        view: name,
-        cause,
-        hint: 'Its definition has to fit the table as it is after the change, and every row of it.',
-      },
-    );
-  }
-}
-
-/** What the library's statements need of a query runner. */
-function sessionOf(queryRunner: QueryRunner): Pick<Session, 'query'> {
-  return {
-    query: async <Row>(statement: SqlStatement): Promise<Row[]> => {
-      let rows: Row[] = [];
-      for (const each of withItsSettings(statement)) {
-        const result = (await queryRunner.query(each.text, each.values)) as Row[];
-        rows = each === statement ? result : rows;
-      }
-      return rows;
-    },
-  };
+/** Those of the data source's entities: a migration has no others. */
+async function declaredViews(
+  queryRunner: QueryRunner,
+  session: QueryRunnerSession,
+): Promise<ViewDefinition[]> {
+  const [server] = await session.query<ServerRow>(selectServer());
+  return exploreViews({
+    dataSource: queryRunner.connection,
+    currentSchema: server?.current_schema ?? null,
+    registered: [],
+  });
 }
 
 async function readersOf(
-  session: Pick<Session, 'query'>,
+  session: QueryRunnerSession,
   quotedName: string,
 ): Promise<TableReaderRow[]> {
   const [relation] = await session.query<RelationOidRow>(selectRelation(quotedName));

@@ -7,7 +7,7 @@ import {
   type ViewQuery,
 } from '../postgres/rehearsal.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
-import type { Session } from '../postgres/session.js';
+import type { Statements } from '../postgres/statements.js';
 import { type IndexRow, selectIndexesOf } from '../postgres/view-catalog.sql.js';
 import { createIndexFromBody } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
@@ -37,7 +37,7 @@ export interface DefinitionComparison {
  * nothing is asked where nothing changed. Leaves no trace in the caller's transaction.
  */
 export async function compareDefinitions(
-  session: Session,
+  session: Statements,
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
 ): Promise<Map<string, DefinitionComparison>> {
@@ -61,7 +61,7 @@ function isRemembered(view: ViewDefinition, deployed: DeployedView, state: Datab
 }
 
 async function compare(
-  session: Session,
+  session: Statements,
   view: ViewDefinition,
   deployed: DeployedView,
 ): Promise<DefinitionComparison> {
@@ -82,7 +82,7 @@ async function compare(
  * PostgreSQL's text is not always one that it writes again when it reads it: `IN` over varchar gets other
  * casts. A view that was made from that text, by a dump, a swap or alterTable, has the second one.
  */
-async function isSame(session: Session, first: string, deployed: string): Promise<boolean> {
+async function isSame(session: Statements, first: string, deployed: string): Promise<boolean> {
   if (first === deployed) {
     return true;
   }
@@ -93,7 +93,7 @@ async function isSame(session: Session, first: string, deployed: string): Promis
 
 /** PostgreSQL's text of a query, or why it does not stand: it cannot be what is deployed then. */
 async function tryQuery(
-  session: Session,
+  session: Statements,
   query: ViewQuery,
 ): Promise<{ definition?: string; failure?: unknown }> {
   const failure = await refusalOf(session, createCandidate(query));
@@ -109,7 +109,7 @@ async function tryQuery(
  * made anew: its columns may change because of a view that it reads.
  */
 async function tryIndexes(
-  session: Session,
+  session: Statements,
   deployed: DeployedView,
   declared: IndexDefinition[],
 ): Promise<Pick<DefinitionComparison, 'changedIndexes' | 'unfitIndexes'>> {
@@ -131,7 +131,7 @@ async function tryIndexes(
 
 /** What PostgreSQL makes of each index, and, as for queries, of its own text of it. */
 async function triedBodies(
-  session: Session,
+  session: Statements,
   oid: string,
   table: QualifiedName,
 ): Promise<Map<string, string[]>> {

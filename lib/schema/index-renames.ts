@@ -1,6 +1,6 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
-import type { Session } from '../postgres/session.js';
+import type { Statements } from '../postgres/statements.js';
 import { type IndexRow, selectIndexesOf } from '../postgres/view-catalog.sql.js';
 import type { DeployedView } from './deployed-view.js';
 import { makeShapeFor } from './shape.js';
@@ -17,7 +17,7 @@ export interface IndexRename {
  * nobody declares any more. They need not be built again. Leaves no trace in the caller's transaction.
  */
 export async function findIndexRenames(
-  session: Session,
+  session: Statements,
   view: ViewDefinition,
   { deployed, ownIndexes }: { deployed: DeployedView; ownIndexes: readonly string[] },
 ): Promise<IndexRename[]> {
@@ -49,7 +49,7 @@ export async function findIndexRenames(
 }
 
 async function tryIndexes(
-  session: Session,
+  session: Statements,
   deployed: DeployedView,
   indexes: readonly IndexDefinition[],
 ): Promise<IndexRow[]> {

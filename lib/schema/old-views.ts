@@ -1,3 +1,4 @@
+import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
 import { selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';
 import type { Session } from '../postgres/session.js';
@@ -19,6 +20,8 @@ export interface OldView {
   buildName: QualifiedName;
   /** Its definition with the others' build names in it. */
   buildQuery: string;
+  /** Set where it is made again as the code declares it: its columns then, and what is declared of its indexes. */
+  asDeclared?: { columns: string[]; indexes: IndexDefinition[] };
 }
 
 export interface StepAsideOptions {

@@ -5,7 +5,12 @@ import { type DatabaseState, withDependents } from './database-state.js';
 import { deployedName, type DeployedView } from './deployed-view.js';
 import type { OldView } from './old-views.js';
 import { inOldOrder } from './view-order.js';
-import { buildStatements, previousBlueprint, renameStatements } from './view-blueprint.js';
+import {
+  buildStatements,
+  previousBlueprint,
+  renameStatements,
+  type ViewBlueprint,
+} from './view-blueprint.js';
 
 /** How views are made again as they were, each after all that it reads. */
 export interface Restoration {
@@ -33,10 +38,10 @@ export function restoration(
   const all = [...new Set([...old.keys(), ...emptied])].map((deployed) => ({ deployed }));
   const ordered = inOldOrder(all, state).map(({ deployed }) => deployed);
   const blueprints = new Map(
-    [...old].map(([deployed, { name, buildName, buildQuery }]) => [
+    [...old].map(([deployed, view]) => [
       deployed,
       {
-        ...previousBlueprint(deployed, name, buildName, buildQuery),
+        ...blueprintOf(view),
         withData: deployed.row.is_populated || emptied.includes(deployed),
       },
     ]),
@@ -59,6 +64,26 @@ export function restoration(
       ),
     ],
   };
+}
+
+function blueprintOf({
+  deployed,
+  name,
+  buildName,
+  buildQuery,
+  asDeclared,
+}: OldView): ViewBlueprint {
+  const blueprint = previousBlueprint(deployed, name, buildName, buildQuery);
+  return asDeclared === undefined
+    ? blueprint
+    : {
+        ...blueprint,
+        columns: blueprint.columns.filter((column) => asDeclared.columns.includes(column.name)),
+        indexes: blueprint.indexes.map((index) => ({
+          ...index,
+          declared: asDeclared.indexes.find((each) => each.name === index.name),
+        })),
+      };
 }
 
 /** Views as they are, under the names that they have. */

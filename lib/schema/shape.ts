@@ -6,7 +6,7 @@ import {
   setShapeOwner,
   type ShapeRow,
 } from '../postgres/rehearsal.sql.js';
-import type { Session } from '../postgres/session.js';
+import type { Statements } from '../postgres/statements.js';
 import type { DeployedView } from './deployed-view.js';
 import { SchemaStepError } from './schema-error.js';
 
@@ -21,7 +21,7 @@ export interface Shape {
  * whom PostgreSQL then computes what is constant in it; a role that may not give it to them can compare all others.
  */
 export async function makeShapeFor(
-  session: Session,
+  session: Statements,
   { name, row }: DeployedView,
   indexes: readonly IndexDefinition[],
 ): Promise<Shape> {
@@ -34,7 +34,7 @@ export async function makeShapeFor(
 
 /** @param owner `undefined` for this role */
 export async function makeShape(
-  session: Session,
+  session: Statements,
   view: QualifiedName,
   owner: string | undefined,
 ): Promise<Shape> {
@@ -49,7 +49,7 @@ export async function makeShape(
   return { oid: row.oid, table: { schema: row.schema_name, name: row.view_name } };
 }
 
-async function give(session: Session, view: QualifiedName, owner: string): Promise<void> {
+async function give(session: Statements, view: QualifiedName, owner: string): Promise<void> {
   try {
     await session.query(setShapeOwner(owner));
   } catch (cause) {

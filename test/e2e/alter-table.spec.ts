@@ -15,9 +15,9 @@ import {
   UnmanagedDependentsError,
 } from '../../lib/index.js';
 import { catalog } from '../support/catalog.js';
-import { boot, typeOrm } from '../support/test-app.js';
+import { boot, bootRelease, typeOrm } from '../support/test-app.js';
 import { TestDatabase } from '../support/test-database.js';
-import { viewClass } from '../support/view-class.js';
+import { type TestView, viewClass } from '../support/view-class.js';
 
 @Entity('orders')
 class Order {
@@ -40,6 +40,30 @@ class WidenAmount1700000000000 implements MigrationInterface {
     );
   }
 }
+
+class ToCitext1700000000000 implements MigrationInterface {
+  name = 'ToCitext1700000000000';
+
+  async up(queryRunner: QueryRunner): Promise<void> {
+    await alterTable(queryRunner, 'items', () =>
+      queryRunner.query('ALTER TABLE items ALTER COLUMN t TYPE citext'),
+    );
+  }
+
+  async down(): Promise<void> {
+    // Not asked for.
+  }
+}
+
+/** For each column what PostgreSQL understands by its type. */
+const CONDITIONS = {
+  t: ["t = 'ann'", "t IN ('ann', 'bob')", "t LIKE 'a%'", "coalesce(t, '') > 'b'"],
+  v: ["v IN ('ann', 'bob')", "v = 'ann'", "v LIKE 'a%'", "coalesce(v, '') > 'b'"],
+  p: ["p = 'ann'", "p IN ('ann', 'bob')", "p LIKE 'a%'", "coalesce(p, '') > 'b'"],
+  i: ['i IN (1, 2, 3)', 'i = 1', 'i > 1.5', 'i / 2 = 0', 'coalesce(i, 0) < 3'],
+  d: ["d = '2026-01-02'", "d IN ('2026-01-01', '2026-01-02')", "d >= date '2026-01-02'"],
+  s: ["s > '2026-01-02'", "s IN ('2026-01-01', '2026-01-02')", "s >= date '2026-01-02'"],
+};
 
 describe('a table that views read', () => {
   let database: TestDatabase;
@@ -153,6 +177,131 @@ describe('a table that views read', () => {
     await schema.alterTable('orders', widen, { unmanagedDependents: 'rebuild' });
     expect(await database.query(`SELECT obj_description('report'::regclass) AS comment`)).toEqual([
       { comment: 'for the boss' },
+    ]);
+  });
+});
+
+describe('views that come back after a change of a type', () => {
+  let database: TestDatabase;
+  let app: TestingModule | undefined;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query('CREATE EXTENSION citext');
+  });
+
+  beforeEach(async () => {
+    await database.query(`
+      DROP TABLE IF EXISTS items CASCADE;
+      DROP SCHEMA IF EXISTS materialized_views, "Far away" CASCADE;
+      CREATE TABLE items (id int PRIMARY KEY, t text, v varchar(10), p char(5), i int, d date, s timestamp);
+      INSERT INTO items VALUES
+        (1, 'ann', 'ann', 'ann', 1, '2026-01-01', '2026-01-01'),
+        (2, 'ANN', 'Ann', 'bob', 2, '2026-01-02', '2026-01-02 12:00'),
+        (3, 'bob', 'Bob', 'BOB', 5, NULL, NULL)`);
+  });
+
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  /** A view of each column, with what its type decides about, and a view above it. */
+  const VIEWS: TestView[] = Object.entries(CONDITIONS).flatMap(([column, [first, ...others]]) => [
+    {
+      name: `Daily "${column}"`,
+      schema: 'Far away',
+      expression: `SELECT id, ${column}, ${others.map((each, at) => `(${each}) AS c${at}`).join(', ')}
+        FROM items WHERE ${first}`,
+      key: ['id'],
+      indexes: [{ name: `Daily "${column}" partly`, keys: ['id'], where: first }],
+    },
+    {
+      name: `above ${column}`,
+      expression: `SELECT id FROM "Far away"."Daily ""${column}""" WHERE ${first}`,
+    },
+  ]);
+
+  async function release(views: TestView[] = VIEWS): Promise<SchemaService> {
+    await app?.close();
+    app = await bootRelease(database, views);
+    return app.get(SchemaService);
+  }
+
+  const alter =
+    (change: string) =>
+    (runner: QueryRunner): Promise<unknown> =>
+      runner.query(`ALTER TABLE items ${change}`);
+
+  it.each([
+    ['t', 'citext'],
+    ['v', 'text'],
+    ['v', 'citext'],
+    ['p', 'text'],
+    ['i', 'bigint'],
+    ['i', 'numeric'],
+    ['i', 'smallint'],
+    ['d', 'timestamp'],
+    ['s', 'timestamptz'],
+    ['s', 'date'],
+  ])('are as declared where %s becomes %s', async (column, type) => {
+    const schema = await release();
+
+    await schema.alterTable('items', alter(`ALTER COLUMN ${column} TYPE ${type}`));
+
+    expect(await schema.diff()).toEqual([]);
+    for (const { expression, name } of VIEWS.filter((view) => view.schema !== undefined)) {
+      const stored = `SELECT * FROM "Far away"."${name?.replaceAll('"', '""')}"`;
+      expect([
+        ...(await database.query(`(${expression}) EXCEPT ALL (${stored})`)),
+        ...(await database.query(`(${stored}) EXCEPT ALL (${expression})`)),
+      ]).toEqual([]);
+    }
+    await (await release()).verify();
+  });
+
+  it('have the columns that their declared query has then', async () => {
+    const schema = await release([{ name: 'everything', expression: 'SELECT * FROM items;' }]);
+    await schema.alterTable('items', alter('ADD COLUMN extra int'));
+    expect(await schema.diff()).toEqual([]);
+    expect(await database.query('SELECT extra FROM everything')).toHaveLength(3);
+  });
+
+  it('stay what somebody made of them by hand', async () => {
+    const schema = await release();
+    await database.query(`
+      DROP MATERIALIZED VIEW "above t";
+      DROP MATERIALIZED VIEW "Far away"."Daily ""t""";
+      CREATE MATERIALIZED VIEW "Far away"."Daily ""t""" AS SELECT id, t, 'hand' AS by FROM items;
+      DROP INDEX "Far away"."Daily ""i"" partly";
+      CREATE INDEX "Daily ""i"" partly" ON "Far away"."Daily ""i""" (id) WHERE i > 100`);
+    const before = await schema.diff();
+    await schema.alterTable('items', alter('ALTER t TYPE citext, ALTER i TYPE bigint'));
+    expect(await schema.diff()).toEqual(before);
+    expect(await database.query(`SELECT by FROM "Far away"."Daily ""t"""`)).toHaveLength(3);
+    expect(
+      await database.query(`SELECT indexdef FROM pg_indexes WHERE indexname = 'Daily "i" partly'`),
+    ).toEqual([{ indexdef: expect.stringContaining('100') }]);
+  });
+
+  it('come back as declared in a migration whose data source has their classes', async () => {
+    await release();
+    const dataSource = new DataSource({
+      type: 'postgres',
+      url: database.url,
+      entities: app?.get(DataSource).entityMetadatas.map(({ target }) => target as () => void),
+      migrations: [ToCitext1700000000000],
+    });
+    await dataSource.initialize();
+    await dataSource.runMigrations();
+    await dataSource.destroy();
+    expect(await database.query(`SELECT id FROM "Far away"."Daily ""t""" ORDER BY 1`)).toEqual([
+      { id: 1 },
+      { id: 2 },
     ]);
   });
 });
