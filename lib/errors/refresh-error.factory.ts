@@ -125,6 +125,8 @@ export interface FailureContext {
   isOwnStatement: boolean;
   /** The declared indexes of the view. */
   indexes?: readonly string[];
+  /** What the failed statement was to make: `index "by_day"`. */
+  makes?: string;
   /** Whether it was the one that sets the view's settings. */
   isSetting?: boolean;
 }
@@ -136,11 +138,12 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
   }
   const { type: ErrorType, what, hint } = explain(cause, context);
   const index = context.indexes?.find((name) => name === (cause as ServerError).constraint);
+  const place = context.makes ?? (index === undefined ? undefined : `index "${index}"`);
   const code = errorCode(cause);
   // What a setting is refused for is its value, which the class declares.
   const said = context.isSetting ? originalMessageOf(cause as ServerError) : messageOf(cause);
   return new ErrorType(
-    `Could not refresh materialized view "${context.view}": ${what}${index === undefined ? '' : `, in index "${index}"`} (${code ? `${code}: ` : ''}${said}). The view was not changed.`,
+    `Could not refresh materialized view "${context.view}": ${what}${place === undefined ? '' : `, in ${place}`} (${code ? `${code}: ` : ''}${said}). The view was not changed.`,
     { view: context.view, hint, cause },
   );
 }

@@ -12,6 +12,8 @@ export interface SqlStatement {
    * run with the application's settings; all others with those of `own-settings.sql.ts`.
    */
   hasApplicationText?: boolean;
+  /** What it makes, for what is said of a failure, where the text has another name for it: `index "by_day"`. */
+  makes?: string;
 }
 
 /** Several statements without values as one: a single round trip. */

@@ -35,6 +35,11 @@ JOIN pg_catalog.pg_depend d
 LEFT JOIN pg_catalog.pg_rewrite r
   ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid
 WHERE d.deptype = 'n' AND r.ev_class IS DISTINCT FROM wanted.oid
+UNION ALL
+SELECT false, 'the invalid index ' || pg_catalog.quote_ident(ic.relname)
+FROM wanted
+JOIN pg_catalog.pg_index i ON i.indrelid = wanted.oid AND NOT i.indisvalid
+JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
 ORDER BY 1 DESC, 2`,
     values: [viewOid],
   };

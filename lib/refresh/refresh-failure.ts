@@ -88,6 +88,7 @@ export class RefreshFailure {
       indexes: this.request.definition.indexes.map(({ name }) => name),
       isTimeout: cancelledBy === undefined && this.isTimeOver(statementTimeoutMs),
       isOwnStatement: transaction !== undefined && failed !== viewStatement,
+      makes: failed?.makes,
       isSetting: failed !== undefined && failed === settingsStatement,
     });
   }

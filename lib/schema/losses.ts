@@ -7,8 +7,11 @@ import { makeShape } from './shape.js';
 import { stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
-/** Hand-made indexes and statistics that the columns of a new view no longer bear. */
+/** What was made by hand and is not made again. */
 export interface Losses {
+  /** What a failed CREATE INDEX CONCURRENTLY has left behind: it serves nobody, and may fail again. */
+  invalidIndexes: string[];
+  /** Those that the columns of the new view no longer bear. */
   lostIndexes: string[];
   lostStatistics: string[];
 }
@@ -22,12 +25,14 @@ export async function findLosses(
   const { deployed, definition } = member;
   const declared = new Set(definition?.indexes.map((index) => index.name));
   const own = new Set(member.ownIndexes);
-  const indexes = (deployed?.indexes ?? []).filter(
+  const handMade = (deployed?.indexes ?? []).filter(
     ({ name }) => !declared.has(name) && !own.has(name),
   );
+  const indexes = handMade.filter(({ is_valid }) => is_valid);
+  const invalidIndexes = handMade.filter(({ is_valid }) => !is_valid).map(({ name }) => name);
   const statistics = deployed?.statistics ?? [];
   if (indexes.length + statistics.length === 0) {
-    return { lostIndexes: [], lostStatistics: [] };
+    return { invalidIndexes, lostIndexes: [], lostStatistics: [] };
   }
   return session.undone(async () => {
     const { table } = await makeShape(session, buildName, deployed?.row.owner);
@@ -49,6 +54,6 @@ export async function findLosses(
         lostStatistics.push(row.name);
       }
     }
-    return { lostIndexes, lostStatistics };
+    return { invalidIndexes, lostIndexes, lostStatistics };
   });
 }

@@ -159,7 +159,10 @@ export class PlanRun {
         await this.session.query(statement);
       } catch (cause) {
         const view = this.views.find((each) => viewName(each) === step.view);
-        throw new SchemaStepError(cause, taskOf(step, view, this.stateSchema));
+        throw new SchemaStepError(
+          cause,
+          taskOf(step, { view, stateSchema: this.stateSchema, makes: statement.makes }),
+        );
       }
     }
   }

@@ -166,6 +166,7 @@ async function describeStandIns(
       old: member.deployed && old.get(member.deployed),
       columns: row?.columns ?? [],
       withData: row?.empty_sources.every((source) => filled.has(source)) ?? true,
+      invalidIndexes: [],
       lostIndexes: [],
       lostStatistics: [],
       ...lost.get(member),

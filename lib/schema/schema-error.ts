@@ -46,23 +46,25 @@ export function together([first, ...others]: SchemaStepError[]): SchemaStepError
 }
 
 /** The task of one step of a plan. */
-export function taskOf(
-  step: PlanStep,
-  view: ViewDefinition | undefined,
-  stateSchema: string,
-): FailedTask {
+export function taskOf(step: PlanStep, context: TaskContext): FailedTask {
   return {
-    task: describeTask(step, view, stateSchema),
-    view,
+    task: describeTask(step, context),
+    view: context.view,
     isCapture: step.action === 'capture',
     computesRows: step.action === 'build' || step.action === 'populate',
   };
 }
 
+interface TaskContext {
+  view: ViewDefinition | undefined;
+  stateSchema: string;
+  /** What the statement was to make, where it is a part of the view. */
+  makes: string | undefined;
+}
+
 function describeTask(
   { action, view: name, reason }: PlanStep,
-  view: ViewDefinition | undefined,
-  stateSchema: string,
+  { view, stateSchema, makes }: TaskContext,
 ): string {
   const subject = view === undefined ? `view "${name}"` : describeDeclared(view);
   switch (action) {
@@ -71,7 +73,7 @@ function describeTask(
     case 'create-schema':
       return `make a schema (${reason})`;
     case 'build':
-      return `make ${subject}`;
+      return `make ${makes === undefined ? '' : `${makes} of `}${subject}`;
     case 'swap':
       return 'put the new views in the place of the old ones';
     case 'rename':
@@ -97,7 +99,7 @@ const HINTS: Record<string, string> = {
   [SqlState.insufficientPrivilege]:
     'The role needs CREATE on the schema of the view, SELECT on what it reads and, for a schema that does not exist, CREATE on the database.',
   [SqlState.uniqueViolation]:
-    'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data.',
+    'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data. An index that no class declares was made by hand: correct the query, or drop the index.',
   [SqlState.dependentObjectsStillExist]:
     'The detail of the cause names what depends on it. Drop that yourself, or change it.',
   [SqlState.lockNotAvailable]:

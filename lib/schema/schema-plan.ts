@@ -173,12 +173,15 @@ function rebuildReason({ differences }: ViewDiff): string | undefined {
   return reasons.find((reason) => reason !== undefined);
 }
 
-function lossNote({ lostIndexes, lostStatistics }: RehearsedMember): string {
-  const lost = [
-    ...lostIndexes.map((name) => `index "${name}"`),
-    ...lostStatistics.map((name) => `statistics "${name}"`),
-  ];
-  return lost.length === 0
-    ? ''
-    : `; ${lost.join(', ')}, made by hand, cannot be kept: the columns are gone`;
+function lossNote({ invalidIndexes, lostIndexes, lostStatistics }: RehearsedMember): string {
+  const indexes = (names: string[]): string[] => names.map((name) => `index "${name}"`);
+  const lost = [...indexes(lostIndexes), ...lostStatistics.map((name) => `statistics "${name}"`)];
+  return [
+    noteOf(lost, 'cannot be kept: the columns are gone'),
+    noteOf(indexes(invalidIndexes), 'is not kept: it is invalid, and serves nobody'),
+  ].join('');
+}
+
+function noteOf(things: string[], fate: string): string {
+  return things.length === 0 ? '' : `; ${things.join(', ')}, made by hand, ${fate}`;
 }

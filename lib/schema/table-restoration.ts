@@ -60,11 +60,9 @@ export async function restore(
 ): Promise<void> {
   const { builds, finish } = restoration(await redefined(session, views, declared), state);
   for (const { deployed, statements } of builds) {
-    await explained(deployed, async () => {
-      for (const statement of statements) {
-        await session.query(statement);
-      }
-    });
+    for (const statement of statements) {
+      await explained(deployed, () => session.query(statement), statement.makes);
+    }
   }
   for (const statement of finish) {
     await session.query(statement);
@@ -98,7 +96,11 @@ async function redefined(
   });
 }
 
-async function explained(view: DeployedView, work: () => Promise<unknown>): Promise<void> {
+async function explained(
+  view: DeployedView,
+  work: () => Promise<unknown>,
+  makes?: string,
+): Promise<void> {
   try {
     await work();
   } catch (error) {
@@ -106,7 +108,7 @@ async function explained(view: DeployedView, work: () => Promise<unknown>): Prom
     const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
     const name = displayName(view.name);
     throw new SchemaSyncError(
-      `Could not make "${name}" again after the change of a table that it reads: ${codeAndMessageOf(cause)}. The transaction has to be rolled back.`,
+      `Could not make ${makes === undefined ? '' : `${makes} of `}"${name}" again after the change of a table that it reads: ${codeAndMessageOf(cause)}. The transaction has to be rolled back.`,
       {
         view: name,
         cause,

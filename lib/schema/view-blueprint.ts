@@ -75,7 +75,11 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
       declared,
       existing: deployed?.indexes.find((index) => index.name === declared.name),
     })),
-    ...handMade(deployed, definition, [...member.lostIndexes, ...member.ownIndexes]),
+    ...handMade(deployed, definition, [
+      ...member.invalidIndexes,
+      ...member.lostIndexes,
+      ...member.ownIndexes,
+    ]),
   ];
   return {
     typeComment: null,
@@ -127,7 +131,10 @@ export function previousBlueprint(
     owner: row.owner,
     grants: row.grants,
     columns: row.columns,
-    indexes: deployed.indexes.map((existing) => ({ name: existing.name, existing })),
+    indexes: deployed.indexes
+      // What a failed CREATE INDEX CONCURRENTLY has left behind serves nobody, and may fail again.
+      .filter(({ is_valid }) => is_valid)
+      .map((existing) => ({ name: existing.name, existing })),
     statistics: deployed.statistics,
     clusterIndex: deployed.indexes.find((index) => index.is_clustered)?.name,
   };
@@ -238,7 +245,10 @@ export function indexStatements(
   const qualified = { schema: view.schema, name };
   const { existing } = index;
   return [
-    ...makeIndex(view, name, index),
+    ...makeIndex(view, name, index).map((statement) => ({
+      ...statement,
+      makes: `index "${(index.declared ?? existing)?.name}"`,
+    })),
     ...(existing?.comment ? [commentOnIndex(qualified, existing.comment)] : []),
     ...(existing?.statistics ?? []).map(({ position, target }) =>
       setIndexStatistics(qualified, position, target),
