@@ -28,7 +28,12 @@ import {
   type TableReaderRow,
 } from '../postgres/table-readers.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
-import { type DatabaseState, readDatabaseState, withDependents } from './database-state.js';
+import {
+  type DatabaseState,
+  readDatabaseState,
+  withDeclaredDependencies,
+  withDependents,
+} from './database-state.js';
 import { describeView } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 import { canRebuildPlainView } from './rebuild-closure.js';
@@ -94,7 +99,17 @@ export async function alterTable<T>(
     await session.query(giveBackSettings());
     const result = await work();
     await session.query(takeOwnSettings());
-    await restore(session, views, declared, state);
+    const known = withDeclaredDependencies(state, definitions);
+    const ordered = inOldOrder(
+      views.map((deployed) => ({ deployed })),
+      known,
+    );
+    await restore(
+      session,
+      ordered.map(({ deployed }) => deployed),
+      declared,
+      known,
+    );
     await session.query(giveBackSettings());
     return result;
   });

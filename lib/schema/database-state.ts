@@ -1,3 +1,4 @@
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import {
   type RelationRow,
   selectRelations,
@@ -132,6 +133,20 @@ function dependentsByName(
     }
   }
   return dependents;
+}
+
+/** With the dependencies that classes declare, and PostgreSQL does not know of, because a function reads the view. */
+export function withDeclaredDependencies(
+  state: DatabaseState,
+  definitions: readonly ViewDefinition[],
+): DatabaseState {
+  const dependents = new Map(state.dependents);
+  for (const view of definitions) {
+    for (const source of view.dependsOn.map(displayName)) {
+      dependents.set(source, [...new Set([...(dependents.get(source) ?? []), viewName(view)])]);
+    }
+  }
+  return { ...state, dependents };
 }
 
 /** The names together with those of all views above them, at whatever distance. */

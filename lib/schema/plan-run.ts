@@ -114,7 +114,7 @@ export class PlanRun {
   }
 
   private async carryOut(step: PlanStep): Promise<void> {
-    if (step.action === 'build' || step.action === 'populate') {
+    if (step.rewritesRows && (step.action === 'build' || step.action === 'populate')) {
       await this.fill(step);
     } else if (step.statements.length > 0) {
       await this.execute(inOneGo(step.statements), step);

@@ -7,6 +7,7 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
 import { compare } from './comparison.js';
+import { withDeclaredDependencies } from './database-state.js';
 import {
   findFailingQueries,
   managedViews,
@@ -70,7 +71,8 @@ async function refusalsOf(check: () => unknown): Promise<MaterializedViewError[]
  */
 export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
   const { views, stateSchema, policy } = context;
-  const compared = await compare(session, context);
+  const found = await compare(session, context);
+  const compared = { ...found, state: withDeclaredDependencies(found.state, views) };
   const { renames, createdSchemas, state, names } = compared;
   const { diff, failing } = allowsChanges(policy)
     ? await findFailingQueries(session, context, compared)

@@ -30,6 +30,11 @@ export interface RehearsedMember extends ClosureMember, Losses {
   columns: string[];
   /** Whether it is made with its rows: as declared, and in any case where readers have them now. */
   withData: boolean;
+  /**
+   * Whether it gets its rows only once all has its own name: a function that it calls finds a view by its name, at
+   * whatever distance, and that view gets its name last.
+   */
+  isFilledLast: boolean;
 }
 
 export interface Rehearsed {
@@ -103,6 +108,7 @@ export async function rehearse(
       filled,
       dropped: options.dropped,
       isMoved,
+      arriving: isSideBySide ? moves.map(({ to }) => to) : [],
       finalQueries,
     });
     return { members: rehearsed, failed, going: going.flatMap((view) => old.get(view) ?? []) };
@@ -132,11 +138,14 @@ async function describeStandIns(
     filled,
     dropped,
     isMoved,
+    arriving,
     finalQueries,
   }: Pick<RehearsalOptions, 'filled' | 'dropped'> & {
     old: Map<DeployedView, OldView>;
     /** Whether views that may be read have other names than they will have. */
     isMoved: boolean;
+    /** The names that views get which are not made anew. */
+    arriving: QualifiedName[];
     finalQueries: Map<ClosureMember, string>;
   },
 ): Promise<RehearsedMember[]> {
@@ -166,6 +175,7 @@ async function describeStandIns(
       old: member.deployed && old.get(member.deployed),
       columns: row?.columns ?? [],
       withData: row?.empty_sources.every((source) => filled.has(source)) ?? true,
+      isFilledLast: false,
       invalidIndexes: [],
       lostIndexes: [],
       lostStatistics: [],
@@ -174,10 +184,17 @@ async function describeStandIns(
   });
   const reads = rows.slice(0, named.length).map((row) => row.reads);
   const ordered = inOrder(rehearsed, reads);
+  const late = new Set(arriving.map(displayName));
   for (const member of ordered) {
     const sources =
       reads[rehearsed.indexOf(member)]?.flatMap((each) => rehearsed[each] ?? []) ?? [];
     member.withData = isFilled(member, sources);
+    member.isFilledLast =
+      sources.some((source) => source.isFilledLast) ||
+      (member.definition?.dependsOn ?? []).some((name) => late.has(displayName(name)));
+    if (member.isFilledLast || isBeside(member, member.buildName)) {
+      late.add(displayName(member.name));
+    }
   }
   return ordered;
 }

@@ -9,7 +9,12 @@ import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK, type PlanStep } from './p
 import type { OldView } from './old-views.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { asTheyWere, restoration } from './restoration.js';
-import { blueprintOf, buildStatements, renameStatements } from './view-blueprint.js';
+import {
+  blueprintOf,
+  buildStatements,
+  fillStatements,
+  renameStatements,
+} from './view-blueprint.js';
 import { inOldOrder } from './view-order.js';
 
 export interface ReplacementInput {
@@ -40,13 +45,18 @@ export function planReplacement(input: ReplacementInput): PlanPhases {
 function sideBySide(input: ReplacementInput): PlanPhases {
   const { members, state, filled } = input;
   const old = [...members.flatMap((member) => member.old ?? []), ...input.going];
-  const restored = restoration(old, state, filled);
+  const last = members.filter(({ isFilledLast }) => isFilledLast);
+  const restored = restoration(old, state, {
+    filled,
+    last: new Set(last.map(({ name }) => displayName(name))),
+  });
   const renames = members.flatMap((member) => renameStatements(blueprintOf(member)));
   const steps = members.map((member) => buildStep(input, member, NO_LOCK));
   if (old.length + renames.length === 0) {
     // Nothing is replaced: each new view is taken back by itself.
     return inPhases({
       build: steps.map((step, at) => ({ ...step, undo: dropAll(members.slice(at, at + 1)) })),
+      finish: fillSteps(last),
     });
   }
   const dropped = fromAbove(old, state);
@@ -65,6 +75,7 @@ function sideBySide(input: ReplacementInput): PlanPhases {
     ],
     finish: [
       { ...SWAP, reason: NAMES, statements: renames, undo: restored.build, lock: EXCLUSIVE_LOCK },
+      ...fillSteps(last),
     ],
   });
 }
@@ -75,7 +86,7 @@ function inPlace(input: ReplacementInput): PlanPhases {
   const going = asTheyWere(input.going.map(({ deployed }) => deployed));
   const old = [...asTheyWere(members.flatMap(({ deployed }) => deployed ?? [])), ...going];
   const lock = old.length === 0 ? NO_LOCK : LONG_EXCLUSIVE_LOCK;
-  const { build, finish } = restoration(old, state, filled);
+  const { build, finish } = restoration(old, state, { filled });
   const dropped = fromAbove(old, state);
   return inPhases({
     build: members.map((member) => buildStep(input, member, lock)),
@@ -145,8 +156,24 @@ function buildStep(
     statements: buildStatements(blueprintOf(member)),
     undo: [],
     lock,
-    rewritesRows: member.kind === 'm',
+    rewritesRows: member.kind === 'm' && !member.isFilledLast,
   };
+}
+
+/** Of views whose functions find others by their names: these are the new ones only now. */
+function fillSteps(members: RehearsedMember[]): PlanStep[] {
+  return members
+    .filter(({ kind, withData }) => kind === 'm' && withData)
+    .map(({ name }) => ({
+      action: 'populate',
+      view: displayName(name),
+      name,
+      reason: 'It calls a function that reads a view which has its name only now',
+      statements: fillStatements(name),
+      undo: [],
+      lock: LONG_EXCLUSIVE_LOCK,
+      rewritesRows: true,
+    }));
 }
 
 function dropAll(members: RehearsedMember[]): SqlStatement[] {

@@ -7,6 +7,7 @@ import type { OldView } from './old-views.js';
 import { inOldOrder } from './view-order.js';
 import {
   buildStatements,
+  fillStatements,
   previousBlueprint,
   renameStatements,
   type ViewBlueprint,
@@ -21,6 +22,13 @@ export interface Restoration {
   finish: SqlStatement[];
 }
 
+export interface RestorationOptions {
+  /** Views without data that get theirs before: `schema.name`. */
+  filled?: ReadonlySet<string>;
+  /** Views that get their rows once all has its own name, because functions find others by that: `schema.name`. */
+  last?: ReadonlySet<string>;
+}
+
 /**
  * A view that had no data may stand below one that had: that one can only be filled while the other has data too,
  * which is then taken from it again.
@@ -28,7 +36,7 @@ export interface Restoration {
 export function restoration(
   views: readonly OldView[],
   state: DatabaseState,
-  filled: ReadonlySet<string> = new Set(),
+  { filled = new Set(), last = new Set() }: RestorationOptions = {},
 ): Restoration {
   const old = new Map(views.map((view) => [view.deployed, view]));
   const emptied = emptyBelow(
@@ -37,12 +45,14 @@ export function restoration(
   ).filter((view) => old.has(view) || !filled.has(deployedName(view)));
   const all = [...new Set([...old.keys(), ...emptied])].map((deployed) => ({ deployed }));
   const ordered = inOldOrder(all, state).map(({ deployed }) => deployed);
+  const isFilled = (deployed: DeployedView): boolean =>
+    deployed.row.is_populated || emptied.includes(deployed);
   const blueprints = new Map(
     [...old].map(([deployed, view]) => [
       deployed,
       {
         ...blueprintOf(view),
-        withData: deployed.row.is_populated || emptied.includes(deployed),
+        withData: isFilled(deployed) && !last.has(deployedName(deployed)),
       },
     ]),
   );
@@ -59,6 +69,9 @@ export function restoration(
     builds,
     finish: [
       ...[...blueprints.values()].flatMap(renameStatements),
+      ...ordered
+        .filter((each) => each.kind === 'm' && last.has(deployedName(each)) && isFilled(each))
+        .flatMap((each) => fillStatements(old.get(each)?.name ?? each.name)),
       ...emptied.map((deployed) =>
         refreshMaterializedView(old.get(deployed)?.name ?? deployed.name, { withData: false }),
       ),

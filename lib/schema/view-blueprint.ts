@@ -90,7 +90,7 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
     name,
     buildName,
     query: member.buildQuery,
-    withData: member.withData,
+    withData: member.withData && !member.isFilledLast,
     attributes: attributesOf(definition, previous?.attributes),
     comment: definition?.comment ?? previous?.comment ?? null,
     columns: (previous?.columns ?? []).filter((column) => member.columns.includes(column.name)),
@@ -205,6 +205,11 @@ export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
     ...(blueprint.typeComment === null ? [] : [commentOnRowType(buildName, blueprint.typeComment)]),
     ...(grants === undefined ? [] : privilegeStatements(buildName, { grants, columns })),
   ];
+}
+
+/** Gives rows to a view that was made without. */
+export function fillStatements(name: QualifiedName): SqlStatement[] {
+  return [refreshMaterializedView(name), analyze(name)];
 }
 
 /** Gives a view and what belongs to it their own names, once the old ones are gone. */

@@ -62,6 +62,7 @@ const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): Reh
   buildQuery: { text: view.query, isDeclared: true },
   finalQuery: view.query,
   columns: ['id'],
+  isFilledLast: false,
   invalidIndexes: [],
   lostIndexes: [],
   lostStatistics: [],
