@@ -208,8 +208,18 @@ describe('names in the schema that everybody may create in', () => {
     });
   };
 
+  /** Where the view belongs to another role: to one that every server has. */
+  const useDriftOfAnother = async (running: TestingModule): Promise<void> => {
+    await database.query(`GRANT SELECT ON public.orders TO pg_monitor`);
+    await database.query(`GRANT USAGE, CREATE ON SCHEMA "Odd schema" TO pg_monitor`);
+    await database.query(`ALTER MATERIALIZED VIEW ${QUOTED_DAILY} OWNER TO pg_monitor`);
+    await running.get(RefreshService).drift(Daily);
+    await database.query(`ALTER MATERIALIZED VIEW ${QUOTED_DAILY} OWNER TO CURRENT_USER`);
+  };
+
   const useAll = async (running: TestingModule): Promise<void> => {
     await useRefreshes(running);
+    await useDriftOfAnother(running);
     await useSchema(running);
     await useRareOnes(running);
     await useReleases();
