@@ -1,5 +1,5 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
+import { epochMs, writtenAt } from './instant.js';
 import { sharedState } from './shared-state.sql.js';
 import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -61,7 +61,7 @@ JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name
 CROSS JOIN managed
 CROSS JOIN LATERAL ${schema}.${SOURCE_STATE.name}(c.oid, s.capture, ${sharedState(schema)}) AS state
 CROSS JOIN LATERAL (
-  SELECT l.changed_at,
+  SELECT ${writtenAt('l.changed_at')} AS changed_at,
          NOT ${isRefresh('l')} AS is_write,
          CASE WHEN ${isRefresh('l')} THEN ${roundOf('l')} ELSE 1 + by.round END AS round
   FROM ${schema}.change_log l

@@ -151,6 +151,19 @@ END $$`);
     expect(warned().length).toBeLessThanOrEqual(2 * views.length);
   });
 
+  it('go on after the clock of the database has gone back', async () => {
+    const app = await start([log]);
+    await database.query(writesDuring('logging', ['of "log"'], 'ddl_log'));
+    await database.query('INSERT INTO ddl_log VALUES (2)');
+    await looks(20, app);
+    expect(await looks(3, app)).toBeLessThanOrEqual(1);
+    await pass(-3_600_000);
+    await database.query(
+      `UPDATE materialized_views.view_state SET last_started_at = last_started_at - interval '64 s'`,
+    );
+    expect(await looks(3, app)).toBeGreaterThan(0);
+  });
+
   it('end when the trigger goes, and what is written then is refreshed for at once', async () => {
     const app = await start([log]);
     await database.query(writesDuring('logging', ['of "log"'], 'ddl_log'));

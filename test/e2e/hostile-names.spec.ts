@@ -78,7 +78,7 @@ const CIRCLE = [
 ];
 
 /** Exported beside the statements. */
-const NO_STATEMENTS = ['obstacleReasons'];
+const NO_STATEMENTS = ['obstacleReasons', 'storedFunction', 'triggerFunction'];
 
 /** What people add to a view by hand. */
 const BELONGINGS = [
