@@ -15,7 +15,7 @@ import { type PlanStep, STATE_LOCK } from './plan-step.js';
 const NEED_TABLES: ReadonlySet<PlanStep['action']> = new Set(['install', 'record', 'capture']);
 
 /** Whether a step needs the library's own tables, or functions. */
-export function needsInstallation({ action, lock }: PlanStep): boolean {
+function needsInstallation({ action, lock }: PlanStep): boolean {
   return NEED_TABLES.has(action) || lock === STATE_LOCK;
 }
 

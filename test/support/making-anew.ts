@@ -7,7 +7,7 @@ import type { TestView } from './view-class.js';
 
 export const SUBJECT = 'Far away.The "Subject"';
 export const QUOTED_SUBJECT = '"Far away"."The ""Subject"""';
-export const PLAIN = 'public.plain above';
+const PLAIN = 'public.plain above';
 export const QUOTED_PLAIN = 'public."plain above"';
 
 /** One view that reads another one; `change` makes another definition of it. */
