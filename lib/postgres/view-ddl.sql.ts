@@ -1,5 +1,6 @@
 import { escapeLiteral } from 'pg';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import { applicationSetting } from './own-settings.sql.js';
 import type { ViewQuery } from './rehearsal.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { ColumnJson, StatisticsRow } from './view-catalog.sql.js';
@@ -191,7 +192,8 @@ USING ${index.body}`,
 
 /** Where indexes made after this go; `''` for the database's own tablespace. CREATE INDEX ... USING has no place for it. */
 export function setDefaultTablespace(tablespace: string): SqlStatement {
-  return { text: `SET LOCAL default_tablespace = ${escapeLiteral(tablespace)}` };
+  const setting = applicationSetting('default_tablespace');
+  return { text: `SET LOCAL ${setting} = ${escapeLiteral(tablespace)}` };
 }
 
 export function dropIndex(index: QualifiedName): SqlStatement {
