@@ -52,7 +52,8 @@ const STORED: Record<string, string[]> = {
 const EVERYTHING = 'everything';
 STORED[EVERYTHING] = Object.values(STORED).flat();
 
-const SHIFTS = ['5 seconds', '1 hour', '1000 days'];
+/** What is true soon after, and what is not. */
+const SHIFTS = ['5 seconds', '1000 days'];
 
 describe('a database whose clock has gone back', () => {
   let database: TestDatabase;
@@ -105,7 +106,9 @@ describe('a database whose clock has gone back', () => {
     await database.drop();
   });
 
-  const CASES = Object.keys(STORED).flatMap((stored) => SHIFTS.map((by) => [stored, by]));
+  const CASES = Object.keys(STORED).flatMap((stored) =>
+    SHIFTS.slice(stored === EVERYTHING ? 0 : 1).map((by) => [stored, by]),
+  );
 
   describe.each(CASES)('%s, by %s', (stored = '', by = '') => {
     it('refreshes on demand', async () => {
