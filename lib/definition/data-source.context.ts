@@ -26,6 +26,8 @@ export interface DataSourceContext {
   /** The application's own, with its pool. */
   readonly typeOrm: DataSource;
   readonly options: ResolvedOptions;
+  /** The name by which the views of this application are told from those of others; `''` where it has none. */
+  readonly application: string;
   /** The library's own access. */
   readonly database: Database;
   readonly views: ViewRegistry;

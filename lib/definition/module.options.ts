@@ -3,6 +3,7 @@ import {
   aBoolean,
   aCount,
   aDuration,
+  aFilledText,
   aSchema,
   checkOptions,
   objectOf,
@@ -87,11 +88,17 @@ export interface MaterializedViewsModuleOptions {
    */
   changeStrategy?: ChangeStrategy;
   /**
-   * Whether views that the library made and no class declares any more are dropped at boot, with
-   * `synchronize: true` alone; otherwise they are only reported.
+   * Whether views that the library made for this `application` alone, and that it declares no more, are dropped at boot,
+   * with `synchronize: true` alone; otherwise they are only reported. Without a name of the application none is dropped.
    * @default false
    */
   prune?: boolean;
+  /**
+   * The name of the application, by which its views are told from those of others with the same `stateSchema`. All its
+   * processes and releases have to give the same one.
+   * @default the `applicationName` of the data source; none where it has none
+   */
+  application?: string;
   /**
    * The schema of the library's own tables (state and history of refreshes, log of writes). Made when missing.
    * @default 'materialized_views'
@@ -135,6 +142,7 @@ export interface ResolvedOptions {
   shutdownTimeoutMs: number;
   syncTimeoutMs: number;
   syncPolicy: SyncPolicy;
+  application: string | undefined;
   stateSchema: string;
   wakeUp: WakeUp;
   history: { maxAgeMs: number; maxCount: number };
@@ -157,7 +165,9 @@ export type UnmanagedDependents = 'refuse' | 'rebuild';
 export type ChangeStrategy = 'side-by-side' | 'drop-and-create';
 export type WakeUp = 'poll' | 'notify';
 
-const DEFAULTS: Required<Omit<MaterializedViewsModuleOptions, 'synchronize' | 'onChange'>> = {
+const DEFAULTS: Required<
+  Omit<MaterializedViewsModuleOptions, 'synchronize' | 'onChange' | 'application'>
+> = {
   scheduling: true,
   poolSize: 2,
   lockTimeout: '5s',
@@ -210,6 +220,7 @@ export const MODULE_RULES: Rules<MaterializedViewsModuleOptions> = {
   unmanagedDependents: oneOf('refuse', 'rebuild'),
   changeStrategy: oneOf('side-by-side', 'drop-and-create'),
   prune: aBoolean,
+  application: aFilledText,
   stateSchema: aStateSchema,
   wakeUp: oneOf('poll', 'notify'),
   history: objectOf<HistoryOptions>({
@@ -246,6 +257,7 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
     shutdownTimeoutMs: milliseconds(all.shutdownTimeout),
     syncTimeoutMs: milliseconds(all.syncTimeout),
     syncPolicy: syncPolicy(all),
+    application: all.application,
     stateSchema: all.stateSchema,
     wakeUp: all.wakeUp,
     history: { maxAgeMs: milliseconds(maxAge), maxCount },

@@ -44,6 +44,7 @@ export class ManagedDataSource implements DataSourceContext {
   readonly name: string;
   readonly typeOrm: DataSource;
   readonly options: ResolvedOptions;
+  readonly application: string;
   readonly log: Log;
   readonly events: EventSink;
   readonly database: Database;
@@ -61,6 +62,7 @@ export class ManagedDataSource implements DataSourceContext {
     this.name = name;
     this.typeOrm = typeOrm;
     this.options = options;
+    this.application = options.application ?? connectionOf(typeOrm).application_name?.trim() ?? '';
     this.log = log;
     this.events = events;
     this.viewsElsewhere = viewsElsewhere;
@@ -133,15 +135,19 @@ function openDatabase(
   { poolSize, stateSchema }: ResolvedOptions,
   log: Log,
 ): Database {
-  // The pool that TypeORM's driver has opened tells how the application itself connects to the primary.
-  const { master } = dataSource.driver as unknown as { master: { options: PoolConfig } };
   const lost = new RareWarning(log);
   return new Database({
-    connection: master.options,
+    connection: connectionOf(dataSource),
     poolSize,
     stateSchema,
     onConnectionError: (error) => {
       lost.warn(`An idle connection was lost; the next refresh opens another: ${messageOf(error)}`);
     },
   });
+}
+
+/** The pool that TypeORM's driver has opened tells how the application itself connects to the primary. */
+function connectionOf(dataSource: DataSource): PoolConfig {
+  const { master } = dataSource.driver as unknown as { master: { options: PoolConfig } };
+  return master.options;
 }

@@ -91,7 +91,7 @@ export class SchemaService {
    * Drops one view and forgets its state; its history stays. The next boot makes it again, unless its
    * class is gone.
    *
-   * @throws SchemaSyncError naming what depends on it, declared views too
+   * @throws SchemaSyncError naming what depends on it, declared views too, or another application that holds it
    */
   async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
     checkOptions('SchemaService.drop', dataSourceOptions, options);
@@ -100,7 +100,8 @@ export class SchemaService {
   }
 
   /**
-   * Drops all declared views of a data source, and no other. Their history stays.
+   * Drops all declared views of a data source, and no other. Their history stays. Views that another application holds stay too, with a
+   * warning.
    *
    * @throws SchemaSyncError naming what else depends on them
    */

@@ -15,12 +15,13 @@ import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
  */
 
 /** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
-export const INSTALLATION_VERSION = 3;
+export const INSTALLATION_VERSION = 4;
 
 /** The parts of each version: tables, and columns of `view_state`. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
   1: ['installation', 'view_state', 'refresh_history'],
   2: ['change_log', 'capture'],
+  4: ['applications'],
 };
 
 /** Each is there under its name, with its text. */
@@ -203,5 +204,8 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = false)`,
     `ALTER TABLE ${quotedSchema}.change_log REPLICA IDENTITY FULL`,
     `CREATE INDEX IF NOT EXISTS change_log_source ON ${quotedSchema}.change_log (source, xid)`,
+  ],
+  4: (quotedSchema) => [
+    `ALTER TABLE ${quotedSchema}.view_state ADD COLUMN IF NOT EXISTS applications text[]`,
   ],
 };

@@ -16,6 +16,11 @@ export interface KnownViewRow {
   definition_version: string | null;
   /** What changes it is watched for; `null` for none. */
   capture: CaptureRecord | null;
+  /**
+   * The applications that declare it, or made it: by their names, `''` for any without a name, `null` for those of the
+   * time before this was remembered. `null` as a whole where nobody has claimed it since.
+   */
+  applications: (string | null)[] | null;
 }
 
 /** What of a view's declaration decides which tables are captured. */
@@ -24,7 +29,7 @@ export interface CaptureRecord {
   tables: QualifiedName[];
 }
 
-/** All views that have a state row, declared or not; before version 2 there was no `capture`. */
+/** All views that have a state row, declared or not; before version 2 there was no `capture`, before 4 no `applications`. */
 export function selectKnownViews(stateSchema: string): SqlStatement {
   return {
     text: `SELECT s.schema_name,
@@ -34,13 +39,21 @@ export function selectKnownViews(stateSchema: string): SqlStatement {
        s.declared_hash,
        s.fingerprint,
        s.definition_version,
-       pg_catalog.to_jsonb(s) -> 'capture' AS capture
+       pg_catalog.to_jsonb(s) -> 'capture' AS capture,
+       pg_catalog.to_jsonb(s) -> 'applications' AS applications
 FROM ${quoteIdentifier(stateSchema)}.view_state s`,
   };
 }
 
 /** While a view is told of less, the log is not kept for it: what it has seen then says nothing any more. */
 const KEEPS_SIGNATURE = `source_signature = CASE WHEN s.capture IS NOT DISTINCT FROM excluded.capture THEN s.source_signature END`;
+
+/** Adds an application to those that hold a view. One that was made before they were remembered may be others' as well. */
+function claim(application: string): string {
+  return `applications = CASE WHEN ${application}::text = ANY (s.applications) THEN s.applications
+                         WHEN s.is_own AND s.applications IS NULL THEN ARRAY[NULL, ${application}::text]
+                         ELSE pg_catalog.array_append(s.applications, ${application}::text) END`;
+}
 
 /** What is remembered after the view was found or made as declared. */
 export interface DefinitionRecord {
@@ -57,11 +70,17 @@ export interface DefinitionRecord {
  * Remembers views as they are now. For one that the library has not known before: what the past ticks
  * of a populated view would have brought is there already, so only ticks from now on count; an
  * unpopulated view has no last tick and is due at once.
+ *
+ * @param application which declares them: `''` where it has no name
  */
-export function recordDefinitions(stateSchema: string, records: DefinitionRecord[]): SqlStatement {
+export function recordDefinitions(
+  stateSchema: string,
+  application: string,
+  records: DefinitionRecord[],
+): SqlStatement {
   return {
     text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s
-  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture)
+  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture, applications)
 SELECT r.schema_name,
        r.view_name,
        CASE WHEN r.is_populated THEN pg_catalog.clock_timestamp() END,
@@ -70,7 +89,8 @@ SELECT r.schema_name,
        r.declared_hash,
        r.fingerprint,
        r.version,
-       r.capture
+       r.capture,
+       ARRAY[$2::text]
 FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(
   schema_name text, view_name text, is_populated boolean, own_indexes text[],
   declared_hash text, fingerprint text, version bigint, capture jsonb
@@ -82,6 +102,7 @@ SET is_own = true,
     fingerprint = excluded.fingerprint,
     capture = excluded.capture,
     ${KEEPS_SIGNATURE},
+    ${claim('$2')},
     definition_version = greatest(s.definition_version, excluded.definition_version)`,
     values: [
       JSON.stringify(
@@ -96,8 +117,44 @@ SET is_own = true,
           capture: record.capture,
         })),
       ),
+      application,
     ],
   };
+}
+
+/** Has an application hold views of which nothing else is remembered now, where they have a row. */
+export function claimViews(
+  stateSchema: string,
+  application: string,
+  views: readonly QualifiedName[],
+): SqlStatement {
+  return {
+    text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state AS s
+SET ${claim('$1')}
+${AMONG_NAMES}`,
+    values: [application, ...schemasAndNames(views)],
+  };
+}
+
+/** Has an application hold views no longer. */
+export function releaseViews(
+  stateSchema: string,
+  application: string,
+  views: readonly QualifiedName[],
+): SqlStatement {
+  return {
+    text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state AS s
+SET applications = pg_catalog.array_remove(s.applications, $1::text)
+${AMONG_NAMES}`,
+    values: [application, ...schemasAndNames(views)],
+  };
+}
+
+const AMONG_NAMES = `FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) AS v(schema_name, view_name)
+WHERE s.schema_name = v.schema_name AND s.view_name = v.view_name`;
+
+function schemasAndNames(views: readonly QualifiedName[]): [string[], string[]] {
+  return [views.map(({ schema }) => schema), views.map(({ name }) => name)];
 }
 
 export interface CaptureOfView {

@@ -27,15 +27,20 @@ export interface Compared {
 
 /** What reads a view is compared under its new name: so all that is renamed has its new name meanwhile. */
 export async function compare(session: Session, context: PreparationContext): Promise<Compared> {
-  const { views, declaredElsewhere, policy } = context;
+  const { views, declaredElsewhere, application, policy } = context;
   const before = await read(session, context);
-  const renames = allowsChanges(policy) ? findRenames(views, before) : [];
+  const renames = allowsChanges(policy) ? findRenames(views, before, application) : [];
   const schemas = [...new Set(renames.map(({ view }) => view.name.schema))];
   const createdSchemas = schemas.filter((schema) => !before.schemas.has(schema));
   const names = planNames(views, before, renames);
   const withState = async (state: DatabaseState): Promise<Compared> => {
     const comparisons = await compareDefinitions(session, views, state);
-    const diff = diffSchema(views, state, { comparisons, renames, declaredElsewhere });
+    const diff = diffSchema(views, state, {
+      comparisons,
+      renames,
+      declaredElsewhere,
+      application,
+    });
     return { renames, createdSchemas, state, diff, names };
   };
   if (renames.length === 0) {

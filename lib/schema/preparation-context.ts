@@ -9,6 +9,8 @@ export interface PreparationContext {
   views: readonly ViewDefinition[];
   /** What the application declares in other data sources: `schema.name`. */
   declaredElsewhere: ReadonlySet<string>;
+  /** The application's name; `''` where it has none. */
+  application: string;
   policy: SyncPolicy;
   wakeUp: WakeUp;
   /** How long to wait for a refresh that is under way. Readers do not notice. */

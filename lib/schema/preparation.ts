@@ -20,6 +20,7 @@ import { patiently } from './lock-attempts.js';
 import { type TouchedView, touchedViews } from './migration-checks.js';
 import { type MissingTable, refusedTables, withMissingTables } from './missing-tables.js';
 import { refuseTakenNames } from './name-conflicts.js';
+import { prunable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
 import { type ClosureMember, closeOverDependents } from './rebuild-closure.js';
 import { holdOffRefreshes } from './refresh-holdoff.js';
@@ -79,7 +80,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     : { diff: compared.diff, failing: [] };
   const { allowed, left: diffLeft } = applyPolicy(diff, policy, stateSchema);
   const missingSchemas = [...createdSchemas, ...allowed.missingSchemas];
-  const orphans = prunes(policy) ? diff.orphans : [];
+  const orphans = prunes(policy) ? prunable(diff.orphans) : [];
   const gone = new Set(orphans.map(({ name }) => displayName(name)));
   const closure = closeOverDependents({
     changed: membersOf(allowed),

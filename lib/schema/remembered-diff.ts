@@ -5,6 +5,7 @@ import type { Session } from '../postgres/session.js';
 import { withCaptures, withWakeUp } from './capture-diff.js';
 import type { DatabaseState } from './database-state.js';
 import { fingerprint } from './fingerprint.js';
+import { isHeldBy, prunable, releasable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
 import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { type MissingTable, withMissingTables } from './missing-tables.js';
@@ -18,7 +19,13 @@ export async function rememberedDiff(
   session: Session,
   views: readonly ViewDefinition[],
   state: DatabaseState,
-  { declaredElsewhere, policy, stateSchema, wakeUp }: Omit<PreparationContext, 'views'>,
+  {
+    application,
+    declaredElsewhere,
+    policy,
+    stateSchema,
+    wakeUp,
+  }: Omit<PreparationContext, 'views'>,
 ): Promise<SchemaDiff | undefined> {
   await implyFreshness(session, stateSchema, views, []);
   const missing: MissingTable[] = [];
@@ -34,26 +41,30 @@ export async function rememberedDiff(
     comparisons: new Map(),
     renames: [],
     declaredElsewhere,
+    application,
   });
   const captured = withMissingTables(
     withCaptures(declared, needs, state, allowsChanges(policy)),
     missing,
   );
   const diff = withWakeUp(captured, wakeUp, state.wakeUpTrigger);
+  const declaredNames = new Set([...declaredElsewhere, ...views.map(viewName)]);
   const isInstalled = state.installedVersion >= state.targetVersion;
   const isUpToDate =
     (isInstalled || views.length === 0) &&
     (diff.missingSchemas.length === 0 || views.length === 0) &&
     (diff.wakeUp === undefined || views.length === 0) &&
-    !(prunes(policy) && diff.orphans.length > 0) &&
+    !(prunes(policy) && prunable(diff.orphans).length > 0) &&
     !(allowsChanges(policy) && diff.superfluousCaptures.length > 0) &&
-    diff.views.every((view) => isRemembered(view, state));
+    releasable(state, declaredNames, application).length === 0 &&
+    diff.views.every((view) => isRemembered(view, state, application));
   return isUpToDate ? diff : undefined;
 }
 
 function isRemembered(
   { view, deployed, differences, newerVersion }: ViewDiff,
   state: DatabaseState,
+  application: string,
 ): boolean {
   const known = state.known.get(viewName(view));
   const knownVersion = Number(known?.definition_version ?? 0);
@@ -61,6 +72,7 @@ function isRemembered(
     deployed !== undefined &&
     differences.length === 0 &&
     newerVersion === undefined &&
+    isHeldBy(known, application) &&
     known?.fingerprint === fingerprint(view, deployed) &&
     knownVersion === (view.version ?? knownVersion)
   );

@@ -5,6 +5,7 @@ import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { moveView, renameView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { rememberedRename } from './fingerprint.js';
+import { otherHolders } from './holders.js';
 import { temporaryName } from './temporary-name.js';
 
 /** A view that is declared under a new name, with `renamedFrom`, and is there under the old one. */
@@ -16,16 +17,21 @@ export interface Rename {
 /**
  * Which declared views are to be renamed, each after the one that gives it its name. One that is there under its new
  * name is not, unless the view of that name is renamed itself. Views that exchange their names are both there before
- * and after: what is remembered tells whether it has been done.
+ * and after: what is remembered tells whether it has been done. A view that another application holds keeps its name.
  */
 export function findRenames(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
+  application: string,
 ): Rename[] {
   const candidates = definitions.flatMap((view) => {
     const from = view.renamedFrom;
     const isThere = from !== undefined && state.views.get(displayName(from))?.kind === 'm';
-    return isThere && displayName(from) !== viewName(view) ? [{ view, from }] : [];
+    return isThere &&
+      displayName(from) !== viewName(view) &&
+      otherHolders(state.known.get(displayName(from)), application).length === 0
+      ? [{ view, from }]
+      : [];
   });
   const chains = chainsOf(candidates, (name) => !state.views.has(name));
   const circles = circlesOf(candidates.filter((each) => !chains.includes(each)));

@@ -12,6 +12,7 @@ import type { DefinitionComparison } from './definition-comparison.js';
 import type { Rename } from './rename.js';
 import { type DeployedView } from './deployed-view.js';
 import { isRememberedDeclaration } from './fingerprint.js';
+import { asOrphan, type Orphan } from './holders.js';
 import type { IndexRename } from './index-renames.js';
 
 /** One way in which the database is not what the code declares of a view. */
@@ -65,8 +66,8 @@ export interface ViewDiff {
 /** How the database compares with all that is declared. */
 export interface SchemaDiff {
   views: ViewDiff[];
-  /** Views that the library made and that nobody declares any more. */
-  orphans: DeployedView[];
+  /** Views that the library made and that the application declares no more, without those that others hold. */
+  orphans: Orphan[];
   missingSchemas: string[];
   /** Tables whose changes are captured for nobody any more. */
   superfluousCaptures: QualifiedName[];
@@ -85,6 +86,8 @@ interface DiffInput {
   renames: Rename[];
   /** Views that the application declares in other data sources, which may be of the same database: no orphans. */
   declaredElsewhere?: ReadonlySet<string>;
+  /** The application's name; `''` where it has none. */
+  application: string;
 }
 
 /**
@@ -96,7 +99,7 @@ interface DiffInput {
 export function diffSchema(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
-  { comparisons, renames, declaredElsewhere }: DiffInput,
+  { comparisons, renames, declaredElsewhere, application }: DiffInput,
 ): SchemaDiff {
   const views = definitions.map((view) => {
     const diff = diffView(view, state, comparisons.get(viewName(view)));
@@ -108,9 +111,11 @@ export function diffSchema(
     views,
     orphans: [...state.known.values()]
       .filter((known) => known.is_own && !declaredElsewhere?.has(rowName(known)))
-      .map((known) => state.views.get(rowName(known)))
-      .filter((view) => view !== undefined)
-      .filter((view) => view.kind === 'm' && !taken.has(displayName(view.name))),
+      .flatMap((known) => {
+        const view = state.views.get(rowName(known));
+        const isThere = view?.kind === 'm' && !taken.has(rowName(known));
+        return (isThere && asOrphan(view, known, application)) || [];
+      }),
     missingSchemas: missingSchemas(definitions, state),
     superfluousCaptures: [],
     ...(state.installedVersion < state.targetVersion && { installFrom: state.installedVersion }),

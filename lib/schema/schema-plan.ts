@@ -29,7 +29,10 @@ export interface SchemaPlan {
   policy: SyncPolicy;
   steps: PlanStep[];
   skipped: SkippedView[];
-  /** Views that the library made and that nobody declares any more, dropped only with `prune`. */
+  /**
+   * Views that the library made and that the application declares no more. With `prune` those are dropped that it alone
+   * has made.
+   */
   orphans: string[];
 }
 

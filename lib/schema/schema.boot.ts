@@ -1,10 +1,13 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
 import { ForeignStateSchemaError } from '../errors/schema.errors.js';
+import { displayName } from '../postgres/identifier.js';
 import type { CaptureKeeper } from './capture.keeper.js';
 import { describeIdle, describePostponed } from './capture-warnings.js';
 import { refuseForeignState } from './foreign-state.js';
+import { orphanAdvice } from './holders.js';
 import { describeWithoutKey } from './refresh-keys.js';
+import type { SchemaDiff } from './schema-diff.js';
 import type { SchemaSynchronizer } from './schema.synchronizer.js';
 import type { SyncReport } from './sync-report.js';
 import { describeUnrecorded, readUnrecorded } from './unsynchronized-boot.js';
@@ -24,7 +27,7 @@ export class SchemaBoot {
       return;
     }
     const { report, diff, postponed, withoutKey } = await this.synchronizer.carryOut(syncPolicy);
-    this.log(report);
+    this.log(report, diff);
     if (postponed !== undefined) {
       this.context.log.warn(describePostponed(postponed));
       this.captures.finishLater();
@@ -59,17 +62,19 @@ export class SchemaBoot {
     }
   }
 
-  private log({ views, dataSource, durationMs }: SyncReport): void {
+  private log({ views, dataSource, durationMs }: SyncReport, { orphans }: SchemaDiff): void {
+    const byName = new Map(orphans.map((orphan) => [displayName(orphan.name), orphan]));
     for (const { view, status, reason } of views) {
       if (status === 'skipped') {
         this.context.log.warn(
           `Materialized view "${view}" is not as declared, and was left as it is: ${reason}`,
         );
       } else if (status === 'orphaned') {
+        const orphan = byName.get(view);
         this.context.log.warn(
-          `Materialized view "${view}" was made by this library, and ${reason}. Drop it with \`prune: true\` or SchemaService.apply.`,
+          `Materialized view "${view}" was made by this library, and ${reason}. ${orphan ? orphanAdvice(orphan, this.context.application) : ''}`,
         );
-      } else if (status !== 'unchanged') {
+      } else if (status !== 'unchanged' && status !== 'dropped') {
         this.context.log.log(
           status === 'created'
             ? `Created materialized view "${view}"`

@@ -7,7 +7,7 @@ import { effectiveCapture } from '../freshness/capture-record.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import type { Session } from '../postgres/session.js';
-import { recordDefinitions } from '../postgres/state.sql.js';
+import { claimViews, recordDefinitions, releaseViews } from '../postgres/state.sql.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { checksOf, type MigrationChecks } from './migration-checks.js';
@@ -15,6 +15,7 @@ import { readSteadily } from './steady-read.js';
 import { SYNC_LOCK_TAKEN, waitForLock } from './lock-wait.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { declarationRecord, fingerprint } from './fingerprint.js';
+import { describeUnpruned, releasable } from './holders.js';
 import { PlanRun } from './plan-run.js';
 import type { PostponedStep } from './plan-step.js';
 import { type Prepared, prepare, refuse } from './preparation.js';
@@ -35,6 +36,7 @@ import {
   reportsOf,
   type SyncReport,
   unchangedReports,
+  type ViewReport,
 } from './sync-report.js';
 
 /** What became of a synchronisation. */
@@ -56,6 +58,7 @@ export class SchemaSynchronizer {
     return this.explained(async () => {
       const prepared = await this.look(policy);
       refuse(prepared);
+      this.warnOfUnpruned(prepared);
       return prepared.plan;
     });
   }
@@ -74,6 +77,7 @@ export class SchemaSynchronizer {
         session.undone(async () => {
           const prepared = await prepare(session, this.preparation(policy));
           refuse(prepared);
+          this.warnOfUnpruned(prepared);
           const { plan, touched } = prepared;
           const names = touched.map(({ before }) => before);
           const facts = await session.query<ViewFactRow>(selectViewFacts(names));
@@ -105,6 +109,7 @@ export class SchemaSynchronizer {
       try {
         const { prepared, postponed, withoutKey } = await this.underLock(policy, expected);
         const reports = reportsOf(prepared, views);
+        this.warnOfDropped(reports);
         const report = this.told(publishReport(name, reports, startedAtMs));
         return { report, diff: prepared.diff, postponed, withoutKey };
       } catch (error) {
@@ -149,13 +154,18 @@ export class SchemaSynchronizer {
       dataSource: name,
       stateSchema,
       views: views.all(),
-      declaredElsewhere: new Set(this.context.viewsElsewhere().map(viewName)),
+      declaredElsewhere: this.declaredElsewhere(),
+      application: this.context.application,
       policy,
       wakeUp,
       syncTimeoutMs,
       limits,
       locks: this.context.locks,
     };
+  }
+
+  private declaredElsewhere(): Set<string> {
+    return new Set(this.context.viewsElsewhere().map(viewName));
   }
 
   private look(policy: SyncPolicy): Promise<Prepared> {
@@ -237,8 +247,32 @@ export class SchemaSynchronizer {
         },
       ];
     });
-    await session.query(recordDefinitions(this.context.database.stateSchema, records));
+    const { application, database } = this.context;
+    await session.query(recordDefinitions(database.stateSchema, application, records));
+    await this.rememberHolders(session, state, left);
     return state;
+  }
+
+  /** Also of a view that is left as it is: another application must not drop it. */
+  private async rememberHolders(
+    session: Session,
+    state: DatabaseState,
+    left: ReadonlySet<string>,
+  ): Promise<void> {
+    const { application, database, views } = this.context;
+    const { stateSchema } = database;
+    const claimed = views
+      .all()
+      .filter((view) => left.has(viewName(view)) && state.views.has(viewName(view)))
+      .map(({ name }) => name);
+    if (claimed.length > 0) {
+      await session.query(claimViews(stateSchema, application, claimed));
+    }
+    const declared = new Set([...this.declaredElsewhere(), ...views.all().map(viewName)]);
+    const released = releasable(state, declared, application);
+    if (released.length > 0) {
+      await session.query(releaseViews(stateSchema, application, released));
+    }
   }
 
   /** A view may have been renamed by a migration: its state and history follow. */
@@ -265,6 +299,21 @@ export class SchemaSynchronizer {
       return await work();
     } catch (error) {
       throw schemaErrorFrom(error);
+    }
+  }
+
+  private warnOfUnpruned({ diff, plan }: Prepared): void {
+    const unpruned = describeUnpruned(diff.orphans, this.context.application);
+    if (plan.policy.prune && unpruned !== undefined) {
+      this.context.log.warn(unpruned);
+    }
+  }
+
+  private warnOfDropped(reports: readonly ViewReport[]): void {
+    for (const { view, status, reason } of reports) {
+      if (status === 'dropped') {
+        this.context.log.warn(`Materialized view "${view}" was dropped: ${reason}`);
+      }
     }
   }
 

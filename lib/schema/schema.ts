@@ -13,7 +13,9 @@ import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { removeSuperfluousCaptures } from './capture-removal.js';
 import { describeWakeUp } from './capture-steps.js';
 import type { CaptureKeeper } from './capture.keeper.js';
+import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, refuseToDrop } from './dependents.js';
+import { describeHolders, describeOrphan, otherHolders } from './holders.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './view-order.js';
 import { SchemaBoot } from './schema.boot.js';
@@ -73,7 +75,7 @@ export class Schema {
       ...diff.orphans.map((orphan) => ({
         view: displayName(orphan.name),
         kind: 'orphan' as const,
-        description: 'no class declares it any more',
+        description: describeOrphan(orphan),
       })),
       ...diff.superfluousCaptures.map((table) => ({
         view: displayName(table),
@@ -143,11 +145,20 @@ export class Schema {
   }
 
   async drop(view: ViewDefinition): Promise<void> {
-    await this.dropViews([view]);
+    await this.dropViews([view], (others) => {
+      throw new SchemaSyncError(
+        `Cannot drop "${viewName(view)}": it is held by ${describeHolders(others)} too. Nothing has been changed.`,
+        { view: viewName(view), hint: 'Drop it by hand when no other application needs it.' },
+      );
+    });
   }
 
   async dropAll(): Promise<void> {
-    await this.dropViews(this.context.views.all());
+    await this.dropViews(this.context.views.all(), (others, view) =>
+      this.context.log.warn(
+        `SchemaService.clear leaves materialized view "${viewName(view)}": it is held by ${describeHolders(others)} too`,
+      ),
+    );
   }
 
   registered(): string[] {
@@ -201,25 +212,57 @@ export class Schema {
     };
   }
 
-  private async dropViews(views: readonly ViewDefinition[]): Promise<void> {
+  /** @param onHeld called for each that other applications hold, and that stays */
+  private async dropViews(
+    views: readonly ViewDefinition[],
+    onHeld: (others: string[], view: ViewDefinition) => void,
+  ): Promise<void> {
     const { stateSchema, lockTimeoutMs } = this.context.options;
     const names = views.map(({ name }) => name);
-    await this.synchronizer.locked(async (session) => {
+    const dropped = await this.synchronizer.locked(async (session) => {
       const state = await readSteadily(session, stateSchema, names);
-      const deployed = views.map((view) => ({ deployed: state.views.get(viewName(view)) }));
+      const held = this.heldByOthers(views, state, onHeld);
+      const own = views.filter((view) => !held.has(view));
+      const deployed = own.map((view) => ({ deployed: state.views.get(viewName(view)) }));
       const going = inOldOrder(deployed, state)
         .map(({ deployed: each }) => each)
         // A plain view that has the name is not the library's.
         .filter(({ kind }) => kind === 'm')
         .reverse();
-      const dependents = dependentsLeft(going, state, new Set(views.map(viewName)));
-      refuseToDrop(names, dependents, SchemaSyncError);
+      const dependents = dependentsLeft(going, state, new Set(own.map(viewName)));
+      refuseToDrop(
+        own.map(({ name }) => name),
+        dependents,
+        SchemaSyncError,
+      );
       for (const { name } of going) {
         await session.query(dropView('m', name));
         await session.query(deleteKnownView(stateSchema, name));
       }
       await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
+      return going;
     });
+    for (const { name } of dropped) {
+      this.context.log.warn(`Materialized view "${displayName(name)}" was dropped`);
+    }
+  }
+
+  private heldByOthers(
+    views: readonly ViewDefinition[],
+    state: DatabaseState,
+    onHeld: (others: string[], view: ViewDefinition) => void,
+  ): Set<ViewDefinition> {
+    return new Set(
+      views.filter((view) => {
+        const isThere = state.views.get(viewName(view))?.kind === 'm';
+        const known = isThere ? state.known.get(viewName(view)) : undefined;
+        const others = otherHolders(known, this.context.application);
+        if (others.length > 0) {
+          onHeld(others, view);
+        }
+        return others.length > 0;
+      }),
+    );
   }
 }
 

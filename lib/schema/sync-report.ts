@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import { displayName } from '../postgres/identifier.js';
+import { describeOrphan, type Orphan } from './holders.js';
 import type { Prepared } from './preparation.js';
 import type { SchemaDiff } from './schema-diff.js';
 import { SchemaStepError } from './schema-error.js';
@@ -9,11 +10,11 @@ import type { SchemaPlan } from './schema-plan.js';
 
 /**
  * What became of a view. `indexed`: only indexes were changed; `orphaned`: made by the library and
- * declared no more; `skipped`: left as it is, in whole or in part, see the reason; `failed`: it stopped the whole, and nothing
+ * declared no more; `dropped`: the same, with `prune`; `skipped`: left as it is, in whole or in part, see the reason; `failed`: it stopped the whole, and nothing
  * has been changed.
  */
 export type ViewStatus =
-  'created' | 'changed' | 'indexed' | 'unchanged' | 'orphaned' | 'skipped' | 'failed';
+  'created' | 'changed' | 'indexed' | 'unchanged' | 'orphaned' | 'dropped' | 'skipped' | 'failed';
 
 export interface ViewReport {
   /** `schema.name`. */
@@ -42,6 +43,7 @@ const NO_COUNTS: Record<ViewStatus, number> = {
   indexed: 0,
   unchanged: 0,
   orphaned: 0,
+  dropped: 0,
   skipped: 0,
   failed: 0,
 };
@@ -84,18 +86,19 @@ export function reportsOf(
   const pruned = new Set(others);
   return [
     ...[...declared, ...new Set(others)].map((view) => reportOf(view, plan, diff, skipped)),
-    ...plan.orphans
-      .filter((view) => !pruned.has(view))
-      .map((view) => orphaned(view, diff.capturingOrphans)),
+    ...diff.orphans
+      .filter(({ name }) => !pruned.has(displayName(name)))
+      .map((orphan) => orphaned(orphan, diff.capturingOrphans)),
   ];
 }
 
-function orphaned(view: string, capturing: string[] = []): ViewReport {
+function orphaned(orphan: Orphan, capturing: string[] = []): ViewReport {
+  const view = displayName(orphan.name);
   const isCaptured = capturing.includes(view);
   return {
     view,
     status: 'orphaned',
-    reason: `no class declares it${isCaptured ? ', while writers of what it reads go on paying for the triggers that capture changes for it' : ''}`,
+    reason: `${describeOrphan(orphan)}${isCaptured ? ', while writers of what it reads go on paying for the triggers that capture changes for it' : ''}`,
   };
 }
 
@@ -103,7 +106,7 @@ function orphaned(view: string, capturing: string[] = []): ViewReport {
 export function unchangedReports({ views, orphans, capturingOrphans }: SchemaDiff): ViewReport[] {
   return [
     ...views.map(({ view }): ViewReport => ({ view: viewName(view), status: 'unchanged' })),
-    ...orphans.map(({ name }) => orphaned(displayName(name), capturingOrphans)),
+    ...orphans.map((orphan) => orphaned(orphan, capturingOrphans)),
   ];
 }
 
@@ -122,6 +125,9 @@ function reportOf(
   }
   if (own.length === 0) {
     return { view, status: 'unchanged' };
+  }
+  if (own.some(({ action }) => action === 'drop')) {
+    return { view, status: 'dropped', reason };
   }
   if (own.every(({ action }) => action === 'index')) {
     return { view, status: 'indexed', reason };

@@ -23,6 +23,8 @@ export class ShopModule {
         MaterializedViewsModule.forRoot({
           views: [ProductSale, SaleTotal],
           scheduling,
+          // One application, though its processes connect under two names.
+          application: 'shop',
           // The demo is not to wait half a minute for the catch-up.
           sweepInterval: '1s',
         }),

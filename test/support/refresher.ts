@@ -41,7 +41,7 @@ class Totals {
       extra: { allowExitOnIdle: true },
     }),
     ScheduleModule.forRoot(),
-    MaterializedViewsModule.forRoot({ views: [Totals], sweepInterval: 500 }),
+    MaterializedViewsModule.forRoot({ views: [Totals], application: 'tests', sweepInterval: 500 }),
   ],
 })
 class RefresherModule {}

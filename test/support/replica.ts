@@ -47,6 +47,7 @@ class Ticking {
     ScheduleModule.forRoot(),
     MaterializedViewsModule.forRoot({
       views: [TickingTotal, Ticking],
+      application: 'tests',
       lockTimeout: '60s',
       ...options.module,
     }),

@@ -128,6 +128,7 @@ export function remembered(
           fingerprint: fingerprint(view, found),
           definition_version: view.version === undefined ? null : String(view.version),
           capture: null,
+          applications: ['tests'],
         },
       ]),
     ),

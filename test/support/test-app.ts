@@ -19,6 +19,7 @@ export function typeOrm(
     url: database.url,
     autoLoadEntities: true,
     retryAttempts: 0,
+    applicationName: 'tests',
     ...options,
   } as Parameters<typeof TypeOrmModule.forRoot>[0]);
 }

@@ -208,6 +208,7 @@ export class History {
       indexed: 0,
       unchanged: this.views.length,
       orphaned: [...this.settled.keys()].filter(isOurName).length - this.views.length,
+      dropped: 0,
       skipped: 0,
       failed: 0,
     });

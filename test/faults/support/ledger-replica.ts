@@ -58,6 +58,7 @@ class Balance {
     ScheduleModule.forRoot(),
     MaterializedViewsModule.forRoot({
       views: [Balance],
+      application: 'tests',
       sweepInterval: 200,
       lockTimeout: '60s',
       // Each success is compared with its commit at the end.

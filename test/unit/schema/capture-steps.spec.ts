@@ -17,7 +17,7 @@ const captured = (name: string, is_complete = true) => ({
 
 function diff(needs: [string, CaptureNeed][], rows: ReturnType<typeof captured>[]): SchemaDiff {
   const state = databaseState([deployed('a'), deployed('b')]);
-  const none = { comparisons: new Map(), renames: [] };
+  const none = { comparisons: new Map(), renames: [], application: 'tests' };
   const views = [declared('a'), declared('b')];
   return withCaptures(
     diffSchema(views, state, none),

@@ -17,7 +17,10 @@ function differences(
   comparison?: DefinitionComparison,
 ): Difference[] {
   const comparisons = new Map(comparison ? [[`public.${view.name.name}`, comparison]] : []);
-  return diffSchema([view], state, { comparisons, renames: [] }).views[0]?.differences ?? [];
+  return (
+    diffSchema([view], state, { comparisons, renames: [], application: 'tests' }).views[0]
+      ?.differences ?? []
+  );
 }
 
 const byId = { name: 'by_id', keys: [{ column: 'id' }], unique: false };
@@ -27,6 +30,7 @@ describe('diffSchema', () => {
     const diff = diffSchema([declared('a')], databaseState([deployed('a')]), {
       comparisons: new Map(),
       renames: [],
+      application: 'tests',
     });
     expect(diff).toMatchObject({ views: [{ differences: [] }], orphans: [], missingSchemas: [] });
     expect(isEmptyDiff(diff)).toBe(true);
@@ -141,7 +145,11 @@ describe('diffSchema', () => {
     const gone = declared('gone');
     const found = deployed('gone');
     const state = databaseState([found, deployed('hand')], remembered([gone, found]));
-    const diff = diffSchema([], state, { comparisons: new Map(), renames: [] });
+    const diff = diffSchema([], state, {
+      comparisons: new Map(),
+      renames: [],
+      application: 'tests',
+    });
     expect(diff.orphans).toEqual([found]);
   });
 
@@ -149,8 +157,11 @@ describe('diffSchema', () => {
     const view = declared('a', { version: 3 });
     const state = databaseState([deployed('a')], remembered([view, deployed('a')]));
     const diffOf = (version: number | undefined): number | undefined =>
-      diffSchema([declared('a', { version })], state, { comparisons: new Map(), renames: [] })
-        .views[0]?.newerVersion;
+      diffSchema([declared('a', { version })], state, {
+        comparisons: new Map(),
+        renames: [],
+        application: 'tests',
+      }).views[0]?.newerVersion;
     expect([diffOf(2), diffOf(3), diffOf(4), diffOf(undefined)]).toEqual([
       3,
       undefined,
@@ -162,12 +173,17 @@ describe('diffSchema', () => {
   it('wants each missing schema once, and tables that are older', () => {
     const views = ['a', 'b'].map((name) => declared(name, { name: { schema: 'new', name } }));
     const state = databaseState([], { installedVersion: 0, schemas: new Set() });
-    const diff = diffSchema(views, state, { comparisons: new Map(), renames: [] });
+    const diff = diffSchema(views, state, {
+      comparisons: new Map(),
+      renames: [],
+      application: 'tests',
+    });
     expect(diff).toMatchObject({ missingSchemas: ['own', 'new'], installFrom: 0 });
     expect(isEmptyDiff(diff)).toBe(false);
     const newer = diffSchema([], databaseState([], { installedVersion: 9 }), {
       comparisons: new Map(),
       renames: [],
+      application: 'tests',
     });
     expect(newer.installFrom).toBeUndefined();
   });

@@ -31,7 +31,11 @@ function plan(
   state: DatabaseState,
   { rehearsed = [], policy = POLICY }: { rehearsed?: RehearsedMember[]; policy?: SyncPolicy } = {},
 ): SchemaPlan {
-  const diff = diffSchema(views, state, { comparisons: new Map(), renames: [] });
+  const diff = diffSchema(views, state, {
+    comparisons: new Map(),
+    renames: [],
+    application: 'tests',
+  });
   return planSchema({
     dataSource: 'default',
     diff: applyPolicy(diff, policy, state.stateSchema).allowed,
