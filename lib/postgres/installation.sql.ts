@@ -109,23 +109,25 @@ FROM ${quoteIdentifier(stateSchema)}.installation`,
   };
 }
 
-/** The statements that bring the tables from the given version to that of this release. */
+/**
+ * The statements that bring the tables from the given version to that of this release. Rows come last: what computes their
+ * columns may have to be mended before.
+ */
 export function installAfter(stateSchema: string, version: number): SqlStatement[] {
-  return version < INSTALLATION_VERSION
-    ? [...installVersion(stateSchema, version + 1), ...installAfter(stateSchema, version + 1)]
-    : [];
-}
-
-function installVersion(stateSchema: string, version: number): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
-  return [
-    ...(VERSIONS[version]?.(schema) ?? []).map((text) => ({ text })),
-    ...(version === INSTALLATION_VERSION ? finishInstallation(stateSchema) : []),
-    {
-      text: `INSERT INTO ${schema}.installation (version) VALUES ($1) ON CONFLICT DO NOTHING`,
-      values: [version],
-    },
-  ];
+  const missing = [...Array(INSTALLATION_VERSION).keys()]
+    .map((before) => before + 1)
+    .filter((each) => each > version);
+  return missing.length === 0
+    ? []
+    : [
+        ...missing.flatMap((each) => VERSIONS[each]?.(schema) ?? []).map((text) => ({ text })),
+        ...finishInstallation(stateSchema),
+        ...missing.map((each) => ({
+          text: `INSERT INTO ${schema}.installation (version) VALUES ($1) ON CONFLICT DO NOTHING`,
+          values: [each],
+        })),
+      ];
 }
 
 /** Comes with the last version, whatever that adds. */

@@ -318,7 +318,7 @@ describe('installation', () => {
       const before = await database.query(DURATION_ATTRIBUTE);
       const writer = await database.session();
       await writer.query('BEGIN');
-      await writer.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
+      await writer.query('LOCK TABLE materialized_views.refresh_history IN ROW EXCLUSIVE MODE');
       await restart();
       await writer.query('COMMIT');
       await writer.end();
@@ -326,24 +326,28 @@ describe('installation', () => {
       expect(await versions()).toEqual([1, 2, 3, 4]);
     });
 
-    it('is mended though an older process is writing the history', async () => {
-      for (const statement of HIJACKED) {
-        await database.query(statement);
-      }
-      await installVersion2();
-      const writer = await database.session();
-      await writer.query('BEGIN');
-      await writer.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
-      const started = restart();
-      await database.until(
-        `SELECT FROM pg_locks WHERE relation = 'materialized_views.refresh_history'::regclass AND NOT granted`,
-      );
-      await writer.query('COMMIT');
-      await started;
-      await writer.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
-      await writer.end();
-      expect(await versions()).toEqual([1, 2, 3, 4]);
-    });
+    it.each(['refresh_history', 'view_state'])(
+      'is mended though an older process is writing %s',
+      async (table) => {
+        for (const statement of HIJACKED) {
+          await database.query(statement);
+        }
+        await installVersion2();
+        const writer = await database.session();
+        await writer.query('BEGIN');
+        await writer.query(`LOCK TABLE materialized_views.${table} IN ROW EXCLUSIVE MODE`);
+        const started = restart();
+        await database.until(
+          `SELECT FROM pg_locks WHERE relation = $1::text::regclass AND NOT granted`,
+          [`materialized_views.${table}`],
+        );
+        await writer.query('COMMIT');
+        await started;
+        await writer.query(SUCCESS_OF_VERSION_1, ['public', 'other']);
+        await writer.end();
+        expect(await versions()).toEqual([1, 2, 3, 4]);
+      },
+    );
   });
 
   describe('a function', () => {
