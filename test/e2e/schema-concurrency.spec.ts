@@ -1,4 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
 import { catalog } from '../support/catalog.js';
 import { Replica, type ReplicaOptions } from '../support/replica-process.js';
 import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
@@ -6,6 +15,9 @@ import { ADVISORY_LOCKS, TestDatabase } from '../support/test-database.js';
 const OLD = 'SELECT id FROM items';
 const NEW = 'SELECT id FROM items WHERE id > 1';
 const GATED = `${NEW} AND public.gate()`;
+
+// Six processes that start at once take most of a minute on a machine of two cores that has other work.
+jest.setTimeout(180_000);
 
 /** Processes of their own, as the pods of a deployment are. */
 describe('processes that boot at once', () => {
