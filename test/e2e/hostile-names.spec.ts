@@ -8,6 +8,7 @@ import { alterTable, RefreshService, SchemaService, type ViewClass } from '../..
 import { cancelLockHolder, selectLockHeldBy } from '../../lib/postgres/advisory-lock.sql.js';
 import { compactChanges } from '../../lib/postgres/change-log.sql.js';
 import { selectRun } from '../../lib/postgres/history.sql.js';
+import { claimViews, releaseViews } from '../../lib/postgres/state.sql.js';
 import { selectNullKeys } from '../../lib/postgres/status.sql.js';
 import { replaceFingerprint } from '../../lib/postgres/swap.sql.js';
 import { setTablespace } from '../../lib/postgres/view-ddl.sql.js';
@@ -203,6 +204,8 @@ describe('names in the schema that everybody may create in', () => {
         selectRun(stateSchema, randomUUID()),
         selectNullKeys(view),
         setTablespace(view, 'pg_default'),
+        claimViews(stateSchema, 'other', [view]),
+        releaseViews(stateSchema, 'other', [view]),
         replaceFingerprint(stateSchema, view, { before: '', after: '' }),
       ]);
     });
