@@ -79,7 +79,13 @@ const CIRCLE = [
 ];
 
 /** Exported beside the statements. */
-const NO_STATEMENTS = ['obstacleReasons', 'storedFunction', 'triggerFunction'];
+const NO_STATEMENTS = [
+  'obstacleReasons',
+  'storedFunction',
+  'triggerFunction',
+  'listOf',
+  'withoutServersOwn',
+];
 
 /** What people add to a view by hand. */
 const BELONGINGS = [
@@ -91,6 +97,10 @@ const BELONGINGS = [
   `CREATE STATISTICS "Odd schema".both ON id, note FROM ${QUOTED_DAILY}`,
   `COMMENT ON MATERIALIZED VIEW ${QUOTED_DAILY} IS 'by hand'`,
   `COMMENT ON INDEX "Odd schema".by_hand IS 'by hand'`,
+  `COMMENT ON TYPE ${QUOTED_DAILY} IS 'by hand'`,
+  `ALTER MATERIALIZED VIEW ${QUOTED_DAILY} DEPENDS ON EXTENSION plpgsql`,
+  `ALTER INDEX "Odd schema".by_hand DEPENDS ON EXTENSION plpgsql`,
+  `ALTER MATERIALIZED VIEW ${QUOTED_DAILY} REPLICA IDENTITY FULL`,
   `GRANT SELECT ON ${QUOTED_DAILY} TO PUBLIC`,
 ];
 
