@@ -123,7 +123,7 @@ describe('what is known of a view', () => {
     expect(await attempt('write')).toBe('refreshed');
   });
 
-  it.each(['paused_at = now()', `not_before = now() + interval '1 hour'`])(
+  it.each(['paused_at = now()', `last_failure_at = now(), not_before = now() + interval '1 hour'`])(
     'is not asked for by who looks for changes while %s',
     async (state) => {
       await start({ ...trusted, refresh: { on: 'sources' } });
