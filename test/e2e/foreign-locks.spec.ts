@@ -156,11 +156,11 @@ describe('locks that somebody else holds', () => {
     expect(warnings[0]).toContain(`server process ${await pidOf(holder)} `);
 
     warnings = [];
-    const other = await start({ scheduling: true });
     await database.query(
       `UPDATE materialized_views.view_state SET last_tick = '2020-01-01' WHERE view_name = $1`,
       [NAME.name],
     );
+    const other = await start({ scheduling: true });
     while (warnings.length === 0) {
       await database.query('SELECT pg_sleep(0.01)');
     }

@@ -8,6 +8,7 @@ import {
   RefreshService,
 } from 'nestjs-materialized-views';
 import { DataSource, Index, ViewColumn } from 'typeorm';
+import { Rest } from '../../dist/esm/schedule/rest.js';
 import type { ReplicaOptions, Requested } from './replica-process.js';
 import { shiftClock } from './shifted-clock.js';
 
@@ -15,6 +16,8 @@ import { shiftClock } from './shifted-clock.js';
 
 const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
 shiftClock(options.clockOffsetMs ?? 0);
+// A test may make a tick due that has been done, which a process that rests until the next one would not see.
+Rest.prototype.isOver = () => true;
 
 @MaterializedViewEntity({
   name: 'ticking_total',
