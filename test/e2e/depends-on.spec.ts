@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { TestingModule } from '@nestjs/testing';
 import type { DataSource } from 'typeorm';
-import { RefreshService, SchemaService } from '../../lib/index.js';
+import { RefreshService } from '../../lib/index.js';
 import { runMigrations } from '../support/migration-runner.js';
-import { bootRelease } from '../support/test-app.js';
+import { Releases } from '../support/releases.js';
 import { TestDatabase } from '../support/test-database.js';
 import type { TestView } from '../support/view-class.js';
 
@@ -98,13 +97,14 @@ const CHANGES: Change[] = [
 
 describe('a view that depends on another by what a function reads', () => {
   let database: TestDatabase;
-  let app: TestingModule | undefined;
+  let releases: Releases;
 
   beforeAll(async () => {
     database = await TestDatabase.create();
   });
 
   beforeEach(async () => {
+    releases = new Releases(database);
     await database.query(`
       DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE;
       CREATE SCHEMA public;
@@ -117,28 +117,17 @@ describe('a view that depends on another by what a function reads', () => {
   });
 
   afterEach(async () => {
-    await app?.close();
-    app = undefined;
+    await releases.end();
   });
 
   afterAll(async () => {
     await database.drop();
   });
 
-  async function release(
-    views: TestView[],
-    options?: Parameters<typeof bootRelease>[2],
-  ): Promise<SchemaService> {
-    await app?.close();
-    app = undefined;
-    app = await bootRelease(database, views, options);
-    return app.get(SchemaService);
-  }
-
   /** All that is there has what its query gives. */
   async function expectRight(views: TestView[]): Promise<void> {
     for (const { name = '', schema = 'public', withData } of views) {
-      const drift = app!.get(RefreshService).drift(`${schema}.${name}`);
+      const drift = releases.get(RefreshService).drift(`${schema}.${name}`);
       if (withData === false) {
         await expect(drift).rejects.toMatchObject({ code: 'MV_VIEW_NOT_POPULATED' });
       } else {
@@ -151,9 +140,9 @@ describe('a view that depends on another by what a function reads', () => {
 
   describe.each(strategies)('%s', (changeStrategy) => {
     it.each(CHANGES)('reads what will be there where $name', async ({ before, after, between }) => {
-      await release(before);
+      await releases.start(before);
       await database.query(between ?? '');
-      const schema = await release(after, { changeStrategy });
+      const schema = await releases.start(after, { changeStrategy });
       expect(await schema.diff()).toEqual([]);
       await expectRight(after);
     });
@@ -161,8 +150,8 @@ describe('a view that depends on another by what a function reads', () => {
     it.each(CHANGES.filter(({ between }) => between === undefined))(
       'and in a migration and its way back where $name',
       async ({ before, after }) => {
-        await release(before);
-        const schema = await release(after, { synchronize: false });
+        await releases.start(before);
+        const schema = await releases.start(after, { synchronize: false });
         const file = await schema.generateMigration({ name: 'Change', changeStrategy });
         await runMigrations(database, file, async (dataSource: DataSource) => {
           await dataSource.runMigrations();
@@ -170,7 +159,7 @@ describe('a view that depends on another by what a function reads', () => {
           await expectRight(after);
           await dataSource.undoLastMigration();
         });
-        await release(before, { synchronize: false });
+        await releases.start(before, { synchronize: false });
         await expectRight(before);
       },
     );
@@ -183,7 +172,7 @@ describe('a view that depends on another by what a function reads', () => {
       name: 'an early reader',
       expression: 'SELECT i.id, f.value FROM public.items i JOIN public.of_base() f USING (id)',
     };
-    const schema = await release([base(OLD), early]);
+    const schema = await releases.start([base(OLD), early]);
     await schema.alterTable('items', (runner) =>
       runner.query('ALTER TABLE items ALTER value TYPE varchar(10)'),
     );
@@ -191,9 +180,9 @@ describe('a view that depends on another by what a function reads', () => {
   });
 
   it('has a success in its history', async () => {
-    await release([base(OLD), reader]);
-    await release([base(NEW), reader]);
-    const [last] = await app!.get(RefreshService).history('public.reader');
+    await releases.start([base(OLD), reader]);
+    await releases.start([base(NEW), reader]);
+    const [last] = await releases.get(RefreshService).history('public.reader');
     expect(last).toMatchObject({ trigger: 'sync', outcome: 'refreshed' });
   });
 });

@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { TestingModule } from '@nestjs/testing';
 import type { DataSource } from 'typeorm';
 import { RefreshService, SchemaService } from '../../lib/index.js';
 import { runMigrations } from '../support/migration-runner.js';
-import { bootRelease } from '../support/test-app.js';
+import { Releases } from '../support/releases.js';
 import { TestDatabase } from '../support/test-database.js';
 import type { TestView } from '../support/view-class.js';
 
@@ -30,13 +29,14 @@ const HOW_INVALID = {
 
 describe('an index that somebody made by hand', () => {
   let database: TestDatabase;
-  let app: TestingModule | undefined;
+  let releases: Releases;
 
   beforeAll(async () => {
     database = await TestDatabase.create();
   });
 
   beforeEach(async () => {
+    releases = new Releases(database);
     await database.query(`
       DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE;
       CREATE SCHEMA public;
@@ -45,23 +45,12 @@ describe('an index that somebody made by hand', () => {
   });
 
   afterEach(async () => {
-    await app?.close();
-    app = undefined;
+    await releases.end();
   });
 
   afterAll(async () => {
     await database.drop();
   });
-
-  async function release(
-    views: TestView[],
-    options?: Parameters<typeof bootRelease>[2],
-  ): Promise<SchemaService> {
-    await app?.close();
-    app = undefined;
-    app = await bootRelease(database, views, options);
-    return app.get(SchemaService);
-  }
 
   const isThere = async (): Promise<boolean> =>
     (await database.query('SELECT FROM pg_class WHERE relname = $1', [BY_HAND])).length > 0;
@@ -76,7 +65,7 @@ describe('an index that somebody made by hand', () => {
   describe.each(Object.entries(HOW_INVALID))('and that is invalid, %s', (_, create) => {
     async function withInvalid(views: TestView[]): Promise<SchemaService> {
       await database.query('UPDATE items SET amount = 20 WHERE id = 3');
-      const schema = await release(views);
+      const schema = await releases.start(views);
       await expect(database.query(create)).rejects.toMatchObject({
         code: expect.stringMatching(/23505|22012/),
       });
@@ -86,7 +75,7 @@ describe('an index that somebody made by hand', () => {
 
     it.each(strategies)('is left out of a change, and named, %s', async (changeStrategy) => {
       await withInvalid([daily]);
-      const schema = await release([changed], { synchronize: false });
+      const schema = await releases.start([changed], { synchronize: false });
       const plan = await schema.plan({ changeStrategy });
       expect(plan.steps.map(({ reason }) => reason).join()).toContain(
         `index "${BY_HAND}", made by hand, is not kept: it is invalid`,
@@ -98,19 +87,19 @@ describe('an index that somebody made by hand', () => {
 
     it.each(strategies)('is left out of a migration, and of its way back, %s', async (strategy) => {
       await withInvalid([daily]);
-      const schema = await release([changed], { synchronize: false });
+      const schema = await releases.start([changed], { synchronize: false });
       const file = await schema.generateMigration({ name: 'Change', changeStrategy: strategy });
       await runMigrations(database, file, async (dataSource: DataSource) => {
         await dataSource.runMigrations();
         expect(await schema.diff()).toEqual([]);
         await dataSource.undoLastMigration();
       });
-      await (await release([daily])).verify();
+      await (await releases.start([daily])).verify();
     });
 
     it('is left out above a changed view', async () => {
       await withInvalid([below('SELECT * FROM items'), onBelow]);
-      const schema = await release([below('SELECT * FROM items WHERE id > 0'), onBelow]);
+      const schema = await releases.start([below('SELECT * FROM items WHERE id > 0'), onBelow]);
       expect(await schema.diff()).toEqual([]);
     });
 
@@ -122,7 +111,9 @@ describe('an index that somebody made by hand', () => {
 
     it('is named where a swap would lose it', async () => {
       await withInvalid([daily]);
-      await expect(app?.get(RefreshService).refresh(NAME, { mode: 'swap' })).rejects.toMatchObject({
+      await expect(
+        releases.get(RefreshService).refresh(NAME, { mode: 'swap' }),
+      ).rejects.toMatchObject({
         code: 'MV_SWAP_REFUSED',
         message: expect.stringContaining(`the invalid index "By ""hand"""`),
       });
@@ -134,13 +125,13 @@ describe('an index that somebody made by hand', () => {
     const named = expect.stringContaining(`index "${BY_HAND}" of materialized view "${NAME}"`);
 
     beforeEach(async () => {
-      await release([daily]);
+      await releases.start([daily]);
       await database.query(`CREATE UNIQUE INDEX ${INDEX} ON ${VIEW} (amount)`);
     });
 
     it.each(strategies)('is named by a change, %s', async (changeStrategy) => {
       const rounded = { ...daily, expression: 'SELECT id, round(amount) AS amount FROM items' };
-      await expect(release([rounded], { changeStrategy })).rejects.toMatchObject({
+      await expect(releases.start([rounded], { changeStrategy })).rejects.toMatchObject({
         code: 'MV_SCHEMA_SYNC_FAILED',
         view: NAME,
         message: named,
@@ -150,7 +141,7 @@ describe('an index that somebody made by hand', () => {
     });
 
     it('is named by alterTable', async () => {
-      await expect(alter(app!.get(SchemaService))).rejects.toMatchObject({
+      await expect(alter(releases.get(SchemaService))).rejects.toMatchObject({
         code: 'MV_SCHEMA_SYNC_FAILED',
         message: expect.stringContaining(`index "${BY_HAND}" of "${NAME}"`),
       });
@@ -158,7 +149,7 @@ describe('an index that somebody made by hand', () => {
 
     it.each(['swap', 'blocking'] as const)('is named by a refresh, %s', async (mode) => {
       await database.query('UPDATE items SET amount = 20');
-      await expect(app?.get(RefreshService).refresh(NAME, { mode })).rejects.toMatchObject({
+      await expect(releases.get(RefreshService).refresh(NAME, { mode })).rejects.toMatchObject({
         code: 'MV_DUPLICATE_ROWS',
         message: expect.stringContaining(BY_HAND),
       });
