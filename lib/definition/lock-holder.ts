@@ -65,6 +65,11 @@ function isForeign(row: LockHolderRow, { locksRelations }: LockUse, heldForMs: n
   return !row.changes_relations && (isIdle || (locksRelations && heldForMs > FIRST_STATEMENTS_MS));
 }
 
+/** Whether something is to be done about a holder. */
+export function isWrong({ isForeign, isOverdue }: LockHolder): boolean {
+  return isForeign || isOverdue;
+}
+
 /** As in "it is held by ...". */
 export function describeHolder(holder: LockHolder): string {
   const { backendPid, preparedTransaction, role = 'unknown', applicationName } = holder;

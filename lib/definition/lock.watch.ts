@@ -4,6 +4,7 @@ import { displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { DataSourceContext } from './data-source.context.js';
 import {
   describeHolder,
+  isWrong,
   type LockHolder,
   lockHolder,
   type LockUse,
@@ -155,10 +156,6 @@ export class LockWatch {
 /** A schema change holds the locks of its views beside its own. */
 function isItsMainLock({ key, changes_schema: changesSchema }: LockHolderRow): boolean {
   return !changesSchema || key === syncLockKey();
-}
-
-function isWrong({ isForeign, isOverdue }: LockHolder): boolean {
-  return isForeign || isOverdue;
 }
 
 /** What cannot be done. */

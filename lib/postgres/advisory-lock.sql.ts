@@ -89,6 +89,11 @@ export interface LockHolderRow {
 /** What refreshes and schema changes hold on relations from their first statement on, and readers and writers never. */
 const STRONG_MODES = `'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'`;
 
+/** Whether whoever holds `l` is in a transaction, where `l` is read from a CTE of that name with all of pg_locks. */
+const IS_IN_TRANSACTION = `EXISTS (
+         SELECT FROM l AS x WHERE x.pid = l.pid AND x.locktype = 'virtualxid' AND x.mode = 'ExclusiveLock'
+       )`;
+
 /** Who holds which of the given locks now. pg_locks is read once: it is not a snapshot, and each reading differs. */
 export function selectLockHolders(keys: string[], schemaKey: string): SqlStatement {
   return {
@@ -105,9 +110,7 @@ SELECT wanted.key,
          THEN ${epochMs('pg_catalog.clock_timestamp()')} - ${epochMs('a.state_change')}
        END AS idle_ms,
        l.mode = 'ShareLock' AS is_shared,
-       a.xact_start IS NOT NULL OR EXISTS (
-         SELECT FROM l AS x WHERE x.pid = l.pid AND x.locktype = 'virtualxid' AND x.mode = 'ExclusiveLock'
-       ) AS is_in_transaction,
+       a.xact_start IS NOT NULL OR ${IS_IN_TRANSACTION} AS is_in_transaction,
        EXISTS (
          SELECT FROM l AS r WHERE r.pid = l.pid AND r.locktype = 'relation' AND r.mode IN (${STRONG_MODES})
        ) AS changes_relations,
@@ -146,9 +149,7 @@ WHERE ${isLock('$1')}
   AND l.granted
   AND l.mode = 'ExclusiveLock'
   AND l.pid IS NOT NULL
-  AND EXISTS (
-    SELECT FROM l AS x WHERE x.pid = l.pid AND x.locktype = 'virtualxid' AND x.mode = 'ExclusiveLock'
-  )
+  AND ${IS_IN_TRANSACTION}
   AND NOT EXISTS (
     SELECT FROM l AS s WHERE s.pid = l.pid AND s.granted AND ${isLock('$2', 's')}
   )`,

@@ -2,6 +2,7 @@ import { escapeLiteral } from 'pg';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { epochMs } from './instant.js';
 import { applicationSetting, applicationValue } from './own-settings.sql.js';
+import { RIGHT_TO_ACT, SERVER_VERSION } from './server.sql.js';
 import { script, type SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 
@@ -39,8 +40,6 @@ export function readAsRefresh(): SqlStatement {
 )`,
   };
 }
-
-const SERVER_VERSION = "pg_catalog.current_setting('server_version_num')::int";
 
 export interface DriftColumn {
   name: string;
@@ -114,9 +113,7 @@ SELECT c.oid::text AS oid,
          FROM pg_catalog.pg_roles r
          WHERE r.oid = c.relowner
            AND r.rolname <> current_user
-           AND pg_catalog.pg_has_role(
-             r.oid, CASE WHEN ${SERVER_VERSION} >= 160000 THEN 'SET' ELSE 'MEMBER' END
-           )
+           AND pg_catalog.pg_has_role(r.oid, ${RIGHT_TO_ACT})
        ) AS acting_owner,
        (
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(

@@ -1,6 +1,7 @@
 import { escapeLiteral } from 'pg';
 import { defaultPrivilegesLockKey } from './advisory-lock.js';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
+import { RIGHT_TO_ACT } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -37,9 +38,7 @@ export function grantsJson(acl: string): string {
 
 /** What a role with the rights of the owner grants is granted by the owner. */
 const IS_IN_REACH = `(
-           pg_catalog.pg_has_role(session_user, g.grantor, CASE
-             WHEN pg_catalog.current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER'
-           END)
+           pg_catalog.pg_has_role(session_user, g.grantor, ${RIGHT_TO_ACT})
            AND NOT pg_catalog.pg_has_role(g.grantor, c.relowner, 'USAGE')
            AND pg_catalog.has_schema_privilege(g.grantor, n.oid, 'USAGE')
          )`;

@@ -1,5 +1,11 @@
 import type { SqlStatement } from './sql-statement.js';
 
+/** Its number, as in 160004. */
+export const SERVER_VERSION = "pg_catalog.current_setting('server_version_num')::int";
+
+/** What `pg_has_role` has to be asked for, to know whether a role may act as another one (SET ROLE). */
+export const RIGHT_TO_ACT = `CASE WHEN ${SERVER_VERSION} >= 160000 THEN 'SET' ELSE 'MEMBER' END`;
+
 export interface ServerRow {
   current_schema: string | null;
   has_transaction_timeout: boolean;

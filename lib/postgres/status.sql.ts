@@ -1,5 +1,6 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
 import { AHEAD_UNTIL, epochMs, IS_BACKING_OFF, IS_SUCCESS_PAST, past } from './instant.js';
+import { SERVER_VERSION } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** All that is known of one view but its size. Instants are milliseconds since the epoch. */
@@ -153,7 +154,7 @@ WHERE n.nspname = $1
 
 /** What pg_class.reltuples is before the first ANALYZE. */
 const NEVER_ANALYSED = `CASE
-         WHEN pg_catalog.current_setting('server_version_num')::int < 140000 THEN 0
+         WHEN ${SERVER_VERSION} < 140000 THEN 0
          ELSE -1
        END`;
 

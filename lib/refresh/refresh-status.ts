@@ -1,4 +1,4 @@
-import type { LockHolder } from '../definition/lock-holder.js';
+import { isWrong, type LockHolder } from '../definition/lock-holder.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewStatusRow } from '../postgres/status.sql.js';
 import { instant } from './optional-instant.js';
@@ -143,7 +143,7 @@ export function refreshStatus(
 }
 
 function wrongHolders(holders: readonly LockHolder[]): LockHolder[] | undefined {
-  const wrong = holders.filter(({ isForeign, isOverdue }) => isForeign || isOverdue);
+  const wrong = holders.filter(isWrong);
   return wrong.length > 0 ? wrong : undefined;
 }
 
