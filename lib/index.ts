@@ -3,22 +3,15 @@ export { type ViewTarget } from './definition/view.registry.js';
 export {
   defineMaterializedView,
   type DefineMaterializedViewOptions,
-  type ViewColumnDefinition,
 } from './nest/define-materialized-view.js';
 export { MaterializedViewEntity } from './nest/materialized-view-entity.decorator.js';
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
   MaterializedViewEntityOptions,
-  SourceTable,
-  ViewExpression,
-  ViewIndexKey,
   ViewIndexOptions,
   ViewRefreshOptions,
 } from './definition/materialized-view-entity.options.js';
-export {
-  MaterializedViewError,
-  type MaterializedViewErrorDetails,
-} from './errors/materialized-view.error.js';
+export { MaterializedViewError } from './errors/materialized-view.error.js';
 export {
   BlockingRefusedError,
   ConnectionFailedError,
@@ -48,40 +41,26 @@ export {
 export { StatusError, ViewNotPopulatedError } from './errors/status.errors.js';
 export {
   InvalidDefinitionError,
-  InvalidModuleOptionsError,
   InvalidOptionsError,
   NotInitializedError,
   ReadOnlyViewError,
   UnknownViewError,
 } from './errors/usage.errors.js';
 export { MaterializedViewsModule } from './nest/materialized-views.module.js';
-export type {
-  MaterializedViewsModuleExtras,
-  MaterializedViewsOptionsFactory,
-} from './nest/materialized-views.module-definition.js';
+export type { MaterializedViewsOptionsFactory } from './nest/materialized-views.module-definition.js';
 export type { LockHolder } from './definition/lock-holder.js';
 export type { Duration } from './definition/duration.js';
 export type { MaterializedViewsModuleOptions } from './definition/module.options.js';
 export type { AfterResult } from './refresh/after-commit.js';
 export { RefreshGraphError } from './refresh/refresh-graph.error.js';
-export type { HistoryOptions } from './definition/module.options.js';
-export type { DataDrift, RowKey } from './refresh/data-drift.js';
+export type { DataDrift } from './refresh/data-drift.js';
 export type { RefreshHistoryEntry, RefreshOutcome } from './refresh/refresh-history.js';
-export type {
-  GraphAbortedView,
-  GraphFailedView,
-  GraphLeftOutView,
-  GraphOutcome,
-  GraphReport,
-  GraphSettledView,
-  GraphViewReport,
-} from './refresh/graph-report.js';
+export type { GraphOutcome, GraphReport, GraphViewReport } from './refresh/graph-report.js';
 export type { RefreshCascade } from './refresh/view-graph.js';
 export type {
   JoinedResult,
   RefreshedResult,
   RefreshMode,
-  RefreshModeReason,
   RefreshResult,
   RefreshTrigger,
   SkippedResult,
@@ -108,9 +87,8 @@ export {
   type RefreshAllOptions,
   type RefreshManyOptions,
   RefreshService,
-  type ViewOptions,
 } from './engine/refresh.service.js';
-export type { LastFailure, LastSuccess, ViewRefreshStatus } from './refresh/refresh-status.js';
+export type { ViewStatus } from './refresh/refresh-status.js';
 export type { ViewChanges } from './refresh/view-changes.js';
 export type {
   AnswerOptions,
@@ -119,17 +97,17 @@ export type {
   StatusAllQuery,
   StatusQuery,
 } from './engine/status-queries.js';
-export type { SyncPolicy } from './definition/module.options.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
 export { SchemaService } from './engine/schema.service.js';
-export type { PlanOptions, SchemaOptions } from './schema/schema-options.js';
+export type { DataSourceSelector } from './definition/data-source-selector.js';
+export type { PlanOptions } from './schema/schema-options.js';
 export type { SchemaDifference } from './schema/schema.js';
 export {
   SYNC_CHANNEL,
   type SyncReport,
   type ViewReport,
-  type ViewStatus,
+  type SyncOutcome,
 } from './schema/sync-report.js';
 export { alterTable, type AlterTableOptions } from './schema/alter-table.js';
 export type { MigrationFile, MigrationOptions } from './schema/migration-writer.js';

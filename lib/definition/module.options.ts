@@ -11,7 +11,6 @@ import {
   type Rule,
   type Rules,
 } from './option-rules.js';
-import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 
 /** What `forRoot` and the factories of `forRootAsync` take. Every option has a default. */
 export interface MaterializedViewsModuleOptions {
@@ -68,7 +67,7 @@ export interface MaterializedViewsModuleOptions {
    * true), `'continue'` warns and leaves it, `'fail'` fails the boot.
    * @default 'apply' with `synchronize: true`, else 'continue'
    */
-  onChange?: OnChange;
+  onDrift?: OnDrift;
   /**
    * What becomes of a new view that reads a table which is not there: `'fail'` fails the boot, `'skip'`
    * leaves the view and what reads it out, and says so.
@@ -86,7 +85,7 @@ export interface MaterializedViewsModuleOptions {
    * `'drop-and-create'` needs no room for both, and readers wait for the whole build.
    * @default 'side-by-side'
    */
-  changeStrategy?: ChangeStrategy;
+  rebuildStrategy?: RebuildStrategy;
   /**
    * Whether views that the library made for this `application` alone, and that it declares no more, are dropped at boot,
    * with `synchronize: true` alone; otherwise they are only reported. Without a name of the application none is dropped.
@@ -151,22 +150,22 @@ export interface ResolvedOptions {
 /** What is done to the database when it is not as declared. */
 export interface SyncPolicy {
   synchronize: Synchronize;
-  onChange: OnChange;
+  onDrift: OnDrift;
   onMissingTable: OnMissingTable;
   unmanagedDependents: UnmanagedDependents;
-  changeStrategy: ChangeStrategy;
+  rebuildStrategy: RebuildStrategy;
   prune: boolean;
 }
 
 export type Synchronize = boolean | 'create' | 'verify';
-export type OnChange = 'apply' | 'continue' | 'fail';
+export type OnDrift = 'apply' | 'continue' | 'fail';
 export type OnMissingTable = 'fail' | 'skip';
 export type UnmanagedDependents = 'refuse' | 'rebuild';
-export type ChangeStrategy = 'side-by-side' | 'drop-and-create';
+export type RebuildStrategy = 'side-by-side' | 'drop-and-create';
 export type WakeUp = 'poll' | 'notify';
 
 const DEFAULTS: Required<
-  Omit<MaterializedViewsModuleOptions, 'synchronize' | 'onChange' | 'application'>
+  Omit<MaterializedViewsModuleOptions, 'synchronize' | 'onDrift' | 'application'>
 > = {
   scheduling: true,
   poolSize: 2,
@@ -177,7 +176,7 @@ const DEFAULTS: Required<
   syncTimeout: '5m',
   onMissingTable: 'fail',
   unmanagedDependents: 'refuse',
-  changeStrategy: 'side-by-side',
+  rebuildStrategy: 'side-by-side',
   prune: false,
   stateSchema: 'materialized_views',
   wakeUp: 'poll',
@@ -215,10 +214,10 @@ export const MODULE_RULES: Rules<MaterializedViewsModuleOptions> = {
   shutdownTimeout: aDuration(0),
   syncTimeout: aDuration(1),
   synchronize: oneOf(true, false, 'create', 'verify'),
-  onChange: oneOf('apply', 'continue', 'fail'),
+  onDrift: oneOf('apply', 'continue', 'fail'),
   onMissingTable: oneOf('fail', 'skip'),
   unmanagedDependents: oneOf('refuse', 'rebuild'),
-  changeStrategy: oneOf('side-by-side', 'drop-and-create'),
+  rebuildStrategy: oneOf('side-by-side', 'drop-and-create'),
   prune: aBoolean,
   application: aFilledText,
   stateSchema: aStateSchema,
@@ -231,21 +230,21 @@ export const MODULE_RULES: Rules<MaterializedViewsModuleOptions> = {
 
 const moduleOptions: Rule = (value, at) => {
   objectOf(MODULE_RULES)(value, at);
-  const { onChange, ...options } = value as MaterializedViewsModuleOptions;
-  if (onChange === 'apply' && synchronizeOf(options) !== true) {
+  const { onDrift, ...options } = value as MaterializedViewsModuleOptions;
+  if (onDrift === 'apply' && synchronizeOf(options) !== true) {
     throw at
-      .member('onChange')
-      .refuse("'continue' or 'fail' where `synchronize` is not true", onChange);
+      .member('onDrift')
+      .refuse("'continue' or 'fail' where `synchronize` is not true", onDrift);
   }
 };
 
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws InvalidModuleOptionsError naming the option, what was expected and what was given
+ * @throws InvalidOptionsError naming the option, what was expected and what was given
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
-  checkOptions('MaterializedViewsModule', moduleOptions, options, InvalidModuleOptionsError);
+  checkOptions('MaterializedViewsModule', moduleOptions, options);
   const all = withDefaults(DEFAULTS, options);
   const { maxAge, maxCount } = withDefaults(HISTORY_DEFAULTS, all.history);
   return {
@@ -274,12 +273,12 @@ function withDefaults<Defaults extends object, Given extends object>(
 }
 
 function syncPolicy(
-  options: Omit<SyncPolicy, 'synchronize' | 'onChange'> & Partial<SyncPolicy>,
+  options: Omit<SyncPolicy, 'synchronize' | 'onDrift'> & Partial<SyncPolicy>,
 ): SyncPolicy {
-  const { onMissingTable, unmanagedDependents, changeStrategy, prune } = options;
+  const { onMissingTable, unmanagedDependents, rebuildStrategy, prune } = options;
   const synchronize = synchronizeOf(options);
-  const onChange = options.onChange ?? (synchronize === true ? 'apply' : 'continue');
-  return { synchronize, onChange, onMissingTable, unmanagedDependents, changeStrategy, prune };
+  const onDrift = options.onDrift ?? (synchronize === true ? 'apply' : 'continue');
+  return { synchronize, onDrift, onMissingTable, unmanagedDependents, rebuildStrategy, prune };
 }
 
 function synchronizeOf({ synchronize }: MaterializedViewsModuleOptions): Synchronize {

@@ -1,3 +1,4 @@
+import type { DataSourceSelector } from '../definition/data-source-selector.js';
 import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
@@ -9,7 +10,7 @@ import { GraphRefresher } from '../refresh/graph.refresher.js';
 import type { RefreshHistoryEntry } from '../refresh/refresh-history.js';
 import { type RefreshOptions, singleRefresh } from '../refresh/refresh-options.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
-import type { ViewRefreshStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
 import type { RefreshCascade } from '../refresh/view-graph.js';
 import type { ManagedDataSource } from './managed-data-source.js';
@@ -28,12 +29,6 @@ import {
   type StatusQuery,
   statusQuery,
 } from './status-queries.js';
-
-/** Which of several data sources a view is meant in. */
-export interface ViewOptions {
-  /** Needed only for a view that is registered in several data sources. */
-  dataSource?: string;
-}
 
 /** Of several views: what holds for all of them together, and the options that each of them gets. */
 export interface RefreshAllOptions extends RefreshOptions, GraphOptions {}
@@ -168,7 +163,7 @@ export class RefreshService {
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when the database cannot be asked
    */
-  async cancel(view: ViewTarget, options: ViewOptions = {}): Promise<boolean> {
+  async cancel(view: ViewTarget, options: DataSourceSelector = {}): Promise<boolean> {
     checkOptions('RefreshService.cancel', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.refresher.control.cancel(found);
@@ -183,7 +178,7 @@ export class RefreshService {
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
-  async pause(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
+  async pause(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('RefreshService.pause', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.refresher.control.setPaused(found, true);
@@ -198,7 +193,7 @@ export class RefreshService {
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when that cannot be stored
    */
-  async resume(view: ViewTarget, options: ViewOptions = {}): Promise<void> {
+  async resume(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('RefreshService.resume', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.refresher.control.setPaused(found, false);
@@ -242,7 +237,7 @@ export class RefreshService {
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws StatusError when it cannot be read within `timeout` (default 5 s)
    */
-  async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewRefreshStatus> {
+  async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewStatus> {
     checkOptions('RefreshService.status', statusQuery, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.inspector.status(found, answerTimeoutMs(options));
@@ -256,7 +251,7 @@ export class RefreshService {
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws StatusError when the status cannot be read within `timeout` (default 5 s)
    */
-  async statusAll(options: StatusAllQuery = {}): Promise<ViewRefreshStatus[]> {
+  async statusAll(options: StatusAllQuery = {}): Promise<ViewStatus[]> {
     checkOptions('RefreshService.statusAll', statusQuery, options);
     const sources = this.sources.named(options.dataSource);
     const timeoutMs = answerTimeoutMs(options);

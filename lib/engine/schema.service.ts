@@ -1,4 +1,5 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import type { DataSourceSelector } from '../definition/data-source-selector.js';
 import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import type { MigrationFile, MigrationOptions } from '../schema/migration-writer.js';
@@ -10,7 +11,6 @@ import {
   migrationOptions,
   planOptions,
   type PlanOptions,
-  type SchemaOptions,
 } from '../schema/schema-options.js';
 import type { Schema, SchemaDifference } from '../schema/schema.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
@@ -52,7 +52,7 @@ export class SchemaService {
   }
 
   /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */
-  async verify(options: SchemaOptions = {}): Promise<void> {
+  async verify(options: DataSourceSelector = {}): Promise<void> {
     checkOptions('SchemaService.verify', dataSourceOptions, options);
     await this.schemaOf(options).verify();
   }
@@ -93,7 +93,7 @@ export class SchemaService {
    *
    * @throws SchemaSyncError naming what depends on it, declared views too, or another application that holds it
    */
-  async drop(view: ViewTarget, options: SchemaOptions = {}): Promise<void> {
+  async drop(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('SchemaService.drop', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     await source.schema.drop(found);
@@ -105,45 +105,48 @@ export class SchemaService {
    *
    * @throws SchemaSyncError naming what else depends on them
    */
-  async clear(options: SchemaOptions = {}): Promise<void> {
-    checkOptions('SchemaService.clear', dataSourceOptions, options);
+  async dropAll(options: DataSourceSelector = {}): Promise<void> {
+    checkOptions('SchemaService.dropAll', dataSourceOptions, options);
     await this.schemaOf(options).dropAll();
   }
 
   /** The declared views, as `schema.name`. */
-  registered(options: SchemaOptions = {}): string[] {
+  registered(options: DataSourceSelector = {}): string[] {
     checkOptions('SchemaService.registered', dataSourceOptions, options);
     return this.schemaOf(options).registered();
   }
 
   /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */
-  async definition(view: ViewTarget, options: SchemaOptions = {}): Promise<string | undefined> {
+  async definition(
+    view: ViewTarget,
+    options: DataSourceSelector = {},
+  ): Promise<string | undefined> {
     checkOptions('SchemaService.definition', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.definition(found);
   }
 
   /** The views that a view reads directly, by the catalog. */
-  async dependencies(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+  async dependencies(view: ViewTarget, options: DataSourceSelector = {}): Promise<string[]> {
     checkOptions('SchemaService.dependencies', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependencies(found);
   }
 
   /** The views that read a view directly, by the catalog: also those that nobody declares. */
-  async dependents(view: ViewTarget, options: SchemaOptions = {}): Promise<string[]> {
+  async dependents(view: ViewTarget, options: DataSourceSelector = {}): Promise<string[]> {
     checkOptions('SchemaService.dependents', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependents(found);
   }
 
   /** The declared views that are there, each after all that it reads. */
-  async order(options: SchemaOptions = {}): Promise<string[]> {
+  async order(options: DataSourceSelector = {}): Promise<string[]> {
     checkOptions('SchemaService.order', dataSourceOptions, options);
     return this.schemaOf(options).order();
   }
 
-  private schemaOf(options: SchemaOptions): Schema {
+  private schemaOf(options: DataSourceSelector): Schema {
     return this.sources.get(dataSourceOf(options)).schema;
   }
 }

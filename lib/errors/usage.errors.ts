@@ -1,6 +1,9 @@
 import { MaterializedViewError } from './materialized-view.error.js';
 
-/** An option or an argument is unknown or not as it must be. Base of the errors for wrong declarations; no SQL has been sent. */
+/**
+ * An option or an argument is unknown or not as it must be, or the module is imported wrongly. Base of the errors for
+ * wrong declarations. No SQL has been sent.
+ */
 export class InvalidOptionsError extends MaterializedViewError {
   readonly code: string = 'MV_INVALID_OPTIONS';
 }
@@ -8,11 +11,6 @@ export class InvalidOptionsError extends MaterializedViewError {
 /** A class is decorated wrongly. Thrown when the class is decorated, or at boot where it shows only there. */
 export class InvalidDefinitionError extends InvalidOptionsError {
   override readonly code = 'MV_INVALID_DEFINITION';
-}
-
-/** The module is imported or configured wrongly. Thrown by `forRoot` and its like, or at boot. */
-export class InvalidModuleOptionsError extends InvalidOptionsError {
-  override readonly code = 'MV_INVALID_MODULE_OPTIONS';
 }
 
 /** A service was called before the application was initialized, when no view is registered yet. */

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { type ScheduleModuleOptions, SchedulerRegistry } from '@nestjs/schedule';
 import { refreshJobName } from '../definition/view-definition.js';
-import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
+import { InvalidOptionsError } from '../errors/usage.errors.js';
 import type { ScheduledJob } from '../schedule/schedule.orchestrator.js';
 import type { ScheduledView } from '../schedule/tick.runner.js';
 import { RefreshJob } from './refresh.job.js';
@@ -18,7 +18,7 @@ export class CronJobs {
   /**
    * With `ScheduleModule.forRoot({ cronJobs: false })` there is no job, and the view is not refreshed by its schedule.
    *
-   * @throws InvalidModuleOptionsError when ScheduleModule is not imported
+   * @throws InvalidOptionsError when ScheduleModule is not imported
    */
   start(dataSource: string, view: ScheduledView, onTick: () => Promise<void>): ScheduledJob {
     const registry = this.schedulerRegistry();
@@ -48,7 +48,7 @@ export class CronJobs {
     try {
       return this.moduleRef.get(SchedulerRegistry, { strict: false });
     } catch (cause) {
-      throw new InvalidModuleOptionsError(
+      throw new InvalidOptionsError(
         'MaterializedViewsModule: views have a schedule, but @nestjs/schedule is not set up.',
         {
           cause,

@@ -5,7 +5,7 @@ import type { DataSource } from 'typeorm';
 import type { ViewClass } from '../definition/view-class.js';
 import { ManagedDataSource } from '../engine/managed-data-source.js';
 import { ManagedDataSources } from '../engine/managed-data-sources.js';
-import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
+import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { CronJobs } from './cron-jobs.js';
 import { EventPublisher } from './event.publisher.js';
 import { ModuleRegistrations } from './module-registrations.js';
@@ -22,7 +22,7 @@ export class DataSourceConnector {
   ) {}
 
   /**
-   * @throws InvalidModuleOptionsError when a data source or a registered view is not there
+   * @throws InvalidOptionsError when a data source or a registered view is not there
    * @throws InvalidDefinitionError when a definition is wrong in a way that only the data source shows
    */
   async connect(): Promise<void> {
@@ -54,7 +54,7 @@ export class DataSourceConnector {
   private dataSource(name: string): DataSource {
     const dataSource = this.find(name);
     if (dataSource?.options.type !== 'postgres') {
-      throw new InvalidModuleOptionsError(
+      throw new InvalidOptionsError(
         `MaterializedViewsModule: expected data source "${name}" to be a TypeORM data source for PostgreSQL, got ${dataSource === undefined ? 'none of that name' : `one for ${dataSource.options.type}`}.`,
         {
           hint: "Import TypeOrmModule.forRoot({ type: 'postgres', ... }), with `name` if it is not the default one.",
@@ -76,7 +76,7 @@ export class DataSourceConnector {
 function requireEntities(dataSource: DataSource, name: string, views: ViewClass[]): void {
   const missing = views.find((view) => !dataSource.hasMetadata(view));
   if (missing !== undefined) {
-    throw new InvalidModuleOptionsError(
+    throw new InvalidOptionsError(
       `MaterializedViewsModule: ${missing.name} is registered for data source "${name}", but is not among its entities.`,
       {
         hint: 'Set `autoLoadEntities: true` in TypeOrmModule.forRoot(), or add the class to its `entities`.',

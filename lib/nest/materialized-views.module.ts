@@ -14,7 +14,6 @@ import {
 } from '../definition/option-rules.js';
 import type { ViewClass } from '../definition/view-class.js';
 import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
-import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
 import { MaterializedViewsCoreModule } from './materialized-views-core.module.js';
 import {
   type ASYNC_OPTIONS_TYPE,
@@ -51,7 +50,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
   /**
    * Sets the library up. Importing it again with the same options adds views and nothing else.
    *
-   * @throws InvalidModuleOptionsError when an option is unknown or not as it must be
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     check(forRootRules, options);
@@ -64,7 +63,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    * Sets the library up with options from `useFactory`, `useClass` or `useExisting`. `views`,
    * `dataSource` and `isGlobal` stand beside the factory, since they shape the module itself.
    *
-   * @throws InvalidModuleOptionsError when there is no factory; wrong options are refused at boot
+   * @throws InvalidOptionsError when there is no factory; wrong options are refused at boot
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     check(forRootAsyncRules, options);
@@ -78,7 +77,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    *
    * @param views decorated classes
    * @param dataSource the name of their TypeORM data source
-   * @throws InvalidModuleOptionsError when a class is not decorated with `@MaterializedViewEntity`
+   * @throws InvalidOptionsError when a class is not decorated with `@MaterializedViewEntity`
    */
   static forFeature(views: ViewClass[], dataSource: string = DEFAULT_DATA_SOURCE): DynamicModule {
     check(forFeatureRules, { views, dataSource });
@@ -147,13 +146,13 @@ const forFeatureRules = objectOf<Pick<MaterializedViewsModuleExtras, 'views' | '
 const SUBJECT = 'MaterializedViewsModule';
 
 function check(rule: Rule, options: unknown): void {
-  checkOptions(SUBJECT, rule, options, InvalidModuleOptionsError);
+  checkOptions(SUBJECT, rule, options);
 }
 
 /** Nest would say that it cannot resolve a dependency of a symbol. */
 function requireFactory({ useFactory, useClass, useExisting }: typeof ASYNC_OPTIONS_TYPE): void {
   if ([useFactory, useClass, useExisting].every((each) => typeof each !== 'function')) {
-    throw new OptionPath(SUBJECT, InvalidModuleOptionsError)
+    throw new OptionPath(SUBJECT)
       .member('useFactory')
       .refuse('a function, or `useClass` or `useExisting` a class', useFactory);
   }

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { isDeepStrictEqual } from 'node:util';
-import { InvalidModuleOptionsError } from '../errors/usage.errors.js';
+import { InvalidOptionsError } from '../errors/usage.errors.js';
 import {
   MODULE_OPTIONS,
   VIEW_REGISTRATION,
@@ -26,7 +26,7 @@ export class ModuleRegistrations {
   /**
    * The options of the application.
    *
-   * @throws InvalidModuleOptionsError when there are none, or two sets that differ
+   * @throws InvalidOptionsError when there are none, or two sets that differ
    */
   get options(): ResolvedOptions {
     return (this.resolved ??= this.resolve());
@@ -41,7 +41,7 @@ export class ModuleRegistrations {
       (options) => resolveOptions(options),
     );
     if (first === undefined) {
-      throw new InvalidModuleOptionsError(
+      throw new InvalidOptionsError(
         'MaterializedViewsModule.forFeature() needs MaterializedViewsModule.forRoot() or forRootAsync() somewhere in the application, usually in its root module.',
       );
     }
@@ -63,7 +63,7 @@ function refuseDifference(one: ResolvedOptions, other: ResolvedOptions): void {
   const names = Object.keys(one) as (keyof ResolvedOptions)[];
   const name = names.find((each) => !isDeepStrictEqual(one[each], other[each]));
   if (name !== undefined) {
-    throw new InvalidModuleOptionsError(
+    throw new InvalidOptionsError(
       `MaterializedViewsModule: expected every forRoot() of the application to have the same options, got \`${name}\` ${JSON.stringify(one[name])} and ${JSON.stringify(other[name])}.`,
       { hint: 'Give the options in the root module alone, and add views with forFeature([...]).' },
     );

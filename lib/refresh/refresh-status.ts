@@ -30,7 +30,7 @@ export interface LastFailure {
 }
 
 /** How a view stands. All instants and ages are by the database's clock. */
-export interface ViewRefreshStatus {
+export interface ViewStatus {
   /** As `schema.name`. */
   view: string;
   dataSource: string;
@@ -113,7 +113,7 @@ export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
   { dataSource, sizeBytes, changes, holders = [], outdatedBelow = [] }: StatusExtras,
-): ViewRefreshStatus {
+): ViewStatus {
   const success = lastSuccess(row);
   return {
     view: viewName(definition),
@@ -201,7 +201,7 @@ function staleness(
   definition: ViewDefinition,
   row: ViewStatusRow,
   outdated: readonly number[],
-): Pick<ViewRefreshStatus, 'maxStalenessMs' | 'isStale'> {
+): Pick<ViewStatus, 'maxStalenessMs' | 'isStale'> {
   const since = rowsSince(row);
   const maxStalenessMs = maxStalenessOf(
     definition,
@@ -218,7 +218,7 @@ function staleness(
   };
 }
 
-function concurrently(row: ViewStatusRow): ViewRefreshStatus['concurrently'] {
+function concurrently(row: ViewStatusRow): ViewStatus['concurrently'] {
   if (!row.is_populated) {
     return { isPossible: false, reason: 'unpopulated' };
   }

@@ -2,7 +2,7 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import type { ViewStaleEvent } from './refresh-events.js';
-import type { ViewRefreshStatus } from './refresh-status.js';
+import type { ViewStatus } from './refresh-status.js';
 import { readBriefStatuses } from './status-reading.js';
 
 /** Tells of views that become stale: once, until they are fresh again. */
@@ -30,10 +30,7 @@ export class StaleWatch {
 }
 
 /** Without writes the age alone decides. One that is stale already stays so until it is refreshed. */
-function maybeStaleInMs(
-  { freshness }: ViewDefinition,
-  status: ViewRefreshStatus | undefined,
-): number {
+function maybeStaleInMs({ freshness }: ViewDefinition, status: ViewStatus | undefined): number {
   if (freshness?.maxStalenessMs !== undefined) {
     return 0;
   }
@@ -48,11 +45,6 @@ function maybeStaleInMs(
   return failureCount > 0 || nextTick === undefined ? 0 : nextTick.getTime() - Date.now();
 }
 
-function staleEvent({
-  view,
-  dataSource,
-  ageMs,
-  maxStalenessMs,
-}: ViewRefreshStatus): ViewStaleEvent {
+function staleEvent({ view, dataSource, ageMs, maxStalenessMs }: ViewStatus): ViewStaleEvent {
   return { view, dataSource, ageMs, maxStalenessMs };
 }

@@ -13,7 +13,7 @@ import {
 } from '../postgres/status.sql.js';
 import { setLocalLockTimeout, setReadOnly } from '../postgres/transaction.sql.js';
 import { keyOf, readGraph } from './graph-plan.js';
-import { outdatedSince, refreshStatus, type ViewRefreshStatus } from './refresh-status.js';
+import { outdatedSince, refreshStatus, type ViewStatus } from './refresh-status.js';
 import { readViewChanges } from './view-changes.js';
 
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
@@ -29,7 +29,7 @@ interface Extras {
 export async function readBriefStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
-): Promise<ViewRefreshStatus[]> {
+): Promise<ViewStatus[]> {
   return context.database.bookkeeping(async (session) =>
     readWith(session, context, definitions, { sizes: [], holders: [] }),
   );
@@ -40,7 +40,7 @@ export async function readStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
   timeoutMs: number,
-): Promise<ViewRefreshStatus[]> {
+): Promise<ViewStatus[]> {
   return context.database.reading(timeoutMs, async (session) => {
     await session.query(setReadOnly());
     const sizes = await readSizes(session, definitions);
@@ -54,7 +54,7 @@ async function readWith(
   { name: dataSource, database, views: registry, locks }: DataSourceContext,
   definitions: readonly ViewDefinition[],
   { sizes, holders }: Extras,
-): Promise<ViewRefreshStatus[]> {
+): Promise<ViewStatus[]> {
   const { stateSchema } = database;
   // All of the data source: readers of a view may miss what those below it have not seen.
   const below = await readViewsBelow(session, definitions, registry.all());

@@ -3,7 +3,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { statusErrorFrom } from '../errors/status-error.factory.js';
 import { type DataDrift, findDrift } from './data-drift.js';
 import { readHistory, type RefreshHistoryEntry } from './refresh-history.js';
-import type { ViewRefreshStatus } from './refresh-status.js';
+import type { ViewStatus } from './refresh-status.js';
 import { readStatuses } from './status-reading.js';
 
 /** Reads how the views of one data source stand. Nothing here changes anything. */
@@ -19,7 +19,7 @@ export class ViewInspector {
     );
   }
 
-  async status(view: ViewDefinition, timeoutMs: number): Promise<ViewRefreshStatus> {
+  async status(view: ViewDefinition, timeoutMs: number): Promise<ViewStatus> {
     return this.reading('read the status', view, async () => {
       const [status] = await readStatuses(this.context, [view], timeoutMs);
       if (status === undefined) {
@@ -29,7 +29,7 @@ export class ViewInspector {
     });
   }
 
-  async statusAll(timeoutMs: number): Promise<ViewRefreshStatus[]> {
+  async statusAll(timeoutMs: number): Promise<ViewStatus[]> {
     const { name, views } = this.context;
     try {
       return await readStatuses(this.context, views.all(), timeoutMs);

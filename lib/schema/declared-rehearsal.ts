@@ -72,7 +72,7 @@ export async function rehearseAsDeclared(
     return patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
       rehearse(session, members, {
         missingSchemas: diff.missingSchemas,
-        strategy: context.policy.changeStrategy,
+        strategy: context.policy.rebuildStrategy,
         dropped: [],
         going: [],
         moves: movesOf(renames.filter(({ view }) => !anew.has(viewName(view)))),

@@ -102,7 +102,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     rehearse(session, closure, {
       missingSchemas,
-      strategy: policy.changeStrategy,
+      strategy: policy.rebuildStrategy,
       dropped: orphans.map(({ name }) => name),
       going: orphans,
       moves: movesOf(renames.filter(({ view }) => !anew.has(viewName(view)))),

@@ -1,5 +1,5 @@
 import { DepGraph } from 'dependency-graph';
-import type { ChangeStrategy } from '../definition/module.options.js';
+import type { RebuildStrategy } from '../definition/module.options.js';
 import { createSchema } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { selectStandIns, type StandInRow, type ViewQuery } from '../postgres/rehearsal.sql.js';
@@ -48,7 +48,7 @@ export interface Rehearsed {
 
 export interface RehearsalOptions extends StepAsideOptions {
   missingSchemas: string[];
-  strategy: ChangeStrategy;
+  strategy: RebuildStrategy;
   /** Views without data that get theirs before. */
   filled: ReadonlySet<string>;
   /** Views that go, and that none of the members may read. */

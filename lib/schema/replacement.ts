@@ -1,4 +1,4 @@
-import type { ChangeStrategy } from '../definition/module.options.js';
+import type { RebuildStrategy } from '../definition/module.options.js';
 import { displayName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
@@ -26,7 +26,7 @@ export interface ReplacementInput {
   filled: ReadonlySet<string>;
   state: DatabaseState;
   names: NamePlan;
-  strategy: ChangeStrategy;
+  strategy: RebuildStrategy;
   reasonOf: (member: RehearsedMember) => string;
 }
 

@@ -7,16 +7,12 @@ import {
   oneOf,
   type Rules,
 } from '../definition/option-rules.js';
+import type { DataSourceSelector } from '../definition/data-source-selector.js';
 import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
 import { MODULE_RULES, type SyncPolicy } from '../definition/module.options.js';
 import type { AlterTableOptions } from './alter-table.js';
 import type { MigrationOptions } from './migration-writer.js';
 import type { SchemaPlan } from './schema-plan.js';
-
-export interface SchemaOptions {
-  /** The data source. @default 'default' */
-  dataSource?: string;
-}
 
 /** What a plan may do. */
 export interface PlanPolicy {
@@ -25,20 +21,20 @@ export interface PlanPolicy {
   /** @default as in the module's options */
   unmanagedDependents?: SyncPolicy['unmanagedDependents'];
   /** @default as in the module's options */
-  changeStrategy?: SyncPolicy['changeStrategy'];
+  rebuildStrategy?: SyncPolicy['rebuildStrategy'];
   /** @default as in the module's options */
   onMissingTable?: SyncPolicy['onMissingTable'];
 }
 
-export interface PlanOptions extends SchemaOptions, PlanPolicy {}
+export interface PlanOptions extends DataSourceSelector, PlanPolicy {}
 
-const schemaRules: Rules<SchemaOptions> = { dataSource: aDataSource };
+const schemaRules: Rules<DataSourceSelector> = { dataSource: aDataSource };
 
 const planRules: Rules<PlanOptions> = {
   ...schemaRules,
   prune: aBoolean,
   unmanagedDependents: MODULE_RULES.unmanagedDependents,
-  changeStrategy: MODULE_RULES.changeStrategy,
+  rebuildStrategy: MODULE_RULES.rebuildStrategy,
   onMissingTable: MODULE_RULES.onMissingTable,
 };
 
@@ -67,7 +63,7 @@ export const alterTableOptions = objectOf<AlterTableServiceOptions>({
 });
 
 /** What `SchemaService.alterTable` takes. */
-export type AlterTableServiceOptions = SchemaOptions &
+export type AlterTableServiceOptions = DataSourceSelector &
   Pick<AlterTableOptions, 'unmanagedDependents'>;
 
 /** Whether this may be what `SchemaService.plan` gave: whether it still holds, is found out under the lock. */
@@ -77,6 +73,6 @@ export const aPlan = matching('a plan that `SchemaService.plan` has made', (valu
 });
 
 /** The data source that is meant. */
-export function dataSourceOf({ dataSource = DEFAULT_DATA_SOURCE }: SchemaOptions): string {
+export function dataSourceOf({ dataSource = DEFAULT_DATA_SOURCE }: DataSourceSelector): string {
   return dataSource;
 }

@@ -57,7 +57,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const anew = new Set(rehearsed.members.map((member) => displayName(member.name)));
   const done = new Set([...anew, ...failed.map(({ view }) => view)]);
   const inPlace = diff.views.filter(({ view }) => !done.has(viewName(view)));
-  const isSideBySide = policy.changeStrategy === 'side-by-side';
+  const isSideBySide = policy.rebuildStrategy === 'side-by-side';
   const buildsFirst = isSideBySide || rehearsed.members.length === 0;
   const renamed = renamePhases(
     renames,
@@ -68,7 +68,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
     ...rehearsed,
     state,
     names,
-    strategy: policy.changeStrategy,
+    strategy: policy.rebuildStrategy,
     filled: unpopulated(diff),
     reasonOf: rebuildReasons(diff),
   });

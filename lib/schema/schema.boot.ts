@@ -64,21 +64,21 @@ export class SchemaBoot {
 
   private log({ views, dataSource, durationMs }: SyncReport, { orphans }: SchemaDiff): void {
     const byName = new Map(orphans.map((orphan) => [displayName(orphan.name), orphan]));
-    for (const { view, status, reason } of views) {
-      if (status === 'skipped') {
+    for (const { view, outcome, reason } of views) {
+      if (outcome === 'skipped') {
         this.context.log.warn(
           `Materialized view "${view}" is not as declared, and was left as it is: ${reason}`,
         );
-      } else if (status === 'orphaned') {
+      } else if (outcome === 'orphaned') {
         const orphan = byName.get(view);
         this.context.log.warn(
           `Materialized view "${view}" was made by this library, and ${reason}. ${orphan ? orphanAdvice(orphan, this.context.application) : ''}`,
         );
-      } else if (status !== 'unchanged' && status !== 'dropped') {
+      } else if (outcome !== 'unchanged' && outcome !== 'dropped') {
         this.context.log.log(
-          status === 'created'
+          outcome === 'created'
             ? `Created materialized view "${view}"`
-            : `Materialized view "${view}": ${status} (${reason})`,
+            : `Materialized view "${view}": ${outcome} (${reason})`,
         );
       }
     }

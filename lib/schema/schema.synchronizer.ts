@@ -310,8 +310,8 @@ export class SchemaSynchronizer {
   }
 
   private warnOfDropped(reports: readonly ViewReport[]): void {
-    for (const { view, status, reason } of reports) {
-      if (status === 'dropped') {
+    for (const { view, outcome, reason } of reports) {
+      if (outcome === 'dropped') {
         this.context.log.warn(`Materialized view "${view}" was dropped: ${reason}`);
       }
     }
@@ -324,10 +324,10 @@ export class SchemaSynchronizer {
   }
 }
 
-/** `onChange: 'fail'`: what the policy leaves is an error. */
+/** `onDrift: 'fail'`: what the policy leaves is an error. */
 function refuseDrift({ plan, left }: Prepared, policy: SyncPolicy): void {
   const [first] = left;
-  if (policy.onChange === 'fail' && first !== undefined) {
+  if (policy.onDrift === 'fail' && first !== undefined) {
     const views = plan.skipped.map(({ view, reason }) => `"${view}": ${reason}`).join('; ');
     throw new SchemaDriftError(
       `The database is not what the code declares: ${views}. Nothing has been changed.`,

@@ -156,7 +156,7 @@ export class Schema {
   async dropAll(): Promise<void> {
     await this.dropViews(this.context.views.all(), (others, view) =>
       this.context.log.warn(
-        `SchemaService.clear leaves materialized view "${viewName(view)}": it is held by ${describeHolders(others)} too`,
+        `SchemaService.dropAll leaves materialized view "${viewName(view)}": it is held by ${describeHolders(others)} too`,
       ),
     );
   }
@@ -204,10 +204,10 @@ export class Schema {
     const { syncPolicy } = this.context.options;
     return {
       synchronize: true,
-      onChange: 'apply',
+      onDrift: 'apply',
       onMissingTable: options.onMissingTable ?? syncPolicy.onMissingTable,
       unmanagedDependents: options.unmanagedDependents ?? syncPolicy.unmanagedDependents,
-      changeStrategy: options.changeStrategy ?? syncPolicy.changeStrategy,
+      rebuildStrategy: options.rebuildStrategy ?? syncPolicy.rebuildStrategy,
       prune: options.prune ?? syncPolicy.prune,
     };
   }

@@ -12,7 +12,7 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 ]);
 
 const CHANGED_BELOW =
-  "The view that is there still works. If something that its query reads was renamed, dropped or changed, correct the query; until then `onChange: 'continue'` leaves the view as it is, with a warning.";
+  "The view that is there still works. If something that its query reads was renamed, dropped or changed, correct the query; until then `onDrift: 'continue'` leaves the view as it is, with a warning.";
 
 /** A failed stand-in, and the member that it was for. */
 export class StandInError extends SchemaStepError {

@@ -54,8 +54,8 @@ export function allowsCreation({ synchronize }: SyncPolicy): boolean {
 }
 
 /** Whether a policy lets views be changed, and not just made. */
-export function allowsChanges({ synchronize, onChange }: SyncPolicy): boolean {
-  return synchronize === true && onChange === 'apply';
+export function allowsChanges({ synchronize, onDrift }: SyncPolicy): boolean {
+  return synchronize === true && onDrift === 'apply';
 }
 
 /** Whether a policy has views dropped that nobody declares any more. */

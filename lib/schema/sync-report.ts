@@ -13,13 +13,13 @@ import type { SchemaPlan } from './schema-plan.js';
  * declared no more; `dropped`: the same, with `prune`; `skipped`: left as it is, in whole or in part, see the reason; `failed`: it stopped the whole, and nothing
  * has been changed.
  */
-export type ViewStatus =
+export type SyncOutcome =
   'created' | 'changed' | 'indexed' | 'unchanged' | 'orphaned' | 'dropped' | 'skipped' | 'failed';
 
 export interface ViewReport {
   /** `schema.name`. */
   view: string;
-  status: ViewStatus;
+  outcome: SyncOutcome;
   reason?: string;
 }
 
@@ -27,7 +27,7 @@ export interface ViewReport {
 export interface SyncReport {
   dataSource: string;
   views: ViewReport[];
-  counts: Record<ViewStatus, number>;
+  counts: Record<SyncOutcome, number>;
   durationMs: number;
 }
 
@@ -37,7 +37,7 @@ export const SYNC_CHANNEL = 'nestjs-materialized-views.sync';
 /** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
 const syncChannel = channel(SYNC_CHANNEL);
 
-const NO_COUNTS: Record<ViewStatus, number> = {
+const NO_COUNTS: Record<SyncOutcome, number> = {
   created: 0,
   changed: 0,
   indexed: 0,
@@ -55,7 +55,7 @@ export function publishReport(
   startedAtMs: number,
 ): SyncReport {
   const counts = { ...NO_COUNTS };
-  views.forEach(({ status }) => counts[status]++);
+  views.forEach(({ outcome }) => counts[outcome]++);
   const report = { dataSource, views, counts, durationMs: performance.now() - startedAtMs };
   syncChannel.publish(report);
   return report;
@@ -97,7 +97,7 @@ function orphaned(orphan: Orphan, capturing: string[] = []): ViewReport {
   const isCaptured = capturing.includes(view);
   return {
     view,
-    status: 'orphaned',
+    outcome: 'orphaned',
     reason: `${describeOrphan(orphan)}${isCaptured ? ', while writers of what it reads go on paying for the triggers that capture changes for it' : ''}`,
   };
 }
@@ -105,7 +105,7 @@ function orphaned(orphan: Orphan, capturing: string[] = []): ViewReport {
 /** The reports where nothing was done. */
 export function unchangedReports({ views, orphans, capturingOrphans }: SchemaDiff): ViewReport[] {
   return [
-    ...views.map(({ view }): ViewReport => ({ view: viewName(view), status: 'unchanged' })),
+    ...views.map(({ view }): ViewReport => ({ view: viewName(view), outcome: 'unchanged' })),
     ...orphans.map((orphan) => orphaned(orphan, capturingOrphans)),
   ];
 }
@@ -121,21 +121,21 @@ function reportOf(
   const left = skipped.get(view);
   if (left !== undefined) {
     const done = own.length === 0 ? '' : `. What was done: ${reason}`;
-    return { view, status: 'skipped', reason: left + done };
+    return { view, outcome: 'skipped', reason: left + done };
   }
   if (own.length === 0) {
-    return { view, status: 'unchanged' };
+    return { view, outcome: 'unchanged' };
   }
   if (own.some(({ action }) => action === 'drop')) {
-    return { view, status: 'dropped', reason };
+    return { view, outcome: 'dropped', reason };
   }
   if (own.every(({ action }) => action === 'index')) {
-    return { view, status: 'indexed', reason };
+    return { view, outcome: 'indexed', reason };
   }
   const isNew = diff.views.some(
     (each) => viewName(each.view) === view && each.deployed === undefined,
   );
-  return { view, status: isNew ? 'created' : 'changed', reason };
+  return { view, outcome: isNew ? 'created' : 'changed', reason };
 }
 
 /** Of a view that stopped the whole, or of all where none did. */
@@ -144,7 +144,7 @@ export function failedReports(views: readonly ViewDefinition[], error: unknown):
   const reason = messageOf(error);
   return views.map((view) =>
     culprit === undefined || culprit === view
-      ? { view: viewName(view), status: 'failed', reason }
-      : { view: viewName(view), status: 'unchanged' },
+      ? { view: viewName(view), outcome: 'failed', reason }
+      : { view: viewName(view), outcome: 'unchanged' },
   );
 }

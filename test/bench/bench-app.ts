@@ -5,7 +5,7 @@ import {
   MaterializedViewsModule,
   type MaterializedViewsModuleOptions,
   type ViewClass,
-} from 'nestjs-materialized-views';
+} from '../../lib/index.js';
 
 class BenchModule {}
 

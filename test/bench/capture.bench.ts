@@ -1,5 +1,5 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { MaterializedViewEntity, RefreshService } from 'nestjs-materialized-views';
+import { MaterializedViewEntity, RefreshService } from '../../lib/index.js';
 import { Client } from 'pg';
 import { ViewColumn } from 'typeorm';
 // Of the built package, as the application is.

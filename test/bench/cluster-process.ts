@@ -3,7 +3,7 @@ import { Injectable, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Cron, CronExpression, ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { MaterializedViewEntity, MaterializedViewsModule } from 'nestjs-materialized-views';
+import { MaterializedViewEntity, MaterializedViewsModule } from '../../lib/index.js';
 import { Pool } from 'pg';
 import { Index, ViewColumn } from 'typeorm';
 import { shiftClock } from '../support/shifted-clock.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RefreshService, type ViewClass } from 'nestjs-materialized-views';
+import { RefreshService, type ViewClass } from '../../lib/index.js';
 import type { TestDatabase } from '../support/test-database.js';
 import { withApp } from './bench-app.js';
 import { serverFacts, withDatabase } from './bench-database.js';

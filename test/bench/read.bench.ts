@@ -1,5 +1,5 @@
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
-import { MaterializedViewEntity } from 'nestjs-materialized-views';
+import { MaterializedViewEntity } from '../../lib/index.js';
 import { type DataSource, Index, type Repository, ViewColumn } from 'typeorm';
 import type { TestDatabase } from '../support/test-database.js';
 import { withApp } from './bench-app.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { MaterializedViewEntity, RefreshService } from 'nestjs-materialized-views';
+import { MaterializedViewEntity, RefreshService } from '../../lib/index.js';
 import { Client } from 'pg';
 import { Index, ViewColumn } from 'typeorm';
 import type { TestDatabase } from '../support/test-database.js';

@@ -1,4 +1,4 @@
-import { defineMaterializedView, type ViewClass } from 'nestjs-materialized-views';
+import { defineMaterializedView, type ViewClass } from '../../lib/index.js';
 
 const LEVEL_COUNT = 5;
 const LEVEL_SIZE = 10;

@@ -1,5 +1,5 @@
 import { refreshPolicy } from '../../lib/definition/refresh-policy.js';
-import { MaterializedViewEntity } from 'nestjs-materialized-views';
+import { MaterializedViewEntity } from '../../lib/index.js';
 import { Client } from 'pg';
 import { Index, ViewColumn } from 'typeorm';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';

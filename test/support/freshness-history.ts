@@ -58,7 +58,7 @@ export interface Release {
   /** `null`: the view's class is gone. */
   views: (ViewRelease | null)[];
   synchronize: NonNullable<MaterializedViewsModuleOptions['synchronize']>;
-  onChange?: 'continue';
+  onDrift?: 'continue';
   wakeUp: 'poll' | 'notify';
 }
 
@@ -170,14 +170,14 @@ const anyRelease = (policies: Release['synchronize'][]): fc.Arbitrary<Release> =
           { weight: 4, arbitrary: fc.constant<'poll'>('poll') },
           fc.constant<'notify'>('notify'),
         ),
-        onChange: fc.constantFrom<'apply' | 'continue'>('apply', 'apply', 'continue'),
+        onDrift: fc.constantFrom<'apply' | 'continue'>('apply', 'apply', 'continue'),
       },
       { requiredKeys: ['views', 'synchronize', 'wakeUp'] },
     )
-    .map(({ onChange, ...release }) => ({
+    .map(({ onDrift, ...release }) => ({
       ...release,
       // Only where changes may be applied it says something.
-      ...(release.synchronize === true && onChange === 'continue' && { onChange }),
+      ...(release.synchronize === true && onDrift === 'continue' && { onDrift }),
     }));
 
 const steps: { weight: number; arbitrary: fc.Arbitrary<Step> }[] = [
@@ -252,7 +252,7 @@ const complete = ({ views, ...release }: Release): Release => ({
 /** One that may change all: the database has no newer version than a view without one. */
 const almighty = ({ views, ...release }: Release): Release => ({
   ...release,
-  onChange: undefined,
+  onDrift: undefined,
   views: views.map((view) => view && { ...view, version: undefined }),
 });
 

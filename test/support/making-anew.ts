@@ -1,6 +1,6 @@
 import { RefreshService, SchemaService } from '../../lib/index.js';
-import { GeneratedMigration } from '../e2e/schema-model/migration.js';
-import { type RelationFound, snapshot } from '../e2e/schema-model/snapshot.js';
+import { GeneratedMigration } from '../e2e/schema/model/migration.js';
+import { type RelationFound, snapshot } from '../e2e/schema/model/snapshot.js';
 import { type ModuleOptions, Releases } from './releases.js';
 import type { TestDatabase } from './test-database.js';
 import type { TestView } from './view-class.js';
@@ -82,7 +82,7 @@ export class MakingAnew {
         await this.start(views({ below: 1 }));
         return;
       case 'a change in place':
-        await this.start(views({ subject: 1, below: 1 }), { changeStrategy: 'drop-and-create' });
+        await this.start(views({ subject: 1, below: 1 }), { rebuildStrategy: 'drop-and-create' });
         return;
       case 'a migration':
         await this.migrate(['up']);
@@ -91,7 +91,7 @@ export class MakingAnew {
         await this.migrate(['up', 'down']);
         return;
       case 'a migration in place and back':
-        await this.migrate(['up', 'down'], { changeStrategy: 'drop-and-create' });
+        await this.migrate(['up', 'down'], { rebuildStrategy: 'drop-and-create' });
         return;
       case 'alterTable':
         await this.releases

@@ -13,10 +13,10 @@ describe('resolveOptions', () => {
       syncTimeoutMs: 300_000,
       syncPolicy: {
         synchronize: true,
-        onChange: 'apply',
+        onDrift: 'apply',
         onMissingTable: 'fail',
         unmanagedDependents: 'refuse',
-        changeStrategy: 'side-by-side',
+        rebuildStrategy: 'side-by-side',
         prune: false,
       },
       application: undefined,
@@ -57,10 +57,10 @@ describe('resolveOptions', () => {
     ['lockTimeout', 1n],
     ['toString', 1],
     ['synchronize', 'yes'],
-    ['onChange', 'ignore'],
+    ['onDrift', 'ignore'],
     ['onMissingTable', true],
     ['unmanagedDependents', 'drop'],
-    ['changeStrategy', 'swap'],
+    ['rebuildStrategy', 'swap'],
     ['prune', 1],
     ['wakeUp', 'listen'],
     ['wakeUp', true],
@@ -105,13 +105,13 @@ describe('resolveOptions', () => {
     try {
       expect(resolveOptions({}).syncPolicy).toMatchObject({
         synchronize: 'create',
-        onChange: 'continue',
+        onDrift: 'continue',
       });
     } finally {
       process.env.NODE_ENV = environment;
     }
-    expect(() => resolveOptions({ synchronize: 'verify', onChange: 'apply' })).toThrow(
-      /`onChange` to be 'continue' or 'fail' where `synchronize` is not true/,
+    expect(() => resolveOptions({ synchronize: 'verify', onDrift: 'apply' })).toThrow(
+      /`onDrift` to be 'continue' or 'fail' where `synchronize` is not true/,
     );
   });
 

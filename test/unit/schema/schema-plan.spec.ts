@@ -19,10 +19,10 @@ import {
 
 const POLICY: SyncPolicy = {
   synchronize: true,
-  onChange: 'apply',
+  onDrift: 'apply',
   onMissingTable: 'fail',
   unmanagedDependents: 'refuse',
-  changeStrategy: 'side-by-side',
+  rebuildStrategy: 'side-by-side',
   prune: false,
 };
 
@@ -177,27 +177,24 @@ describe('planSchema', () => {
       ...POLICY,
       prune: true,
       synchronize: 'create',
-      onChange: 'continue',
+      onDrift: 'continue',
     };
     expect(plan([], state, { policy }).steps).toEqual([]);
   });
 
-  it.each<[SyncPolicy['synchronize'], SyncPolicy['onChange'], string[]]>([
+  it.each<[SyncPolicy['synchronize'], SyncPolicy['onDrift'], string[]]>([
     [true, 'apply', ['populate', 'index', 'alter']],
     [true, 'continue', ['index']],
     ['create', 'continue', ['index']],
     ['verify', 'continue', []],
-  ])(
-    'does with synchronize %p and onChange %p what they allow',
-    (synchronize, onChange, actions) => {
-      const view = declared('a', {
-        comment: 'new',
-        indexes: [{ name: 'a_id', keys: [{ column: 'id' }], unique: false }],
-      });
-      const { steps } = plan([view], databaseState([deployed('a', { is_populated: false })]), {
-        policy: { ...POLICY, synchronize, onChange },
-      });
-      expect(steps.map(({ action }) => action)).toEqual(actions);
-    },
-  );
+  ])('does with synchronize %p and onDrift %p what they allow', (synchronize, onDrift, actions) => {
+    const view = declared('a', {
+      comment: 'new',
+      indexes: [{ name: 'a_id', keys: [{ column: 'id' }], unique: false }],
+    });
+    const { steps } = plan([view], databaseState([deployed('a', { is_populated: false })]), {
+      policy: { ...POLICY, synchronize, onDrift },
+    });
+    expect(steps.map(({ action }) => action)).toEqual(actions);
+  });
 });

@@ -4,7 +4,7 @@ import {
   type GraphReport,
   type RefreshResult,
   RefreshService,
-  type ViewRefreshStatus,
+  type ViewStatus,
 } from 'nestjs-materialized-views';
 import { Repository } from 'typeorm';
 import { DailyRevenue } from './daily-revenue.view';
@@ -33,7 +33,7 @@ export class RevenueService {
     return this.refreshes.refreshAll();
   }
 
-  status(): Promise<ViewRefreshStatus[]> {
+  status(): Promise<ViewStatus[]> {
     return this.refreshes.statusAll();
   }
 }

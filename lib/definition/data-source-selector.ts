@@ -1,0 +1,8 @@
+/** In which data source a view or a schema is meant. */
+export interface DataSourceSelector {
+  /**
+   * The name of the data source. `RefreshService` needs it only for a view that is registered in several.
+   * @default the one data source that has the view; for `SchemaService`, 'default'
+   */
+  dataSource?: string;
+}

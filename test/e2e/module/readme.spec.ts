@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import * as library from '../../../lib/index.js';
+import { TestDatabase } from '../../support/test-database.js';
+
+const run = promisify(execFile);
+
+/** The TypeScript of the README, by the file name in the first line of each block. */
+function snippets(): Map<string, string> {
+  const blocks = readFileSync('README.md', 'utf8').matchAll(/```ts\n\/\/ (\S+)\n(.*?)```/gs);
+  return new Map([...blocks].map((block) => [block[1] ?? '', block[2] ?? '']));
+}
+
+/** The exported classes of errors, but for their common base. */
+function errorClasses(): { name: string; code: string }[] {
+  return Object.entries(library).flatMap(([name, exported]) => {
+    const isError =
+      typeof exported === 'function' && exported.prototype instanceof library.MaterializedViewError;
+    // What a message is to most is a report to one of them.
+    return isError ? [{ name, code: codeOf(exported as never) }] : [];
+  });
+}
+
+function codeOf(type: new (about: unknown) => library.MaterializedViewError): string {
+  return new type({ views: [], counts: {} }).code;
+}
+
+/** What a reader would do with them: boot the application and request it. */
+const CHECK = `
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { MaterializedViewsModule, RefreshService } from 'nestjs-materialized-views';
+import { DataSource } from 'typeorm';
+import { AppModule } from './app.module.js';
+import { CheckoutService } from './checkout.service.js';
+import './customer-revenue.view.js';
+import { LargestOrder, NightlyOrders, OpenOrders } from './fresh.views.js';
+import { MaintenanceService } from './maintenance.service.js';
+import { OrderService } from './order.service.js';
+import './refresh-alerts.js';
+import { durations } from './refresh-tracing.js';
+import { ReportController } from './report.controller.js';
+import { StatusController } from './status.controller.js';
+
+const app = await NestFactory.create(AppModule, { logger: false });
+await app.listen(0, '127.0.0.1');
+const url = await app.getUrl();
+const refreshed = await fetch(url + '/revenue/refresh', { method: 'POST' });
+const listed = await fetch(url + '/revenue');
+const refreshes = app.get(RefreshService);
+const views = new StatusController(refreshes);
+const statuses = [await views.all(), await views.history(), await views.drift()];
+const report = new ReportController(refreshes);
+const outcomes = [await report.upToDate(), await report.now()];
+const traced = durations.some(({ isFailed }) => !isFailed);
+await new OrderService(app.get(DataSource), refreshes).add('2026-01-02', 3);
+await new CheckoutService(app.get(DataSource), refreshes).pay('2026-01-02', 4);
+const added = await (await fetch(url + '/revenue')).json();
+const maintenance = new MaintenanceService(refreshes);
+const paused: unknown[] = [];
+await maintenance.during(async () => void paused.push((await views.all())[0]?.isPaused));
+const whole = [outcomes, traced, added, paused, await maintenance.busyViews()];
+console.log(JSON.stringify([await refreshed.json(), await listed.json(), ...statuses, whole]));
+await app.close();
+
+const fresh = [LargestOrder, NightlyOrders, OpenOrders];
+class FreshModule {}
+Module({
+  imports: [
+    TypeOrmModule.forRoot({ type: 'postgres', url: process.env.DATABASE_URL, entities: fresh }),
+    MaterializedViewsModule.forRoot({ views: fresh, scheduling: false }),
+  ],
+})(FreshModule);
+await (await NestFactory.createApplicationContext(FreshModule, { logger: false })).close();
+`;
+
+describe('README', () => {
+  let database: TestDatabase;
+  let directory: string;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query(`CREATE TABLE orders (day date, amount numeric)`);
+    await database.query(`INSERT INTO orders VALUES ('2026-01-01', 5), ('2026-01-01', 7)`);
+    directory = mkdtempSync(path.resolve('test/readme-'));
+    for (const [name, text] of [...snippets(), ['check.ts', CHECK] as const]) {
+      writeFileSync(path.join(directory, name), text);
+    }
+    const config = { extends: '../../tsconfig.json', include: ['.'] };
+    writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(config));
+  });
+
+  afterAll(async () => {
+    rmSync(directory, { recursive: true });
+    await database.drop();
+  });
+
+  it('has every block of TypeScript under a file name', () => {
+    const blocks = readFileSync('README.md', 'utf8').match(/```ts\n/g);
+    expect(snippets().size).toBe(blocks?.length);
+    expect(snippets().size).toBeGreaterThanOrEqual(5);
+  });
+
+  it('shows code that compiles', async () => {
+    const { stdout } = await run(process.execPath, [
+      'node_modules/typescript/bin/tsc',
+      '-p',
+      directory,
+    ]).catch((error: { stdout: string }) => error);
+    expect(stdout).toBe('');
+  });
+
+  it('shows an application that runs', async () => {
+    const { stdout } = await run(
+      process.execPath,
+      ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
+      { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
+    );
+    const [refreshed, listed, statuses, history, drift, whole] = JSON.parse(stdout) as unknown[];
+    expect(refreshed).toMatchObject({
+      view: 'analytics.daily_revenue',
+      outcome: 'refreshed',
+      mode: 'concurrently',
+    });
+    expect(listed).toEqual([{ day: '2026-01-01', revenue: '12' }]);
+    expect(statuses).toMatchObject([{ view: 'analytics.daily_revenue', isStale: false }]);
+    expect(history).toContainEqual(expect.objectContaining({ trigger: 'demand' }));
+    expect(drift).toMatchObject({ isDrifted: false });
+    expect(whole).toEqual([
+      ['refreshed', 'refreshed'],
+      true,
+      [
+        { day: '2026-01-02', revenue: '7' },
+        { day: '2026-01-01', revenue: '12' },
+      ],
+      [true],
+      [],
+    ]);
+  });
+
+  it('has a row with its code for each class of error', () => {
+    const readme = readFileSync('README.md', 'utf8');
+    const rows = [...readme.matchAll(/^\| `(\w+Error)` +\| `(MV_\w+)` +\|/gm)].map(
+      ([, name, code]) => ({ name, code }),
+    );
+    expect(rows).toHaveLength(errorClasses().length);
+    expect(rows).toEqual(expect.arrayContaining(errorClasses()));
+  });
+});

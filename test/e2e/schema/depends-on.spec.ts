@@ -1,0 +1,188 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { DataSource } from 'typeorm';
+import { RefreshService } from '../../../lib/index.js';
+import { runMigrations } from '../../support/migration-runner.js';
+import { Releases } from '../../support/releases.js';
+import { TestDatabase } from '../../support/test-database.js';
+import type { TestView } from '../../support/view-class.js';
+
+const BASE = 'Far away.Base "view"';
+const QUOTED_BASE = '"Far away"."Base ""view"""';
+const OLD = 'SELECT id, value FROM public.items';
+const NEW = 'SELECT id, upper(value) AS value FROM public.items WHERE id < 3';
+
+const base = (expression: string, given: Partial<TestView> = {}): TestView => ({
+  name: 'Base "view"',
+  schema: 'Far away',
+  expression,
+  key: ['id'],
+  ...given,
+});
+const reader: TestView = {
+  name: 'reader',
+  expression: 'SELECT id, value FROM public.of_base()',
+  dependsOn: [BASE],
+  key: ['id'],
+};
+const changedReader = { ...reader, expression: 'SELECT id, value, 1 AS one FROM public.of_base()' };
+const above: TestView = { name: 'above', expression: 'SELECT id, value FROM reader' };
+const second: TestView = {
+  name: 'second',
+  expression: 'SELECT id, value FROM public.of_reader()',
+  dependsOn: ['reader'],
+};
+
+interface Change {
+  name: string;
+  before: TestView[];
+  after: TestView[];
+  /** What is done by hand in between. */
+  between?: string;
+}
+
+const CHANGES: Change[] = [
+  {
+    name: 'both change',
+    before: [base(OLD), reader],
+    after: [base(NEW), changedReader],
+  },
+  { name: 'it does not change itself', before: [base(OLD), reader], after: [base(NEW), reader] },
+  {
+    name: 'it is declared first',
+    before: [reader, base(OLD)],
+    after: [changedReader, base(NEW)],
+  },
+  { name: 'it is new', before: [base(OLD)], after: [base(NEW), reader] },
+  {
+    name: 'it is new, and the other comes under another name',
+    before: [base(OLD, { name: 'early' })],
+    after: [base(OLD, { renamedFrom: 'Far away.early' }), reader],
+  },
+  {
+    name: 'it is new, and the other takes the place of a third',
+    before: [base(OLD, { name: 'early', indexes: [{ name: 'moves', keys: ['id'] }] })],
+    after: [
+      base(OLD, { name: 'early' }),
+      base(NEW, { indexes: [{ name: 'moves', keys: ['id'] }] }),
+      reader,
+    ],
+  },
+  {
+    name: 'others read it',
+    before: [base(OLD), reader, above],
+    after: [base(NEW), reader, above],
+  },
+  {
+    name: 'others read it in a function, and change',
+    before: [base(OLD), reader, second, above],
+    after: [
+      base(NEW),
+      reader,
+      { ...second, expression: 'SELECT * FROM public.of_reader()' },
+      above,
+    ],
+  },
+  {
+    name: 'the other has been emptied',
+    before: [base(OLD)],
+    between: `REFRESH MATERIALIZED VIEW ${QUOTED_BASE} WITH NO DATA`,
+    after: [base(OLD), reader],
+  },
+  {
+    name: 'it has no data',
+    before: [base(OLD), { ...reader, withData: false }],
+    after: [base(NEW), { ...changedReader, withData: false }],
+  },
+];
+
+describe('a view that depends on another by what a function reads', () => {
+  let database: TestDatabase;
+  let releases: Releases;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+  });
+
+  beforeEach(async () => {
+    releases = new Releases(database);
+    await database.query(`
+      DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE;
+      CREATE SCHEMA public;
+      CREATE TABLE items (id int, value text);
+      INSERT INTO items VALUES (1, 'one'), (2, 'two'), (3, 'three');
+      CREATE FUNCTION of_base() RETURNS TABLE (id int, value text) LANGUAGE plpgsql STABLE
+      AS $$ BEGIN RETURN QUERY EXECUTE 'SELECT id, value::text FROM ${QUOTED_BASE}'; END $$;
+      CREATE FUNCTION of_reader() RETURNS TABLE (id int, value text) LANGUAGE plpgsql STABLE
+      AS $$ BEGIN RETURN QUERY EXECUTE 'SELECT id, value FROM public.reader'; END $$`);
+  });
+
+  afterEach(async () => {
+    await releases.end();
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  /** All that is there has what its query gives. */
+  async function expectRight(views: TestView[]): Promise<void> {
+    for (const { name = '', schema = 'public', withData } of views) {
+      const drift = releases.get(RefreshService).drift(`${schema}.${name}`);
+      if (withData === false) {
+        await expect(drift).rejects.toMatchObject({ code: 'MV_VIEW_NOT_POPULATED' });
+      } else {
+        expect(await drift).toMatchObject({ missingCount: 0, extraCount: 0 });
+      }
+    }
+  }
+
+  const strategies = ['side-by-side', 'drop-and-create'] as const;
+
+  describe.each(strategies)('%s', (rebuildStrategy) => {
+    it.each(CHANGES)('reads what will be there where $name', async ({ before, after, between }) => {
+      await releases.start(before);
+      await database.query(between ?? '');
+      const schema = await releases.start(after, { rebuildStrategy });
+      expect(await schema.diff()).toEqual([]);
+      await expectRight(after);
+    });
+
+    it.each(CHANGES.filter(({ between }) => between === undefined))(
+      'and in a migration and its way back where $name',
+      async ({ before, after }) => {
+        await releases.start(before);
+        const schema = await releases.start(after, { synchronize: false });
+        const file = await schema.generateMigration({ name: 'Change', rebuildStrategy });
+        await runMigrations(database, file, async (dataSource: DataSource) => {
+          await dataSource.runMigrations();
+          expect(await schema.diff()).toEqual([]);
+          await expectRight(after);
+          await dataSource.undoLastMigration();
+        });
+        await releases.start(before, { synchronize: false });
+        await expectRight(before);
+      },
+    );
+  });
+
+  it('comes back after it from alterTable', async () => {
+    // Named so that it would come first.
+    const early: TestView = {
+      ...reader,
+      name: 'an early reader',
+      expression: 'SELECT i.id, f.value FROM public.items i JOIN public.of_base() f USING (id)',
+    };
+    const schema = await releases.start([base(OLD), early]);
+    await schema.alterTable('items', (runner) =>
+      runner.query('ALTER TABLE items ALTER value TYPE varchar(10)'),
+    );
+    await expectRight([base(OLD), early]);
+  });
+
+  it('has a success in its history', async () => {
+    await releases.start([base(OLD), reader]);
+    await releases.start([base(NEW), reader]);
+    const [last] = await releases.get(RefreshService).history('public.reader');
+    expect(last).toMatchObject({ trigger: 'sync', outcome: 'refreshed' });
+  });
+});

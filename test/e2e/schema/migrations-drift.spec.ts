@@ -1,0 +1,256 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import { MaterializedViewsModule, type MigrationFile, SchemaService } from '../../../lib/index.js';
+import { catalog } from '../../support/catalog.js';
+import { runMigrations } from '../../support/migration-runner.js';
+import { bootRelease } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { type TestView } from '../../support/view-class.js';
+
+type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
+
+const FAR = '"Far away"."Per day"';
+
+const views = (factor: number): TestView[] => [
+  {
+    name: 'Per day',
+    schema: 'Far away',
+    expression: `SELECT day, sum(amount) * ${factor} AS total FROM orders GROUP BY day`,
+    columns: ['day', 'total'],
+    indexes: [{ name: 'per_day_key', keys: ['day'], unique: true }],
+  },
+  {
+    name: 'above',
+    expression: `SELECT sum(total) AS id FROM ${FAR}`,
+  },
+];
+
+/** What people add by hand between the writing of a migration and its run. */
+const ADDED = [
+  `GRANT SELECT ON ${FAR} TO late_reader WITH GRANT OPTION`,
+  `GRANT SELECT (total) ON ${FAR} TO PUBLIC`,
+  `GRANT SELECT ON above TO late_reader`,
+  `COMMENT ON MATERIALIZED VIEW ${FAR} IS 'it''s late'`,
+  `COMMENT ON COLUMN ${FAR}.total IS 'in $1'`,
+  `COMMENT ON INDEX "Far away".per_day_key IS 'the key'`,
+  `CREATE INDEX late ON ${FAR} (total DESC) WHERE total > 1`,
+  `COMMENT ON INDEX "Far away".late IS 'by hand'`,
+  `ALTER MATERIALIZED VIEW ${FAR} SET (fillfactor = 55)`,
+  `ALTER MATERIALIZED VIEW ${FAR} ALTER COLUMN total SET STATISTICS 77`,
+  `ALTER MATERIALIZED VIEW ${FAR} ALTER COLUMN total SET (n_distinct = 5)`,
+  `ALTER MATERIALIZED VIEW ${FAR} CLUSTER ON per_day_key`,
+  `CREATE STATISTICS "Late stats" (ndistinct) ON day, total FROM ${FAR}`,
+  `COMMENT ON STATISTICS "Late stats" IS 'both'`,
+];
+
+describe('migrations of databases that have changed since', () => {
+  let database: TestDatabase;
+  let app: TestingModule | undefined;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query('CREATE ROLE late_reader');
+    await database.query('CREATE ROLE late_owner');
+  });
+
+  beforeEach(async () => {
+    await database.query('DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE');
+    await database.query('CREATE SCHEMA public');
+    await database.query('CREATE TABLE orders (day text, amount int)');
+    await database.query(`INSERT INTO orders VALUES ('mon', 1), ('tue', 2), ('tue', 3)`);
+    await database.query('GRANT ALL ON orders TO late_owner');
+    await database.query('GRANT CREATE, USAGE ON SCHEMA public TO late_owner');
+  });
+
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+  });
+
+  afterAll(async () => {
+    await database.query('DROP OWNED BY late_reader, late_owner');
+    await database.query('DROP ROLE late_reader');
+    await database.query('DROP ROLE late_owner');
+    await database.drop();
+  });
+
+  async function release(declared: TestView[], options: Options = {}): Promise<SchemaService> {
+    await app?.close();
+    app = undefined;
+    app = await bootRelease(database, declared, { prune: true, ...options });
+    return app.get(SchemaService);
+  }
+
+  async function migrationTo(
+    declared: TestView[],
+    options: Options = {},
+  ): Promise<[MigrationFile | undefined, SchemaService]> {
+    const schema = await release(declared, { synchronize: 'verify', ...options });
+    return [await schema.generateMigration({ name: 'later' }), schema];
+  }
+
+  const up = (file: MigrationFile | undefined): Promise<void> =>
+    runMigrations(database, file, (dataSource) => dataSource.runMigrations());
+  const down = (file: MigrationFile | undefined): Promise<void> =>
+    runMigrations(database, file, (dataSource) => dataSource.undoLastMigration());
+
+  it.each<[string, Options]>([
+    ['side by side', {}],
+    ['in place', { rebuildStrategy: 'drop-and-create' }],
+  ])('keep what was added before they run, up and down, %s', async (_, options) => {
+    await release(views(1));
+    const [file, schema] = await migrationTo(views(2), options);
+    for (const statement of ADDED) {
+      await database.query(statement);
+    }
+    const before = await catalog(database);
+    await up(file);
+    expect(await schema.diff()).toEqual([]);
+    const definitions = /\* 2/;
+    expect(withoutDefinitions(await catalog(database))).toEqual(withoutDefinitions(before));
+    expect(JSON.stringify(await catalog(database))).toMatch(definitions);
+    await down(file);
+    expect(await catalog(database)).toEqual(before);
+    await up(file);
+    expect(withoutDefinitions(await catalog(database))).toEqual(withoutDefinitions(before));
+  });
+
+  it('keep on their way back what was added after they ran', async () => {
+    await release(views(1));
+    const [file] = await migrationTo(views(2));
+    await up(file);
+    for (const statement of ADDED) {
+      await database.query(statement);
+    }
+    const added = withoutDefinitions(await catalog(database));
+    await down(file);
+    expect(withoutDefinitions(await catalog(database))).toEqual(added);
+  });
+
+  it.each([
+    [
+      'a definition',
+      `DROP MATERIALIZED VIEW above; CREATE MATERIALIZED VIEW above AS SELECT 1::numeric AS id`,
+      /new: DEFINITION "public"\."above" SELECT/,
+    ],
+    [
+      'an owner',
+      `ALTER MATERIALIZED VIEW above OWNER TO late_owner`,
+      /new: ALTER MATERIALIZED VIEW "public"\."above" OWNER TO late_owner/,
+    ],
+    [
+      'a grant that was taken back',
+      `REVOKE SELECT ON above FROM late_reader`,
+      /gone: GRANT SELECT ON "public"\."above" TO late_reader/,
+    ],
+    [
+      'an index that was dropped',
+      `DROP INDEX "Far away".per_day_key`,
+      /gone: CREATE UNIQUE INDEX per_day_key ON/,
+    ],
+    [
+      'a comment',
+      `COMMENT ON MATERIALIZED VIEW above IS 'other'`,
+      /gone: COMMENT ON MATERIALIZED VIEW "public"\."above" IS 'first'/,
+    ],
+    [
+      'a view that was dropped',
+      `DROP MATERIALIZED VIEW above`,
+      /gone: DEFINITION "public"\."above"/,
+    ],
+  ])('stop before they change anything, and say so: %s', async (_, statement, said) => {
+    await release(views(1));
+    await database.query('GRANT SELECT ON above TO late_reader');
+    await database.query(`COMMENT ON MATERIALIZED VIEW above IS 'first'`);
+    const [file] = await migrationTo(views(2));
+    await database.client.query(statement);
+    const before = await catalog(database);
+    await expect(up(file)).rejects.toThrow(said);
+    await expect(up(file)).rejects.toThrow(/Nothing has been changed/);
+    expect(await catalog(database)).toEqual(before);
+  });
+
+  it('stop where a view that goes has something that the way back would not give it', async () => {
+    await release(views(1));
+    const [file] = await migrationTo(views(1).slice(0, 1));
+    await database.query('CREATE INDEX late ON above (id)');
+    const before = await catalog(database);
+    await expect(up(file)).rejects.toThrow(/new: CREATE INDEX late ON "public"\."above"/);
+    expect(await catalog(database)).toEqual(before);
+  });
+
+  it('stop on their way back where a grant was taken back, or the definition is another', async () => {
+    await release(views(1));
+    await database.query('GRANT SELECT ON above TO late_reader');
+    const [file] = await migrationTo(views(2));
+    await up(file);
+    await database.query('REVOKE SELECT ON above FROM late_reader');
+    await expect(down(file)).rejects.toThrow(/gone: GRANT SELECT ON "public"\."above"/);
+    await database.query('GRANT SELECT ON above TO late_reader');
+    await down(file);
+  });
+
+  it('bring back a view that went from between others', async () => {
+    const chain = (middle: boolean, factor: number): TestView[] => [
+      {
+        name: 'low',
+        expression: `SELECT amount * ${factor} AS id FROM orders`,
+        indexes: [{ name: 'k', keys: ['id'] }],
+      },
+      ...(middle
+        ? [
+            {
+              name: 'Middle',
+              schema: 'Far away',
+              expression: 'SELECT id FROM low',
+              indexes: [{ name: 'm', keys: ['id'] }],
+            },
+          ]
+        : []),
+      {
+        name: 'high',
+        expression: middle ? 'SELECT id FROM "Far away"."Middle"' : 'SELECT id FROM low',
+      },
+      { name: 'higher', expression: 'SELECT id FROM high' },
+    ];
+    for (const rebuildStrategy of ['side-by-side', 'drop-and-create'] as const) {
+      await release(chain(true, 1));
+      const before = await catalog(database);
+      const [file, schema] = await migrationTo(chain(false, 2), { rebuildStrategy });
+      await up(file);
+      expect(await schema.diff()).toEqual([]);
+      await down(file);
+      expect(await catalog(database)).toEqual(before);
+    }
+  });
+
+  it('bring back a view with rows above one that has none', async () => {
+    const chain = (factor: number): TestView[] => [
+      { name: 'low', withData: false, expression: `SELECT amount * ${factor} AS id FROM orders` },
+      { name: 'between', withData: false, expression: 'SELECT id FROM low' },
+      { name: 'high', withData: false, expression: 'SELECT id FROM between' },
+    ];
+    for (const rebuildStrategy of ['side-by-side', 'drop-and-create'] as const) {
+      await release(chain(1));
+      for (const name of ['low', 'between', 'high']) {
+        await database.query(`REFRESH MATERIALIZED VIEW ${name}`);
+      }
+      await database.query('REFRESH MATERIALIZED VIEW low WITH NO DATA');
+      const before = await catalog(database);
+      const [file] = await migrationTo(chain(2), { rebuildStrategy });
+      await up(file);
+      await down(file);
+      expect(await catalog(database)).toEqual(before);
+      expect(await database.query('SELECT sum(id) FROM high')).toEqual([{ sum: '6' }]);
+      await release(chain(3));
+    }
+  });
+});
+
+function withoutDefinitions(all: Record<string, unknown>): unknown {
+  return JSON.parse(
+    JSON.stringify(all, (key, value: unknown) =>
+      key === 'definition' && String(value).startsWith(' ') ? undefined : value,
+    ),
+  );
+}

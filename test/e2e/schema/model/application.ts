@@ -1,0 +1,242 @@
+import { escapeIdentifier } from 'pg';
+import type { ViewIndexOptions } from '../../../../lib/index.js';
+import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
+import type { TestView } from '../../../support/view-class.js';
+import { type IndexSpec, NAMES, type Step, type ViewSpec } from './steps.js';
+
+export interface Name {
+  schema: string;
+  name: string;
+}
+
+/** A view of a release, with its place among the names. */
+export interface ReleasedView extends TestView {
+  view: number;
+  schema: string;
+  name: string;
+  expression: string;
+  columns: string[];
+  indexes: ViewIndexOptions[];
+  reads: number[];
+}
+
+/** What of the database decides what the code can say. */
+export interface Surroundings {
+  tableColumns: string[];
+  /** The views above which there is a plain view. */
+  plainViews: ReadonlySet<number>;
+}
+
+/** The code of the application: each change makes the next release of it. */
+export class Application {
+  private order: number[] = [];
+  private readonly specs = new Map<number, ViewSpec>();
+  private readonly placeOf = new Map<number, number>();
+  private number = 0;
+  /** Under which name each view is in the database. */
+  private readonly deployed = new Map<number, Name>();
+
+  change(step: Step): void {
+    this.number++;
+    step.changes.forEach(({ view, spec }) => this.specs.set(view, spec));
+    this.order = step.order ?? this.order;
+    this.rename(step.renamed);
+  }
+
+  /** What the code declares, as it is now. */
+  release(surroundings: Surroundings): ReleasedView[] {
+    const release = new Map<number, ReleasedView>();
+    for (const view of this.order) {
+      release.set(view, this.released(view, release, surroundings));
+    }
+    // In an order that has nothing to do with who reads whom.
+    return [...release.values()].sort((a, b) => a.view - b.view);
+  }
+
+  nameOf(view: number): Name | undefined {
+    return this.deployed.get(view);
+  }
+
+  /** What is in the database now. */
+  settle(views: ReleasedView[], isThere: (name: Name) => boolean): void {
+    views.forEach(({ view, schema, name }) => this.deployed.set(view, { schema, name }));
+    for (const [view, name] of this.deployed) {
+      if (!isThere(name)) {
+        this.deployed.delete(view);
+      }
+    }
+  }
+
+  /** Each view has the name of its own number, until it moves to one that is free in code and database. */
+  private rename(view: number | undefined): void {
+    if (view === undefined || !this.order.includes(view)) {
+      return;
+    }
+    const taken = [...Array(NAMES.length - 1).keys()].map((each) => this.place(each));
+    const free = NAMES.findIndex(
+      (name, place) =>
+        !taken.includes(place) &&
+        ![...this.deployed.values()].some((each) => fullName(each) === fullName(name)),
+    );
+    if (free >= 0) {
+      this.placeOf.set(view, free);
+    }
+  }
+
+  private place(view: number): number {
+    return this.placeOf.get(view) ?? view;
+  }
+
+  private released(
+    view: number,
+    before: ReadonlyMap<number, ReleasedView>,
+    surroundings: Surroundings,
+  ): ReleasedView {
+    const spec = this.specs.get(view);
+    if (spec === undefined) {
+      throw new Error(`View ${view} was never described`);
+    }
+    const { schema, name } = NAMES[this.place(view)] ?? NAMES[0];
+    const previous = this.deployed.get(view);
+    const read = queryOf(spec, [...before.values()], surroundings);
+    return {
+      view,
+      schema,
+      name,
+      ...read,
+      ...(spec.storage && { storage: spec.storage }),
+      ...(spec.comment !== undefined && { comment: spec.comment }),
+      ...(spec.tablespace && { tablespace: spec.tablespace }),
+      ...(spec.on && { refresh: { on: spec.on } }),
+      ...(view % 2 === 1 && { version: this.number }),
+      ...(previous &&
+        fullName(previous) !== fullName({ schema, name }) && { renamedFrom: fullName(previous) }),
+      // One that reads a view without rows cannot be filled.
+      withData: spec.withData && read.reads.every((each) => before.get(each)?.withData),
+      indexes: spec.indexes.flatMap((index) =>
+        indexOf(index, { view, place: `${schema} ${name}`, columns: read.columns }),
+      ),
+    };
+  }
+}
+
+export const quoted = ({ schema, name }: Name): string =>
+  `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
+
+export const fullName = ({ schema, name }: Name): string => `${schema}.${name}`;
+
+/** The plain view that somebody may put above a view: it has its `id` alone. */
+export const plainAbove = (view: number): Name => ({
+  schema: 'public',
+  name: `plain above ${view}`,
+});
+
+/** The views without what this model alone knows of them. */
+export const declarationsOf = (views: ReleasedView[]): TestView[] =>
+  views.map((view) => {
+    const declared: Partial<ReleasedView> & TestView = { ...view };
+    delete declared.view;
+    delete declared.reads;
+    return declared;
+  });
+
+interface Source {
+  sql: string;
+  columns: string[];
+  reads: number[];
+}
+
+function queryOf(
+  spec: ViewSpec,
+  before: ReleasedView[],
+  { tableColumns, plainViews }: Surroundings,
+): Pick<ReleasedView, 'expression' | 'columns' | 'reads'> {
+  const table: Source = { sql: 'public.items', columns: tableColumns, reads: [] };
+  const views = before.map((source): Source =>
+    spec.throughPlain && plainViews.has(source.view)
+      ? { sql: quoted(plainAbove(source.view)), columns: ['id'], reads: [source.view] }
+      : { sql: quoted(source), columns: source.columns, reads: [source.view] },
+  );
+  const readable = [table, ...views];
+  const [left, right] = spec.sources.map(
+    (source) => readable[source % readable.length] ?? table,
+  ) as [Source, Source];
+  const columns = spec.columns.filter((column) => left.columns.includes(column));
+  const { modulus } = spec;
+  switch (spec.shape) {
+    case 'star':
+      return { expression: `SELECT * FROM ${left.sql}`, columns: left.columns, reads: left.reads };
+    case 'join':
+      return joinOf(columns, left, right);
+    case 'group':
+      if (left.columns.includes('grp')) {
+        return {
+          expression: `SELECT grp, min(id) AS id FROM ${left.sql} GROUP BY grp HAVING count(*) > ${modulus}`,
+          columns: ['grp', 'id'],
+          reads: left.reads,
+        };
+      }
+  }
+  return {
+    expression: `SELECT ${[...columns, 'id'].join(', ')} FROM ${left.sql} WHERE id % ${modulus} = 0`,
+    columns: [...columns, 'id'],
+    reads: left.reads,
+  };
+}
+
+function joinOf(
+  columns: string[],
+  left: Source,
+  right: Source,
+): Pick<ReleasedView, 'expression' | 'columns' | 'reads'> {
+  const others = right.columns.filter((column) => column !== 'id' && !columns.includes(column));
+  const list = [...columns.map((each) => `l.${each}`), ...others.map((each) => `r.${each}`)];
+  return {
+    expression: `SELECT ${['l.id', ...list].join(', ')} FROM ${left.sql} l JOIN ${right.sql} r USING (id)`,
+    columns: ['id', ...columns, ...others],
+    reads: [...left.reads, ...right.reads],
+  };
+}
+
+/** The first index keeps its name when its view is renamed; the others are named after it. */
+function indexOf(
+  { slot, key, withId, isUnique, where }: IndexSpec,
+  { view, place, columns }: { view: number; place: string; columns: string[] },
+): ViewIndexOptions[] {
+  const column = columnOf(key);
+  if (!columns.includes(column)) {
+    return [];
+  }
+  const keys = withId && column !== 'id' ? [key, 'id'] : [key];
+  return [
+    {
+      name: slot === 0 ? `key of ${view}` : `${place}_${slot}`,
+      keys,
+      unique: isUnique && keys.includes('id'),
+      ...(where && { where }),
+    },
+  ];
+}
+
+function columnOf(key: string | ViewIndexKey): string {
+  const { property, expression } = typeof key === 'string' ? { property: key } : key;
+  return property ?? (expression === 'lower(grp)' ? 'grp' : 'id');
+}
+
+/** An index as the library would make it, written apart from its own way of doing so. */
+export function indexSql({ name, keys, unique, where }: ViewIndexOptions, table: string): string {
+  const list = keys.map((key) => {
+    const { property, expression, collation, operatorClass, order, nulls } =
+      typeof key === 'string' ? ({ property: key } as ViewIndexKey) : key;
+    return [
+      expression === undefined ? escapeIdentifier(property ?? '') : `(${expression})`,
+      collation && `COLLATE ${escapeIdentifier(collation)}`,
+      operatorClass,
+      order,
+      nulls && `NULLS ${nulls}`,
+    ]
+      .filter(Boolean)
+      .join(' ');
+  });
+  return `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${escapeIdentifier(name)} ON ${table} USING btree (${list.join(', ')})${where ? ` WHERE ${where}` : ''}`;
+}

@@ -1,0 +1,131 @@
+import { escapeIdentifier } from 'pg';
+import type { TestDatabase } from '../../../support/test-database.js';
+import { type Name, plainAbove, quoted } from './application.js';
+import type { Snapshot } from './snapshot.js';
+import type { HandWork } from './steps.js';
+
+/** The people who work on the database: roles are the whole server's, so each database has its own. */
+export class People {
+  readonly reader: string;
+  readonly otherReader: string;
+  readonly owner: string;
+
+  constructor(private readonly database: TestDatabase) {
+    [this.reader, this.otherReader, this.owner] = ['reader', 'other', 'owner'].map((role) =>
+      escapeIdentifier(`${database.name}_${role}`),
+    ) as [string, string, string];
+  }
+
+  async arrive(): Promise<void> {
+    await this.database.query(
+      `CREATE ROLE ${this.reader}; CREATE ROLE ${this.otherReader}; CREATE ROLE ${this.owner} INHERIT;
+       DO $$ BEGIN EXECUTE format('GRANT %I TO ${this.owner}', current_user); END $$`,
+    );
+  }
+
+  async leave(): Promise<void> {
+    await this.database.query(
+      `DROP OWNED BY ${this.reader}, ${this.otherReader}, ${this.owner} CASCADE`,
+    );
+    await this.database.query(`DROP ROLE ${this.reader}, ${this.otherReader}, ${this.owner}`);
+  }
+}
+
+interface Target {
+  view: number;
+  name: Name;
+  found: Snapshot extends ReadonlyMap<string, infer Found> ? Found : never;
+}
+
+/** Statements on a view that is there. A number in a name keeps it unique in the schema. */
+export function handWorkSql(
+  work: HandWork['work'],
+  { view, name, found }: Target,
+  { reader, otherReader, owner }: People,
+): string[] {
+  const quotedName = quoted(name);
+  const hasGroup = 'grp' in found.columns;
+  switch (work) {
+    case 'drop':
+      return [`DROP MATERIALIZED VIEW ${quotedName} CASCADE`];
+    case 'replace':
+      return [
+        `DROP MATERIALIZED VIEW ${quotedName} CASCADE`,
+        `CREATE MATERIALIZED VIEW ${quotedName} AS SELECT 1 AS id`,
+      ];
+    case 'empty':
+      return [`REFRESH MATERIALIZED VIEW ${quotedName} WITH NO DATA`];
+    case 'drop an index':
+      return Object.keys(found.indexes)
+        .filter((index) => !index.startsWith('hand'))
+        .slice(0, 1)
+        .map((index) => `DROP INDEX ${quoted({ schema: name.schema, name: index })}`);
+    case 'set storage':
+      return [`ALTER MATERIALIZED VIEW ${quotedName} SET (fillfactor = 33)`];
+    case 'grant':
+      return [`GRANT SELECT, TRIGGER ON ${quotedName} TO ${reader}, PUBLIC`];
+    case 'grant along a chain':
+      return [
+        `GRANT SELECT ON ${quotedName} TO ${reader} WITH GRANT OPTION`,
+        `GRANT USAGE ON SCHEMA ${escapeIdentifier(name.schema)} TO ${reader}`,
+        `SET ROLE ${reader}`,
+        `GRANT SELECT ON ${quotedName} TO ${otherReader}`,
+        'RESET ROLE',
+      ];
+    case 'grant a column':
+      return [
+        `GRANT SELECT (id) ON ${quotedName} TO ${otherReader}`,
+        ...(hasGroup ? [`GRANT SELECT (grp) ON ${quotedName} TO ${reader}`] : []),
+      ];
+    case 'revoke all':
+      return [
+        `REVOKE ALL ON ${quotedName} FROM ${found.owner}, ${reader}, ${otherReader}, PUBLIC CASCADE`,
+      ];
+    case 'grant by default':
+      return [`ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ${reader}`];
+    case 'grant no more by default':
+      return [`ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM ${reader}`];
+    case 'give to another owner':
+      return [`ALTER MATERIALIZED VIEW ${quotedName} OWNER TO ${owner}`];
+    case 'add an index':
+      return [
+        `CREATE INDEX IF NOT EXISTS "hand ${view} id" ON ${quotedName} (id DESC, (id + 1)) WHERE id > 1`,
+        `COMMENT ON INDEX ${quoted({ schema: name.schema, name: `hand ${view} id` })} IS 'by hand'`,
+        ...(hasGroup
+          ? [`CREATE INDEX IF NOT EXISTS "hand ${view} grp" ON ${quotedName} (lower(grp))`]
+          : []),
+      ];
+    case 'comment':
+      return [
+        `COMMENT ON MATERIALIZED VIEW ${quotedName} IS 'view ${view}, by hand'`,
+        `COMMENT ON COLUMN ${quotedName}.id IS 'id of ${view}'`,
+      ];
+    case 'add statistics':
+      return hasGroup
+        ? [
+            `CREATE STATISTICS IF NOT EXISTS ${quoted({ schema: name.schema, name: `hand ${view}` })} (ndistinct) ON id, grp FROM ${quotedName}`,
+          ]
+        : [];
+    case 'set statistics of a column':
+      return [
+        `ALTER MATERIALIZED VIEW ${quotedName} ALTER COLUMN id SET STATISTICS 77, ALTER COLUMN id SET (n_distinct = 5)`,
+      ];
+    case 'cluster':
+      return [
+        `CREATE INDEX IF NOT EXISTS "hand ${view} cluster" ON ${quotedName} (id)`,
+        `ALTER MATERIALIZED VIEW ${quotedName} CLUSTER ON "hand ${view} cluster"`,
+      ];
+    case 'put a plain view above':
+      return [
+        `CREATE OR REPLACE VIEW ${quoted(plainAbove(view))} AS SELECT id FROM ${quotedName}`,
+        `GRANT SELECT ON ${quoted(plainAbove(view))} TO ${reader}`,
+        `COMMENT ON VIEW ${quoted(plainAbove(view))} IS 'above ${view}'`,
+      ];
+    case 'put a materialized view above':
+      return [
+        `CREATE MATERIALIZED VIEW IF NOT EXISTS public."hand above ${view}" AS SELECT id FROM ${quotedName}${found.populated ? '' : ' WITH NO DATA'}`,
+      ];
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,282 @@
+import { expect } from '@jest/globals';
+import { RefreshService, SchemaService, UnmanagedDependentsError } from '../../../../lib/index.js';
+import type { TestDatabase } from '../../../support/test-database.js';
+import {
+  Application,
+  fullName,
+  type Name,
+  plainAbove,
+  quoted,
+  type ReleasedView,
+  type Surroundings,
+} from './application.js';
+import { describeRelease } from './description.js';
+import { Dump } from './dump.js';
+import { handWorkSql, type People } from './hand-work.js';
+import { Invariants, type Predecessors } from './invariants.js';
+import { type Options, Replicas } from './replicas.js';
+import { Rollouts } from './rollouts.js';
+import { ddlTrace, pausedViews, type Snapshot, snapshot, withoutOids } from './snapshot.js';
+import { type HandWork, NAMES, type Step, VIEW_COUNT } from './steps.js';
+
+const isOurName = (name: string): boolean => NAMES.some((each) => fullName(each) === name);
+
+/** One application and its database, from one release to the next. */
+export class History {
+  readonly counts = { steps: 0, refusals: 0, restores: 0 };
+  readonly log: string[] = [];
+  private readonly invariants: Invariants;
+  private readonly rollouts: Rollouts;
+  private readonly code = new Application();
+  private views: ReleasedView[] = [];
+
+  constructor(
+    private readonly database: TestDatabase,
+    private readonly people: People,
+    private readonly replicas: Replicas,
+    private readonly dump: Dump | undefined,
+  ) {
+    this.invariants = new Invariants(database);
+    this.rollouts = new Rollouts(database, replicas, (work) => this.workByHand(work));
+  }
+
+  get migrationCount(): number {
+    return this.rollouts.migrationCount;
+  }
+
+  get interruptionCount(): number {
+    return this.rollouts.interruptionCount;
+  }
+
+  async take(step: Step): Promise<void> {
+    this.counts.steps++;
+    for (const work of step.handWork) {
+      await this.workByHand(work);
+    }
+    const previous = this.views;
+    this.code.change(step);
+    this.views = this.code.release(await this.surroundings());
+    this.log.push(describeRelease(this.views, step));
+    await this.rollouts.run(step, this.views, previous);
+    await this.settle(step);
+    if (step.thenOld && this.areNamedAlike(previous)) {
+      await this.bootOld(previous);
+      await this.settle({ ...step, prune: false });
+    }
+    if (step.thenRestored && this.dump) {
+      await this.restore(this.dump);
+    }
+  }
+
+  private async surroundings(): Promise<Surroundings> {
+    const found = await snapshot(this.database);
+    const views = [...Array(VIEW_COUNT).keys()];
+    return {
+      tableColumns: found.get('public.items')?.columnOrder ?? [],
+      plainViews: new Set(views.filter((view) => found.has(fullName(plainAbove(view))))),
+    };
+  }
+
+  private async workByHand({ view, work }: HandWork): Promise<void> {
+    const name = this.code.nameOf(view);
+    const found = name && (await snapshot(this.database)).get(fullName(name));
+    if (work === 'widen the table') {
+      await this.database.query('ALTER TABLE items ADD COLUMN IF NOT EXISTS extra int');
+    } else if (work === 'retype the table') {
+      await this.retypeTable();
+    } else if (work === 'pause') {
+      await this.pause(view);
+    } else if (name && found?.kind === 'm') {
+      for (const statement of handWorkSql(work, { view, name, found }, this.people)) {
+        await this.database.query(statement);
+      }
+    }
+  }
+
+  private async pause(view: number): Promise<void> {
+    const name = this.code.nameOf(view);
+    if (name && this.views.some((each) => each.view === view)) {
+      await this.replicas.last?.get(RefreshService).pause(fullName(name));
+    }
+  }
+
+  /** Nothing but the type changes, and what is computed of it. */
+  private async retypeTable(): Promise<void> {
+    const before = await snapshot(this.database);
+    const isWide = before.get('public.items')?.columns.amount?.type === 'bigint';
+    const schema = this.replicas.last?.get(SchemaService);
+    await schema
+      ?.alterTable(
+        'items',
+        (runner) =>
+          runner.query(`ALTER TABLE items ALTER amount TYPE ${isWide ? 'int' : 'bigint'}`),
+        { unmanagedDependents: 'rebuild' },
+      )
+      .catch((error: unknown) => {
+        if (!(error instanceof UnmanagedDependentsError)) {
+          throw error;
+        }
+      });
+    const plain = (found: Snapshot): unknown =>
+      JSON.parse(JSON.stringify(withoutOids(found)).replaceAll(/"(bigint|integer)"/g, '"number"'));
+    expect(plain(await snapshot(this.database))).toEqual(plain(before));
+  }
+
+  /** An ordinary boot, after which all is as declared; where somebody's work forbids that, it has to give way. */
+  private async settle(step: Step): Promise<void> {
+    const options: Options = {
+      prune: step.prune,
+      rebuildStrategy: step.dropsFirst ? 'drop-and-create' : 'side-by-side',
+    };
+    let before = await snapshot(this.database);
+    const paused = await pausedViews(this.database);
+    try {
+      await this.replicas.restart(this.views, options);
+    } catch (error) {
+      await this.expectRefusal(error, before);
+      await this.clearTheWay();
+      this.views = this.code.release(await this.surroundings());
+      before = await snapshot(this.database);
+      await this.replicas.restart(this.views, { ...options, unmanagedDependents: 'rebuild' });
+    }
+    await this.check(before, { prunes: step.prune, paused });
+    this.code.settle(this.views, (name) => this.settled.has(fullName(name)));
+    await this.bootAgain();
+  }
+
+  /** As the last boot has left it. */
+  private settled: Snapshot = new Map();
+
+  private async check(
+    before: Snapshot,
+    { prunes, paused }: { prunes: boolean; paused: ReadonlySet<string> },
+  ): Promise<void> {
+    const now = await snapshot(this.database);
+    const old: Predecessors = new Map(
+      this.views.flatMap((view) => {
+        const name = this.predecessor(view, before);
+        return name ? [[view.view, name]] : [];
+      }),
+    );
+    const differences = await this.replicas.last?.get(SchemaService).diff();
+    expect(differences?.filter(({ kind }) => kind !== 'orphan')).toEqual([]);
+    await this.invariants.declared(this.views, before, now, old);
+    this.invariants.kept(this.views, before, now, old);
+    this.invariants.othersKept(this.others(before, prunes), before, now, {
+      isRenamed: this.views.some(({ renamedFrom }) => renamedFrom !== undefined),
+    });
+    await this.invariants.rows(this.views, now);
+    const isPaused = await pausedViews(this.database);
+    for (const view of this.views) {
+      const name = fullName(old.get(view.view) ?? view);
+      expect({ name, isPaused: isPaused.has(fullName(view)) }).toEqual({
+        name,
+        isPaused: paused.has(name),
+      });
+    }
+    if (prunes) {
+      expect([...now.keys()].filter(isOurName).sort()).toEqual(
+        this.views.map((view) => fullName(view)).sort(),
+      );
+    }
+    this.settled = now;
+  }
+
+  private predecessor(view: ReleasedView, before: Snapshot): Name | undefined {
+    const { schema, name } = view;
+    return [{ schema, name }, this.code.nameOf(view.view)].find(
+      (each) => each !== undefined && before.has(fullName(each)),
+    );
+  }
+
+  private others(before: Snapshot, prunes: boolean): string[] {
+    const declared = this.views.flatMap((view) => [fullName(view), view.renamedFrom]);
+    return [...before.keys()].filter(
+      (name) => !declared.includes(name) && !(prunes && isOurName(name)),
+    );
+  }
+
+  /** The same release once more: there is nothing to do, and nothing is done. */
+  private async bootAgain(): Promise<void> {
+    await this.replicas.stop();
+    await this.invariants.nothingLeftOver();
+    const trace = await ddlTrace(this.database);
+    await this.replicas.restart(this.views);
+    expect(this.replicas.reports.at(-1)?.counts).toEqual({
+      created: 0,
+      changed: 0,
+      indexed: 0,
+      unchanged: this.views.length,
+      orphaned: [...this.settled.keys()].filter(isOurName).length - this.views.length,
+      dropped: 0,
+      skipped: 0,
+      failed: 0,
+    });
+    expect(await ddlTrace(this.database)).toEqual(trace);
+  }
+
+  /** What nobody declares may stand in the way of a change, and then nothing has happened. */
+  private async expectRefusal(error: unknown, before: Snapshot): Promise<void> {
+    const declared = this.views.flatMap((view) => [fullName(view), view.renamedFrom]);
+    const undeclared = [...before]
+      .filter(([name, { kind }]) => 'vm'.includes(kind) && !declared.includes(name))
+      .map(([name]) => name);
+    if (!(error instanceof UnmanagedDependentsError) || undeclared.length === 0) {
+      throw error;
+    }
+    this.counts.refusals++;
+    expect(await snapshot(this.database)).toEqual(before);
+  }
+
+  /** Drops all materialized views that are not declared. */
+  private async clearTheWay(): Promise<void> {
+    const declared = this.views.flatMap((view) => [fullName(view), view.renamedFrom]);
+    const hand = [...Array(VIEW_COUNT).keys()].map((view) => ({
+      schema: 'public',
+      name: `hand above ${view}`,
+    }));
+    for (const name of [...NAMES, ...hand].filter((each) => !declared.includes(fullName(each)))) {
+      await this.database.query(`DROP MATERIALIZED VIEW IF EXISTS ${quoted(name)} CASCADE`);
+    }
+  }
+
+  private areNamedAlike(previous: ReleasedView[]): boolean {
+    const names = new Map(this.views.map((view) => [view.view, fullName(view)]));
+    return (
+      previous.length > 0 &&
+      previous.every((view) => (names.get(view.view) ?? fullName(view)) === fullName(view))
+    );
+  }
+
+  /** A process of the release before does as it declares, but to nothing of which there is a newer version. */
+  private async bootOld(previous: ReleasedView[]): Promise<void> {
+    const before = await snapshot(this.database);
+    const failure = await this.rollouts.attempt(previous);
+    const now = await snapshot(this.database);
+    if (failure) {
+      expect(now).toEqual(before);
+    }
+    for (const view of this.views.filter(({ version }) => version !== undefined)) {
+      const name = fullName(view);
+      expect(now.get(name)?.definition).toEqual(before.get(name)?.definition);
+    }
+  }
+
+  /** What is restored is as declared. */
+  private async restore(dump: Dump): Promise<void> {
+    this.counts.restores++;
+    await this.replicas.stop();
+    const copy = await dump.restored(this.database);
+    const replicas = new Replicas(copy);
+    try {
+      const before = await snapshot(copy);
+      await replicas.restart(this.views);
+      expect(await snapshot(copy)).toEqual(before);
+      expect(withoutOids(before)).toEqual(withoutOids(await snapshot(this.database)));
+    } finally {
+      await replicas.end();
+      await copy.drop();
+    }
+    await this.replicas.restart(this.views);
+  }
+}

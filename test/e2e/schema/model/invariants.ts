@@ -1,0 +1,206 @@
+import { expect } from '@jest/globals';
+import { ADVISORY_LOCKS, type TestDatabase } from '../../../support/test-database.js';
+import { fullName, indexSql, type Name, quoted, type ReleasedView } from './application.js';
+import type { AttachedFound, RelationFound, Snapshot } from './snapshot.js';
+
+/** The name that each view of a release had before, where it was there. */
+export type Predecessors = ReadonlyMap<number, Name>;
+
+const isByHand = (name: string): boolean => name.startsWith('hand');
+
+const bodyOf = (index: string): string =>
+  `${index.startsWith('CREATE UNIQUE') ? 'UNIQUE ' : ''}${index.slice(index.indexOf(' USING '))}`;
+
+/** What is attached to a relation, without the name of the relation. */
+const detached = (attached: AttachedFound): AttachedFound => ({
+  ...attached,
+  definition: attached.definition.includes(' USING ')
+    ? bodyOf(attached.definition)
+    : attached.definition.slice(0, attached.definition.lastIndexOf(' FROM ')),
+});
+
+/** Holds a release against the database that it has booted on. */
+export class Invariants {
+  constructor(private readonly database: TestDatabase) {}
+
+  /** Each view is as its class declares it, by what PostgreSQL itself makes of the declaration. */
+  async declared(views: ReleasedView[], before: Snapshot, now: Snapshot, old: Predecessors) {
+    for (const view of views) {
+      const found = now.get(fullName(view));
+      const name = old.get(view.view);
+      const previous = name && before.get(fullName(name));
+      if (found === undefined) {
+        throw new Error(`${fullName(view)} is not there`);
+      }
+      const wanted = await this.expected(view);
+      const own = Object.entries(found.indexes).filter(([index]) => !isByHand(index));
+      expect({
+        view: fullName(view),
+        definition: found.definition,
+        indexes: Object.fromEntries(own.map(([index, each]) => [index, bodyOf(each.definition)])),
+        options: found.options,
+        comment: found.comment ?? '',
+        populated: found.populated,
+      }).toEqual({
+        view: fullName(view),
+        ...wanted,
+        options: view.storage ? optionsOf(view.storage) : (previous?.options ?? []),
+        comment: view.comment ?? previous?.comment ?? '',
+        populated: view.withData || staysPopulated(view, views, { found, previous, now }),
+      });
+    }
+  }
+
+  /** Nothing is lost that somebody has put on a view, or beside it. */
+  kept(views: ReleasedView[], before: Snapshot, now: Snapshot, old: Predecessors): void {
+    for (const view of views) {
+      const name = old.get(view.view);
+      const previous = name && before.get(fullName(name));
+      const found = now.get(fullName(view));
+      if (previous?.kind === 'm' && found !== undefined) {
+        expect({ view: fullName(view), ...byHand(found, previous) }).toEqual({
+          view: fullName(view),
+          ...byHand(previous, found),
+        });
+      }
+    }
+  }
+
+  /** What is neither declared nor was: tables, what stands above the views, and views that no class declares. */
+  othersKept(
+    others: string[],
+    before: Snapshot,
+    now: Snapshot,
+    options: { isRenamed: boolean },
+  ): void {
+    const comparable = (found: RelationFound | undefined): unknown => ({
+      ...found,
+      oid: 0,
+      // A renamed view has another name in the text of what reads it.
+      definition: options.isRenamed ? '' : found?.definition,
+    });
+    for (const name of others) {
+      expect({ name, found: comparable(now.get(name)) }).toEqual({
+        name,
+        found: comparable(before.get(name)),
+      });
+    }
+  }
+
+  /** A view has the rows of its query, unless it or something below it has none. */
+  async rows(views: ReleasedView[], now: Snapshot): Promise<void> {
+    const hasRows = (view: ReleasedView): boolean =>
+      now.get(fullName(view))?.populated === true &&
+      view.reads.every((each) => views.some((other) => other.view === each && hasRows(other)));
+    for (const view of views.filter(hasRows)) {
+      const differences = await this.database.query(
+        `(SELECT * FROM ${quoted(view)} EXCEPT ALL (${view.expression}))
+         UNION ALL ((${view.expression}) EXCEPT ALL SELECT * FROM ${quoted(view)})`,
+      );
+      expect({ view: fullName(view), differences }).toEqual({
+        view: fullName(view),
+        differences: [],
+      });
+    }
+  }
+
+  /** No name of something that was being built, no lock, no transaction. */
+  async nothingLeftOver(): Promise<void> {
+    expect(
+      await this.database.query(
+        `SELECT relname AS name FROM pg_class WHERE starts_with(relname, 'mv_build_')
+         UNION ALL SELECT stxname FROM pg_statistic_ext WHERE starts_with(stxname, 'mv_build_')
+         UNION ALL SELECT locktype FROM ${ADVISORY_LOCKS}
+         UNION ALL SELECT query FROM pg_stat_activity
+           WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
+           AND backend_type = 'client backend'`,
+      ),
+    ).toEqual([]);
+  }
+
+  /** The definition and the indexes of a declared view as PostgreSQL would have them. */
+  private async expected(
+    view: ReleasedView,
+  ): Promise<{ definition: string; indexes: Record<string, string> }> {
+    await this.database.query('BEGIN');
+    try {
+      await this.database.query(`CREATE TEMP VIEW wanted AS ${view.expression}`);
+      await this.database.query(`CREATE TEMP TABLE shape AS SELECT * FROM wanted WITH NO DATA`);
+      for (const index of view.indexes) {
+        await this.database.query(indexSql(index, 'pg_temp.shape'));
+      }
+      const [definition] = await this.database.query<{ text: string }>(
+        `SELECT pg_get_viewdef('pg_temp.wanted'::regclass) AS text`,
+      );
+      const indexes = await this.database.query<{ name: string; text: string }>(
+        `SELECT relname AS name, pg_get_indexdef(indexrelid) AS text
+         FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+         WHERE indrelid = 'pg_temp.shape'::regclass`,
+      );
+      return {
+        definition: definition?.text ?? '',
+        indexes: Object.fromEntries(indexes.map(({ name, text }) => [name, bodyOf(text)])),
+      };
+    } finally {
+      await this.database.query('ROLLBACK');
+    }
+  }
+}
+
+function optionsOf(storage: NonNullable<ReleasedView['storage']>): string[] {
+  return Object.entries(storage)
+    .map(([name, value]) => `${name}=${String(value)}`)
+    .sort();
+}
+
+/** One that is declared without data keeps what it has, where it can be filled again. */
+function staysPopulated(
+  view: ReleasedView,
+  views: ReleasedView[],
+  {
+    found,
+    previous,
+    now,
+  }: { found: RelationFound; previous: RelationFound | undefined; now: Snapshot },
+): boolean {
+  const isFilled = (read: number): boolean =>
+    views.some((each) => each.view === read && now.get(fullName(each))?.populated);
+  return previous?.populated === true && (found.oid === previous.oid || view.reads.every(isFilled));
+}
+
+/** What somebody has put on a relation, as far as the columns of another one in its place bear it too. */
+function byHand(relation: RelationFound, other: RelationFound): Record<string, unknown> {
+  const bears = ({ uses }: AttachedFound): boolean =>
+    uses.every((column) => column in other.columns);
+  const attached = (all: Record<string, AttachedFound>): Record<string, AttachedFound> =>
+    Object.fromEntries(
+      Object.entries(all)
+        .filter(([name, each]) => isByHand(name) && bears(each))
+        .map(([name, each]) => [name, detached(each)]),
+    );
+  const columns = Object.entries(relation.columns)
+    .filter(([name]) => name in other.columns)
+    .map(([name, { acl, comment, statistics, options }]): [string, unknown] => [
+      name,
+      { acl, comment, statistics, options },
+    ]);
+  const { owner, acl, typeComment, identity, tablespace, method, triggers, rules } = relation;
+  const { extensions, labels } = relation;
+  return {
+    extensions,
+    labels,
+    // A view of which no column can be long has no such table.
+    toast: other.toast === null ? null : relation.toast,
+    owner,
+    acl,
+    typeComment,
+    identity,
+    tablespace,
+    method,
+    triggers,
+    rules,
+    columns: Object.fromEntries(columns),
+    indexes: attached(relation.indexes),
+    statistics: attached(relation.statistics),
+  };
+}

@@ -1,0 +1,206 @@
+import { expect } from '@jest/globals';
+import { MaterializedViewError, SchemaService } from '../../../../lib/index.js';
+import type { TestDatabase } from '../../../support/test-database.js';
+import type { ReleasedView } from './application.js';
+import { Interruption } from './interruption.js';
+import { GeneratedMigration } from './migration.js';
+import type { Options, Replicas } from './replicas.js';
+import { type Snapshot, snapshot, withoutOids } from './snapshot.js';
+import type { HandWork, Rollout, Step } from './steps.js';
+
+/** The ways in which a release comes to a database. Each does what it should, or fails and has changed nothing. */
+export class Rollouts {
+  migrationCount = 0;
+  interruptionCount = 0;
+
+  constructor(
+    private readonly database: TestDatabase,
+    private readonly replicas: Replicas,
+    private readonly workByHand: (work: HandWork) => Promise<void>,
+  ) {}
+
+  async run(step: Step, views: ReleasedView[], previous: ReleasedView[]): Promise<void> {
+    const { rollout } = step;
+    const options: Options = {
+      prune: step.prune,
+      rebuildStrategy: step.dropsFirst ? 'drop-and-create' : 'side-by-side',
+    };
+    switch (rollout.by) {
+      case 'boot':
+        return;
+      case 'policy':
+        return this.bootByPolicy(views, rollout.options);
+      case 'interrupted boot':
+        return this.bootInterrupted(views, options, rollout.flight);
+      case 'boots at once':
+        return this.bootAtOnce(rollout, views, previous);
+      case 'migration':
+        return this.migrate(rollout, views, options);
+      case 'plan':
+        return this.applyPlan(views, options);
+    }
+  }
+
+  /** Boots, and gives the error where that is one of the library's own. */
+  async attempt(
+    views: ReleasedView[],
+    options: Options = {},
+  ): Promise<MaterializedViewError | undefined> {
+    return this.refusalOf(() => this.replicas.restart(views, options));
+  }
+
+  private async refusalOf(
+    work: () => Promise<unknown>,
+  ): Promise<MaterializedViewError | undefined> {
+    try {
+      await work();
+      return undefined;
+    } catch (error) {
+      if (error instanceof MaterializedViewError) {
+        return error;
+      }
+      throw error;
+    }
+  }
+
+  /** Only what is missing is made, if at all. */
+  private async bootByPolicy(
+    views: ReleasedView[],
+    options: (Rollout & { by: 'policy' })['options'],
+  ): Promise<void> {
+    const before = await snapshot(this.database);
+    const failure = await this.attempt(views, options);
+    const now = await snapshot(this.database);
+    const makes = options.synchronize === 'create' || options.synchronize === true;
+    if (failure || !makes) {
+      expect(now).toEqual(before);
+    } else {
+      expectOnlyMore(before, now);
+    }
+  }
+
+  /** Whenever the server ends the session of a boot, all is as it was, or as declared. */
+  private async bootInterrupted(
+    views: ReleasedView[],
+    options: Options,
+    flight: number,
+  ): Promise<void> {
+    const before = await snapshot(this.database);
+    const interruption = await Interruption.before(this.database, flight);
+    try {
+      const failure = await this.attempt(views, { ...options, url: interruption.url });
+      this.interruptionCount += Number(interruption.hasCome);
+      if (failure) {
+        expect(await snapshot(this.database)).toEqual(before);
+      }
+    } finally {
+      await this.replicas.stop();
+      await interruption.stop();
+    }
+  }
+
+  /** One of them makes the release, and all boot; or none can. */
+  private async bootAtOnce(
+    { count, withOld }: Rollout & { by: 'boots at once' },
+    views: ReleasedView[],
+    previous: ReleasedView[],
+  ): Promise<void> {
+    await this.replicas.stop();
+    const old = withOld && previous.length > 0 ? [previous] : [];
+    const before = await snapshot(this.database);
+    const failures = await Promise.all(
+      [...Array<ReleasedView[]>(count).fill(views), ...old].map((release) =>
+        this.refusalOf(() => this.replicas.start(release)),
+      ),
+    );
+    if (failures.every((failure) => failure !== undefined)) {
+      expect(await snapshot(this.database)).toEqual(before);
+    } else if (old.length === 0) {
+      expect(failures.filter((failure) => failure !== undefined)).toEqual([]);
+    }
+  }
+
+  private async applyPlan(views: ReleasedView[], options: Options): Promise<void> {
+    const before = await snapshot(this.database);
+    const schema = await this.inspecting(views, options);
+    if (schema === undefined) {
+      expect(await snapshot(this.database)).toEqual(before);
+      return;
+    }
+    const failure = await this.refusalOf(async () => schema.apply(await schema.plan()));
+    if (failure) {
+      expect(await snapshot(this.database)).toEqual(before);
+    } else {
+      await expectAsDeclared(schema);
+    }
+  }
+
+  /** A process that changes nothing by itself. */
+  private async inspecting(
+    views: ReleasedView[],
+    options: Options,
+  ): Promise<SchemaService | undefined> {
+    const failure = await this.attempt(views, { ...options, synchronize: 'verify' });
+    return failure ? undefined : this.replicas.last?.get(SchemaService);
+  }
+
+  /** Up is what a boot does; down undoes it. */
+  private async migrate(
+    { meanwhile, goesBack }: Rollout & { by: 'migration' },
+    views: ReleasedView[],
+    options: Options,
+  ): Promise<void> {
+    let before = await snapshot(this.database);
+    const schema = await this.inspecting(views, options);
+    const generated: { migration?: GeneratedMigration } = {};
+    const failure = await this.refusalOf(async () => {
+      const file = await schema?.generateMigration({ name: 'any', language: 'js', module: 'cjs' });
+      generated.migration = file && new GeneratedMigration(this.database, file);
+    });
+    expect(await snapshot(this.database)).toEqual(before);
+    const { migration } = generated;
+    if (schema === undefined || failure || migration === undefined) {
+      return;
+    }
+    if (meanwhile) {
+      await this.workByHand(meanwhile);
+      before = await snapshot(this.database);
+    }
+    this.migrationCount++;
+    await migration.run('up');
+    await expectAsDeclared(schema);
+    if (goesBack) {
+      await this.goBack(migration, views, { before, options });
+    }
+  }
+
+  private async goBack(
+    migration: GeneratedMigration,
+    views: ReleasedView[],
+    { before, options }: { before: Snapshot; options: Options },
+  ): Promise<void> {
+    const migrated = await snapshot(this.database);
+    await migration.run('down');
+    expect(withoutOids(await snapshot(this.database))).toEqual(withoutOids(before));
+    await this.replicas.restart(views, options);
+    expect(withoutOids(await snapshot(this.database))).toEqual(withoutOids(migrated));
+  }
+}
+
+async function expectAsDeclared(schema: SchemaService): Promise<void> {
+  const differences = await schema.diff();
+  expect(differences.filter(({ kind }) => kind !== 'orphan')).toEqual([]);
+}
+
+/** What was there is there as it was, with more indexes at the most. */
+function expectOnlyMore(before: Snapshot, now: Snapshot): void {
+  for (const [name, relation] of before) {
+    const found = now.get(name);
+    expect({ name, ...found, indexes: undefined }).toEqual({
+      name,
+      ...relation,
+      indexes: undefined,
+    });
+    expect(found?.indexes).toMatchObject(relation.indexes);
+  }
+}

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import fc from 'fast-check';
+import { TestDatabase } from '../../../support/test-database.js';
+import { Dump } from './dump.js';
+import { People } from './hand-work.js';
+import { History } from './history.js';
+import { Replicas } from './replicas.js';
+import { anyHistory, type Step } from './steps.js';
+
+/** By hand: `FC_SEED=… FC_RUNS=5000`, for as long as that takes. */
+const isByHand = process.env.FC_RUNS !== undefined;
+const TIME_LIMIT_MS = isByHand ? 2 ** 31 - 1 : 120_000;
+
+/*
+ * A few views live through releases of an application, each chosen at random: they read a table or each other, change
+ * all that can be declared, come, go and change their names, while people work on the database by hand and processes
+ * are killed. After each release the database is as declared, and nothing is lost that anybody has put there.
+ */
+describe('any sequence of releases', () => {
+  let database: TestDatabase;
+  let people: People;
+  let replicas: Replicas;
+  let dump: Dump | undefined;
+  const totals: Record<string, number> = {};
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    people = new People(database);
+    await people.arrive();
+    replicas = new Replicas(database);
+    dump = await Dump.find(database);
+    if (dump === undefined) {
+      process.stderr.write(
+        'There is no pg_dump for this server: nothing is dumped and restored.\n',
+      );
+    }
+  });
+
+  afterAll(async () => {
+    await replicas.end();
+    await people.leave();
+    await database.drop();
+    if (isByHand) {
+      process.stderr.write(`${JSON.stringify({ ...totals, boots: replicas.bootCount })}\n`);
+    }
+  });
+
+  async function reset(): Promise<void> {
+    await replicas.stop();
+    await database.query(
+      `DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE;
+       DROP OWNED BY ${people.reader}, ${people.otherReader}, ${people.owner} CASCADE;
+       ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM ${people.reader};
+       CREATE SCHEMA public;
+       CREATE TABLE items (id int PRIMARY KEY, grp text, amount int, note text);
+       CREATE FUNCTION noticed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+       CREATE TRIGGER noticed AFTER INSERT ON items EXECUTE FUNCTION noticed();
+       INSERT INTO items SELECT i, chr(96 + i % 5), i * 10, 'note ' || i FROM generate_series(1, 20) i`,
+    );
+  }
+
+  async function checkHistory(steps: Step[]): Promise<void> {
+    await reset();
+    const history = new History(database, people, replicas, dump);
+    try {
+      for (const step of steps) {
+        await history.take(step);
+      }
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Error(
+        `${message}\n\nThe releases, the last of which failed:\n${history.log.join('\n')}`,
+        { cause: error },
+      );
+    } finally {
+      count(history);
+    }
+  }
+
+  function count({ counts, migrationCount, interruptionCount }: History): void {
+    const all = { sequences: 1, ...counts, migrations: migrationCount, kills: interruptionCount };
+    for (const [what, number] of Object.entries(all)) {
+      totals[what] = (totals[what] ?? 0) + number;
+    }
+  }
+
+  it(
+    'ends in what is declared, with nothing lost and nothing left over',
+    async () => {
+      await fc.assert(fc.asyncProperty(anyHistory, checkHistory), {
+        seed: Number(process.env.FC_SEED ?? 20261121),
+        numRuns: Number(process.env.FC_RUNS ?? 25),
+        interruptAfterTimeLimit: TIME_LIMIT_MS,
+        markInterruptAsFailure: false,
+      });
+    },
+    TIME_LIMIT_MS + (isByHand ? 0 : 60_000),
+  );
+});

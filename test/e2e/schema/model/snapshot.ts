@@ -1,0 +1,169 @@
+import type { TestDatabase } from '../../../support/test-database.js';
+
+export interface ColumnFound {
+  type: string;
+  acl: string[] | null;
+  comment: string | null;
+  statistics: number;
+  options: string[];
+  storage: string;
+  default: string | null;
+}
+
+/** Indexes and statistics. */
+export interface AttachedFound {
+  definition: string;
+  /** The columns that it is made of. */
+  uses: string[];
+  [attribute: string]: unknown;
+}
+
+/** A relation as the catalog has it, without OIDs: it may be another one of the same kind. */
+export interface RelationFound {
+  oid: number;
+  kind: string;
+  owner: string;
+  /** `null` and `[]` are two things: the defaults, and nothing for anybody. */
+  acl: string[] | null;
+  definition: string | null;
+  populated: boolean;
+  options: string[];
+  comment: string | null;
+  typeComment: string | null;
+  tablespace: string | null;
+  method: string | null;
+  identity: string;
+  columnOrder: string[];
+  columns: Record<string, ColumnFound>;
+  indexes: Record<string, AttachedFound>;
+  statistics: Record<string, AttachedFound>;
+  triggers: Record<string, string>;
+  rules: Record<string, string>;
+  /** Storage parameters of the TOAST table; `null` without one. */
+  toast: string[] | null;
+  /** The extensions that it is marked as depending on. */
+  extensions: string[];
+  labels: string[];
+}
+
+/** Marks the objects that are the library's own. */
+const OWN = 'materialized_views';
+
+const ACL = (acl: string): string =>
+  `CASE WHEN ${acl} IS NOT NULL THEN (SELECT coalesce(jsonb_agg(a::text ORDER BY a::text), '[]') FROM unnest(${acl}) a) END`;
+
+const SORTED = (options: string): string =>
+  `(SELECT coalesce(jsonb_agg(o ORDER BY o), '[]') FROM unnest(${options}) o WHERE NOT starts_with(o, 'pg_'))`;
+
+const EXTENSIONS = (oid: string): string =>
+  `(SELECT coalesce(jsonb_agg(extname ORDER BY 1), '[]') FROM pg_depend JOIN pg_extension e ON e.oid = refobjid
+    WHERE classid = 'pg_class'::regclass AND objid = ${oid} AND deptype = 'x')`;
+
+const COLUMNS = `SELECT jsonb_object_agg(attname, jsonb_build_object(
+    'type', format_type(atttypid, atttypmod), 'acl', ${ACL('attacl')},
+    'comment', col_description(attrelid, attnum), 'statistics', coalesce(attstattarget, -1),
+    'options', ${SORTED('attoptions')}, 'storage', attstorage,
+    'default', (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum)
+  ))
+  FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped`;
+
+const USES = (catalog: string, oid: string): string =>
+  `(SELECT coalesce(jsonb_agg(DISTINCT attname), '[]') FROM pg_depend JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
+    WHERE classid = '${catalog}'::regclass AND objid = ${oid} AND refobjid = c.oid)`;
+
+const INDEXES = `SELECT coalesce(jsonb_object_agg(i.relname, jsonb_build_object(
+    'definition', pg_get_indexdef(i.oid), 'uses', ${USES('pg_class', 'i.oid')}, 'valid', indisvalid,
+    'clustered', indisclustered, 'comment', obj_description(i.oid, 'pg_class'), 'options', ${SORTED('i.reloptions')},
+    'extensions', ${EXTENSIONS('i.oid')},
+    'statistics', (SELECT jsonb_agg(coalesce(attstattarget, -1) ORDER BY attnum) FROM pg_attribute WHERE attrelid = i.oid)
+  )), '{}')
+  FROM pg_index JOIN pg_class i ON i.oid = indexrelid WHERE indrelid = c.oid`;
+
+const STATISTICS = `SELECT coalesce(jsonb_object_agg(stxname, jsonb_build_object(
+    'definition', pg_get_statisticsobjdef(s.oid), 'uses', ${USES('pg_statistic_ext', 's.oid')},
+    'owner', pg_get_userbyid(stxowner), 'comment', obj_description(s.oid, 'pg_statistic_ext'),
+    'target', coalesce((to_jsonb(s) ->> 'stxstattarget')::int, -1)
+  )), '{}')
+  FROM pg_statistic_ext s WHERE stxrelid = c.oid`;
+
+const RELATIONS = `
+  SELECT nspname || '.' || relname AS name, jsonb_build_object(
+    'oid', c.oid::bigint, 'kind', relkind, 'owner', pg_get_userbyid(relowner), 'acl', ${ACL('relacl')},
+    'definition', CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END, 'populated', relispopulated,
+    'options', ${SORTED('reloptions')}, 'comment', obj_description(c.oid, 'pg_class'),
+    'typeComment', obj_description(reltype, 'pg_type'), 'identity', relreplident,
+    'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = reltablespace),
+    'method', (SELECT amname FROM pg_am WHERE pg_am.oid = relam),
+    'columnOrder', (SELECT jsonb_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0),
+    'columns', (${COLUMNS}), 'indexes', (${INDEXES}), 'statistics', (${STATISTICS}),
+    'triggers', (SELECT coalesce(jsonb_object_agg(tgname, pg_get_triggerdef(oid) || tgenabled::text), '{}') FROM pg_trigger
+                 WHERE tgrelid = c.oid AND NOT tgisinternal AND NOT starts_with(tgname, '${OWN}')),
+    'rules', (SELECT coalesce(jsonb_object_agg(rulename, pg_get_ruledef(oid)), '{}') FROM pg_rewrite
+              WHERE ev_class = c.oid AND rulename <> '_RETURN'),
+    'toast', (SELECT ${SORTED('t.reloptions')} FROM pg_class t WHERE t.oid = c.reltoastrelid),
+    'extensions', ${EXTENSIONS('c.oid')},
+    'labels', (SELECT coalesce(jsonb_agg(objsubid || provider || label ORDER BY 1), '[]') FROM pg_seclabel
+               WHERE classoid = 'pg_class'::regclass AND objoid = c.oid)
+  ) AS found
+  FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+  WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND relpersistence = 'p'
+    AND nspname NOT IN ('pg_catalog', 'information_schema', '${OWN}') AND NOT starts_with(nspname, 'pg_toast')`;
+
+export type Snapshot = ReadonlyMap<string, RelationFound>;
+
+/**
+ * All relations of a database but the library's own tables, with all that people put on them. Written apart from the
+ * library's own reading of the catalog.
+ */
+export async function snapshot(database: TestDatabase): Promise<Snapshot> {
+  const rows = await database.query<{ name: string; found: RelationFound }>(RELATIONS);
+  return new Map(rows.map(({ name, found }) => [name, found]));
+}
+
+/** The same without what changes when a relation is made anew as it was. */
+export function withoutOids(found: Snapshot): Record<string, RelationFound> {
+  const names = [...found.keys()].sort();
+  return Object.fromEntries(
+    names.map((name) => [name, { ...(found.get(name) as RelationFound), oid: 0 }]),
+  );
+}
+
+/** The views whose refreshes somebody has paused. */
+export async function pausedViews(database: TestDatabase): Promise<ReadonlySet<string>> {
+  const installed = await database.query(
+    `SELECT FROM pg_class WHERE oid = to_regclass('${OWN}.view_state')`,
+  );
+  const rows =
+    installed.length === 0
+      ? []
+      : await database.query<{ name: string }>(
+          `SELECT schema_name || '.' || view_name AS name FROM ${OWN}.view_state WHERE paused_at IS NOT NULL`,
+        );
+  return new Set(rows.map(({ name }) => name));
+}
+
+/** The catalogs in which DDL leaves its traces. */
+const CATALOGS = [
+  'pg_class',
+  'pg_attribute',
+  'pg_index',
+  'pg_rewrite',
+  'pg_trigger',
+  'pg_proc',
+  'pg_namespace',
+  'pg_description',
+  'pg_statistic_ext',
+  'pg_attrdef',
+  'pg_depend',
+];
+
+/** Changes with every committed DDL, whatever it was: each row's version, and where it is. */
+export async function ddlTrace(database: TestDatabase): Promise<Record<string, string>> {
+  const rows = await database.query<{ name: string; trace: string }>(
+    CATALOGS.map(
+      (name) =>
+        `SELECT '${name}' AS name, count(*) || ' ' || sum(hashtextextended(xmin || ' ' || ctid, 0)) AS trace FROM ${name}`,
+    ).join(' UNION ALL '),
+  );
+  return Object.fromEntries(rows.map(({ name, trace }) => [name, trace]));
+}

@@ -1,0 +1,252 @@
+import fc from 'fast-check';
+import type { MaterializedViewsModuleOptions } from '../../../../lib/index.js';
+import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
+
+/*
+ * What may happen to a database and to the application on it. All of it is data, so that a counterexample shrinks.
+ */
+
+/** The names that views may have. There is one more than there are views. */
+export const NAMES = [
+  { schema: 'public', name: 'alpha' },
+  { schema: 'Far away', name: 'alpha' },
+  { schema: 'public', name: 'alpha beta' },
+  { schema: 'Far away', name: 'The "Omega"' },
+  { schema: 'public', name: 'alpha beta "Gamma"' },
+] as const;
+export const VIEW_COUNT = NAMES.length - 1;
+const TABLE_COLUMNS = ['id', 'grp', 'amount', 'note'];
+
+export interface IndexSpec {
+  slot: number;
+  key: string | ViewIndexKey;
+  withId: boolean;
+  isUnique: boolean;
+  where?: string;
+}
+
+/** What a class declares. */
+export interface ViewSpec {
+  shape: 'filter' | 'star' | 'group' | 'join';
+  /** Taken modulo what may be read: the table and the views before it. */
+  sources: [number, number];
+  /** Whether it reads another view by way of a plain view, where somebody has made one. */
+  throughPlain: boolean;
+  columns: string[];
+  modulus: number;
+  indexes: IndexSpec[];
+  storage?: Record<string, string | number | boolean>;
+  comment?: string;
+  tablespace?: 'pg_default';
+  on?: 'sources' | string[];
+  withData: boolean;
+}
+
+const HAND_WORK = [
+  'drop',
+  'empty',
+  'replace',
+  'drop an index',
+  'set storage',
+  'widen the table',
+  'retype the table',
+  'grant',
+  'grant along a chain',
+  'grant a column',
+  'revoke all',
+  'grant by default',
+  'grant no more by default',
+  'give to another owner',
+  'add an index',
+  'comment',
+  'add statistics',
+  'set statistics of a column',
+  'cluster',
+  'put a plain view above',
+  'put a materialized view above',
+  'pause',
+] as const;
+
+export interface HandWork {
+  view: number;
+  work: (typeof HAND_WORK)[number];
+}
+
+/** How a release gets to the database. Whatever came of it, an ordinary boot follows. */
+export type Rollout =
+  | { by: 'boot' }
+  | { by: 'policy'; options: Pick<MaterializedViewsModuleOptions, 'synchronize' | 'onDrift'> }
+  | { by: 'interrupted boot'; flight: number }
+  | { by: 'boots at once'; count: number; withOld: boolean }
+  | { by: 'migration'; meanwhile?: HandWork; goesBack: boolean }
+  | { by: 'plan' };
+
+/** One release of the application, and what people did to the database before it. */
+export interface Step {
+  /** Which views there are, each after those that it may read. */
+  order?: number[];
+  changes: { view: number; spec: ViewSpec }[];
+  /** The view that moves to the name that no other has. */
+  renamed?: number;
+  handWork: HandWork[];
+  rollout: Rollout;
+  prune: boolean;
+  dropsFirst: boolean;
+  /** Whether a process of the release before boots once more. */
+  thenOld: boolean;
+  /** Whether the database is dumped and restored. */
+  thenRestored: boolean;
+}
+
+const anyIndex: fc.Arbitrary<IndexSpec> = fc.record(
+  {
+    slot: fc.nat({ max: 2 }),
+    key: fc.constantFrom<string | ViewIndexKey>(
+      'id',
+      'grp',
+      'amount',
+      'note',
+      { property: 'grp', order: 'DESC' },
+      { property: 'amount', order: 'DESC', nulls: 'LAST' },
+      { property: 'grp', collation: 'C', operatorClass: 'text_pattern_ops' },
+      { expression: 'lower(grp)' },
+      { expression: 'id % 7', order: 'DESC' },
+    ),
+    withId: fc.boolean(),
+    isUnique: fc.boolean(),
+    where: fc.constantFrom('id > 3', 'id IS NOT NULL'),
+  },
+  { requiredKeys: ['slot', 'key', 'withId', 'isUnique'] },
+);
+
+const anyView: fc.Arbitrary<ViewSpec> = fc.record(
+  {
+    shape: fc.constantFrom<ViewSpec['shape']>('filter', 'star', 'group', 'join'),
+    sources: fc.tuple(fc.nat({ max: 11 }), fc.nat({ max: 11 })),
+    throughPlain: fc.boolean(),
+    columns: fc.shuffledSubarray(TABLE_COLUMNS.slice(1)),
+    modulus: fc.integer({ min: 1, max: 4 }),
+    indexes: fc.uniqueArray(anyIndex, { selector: ({ slot }) => slot, maxLength: 3 }),
+    withData: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.boolean()),
+    storage: fc.constantFrom<NonNullable<ViewSpec['storage']>>(
+      {},
+      { fillfactor: 70 },
+      { fillfactor: 90, autovacuum_enabled: false },
+    ),
+    comment: fc.constantFrom('', 'plain', `it's "quoted"`),
+    tablespace: fc.constant('pg_default'),
+    on: fc.constantFrom<NonNullable<ViewSpec['on']>>('sources', ['items']),
+  },
+  {
+    requiredKeys: ['shape', 'sources', 'throughPlain', 'columns', 'modulus', 'indexes', 'withData'],
+  },
+);
+
+const aView = fc.nat({ max: VIEW_COUNT - 1 });
+
+const anyHandWork: fc.Arbitrary<HandWork> = fc.record({
+  view: aView,
+  work: fc.constantFrom(...HAND_WORK),
+});
+
+/** What changes no definition, so that a migration that was generated before still holds. */
+const anyDecoration = anyHandWork.filter(({ work }) => DECORATIONS.has(work));
+
+const DECORATIONS: ReadonlySet<HandWork['work']> = new Set<HandWork['work']>([]);
+
+const anyRollout: fc.Arbitrary<Rollout> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<Rollout>({ by: 'boot' }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      by: fc.constant('policy' as const),
+      options: fc.constantFrom<(Rollout & { by: 'policy' })['options']>(
+        { synchronize: 'create' },
+        { synchronize: 'create', onDrift: 'fail' },
+        { synchronize: 'verify' },
+        { synchronize: 'verify', onDrift: 'fail' },
+        { synchronize: false },
+        { synchronize: true, onDrift: 'continue' },
+        { synchronize: true, onDrift: 'fail' },
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      by: fc.constant('interrupted boot' as const),
+      flight: fc.integer({ min: 1, max: 120 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      by: fc.constant('boots at once' as const),
+      count: fc.integer({ min: 2, max: 3 }),
+      withOld: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record(
+      {
+        by: fc.constant('migration' as const),
+        goesBack: fc.boolean(),
+        ...(DECORATIONS.size > 0 && { meanwhile: anyDecoration }),
+      },
+      { requiredKeys: ['by', 'goesBack'] },
+    ),
+  },
+  { weight: 1, arbitrary: fc.constant<Rollout>({ by: 'plan' }) },
+);
+
+const seldom = (weight: number): fc.Arbitrary<boolean> =>
+  fc.oneof({ weight, arbitrary: fc.constant(false) }, fc.boolean());
+
+const anyOrder = fc.shuffledSubarray([...Array(VIEW_COUNT).keys()], { minLength: 1 });
+
+const anyStep: fc.Arbitrary<Step> = fc.record(
+  {
+    order: anyOrder,
+    changes: fc.array(fc.record({ view: aView, spec: anyView }), { maxLength: 3 }),
+    renamed: aView,
+    handWork: fc.array(anyHandWork, { maxLength: 4 }),
+    rollout: anyRollout,
+    prune: fc.boolean(),
+    dropsFirst: seldom(3),
+    thenOld: seldom(3),
+    thenRestored: seldom(8),
+  },
+  {
+    requiredKeys: [
+      'changes',
+      'handWork',
+      'rollout',
+      'prune',
+      'dropsFirst',
+      'thenOld',
+      'thenRestored',
+    ],
+  },
+);
+
+/** A first release, and some more. */
+export const anyHistory: fc.Arbitrary<Step[]> = fc
+  .tuple(
+    anyOrder,
+    fc.array(anyView, { minLength: VIEW_COUNT, maxLength: VIEW_COUNT }),
+    fc.array(anyStep, { minLength: 1, maxLength: 4 }),
+  )
+  .map(([order, views, steps]): Step[] => [
+    {
+      order,
+      changes: views.map((spec, view) => ({ view, spec })),
+      handWork: [],
+      rollout: { by: 'boot' },
+      prune: false,
+      dropsFirst: false,
+      thenOld: false,
+      thenRestored: false,
+    },
+    ...steps,
+  ]);

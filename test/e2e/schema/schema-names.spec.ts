@@ -1,0 +1,297 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import {
+  MaterializedViewsModule,
+  RefreshService,
+  SchemaService,
+  SchemaSyncError,
+} from '../../../lib/index.js';
+import { catalog } from '../../support/catalog.js';
+import { runMigrations } from '../../support/migration-runner.js';
+import { bootRelease } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { type TestView } from '../../support/view-class.js';
+
+type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
+
+const view = (name: string, given: Partial<TestView> = {}): TestView => ({
+  name,
+  expression: `SELECT id, '${name}' AS origin FROM items`,
+  columns: ['id', 'origin'],
+  ...given,
+});
+
+const indexed = (name: string, index: string, given: Partial<TestView> = {}): TestView =>
+  view(name, { indexes: [{ name: index, keys: ['id'], unique: true }], ...given });
+
+/** Old and new release. What comes takes names that what goes has. */
+const RELEASES: [string, TestView[], TestView[]][] = [
+  ['a replaced class', [indexed('a', 'k')], [indexed('b', 'k')]],
+  [
+    'a replaced class in another order of names',
+    [indexed('b', 'k'), view('c')],
+    [indexed('a', 'k'), view('c')],
+  ],
+  [
+    'a replaced class beside a changed view',
+    [indexed('a', 'k'), view('c')],
+    [indexed('b', 'k'), view('c', { expression: 'SELECT id, 2 AS origin FROM items' })],
+  ],
+  [
+    'a rename beside a new view of the old name',
+    [indexed('a', 'k')],
+    [indexed('b', 'k2', { renamedFrom: 'a', expression: view('a').expression }), indexed('a', 'k')],
+  ],
+  [
+    'an index that moves to another view',
+    [indexed('a', 'k'), view('b')],
+    [view('a'), indexed('b', 'k')],
+  ],
+  [
+    'an index that moves to a changed view',
+    [indexed('a', 'k'), view('b')],
+    [view('a'), indexed('b', 'k', { expression: 'SELECT id, 2 AS origin FROM items' })],
+  ],
+  [
+    'an index that moves from a changed view',
+    [indexed('a', 'k'), view('b')],
+    [view('a', { expression: 'SELECT id, 2 AS origin FROM items' }), indexed('b', 'k')],
+  ],
+  ['an index that moves to a new view', [indexed('a', 'k')], [view('a'), indexed('b', 'k')]],
+  [
+    'names of indexes that are exchanged',
+    [indexed('a', 'k'), indexed('b', 'l')],
+    [indexed('a', 'l'), indexed('b', 'k')],
+  ],
+  [
+    'names of indexes that are exchanged between changed views',
+    [indexed('a', 'k'), indexed('b', 'l')],
+    [
+      indexed('a', 'l', { expression: 'SELECT id, 2 AS origin FROM items' }),
+      indexed('b', 'k', { expression: 'SELECT id, 3 AS origin FROM items' }),
+    ],
+  ],
+  ['an index of the name of a view that goes', [view('a'), view('b')], [indexed('b', 'a')]],
+  ['a view of the name of an index that goes', [indexed('a', 'k')], [view('k')]],
+  [
+    'a chain of names',
+    [view('a'), indexed('b', 'k')],
+    [
+      view('b', { renamedFrom: 'a', expression: view('a').expression }),
+      indexed('c', 'k', { renamedFrom: 'b', expression: view('b').expression }),
+    ],
+  ],
+  [
+    'a chain of names with a new view at its beginning, and changes',
+    [view('a'), view('b')],
+    [
+      view('a', { expression: 'SELECT id, 1 AS origin FROM b' }),
+      view('b', { renamedFrom: 'a', expression: view('a').expression }),
+      view('c', { renamedFrom: 'b', expression: 'SELECT id, 5 AS origin FROM items' }),
+    ],
+  ],
+  [
+    'names that are exchanged',
+    [view('a'), view('b')],
+    [
+      view('a', { renamedFrom: 'b', expression: view('b').expression }),
+      view('b', { renamedFrom: 'a', expression: view('a').expression }),
+    ],
+  ],
+  [
+    'a circle of three names, of which one changes, and what reads them',
+    [view('a'), view('b'), view('c'), view('top', { expression: 'SELECT id, origin FROM a' })],
+    [
+      view('a', { renamedFrom: 'c', expression: view('c').expression }),
+      view('b', { renamedFrom: 'a', expression: 'SELECT id, 7 AS origin FROM items' }),
+      view('c', { renamedFrom: 'b', expression: view('b').expression }),
+      view('top', { expression: 'SELECT id, origin FROM b' }),
+    ],
+  ],
+  [
+    'a schema',
+    [indexed('a', 'k'), view('top', { expression: 'SELECT id, origin FROM a' })],
+    [
+      indexed('a', 'k', { schema: 'Far away', renamedFrom: 'public.a' }),
+      view('top', { expression: 'SELECT id, 1 AS origin FROM "Far away".a' }),
+    ],
+  ],
+];
+
+describe('names across views', () => {
+  let database: TestDatabase;
+  let app: TestingModule | undefined;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query('CREATE ROLE reader_of_names');
+  });
+
+  beforeEach(async () => {
+    await database.query('DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE');
+    await database.query('CREATE SCHEMA public');
+    await database.query('CREATE TABLE items AS SELECT generate_series(1, 3) AS id');
+  });
+
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+  });
+
+  afterAll(async () => {
+    await database.query('DROP OWNED BY reader_of_names');
+    await database.query('DROP ROLE reader_of_names');
+    await database.drop();
+  });
+
+  async function release(views: TestView[], options: Options = {}): Promise<SchemaService> {
+    await app?.close();
+    app = undefined;
+    app = await bootRelease(database, views, { prune: true, ...options });
+    return app.get(SchemaService);
+  }
+
+  async function views(): Promise<Record<string, unknown>> {
+    const { views: all, columns, indexes } = await catalog(database);
+    return { views: all, columns, indexes };
+  }
+
+  it.each(RELEASES)('a boot makes %s in one release', async (_, before, after) => {
+    await release(before);
+    const schema = await release(after);
+    expect(await schema.diff()).toEqual([]);
+    const made = await views();
+    expect((await release(after).then((again) => again.plan())).steps).toEqual([]);
+    expect(await views()).toEqual(made);
+    expect(
+      await database.query(`SELECT relname FROM pg_class WHERE relname ~ '^mv_build'`),
+    ).toEqual([]);
+  });
+
+  it.each(RELEASES)('and in place: %s', async (_, before, after) => {
+    await release(before);
+    const schema = await release(after, { rebuildStrategy: 'drop-and-create' });
+    expect(await schema.diff()).toEqual([]);
+    expect((await schema.plan()).steps).toEqual([]);
+  });
+
+  it.each(RELEASES)('a migration makes %s, and takes it back', async (_, before, after) => {
+    await release(before);
+    const old = await views();
+    const schema = await release(after, { synchronize: 'verify' });
+    const file = await schema.generateMigration({ name: 'names' });
+    await runMigrations(database, file, (dataSource) => dataSource.runMigrations());
+    expect(await schema.diff()).toEqual([]);
+    const made = await views();
+    await runMigrations(database, file, (dataSource) => dataSource.undoLastMigration());
+    expect(await views()).toEqual(old);
+    await runMigrations(database, file, (dataSource) => dataSource.runMigrations());
+    expect(await views()).toEqual(made);
+    // And a boot leaves it.
+    await release(after);
+    expect(await views()).toEqual(made);
+  });
+
+  it.each(RELEASES)(
+    'a migration in place makes %s, and takes it back',
+    async (_, before, after) => {
+      await release(before);
+      const old = await views();
+      const options: Options = { synchronize: 'verify', rebuildStrategy: 'drop-and-create' };
+      const schema = await release(after, options);
+      const file = await schema.generateMigration({ name: 'names' });
+      await runMigrations(database, file, (dataSource) => dataSource.runMigrations());
+      expect(await schema.diff()).toEqual([]);
+      await runMigrations(database, file, (dataSource) => dataSource.undoLastMigration());
+      expect(await views()).toEqual(old);
+    },
+  );
+
+  it('a view keeps its OID and all that hangs on it, in a chain and in an exchange', async () => {
+    const before = ['a', 'b', 'c', 'd'].map((name) => indexed(name, `${name}_id`));
+    await release(before);
+    await database.query('GRANT SELECT ON a TO reader_of_names');
+    await database.query(`COMMENT ON MATERIALIZED VIEW d IS 'was d'`);
+    await app?.get(RefreshService).refresh('public.a');
+    const oids = await oidsByOrigin();
+    const history = await runsByView();
+    const renamed = [
+      indexed('b', 'b_id', { renamedFrom: 'a', expression: view('a').expression }),
+      indexed('e', 'e_id', { renamedFrom: 'b', expression: view('b').expression }),
+      indexed('c', 'c_id', { renamedFrom: 'd', expression: view('d').expression }),
+      indexed('d', 'd_id', { renamedFrom: 'c', expression: view('c').expression }),
+    ];
+    const indexes = await indexOids();
+    for (let boots = 0; boots < 3; boots++) {
+      await release(renamed);
+      expect(await oidsByOrigin()).toEqual(oids);
+      expect(await indexOids()).toEqual(indexes);
+    }
+    expect(await runsByView()).toEqual({ b: history.a, e: history.b, c: history.d, d: history.c });
+    expect(
+      await database.query(`SELECT has_table_privilege('reader_of_names', 'b', 'SELECT') AS may,
+        has_table_privilege('reader_of_names', 'e', 'SELECT') AS other,
+        obj_description('c'::regclass) AS comment`),
+    ).toEqual([{ may: true, other: false, comment: 'was d' }]);
+    // A later change of one of them is no reason to exchange them again.
+    await release([
+      ...renamed.slice(0, 3),
+      indexed('d', 'd_id', { renamedFrom: 'c', expression: 'SELECT id, 8 AS origin FROM items' }),
+    ]);
+    expect(await database.query('SELECT DISTINCT origin FROM c')).toEqual([{ origin: 'd' }]);
+  });
+
+  it.each([
+    ['a table', 'CREATE TABLE k ()', 'table'],
+    ['a sequence', 'CREATE SEQUENCE k', 'sequence'],
+    ['an index of a table', 'CREATE INDEX k ON items (id)', 'index of "public.items"'],
+    [
+      'an index made by hand on another view',
+      'CREATE INDEX k ON other (id)',
+      'index of "public.other"',
+    ],
+  ])('an index is refused by name where %s has its name', async (_, statement, what) => {
+    await release([view('other'), view('a')]);
+    await database.query(statement);
+    const before = await views();
+    for (const expression of [view('a').expression, 'SELECT id, 2 AS origin FROM items']) {
+      const refused = release([view('other'), indexed('a', 'k', { expression })]);
+      await expect(refused).rejects.toThrow(SchemaSyncError);
+      await expect(refused).rejects.toThrow(
+        new RegExp(`index "k" of materialized view "public.a".*${what}`),
+      );
+      expect(await views()).toEqual(before);
+    }
+  });
+
+  it.each([
+    ['a domain', 'CREATE DOMAIN a AS int'],
+    ['an enum', `CREATE TYPE a AS ENUM ('x')`],
+    ['an index', 'CREATE INDEX a ON items (id)'],
+  ])('a view is refused by name where %s has its name', async (_, statement) => {
+    await database.query(statement);
+    const refused = release([view('a')]);
+    await expect(refused).rejects.toThrow(SchemaSyncError);
+    await expect(refused).rejects.toThrow(/Cannot create materialized view "public\.a"/);
+  });
+
+  async function oidsByOrigin(): Promise<Record<string, unknown>> {
+    const rows = await database.query(`
+      SELECT c.oid, (xpath('/row/origin/text()', query_to_xml(format('SELECT min(origin) AS origin FROM %I', c.relname), false, true, '')))[1]::text AS origin
+      FROM pg_class c WHERE relkind = 'm'`);
+    return Object.fromEntries(rows.map(({ oid, origin }) => [String(origin), oid]));
+  }
+
+  async function indexOids(): Promise<unknown> {
+    return database.query(
+      `SELECT indexrelid FROM pg_index WHERE indrelid IN (SELECT oid FROM pg_class WHERE relkind = 'm') ORDER BY 1`,
+    );
+  }
+
+  async function runsByView(): Promise<Record<string, unknown>> {
+    const rows = await database.query(`
+      SELECT view_name, array_agg(run_id ORDER BY run_id) AS runs
+      FROM materialized_views.refresh_history GROUP BY 1`);
+    return Object.fromEntries(rows.map(({ view_name: name, runs }) => [String(name), runs]));
+  }
+});

@@ -1,0 +1,381 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { CronExpression } from '@nestjs/schedule';
+import type { TestingModule } from '@nestjs/testing';
+import { randomBytes } from 'node:crypto';
+import { Client } from 'pg';
+import {
+  InsufficientPrivilegeError,
+  RefreshBusyError,
+  RefreshCancelledError,
+  RefreshService,
+  SchemaService,
+  SyncLockTimeoutError,
+} from '../../../lib/index.js';
+import {
+  changeLogLockKey,
+  refreshLockKey,
+  syncLockKey,
+} from '../../../lib/postgres/advisory-lock.js';
+import { type LockHolderRow, selectLockHolders } from '../../../lib/postgres/advisory-lock.sql.js';
+import { FaultServer } from '../../support/fault-server.js';
+import { managed } from '../../support/managed.js';
+import { bootWith } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { viewClass } from '../../support/view-class.js';
+
+const NAME = { schema: 'Sales eu', name: 'daily "Total"' };
+const VIEW = 'Sales eu.daily "Total"';
+
+const Total = viewClass({
+  ...NAME,
+  expression: 'SELECT id FROM public.orders WHERE public.gate()',
+  key: ['id'],
+  refresh: { cron: CronExpression.EVERY_HOUR },
+});
+const Other = viewClass({ name: 'other', expression: 'SELECT 1 AS id', key: ['id'] });
+
+/** All ways to take an advisory lock, each with what ends it. */
+const HOLDS: Record<string, string> = {
+  'a session': 'SELECT pg_advisory_lock($KEY)',
+  'a session that shares it': 'SELECT pg_advisory_lock_shared($KEY)',
+  'a transaction that shares it': 'BEGIN; SELECT pg_advisory_xact_lock_shared($KEY)',
+  'a session in a transaction': 'SELECT pg_advisory_lock_shared($KEY); BEGIN; SELECT 1',
+};
+
+const KEYS: Record<string, { key: string; says: string }> = {
+  refresh: { key: refreshLockKey(NAME), says: `"${VIEW}" cannot be refreshed` },
+  sync: { key: syncLockKey(), says: 'Views cannot be made or changed' },
+  'change log': { key: changeLogLockKey(), says: 'log of changes cannot be made smaller' },
+};
+
+describe('locks that somebody else holds', () => {
+  let database: TestDatabase;
+  let role: string;
+  const apps: TestingModule[] = [];
+  const clients: Client[] = [];
+  let warnings: string[];
+
+  const start = async (options: object = {}, on = database): Promise<TestingModule> => {
+    const app = await bootWith(on, { views: [Total, Other], sweepInterval: 20, ...options });
+    apps.push(app);
+    managed(app).log.warn = (message: string) => void warnings.push(message);
+    return app;
+  };
+  const foreigner = async (statements: string, key = refreshLockKey(NAME)): Promise<Client> => {
+    const client = new Client({
+      connectionString: database.directUrl,
+      application_name: 'a "stranger"',
+    });
+    client.on('error', () => undefined);
+    clients.push(client);
+    await client.connect();
+    await client.query(statements.replace('$KEY', key));
+    return client;
+  };
+  const rowsOf = (): Promise<LockHolderRow[]> => {
+    const { text, values } = selectLockHolders([refreshLockKey(NAME)], syncLockKey());
+    return database.query(text, values);
+  };
+  const pidOf = async (client: Client): Promise<number> =>
+    (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid ?? 0;
+  const free = async (): Promise<void> => {
+    await Promise.all(clients.splice(0).map((client) => client.end()));
+    // A session has said goodbye before the server has ended it.
+    await database.until(
+      `SELECT FROM pg_stat_activity WHERE application_name LIKE '%stranger%' HAVING count(*) = 0`,
+    );
+  };
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    role = `stranger_${randomBytes(4).toString('hex')}`;
+    await database.query(`CREATE ROLE ${role} LOGIN`);
+    await database.query('CREATE TABLE orders AS SELECT 1 AS id');
+    await database.createGate();
+  });
+
+  beforeEach(() => {
+    warnings = [];
+  });
+
+  afterEach(async () => {
+    await free();
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+  });
+
+  afterAll(async () => {
+    await database.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    await database.drop();
+  });
+
+  const CASES = Object.keys(HOLDS).flatMap((hold) => Object.keys(KEYS).map((key) => [hold, key]));
+
+  it.each(CASES)('warns once of %s that holds the lock for: %s', async (hold = '', name = '') => {
+    const { key, says } = KEYS[name] ?? { key: '', says: '' };
+    const { locks } = managed(await start());
+    await locks.look();
+    expect(warnings).toEqual([]);
+    const client = await foreigner(HOLDS[hold] ?? '', key);
+    await locks.look();
+    await locks.look();
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(says);
+    expect(warnings[0]).toContain(
+      `server process ${await pidOf(client)} (role "postgres", application "a \\"stranger\\"")`,
+    );
+    await free();
+    await locks.look();
+    await foreigner(HOLDS[hold] ?? '', key);
+    await locks.look();
+    expect(warnings).toHaveLength(2);
+  });
+
+  it('warns of each of several holders, and once of one that holds all', async () => {
+    const { locks } = managed(await start());
+    const all = await foreigner('SELECT pg_advisory_lock_shared($KEY)');
+    for (const { key } of Object.values(KEYS)) {
+      await all.query('SELECT pg_advisory_lock_shared($1::bigint)', [key]);
+    }
+    const other = await foreigner('SELECT pg_advisory_lock_shared($KEY)');
+    await locks.look();
+    expect(warnings).toHaveLength(2);
+    const said = await Promise.all(
+      [all, other].map(async (each) => {
+        const pid = await pidOf(each);
+        return warnings.filter((line) => line.includes(`server process ${pid} `));
+      }),
+    );
+    expect(said.map((lines) => lines.length)).toEqual([1, 1]);
+    Object.values(KEYS).forEach(({ says }) => expect(said[0]?.[0]).toContain(says));
+  });
+
+  it('warns when a tick or a request finds the lock taken', async () => {
+    const holder = await foreigner('SELECT pg_advisory_lock_shared($KEY)');
+    const app = await start({ scheduling: true });
+    await expect(app.get(RefreshService).refresh(Total, { onBusy: 'fail' })).rejects.toBeInstanceOf(
+      RefreshBusyError,
+    );
+    await managed(app).locks.stop();
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(`server process ${await pidOf(holder)} `);
+
+    warnings = [];
+    await database.query(
+      `UPDATE materialized_views.view_state SET last_tick = '2020-01-01' WHERE view_name = $1`,
+      [NAME.name],
+    );
+    const other = await start({ scheduling: true });
+    while (warnings.length === 0) {
+      await database.query('SELECT pg_sleep(0.01)');
+    }
+    await other.close();
+    apps.splice(apps.indexOf(other), 1);
+    expect(warnings[0]).toContain(`"${VIEW}" cannot be refreshed`);
+  });
+
+  it('is said by status and running, and cancel leaves it alone', async () => {
+    const app = await start();
+    const refreshes = app.get(RefreshService);
+    expect((await refreshes.status(Total)).lockedBy).toBeUndefined();
+    const client = await foreigner('SELECT pg_advisory_lock_shared($KEY)');
+    const holder = {
+      backendPid: await pidOf(client),
+      role: 'postgres',
+      applicationName: 'a "stranger"',
+      isForeign: true,
+      isOverdue: false,
+    };
+    const status = await refreshes.status(Total);
+    expect(status).toMatchObject({ isRefreshing: false, lockedBy: [holder] });
+    expect(await refreshes.running()).toMatchObject([{ view: VIEW, ...holder }]);
+    expect((await refreshes.status(Other)).lockedBy).toBeUndefined();
+    const sleeping = client.query('SELECT pg_sleep(0.5), 1 AS done');
+    expect(await refreshes.cancel(Total)).toBe(false);
+    expect((await sleeping).rows).toMatchObject([{ done: 1 }]);
+  });
+
+  it('says nothing of refreshes, in own transactions and those of callers, nor of schema changes', async () => {
+    const app = await start();
+    const { locks, typeOrm } = managed(app);
+    const refreshes = app.get(RefreshService);
+    const gate = await database.closeGate();
+    const refresh = refreshes.refresh(Total);
+    await gate.untilReached();
+    await locks.look();
+    expect(await refreshes.running()).toMatchObject([
+      { view: VIEW, isForeign: false, isOverdue: false },
+    ]);
+    expect(await refreshes.status(Total)).toMatchObject({ isRefreshing: true });
+    await gate.open();
+    await refresh;
+    await typeOrm.transaction(async (manager) => {
+      await refreshes.refresh(Total, { manager });
+      await locks.look();
+      expect((await refreshes.status(Total)).lockedBy).toBeUndefined();
+    });
+    await managed(app).database.transaction(
+      { lockTimeoutMs: 1_000, statementTimeoutMs: 0 },
+      async (session) => {
+        for (const key of [syncLockKey(), refreshLockKey(NAME)]) {
+          await session.query({ text: 'SELECT pg_advisory_xact_lock($1::bigint)', values: [key] });
+        }
+        await locks.look();
+        expect((await refreshes.status(Total)).lockedBy).toBeUndefined();
+      },
+    );
+    expect(warnings).toEqual([]);
+  });
+
+  it('warns of a refresh that takes longer than it may', async () => {
+    const app = await start({ statementTimeout: '1s', lockTimeout: 1 });
+    const { locks, typeOrm } = managed(app);
+    const refreshes = app.get(RefreshService);
+    await typeOrm.transaction(async (manager) => {
+      await refreshes.refresh(Total, { manager });
+      // A caller's transaction has no limit of the library's.
+      await manager.query('SELECT pg_sleep(1.1)');
+      await locks.look();
+      expect(await refreshes.status(Total)).toMatchObject({
+        isRefreshing: true,
+        lockedBy: [{ isForeign: false, isOverdue: true }],
+      });
+    });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('held for longer than it may be');
+  });
+
+  it('names who holds the lock that a schema change waits for', async () => {
+    const app = await start({ syncTimeout: 200 });
+    for (const [key, hold] of [
+      [syncLockKey(), 'SELECT pg_advisory_lock_shared($KEY)'],
+      [syncLockKey(), 'BEGIN; SELECT pg_advisory_xact_lock($KEY)'],
+    ] as const) {
+      const client = await foreigner(hold, key);
+      const pid = await pidOf(client);
+      const error = await app
+        .get(SchemaService)
+        .drop(Other)
+        .catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(SyncLockTimeoutError);
+      expect((error as Error).message).toContain(`It is held by server process ${pid} (role`);
+      expect((error as Error).message).toContain('a \\"stranger\\"');
+      await free();
+    }
+  });
+
+  describe('an application whose role may see little', () => {
+    let refreshes: RefreshService;
+
+    beforeEach(async () => {
+      await start();
+      await database.query(`GRANT USAGE ON SCHEMA materialized_views, "Sales eu" TO ${role};
+        GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA materialized_views TO ${role}`);
+      const url = new URL(database.url);
+      url.username = role;
+      const least = Object.assign(Object.create(database) as TestDatabase, { url: url.href });
+      refreshes = (await start({ synchronize: false }, least)).get(RefreshService);
+    });
+
+    it.each(Object.entries(HOLDS))(
+      'sees pid, role and application of %s',
+      async (_, statements) => {
+        const client = await foreigner(statements);
+        const holder = {
+          backendPid: await pidOf(client),
+          role: 'postgres',
+          applicationName: 'a "stranger"',
+          isForeign: true,
+        };
+        const [{ lockedBy: [found] = [] } = {}] = await refreshes.statusAll();
+        expect(found).toMatchObject(holder);
+        expect(found?.startedAt).toBeUndefined();
+        expect(await refreshes.running()).toMatchObject([{ view: VIEW, ...holder }]);
+      },
+    );
+
+    it('is told what it lacks to cancel', async () => {
+      const gate = await database.closeGate();
+      const running = apps[0]?.get(RefreshService).refresh(Total);
+      await gate.untilReached();
+      const error = await refreshes.cancel(Total).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(InsufficientPrivilegeError);
+      expect((error as Error).message).toContain('was not cancelled');
+      expect((error as InsufficientPrivilegeError).hint).toContain('pg_signal_backend');
+      await gate.open();
+      expect(await running).toMatchObject({ outcome: 'refreshed' });
+    });
+  });
+
+  it('warns of an idle transaction, and of one that nobody can see into, after a time', async () => {
+    const { locks } = managed(await start());
+    const client = await foreigner('BEGIN; SELECT pg_advisory_xact_lock($KEY)');
+    await locks.look();
+    expect(warnings).toEqual([]);
+    const [row] = await rowsOf();
+    const later = { ...row, now: (row?.now ?? 0) + 11_000 };
+    expect(locks.holderOf(later as LockHolderRow).isForeign).toBe(true);
+    const hidden = { ...row, started_at: null, idle_ms: null };
+    expect(locks.holderOf(hidden as LockHolderRow, 9_000).isForeign).toBe(false);
+    expect(locks.holderOf(hidden as LockHolderRow, 11_000).isForeign).toBe(true);
+    // The clock of the database has gone back since it began.
+    const ahead = { ...row, now: (row?.now ?? 0) - 3_600_000, idle_ms: -3_600_000 };
+    expect(locks.holderOf(ahead as LockHolderRow, 11_000).isForeign).toBe(true);
+    await client.query(
+      'ALTER MATERIALIZED VIEW "Sales eu"."daily ""Total""" SET (fillfactor = 90)',
+    );
+    const [refresher] = await rowsOf();
+    const long = { ...refresher, now: (refresher?.now ?? 0) + 11_000 };
+    expect(locks.holderOf(long as LockHolderRow).isForeign).toBe(false);
+  });
+
+  it('warns of a prepared transaction, which no process carries out', async () => {
+    const server = await FaultServer.start();
+    const admin = new Client({ connectionString: server.url });
+    await admin.connect();
+    await admin.query('ALTER SYSTEM SET max_prepared_transactions = 8');
+    await admin.end();
+    await server.restart('fast');
+    const own = await TestDatabase.create(server.url);
+    try {
+      await own.query('CREATE TABLE orders AS SELECT 1 AS id');
+      await own.createGate();
+      const app = await start({}, own);
+      const { locks } = managed(app);
+      const refreshes = app.get(RefreshService);
+      for (const { key } of Object.values(KEYS)) {
+        await own.query('BEGIN');
+        await own.query('SELECT pg_advisory_xact_lock($1::bigint)', [key]);
+        await own.query(`PREPARE TRANSACTION 'it''s "${key}"'`);
+      }
+      await locks.look();
+      await locks.look();
+      expect(warnings).toHaveLength(3);
+      for (const { key, says } of Object.values(KEYS)) {
+        const lines = warnings.filter((each) => each.includes(says));
+        expect(lines).toHaveLength(1);
+        expect(lines[0]).toContain(`prepared transaction "it's \\"${key}\\"" (role "postgres")`);
+        expect(lines[0]).toContain('ROLLBACK PREPARED');
+      }
+      const holder = {
+        preparedTransaction: `it's "${refreshLockKey(NAME)}"`,
+        role: 'postgres',
+        isForeign: true,
+        startedAt: expect.any(Date),
+      };
+      expect((await refreshes.status(Total)).lockedBy).toMatchObject([holder]);
+      expect(await refreshes.running()).toMatchObject([{ view: VIEW, ...holder }]);
+      // A NULL among the process ids must not hide other refreshes.
+      const gate = await own.closeGate();
+      await own.query(`ROLLBACK PREPARED 'it''s "${refreshLockKey(NAME)}"'`);
+      const running = refreshes.refresh(Total);
+      await gate.untilReached();
+      expect(await refreshes.running()).toMatchObject([{ view: VIEW, isForeign: false }]);
+      expect(await refreshes.cancel(Total)).toBe(true);
+      await expect(running).rejects.toThrow(RefreshCancelledError);
+      await gate.open();
+    } finally {
+      await Promise.all(apps.splice(0).map((app) => app.close()));
+      await server.stop();
+    }
+  });
+});

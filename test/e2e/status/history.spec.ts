@@ -1,0 +1,258 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import type { TestingModule } from '@nestjs/testing';
+import { InvalidOptionsError, RefreshService, UnknownViewError } from '../../../lib/index.js';
+import { managed } from '../../support/managed.js';
+import { bootWith } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { viewClass } from '../../support/view-class.js';
+
+const DailyRevenue = viewClass({
+  name: 'daily "Revenue"',
+  schema: 'Analytics eu',
+  expression: `SELECT day, 100 / sum(amount) AS share FROM public.orders GROUP BY day`,
+  columns: ['day', 'share'],
+  key: ['day'],
+});
+
+const OrderTotal = viewClass({
+  name: 'order_total',
+  expression: `SELECT sum(amount) AS total FROM public.orders`,
+  columns: ['total'],
+});
+
+let database: TestDatabase;
+let app: TestingModule;
+let refreshes: RefreshService;
+
+const restart = async (history?: { maxAge?: `${number}d`; maxCount?: number }): Promise<void> => {
+  await app?.close();
+  app = await bootWith(database, { views: [DailyRevenue, OrderTotal], history });
+  refreshes = app.get(RefreshService);
+};
+
+beforeAll(async () => {
+  database = await TestDatabase.create();
+  await database.query(`CREATE TABLE orders (day text, amount numeric)`);
+});
+
+beforeEach(async () => {
+  await database.query(`DROP SCHEMA IF EXISTS materialized_views, "Analytics eu" CASCADE`);
+  await database.query(`DROP MATERIALIZED VIEW IF EXISTS order_total`);
+  await database.query(`TRUNCATE orders`);
+  await database.query(`INSERT INTO orders VALUES ('mon', 1), ('tue', 5)`);
+  await restart();
+});
+
+afterAll(async () => {
+  await app.close();
+  await database.drop();
+});
+
+describe('history', () => {
+  it('has the runs of one view, newest first', async () => {
+    const first = await refreshes.refresh(DailyRevenue);
+    await refreshes.refresh(OrderTotal);
+    await database.query(`INSERT INTO orders VALUES ('wed', 0)`);
+    await expect(refreshes.refresh(DailyRevenue)).rejects.toThrow();
+
+    const [failure, success, creation, ...others] = await refreshes.history(DailyRevenue);
+
+    expect(others).toEqual([]);
+    expect(failure).toMatchObject({
+      trigger: 'demand',
+      attempt: 1,
+      outcome: 'failed',
+      errorCode: '22012',
+      errorMessage: 'division by zero',
+    });
+    expect(failure?.mode).toBeUndefined();
+    expect(success).toMatchObject({
+      runId: first.runId,
+      outcome: 'refreshed',
+      mode: 'concurrently',
+      modeReason: 'unique_index',
+      startedAt: first.startedAt,
+      finishedAt: first.finishedAt,
+      durationMs: first.durationMs,
+    });
+    expect(success?.host).toMatch(new RegExp(`:${process.pid}$`));
+    expect(success?.tick).toBeUndefined();
+    expect(success?.errorCode).toBeUndefined();
+    expect(creation).toMatchObject({ trigger: 'sync', modeReason: 'created', mode: 'blocking' });
+  });
+
+  it('gives ticks and counts of rows as they are', async () => {
+    await database.query(
+      `INSERT INTO materialized_views.refresh_history
+         (run_id, schema_name, view_name, trigger, tick, outcome, attempt, inserted_count, deleted_count,
+          started_at, finished_at, host)
+       VALUES (gen_random_uuid(), 'public', 'order_total', 'schedule', '2100-01-01 00:00Z', 'refreshed', 2,
+               5000000000, 0, '2100-01-01 00:00:00.125Z', '2100-01-01 00:00:01Z', 'elsewhere:1')`,
+    );
+    // It is ahead of the clock, and so not the newest run.
+    expect((await refreshes.history('public.order_total')).at(-1)).toMatchObject({
+      trigger: 'schedule',
+      tick: new Date('2100-01-01T00:00:00Z'),
+      attempt: 2,
+      insertedCount: 5_000_000_000,
+      deletedCount: 0,
+      startedAt: new Date('2100-01-01T00:00:00.125Z'),
+      durationMs: 875,
+      host: 'elsewhere:1',
+    });
+  });
+
+  it('ends after the given number of runs, 50 if none is given', async () => {
+    await insertRuns('order_total', { from: 1, to: 60 });
+    const ends = (await refreshes.history(OrderTotal)).map((run) => run.startedAt.getTime());
+    expect(ends).toHaveLength(50);
+    expect(ends).toEqual([...ends].sort((a, b) => b - a));
+    expect(await refreshes.history(OrderTotal, { limit: 1_000 })).toHaveLength(61);
+    expect(await refreshes.history(OrderTotal, { limit: 3 })).toHaveLength(3);
+  });
+
+  it.each([0, 1.5, 1_001, '5', null])('refuses the limit %p', async (limit) => {
+    await expect(refreshes.history(OrderTotal, { limit: limit as number })).rejects.toThrow(
+      /RefreshService.history: expected `limit` to be a whole number from 1 to 1000/,
+    );
+  });
+
+  it('refuses what it does not know', async () => {
+    await expect(refreshes.history('public.nothing')).rejects.toThrow(UnknownViewError);
+    await expect(refreshes.history(OrderTotal, null as never)).rejects.toThrow(InvalidOptionsError);
+  });
+});
+
+describe('pruning of the history', () => {
+  const prune = (): Promise<number> => managed(app).refresher.history.prune();
+
+  it('deletes what is too old, of views that nobody declares any more too', async () => {
+    await restart({ maxAge: '10d' });
+    await insertRuns('order_total', { from: 8 * 24, to: 12 * 24 });
+    await insertRuns('dropped "View"', { from: 11 * 24, to: 12 * 24 });
+    expect(await prune()).toBe(2 * 24 + 1 + 24);
+    expect(await runsOf('order_total')).toMatchObject({ count: 2 * 24 + 1 });
+    // Its last success.
+    expect(await runsOf('dropped "View"')).toMatchObject({ count: 1, newest: 11 * 24 });
+    expect(await prune()).toBe(0);
+  });
+
+  it('deletes what is too much of one view, in as many batches as it takes', async () => {
+    await restart({ maxCount: 7 });
+    await insertRuns('order_total', { from: 1, to: 500, perHour: 5 });
+    await insertRuns('other', { from: 1, to: 6 });
+    expect(await prune()).toBe(2_500 + 1 - 7);
+    expect(await runsOf('order_total')).toMatchObject({ count: 7, newest: 0 });
+    expect(await runsOf('other')).toMatchObject({ count: 6 });
+  });
+
+  it('keeps runs though more ticks were left out since', async () => {
+    await restart({ maxCount: 7 });
+    await insertRuns('a "View"', { from: 100, to: 119 });
+    await insertRuns('a "View"', { from: 1, to: 20, outcome: 'skipped' });
+    expect(await prune()).toBe(13 + 13);
+    expect(await outcomesOf('a "View"')).toEqual({ refreshed: 7, skipped: 7 });
+  });
+
+  it('keeps the last success and the last failure, whatever their age', async () => {
+    await restart({ maxAge: '1d', maxCount: 1 });
+    await insertRuns('a', { from: 48, to: 60, outcome: 'cancelled' });
+    await insertRuns('a', { from: 100, to: 110, outcome: 'refreshed' });
+    await insertRuns('a', { from: 200, to: 210, outcome: 'timeout' });
+    await insertRuns('b', { from: 48, to: 50, outcome: 'failed' });
+    expect(await prune()).toBe(13 + 10 + 10 + 2);
+    expect(await runsOf('a')).toEqual({
+      count: 2,
+      newest: 100,
+      outcomes: ['refreshed', 'timeout'],
+    });
+    expect(await runsOf('b')).toEqual({ count: 1, newest: 48, outcomes: ['failed'] });
+  });
+
+  it('passes over what another process is deleting', async () => {
+    await restart({ maxAge: '1d' });
+    await insertRuns('a', { from: 48, to: 60 });
+    const other = await database.session();
+    await other.query('BEGIN');
+    await other.query(
+      `SELECT FROM materialized_views.refresh_history
+       WHERE view_name = 'a' AND started_at < now() - interval '54.5 hours' FOR UPDATE`,
+    );
+    expect(await prune()).toBe(6);
+    await other.query('ROLLBACK');
+    expect(await prune()).toBe(6);
+    await other.end();
+  });
+
+  it('is done in the background at most once an hour', async () => {
+    await restart({ maxAge: '1d' });
+    await insertRuns('a', { from: 48, to: 60 });
+    const pruner = managed(app).refresher.history;
+    const prunings = jest.spyOn(pruner, 'prune');
+    pruner.maybePrune();
+    await database.until(
+      `SELECT FROM materialized_views.refresh_history WHERE view_name = 'a' HAVING count(*) = 1`,
+    );
+    pruner.maybePrune();
+    expect(prunings).toHaveBeenCalledTimes(1);
+  });
+
+  it('warns of a failure in the background, and throws nothing', async () => {
+    const warn = jest.spyOn(Logger.prototype, 'warn');
+    const pruner = managed(app).refresher.history;
+    await database.query('ALTER TABLE materialized_views.refresh_history RENAME TO away');
+    const warned = new Promise<string>((resolve) => {
+      warn.mockImplementation((message: string) => resolve(message));
+    });
+    pruner.maybePrune();
+    expect(await warned).toMatch(
+      /Old rows of materialized_views.refresh_history could not be deleted/,
+    );
+    warn.mockRestore();
+    await database.query('ALTER TABLE materialized_views.away RENAME TO refresh_history');
+  });
+});
+
+/** Runs that began so many whole hours ago, several in each hour if said. */
+async function insertRuns(
+  view: string,
+  {
+    from,
+    to,
+    perHour = 1,
+    outcome = 'refreshed',
+  }: { from: number; to: number; perHour?: number; outcome?: string },
+): Promise<void> {
+  await database.query(
+    `INSERT INTO materialized_views.refresh_history
+       (run_id, schema_name, view_name, trigger, outcome, started_at, finished_at, host)
+     SELECT gen_random_uuid(), 'public', $1, 'demand', $4, at, at + interval '1 s', 'test'
+     FROM generate_series($2::int, $3::int) AS hour
+     CROSS JOIN generate_series(1, $5::int) AS run
+     CROSS JOIN LATERAL (SELECT now() - hour * interval '1 hour' - run * interval '1 minute' AS at) AS began`,
+    [view, from, to, outcome, perHour],
+  );
+}
+
+/** How many there are, and how many hours ago the newest began. */
+async function runsOf(view: string): Promise<Record<string, unknown> | undefined> {
+  const [row] = await database.query(
+    `SELECT count(*)::int AS count,
+            floor(extract(epoch FROM now() - max(started_at)) / 3600)::int AS newest,
+            array_agg(DISTINCT outcome ORDER BY outcome) AS outcomes
+     FROM materialized_views.refresh_history WHERE view_name = $1`,
+    [view],
+  );
+  return row;
+}
+
+async function outcomesOf(view: string): Promise<unknown> {
+  const [row] = await database.query(
+    `SELECT json_object_agg(outcome, count) AS counts FROM (
+       SELECT outcome, count(*) FROM materialized_views.refresh_history WHERE view_name = $1 GROUP BY outcome
+     ) AS each`,
+    [view],
+  );
+  return row?.counts;
+}

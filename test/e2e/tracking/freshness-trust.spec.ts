@@ -1,0 +1,166 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import { InvalidDefinitionError, RefreshService } from '../../../lib/index.js';
+import { deleteSeenChanges } from '../../../lib/postgres/change-log.sql.js';
+import { selectPendingViews } from '../../../lib/postgres/pending.sql.js';
+import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { managed } from '../../support/managed.js';
+import { ChangeDetector, isStale } from '../../support/change-detector.js';
+import { bootWith } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { type TestView, viewClass, YEARLY } from '../../support/view-class.js';
+
+const STATE = 'materialized_views';
+const VIEW = { schema: 'Odd schema', name: 'trusted "or" not' };
+const OTHER = { schema: 'public', name: 'other' };
+
+const trusted: TestView = { ...VIEW, expression: 'SELECT count(*) AS id FROM public.orders' };
+const other: TestView = {
+  ...OTHER,
+  expression: 'SELECT count(*) AS id FROM public.orders',
+  refresh: { on: 'sources' },
+};
+/** Comes out otherwise each time. */
+const moving: TestView = {
+  ...VIEW,
+  expression: 'SELECT count(*) AS id, clock_timestamp() AS at FROM public.orders',
+  columns: ['id', 'at'],
+};
+
+describe('what is known of a view', () => {
+  let database: TestDatabase;
+  let app: TestingModule | undefined;
+  let detector: ChangeDetector;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    detector = new ChangeDetector(database.client, STATE);
+  });
+
+  beforeEach(async () => {
+    await database.query(
+      `DROP SCHEMA IF EXISTS ${STATE}, "Odd schema", "Elsewhere", public CASCADE; CREATE SCHEMA public;
+       CREATE TABLE orders (id int); CREATE TABLE rates (id int)`,
+    );
+  });
+
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+  });
+
+  afterAll(() => database.drop());
+
+  async function start(...views: TestView[]): Promise<void> {
+    await app?.close();
+    app = undefined;
+    app = await bootWith(database, {
+      views: views.map(viewClass),
+      scheduling: false,
+      synchronize: true,
+    });
+  }
+
+  const refresh = (view: typeof VIEW): Promise<unknown> =>
+    (app as TestingModule).get(RefreshService).refresh(`${view.schema}.${view.name}`);
+
+  async function attempt(trigger: 'schedule' | 'write'): Promise<string> {
+    const definitions = managed(app as TestingModule).views.all();
+    const definition = definitions.find(({ name }) => name.name === VIEW.name);
+    if (definition === undefined) {
+      throw new Error('The view is not declared');
+    }
+    const request = { ...tickRequest(definition, new Date()), tick: undefined, trigger };
+    const result = await managed(app as TestingModule).refresher.runner.run({
+      ...request,
+      skipsUnchanged: true,
+    });
+    return result.outcome === 'skipped' ? result.reason : result.outcome;
+  }
+
+  /** Writes what nobody keeps for the view, because it does not ask for it at the moment. */
+  async function writeUntold(): Promise<void> {
+    await database.query(`INSERT INTO orders VALUES (1)`);
+    await refresh(OTHER);
+    await database.query(`DELETE FROM ${STATE}.change_log`);
+  }
+
+  it('is forgotten when it is told of less for a while', async () => {
+    const told: TestView = { ...trusted, refresh: { cron: YEARLY, skipUnchanged: true } };
+    await start(told, other);
+    await refresh(VIEW);
+    expect(await attempt('schedule')).toBe('unchanged');
+    await start(trusted, other);
+    await writeUntold();
+    await start(told, other);
+    expect(await isStale(database.client, VIEW)).toBe(true);
+    expect(await attempt('schedule')).toBe('refreshed');
+    expect(await attempt('schedule')).toBe('unchanged');
+  });
+
+  it('is forgotten when its schema has another name for a while', async () => {
+    await start({ ...trusted, refresh: { cron: YEARLY, skipUnchanged: true } }, other);
+    await refresh(VIEW);
+    expect(await attempt('schedule')).toBe('unchanged');
+    await database.query(`ALTER SCHEMA "Odd schema" RENAME TO "Elsewhere"`);
+    const { text, values } = deleteSeenChanges(STATE, 1_000);
+    await database.query(`INSERT INTO orders VALUES (1)`);
+    await refresh(OTHER);
+    await database.query(text, values);
+    await database.query(`ALTER SCHEMA "Elsewhere" RENAME TO "Odd schema"`);
+    expect(await attempt('schedule')).toBe('refreshed');
+  });
+
+  it('is for writes that it has seen them, and for a tick nothing, where the query calls now()', async () => {
+    await start({ ...moving, refresh: { on: 'sources' } });
+    await refresh(VIEW);
+    expect(await attempt('write')).toBe('unchanged');
+    expect(await attempt('schedule')).toBe('refreshed');
+    expect(await attempt('write')).toBe('unchanged');
+    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false, is_unsure: true });
+    expect(await detector.pending(VIEW)).toMatchObject({ is_watched: false, is_altered: false });
+    await database.query(`INSERT INTO orders VALUES (1)`);
+    expect(await attempt('write')).toBe('refreshed');
+  });
+
+  it.each(['paused_at = now()', `last_failure_at = now(), not_before = now() + interval '1 hour'`])(
+    'is not asked for by who looks for changes while %s',
+    async (state) => {
+      await start({ ...trusted, refresh: { on: 'sources' } });
+      await refresh(VIEW);
+      const { text, values } = selectPendingViews(STATE, [VIEW]);
+      expect(await database.query(text, values)).toHaveLength(1);
+      await database.query(`UPDATE ${STATE}.view_state SET ${state}`);
+      expect(await database.query(text, values)).toEqual([]);
+    },
+  );
+
+  it('is known where what stood in the way is gone', async () => {
+    await database.query(`ALTER TABLE orders SET UNLOGGED`);
+    await start({ ...trusted, refresh: { on: 'sources' } });
+    await refresh(VIEW);
+    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false });
+    await database.query(`ALTER TABLE orders SET LOGGED`);
+    await refresh(VIEW);
+    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
+  });
+
+  it('is looked at anew when an option is added that needs more', async () => {
+    await start({ ...moving, refresh: { on: 'sources' } });
+    await refresh(VIEW);
+    const skipping = { ...moving, refresh: { on: 'sources' as const, skipUnchanged: true } };
+    await expect(start(skipping)).rejects.toThrow(InvalidDefinitionError);
+  });
+
+  it('is not taken for all where it is told of some tables alone', async () => {
+    await start({ ...trusted, refresh: { on: ['public.rates'], cron: '* * * * * *' } });
+    await refresh(VIEW);
+    await database.query(`INSERT INTO orders VALUES (1)`);
+    expect(await attempt('write')).toBe('unchanged');
+    await database.query(
+      `UPDATE ${STATE}.view_state SET last_started_at = last_started_at - interval '1 hour'`,
+    );
+    const [status] = await (app as TestingModule).get(RefreshService).statusAll();
+    expect(status).toMatchObject({ isStale: true, changes: { isUnchanged: true } });
+  });
+});
