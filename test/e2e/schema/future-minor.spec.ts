@@ -7,6 +7,7 @@ import {
   WAYS,
   WAYS_WITH_PLAIN_VIEW,
 } from '../../support/making-anew.js';
+import { sampleOf } from '../../support/matrix.js';
 import { TestDatabase } from '../../support/test-database.js';
 
 const OF_VIEWS = `oid IN ('${QUOTED_SUBJECT}'::regclass, to_regclass('${QUOTED_PLAIN}'))`;
@@ -52,29 +53,30 @@ describe('what a server puts into the catalog that no release knows', () => {
     await database.query((PLACES[place] ?? '').replace('%s', parameter));
   }
 
-  it.each(WAYS.flatMap((way) => Object.keys(PLACES).map((place) => [way, place] as const)))(
-    'is left out by %s where it is the own of the server: %s',
-    async (way, place) => {
-      if (way !== 'a swap') {
-        await anew.putPlainViewAbove();
-      }
-      if (way === 'a swap' && place === 'a column') {
-        // A swap sets a parameter of a column, for its lock, which a server that does not know the other refuses.
-        return;
-      }
-      await put(place, `'pg_future=it''s, "2"'`);
-      const before = await anew.found();
-      const oids = await anew.oids();
-      await anew.by(way);
-      expect(await anew.found()).toEqual(before);
-      expect(await anew.oids()).not.toEqual(oids);
-      expect(JSON.stringify(await database.query(WRITTEN))).not.toContain('pg_future');
-    },
-  );
+  it.each(
+    sampleOf(WAYS.flatMap((way) => Object.keys(PLACES).map((place) => [way, place] as const))),
+  )('is left out by %s where it is the own of the server: %s', async (way, place) => {
+    if (way !== 'a swap') {
+      await anew.putPlainViewAbove();
+    }
+    if (way === 'a swap' && place === 'a column') {
+      // A swap sets a parameter of a column, for its lock, which a server that does not know the other refuses.
+      return;
+    }
+    await put(place, `'pg_future=it''s, "2"'`);
+    const before = await anew.found();
+    const oids = await anew.oids();
+    await anew.by(way);
+    expect(await anew.found()).toEqual(before);
+    expect(await anew.oids()).not.toEqual(oids);
+    expect(JSON.stringify(await database.query(WRITTEN))).not.toContain('pg_future');
+  });
 
   it.each(
-    WAYS_WITH_PLAIN_VIEW.flatMap((way) =>
-      Object.keys(PLACES).map((place) => [way, place] as const),
+    sampleOf(
+      WAYS_WITH_PLAIN_VIEW.flatMap((way) =>
+        Object.keys(PLACES).map((place) => [way, place] as const),
+      ),
     ),
   )('is refused by name by %s where it may be somebody’s: %s', async (way, place) => {
     await put(place, `'zorro=5'`);

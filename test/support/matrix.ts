@@ -1,0 +1,34 @@
+/**
+ * So many of the cases of a matrix that each value of each of its dimensions is in `times` of them, where there are as
+ * many. `MATRIX=all` gives all cases.
+ *
+ * @param cases a row for each case; those of its values that are strings are what it is made of
+ */
+export function sampleOf<Case extends readonly unknown[]>(
+  cases: readonly Case[],
+  times = 2,
+): readonly Case[] {
+  if (process.env.MATRIX === 'all') {
+    return cases;
+  }
+  const counts = new Map<string, number>();
+  const valuesOf = (row: Case): string[] =>
+    row.flatMap((value, dimension) => (typeof value === 'string' ? [`${dimension} ${value}`] : []));
+  const lacking = (row: Case): number =>
+    valuesOf(row).filter((value) => (counts.get(value) ?? 0) < times).length;
+  const chosen = new Set<Case>();
+  for (;;) {
+    const left = cases.filter((row) => !chosen.has(row));
+    const next = left.reduce<Case | undefined>(
+      (best, row) => (lacking(row) > (best === undefined ? 0 : lacking(best)) ? row : best),
+      undefined,
+    );
+    if (next === undefined) {
+      return cases.filter((row) => chosen.has(row));
+    }
+    chosen.add(next);
+    for (const value of valuesOf(next)) {
+      counts.set(value, (counts.get(value) ?? 0) + 1);
+    }
+  }
+}
