@@ -5,9 +5,9 @@ interface Link {
   client: Socket;
   server: Socket;
   isSilent: boolean;
-  /** How often the client has begun to speak after the server had. */
+  /** How often the client has begun to speak after it had heard from the server. */
   flightCount: number;
-  isClientsTurn: boolean;
+  hasHeard: boolean;
   /** All that the client has said. */
   said: string;
   hasRefreshed: boolean;
@@ -44,7 +44,8 @@ export class Network {
 
   /**
    * How many round trips have been made by connections on which the client has said this before: how often
-   * it has begun to speak, and not gone on, since the server had said something.
+   * it has begun to speak, and not gone on, since it had heard from the server. What the server answers to the first
+   * statements of a flight may still be under way when the client sends the last ones.
    */
   flightCount(words: string): number {
     return this.links
@@ -101,9 +102,9 @@ export class Network {
       link.client.resetAndDestroy();
       destroy(link);
     } else if (this.delayMs > 0) {
-      setTimeout(() => pass(link, link.client, chunk), this.delayMs);
+      setTimeout(() => hear(link, chunk), this.delayMs);
     } else {
-      pass(link, link.client, chunk);
+      hear(link, chunk);
     }
   }
 
@@ -114,27 +115,30 @@ export class Network {
       server,
       isSilent: this.isDead,
       flightCount: 0,
-      isClientsTurn: true,
+      hasHeard: true,
       said: '',
       hasRefreshed: false,
     };
     this.links.push(link);
     client.on('data', (chunk) => {
-      link.flightCount += Number(link.isClientsTurn);
-      link.isClientsTurn = false;
+      link.flightCount += Number(link.hasHeard);
+      link.hasHeard = false;
       link.said += chunk.toString('latin1');
       link.hasRefreshed ||= chunk.includes(REFRESH);
       pass(link, server, chunk);
     });
-    server.on('data', (chunk) => {
-      link.isClientsTurn = true;
-      this.answer(link, chunk);
-    });
+    server.on('data', (chunk) => this.answer(link, chunk));
     for (const socket of [client, server]) {
+      socket.setNoDelay(true);
       socket.on('error', () => destroy(link));
       socket.on('close', () => !link.isSilent && destroy(link));
     }
   }
+}
+
+function hear(link: Link, chunk: Buffer): void {
+  link.hasHeard = true;
+  pass(link, link.client, chunk);
 }
 
 function pass(link: Link, to: Socket, chunk: Buffer): void {
