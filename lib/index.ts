@@ -94,9 +94,16 @@ export type {
   AnswerOptions,
   DriftQuery,
   HistoryQuery,
+  InspectQuery,
   StatusAllQuery,
   StatusQuery,
 } from './engine/status-queries.js';
+export type {
+  CatalogObject,
+  InspectedColumn,
+  InspectedIndex,
+  InspectedView,
+} from './introspection/inspected-view.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
 export { SchemaService } from './engine/schema.service.js';

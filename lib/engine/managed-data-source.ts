@@ -8,6 +8,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { exploreViews } from '../definition/view.explorer.js';
 import { ViewRegistry } from '../definition/view.registry.js';
 import type { ResolvedOptions } from '../definition/module.options.js';
+import { CatalogInspector } from '../introspection/catalog.inspector.js';
 import { messageOf } from '../errors/error-message.js';
 import { schemaErrorFrom } from '../schema/schema-error.js';
 import { RareWarning } from '../schedule/rare-warning.js';
@@ -55,6 +56,7 @@ export class ManagedDataSource implements DataSourceContext {
   readonly schema: Schema;
   readonly refresher: Refresher;
   readonly inspector: ViewInspector;
+  readonly catalog: CatalogInspector;
   private readonly schedule: Schedule;
 
   private constructor(given: ManagedDataSourceOptions) {
@@ -72,6 +74,7 @@ export class ManagedDataSource implements DataSourceContext {
     this.schema = new Schema(this, this.tracking.captures);
     this.refresher = new Refresher(this, this.tracking);
     this.inspector = new ViewInspector(this);
+    this.catalog = new CatalogInspector(this);
     this.schedule = new Schedule(this, this.refresher.runner, this.tracking.changeLog, startJob);
   }
 

@@ -2,6 +2,7 @@ import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import type { DataSourceSelector } from '../definition/data-source-selector.js';
 import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import type { ViewTarget } from '../definition/view.registry.js';
+import type { InspectedView } from '../introspection/inspected-view.js';
 import type { MigrationFile, MigrationOptions } from '../schema/migration-writer.js';
 import {
   alterTableOptions,
@@ -16,6 +17,7 @@ import type { Schema, SchemaDifference } from '../schema/schema.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
 import type { SyncReport } from '../schema/sync-report.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
+import { answerTimeoutMs, type InspectQuery, inspectQuery } from './status-queries.js';
 
 /** Compares the database with the code, and changes it. */
 export class SchemaService {
@@ -144,6 +146,26 @@ export class SchemaService {
   async order(options: DataSourceSelector = {}): Promise<string[]> {
     checkOptions('SchemaService.order', dataSourceOptions, options);
     return this.schemaOf(options).order();
+  }
+
+  /**
+   * All views of the database, or of one schema, as the catalog has them: declared or not, materialized or plain, but
+   * for those of extensions. Each comes after all that it reads. It takes the same few statements however many views
+   * there are, waits for no refresh, and reads no rows of theirs.
+   *
+   * @throws UnknownViewError when no view is registered in `dataSource`
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the catalog cannot be read within `timeout` (default 5 s)
+   * @example
+   * ```ts
+   * const views = await this.schema.inspect({ schema: 'analytics' });
+   * const unused = views.flatMap(({ indexes }) => indexes.filter(({ scanCount }) => scanCount === 0));
+   * ```
+   */
+  async inspect(options: InspectQuery = {}): Promise<InspectedView[]> {
+    checkOptions('SchemaService.inspect', inspectQuery, options);
+    const { catalog } = this.sources.get(dataSourceOf(options));
+    return catalog.inspect(options.schema, answerTimeoutMs(options));
   }
 
   private schemaOf(options: DataSourceSelector): Schema {

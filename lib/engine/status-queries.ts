@@ -1,5 +1,11 @@
 import { type Duration, milliseconds } from '../definition/duration.js';
-import { aCount, aDataSource, aDuration, objectOf } from '../definition/option-rules.js';
+import {
+  aCount,
+  aDataSource,
+  aDuration,
+  anIdentifier,
+  objectOf,
+} from '../definition/option-rules.js';
 
 const MAX_LIMIT = 1_000;
 export const HISTORY_LIMIT = 50;
@@ -34,11 +40,23 @@ export interface DriftQuery {
   limit?: number;
 }
 
+export interface InspectQuery extends AnswerOptions {
+  /** @default 'default' */
+  dataSource?: string;
+  /** The one schema whose views are listed, as the catalog has its name. @default all */
+  schema?: string;
+}
+
 const timeout = aDuration(1);
 const limit = aCount(1, MAX_LIMIT);
 export const answerOptions = objectOf<AnswerOptions>({ timeout });
 export const statusQuery = objectOf<StatusQuery>({ dataSource: aDataSource, timeout });
 export const historyQuery = objectOf<HistoryQuery>({ dataSource: aDataSource, limit, timeout });
+export const inspectQuery = objectOf<InspectQuery>({
+  dataSource: aDataSource,
+  schema: anIdentifier,
+  timeout,
+});
 export const driftQuery = objectOf<DriftQuery>({ dataSource: aDataSource, limit });
 
 /** For how long the answer is waited for, in milliseconds. */

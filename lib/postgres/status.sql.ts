@@ -153,7 +153,7 @@ WHERE n.nspname = $1
 }
 
 /** What pg_class.reltuples is before the first ANALYZE. */
-const NEVER_ANALYSED = `CASE
+export const NEVER_ANALYSED = `CASE
          WHEN ${SERVER_VERSION} < 140000 THEN 0
          ELSE -1
        END`;

@@ -10,10 +10,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   freshness: ['definition', 'errors', 'postgres'],
   schema: ['freshness', 'definition', 'errors', 'postgres'],
   refresh: ['schema', 'freshness', 'definition', 'errors', 'postgres'],
+  introspection: ['definition', 'errors', 'postgres'],
   schedule: ['refresh', 'freshness', 'definition', 'errors', 'postgres'],
-  engine: ['schedule', 'refresh', 'schema', 'definition', 'errors', 'postgres'],
+  engine: ['schedule', 'refresh', 'schema', 'introspection', 'definition', 'errors', 'postgres'],
   nest: ['engine', 'schedule', 'definition', 'errors'],
-  '': ['nest', 'engine', 'refresh', 'schema', 'definition', 'errors'],
+  '': ['nest', 'engine', 'refresh', 'schema', 'introspection', 'definition', 'errors'],
 };
 
 const files = readdirSync('lib', { recursive: true, encoding: 'utf8' })

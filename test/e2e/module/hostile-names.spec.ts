@@ -170,6 +170,9 @@ describe('names in the schema that everybody may create in', () => {
     const schema = running.get(SchemaService);
     expect(await schema.diff()).toEqual([]);
     await schema.verify();
+    expect(await schema.inspect({ schema: 'Odd schema' })).toMatchObject([
+      { view: 'Odd schema.daily "orders"', dependencies: [{ schema: 'public', name: 'orders' }] },
+    ]);
     const runner = running.get(DataSource).createQueryRunner();
     await alterTable(runner, 'orders', () =>
       runner.query(`ALTER TABLE public.orders ALTER COLUMN note TYPE pg_catalog.varchar`),
