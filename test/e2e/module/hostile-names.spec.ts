@@ -263,7 +263,10 @@ describe('names in the schema that everybody may create in', () => {
     });
   });
 
-  it('every statement of the library has been gone through', async () => {
+  // Behind a pooler no session listens, and those statements are never sent.
+  const unlessPooled = process.env.TEST_POOLER_URL === undefined ? it : it.skip;
+
+  unlessPooled('every statement of the library has been gone through', async () => {
     const missing: string[] = [];
     const directory = path.resolve('lib/postgres');
     const calledIn = await called.end();

@@ -1,0 +1,97 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Duration, milliseconds } from '../definition/duration.js';
+import { viewName } from '../definition/view-definition.js';
+import type { ViewTarget } from '../definition/view.registry.js';
+import { ManagedDataSources } from '../engine/managed-data-sources.js';
+import { RefreshService } from '../engine/refresh.service.js';
+import { StatusError } from '../errors/status.errors.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
+
+export interface IdleOptions {
+  /** How long to wait at the most. @default '10s' */
+  timeout?: Duration;
+}
+
+/** How often it looks. */
+const LOOK_MS = 20;
+
+/**
+ * Passes when a view has rows, is not stale, and has seen all changes of the tables that it tracks.
+ *
+ * @param app the application, or the testing module
+ * @throws Error saying what the view lacks
+ * @throws UnknownViewError when no such view is registered
+ */
+export async function expectFresh(app: INestApplicationContext, view: ViewTarget): Promise<void> {
+  const status = await refreshesOf(app).status(view);
+  const lack = lackOf(status);
+  if (lack !== undefined) {
+    throw new Error(`Expected materialized view "${status.view}" to be fresh, but ${lack}.`);
+  }
+}
+
+/**
+ * Waits until all that was committed before the call is in the views that are refreshed on writes (`refresh.on`), and
+ * no refresh is running. The application has to be initialized with `scheduling`; paused views are not waited for.
+ *
+ * @param app the application, or the testing module
+ * @throws StatusError when that takes longer than `timeout`, naming the views
+ */
+export async function untilIdle(
+  app: INestApplicationContext,
+  { timeout = '10s' }: IdleOptions = {},
+): Promise<void> {
+  const endsAtMs = performance.now() + milliseconds(timeout);
+  for (;;) {
+    const busy = await busyViews(app);
+    if (busy.length === 0) {
+      return;
+    }
+    if (performance.now() > endsAtMs) {
+      throw new StatusError(`Views are not idle after ${String(timeout)}: ${busy.join(', ')}.`, {
+        hint: 'Look at their status: a view that fails, or that writes what it reads, never comes to rest.',
+      });
+    }
+    await delay(LOOK_MS);
+  }
+}
+
+async function busyViews(app: INestApplicationContext): Promise<string[]> {
+  const followers = new Set(
+    app
+      .get(ManagedDataSources, { strict: false })
+      .all()
+      .flatMap(({ name, views }) =>
+        views
+          .all()
+          .filter(({ freshness }) => freshness?.onWrite !== undefined)
+          .map((view) => `${name} ${viewName(view)}`),
+      ),
+  );
+  const statuses = await refreshesOf(app).statusAll();
+  return statuses
+    .filter(
+      ({ dataSource, view, isRefreshing, isPaused, changes }) =>
+        isRefreshing ||
+        (!isPaused && followers.has(`${dataSource} ${view}`) && changes?.isUnchanged === false),
+    )
+    .map(({ view }) => view);
+}
+
+function lackOf({ exists, isPopulated, isStale, ageMs, changes }: ViewStatus): string | undefined {
+  if (!exists) {
+    return 'the database has no such view';
+  }
+  if (!isPopulated) {
+    return 'it has no rows: it was made with no data, or emptied';
+  }
+  if (changes?.isUnchanged === false) {
+    return 'tables that it tracks have changed since its last refresh';
+  }
+  return isStale ? `it is stale: its rows are ${ageMs ?? 0} ms old` : undefined;
+}
+
+function refreshesOf(app: INestApplicationContext): RefreshService {
+  return app.get(RefreshService, { strict: false });
+}

@@ -1,0 +1,8 @@
+export { expectFresh, untilIdle, type IdleOptions } from './fresh-views.js';
+export { useLiveViews } from './live-views.js';
+export {
+  MaterializedViewsTestingModule,
+  type ViewRows,
+  type WithoutDatabaseOptions,
+} from './materialized-views-testing.module.js';
+export { RecordingRefreshService, type RecordedCall } from './recording-refresh.service.js';

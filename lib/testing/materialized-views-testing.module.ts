@@ -1,0 +1,109 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
+import type { TestingModuleBuilder } from '@nestjs/testing';
+import { DataSource } from 'typeorm';
+import type { ViewClass } from '../definition/view-class.js';
+import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
+import { RefreshService } from '../engine/refresh.service.js';
+import { ManagedDataSources } from '../engine/managed-data-sources.js';
+import { InvalidOptionsError } from '../errors/usage.errors.js';
+import { DataSourceConnector } from '../nest/data-source.connector.js';
+import { FilledRepository } from './filled.repository.js';
+import { RecordingRefreshService } from './recording-refresh.service.js';
+
+/** A view, and the rows that its repository is to read. */
+export type ViewRows = readonly [view: ViewClass, rows: readonly object[]];
+
+export interface WithoutDatabaseOptions {
+  /** What the repositories of views read. @default none: reading a view throws */
+  rows?: readonly ViewRows[];
+  /** The names of the application's TypeORM data sources. @default ['default'] */
+  dataSources?: readonly string[];
+}
+
+/** For tests of code that uses views, without a database. */
+@Module({})
+export class MaterializedViewsTestingModule {
+  /**
+   * Stands in for `MaterializedViewsModule` in a test of one module: provides `RefreshService`, which records its calls
+   * (`RecordingRefreshService`), and the repositories of the given views, everywhere.
+   *
+   * @example
+   * ```ts
+   * const module = await Test.createTestingModule({
+   *   imports: [MaterializedViewsTestingModule.forRoot({ rows: [[DailyRevenue, [{ day: '2026-01-01', revenue: '5' }]]] })],
+   *   controllers: [RevenueController],
+   * }).compile();
+   * ```
+   */
+  static forRoot({ rows = [] }: Pick<WithoutDatabaseOptions, 'rows'> = {}): DynamicModule {
+    const dataSource = offline();
+    const providers = [
+      RecordingRefreshService,
+      { provide: RefreshService, useExisting: RecordingRefreshService },
+      ...rows.map(([view, given]) => ({
+        provide: getRepositoryToken(view as never),
+        useValue: new FilledRepository(view, given, dataSource),
+      })),
+    ];
+    return {
+      module: MaterializedViewsTestingModule,
+      global: true,
+      providers,
+      exports: providers,
+    };
+  }
+
+  /**
+   * Compiles a whole application without a database. Its data sources are never connected, no view is made or refreshed
+   * on a schedule, and `RefreshService` records its calls (`RecordingRefreshService`). Repositories read the rows that
+   * are given here; any other access to the database throws.
+   *
+   * @example
+   * ```ts
+   * const builder = Test.createTestingModule({ imports: [AppModule] });
+   * const module = await MaterializedViewsTestingModule.withoutDatabase(builder, {
+   *   rows: [[DailyRevenue, [{ day: '2026-01-01', revenue: '5' }]]],
+   * }).compile();
+   * ```
+   */
+  static withoutDatabase(
+    builder: TestingModuleBuilder,
+    { rows = [], dataSources = [DEFAULT_DATA_SOURCE] }: WithoutDatabaseOptions = {},
+  ): TestingModuleBuilder {
+    for (const name of dataSources) {
+      const dataSource = offline();
+      builder.overrideProvider(getDataSourceToken(name)).useValue(dataSource);
+      for (const [view, given] of rows) {
+        builder
+          .overrideProvider(getRepositoryToken(view as never, name))
+          .useValue(new FilledRepository(view, given, dataSource));
+      }
+    }
+    return builder
+      .overrideProvider(DataSourceConnector)
+      .useFactory({
+        factory: (sources: ManagedDataSources) => ({ connect: () => sources.complete() }),
+        inject: [ManagedDataSources],
+      })
+      .overrideProvider(RefreshService)
+      .useValue(new RecordingRefreshService());
+  }
+}
+
+/** A data source of TypeORM that is never connected, and says so when it is needed. */
+function offline(): DataSource {
+  const dataSource = new DataSource({ type: 'postgres' });
+  const refuse = (target: unknown): never => {
+    const name = typeof target === 'function' ? target.name : 'the database';
+    throw new InvalidOptionsError(
+      `This test runs without a database, and ${name} was read or written.`,
+      {
+        hint: 'Give the rows of a view to MaterializedViewsTestingModule, or override the provider that needs the database.',
+      },
+    );
+  };
+  dataSource.getMetadata = refuse;
+  dataSource.createQueryRunner = () => refuse(undefined);
+  return dataSource;
+}

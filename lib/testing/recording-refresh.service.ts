@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto';
+import { getViewOptions } from '../definition/definition-metadata.accessor.js';
+import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
+import type { ViewTarget } from '../definition/view.registry.js';
+import { ManagedDataSources } from '../engine/managed-data-sources.js';
+import { RefreshService } from '../engine/refresh.service.js';
+import { displayName } from '../postgres/identifier.js';
+import type { AfterResult } from '../refresh/after-commit.js';
+import type { DataDrift } from '../refresh/data-drift.js';
+import { type GraphReport, graphReport } from '../refresh/graph-report.js';
+import type { RefreshHistoryEntry } from '../refresh/refresh-history.js';
+import type { RefreshResult } from '../refresh/refresh-result.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { RunningRefresh } from '../refresh/refresh.control.js';
+
+/** One call of a method of `RefreshService`. */
+export interface RecordedCall {
+  method: string;
+  /** The views as they were named: classes, or `schema.name`. */
+  views: ViewTarget[];
+  options: object;
+}
+
+const SILENT = { error: ignore, warn: ignore, log: ignore, debug: ignore };
+
+/**
+ * A `RefreshService` without a database. It records what it is asked for, and answers as if each view were fresh and
+ * each refresh succeeded at once. For other answers replace a method, as with `jest.spyOn(refreshes, 'refresh')`.
+ */
+export class RecordingRefreshService extends RefreshService {
+  /** All calls, in their order. */
+  readonly calls: RecordedCall[] = [];
+
+  constructor() {
+    super(new ManagedDataSources(SILENT));
+  }
+
+  override refresh(view: ViewTarget, options: object = {}): Promise<RefreshResult> {
+    this.record('refresh', [view], options);
+    return Promise.resolve(refreshed(view));
+  }
+
+  override refreshMany(views: readonly ViewTarget[], options: object = {}): Promise<GraphReport> {
+    this.record('refreshMany', views, options);
+    return Promise.resolve(reportOf(views));
+  }
+
+  override refreshAll(options: object = {}): Promise<GraphReport> {
+    this.record('refreshAll', [], options);
+    return Promise.resolve(reportOf([]));
+  }
+
+  override async after<T>(
+    work: () => Promise<T>,
+    views: readonly ViewTarget[],
+    options: object = {},
+  ): Promise<AfterResult<T>> {
+    const value = await work();
+    this.record('after', views, options);
+    return { value, report: reportOf(views) };
+  }
+
+  override cancel(view: ViewTarget, options: object = {}): Promise<boolean> {
+    this.record('cancel', [view], options);
+    return Promise.resolve(false);
+  }
+
+  override pause(view: ViewTarget, options: object = {}): Promise<void> {
+    this.record('pause', [view], options);
+    return Promise.resolve();
+  }
+
+  override resume(view: ViewTarget, options: object = {}): Promise<void> {
+    this.record('resume', [view], options);
+    return Promise.resolve();
+  }
+
+  override running(options: object = {}): Promise<RunningRefresh[]> {
+    this.record('running', [], options);
+    return Promise.resolve([]);
+  }
+
+  override history(view: ViewTarget, options: object = {}): Promise<RefreshHistoryEntry[]> {
+    this.record('history', [view], options);
+    return Promise.resolve([]);
+  }
+
+  override status(view: ViewTarget, options: object = {}): Promise<ViewStatus> {
+    this.record('status', [view], options);
+    return Promise.resolve(fresh(view));
+  }
+
+  override statusAll(options: object = {}): Promise<ViewStatus[]> {
+    this.record('statusAll', [], options);
+    return Promise.resolve([]);
+  }
+
+  override drift(view: ViewTarget, options: object = {}): Promise<DataDrift> {
+    this.record('drift', [view], options);
+    return Promise.resolve({
+      view: nameOf(view),
+      isDrifted: false,
+      missingCount: 0,
+      extraCount: 0,
+      checkedAt: new Date(),
+    });
+  }
+
+  private record(method: string, views: readonly ViewTarget[], options: object): void {
+    this.calls.push({ method, views: [...views], options });
+  }
+}
+
+function ignore(): void {
+  // There is nobody to tell.
+}
+
+/** As a data source would name it whose default schema is `public`. */
+function nameOf(view: ViewTarget): string {
+  if (typeof view === 'string') {
+    return view;
+  }
+  const { schema = 'public', name = view.name } = getViewOptions(view) ?? {};
+  return displayName({ schema, name });
+}
+
+function refreshed(view: ViewTarget): RefreshResult {
+  const now = new Date();
+  return {
+    view: nameOf(view),
+    runId: randomUUID(),
+    trigger: 'demand',
+    startedAt: now,
+    finishedAt: now,
+    durationMs: 0,
+    outcome: 'refreshed',
+    mode: 'concurrently',
+    modeReason: 'unique_index',
+    attempt: 1,
+  };
+}
+
+function reportOf(views: readonly ViewTarget[]): GraphReport {
+  return graphReport(
+    views.map((view) => ({
+      view: nameOf(view),
+      dataSource: DEFAULT_DATA_SOURCE,
+      outcome: 'refreshed',
+      result: refreshed(view),
+    })),
+    0,
+  );
+}
+
+function fresh(view: ViewTarget): ViewStatus {
+  return {
+    view: nameOf(view),
+    dataSource: DEFAULT_DATA_SOURCE,
+    exists: true,
+    isPopulated: true,
+    isRefreshing: false,
+    isPaused: false,
+    failureCount: 0,
+    ageMs: 0,
+    isStale: false,
+    concurrently: { isPossible: true },
+    keyMayHaveNulls: false,
+  };
+}

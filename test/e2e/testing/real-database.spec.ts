@@ -1,0 +1,124 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { getRepositoryToken } from '@nestjs/typeorm';
+import type { TestingModule } from '@nestjs/testing';
+import { DataSource, type QueryRunner, type Repository } from 'typeorm';
+import { RefreshService, StatusError } from '../../../lib/index.js';
+import { expectFresh, untilIdle, useLiveViews } from '../../../lib/testing/index.js';
+import { refreshLockKey } from '../../../lib/postgres/advisory-lock.js';
+import { bootWith } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { viewClass } from '../../support/view-class.js';
+
+const Orders = viewClass({
+  schema: 'Analytics eu',
+  name: 'order "Ids"',
+  expression: 'SELECT id FROM public.orders',
+  key: ['id'],
+  refresh: { on: 'sources', debounce: '0s' },
+});
+const Count = viewClass({
+  name: 'order_count',
+  expression: 'SELECT count(*)::int AS id FROM "Analytics eu"."order ""Ids"""',
+  key: ['id'],
+  refresh: { on: 'sources', debounce: '0s' },
+});
+
+describe('testing: features.md row 16, on a real database', () => {
+  let database: TestDatabase;
+  let app: TestingModule;
+  let count: Repository<{ id: number }>;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query('CREATE TABLE orders (id int)');
+  });
+
+  beforeEach(async () => {
+    app = await bootWith(database, { views: [Orders, Count], scheduling: true });
+    await app.get(RefreshService).refreshAll();
+    count = app.get(getRepositoryToken(Count as never));
+  });
+
+  afterEach(async () => {
+    await app.close();
+    await database.query('TRUNCATE orders');
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  it('untilIdle waits until what was written is in the views, and those above them', async () => {
+    await database.query('INSERT INTO orders VALUES (1), (2)');
+    await untilIdle(app);
+    expect(await count.find()).toEqual([{ id: 2 }]);
+    await expectFresh(app, Count);
+  });
+
+  it('untilIdle names the views that do not come to rest', async () => {
+    const holder = await database.session();
+    const key = refreshLockKey({ schema: 'Analytics eu', name: 'order "Ids"' });
+    await holder.query('SELECT pg_advisory_lock($1)', [key]);
+    await database.query('INSERT INTO orders VALUES (1)');
+    const waiting = untilIdle(app, { timeout: 1 });
+    await expect(waiting).rejects.toThrow(StatusError);
+    await expect(waiting).rejects.toThrow(/not idle after 1: .*Analytics eu\.order "Ids"/);
+    await holder.end();
+    await untilIdle(app);
+  });
+
+  it('expectFresh says what a view lacks', async () => {
+    await app.get(RefreshService).pause(Orders);
+    await database.query('INSERT INTO orders VALUES (1)');
+    await expect(expectFresh(app, Orders)).rejects.toThrow(
+      /order "Ids".*tables that it tracks have changed/,
+    );
+    await app.get(RefreshService).resume(Orders);
+  });
+
+  describe('in a transaction of the test', () => {
+    let queryRunner: QueryRunner;
+
+    beforeEach(async () => {
+      queryRunner = app.get(DataSource).createQueryRunner();
+      await queryRunner.startTransaction();
+    });
+
+    afterEach(async () => {
+      await queryRunner.rollbackTransaction();
+      await queryRunner.release();
+    });
+
+    it('refreshes see its writes, and are rolled back', async () => {
+      const { manager } = queryRunner;
+      await queryRunner.query('INSERT INTO orders VALUES (1), (2), (3)');
+      await app.get(RefreshService).refreshAll({ manager });
+      expect(await manager.getRepository(Count).find()).toEqual([{ id: 3 }]);
+      await queryRunner.rollbackTransaction();
+      await queryRunner.startTransaction();
+      expect(await count.find()).toEqual([{ id: 0 }]);
+    });
+
+    it('live views show each write at once, and are gone afterwards', async () => {
+      await useLiveViews(app, queryRunner);
+      const live = queryRunner.manager.getRepository(Count);
+      await queryRunner.query('INSERT INTO orders VALUES (1), (2)');
+      expect(await live.find()).toEqual([{ id: 2 }]);
+      await queryRunner.query('DELETE FROM orders');
+      expect(await live.find()).toEqual([{ id: 0 }]);
+      await queryRunner.rollbackTransaction();
+      await queryRunner.startTransaction();
+      expect(
+        await database.query(
+          `SELECT relkind FROM pg_class WHERE relname IN ('order_count', 'order "Ids"')`,
+        ),
+      ).toEqual([{ relkind: 'm' }, { relkind: 'm' }]);
+    });
+  });
+
+  it('live views need a transaction', async () => {
+    const queryRunner = app.get(DataSource).createQueryRunner();
+    await expect(useLiveViews(app, queryRunner)).rejects.toThrow(/in a transaction/);
+    await queryRunner.release();
+  });
+});
