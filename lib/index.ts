@@ -97,6 +97,7 @@ export type {
   InspectQuery,
   StatusAllQuery,
   StatusQuery,
+  ViewDataSource,
 } from './engine/status-queries.js';
 export type {
   CatalogObject,

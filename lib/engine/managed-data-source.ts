@@ -19,6 +19,7 @@ import { Schedule } from '../schedule/schedule.js';
 import type { StartJob } from '../schedule/schedule.orchestrator.js';
 import { Schema } from '../schema/schema.js';
 import { Tracking } from './tracking.js';
+import { SharedStatus } from './shared-status.js';
 import { refuseForeignKeys, warnWithoutPrimaryColumns } from './entity-checks.js';
 
 export interface ManagedDataSourceOptions {
@@ -56,6 +57,7 @@ export class ManagedDataSource implements DataSourceContext {
   readonly schema: Schema;
   readonly refresher: Refresher;
   readonly inspector: ViewInspector;
+  readonly sharedStatus: SharedStatus;
   readonly catalog: CatalogInspector;
   private readonly schedule: Schedule;
 
@@ -74,6 +76,7 @@ export class ManagedDataSource implements DataSourceContext {
     this.schema = new Schema(this, this.tracking.captures);
     this.refresher = new Refresher(this, this.tracking);
     this.inspector = new ViewInspector(this);
+    this.sharedStatus = new SharedStatus(name, (timeoutMs) => this.inspector.statusAll(timeoutMs));
     this.catalog = new CatalogInspector(this);
     this.schedule = new Schedule(this, this.refresher.runner, this.tracking.changeLog, startJob);
   }

@@ -1,4 +1,5 @@
 import type { DataSourceSelector } from '../definition/data-source-selector.js';
+import { milliseconds } from '../definition/duration.js';
 import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
@@ -26,8 +27,10 @@ import {
   type HistoryQuery,
   historyQuery,
   type StatusAllQuery,
+  statusAllQuery,
   type StatusQuery,
   statusQuery,
+  type ViewDataSource,
 } from './status-queries.js';
 
 /** Of several views: what holds for all of them together, and the options that each of them gets. */
@@ -252,11 +255,27 @@ export class RefreshService {
    * @throws StatusError when the status cannot be read within `timeout` (default 5 s)
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewStatus[]> {
-    checkOptions('RefreshService.statusAll', statusQuery, options);
+    checkOptions('RefreshService.statusAll', statusAllQuery, options);
     const sources = this.sources.named(options.dataSource);
     const timeoutMs = answerTimeoutMs(options);
-    const statuses = sources.map(({ inspector }) => inspector.statusAll(timeoutMs));
+    const { maxAge } = options;
+    const statuses = sources.map(({ inspector, sharedStatus }) =>
+      maxAge === undefined
+        ? inspector.statusAll(timeoutMs)
+        : sharedStatus.statusAll(milliseconds(maxAge), timeoutMs),
+    );
     return (await Promise.all(statuses)).flat();
+  }
+
+  /**
+   * The data sources with materialized views.
+   *
+   * @throws NotInitializedError before the module has connected to them
+   */
+  dataSources(): ViewDataSource[] {
+    return this.sources
+      .all()
+      .map(({ name, typeOrm }) => ({ name, database: typeOrm.driver.database ?? '' }));
   }
 
   /**

@@ -26,6 +26,19 @@ export interface StatusQuery extends AnswerOptions {
 export interface StatusAllQuery extends AnswerOptions {
   /** The one data source whose views are asked for. @default all */
   dataSource?: string;
+  /**
+   * How long ago the answer may have come from the database. With it callers in this process share one reading: those
+   * who come while it is under way get its answer. For what many ask for again and again, as metrics and pages do.
+   * @default every call reads
+   */
+  maxAge?: Duration;
+}
+
+/** A data source with materialized views. */
+export interface ViewDataSource {
+  name: string;
+  /** The database that it is connected to. */
+  database: string;
 }
 
 export interface HistoryQuery extends StatusQuery {
@@ -51,6 +64,11 @@ const timeout = aDuration(1);
 const limit = aCount(1, MAX_LIMIT);
 export const answerOptions = objectOf<AnswerOptions>({ timeout });
 export const statusQuery = objectOf<StatusQuery>({ dataSource: aDataSource, timeout });
+export const statusAllQuery = objectOf<StatusAllQuery>({
+  dataSource: aDataSource,
+  timeout,
+  maxAge: aDuration(0),
+});
 export const historyQuery = objectOf<HistoryQuery>({ dataSource: aDataSource, limit, timeout });
 export const inspectQuery = objectOf<InspectQuery>({
   dataSource: aDataSource,

@@ -4,6 +4,7 @@ import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { ManagedDataSources } from '../engine/managed-data-sources.js';
 import { RefreshService } from '../engine/refresh.service.js';
+import type { ViewDataSource } from '../engine/status-queries.js';
 import { displayName } from '../postgres/identifier.js';
 import type { AfterResult } from '../refresh/after-commit.js';
 import type { DataDrift } from '../refresh/data-drift.js';
@@ -93,6 +94,10 @@ export class RecordingRefreshService extends RefreshService {
   override statusAll(options: object = {}): Promise<ViewStatus[]> {
     this.record('statusAll', [], options);
     return Promise.resolve([]);
+  }
+
+  override dataSources(): ViewDataSource[] {
+    return [];
   }
 
   override drift(view: ViewTarget, options: object = {}): Promise<DataDrift> {
