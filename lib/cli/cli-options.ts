@@ -1,0 +1,99 @@
+import type { Command } from 'commander';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Duration } from '../definition/duration.js';
+import type { MaterializedViewsModuleOptions } from '../definition/module.options.js';
+import { CommandLineUsageError } from './command-line.errors.js';
+
+/** What every command takes. */
+export interface CommonFlags {
+  dataSource?: string;
+  json?: boolean;
+  verbose?: boolean;
+  stateSchema?: string;
+  application?: string;
+  lockTimeout?: Duration;
+  statementTimeout?: Duration;
+  onMissingTable?: MaterializedViewsModuleOptions['onMissingTable'];
+  unmanagedDependents?: MaterializedViewsModuleOptions['unmanagedDependents'];
+  rebuildStrategy?: MaterializedViewsModuleOptions['rebuildStrategy'];
+}
+
+/** What of `MaterializedViewsModule.forRoot` matters without an application, and the data source's file. */
+export interface CliSettings {
+  /** Absolute. Left out where nobody named it. */
+  dataSource?: string;
+  module: MaterializedViewsModuleOptions;
+}
+
+export function addCommonOptions(command: Command): Command {
+  return command
+    .optionsGroup('Options of all commands:')
+    .option('-d, --data-source <file>', 'file that exports a TypeORM DataSource')
+    .option('--json', 'one JSON document on stdout, everything else on stderr')
+    .option('--verbose', "the library's log, and the stacks of errors")
+    .optionsGroup('As in MaterializedViewsModule.forRoot (or "matviews" in package.json):')
+    .option('--state-schema <name>', "schema of the library's own tables")
+    .option('--application <name>', 'whose views these are')
+    .option('--lock-timeout <duration>', 'how long to wait for a lock, as in 5s')
+    .option('--statement-timeout <duration>', 'how long one statement may take, as in 1h')
+    .option('--on-missing-table <policy>', 'fail or skip')
+    .option('--unmanaged-dependents <policy>', 'refuse or rebuild')
+    .option('--rebuild-strategy <strategy>', 'side-by-side or drop-and-create');
+}
+
+/** Flags come before `package.json#matviews`. */
+export function readSettings(flags: CommonFlags, workingDirectory: string): CliSettings {
+  const file = nearestPackage(workingDirectory);
+  const { dataSource, ...configured } = file === undefined ? {} : configuredIn(file);
+  const { stateSchema, application, lockTimeout, statementTimeout } = flags;
+  const { onMissingTable, unmanagedDependents, rebuildStrategy } = flags;
+  const given = { stateSchema, application, lockTimeout, statementTimeout };
+  const policies = { onMissingTable, unmanagedDependents, rebuildStrategy };
+  return {
+    dataSource: dataSourceFile(flags.dataSource, workingDirectory, dataSource, file),
+    module: { ...configured, ...defined({ ...given, ...policies }) },
+  };
+}
+
+function dataSourceFile(
+  flag: string | undefined,
+  workingDirectory: string,
+  configured: string | undefined,
+  packageFile = '',
+): string | undefined {
+  if (flag !== undefined) {
+    return path.resolve(workingDirectory, flag);
+  }
+  return configured === undefined ? undefined : path.resolve(path.dirname(packageFile), configured);
+}
+
+function defined(values: MaterializedViewsModuleOptions): MaterializedViewsModuleOptions {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+type Configured = MaterializedViewsModuleOptions & { dataSource?: string };
+
+function configuredIn(packageFile: string): Configured {
+  const { matviews = {} } = JSON.parse(readFileSync(packageFile, 'utf8')) as { matviews?: unknown };
+  if (typeof matviews !== 'object' || matviews === null || Array.isArray(matviews)) {
+    throw new CommandLineUsageError(`Expected "matviews" in ${packageFile} to be an object.`);
+  }
+  const { dataSource } = matviews as { dataSource?: unknown };
+  if (dataSource !== undefined && typeof dataSource !== 'string') {
+    throw new CommandLineUsageError(
+      `Expected "matviews.dataSource" in ${packageFile} to be the path of a file.`,
+    );
+  }
+  return matviews;
+}
+
+/** The package.json of the directory, or of the nearest one above it. */
+export function nearestPackage(directory: string): string | undefined {
+  const file = path.join(directory, 'package.json');
+  if (existsSync(file)) {
+    return file;
+  }
+  const parent = path.dirname(directory);
+  return parent === directory ? undefined : nearestPackage(parent);
+}

@@ -1,0 +1,39 @@
+import { Command } from 'commander';
+import { type ViewDefinition, viewName } from '../../definition/view-definition.js';
+import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
+
+/** What the code declares. */
+export const listCommand: CliCommand = {
+  define: () => new Command('list').description('the declared materialized views'),
+
+  async run(cli: Cli): Promise<CommandResult> {
+    const { source } = await cli.open();
+    const views = source.views.all().map(listed);
+    const rows = views.map((each) => [each.view, each.class, each.cron ?? '', each.mode]);
+    return {
+      json: { views },
+      text:
+        views.length === 0
+          ? 'The data source has no entity with @MaterializedViewEntity.'
+          : cli.output.table(['VIEW', 'CLASS', 'SCHEDULE', 'MODE'], rows),
+    };
+  },
+};
+
+interface ListedView {
+  view: string;
+  class: string;
+  cron?: string;
+  timeZone?: string;
+  mode: string;
+}
+
+function listed(view: ViewDefinition): ListedView {
+  return {
+    view: viewName(view),
+    class: view.target.name,
+    cron: view.schedule?.cron,
+    timeZone: view.schedule?.timeZone,
+    mode: view.refresh.mode,
+  };
+}

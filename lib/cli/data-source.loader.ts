@@ -1,0 +1,79 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { DataSource } from 'typeorm';
+import { messageOf } from '../errors/error-message.js';
+import { nearestPackage } from './cli-options.js';
+import { DataSourceFileError } from './command-line.errors.js';
+import { loadTypeScriptLoader, type ModuleKind } from './typescript.loader.js';
+
+/**
+ * Loads the file as TypeORM's own command line does: it has to export one data source, or a promise of one.
+ *
+ * @throws DataSourceFileError
+ */
+export async function loadDataSource(
+  file: string,
+  warn: (text: string) => void,
+): Promise<DataSource> {
+  if (!existsSync(file)) {
+    throw new DataSourceFileError(`There is no file ${file}.`, {
+      hint: 'Name the file that exports your TypeORM DataSource with -d.',
+    });
+  }
+  const kind = moduleKind(file);
+  if (/\.[cm]?tsx?$/.test(file)) {
+    await loadTypeScriptLoader(file, kind, warn);
+  }
+  return onlyDataSource(file, await load(file, kind));
+}
+
+async function load(file: string, kind: ModuleKind): Promise<unknown> {
+  try {
+    return kind === 'esm' ? await import(pathToFileURL(file).href) : createRequire(file)(file);
+  } catch (cause) {
+    throw new DataSourceFileError(`${file} cannot be loaded: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function moduleKind(file: string): ModuleKind {
+  const extension = path.extname(file);
+  if (extension === '.mjs' || extension === '.mts') {
+    return 'esm';
+  }
+  if (extension === '.cjs' || extension === '.cts') {
+    return 'cjs';
+  }
+  const packageFile = nearestPackage(path.dirname(file));
+  const { type } =
+    packageFile === undefined
+      ? {}
+      : (JSON.parse(readFileSync(packageFile, 'utf8')) as { type?: string });
+  return type === 'module' ? 'esm' : 'cjs';
+}
+
+async function onlyDataSource(file: string, exported: unknown): Promise<DataSource> {
+  const values = typeof exported === 'object' && exported !== null ? Object.values(exported) : [];
+  const found = new Set<DataSource>();
+  for (const value of [exported, ...values]) {
+    const awaited: unknown = await (value as PromiseLike<unknown>);
+    if (isDataSource(awaited)) {
+      found.add(awaited);
+    }
+  }
+  const [dataSource, ...others] = found;
+  if (dataSource === undefined || others.length > 0) {
+    throw new DataSourceFileError(
+      `Expected ${file} to export one TypeORM DataSource, got ${found.size === 0 ? 'none' : found.size}.`,
+      { hint: 'As in `export default new DataSource({ ... })`.' },
+    );
+  }
+  return dataSource;
+}
+
+/** TypeORM's own mark: its package may be there twice. */
+function isDataSource(value: unknown): value is DataSource {
+  const mark = (value as Record<PropertyKey, unknown> | null | undefined)?.['@instanceof'];
+  return mark === Symbol.for('DataSource');
+}

@@ -1,0 +1,43 @@
+/** Takes what is secret out of texts. */
+export type Hide = (text: string) => string;
+
+interface Connection {
+  url?: unknown;
+  password?: unknown;
+}
+
+/**
+ * Hides the passwords in URLs, and those of a data source wherever they stand.
+ *
+ * @param options those of the data source, as far as they are known
+ */
+export function passwordHider(options: object = {}): Hide {
+  const { replication } = options as {
+    replication?: { master?: Connection; slaves?: Connection[] };
+  };
+  const connections = [options, replication?.master, ...(replication?.slaves ?? [])];
+  const secrets = connections.flatMap((each) => passwordsOf(each ?? {}));
+  return (text) =>
+    secrets.reduce(
+      (hidden, secret) => hidden.replaceAll(secret, '***'),
+      text.replaceAll(/(\w+:\/\/[^\s:@/]*:)[^\s@]+@/g, '$1***@'),
+    );
+}
+
+/** A password that is part of usual words would hide these. */
+const SHORT = 4;
+
+function passwordsOf({ url, password }: Connection): string[] {
+  const inUrl = typeof url === 'string' && URL.canParse(url) ? new URL(url).password : '';
+  return [password, inUrl, decoded(inUrl)].filter(
+    (each): each is string => typeof each === 'string' && each.length >= SHORT,
+  );
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

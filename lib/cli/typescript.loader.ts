@@ -1,0 +1,98 @@
+import { createRequire, register } from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { DataSourceFileError } from './command-line.errors.js';
+
+export type ModuleKind = 'esm' | 'cjs';
+
+interface TypeScriptLoader {
+  name: string;
+  /** What is resolved to see whether it is installed. */
+  entry: string;
+  load(file: string, kind: ModuleKind): void | Promise<void>;
+}
+
+/** In the order in which they are preferred. */
+const LOADERS: readonly TypeScriptLoader[] = [
+  {
+    name: '@swc-node/register',
+    entry: '@swc-node/register',
+    load: (file, kind) => {
+      if (kind === 'esm') {
+        register('@swc-node/register/esm', pathToFileURL(file));
+      } else {
+        createRequire(file)('@swc-node/register/register');
+      }
+    },
+  },
+  {
+    name: '@oxc-node/core',
+    entry: '@oxc-node/core',
+    load: async (file) => {
+      const directory = path.dirname(createRequire(file).resolve('@oxc-node/core'));
+      await import(pathToFileURL(path.join(directory, 'register.mjs')).href);
+    },
+  },
+  {
+    name: 'ts-node',
+    entry: 'ts-node',
+    load: (file, kind) => {
+      process.env.TS_NODE_TRANSPILE_ONLY ??= 'true';
+      if (kind === 'esm') {
+        register('ts-node/esm', pathToFileURL(file));
+      } else {
+        createRequire(file)('ts-node/register');
+      }
+    },
+  },
+  {
+    name: 'tsx',
+    entry: 'tsx/cjs/api',
+    load: (file, kind) => {
+      const api = createRequire(file)(`tsx/${kind}/api`) as { register(): void };
+      api.register();
+    },
+  },
+];
+
+/**
+ * Has Node load TypeScript with what the project has for that.
+ *
+ * @throws DataSourceFileError when it has nothing
+ */
+export async function loadTypeScriptLoader(
+  file: string,
+  kind: ModuleKind,
+  warn: (text: string) => void,
+): Promise<void> {
+  if (isLoaderActive()) {
+    return;
+  }
+  const loader = LOADERS.find(({ entry }) => isInstalled(entry, file));
+  if (loader === undefined) {
+    throw new DataSourceFileError(`${file} is TypeScript, which Node cannot load here.`, {
+      hint: 'Install a loader (`npm install --save-dev @swc-node/register @swc/core`), or name the compiled file, as in `-d dist/data-source.js`.',
+    });
+  }
+  if (loader.name === 'tsx') {
+    warn(
+      'tsx does not write the types of columns into entities. Give each column its type, as in `@Column("text")`, or install @swc-node/register and @swc/core.',
+    );
+  }
+  await loader.load(file, kind);
+}
+
+/** Where the user has chosen one. */
+function isLoaderActive(): boolean {
+  const given = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
+  return /(^|\s)(--import|--loader|--experimental-loader|--require|-r)\b/.test(given);
+}
+
+function isInstalled(entry: string, file: string): boolean {
+  try {
+    createRequire(file).resolve(entry);
+    return true;
+  } catch {
+    return false;
+  }
+}
