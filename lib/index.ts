@@ -56,7 +56,7 @@ export { RefreshGraphError } from './refresh/refresh-graph.error.js';
 export type { DataDrift } from './refresh/data-drift.js';
 export type { RefreshHistoryEntry, RefreshOutcome } from './refresh/refresh-history.js';
 export type { GraphOutcome, GraphReport, GraphViewReport } from './refresh/graph-report.js';
-export type { RefreshCascade } from './refresh/view-graph.js';
+export type { RefreshCascade } from './graph/view-graph.js';
 export type {
   JoinedResult,
   RefreshedResult,
@@ -89,7 +89,7 @@ export {
   RefreshService,
 } from './engine/refresh.service.js';
 export type { ViewStatus } from './refresh/refresh-status.js';
-export type { ViewChanges } from './refresh/view-changes.js';
+export type { ViewChanges } from './tracking/view-changes.js';
 export type {
   AnswerOptions,
   DriftQuery,

@@ -18,7 +18,7 @@ import { ViewInspector } from '../refresh/view-inspector.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { StartJob } from '../schedule/schedule.orchestrator.js';
 import { Schema } from '../schema/schema.js';
-import { Tracking } from './tracking.js';
+import { Tracking } from '../tracking/tracking.js';
 import { SharedStatus } from './shared-status.js';
 import { refuseForeignKeys, warnWithoutPrimaryColumns } from './entity-checks.js';
 

@@ -13,7 +13,7 @@ import { type RefreshOptions, singleRefresh } from '../refresh/refresh-options.j
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
-import type { RefreshCascade } from '../refresh/view-graph.js';
+import type { RefreshCascade } from '../graph/view-graph.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
 import {

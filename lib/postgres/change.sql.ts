@@ -1,6 +1,5 @@
 import { CATALOG_PLANS } from './function-plans.js';
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs, writtenAt } from './instant.js';
+import { quoteIdentifier } from './identifier.js';
 import { sharedState } from './shared-state.sql.js';
 import {
   areEqualButForSettings,
@@ -9,8 +8,6 @@ import {
   UNSURE,
 } from './signature.sql.js';
 import { SOURCE_STATE } from './source-state.sql.js';
-import type { SqlStatement } from './sql-statement.js';
-import type { CaptureRecord } from './state.sql.js';
 import { storedFunction } from './stored-function.sql.js';
 
 /* What has changed since a view was refreshed. */
@@ -91,60 +88,3 @@ BEGIN
 END
 `,
 });
-
-/** All but the names are `null` for a view that is not there, or has no state row. */
-export interface ChangeRow {
-  schema_name: string;
-  view_name: string;
-  /** True only where nothing that the view reads can have changed since its watermark. */
-  is_unchanged: boolean | null;
-  /**
-   * True only where nothing has changed that the view is told of. If it calls `now()`, a refresh may give other rows.
-   */
-  has_nothing_new: boolean | null;
-  /** Whether these two may differ: the stored signature is marked `UNSURE`. */
-  is_unsure: boolean | null;
-  /** When the oldest change was written that the view has not seen; `null` for none. Milliseconds since the epoch. */
-  pending_since: number | null;
-  /** When the newest such change was written; `null` for none. Milliseconds since the epoch. */
-  last_change_at: number | null;
-  /** To be stored with the watermark by a refresh that starts now. */
-  signature: string | null;
-  /** Whether all writes to what it reads leave a row in the log. */
-  is_captured: boolean | null;
-  /**
-   * Whether the signature is the stored one, and no mark or missing trigger spoils it: then all changes are in the
-   * log.
-   */
-  is_signature_stored: boolean | null;
-  /** Whether the stored signature is of the same queries over the same relations, so that no obstacle can be new. */
-  are_definitions_stored: boolean | null;
-  /** What the view is told of, by which all of this is meant. */
-  capture: CaptureRecord | null;
-}
-
-/** Whether the sources of views have changed, a row for each view in the given order. */
-export function selectChanges(stateSchema: string, views: readonly QualifiedName[]): SqlStatement {
-  const schema = quoteIdentifier(stateSchema);
-  return {
-    text: `SELECT wanted.schema_name,
-       wanted.view_name,
-       found.is_unchanged,
-       found.has_nothing_new,
-       found.is_unsure,
-       ${epochMs(writtenAt('found.oldest'))} AS pending_since,
-       ${epochMs(writtenAt('found.newest'))} AS last_change_at,
-       found.signature,
-       found.is_captured,
-       found.is_signature_stored,
-       found.are_definitions_stored,
-       s.capture
-FROM ROWS FROM (
-  pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
-) WITH ORDINALITY AS wanted(schema_name, view_name, position)
-LEFT JOIN ${schema}.view_state s USING (schema_name, view_name)
-LEFT JOIN ${schema}.${VIEW_CHANGES.name}($1, $2) AS found USING (schema_name, view_name)
-ORDER BY wanted.position`,
-    values: [views.map((view) => view.schema), views.map((view) => view.name)],
-  };
-}

@@ -4,8 +4,8 @@ import { epochMs, IS_BACKING_OFF, past, writtenAt } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
 
-/** Which changes a view has not seen yet. Instants are milliseconds since the epoch, by the database's clock. */
-export interface PendingViewRow {
+/** The changes that a view has not seen yet. Instants are milliseconds since the epoch, by the database's clock. */
+export interface PendingRow {
   schema_name: string;
   view_name: string;
   now: number;
@@ -15,7 +15,7 @@ export interface PendingViewRow {
   last_change_at: number | null;
   /** Whether it can be read. */
   is_populated: boolean;
-  /** Which changes the database remembers that it is told of; `null` for none. */
+  /** Which changes the database remembers that it tracks, by which all of this is meant; `null` for none. */
   capture: CaptureRecord | null;
   /** Whether it has rows and a watermark that is valid in this database. */
   has_watermark: boolean;
@@ -28,6 +28,18 @@ export interface PendingViewRow {
   is_captured: boolean;
   /** Whether it can be known if a refresh would give other rows. */
   is_watched: boolean;
+  /** True only where nothing that the view reads can have changed since its watermark. */
+  is_unchanged: boolean;
+  /** True only where nothing has changed that the view tracks. If it calls `now()`, a refresh may give other rows. */
+  has_nothing_new: boolean;
+  /** Whether these two may differ: the stored signature is marked `UNSURE`. */
+  is_unsure: boolean;
+  /** For a refresh that starts now to store with the watermark. */
+  signature: string | null;
+  /** Whether the signature is the stored one, and no mark or missing trigger spoils it: then all changes are in the log. */
+  is_signature_stored: boolean;
+  /** Whether the stored signature is of the same queries over the same relations, so that no obstacle can be new. */
+  are_definitions_stored: boolean;
   /** The start of the refresh that brought its rows; `null` for none. */
   last_started_at: number | null;
   /** For how long the server has been looking, at all views together, in milliseconds. */
@@ -35,11 +47,18 @@ export interface PendingViewRow {
 }
 
 /**
- * Which changes the given views have not seen. A view that does not exist, has no state row, is paused or backs off has
- * no row here: the log is the longer the longer a view is not refreshed, and would be read at each look for nothing.
+ * Which changes the given views have not seen. A view that does not exist, or has no state row, has no row here.
+ *
+ * @param leavesOut whether views that are paused or back off have none either: the log is the longer the longer a view
+ *   is not refreshed, and would be read at each look for nothing
  */
-export function selectPendingViews(stateSchema: string, views: QualifiedName[]): SqlStatement {
+export function selectPending(
+  stateSchema: string,
+  views: readonly QualifiedName[],
+  { leavesOut }: { leavesOut: boolean } = { leavesOut: false },
+): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
+  const changes = `${schema}.${VIEW_CHANGES.name}`;
   return {
     text: `SELECT s.schema_name,
        s.view_name,
@@ -52,17 +71,27 @@ export function selectPendingViews(stateSchema: string, views: QualifiedName[]):
        found.is_altered AND s.capture IS NOT NULL AS is_altered,
        found.is_captured,
        found.is_captured AND NOT found.is_obstructed AND NOT found.is_unsure AS is_watched,
+       found.is_unchanged,
+       found.has_nothing_new,
+       found.is_unsure,
+       found.signature,
+       found.is_signature_stored,
+       found.are_definitions_stored,
        ${epochMs(past('s.last_started_at'))} AS last_started_at,
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 * 1000 AS took_ms
-FROM (
-  SELECT pg_catalog.array_agg(s.schema_name) AS schemas, pg_catalog.array_agg(s.view_name) AS names
-  FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
-  JOIN ${schema}.view_state s USING (schema_name, view_name)
-  WHERE s.paused_at IS NULL
-    AND NOT coalesce(${IS_BACKING_OFF}, false)
-) AS open
-CROSS JOIN LATERAL ${schema}.${VIEW_CHANGES.name}(open.schemas, open.names) AS found
+FROM ${leavesOut ? `${openViews(schema)} CROSS JOIN LATERAL ${changes}(open.schemas, open.names)` : `${changes}($1::text[], $2::text[])`} AS found
 JOIN ${schema}.view_state s USING (schema_name, view_name)`,
     values: [views.map((view) => view.schema), views.map((view) => view.name)],
   };
+}
+
+/** Those of the views that nobody has paused, and that do not back off. */
+function openViews(quotedSchema: string): string {
+  return `(
+  SELECT pg_catalog.array_agg(s.schema_name) AS schemas, pg_catalog.array_agg(s.view_name) AS names
+  FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
+  JOIN ${quotedSchema}.view_state s USING (schema_name, view_name)
+  WHERE s.paused_at IS NULL
+    AND NOT coalesce(${IS_BACKING_OFF}, false)
+) AS open`;
 }

@@ -8,7 +8,7 @@ import {
   type Rules,
 } from '../definition/option-rules.js';
 import { checkTogether, REFRESH_RULES, type RefreshOptions } from './refresh-options.js';
-import type { RefreshCascade } from './view-graph.js';
+import type { RefreshCascade } from '../graph/view-graph.js';
 
 /** How many views are refreshed together, beside the options of each single refresh. */
 export interface GraphOptions {

@@ -1,11 +1,16 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import { readViewEdges } from '../freshness/view-edges.js';
+import { readViewEdges } from '../graph/view-edges.js';
 import { type MeanDurationRow, selectMeanDurations } from '../postgres/graph.sql.js';
 import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { circleOf, type Dependencies, type RefreshCascade, ViewGraph } from './view-graph.js';
+import {
+  circleOf,
+  type Dependencies,
+  type RefreshCascade,
+  ViewGraph,
+} from '../graph/view-graph.js';
 
 /** Which views of one data source are to be refreshed, and what their order follows from. */
 export interface GraphPlan {

@@ -12,7 +12,7 @@ import {
 import { failedView, GraphRun, type GraphRunOptions } from './graph-run.js';
 import { RefreshGraphError } from './refresh-graph.error.js';
 import type { RefreshResult } from './refresh-result.js';
-import type { RefreshCascade } from './view-graph.js';
+import type { RefreshCascade } from '../graph/view-graph.js';
 
 /** A view, and the data source in which it is meant. */
 export interface GraphTarget<Context extends DataSourceContext = DataSourceContext> {

@@ -1,7 +1,14 @@
 import { BlockingRefusedError, ViewMissingError } from '../errors/refresh.errors.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
 import type { RefreshRequest, RequestedMode } from './refresh-request.js';
-import type { RefreshMode, RefreshModeReason, SkipReason } from './refresh-result.js';
+import type { PendingChanges } from '../tracking/pending-changes.js';
+import { wouldGiveSameRows } from '../tracking/seen-changes.js';
+import type {
+  RefreshMode,
+  RefreshModeReason,
+  RefreshResult,
+  SkipReason,
+} from './refresh-result.js';
 
 export interface ChosenMode {
   mode: RefreshMode;
@@ -122,4 +129,30 @@ const ANALYZE_SCALE_FACTOR = 0.1;
 /** Whether a refresh changed so much that the planner's statistics are out of date. */
 export function isAnalyzeDue(changedCount: number, rowCountEstimate: number): boolean {
   return changedCount > ANALYZE_THRESHOLD + ANALYZE_SCALE_FACTOR * Math.max(rowCountEstimate, 0);
+}
+
+/**
+ * Whether a view need not be refreshed. A refresh because of writes is not needed when the view has seen them all; any
+ * other is not needed when it would give the same rows.
+ */
+export function isUnchangedFor(
+  { trigger, definition }: Pick<RefreshRequest, 'trigger' | 'definition'>,
+  pending: PendingChanges | undefined,
+): boolean {
+  return trigger === 'write'
+    ? (pending?.hasNothingNew ?? false)
+    : wouldGiveSameRows(definition, pending);
+}
+
+/**
+ * Whether the rows were found to be what a refresh would give. With `on: [...]` they are only known to be as new as
+ * what the view tracks, which is less.
+ */
+export function areRowsCurrent(
+  result: RefreshResult,
+  { definition }: Pick<RefreshRequest, 'definition'>,
+  pending: PendingChanges | undefined,
+): boolean {
+  const isFound = result.outcome === 'skipped' && result.reason === 'unchanged';
+  return isFound && wouldGiveSameRows(definition, pending);
 }

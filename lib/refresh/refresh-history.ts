@@ -2,7 +2,7 @@ import type { Database } from '../postgres/database.js';
 import { type HistoryRow, selectHistory } from '../postgres/history-reading.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import { setReadOnly } from '../postgres/transaction.sql.js';
-import { instant } from './optional-instant.js';
+import { instant } from '../postgres/optional-instant.js';
 import type { RefreshMode, RefreshModeReason, RefreshTrigger } from './refresh-result.js';
 
 /** How a run ended. Of those that were skipped only ticks that found the view `unchanged` are in the history. */

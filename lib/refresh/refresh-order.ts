@@ -1,4 +1,4 @@
-import type { Dependencies } from './view-graph.js';
+import type { Dependencies } from '../graph/view-graph.js';
 
 /** What a view counts when no view has been refreshed of late. */
 const UNKNOWN_DURATION_MS = 1_000;

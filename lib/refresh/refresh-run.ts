@@ -13,7 +13,7 @@ import {
   tryLock,
   type TryLockRow,
 } from '../postgres/advisory-lock.sql.js';
-import type { ChangeRow } from '../postgres/change.sql.js';
+import type { PendingRow } from '../postgres/pending.sql.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
 import type { CallerTransaction, FoldedTransaction } from '../postgres/folded-transaction.js';
 import { type FinishedRow, recordUnchanged } from '../postgres/history.sql.js';
@@ -27,16 +27,17 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/session-lost.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
 import {
-  answerOfChanges,
-  areRowsCurrent,
-  isUnchangedFor,
-  questionOfChanges,
-  successStatements,
-} from './change-record.js';
+  type PendingChanges,
+  pendingChanges,
+  questionOfPending,
+} from '../tracking/pending-changes.js';
+import { successStatements } from '../tracking/seen-changes.js';
 import {
   allowedMode,
+  areRowsCurrent,
   type ChosenMode,
   isServed,
+  isUnchangedFor,
   requireView,
   skipReason,
 } from './refresh-decision.js';
@@ -67,7 +68,7 @@ export class RefreshRun {
   private cancelledBy?: CancelReason;
   /** What the view was like before the refresh; known once this run holds the lock. */
   conditions?: RefreshPreconditionRow;
-  private changes?: ChangeRow;
+  private pending?: PendingChanges;
   /** Until when something stored of the view is ahead of the database's clock, in milliseconds since the epoch. */
   aheadUntil?: number;
 
@@ -90,7 +91,7 @@ export class RefreshRun {
 
   /** Whether it found that writes to what the view reads may leave no row in the log. */
   get isUncaptured(): boolean {
-    return this.changes?.is_captured === false;
+    return this.pending?.isCaptured === false;
   }
 
   /** How long to wait before the failed refresh is tried again; `undefined` when it is not to be. */
@@ -208,13 +209,13 @@ export class RefreshRun {
     const { definition, tick, waitsForLock } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
     this.progress.settingsStatement = setLocalSettings(settings);
-    const [, [locked], [found], [changes] = []] = (await transaction.open([
+    const [, [locked], [found], [pending] = []] = (await transaction.open([
       this.progress.settingsStatement,
       waitsForLock ? lockInTime(this.lockKey) : tryLock(this.lockKey),
       selectRefreshPreconditions(stateSchema, definition.name, { tick, minIntervalMs }),
-      ...questionOfChanges(stateSchema, definition),
-    ])) as [unknown, TryLockRow[], RefreshPreconditionRow[], ChangeRow[]?];
-    this.changes = answerOfChanges(definition, changes);
+      ...questionOfPending(stateSchema, definition),
+    ])) as [unknown, TryLockRow[], RefreshPreconditionRow[], PendingRow[]?];
+    this.pending = pending && pendingChanges(definition, pending);
     this.progress.startedAt = found?.started_at ?? this.progress.startedAt;
     this.aheadUntil = found?.ahead_until ?? undefined;
     return { isLocked: locked?.acquired ?? false, found };
@@ -234,7 +235,7 @@ export class RefreshRun {
     if (!isLocked) {
       return skippedResult(this.request, 'busy', at);
     }
-    const isUnchanged = isUnchangedFor(this.request, this.changes);
+    const isUnchanged = isUnchangedFor(this.request, this.pending);
     const reason = found && skipReason(found, this.request, isUnchanged);
     return reason && skippedResult(this.request, reason, at, this.progress.runId);
   }
@@ -242,7 +243,7 @@ export class RefreshRun {
   /** Rows that were found to be current are recorded, which ends a tick. Of other runs nothing is kept. */
   private async end(transaction: FoldedTransaction, result: RefreshResult): Promise<void> {
     const { stateSchema } = this.context.database;
-    await (areRowsCurrent(result, this.request, this.changes)
+    await (areRowsCurrent(result, this.request, this.pending)
       ? transaction.close([recordUnchanged(stateSchema, runRecord(this.request, this.progress))])
       : transaction.undo());
   }
@@ -261,7 +262,7 @@ export class RefreshRun {
         this.context.database.stateSchema,
         this.request.definition,
         successRecord(this.request, this.progress, mode, conditions),
-        { changes: this.changes, lastStartedAt: conditions.last_started_at },
+        { pending: this.pending, lastStartedAt: conditions.last_started_at },
       ),
     ]);
     return rows[statements.length]?.[0] as FinishedRow | undefined;

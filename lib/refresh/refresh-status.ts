@@ -1,11 +1,11 @@
 import { isWrong, type LockHolder } from '../definition/lock-holder.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewStatusRow } from '../postgres/status.sql.js';
-import { instant } from './optional-instant.js';
+import { instant } from '../postgres/optional-instant.js';
 import type { RefreshOutcome } from './refresh-history.js';
 import type { RefreshMode } from './refresh-result.js';
 import { maxStalenessOf } from './staleness.js';
-import type { ViewChanges } from './view-changes.js';
+import type { ViewChanges } from '../tracking/view-changes.js';
 
 /** The refresh that brought a view's rows. */
 export interface LastSuccess {

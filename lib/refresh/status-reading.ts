@@ -14,7 +14,7 @@ import {
 import { setLocalLockTimeout, setReadOnly } from '../postgres/transaction.sql.js';
 import { keyOf, readGraph } from './graph-plan.js';
 import { outdatedSince, refreshStatus, type ViewStatus } from './refresh-status.js';
-import { readViewChanges } from './view-changes.js';
+import { readViewChanges } from '../tracking/view-changes.js';
 
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;

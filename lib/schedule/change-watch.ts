@@ -7,12 +7,12 @@ import {
   nextLookAfterErrorInMs,
   nextLookAfterWakeUpInMs,
   nextLookInMs,
-} from '../freshness/look-interval.js';
+} from './look-interval.js';
 import { isDoneWithin } from '../postgres/time-limit.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
-import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
+import type { ChangeLogKeeper } from '../tracking/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
-import { ChangeReading } from './change-reading.js';
+import { type PendingRead, readPending } from '../tracking/pending-changes.js';
 import { decide, isAnyPending } from './due-views.js';
 import { DueRefresher, type DueView } from './due.refresher.js';
 import { RareWarning } from './rare-warning.js';
@@ -27,7 +27,8 @@ const STOP_TIMEOUT_MS = 2_000;
  * cron job, it keeps the process alive until it is stopped.
  */
 export class ChangeWatch {
-  private readonly reading: ChangeReading;
+  /** The views that are looked at. */
+  private readonly definitions: readonly ViewDefinition[];
   private readonly refresher: DueRefresher;
   private timer?: NodeJS.Timeout;
   private look: Promise<void> = Promise.resolve();
@@ -51,7 +52,7 @@ export class ChangeWatch {
   ) {
     // All views of the data source: whether one is fresh depends on those below it.
     const definitions = context.views.all();
-    this.reading = new ChangeReading(context, definitions.filter(concerns(definitions)));
+    this.definitions = definitions.filter(concerns(definitions));
     // After a failed refresh this process leaves a view alone for as long as between two sweeps.
     this.refresher = new DueRefresher(context.log, runner, context.options.sweepIntervalMs, () => {
       this.hurry();
@@ -132,7 +133,7 @@ export class ChangeWatch {
 
   /** @returns in how many milliseconds each waiting view is due */
   private async beginDue(): Promise<number[]> {
-    const { views: changes, tookMs } = await this.reading.read();
+    const { views: changes, tookMs } = await this.readPending();
     this.leastMs = leastIntervalMs(tookMs);
     if (changes.some(({ isCaptured }) => !isCaptured)) {
       this.runner.repairCaptures();
@@ -157,6 +158,13 @@ export class ChangeWatch {
       this.refresher.begin(views, graph.dependencies);
     }
     return dueInMs;
+  }
+
+  private readPending(): Promise<PendingRead> {
+    const { database } = this.context;
+    return database.bookkeeping((session) =>
+      readPending(session, database.stateSchema, this.definitions, { leavesOut: true }),
+    );
   }
 
   /** The views that are due but for those that their own refreshes keep due. */

@@ -1,6 +1,6 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
+import type { ChangeLogKeeper } from '../tracking/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeWatch } from './change-watch.js';
 import { WakeUpListener } from './wake-up.listener.js';

@@ -1,11 +1,6 @@
-import {
-  type ChainView,
-  planForStaleness,
-  type StalenessPlan,
-} from '../freshness/staleness-policy.js';
-import { hasUnseen, writeDueInMs } from '../freshness/write-policy.js';
-import type { GraphPlan } from '../refresh/graph-plan.js';
-import type { PendingView } from './change-reading.js';
+import type { PendingChanges } from '../tracking/pending-changes.js';
+import { planForStaleness, type StalenessPlan, type TimedGraph } from './staleness-policy.js';
+import { isPending, writeDueInMs } from './write-policy.js';
 
 /** Why a view is to be refreshed now. */
 export type DueTrigger = 'write' | 'staleness';
@@ -17,20 +12,13 @@ export interface Decision {
   dueInMs: number[];
 }
 
-type Graph = Pick<GraphPlan, 'dependencies' | 'durationsMs'>;
-
-/** The assumed duration of a refresh of a view that has not been refreshed of late. */
-const UNKNOWN_DURATION_MS = 1_000;
-
 /** Whether any view may be due: if not, the graph need not be read. */
-export function isAnyPending(changes: readonly PendingView[]): boolean {
-  // Of views that one with `maxStaleness` may read, those of which nobody is told become old, whatever their options.
+export function isAnyPending(changes: readonly PendingChanges[]): boolean {
+  // Of views that one with `maxStaleness` may read, those whose changes nobody notices become old, whatever their options.
   const isLimited = changes.some(
     ({ definition }) => definition.freshness?.maxStalenessMs !== undefined,
   );
-  return changes.some(
-    ({ unseen, isWatched }) => hasUnseen(unseen) || (isLimited && !isWatched && !unseen.isEmpty),
-  );
+  return changes.some((view) => isPending(view) || (isLimited && !view.isWatched && !view.isEmpty));
 }
 
 /**
@@ -38,7 +26,7 @@ export function isAnyPending(changes: readonly PendingView[]): boolean {
  *
  * @param open the views that this process may refresh now, by key
  */
-export function decide(open: ReadonlyMap<string, PendingView>, graph: Graph): Decision {
+export function decide(open: ReadonlyMap<string, PendingChanges>, graph: TimedGraph): Decision {
   const waits = new Map(
     [...open].flatMap(([key, view]) => {
       const dueInMs = dueByWrites(view);
@@ -59,9 +47,9 @@ export function decide(open: ReadonlyMap<string, PendingView>, graph: Graph): De
   };
 }
 
-function dueByWrites({ definition, unseen }: PendingView): number | undefined {
-  const waits = definition.freshness?.onWrite;
-  return waits && writeDueInMs(unseen, waits);
+function dueByWrites(view: PendingChanges): number | undefined {
+  const waits = view.definition.freshness?.onWrite;
+  return waits && writeDueInMs(view, waits);
 }
 
 /**
@@ -72,20 +60,23 @@ function dueByWrites({ definition, unseen }: PendingView): number | undefined {
 function mayGo(
   key: string,
   waits: ReadonlyMap<string, number>,
-  { open, graph }: { open: ReadonlyMap<string, PendingView>; graph: Graph },
+  { open, graph }: { open: ReadonlyMap<string, PendingChanges>; graph: TimedGraph },
 ): boolean {
-  const { unseen, definition } = open.get(key) ?? {};
-  const maxWaitMs = definition?.freshness?.onWrite?.maxWaitMs;
-  if (unseen && unseen.since !== null && unseen.now - unseen.since >= (maxWaitMs ?? 0)) {
+  const view = open.get(key);
+  const maxWaitMs = view?.definition.freshness?.onWrite?.maxWaitMs;
+  if (view && view.since !== null && view.now - view.since >= (maxWaitMs ?? 0)) {
     return true;
   }
   return [...(graph.dependencies.get(key) ?? [])].every((each) => (waits.get(each) ?? 0) <= 0);
 }
 
-function stalenessPlans(open: ReadonlyMap<string, PendingView>, graph: Graph): StalenessPlan[] {
+function stalenessPlans(
+  open: ReadonlyMap<string, PendingChanges>,
+  graph: TimedGraph,
+): StalenessPlan[] {
   return [...open].flatMap(([key, { definition }]) => {
     const limitMs = definition.freshness?.maxStalenessMs;
-    const plan = limitMs && planForStaleness(chainOf(key, open, graph), limitMs);
+    const plan = limitMs && planForStaleness(chainOf(key, open, graph), graph, limitMs);
     return plan ? [plan] : [];
   });
 }
@@ -93,16 +84,14 @@ function stalenessPlans(open: ReadonlyMap<string, PendingView>, graph: Graph): S
 /** The view and all below it that may be refreshed: one that is paused or fails holds up no other. */
 function chainOf(
   key: string,
-  open: ReadonlyMap<string, PendingView>,
-  { dependencies, durationsMs }: Graph,
-): Map<string, ChainView> {
+  open: ReadonlyMap<string, PendingChanges>,
+  { dependencies }: TimedGraph,
+): Map<string, PendingChanges> {
   const keys = [key, ...(dependencies.get(key) ?? [])];
   return new Map(
     keys.flatMap((each) => {
       const view = open.get(each);
-      const durationMs = durationsMs.get(each) ?? UNKNOWN_DURATION_MS;
-      const below = dependencies.get(each) ?? new Set<string>();
-      return view ? [[each, { ...view, durationMs, below }] as const] : [];
+      return view ? [[each, view] as const] : [];
     }),
   );
 }

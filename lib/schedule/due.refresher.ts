@@ -5,7 +5,7 @@ import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import type { RefreshResult, SkipReason } from '../refresh/refresh-result.js';
 import { modeOf } from '../refresh/refresh-request.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
-import type { Dependencies } from '../refresh/view-graph.js';
+import type { Dependencies } from '../graph/view-graph.js';
 import type { DueTrigger } from './due-views.js';
 
 /** How long a view is left alone while somebody else refreshes it, in this process or in another. */

@@ -1,5 +1,5 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
-import type { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
+import type { ChangeLogKeeper } from '../tracking/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { StaleWatch } from '../refresh/stale.watch.js';
 import { ChangePoller } from './change.poller.js';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
-import { nextLookAfterErrorInMs } from '../freshness/look-interval.js';
+import { nextLookAfterErrorInMs } from './look-interval.js';
 import type { NotificationClient } from '../postgres/notification-client.js';
 import { notify, wakeUpChannel } from '../postgres/wake-up.sql.js';
 import type { ChangeWatch } from './change-watch.js';

@@ -13,7 +13,8 @@ import type { DeployedView } from './deployed-view.js';
 import { type IndexDifference, indexPhases } from './index-steps.js';
 import type { NamePlan } from './name-plan.js';
 import { inPhases, NO_PHASES, type PlanPhases } from './plan-phases.js';
-import { LONG_EXCLUSIVE_LOCK, type PlanStep } from './plan-step.js';
+import { LONG_EXCLUSIVE_LOCK } from '../postgres/lock-words.js';
+import type { PlanStep } from './plan-step.js';
 import { type Difference, undeclaredStorage, type ViewDiff } from './schema-diff.js';
 import { inOldOrder } from './view-order.js';
 

@@ -5,7 +5,7 @@ import { script } from '../postgres/sql-statement.js';
 import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
-import { patiently } from './lock-attempts.js';
+import { patiently } from '../postgres/lock-attempts.js';
 import { declaredNames, type NamePlan, planNames } from './name-plan.js';
 import type { PreparationContext } from './preparation-context.js';
 import { findRenames, moveKnownViews, moveViews, type Rename } from './rename.js';
@@ -13,7 +13,7 @@ import { movesOf } from './rename-steps.js';
 import { diffSchema, type SchemaDiff } from './schema-diff.js';
 import { SchemaStepError } from './schema-error.js';
 import { readSteadily } from './steady-read.js';
-import { allowsChanges } from './sync-policy.js';
+import { allowsChanges } from '../definition/policy-rights.js';
 
 /** How the database compares with what is declared, with what was needed to find out. */
 export interface Compared {

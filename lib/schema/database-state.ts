@@ -8,13 +8,8 @@ import {
 import { type CapturedTableRow, selectCapturedTables } from '../postgres/capture.sql.js';
 import { type DependentRow, selectDependents } from '../postgres/dependents.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
-import {
-  type CompleteVersionRow,
-  INSTALLATION_VERSION,
-  type InstallationVersionRow,
-  selectCompleteVersion,
-  selectInstallationVersion,
-} from '../postgres/installation.sql.js';
+import { INSTALLATION_VERSION } from '../postgres/installation.sql.js';
+import { readInstalledVersion } from '../postgres/installed-version.js';
 import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import {
@@ -80,24 +75,6 @@ export async function readDatabaseState(
     captured,
     wakeUpTrigger,
   };
-}
-
-/**
- * The version of the library's own tables of which every part is there; 0 for none. The functions that triggers execute
- * are left as they are where a newer release has been.
- */
-export async function readInstalledVersion(
-  session: Pick<Session, 'query'>,
-  stateSchema: string,
-): Promise<number> {
-  const [complete] = await session.query<CompleteVersionRow>(selectCompleteVersion(stateSchema));
-  if (complete === undefined || complete.version === 0) {
-    return 0;
-  }
-  const [row] = await session.query<InstallationVersionRow>(selectInstallationVersion(stateSchema));
-  const recorded = row?.version ?? 0;
-  const isOutdated = !complete.has_own_triggered && recorded <= INSTALLATION_VERSION;
-  return Math.min(complete.version, recorded, isOutdated ? INSTALLATION_VERSION - 1 : Infinity);
 }
 
 async function readViews(

@@ -3,7 +3,7 @@ import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import type { Compared } from './comparison.js';
 import { withDependents } from './database-state.js';
-import { patiently } from './lock-attempts.js';
+import { patiently } from '../postgres/lock-attempts.js';
 import type { PreparationContext } from './preparation-context.js';
 import { type ClosureInput, closureOf } from './rebuild-closure.js';
 import { holdOffRefreshes } from './refresh-holdoff.js';

@@ -5,7 +5,8 @@ import {
   selectCompleteVersion,
 } from '../postgres/installation.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { type PlanStep, STATE_LOCK } from './plan-step.js';
+import { STATE_LOCK } from '../postgres/lock-words.js';
+import type { PlanStep } from './plan-step.js';
 
 /*
  * The part of a migration that makes the library's own tables. The database in which it runs may have none of them, or

@@ -18,7 +18,7 @@ import {
   isOutOfLocks,
   longForCaptures,
   patiently,
-} from './lock-attempts.js';
+} from '../postgres/lock-attempts.js';
 import type { PlanStep, PostponedStep } from './plan-step.js';
 import type { SchemaPlan } from './schema-plan.js';
 

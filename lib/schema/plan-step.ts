@@ -34,16 +34,6 @@ export interface PlanStep {
   rewritesRows: boolean;
 }
 
-/* The locks of steps, as they are shown. */
-
-export const NO_LOCK = 'none: nothing reads it yet';
-export const STATE_LOCK = "rows of the library's own tables: nobody waits";
-export const SHARE_LOCK = 'SHARE: readers go on, refreshes wait';
-export const EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait, for milliseconds';
-export const WRITERS_LOCK =
-  'SHARE ROW EXCLUSIVE: writers of the tables wait, for milliseconds; readers go on';
-export const LONG_EXCLUSIVE_LOCK = 'ACCESS EXCLUSIVE: readers wait while the rows are written';
-
 /** A step that a boot has left out, because it could not have the locks. */
 export interface PostponedStep extends PlanStep {
   /** Whether the server had no room for so many locks; otherwise somebody else held them. */

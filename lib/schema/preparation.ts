@@ -1,11 +1,10 @@
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
-import { type CaptureNeed, readCaptureNeeds } from '../freshness/capture-needs.js';
-import { refuseUnknowable } from '../freshness/freshness-refusal.js';
-import { implyFreshness } from '../freshness/implied-freshness.js';
+import { type CaptureNeeds, readCaptureNeeds } from '../tracking/capture-needs.js';
+import { refuseUnknowable } from '../tracking/untrackable-views.js';
+import { implyFreshness } from '../tracking/implied-freshness.js';
 import { viewName } from '../definition/view-definition.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { withCaptures, withWakeUp } from './capture-diff.js';
 import { compare } from './comparison.js';
 import { withDeclaredDependencies } from './database-state.js';
 import {
@@ -16,9 +15,9 @@ import {
 } from './declared-rehearsal.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { partFailures } from './failed-views.js';
-import { patiently } from './lock-attempts.js';
+import { patiently } from '../postgres/lock-attempts.js';
 import { type TouchedView, touchedViews } from './migration-checks.js';
-import { type MissingTable, refusedTables, withMissingTables } from './missing-tables.js';
+import { refusedTables } from '../tracking/missing-tables.js';
 import { refuseTakenNames } from './name-conflicts.js';
 import { prunable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
@@ -26,11 +25,12 @@ import { type ClosureMember, closeOverDependents } from './rebuild-closure.js';
 import { holdOffRefreshes } from './refresh-holdoff.js';
 import { rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
-import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+import { type SchemaDiff, type ViewDiff, withCaptures } from './schema-diff.js';
 import { together } from './schema-error.js';
 import { planSchema, type SchemaPlan, type SkippedView, unpopulated } from './schema-plan.js';
 import type { StandInError } from './stand-ins.js';
-import { allowsChanges, applyPolicy, describeDifference, prunes } from './sync-policy.js';
+import { allowsChanges, prunes } from '../definition/policy-rights.js';
+import { applyPolicy, describeDifference } from './sync-policy.js';
 
 /** A plan, with what it was made from. */
 export interface Prepared {
@@ -96,8 +96,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     ...orphans.map(({ name }) => name),
   ]);
   const anew = new Set(closure.map(({ name }) => displayName(name)));
-  let needs = new Map<string, CaptureNeed>();
-  let missing: MissingTable[] = [];
+  let needs: CaptureNeeds = { tables: new Map(), missing: [] };
   let refusals: MaterializedViewError[] = [];
   const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     rehearse(session, closure, {
@@ -110,7 +109,6 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       waitMs,
       filled: unpopulated(allowed),
       look: async (standIns) => {
-        missing = [];
         await implyFreshness(session, stateSchema, views, standIns);
         refusals = await refusalsOf(() => refuseUnknowable(session, stateSchema, views, standIns));
         needs = await readCaptureNeeds(session, {
@@ -119,7 +117,6 @@ export async function prepare(session: Session, context: PreparationContext): Pr
           mayNarrow: allowsChanges(policy),
           gone,
           standIns,
-          onMissing: (view, table) => missing.push({ view, table }),
         });
       },
     }),
@@ -133,13 +130,12 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     ...(await refusalsOf(() =>
       refuseMissingColumns(columnsToBe(diff, rehearsed.members, diffLeft)),
     )),
-    ...refusedTables(missing, state, policy),
+    ...refusedTables(needs.missing, state, policy),
   );
-  const captured = withWakeUp(
-    withMissingTables(withCaptures(diff, needs, state, allowsChanges(policy)), missing),
-    context.wakeUp,
-    state.wakeUpTrigger,
-  );
+  const captured = withCaptures(diff, needs, state, {
+    mayNarrow: allowsChanges(policy),
+    wakeUp: context.wakeUp,
+  });
   const { allowed: wanted, left } = applyPolicy(captured, policy, stateSchema);
   return {
     diff: captured,

@@ -1,15 +1,13 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { readCaptureNeeds } from '../freshness/capture-needs.js';
-import { implyFreshness } from '../freshness/implied-freshness.js';
+import { readCaptureNeeds } from '../tracking/capture-needs.js';
+import { implyFreshness } from '../tracking/implied-freshness.js';
 import type { Session } from '../postgres/session.js';
-import { withCaptures, withWakeUp } from './capture-diff.js';
 import type { DatabaseState } from './database-state.js';
 import { fingerprint } from './fingerprint.js';
 import { isHeldBy, prunable, releasable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
-import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
-import { type MissingTable, withMissingTables } from './missing-tables.js';
-import { allowsChanges, prunes } from './sync-policy.js';
+import { diffSchema, type SchemaDiff, type ViewDiff, withCaptures } from './schema-diff.js';
+import { allowsChanges, prunes } from '../definition/policy-rights.js';
 
 /**
  * The diff, when all is as it was remembered, so that there is nothing to compare, to plan or to warn of
@@ -28,14 +26,12 @@ export async function rememberedDiff(
   }: Omit<PreparationContext, 'views'>,
 ): Promise<SchemaDiff | undefined> {
   await implyFreshness(session, stateSchema, views, []);
-  const missing: MissingTable[] = [];
   const needs = await readCaptureNeeds(session, {
     definitions: views,
     known: state.known,
     mayNarrow: allowsChanges(policy),
     gone: new Set(),
     standIns: [],
-    onMissing: (view, table) => missing.push({ view, table }),
   });
   const declared = diffSchema(views, state, {
     comparisons: new Map(),
@@ -43,19 +39,15 @@ export async function rememberedDiff(
     declaredElsewhere,
     application,
   });
-  const captured = withMissingTables(
-    withCaptures(declared, needs, state, allowsChanges(policy)),
-    missing,
-  );
-  const diff = withWakeUp(captured, wakeUp, state.wakeUpTrigger);
+  const diff = withCaptures(declared, needs, state, { mayNarrow: allowsChanges(policy), wakeUp });
   const declaredNames = new Set([...declaredElsewhere, ...views.map(viewName)]);
   const isInstalled = state.installedVersion >= state.targetVersion;
   const isUpToDate =
     (isInstalled || views.length === 0) &&
     (diff.missingSchemas.length === 0 || views.length === 0) &&
-    (diff.wakeUp === undefined || views.length === 0) &&
+    (diff.captures.wakeUp === undefined || views.length === 0) &&
     !(prunes(policy) && prunable(diff.orphans).length > 0) &&
-    !(allowsChanges(policy) && diff.superfluousCaptures.length > 0) &&
+    !(allowsChanges(policy) && diff.captures.superfluous.length > 0) &&
     releasable(state, declaredNames, application).length === 0 &&
     diff.views.every((view) => isRemembered(view, state, application));
   return isUpToDate ? diff : undefined;

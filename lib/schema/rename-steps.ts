@@ -3,7 +3,8 @@ import { displayName } from '../postgres/identifier.js';
 import { recordRename } from '../postgres/state.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { inPhases, type PlanPhases } from './plan-phases.js';
-import { EXCLUSIVE_LOCK, type PlanStep, STATE_LOCK } from './plan-step.js';
+import { EXCLUSIVE_LOCK, STATE_LOCK } from '../postgres/lock-words.js';
+import type { PlanStep } from './plan-step.js';
 import { moveKnownViews, moveViews, type Rename } from './rename.js';
 
 /**

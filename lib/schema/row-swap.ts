@@ -8,7 +8,7 @@ import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { lockAgainstChanges, replaceFingerprint } from '../postgres/swap.sql.js';
 import { dropView, setDefaultTablespace } from '../postgres/view-ddl.sql.js';
 import { fingerprint } from './fingerprint.js';
-import { patiently } from './lock-attempts.js';
+import { patiently } from '../postgres/lock-attempts.js';
 import { readSwapSource, requireUnchanged, type SwapSource } from './swap-source.js';
 import { temporaryName } from './temporary-name.js';
 import {

@@ -1,11 +1,18 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { codeAndMessageOf } from '../errors/error-message.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
-import { newerVersion } from '../freshness/capture-record.js';
+import {
+  type CaptureDiff,
+  type CaptureDifference,
+  captureDifferences,
+  diffCaptures,
+  NO_CAPTURES,
+} from '../tracking/capture-diff.js';
+import type { CaptureNeeds } from '../tracking/capture-needs.js';
+import { newerVersion } from '../tracking/capture-record.js';
 import type { WakeUp } from '../definition/module.options.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
-import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
-import type { CaptureRecord } from '../postgres/state.sql.js';
+import { displayName, rowName } from '../postgres/identifier.js';
 import { splitParameter } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
@@ -24,8 +31,6 @@ export type Difference =
   | { kind: 'definition'; isDrift: boolean; failure?: string }
   /** PostgreSQL refuses the declared query, also where all else is as declared: what it reads was renamed, say. */
   | { kind: 'query-fails'; failure: string }
-  /** A table that it names in `refresh.on` is not there. */
-  | { kind: 'table-missing'; target: string; table: QualifiedName }
   | { kind: 'renamed'; from: string }
   /** `isUnfit`: the view's present columns do not bear it. */
   | { kind: 'index-missing'; index: IndexDefinition; isUnfit?: boolean }
@@ -39,18 +44,7 @@ export type Difference =
   | { kind: 'access-method' }
   | { kind: 'comment' }
   | { kind: 'unpopulated' }
-  /** Changes of a table that it is to be fresh for are not written into the log. */
-  | { kind: 'capture-missing'; table: QualifiedName }
-  /** Some are not: a trigger was dropped, or switched off. */
-  | { kind: 'capture-changed'; table: QualifiedName }
-  /** What changes it is to be told of is not what is remembered of it, by which it is. */
-  | { kind: 'capture-record'; remembered: CaptureRecord | null; wanted: CaptureRecord | null };
-
-export interface WakeUpDifference {
-  wanted: WakeUp;
-  /** Whether there is a trigger that has to go. */
-  replaces: boolean;
-}
+  | CaptureDifference;
 
 /** How one declared view compares. */
 export interface ViewDiff {
@@ -69,14 +63,7 @@ export interface SchemaDiff {
   /** Views that the library made and that the application declares no more, without those that others hold. */
   orphans: Orphan[];
   missingSchemas: string[];
-  /** Tables whose changes are captured for nobody any more. */
-  superfluousCaptures: QualifiedName[];
-  /** Tables whose changes are captured only because a class once declared so. */
-  leftOverCaptures?: QualifiedName[];
-  /** Orphans for which tables are captured: `schema.name`. */
-  capturingOrphans?: string[];
-  /** How writers are to wake processes up, where they do not. */
-  wakeUp?: WakeUpDifference;
+  captures: CaptureDiff;
   /** The version of the library's own tables, when it is below what this release needs. */
   installFrom?: number;
 }
@@ -117,7 +104,7 @@ export function diffSchema(
         return (isThere && asOrphan(view, known, application)) || [];
       }),
     missingSchemas: missingSchemas(definitions, state),
-    superfluousCaptures: [],
+    captures: NO_CAPTURES,
     ...(state.installedVersion < state.targetVersion && { installFrom: state.installedVersion }),
   };
 }
@@ -131,13 +118,30 @@ function withRename(diff: ViewDiff, { from }: Rename): ViewDiff {
   };
 }
 
+/** Adds to a diff what is tracked and should not be, and the other way round. Pure. */
+export function withCaptures(
+  diff: SchemaDiff,
+  needs: CaptureNeeds,
+  state: Pick<DatabaseState, 'captured' | 'known' | 'wakeUpTrigger'>,
+  { mayNarrow, wakeUp }: { mayNarrow: boolean; wakeUp: WakeUp },
+): SchemaDiff {
+  return {
+    ...diff,
+    views: diff.views.map((each) => ({
+      ...each,
+      differences: [...each.differences, ...captureDifferences(each.view, needs, state, mayNarrow)],
+    })),
+    captures: diffCaptures(needs, state, wakeUp),
+  };
+}
+
 /** Whether the diff asks for nothing; orphans are only reported. */
 export function isEmptyDiff(diff: SchemaDiff): boolean {
   return (
     diff.installFrom === undefined &&
     diff.missingSchemas.length === 0 &&
-    diff.superfluousCaptures.length === 0 &&
-    diff.wakeUp === undefined &&
+    diff.captures.superfluous.length === 0 &&
+    diff.captures.wakeUp === undefined &&
     diff.views.every(({ differences }) => differences.length === 0)
   );
 }

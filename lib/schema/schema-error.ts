@@ -4,6 +4,7 @@ import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
 import { isConnectionLoss, SESSION_LOST } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
+import { OWNERSHIP_HINT } from '../tracking/capture-warnings.js';
 import type { PlanStep } from './plan-step.js';
 
 /** What was under way when a statement failed. */
@@ -81,7 +82,7 @@ function describeTask(
     case 'drop':
       return `drop materialized ${subject} (${reason})`;
     case 'record':
-      return 'remember which changes views are told of';
+      return 'remember which changes views track';
     case 'capture':
       return 'make the triggers that capture changes of tables';
     default:
@@ -114,10 +115,6 @@ const HINTS: Record<string, string> = {
   [SqlState.undefinedFunction]:
     'From PostgreSQL 17 on functions run with a restricted search_path while a view is built: qualify the names inside, or use ALTER FUNCTION ... SET search_path.',
 };
-
-/** What a role needs to capture the changes of tables. */
-export const OWNERSHIP_HINT =
-  'The role must own the tables, or be a member of their owner: only then may it make triggers that always fire. A migration that their owner runs can make them.';
 
 /** The error that the booting application gets. */
 export function schemaErrorFrom(error: unknown): MaterializedViewError {

@@ -4,12 +4,13 @@ import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
 import { displayName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION, installAfter } from '../postgres/installation.sql.js';
 import { alterPhases, populateSteps } from './alter-steps.js';
-import { captureRecordSteps } from './capture-record-step.js';
-import { captureSteps } from './capture-steps.js';
+import { captureRecordSteps } from '../tracking/capture-record-step.js';
+import { captureSteps } from '../tracking/capture-steps.js';
 import type { DatabaseState } from './database-state.js';
 import type { NamePlan } from './name-plan.js';
 import { inPhases } from './plan-phases.js';
-import { NO_LOCK, type PlanStep } from './plan-step.js';
+import { NO_LOCK } from '../postgres/lock-words.js';
+import type { PlanStep } from './plan-step.js';
 import type { Rehearsed, RehearsedMember } from './rehearsal.js';
 import type { Rename } from './rename.js';
 import { renamePhases } from './rename-steps.js';
@@ -55,7 +56,8 @@ export interface PlanInput {
 export function planSchema(input: PlanInput): SchemaPlan {
   const { dataSource, diff, renames, rehearsed, state, policy, left, failed, names } = input;
   const anew = new Set(rehearsed.members.map((member) => displayName(member.name)));
-  const done = new Set([...anew, ...failed.map(({ view }) => view)]);
+  const hasFailed = new Set(failed.map(({ view }) => view));
+  const done = new Set([...anew, ...hasFailed]);
   const inPlace = diff.views.filter(({ view }) => !done.has(viewName(view)));
   const isSideBySide = policy.rebuildStrategy === 'side-by-side';
   const buildsFirst = isSideBySide || rehearsed.members.length === 0;
@@ -103,9 +105,16 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...(buildsFirst ? rebuilt.build : []),
       ...renamed.build,
       ...exchange,
-      ...captureRecordSteps(diff, state.stateSchema, new Set(failed.map(({ view }) => view))),
+      ...captureRecordSteps(
+        diff.views.filter(({ view }) => !hasFailed.has(viewName(view))),
+        state.stateSchema,
+      ),
       // Last: it holds up writers from here to the end of the transaction.
-      ...captureSteps(diff, state.stateSchema),
+      ...captureSteps(
+        diff.views.flatMap(({ differences }) => differences),
+        diff.captures,
+        state.stateSchema,
+      ),
     ],
     skipped: [...left, ...failed],
     orphans: diff.orphans.map((orphan) => displayName(orphan.name)),

@@ -2,8 +2,8 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
 import { ForeignStateSchemaError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
-import type { CaptureKeeper } from './capture.keeper.js';
-import { describeIdle, describePostponed } from './capture-warnings.js';
+import type { CaptureKeeper } from '../tracking/capture.keeper.js';
+import { describeIdle, describePostponed } from '../tracking/capture-warnings.js';
 import { refuseForeignState } from './foreign-state.js';
 import { orphanAdvice } from './holders.js';
 import { describeWithoutKey } from './refresh-keys.js';
@@ -32,7 +32,7 @@ export class SchemaBoot {
       this.context.log.warn(describePostponed(postponed));
       this.captures.finishLater();
     }
-    const idle = describeIdle(diff, syncPolicy);
+    const idle = describeIdle(diff.captures, syncPolicy);
     if (idle !== undefined) {
       this.context.log.warn(idle);
     }

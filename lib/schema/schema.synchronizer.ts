@@ -3,7 +3,7 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
-import { effectiveCapture } from '../freshness/capture-record.js';
+import { effectiveCapture } from '../tracking/capture-record.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import type { Session } from '../postgres/session.js';
@@ -28,7 +28,7 @@ import { refuseForeignState } from './foreign-state.js';
 import { schemaErrorFrom } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
-import { allowsChanges, allowsCreation } from './sync-policy.js';
+import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
 import {
   failedReports,
   isDrifted,

@@ -10,21 +10,17 @@ import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
-import { removeSuperfluousCaptures } from './capture-removal.js';
-import { describeWakeUp } from './capture-steps.js';
-import type { CaptureKeeper } from './capture.keeper.js';
+import { removeSuperfluousCaptures } from '../tracking/capture-repair.js';
+import type { WakeUpDifference } from '../tracking/capture-diff.js';
+import { describeWakeUp } from '../tracking/capture-steps.js';
+import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, refuseToDrop } from './dependents.js';
 import { describeHolders, describeOrphan, otherHolders } from './holders.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './view-order.js';
 import { SchemaBoot } from './schema.boot.js';
-import {
-  describeFailure,
-  type Difference,
-  type SchemaDiff,
-  type WakeUpDifference,
-} from './schema-diff.js';
+import { describeFailure, type Difference, type SchemaDiff } from './schema-diff.js';
 import type { PlanPolicy } from './schema-options.js';
 import type { SchemaPlan } from './schema-plan.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
@@ -77,12 +73,12 @@ export class Schema {
         kind: 'orphan' as const,
         description: describeOrphan(orphan),
       })),
-      ...diff.superfluousCaptures.map((table) => ({
+      ...diff.captures.superfluous.map((table) => ({
         view: displayName(table),
         kind: 'capture-superfluous' as const,
         description: 'its changes are captured, and no view needs them any more',
       })),
-      ...(diff.wakeUp === undefined ? [] : [this.wakeUpDifference(diff.wakeUp)]),
+      ...(diff.captures.wakeUp === undefined ? [] : [this.wakeUpDifference(diff.captures.wakeUp)]),
       ...refusals.filter(({ view }) => !lacksTable(view, diff)).map(refusedDifference),
     ];
   }

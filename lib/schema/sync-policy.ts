@@ -1,5 +1,6 @@
 import type { SyncPolicy } from '../definition/module.options.js';
-import { displayName } from '../postgres/identifier.js';
+import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
+import { describeCaptureDifference } from '../tracking/capture-warnings.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 
 const CREATIONS: ReadonlySet<Difference['kind']> = new Set([
@@ -48,21 +49,6 @@ export function hasFailingQuery({ differences }: Pick<ViewDiff, 'differences'>):
   return differences.some(({ kind }) => kind === 'query-fails');
 }
 
-/** Whether a policy lets be made what is missing. */
-export function allowsCreation({ synchronize }: SyncPolicy): boolean {
-  return synchronize === true || synchronize === 'create';
-}
-
-/** Whether a policy lets views be changed, and not just made. */
-export function allowsChanges({ synchronize, onDrift }: SyncPolicy): boolean {
-  return synchronize === true && onDrift === 'apply';
-}
-
-/** Whether a policy has views dropped that nobody declares any more. */
-export function prunes(policy: SyncPolicy): boolean {
-  return policy.prune && allowsChanges(policy);
-}
-
 /** Parts what a policy lets happen from what it leaves. The library's own tables are always made. */
 export function applyPolicy(
   diff: SchemaDiff,
@@ -79,7 +65,10 @@ export function applyPolicy(
     allowed: {
       ...diff,
       views: allowed,
-      superfluousCaptures: allowsChanges(policy) ? diff.superfluousCaptures : [],
+      captures: {
+        ...diff.captures,
+        superfluous: allowsChanges(policy) ? diff.captures.superfluous : [],
+      },
       missingSchemas: diff.missingSchemas.filter(
         (schema) => allowsCreation(policy) || schema === stateSchema,
       ),
@@ -111,8 +100,6 @@ export function describeDifference(difference: Difference): string {
       return describeDefinition(difference);
     case 'query-fails':
       return difference.failure;
-    case 'table-missing':
-      return `\`refresh.on\` of ${difference.target} names "${displayName(difference.table)}", which is not there`;
     case 'renamed':
       return `it is still "${difference.from}"`;
     case 'index-missing':
@@ -124,13 +111,10 @@ export function describeDifference(difference: Difference): string {
     case 'index-superfluous':
       return `index "${difference.name}" is no longer declared`;
     case 'capture-missing':
-      return `changes of "${displayName(difference.table)}" are not captured`;
     case 'capture-changed':
-      return `the triggers that capture changes of "${displayName(difference.table)}" were changed`;
     case 'capture-record':
-      return difference.remembered === null
-        ? 'the database does not know yet which changes refresh it'
-        : 'the changes that refresh it are not those that the class declares';
+    case 'table-missing':
+      return describeCaptureDifference(difference);
     case 'unpopulated':
       return 'it has no data yet';
     default:

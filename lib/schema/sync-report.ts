@@ -88,13 +88,13 @@ export function reportsOf(
     ...[...declared, ...new Set(others)].map((view) => reportOf(view, plan, diff, skipped)),
     ...diff.orphans
       .filter(({ name }) => !pruned.has(displayName(name)))
-      .map((orphan) => orphaned(orphan, diff.capturingOrphans)),
+      .map((orphan) => orphaned(orphan, diff.captures)),
   ];
 }
 
-function orphaned(orphan: Orphan, capturing: string[] = []): ViewReport {
+function orphaned(orphan: Orphan, { capturedFor }: SchemaDiff['captures']): ViewReport {
   const view = displayName(orphan.name);
-  const isCaptured = capturing.includes(view);
+  const isCaptured = capturedFor.has(view);
   return {
     view,
     outcome: 'orphaned',
@@ -103,10 +103,10 @@ function orphaned(orphan: Orphan, capturing: string[] = []): ViewReport {
 }
 
 /** The reports where nothing was done. */
-export function unchangedReports({ views, orphans, capturingOrphans }: SchemaDiff): ViewReport[] {
+export function unchangedReports({ views, orphans, captures }: SchemaDiff): ViewReport[] {
   return [
     ...views.map(({ view }): ViewReport => ({ view: viewName(view), outcome: 'unchanged' })),
-    ...orphans.map((orphan) => orphaned(orphan, capturingOrphans)),
+    ...orphans.map((orphan) => orphaned(orphan, captures)),
   ];
 }
 

@@ -1,11 +1,11 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { captureRecord, covers, newerVersion } from '../freshness/capture-record.js';
-import { implyFreshness } from '../freshness/implied-freshness.js';
+import { captureRecord, covers, newerVersion } from '../tracking/capture-record.js';
+import { implyFreshness } from '../tracking/implied-freshness.js';
 import { displayNames, rowName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../postgres/installation.sql.js';
 import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
-import { readInstalledVersion } from './database-state.js';
+import { readInstalledVersion } from '../postgres/installed-version.js';
 
 /**
  * Reads what a process that leaves the schema alone has to know of it: which views are watched for the sake of a view

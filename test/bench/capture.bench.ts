@@ -4,7 +4,7 @@ import { Client } from 'pg';
 import { ViewColumn } from 'typeorm';
 // Of the built package, as the application is.
 import { tickRequest } from '../../lib/refresh/refresh-request.js';
-import { selectChanges } from '../../lib/postgres/change.sql.js';
+import { selectPending } from '../../lib/postgres/pending.sql.js';
 import { listen, wakeUpChannel } from '../../lib/postgres/wake-up.sql.js';
 import { withApp } from './bench-app.js';
 import { serverFacts, withDatabase } from './bench-database.js';
@@ -146,7 +146,7 @@ async function measureWriters(
 }
 
 async function measureCheck(client: Client, app: INestApplicationContext): Promise<Comparison> {
-  const { text, values } = selectChanges('materialized_views', [TOTALS]);
+  const { text, values } = selectPending('materialized_views', [TOTALS]);
   const refreshes = app.get(RefreshService);
   const runner = managed(app).refresher.runner;
   // Not for a tick, which is done once: for any moment of the schedule's.

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, QueryResultRow } from 'pg';
-import { type ChangeRow, selectChanges } from '../../lib/postgres/change.sql.js';
 import { recordSuccess } from '../../lib/postgres/history.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/identifier.js';
-import { type PendingViewRow, selectPendingViews } from '../../lib/postgres/pending.sql.js';
+import { type PendingRow, selectPending } from '../../lib/postgres/pending.sql.js';
 import {
   type RefreshPreconditionRow,
   selectRefreshPreconditions,
@@ -23,13 +22,13 @@ export class ChangeDetector {
   ) {}
 
   /** What the detector says of a view now. */
-  async changes(view: QualifiedName): Promise<ChangeRow> {
-    return this.run<ChangeRow>(selectChanges(this.stateSchema, [view]));
+  async changes(view: QualifiedName): Promise<PendingRow> {
+    return this.run<PendingRow>(selectPending(this.stateSchema, [view]));
   }
 
   /** What whoever looks for due views reads of it. */
-  async pending(view: QualifiedName): Promise<PendingViewRow> {
-    return this.run<PendingViewRow>(selectPendingViews(this.stateSchema, [view]));
+  async pending(view: QualifiedName): Promise<PendingRow> {
+    return this.run<PendingRow>(selectPending(this.stateSchema, [view], { leavesOut: true }));
   }
 
   /** Notes what the view is about to see. To be followed by `commit`, whatever happens in between. */

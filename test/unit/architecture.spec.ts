@@ -7,12 +7,16 @@ const MAY_IMPORT: Record<string, string[]> = {
   postgres: [],
   errors: ['postgres'],
   definition: ['errors', 'postgres'],
-  freshness: ['definition', 'errors', 'postgres'],
-  schema: ['freshness', 'definition', 'errors', 'postgres'],
-  refresh: ['schema', 'freshness', 'definition', 'errors', 'postgres'],
+  graph: ['postgres'],
+  tracking: ['graph', 'definition', 'errors', 'postgres'],
+  schema: ['tracking', 'graph', 'definition', 'errors', 'postgres'],
+  refresh: ['schema', 'tracking', 'graph', 'definition', 'errors', 'postgres'],
   introspection: ['definition', 'errors', 'postgres'],
-  schedule: ['refresh', 'freshness', 'definition', 'errors', 'postgres'],
-  engine: ['schedule', 'refresh', 'schema', 'introspection', 'definition', 'errors', 'postgres'],
+  schedule: ['refresh', 'tracking', 'graph', 'definition', 'errors', 'postgres'],
+  engine: [
+    ...['schedule', 'refresh', 'schema', 'introspection', 'tracking', 'graph'],
+    ...['definition', 'errors', 'postgres'],
+  ],
   nest: ['engine', 'schedule', 'definition', 'errors'],
   cli: [
     'cli/commands',
@@ -35,7 +39,10 @@ const MAY_IMPORT: Record<string, string[]> = {
     'errors',
   ],
   testing: ['nest', 'engine', 'refresh', 'definition', 'errors', 'postgres'],
-  '': ['nest', 'engine', 'refresh', 'schema', 'introspection', 'definition', 'errors'],
+  '': [
+    ...['nest', 'engine', 'refresh', 'schema', 'introspection', 'tracking', 'graph'],
+    ...['definition', 'errors'],
+  ],
 };
 
 /** Rooms for applications of Nest. */

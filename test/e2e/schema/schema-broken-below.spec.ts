@@ -308,7 +308,7 @@ describe('a view that works, and whose declared query does not any more', () => 
       await database.query('ALTER TABLE orders RENAME TO sales');
       const schema = await start([told], options);
       expect(releases.warnings.join('\n')).toMatch(
-        /"public\.other".*`refresh\.on` of View of other names "public\.orders", which is not there/,
+        /"public\.other".*`refresh\.on` of View of other names "public\.orders", which does not exist/,
       );
       expect((await schema.diff()).map(({ view, kind }) => [view, kind])).toContainEqual([
         'public.other',

@@ -494,7 +494,7 @@ describe('the capture of changes', () => {
 
     it('for a table that is not there, and for a class that is no entity here', async () => {
       await expect(start([view('SELECT 1 AS id', { on: ['nowhere'] })])).rejects.toThrow(
-        /`refresh\.on` names "public\.nowhere", which is not there/,
+        /`refresh\.on` names "public\.nowhere", which does not exist/,
       );
       await expect(start([view('SELECT 1 AS id', { on: ['nowhere'] })])).rejects.toThrow(
         SchemaSyncError,

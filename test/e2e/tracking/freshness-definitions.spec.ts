@@ -18,7 +18,7 @@ import {
   type ViewClass,
 } from '../../../lib/index.js';
 import { tickRequest } from '../../../lib/refresh/refresh-request.js';
-import { CaptureKeeper } from '../../../lib/schema/capture.keeper.js';
+import { CaptureKeeper } from '../../../lib/tracking/capture.keeper.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { ChangeDetector, isStale } from '../../support/change-detector.js';
 import { bootWith } from '../../support/test-app.js';

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import type { Client } from 'pg';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
-import { isToldAll } from '../../../lib/freshness/capture-record.js';
+import { tracksAllDeclared } from '../../../lib/tracking/capture-record.js';
 import {
   InvalidDefinitionError,
   RefreshService,
@@ -172,7 +172,10 @@ describe('any sequence of releases, writes and refreshes', () => {
         const definition = app.declares(view);
         if (definition && definition.version === undefined) {
           const { capture } = await stateOf(view);
-          expect({ view, isTold: isToldAll(definition, capture) }).toEqual({ view, isTold: true });
+          expect({ view, isTold: tracksAllDeclared(definition, capture) }).toEqual({
+            view,
+            isTold: true,
+          });
         }
       }
     }
@@ -547,7 +550,7 @@ describe('any sequence of releases, writes and refreshes', () => {
       const follows =
         definition.freshness?.onWrite !== undefined &&
         isAllDeclared(definition, reads) &&
-        isToldAll(definition, capture) &&
+        tracksAllDeclared(definition, capture) &&
         (isCaptured || (app.mayCreate && !isLeftOpen));
       if ((follows || limited.has(quoted(view))) && !isPaused) {
         expect({ view, isStale: await staleNow(view) }).toEqual({ view, isStale: false });

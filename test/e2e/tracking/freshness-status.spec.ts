@@ -22,7 +22,7 @@ import {
   selectCrowdedSources,
 } from '../../../lib/postgres/change-log.sql.js';
 import { LibraryClient } from '../../../lib/postgres/library-client.js';
-import { ChangeLogKeeper } from '../../../lib/refresh/change-log.keeper.js';
+import { ChangeLogKeeper } from '../../../lib/tracking/change-log.keeper.js';
 import { tickRequest } from '../../../lib/refresh/refresh-request.js';
 import { StaleWatch } from '../../../lib/refresh/stale.watch.js';
 import { definitionOf, managed } from '../../support/managed.js';

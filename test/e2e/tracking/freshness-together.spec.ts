@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { defineMaterializedView, RefreshService } from '../../../lib/index.js';
-import { type ChangeRow, selectChanges } from '../../../lib/postgres/change.sql.js';
+import { type PendingRow, selectPending } from '../../../lib/postgres/pending.sql.js';
 import type { QualifiedName } from '../../../lib/postgres/identifier.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -67,9 +67,9 @@ describe('views that are asked about together', () => {
     await database.drop();
   });
 
-  const ask = async (names: QualifiedName[]): Promise<ChangeRow[]> => {
-    const { text, values } = selectChanges(STATE, names);
-    return database.query<ChangeRow & Record<string, unknown>>(text, values);
+  const ask = async (names: QualifiedName[]): Promise<PendingRow[]> => {
+    const { text, values } = selectPending(STATE, names);
+    return database.query<PendingRow & Record<string, unknown>>(text, values);
   };
 
   const changed = async (): Promise<string[]> =>

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import { InvalidDefinitionError, RefreshService } from '../../../lib/index.js';
 import { deleteSeenChanges } from '../../../lib/postgres/change-log.sql.js';
-import { selectPendingViews } from '../../../lib/postgres/pending.sql.js';
+import { selectPending } from '../../../lib/postgres/pending.sql.js';
 import { tickRequest } from '../../../lib/refresh/refresh-request.js';
 import { managed } from '../../support/managed.js';
 import { ChangeDetector, isStale } from '../../support/change-detector.js';
@@ -128,7 +128,7 @@ describe('what is known of a view', () => {
     async (state) => {
       await start({ ...trusted, refresh: { on: 'sources' } });
       await refresh(VIEW);
-      const { text, values } = selectPendingViews(STATE, [VIEW]);
+      const { text, values } = selectPending(STATE, [VIEW]);
       expect(await database.query(text, values)).toHaveLength(1);
       await database.query(`UPDATE ${STATE}.view_state SET ${state}`);
       expect(await database.query(text, values)).toEqual([]);

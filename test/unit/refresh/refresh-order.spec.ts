@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RefreshOrder, remainingPaths } from '../../../lib/refresh/refresh-order.js';
-import type { ViewEdge } from '../../../lib/freshness/view-edges.js';
-import { type Dependencies, ViewGraph } from '../../../lib/refresh/view-graph.js';
+import type { ViewEdge } from '../../../lib/graph/view-edges.js';
+import { type Dependencies, ViewGraph } from '../../../lib/graph/view-graph.js';
 
 function dependencies(views: string[], ...edges: string[]): Dependencies {
   const pairs = edges.map((edge) => edge.split(' < '));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
-import type { PendingView } from '../../../lib/schedule/change-reading.js';
+import type { PendingChanges } from '../../../lib/tracking/pending-changes.js';
 import { decide } from '../../../lib/schedule/due-views.js';
 
 const NOW = 100_000;
@@ -12,20 +12,18 @@ interface Case {
   lastAt?: number;
 }
 
-function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): PendingView {
+function changes({ freshness = ON_WRITE, since, lastAt = since }: Case): PendingChanges {
   return {
     definition: { freshness } as ViewDefinition,
-    unseen: {
-      now: NOW,
-      since: since ?? null,
-      lastAt: lastAt ?? null,
-      isAltered: false,
-      isEmpty: false,
-    },
+    now: NOW,
+    since: since ?? null,
+    lastAt: lastAt ?? null,
+    isAltered: false,
+    isEmpty: false,
     isCaptured: true,
     isWatched: true,
     rowsSince: 0,
-  };
+  } as PendingChanges;
 }
 
 const decision = (

@@ -8,7 +8,8 @@ import type { OldView } from '../../../lib/schema/old-views.js';
 import type { RehearsedMember } from '../../../lib/schema/rehearsal.js';
 import { diffSchema } from '../../../lib/schema/schema-diff.js';
 import { planSchema, type SchemaPlan } from '../../../lib/schema/schema-plan.js';
-import { applyPolicy, prunes } from '../../../lib/schema/sync-policy.js';
+import { prunes } from '../../../lib/definition/policy-rights.js';
+import { applyPolicy } from '../../../lib/schema/sync-policy.js';
 import {
   databaseState,
   declared,

@@ -2,7 +2,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { readViewEdges, type ViewEdge } from './view-edges.js';
+import { readViewEdges, type ViewEdge } from '../graph/view-edges.js';
 
 /**
  * Refuses a view that names in `on` something that depends on the view itself: each of its refreshes would count

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { hasUnseen, writeDueInMs } from '../../../lib/freshness/write-policy.js';
+import { isPending, writeDueInMs } from '../../../lib/schedule/write-policy.js';
 
 const WAITS = { debounceMs: 1_000, maxWaitMs: 5_000 };
 const NOTHING = { now: 10_000, since: null, lastAt: null, isAltered: false, isEmpty: false };
@@ -45,7 +45,7 @@ describe('writeDueInMs', () => {
     ],
   ])('after %s', (_, unseen, dueInMs) => {
     expect(writeDueInMs(unseen, WAITS)).toBe(dueInMs);
-    expect(hasUnseen(unseen)).toBe(dueInMs !== undefined);
+    expect(isPending(unseen)).toBe(dueInMs !== undefined);
   });
 
   it('never lets a write wait longer than maxWait, nor cuts a debounce short before that', () => {

@@ -2,7 +2,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
-import { readViewEdges } from './view-edges.js';
+import { readViewEdges } from '../graph/view-edges.js';
 
 /**
  * Sets `freshness` of the views that have no such options of their own but are read, at whatever distance, by a

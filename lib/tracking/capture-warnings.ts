@@ -1,15 +1,40 @@
-import { displayNames, type QualifiedName } from '../postgres/identifier.js';
+import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { SyncPolicy } from '../definition/module.options.js';
-import type { PostponedStep } from './plan-step.js';
-import type { SchemaDiff } from './schema-diff.js';
-import { allowsChanges } from './sync-policy.js';
+import type { CaptureDiff, CaptureDifference } from './capture-diff.js';
+import { allowsChanges } from '../definition/policy-rights.js';
 
 /** What it means when a table that a view needs is not captured. */
 const MEANWHILE =
   'Until then writes to a table that is not captured may lead to no refresh, ticks of views that read it are not skipped, and with `maxStaleness` those are refreshed by their age';
 
+/** What a role needs to capture the changes of tables. */
+export const OWNERSHIP_HINT =
+  'The role must own the tables, or be a member of their owner: only then may it make triggers that always fire. A migration that their owner runs can make them.';
+
+/** A difference in words, for logs and errors. */
+export function describeCaptureDifference(difference: CaptureDifference): string {
+  switch (difference.kind) {
+    case 'capture-missing':
+      return `changes of "${displayName(difference.table)}" are not captured`;
+    case 'capture-changed':
+      return `the triggers that capture changes of "${displayName(difference.table)}" were changed`;
+    case 'capture-record':
+      return difference.remembered === null
+        ? 'the database does not know yet which changes refresh it'
+        : 'the changes that refresh it are not those that the class declares';
+    case 'table-missing':
+      return `\`refresh.on\` of ${difference.target} names "${displayName(difference.table)}", which does not exist`;
+  }
+}
+
 /** For the log at boot: the locks of a step could not be had. */
-export function describePostponed({ reason, isTooLarge }: PostponedStep): string {
+export function describePostponed({
+  reason,
+  isTooLarge,
+}: {
+  reason: string;
+  isTooLarge: boolean;
+}): string {
   const cause = isTooLarge
     ? 'The server has no room for locks on all tables of this step at once (`max_locks_per_transaction`)'
     : 'The tables of this step are locked for long, by a transaction or by VACUUM';
@@ -28,10 +53,10 @@ export function describeUnfinished(reason: string): string {
 
 /** For the log: triggers that no view needs, where the policy does not allow to drop them; `undefined` for none. */
 export function describeIdle(
-  { superfluousCaptures, leftOverCaptures = [] }: SchemaDiff,
+  { superfluous, leftOver }: CaptureDiff,
   policy: SyncPolicy,
 ): string | undefined {
-  const tables = [...superfluousCaptures, ...leftOverCaptures];
+  const tables = [...superfluous, ...leftOver];
   return allowsChanges(policy) || tables.length === 0
     ? undefined
     : `No class of this process declares a view that has to know the changes of ${displayNames(tables)}, and they are captured all the same: writers go on paying for it. Unless a newer release needs them, take the triggers away with SchemaService.apply or a generated migration.`;

@@ -1,24 +1,38 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type ChainView, planForStaleness } from '../../../lib/freshness/staleness-policy.js';
+import { planForStaleness, type StalenessPlan } from '../../../lib/schedule/staleness-policy.js';
+import type { PendingChanges } from '../../../lib/tracking/pending-changes.js';
 
 const LIMIT_MS = 60_000;
 const NOW = 1_000_000;
 
-function view(changes: Partial<ChainView> = {}, below: string[] = []): ChainView {
-  return {
-    unseen: { now: NOW, since: null, lastAt: null, isAltered: false, isEmpty: false },
-    isWatched: true,
-    rowsSince: NOW - 900_000,
-    durationMs: 1_000,
-    below: new Set(below),
-    ...changes,
-  };
-}
+/** What is pending of a view, how long its refresh takes, and which views are below it. */
+type ChainView = Partial<PendingChanges> & { durationMs: number; below: Set<string> };
 
-const written = (agoMs: number): Pick<ChainView, 'unseen'> => ({
-  unseen: { now: NOW, since: NOW - agoMs, lastAt: NOW, isAltered: false, isEmpty: false },
+const NOTHING = { now: NOW, since: null, lastAt: null, isAltered: false, isEmpty: false };
+
+const view = (changes: Partial<ChainView> = {}, below: string[] = []): ChainView => ({
+  ...NOTHING,
+  isWatched: true,
+  rowsSince: NOW - 900_000,
+  durationMs: 1_000,
+  below: new Set(below),
+  ...changes,
 });
+
+const written = (agoMs: number): Partial<ChainView> => ({
+  ...NOTHING,
+  since: NOW - agoMs,
+  lastAt: NOW,
+});
+
+function plan(chain: ReadonlyMap<string, ChainView>, limitMs: number): StalenessPlan | undefined {
+  const graph = {
+    dependencies: new Map([...chain].map(([key, { below }]) => [key, below])),
+    durationsMs: new Map([...chain].map(([key, { durationMs }]) => [key, durationMs])),
+  };
+  return planForStaleness(chain as ReadonlyMap<string, unknown> as never, graph, limitMs);
+}
 
 describe('planForStaleness', () => {
   it('does nothing where nothing has changed, however old the rows are', () => {
@@ -26,20 +40,20 @@ describe('planForStaleness', () => {
       ['top', view({}, ['base'])],
       ['base', view()],
     ]);
-    expect(planForStaleness(chain, LIMIT_MS)).toBeUndefined();
+    expect(plan(chain, LIMIT_MS)).toBeUndefined();
   });
 
   it('gathers writes under a short limit too, for half of it', () => {
     const chain = new Map([['one', view({ ...written(100), durationMs: 100 })]]);
-    expect(planForStaleness(chain, 2_000)?.dueInMs).toBe(2_000 - 100 - 150 - 1_000);
+    expect(plan(chain, 2_000)?.dueInMs).toBe(2_000 - 100 - 150 - 1_000);
   });
 
   it('leaves a view empty that somebody wants so, until something is written', () => {
-    const nothing = { now: NOW, since: null, lastAt: null, isAltered: true, isEmpty: true };
-    const empty = (unseen: ChainView['unseen']): ChainView => view({ rowsSince: null, unseen });
-    expect(planForStaleness(new Map([['one', empty(nothing)]]), LIMIT_MS)).toBeUndefined();
+    const nothing = { ...NOTHING, isAltered: true, isEmpty: true };
+    const empty = (changes: Partial<ChainView>): ChainView => view({ rowsSince: null, ...changes });
+    expect(plan(new Map([['one', empty(nothing)]]), LIMIT_MS)).toBeUndefined();
     const wanted = empty({ ...nothing, since: NOW, lastAt: NOW });
-    expect(planForStaleness(new Map([['one', wanted]]), LIMIT_MS)).toEqual({
+    expect(plan(new Map([['one', wanted]]), LIMIT_MS)).toEqual({
       dueInMs: -Infinity,
       views: ['one'],
     });
@@ -52,7 +66,7 @@ describe('planForStaleness', () => {
       ['base', view({ ...written(10_000), durationMs: 6_000 })],
       ['other', view({ durationMs: 600_000 })],
     ]);
-    expect(planForStaleness(chain, LIMIT_MS)).toEqual({
+    expect(plan(chain, LIMIT_MS)).toEqual({
       dueInMs: LIMIT_MS - 10_000 - 1.5 * 12_000 - 3_000,
       views: ['top', 'middle', 'base'],
     });
@@ -61,22 +75,15 @@ describe('planForStaleness', () => {
   it.each([
     ['has no rows', { rowsSince: null }, -Infinity],
     ['cannot be watched', { isWatched: false, rowsSince: NOW - 20_000 }, 35_500],
-    [
-      'was altered',
-      {
-        unseen: { now: NOW, since: null, lastAt: null, isAltered: true, isEmpty: false },
-        rowsSince: NOW - 20_000,
-      },
-      35_500,
-    ],
+    ['was altered', { isAltered: true, rowsSince: NOW - 20_000 }, 35_500],
     [
       'reads one that was refreshed, and brought older writes',
-      { unseen: { ...written(40_000).unseen, isAltered: true }, rowsSince: NOW - 20_000 },
+      { ...written(40_000), isAltered: true, rowsSince: NOW - 20_000 },
       15_500,
     ],
     ['was written', written(40_000), 15_500],
   ])('of a view that %s', (_, changes, dueInMs) => {
-    expect(planForStaleness(new Map([['one', view(changes)]]), LIMIT_MS)).toEqual({
+    expect(plan(new Map([['one', view(changes)]]), LIMIT_MS)).toEqual({
       dueInMs,
       views: ['one'],
     });
@@ -93,9 +100,9 @@ describe('planForStaleness', () => {
             ['top', view(written(one), ['base'])],
             ['base', view(written(other))],
           ]);
-          const { dueInMs = NaN } = planForStaleness(chain, limitMs) ?? {};
+          const { dueInMs = NaN } = plan(chain, limitMs) ?? {};
           expect(dueInMs + Math.max(one, other)).toBeLessThan(limitMs);
-          const { dueInMs: withMore = NaN } = planForStaleness(chain, limitMs + 1) ?? {};
+          const { dueInMs: withMore = NaN } = plan(chain, limitMs + 1) ?? {};
           expect(withMore).toBeGreaterThan(dueInMs);
           expect(withMore).toBeLessThanOrEqual(dueInMs + 1);
         },

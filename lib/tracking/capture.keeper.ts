@@ -5,10 +5,9 @@ import type { Session } from '../postgres/session.js';
 import { Upkeep } from '../definition/upkeep.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { captureTable, finishCaptures, readUncaptured, SyncLockTaken } from './capture-repair.js';
-import { describeUncaptured, describeUnfinished } from './capture-warnings.js';
+import { describeUncaptured, describeUnfinished, OWNERSHIP_HINT } from './capture-warnings.js';
 import { RepairWaits } from './repair-waits.js';
-import { OWNERSHIP_HINT } from './schema-error.js';
-import { allowsChanges, allowsCreation } from './sync-policy.js';
+import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
 
 /** How often, at the most, a process looks which tables are not captured. */
 const INTERVAL_MS = 2_000;
@@ -27,7 +26,7 @@ const THE_REST = '';
 
 /**
  * Makes missing triggers in the background, between two boots: those of a partition that was attached, of a parent that
- * a table was given or of a table that was made anew, those that somebody disabled, and those that a boot put off.
+ * a table was given or of a table that was made again, those that somebody disabled, and those that a boot put off.
  */
 export class CaptureKeeper {
   /** Whether something is left that the boot put off. */
@@ -133,12 +132,11 @@ export class CaptureKeeper {
   }
 
   private async finish(): Promise<void> {
-    const { database, views, options } = this.context;
+    const { database, options } = this.context;
     const { lockTimeoutMs, syncPolicy, wakeUp } = options;
     await this.transaction((session) =>
       finishCaptures(session, {
         stateSchema: database.stateSchema,
-        views: views.all(),
         removes: allowsChanges(syncPolicy),
         wakeUp,
         lockTimeoutMs,

@@ -1,5 +1,5 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { readCaptureNeeds } from '../freshness/capture-needs.js';
+import { type CaptureNeeds, readCaptureNeeds } from './capture-needs.js';
 import type { WakeUp } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import { tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
@@ -10,18 +10,15 @@ import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
-import { withCaptures, withWakeUp } from './capture-diff.js';
+import { captureDifferences, type CaptureState, diffCaptures } from './capture-diff.js';
 import { type CaptureChanges, captureStepsOf, uncapturedTables } from './capture-steps.js';
-import { readInstalledVersion } from './database-state.js';
-import { briefForCaptures, patiently } from './lock-attempts.js';
-import type { SchemaDiff } from './schema-diff.js';
-
-const NOTHING: SchemaDiff = {
-  views: [],
-  orphans: [],
-  missingSchemas: [],
-  superfluousCaptures: [],
-};
+import { readInstalledVersion } from '../postgres/installed-version.js';
+import {
+  briefForCaptures,
+  longForCaptures,
+  type Patience,
+  patiently,
+} from '../postgres/lock-attempts.js';
 
 /** The tables whose changes the given views need and that are not captured, or not completely. */
 export async function readUncaptured(
@@ -30,7 +27,11 @@ export async function readUncaptured(
   views: readonly ViewDefinition[],
 ): Promise<QualifiedName[]> {
   const isInstalled = (await readInstalledVersion(session, stateSchema)) >= INSTALLATION_VERSION;
-  return isInstalled ? uncapturedTables(await readCaptureDiff(session, stateSchema, views)) : [];
+  if (!isInstalled) {
+    return [];
+  }
+  const { needs, state } = await readTracking(session, stateSchema);
+  return uncapturedTables(views.flatMap((view) => captureDifferences(view, needs, state, false)));
 }
 
 /** Another process has the sync lock: it makes or changes views, and these triggers with them. */
@@ -57,13 +58,12 @@ export async function captureTable(
     return false;
   }
   const changes = row === undefined ? { missing: [table] } : { changed: [table] };
-  await change(session, stateSchema, changes, lockTimeoutMs);
+  await change(session, stateSchema, changes, [lockTimeoutMs, briefForCaptures(lockTimeoutMs)]);
   return true;
 }
 
 export interface FinishOptions {
   stateSchema: string;
-  views: readonly ViewDefinition[];
   /** Whether triggers that no view needs may be dropped. */
   removes: boolean;
   wakeUp: WakeUp;
@@ -78,21 +78,35 @@ export interface FinishOptions {
  */
 export async function finishCaptures(
   session: Session,
-  { stateSchema, views, removes, wakeUp, lockTimeoutMs }: FinishOptions,
+  { stateSchema, removes, wakeUp, lockTimeoutMs }: FinishOptions,
 ): Promise<void> {
   await beAlone(session);
-  const [trigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
-  const diff = withWakeUp(await readCaptureDiff(session, stateSchema, views), wakeUp, trigger);
-  const superfluous = removes ? diff.superfluousCaptures : [];
-  await change(session, stateSchema, { superfluous, wakeUp: diff.wakeUp }, lockTimeoutMs);
+  const [wakeUpTrigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
+  const { needs, state } = await readTracking(session, stateSchema);
+  const diff = diffCaptures(needs, { ...state, wakeUpTrigger }, wakeUp);
+  const changes = { superfluous: removes ? diff.superfluous : [], wakeUp: diff.wakeUp };
+  await change(session, stateSchema, changes, [lockTimeoutMs, briefForCaptures(lockTimeoutMs)]);
 }
 
-/** How the captured tables differ from those that are needed by what the database remembers of views. */
-export async function readCaptureDiff(
+/** Drops the triggers of all tables whose changes no remembered view needs. Waits long for their locks. */
+export async function removeSuperfluousCaptures(
   session: Session,
   stateSchema: string,
-  views: readonly ViewDefinition[],
-): Promise<SchemaDiff> {
+  lockTimeoutMs: number,
+): Promise<void> {
+  const { needs, state } = await readTracking(session, stateSchema);
+  const { superfluous } = diffCaptures(needs, state, 'poll');
+  await change(session, stateSchema, { superfluous }, [
+    lockTimeoutMs,
+    longForCaptures(lockTimeoutMs),
+  ]);
+}
+
+/** What is captured, and what is needed by what the database remembers of views. */
+async function readTracking(
+  session: Session,
+  stateSchema: string,
+): Promise<{ needs: CaptureNeeds; state: CaptureState }> {
   const rows = await session.query<KnownViewRow>(selectKnownViews(stateSchema));
   const known = new Map(rows.map((row) => [rowName(row), row]));
   // Not what this process declares: a newer release may need that no more, and has told the database so.
@@ -104,8 +118,7 @@ export async function readCaptureDiff(
     standIns: [],
   });
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
-  const diff = { ...NOTHING, views: views.map((view) => ({ view, differences: [] })) };
-  return withCaptures(diff, needs, { captured, known }, false);
+  return { needs, state: { captured, known } };
 }
 
 async function beAlone(session: Session): Promise<void> {
@@ -119,10 +132,10 @@ async function change(
   session: Session,
   stateSchema: string,
   changes: CaptureChanges,
-  lockTimeoutMs: number,
+  [lockTimeoutMs, patience]: [number, Patience],
 ): Promise<void> {
   for (const { statements } of captureStepsOf(changes, stateSchema)) {
     const work = (): Promise<unknown> => session.query(script(statements));
-    await patiently(session, lockTimeoutMs, work, briefForCaptures(lockTimeoutMs));
+    await patiently(session, lockTimeoutMs, work, patience);
   }
 }

@@ -1,4 +1,5 @@
-import type { UnseenChanges } from './write-policy.js';
+import type { GraphPlan } from '../refresh/graph-plan.js';
+import type { PendingChanges } from '../tracking/pending-changes.js';
 
 /** After many changes a refresh takes longer than on average. */
 const DURATION_MARGIN = 1.5;
@@ -9,18 +10,11 @@ const LOOK_MARGIN_MS = 3_000;
 /** The most of a limit that the margin may take: with a short limit, each write would otherwise be due at once. */
 const LOOK_MARGIN_SHARE = 0.5;
 
-/** One view of a chain: the view with the limit, or one below it. Its rows may miss a write that a reader expects. */
-export interface ChainView {
-  unseen: UnseenChanges;
-  /** Whether all changes of what it reads are noticed. */
-  isWatched: boolean;
-  /** The start of the refresh that brought its rows, by the database's clock; `null` where there was none. */
-  rowsSince: number | null;
-  /** How long a refresh takes, in milliseconds. */
-  durationMs: number;
-  /** The other views that have to be refreshed before it, at whatever distance, by key. */
-  below: ReadonlySet<string>;
-}
+/** The assumed duration of a refresh of a view that has not been refreshed of late. */
+const UNKNOWN_DURATION_MS = 1_000;
+
+/** Which views are refreshed before which, at whatever distance, and how long each takes. */
+export type TimedGraph = Pick<GraphPlan, 'dependencies' | 'durationsMs'>;
 
 /** What has to be refreshed, and when, so that the readers of a view miss no write older than its limit. */
 export interface StalenessPlan {
@@ -30,9 +24,14 @@ export interface StalenessPlan {
   views: string[];
 }
 
-/** `undefined` where readers miss nothing, so that nothing has to be refreshed. */
+/**
+ * `undefined` where readers miss nothing, so that nothing has to be refreshed.
+ *
+ * @param chain by key the view with the limit, and those below it: their rows may miss a write that a reader expects
+ */
 export function planForStaleness(
-  chain: ReadonlyMap<string, ChainView>,
+  chain: ReadonlyMap<string, PendingChanges>,
+  { dependencies, durationsMs }: TimedGraph,
   maxStalenessMs: number,
 ): StalenessPlan | undefined {
   const ages = new Map(
@@ -44,21 +43,24 @@ export function planForStaleness(
   if (ages.size === 0) {
     return undefined;
   }
-  const concerned = [...chain].filter(
-    ([key, { below }]) => ages.has(key) || [...below].some((each) => ages.has(each)),
+  const concerned = [...chain.keys()].filter((key) =>
+    [key, ...(dependencies.get(key) ?? [])].some((each) => ages.has(each)),
   );
   // The sum, as if they were refreshed one after the other: how many run at a time is not known here.
-  const workMs = concerned.reduce((sum, [, { durationMs }]) => sum + durationMs, 0);
+  const workMs = concerned.reduce(
+    (sum, key) => sum + (durationsMs.get(key) ?? UNKNOWN_DURATION_MS),
+    0,
+  );
   const lookMs = Math.min(LOOK_MARGIN_MS, maxStalenessMs * LOOK_MARGIN_SHARE);
   return {
     dueInMs: maxStalenessMs - Math.max(...ages.values()) - workMs * DURATION_MARGIN - lookMs,
-    views: concerned.map(([key]) => key),
+    views: concerned,
   };
 }
 
 /** The greatest age that a write may have which the view has not seen; `undefined` when it has seen all. */
-function oldestMissingMs({ unseen, isWatched, rowsSince }: ChainView): number | undefined {
-  const { now, since, isAltered, isEmpty } = unseen;
+function oldestMissingMs(pending: PendingChanges): number | undefined {
+  const { now, since, isAltered, isEmpty, isWatched, rowsSince } = pending;
   if (isEmpty && since === null) {
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { circleOf, ViewGraph } from '../../../lib/refresh/view-graph.js';
+import { circleOf, ViewGraph } from '../../../lib/graph/view-graph.js';
 
 /** `'a < b'`: b reads a. */
 function graph(...edges: string[]): ViewGraph {

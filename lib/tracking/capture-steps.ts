@@ -8,28 +8,47 @@ import {
 import { displayNames, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { createWakeUp, dropWakeUp, WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
-import { EXCLUSIVE_LOCK, type PlanStep, WRITERS_LOCK } from './plan-step.js';
-import type { SchemaDiff, WakeUpDifference } from './schema-diff.js';
+import { EXCLUSIVE_LOCK, WRITERS_LOCK } from '../postgres/lock-words.js';
+import type { CaptureDiff, CaptureDifference, WakeUpDifference } from './capture-diff.js';
+
+/** What has to be done to the tracking, as a step of a plan. */
+export interface CaptureStep {
+  action: 'capture' | 'record';
+  /** Why, in a sentence. */
+  reason: string;
+  statements: SqlStatement[];
+  /** What takes the step back. */
+  undo: SqlStatement[];
+  /** The strongest lock, and whom it stops. */
+  lock: string;
+  rewritesRows: false;
+}
+
+type Differences = readonly (CaptureDifference | { kind: string })[];
 
 /**
  * One step for all tables, the change log included: when it cannot have one of the locks, it gives all of them back.
  * It must not hold up the writers of one table for as long as it waits for another.
  */
-export function captureSteps(diff: SchemaDiff, stateSchema: string): PlanStep[] {
+export function captureSteps(
+  differences: Differences,
+  { superfluous, wakeUp }: Pick<CaptureDiff, 'superfluous' | 'wakeUp'>,
+  stateSchema: string,
+): CaptureStep[] {
   return captureStepsOf(
     {
-      missing: tablesOf(diff, 'capture-missing'),
-      changed: tablesOf(diff, 'capture-changed'),
-      superfluous: diff.superfluousCaptures,
-      wakeUp: diff.wakeUp,
+      missing: tablesOf(differences, 'capture-missing'),
+      changed: tablesOf(differences, 'capture-changed'),
+      superfluous,
+      wakeUp,
     },
     stateSchema,
   );
 }
 
 /** The tables whose changes views need and that are not captured, or not completely. */
-export function uncapturedTables(diff: SchemaDiff): QualifiedName[] {
-  return [...tablesOf(diff, 'capture-missing'), ...tablesOf(diff, 'capture-changed')];
+export function uncapturedTables(differences: Differences): QualifiedName[] {
+  return [...tablesOf(differences, 'capture-missing'), ...tablesOf(differences, 'capture-changed')];
 }
 
 /** Tables by what has to be done with their triggers. */
@@ -41,7 +60,7 @@ export interface CaptureChanges {
 }
 
 /** One step for all these changes; none when there are none. */
-export function captureStepsOf(changes: CaptureChanges, stateSchema: string): PlanStep[] {
+export function captureStepsOf(changes: CaptureChanges, stateSchema: string): CaptureStep[] {
   const { missing = [], changed = [], superfluous = [] } = changes;
   const added = [...missing, ...changed];
   const dropped = [...changed, ...superfluous];
@@ -78,7 +97,7 @@ export function captureStepsOf(changes: CaptureChanges, stateSchema: string): Pl
   ];
 }
 
-interface WakeUpParts extends Pick<PlanStep, 'statements' | 'undo'> {
+interface WakeUpParts extends Pick<CaptureStep, 'statements' | 'undo'> {
   reasons: string[];
   /** The change log, when a trigger is only added to it. */
   added: QualifiedName[];
@@ -117,11 +136,11 @@ function locks(againstWriters: QualifiedName[], againstAll: QualifiedName[]): Sq
 }
 
 function tablesOf(
-  { views }: SchemaDiff,
+  differences: Differences,
   kind: 'capture-missing' | 'capture-changed',
 ): QualifiedName[] {
-  const tables = views.flatMap(({ differences }) =>
-    differences.flatMap((difference) => (difference.kind === kind ? [difference.table] : [])),
+  const tables = differences.flatMap((difference) =>
+    difference.kind === kind && 'table' in difference ? [difference.table] : [],
   );
   const byName = new Map(tables.map((table) => [quoteQualifiedName(table), table]));
   return [...byName.keys()].sort().flatMap((name) => byName.get(name) ?? []);

@@ -1,4 +1,4 @@
-import type { ViewEdge } from '../freshness/view-edges.js';
+import type { ViewEdge } from './view-edges.js';
 
 /**
  * Which views are refreshed along with those that are named, at whatever distance: `dependencies` are

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { writtenSince } from '../../../lib/refresh/change-record.js';
+import { writtenSince } from '../../../lib/tracking/seen-changes.js';
 
 const STARTED_AT = 1_000;
 const LAST_STARTED_AT = 500;
@@ -12,11 +12,11 @@ describe('writtenSince', () => {
     ['an older write than that', false, 300, LAST_STARTED_AT, 300],
     ['the beginning of time, where there were none', false, 300, null, 0],
   ])('is %s', (_, isStored, pendingSince, lastStartedAt, expected) => {
-    const changes = { is_signature_stored: isStored, pending_since: pendingSince };
+    const changes = { isComplete: isStored, since: pendingSince };
     expect(writtenSince(changes, STARTED_AT, lastStartedAt)).toBe(expected);
   });
 
-  it('is as old as the rows of before for a view that is told of nothing', () => {
+  it('is as old as the rows of before for a view that tracks nothing', () => {
     expect(writtenSince(undefined, STARTED_AT, LAST_STARTED_AT)).toBe(LAST_STARTED_AT);
   });
 });

@@ -1,5 +1,4 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { SchemaSyncError } from '../errors/schema.errors.js';
 import {
   displayName,
   type QualifiedName,
@@ -11,7 +10,7 @@ import { selectSources, type SourceRoot, type SourceRow } from '../postgres/sour
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
 import { captureRecord, covers, effectiveCapture, newerVersion } from './capture-record.js';
 
-/** A table whose writes have to be captured, because views are told of them. */
+/** A table whose writes have to be captured, because views track it. */
 export interface CaptureNeed {
   table: QualifiedName;
   /** The names of these views, as `schema.name`. */
@@ -44,19 +43,27 @@ export interface NeedsInput {
   gone: ReadonlySet<string>;
   /** Plain views that stand in the place of materialized ones during a rehearsal. */
   standIns: readonly QualifiedName[];
-  /** Is told of each declared table that does not exist. */
-  onMissing?: (view: ViewDefinition, table: QualifiedName) => void;
 }
 
-/**
- * The tables whose writes have to be captured, by quoted name, according to the catalog of the moment.
- */
+/** A table that a view names in `refresh.on`, and that does not exist. */
+export interface MissingTable {
+  view: ViewDefinition;
+  table: QualifiedName;
+}
+
+export interface CaptureNeeds {
+  /** The tables whose writes have to be captured, by quoted name. */
+  tables: Map<string, CaptureNeed>;
+  missing: MissingTable[];
+}
+
+/** What has to be captured according to the catalog of the moment. */
 export async function readCaptureNeeds(
   session: Pick<Session, 'query'>,
   input: NeedsInput,
-): Promise<Map<string, CaptureNeed>> {
+): Promise<CaptureNeeds> {
   const roots = readersOf(input).flatMap(rootsOfReader);
-  const needs = new Map<string, CaptureNeed>();
+  const needs: CaptureNeeds = { tables: new Map(), missing: [] };
   if (roots.length === 0) {
     return needs;
   }
@@ -64,17 +71,17 @@ export async function readCaptureNeeds(
   for (const row of rows) {
     const root = roots[row.position];
     if (root !== undefined) {
-      add(needs, root, row, input);
+      add(needs, root, row, input.definitions);
     }
   }
   return needs;
 }
 
 function add(
-  needs: Map<string, CaptureNeed>,
+  { tables, missing }: CaptureNeeds,
   { view, root, isLeftOver }: Root,
   { schema_name, table_name, relation_kind }: SourceRow,
-  { definitions, onMissing }: NeedsInput,
+  definitions: readonly ViewDefinition[],
 ): void {
   const name = displayName(view);
   if (schema_name === null) {
@@ -84,33 +91,18 @@ function add(
       (table) => quoteQualifiedName(table) === quoteQualifiedName(root),
     );
     if (definition !== undefined && isDeclared) {
-      onMissing?.(definition, root);
+      missing.push({ view: definition, table: root });
     }
     return;
   }
   if (relation_kind === 'r' || relation_kind === 'p') {
     const table = { schema: schema_name, name: table_name };
     const key = quoteQualifiedName(table);
-    const need = needs.get(key) ?? { table, views: new Set(), isLeftOver };
+    const need = tables.get(key) ?? { table, views: new Set(), isLeftOver };
     need.views.add(name);
     need.isLeftOver &&= isLeftOver;
-    needs.set(key, need);
+    tables.set(key, need);
   }
-}
-
-/** Of a view that cannot be told of the writes that it asks for. */
-export function missingTable(view: ViewDefinition, table: QualifiedName): SchemaSyncError {
-  const name = viewName(view);
-  return new SchemaSyncError(
-    `Cannot notice changes for materialized view "${name}" of ${view.target.name}: \`refresh.on\` names "${displayName(table)}", which is not there. Nothing has been changed.`,
-    { view: name, hint: missingTableHint(table) },
-  );
-}
-
-function missingTableHint({ name }: QualifiedName): string {
-  return name === 'sources'
-    ? "For all that the view reads write `on: 'sources'`, without the brackets."
-    : 'Create the table first, or write its schema in front of its name.';
 }
 
 function readersOf({ definitions, known, gone, mayNarrow }: NeedsInput): Reader[] {

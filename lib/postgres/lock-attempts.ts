@@ -1,7 +1,6 @@
-import type { Session } from '../postgres/session.js';
-import { errorCode, SqlState } from '../postgres/sqlstate.js';
-import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
-import { SchemaStepError } from './schema-error.js';
+import type { Session } from './session.js';
+import { errorCode, SqlState } from './sqlstate.js';
+import { setLocalLockTimeout } from './transaction.sql.js';
 
 /** The waits for locks go from the first to the last, doubling, and begin again. */
 const FIRST_WAIT_MS = 10;
@@ -85,8 +84,9 @@ export function isOutOfLocks(error: unknown): boolean {
   return codeOf(error) === SqlState.outOfMemory;
 }
 
+/** An error of the library's own may have none, and PostgreSQL's as its cause. */
 function codeOf(error: unknown): string | undefined {
-  return errorCode(error instanceof SchemaStepError ? error.cause : error);
+  return errorCode(error) ?? errorCode((error as { cause?: unknown } | null)?.cause);
 }
 
 function nextWait(waitMs: number): number {

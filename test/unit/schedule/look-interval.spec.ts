@@ -4,7 +4,7 @@ import {
   nextLookAfterErrorInMs,
   nextLookAfterWakeUpInMs,
   nextLookInMs,
-} from '../../../lib/freshness/look-interval.js';
+} from '../../../lib/schedule/look-interval.js';
 
 describe('the time to the next look', () => {
   it.each([

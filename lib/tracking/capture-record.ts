@@ -2,7 +2,7 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
 
-/** Which changes the code wants a view to be told of; `null` for none. */
+/** Which changes the code wants a view to track; `null` for none. */
 export function captureRecord({ freshness }: ViewDefinition): CaptureRecord | null {
   return freshness === undefined
     ? null
@@ -19,7 +19,7 @@ export function newerVersion(
 }
 
 /**
- * Which changes a view is told of, given what the code declares and what the database remembers. Only a process
+ * Which changes a view tracks, given what the code declares and what the database remembers. Only a process
  * that may change views goes by the code alone. Any other adds what the code declares to what is remembered: an
  * old release that starts again during a rolling deployment declares less than the new one, and must not switch
  * off what the new one relies on. Where the database has a newer version of the view, what is remembered counts.
@@ -56,8 +56,8 @@ export function covers(remembered: CaptureRecord | null, declared: CaptureRecord
   );
 }
 
-/** Whether the view is told of all that this process declares: where it is not, silence does not mean that nothing changed. */
-export function isToldAll(view: ViewDefinition, remembered: CaptureRecord | null): boolean {
+/** Whether the view tracks all that this process declares: where it does not, silence does not mean that nothing changed. */
+export function tracksAllDeclared(view: ViewDefinition, remembered: CaptureRecord | null): boolean {
   return covers(remembered, captureRecord(view));
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { covers, effectiveCapture } from '../../../lib/freshness/capture-record.js';
+import { covers, effectiveCapture } from '../../../lib/tracking/capture-record.js';
 import type { CaptureRecord, KnownViewRow } from '../../../lib/postgres/state.sql.js';
 import { declared } from '../../support/schema-fixtures.js';
 

@@ -1,6 +1,6 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
-import { ChangeLogKeeper } from '../refresh/change-log.keeper.js';
-import { CaptureKeeper } from '../schema/capture.keeper.js';
+import { ChangeLogKeeper } from './change-log.keeper.js';
+import { CaptureKeeper } from './capture.keeper.js';
 
 /** Keeps the tracking of changes in order in the background. */
 export class Tracking {

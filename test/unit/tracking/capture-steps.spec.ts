@@ -1,8 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CaptureNeed } from '../../../lib/freshness/capture-needs.js';
-import { withCaptures, withWakeUp } from '../../../lib/schema/capture-diff.js';
-import { captureSteps } from '../../../lib/schema/capture-steps.js';
-import { diffSchema, isEmptyDiff, type SchemaDiff } from '../../../lib/schema/schema-diff.js';
+import type { CaptureNeed } from '../../../lib/tracking/capture-needs.js';
+import { type CaptureStep, captureSteps } from '../../../lib/tracking/capture-steps.js';
+import {
+  diffSchema,
+  isEmptyDiff,
+  type SchemaDiff,
+  withCaptures,
+} from '../../../lib/schema/schema-diff.js';
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
 
 const need = (name: string, ...views: string[]): [string, CaptureNeed] => [
@@ -15,17 +19,29 @@ const captured = (name: string, is_complete = true) => ({
   is_complete,
 });
 
-function diff(needs: [string, CaptureNeed][], rows: ReturnType<typeof captured>[]): SchemaDiff {
+function diff(
+  needs: [string, CaptureNeed][],
+  rows: ReturnType<typeof captured>[],
+  wakeUp: 'poll' | 'notify' = 'poll',
+  wakeUpTrigger?: { is_complete: boolean },
+): SchemaDiff {
   const state = databaseState([deployed('a'), deployed('b')]);
   const none = { comparisons: new Map(), renames: [], application: 'tests' };
   const views = [declared('a'), declared('b')];
   return withCaptures(
     diffSchema(views, state, none),
-    new Map(needs),
-    { ...state, captured: rows },
-    true,
+    { tables: new Map(needs), missing: [] },
+    { ...state, captured: rows, wakeUpTrigger },
+    { mayNarrow: true, wakeUp },
   );
 }
+
+const stepsOf = ({ views, captures }: SchemaDiff, stateSchema: string): CaptureStep[] =>
+  captureSteps(
+    views.flatMap(({ differences }) => differences),
+    captures,
+    stateSchema,
+  );
 
 const firstWords = (statements: { text: string }[] = []): string[] =>
   statements.map(({ text }) => text.split('\n')[0]?.replace(/"own_capture_(\w+)"/, '$1') ?? '');
@@ -34,13 +50,13 @@ describe('captureSteps', () => {
   it('has nothing to do where all is as needed', () => {
     const same = diff([need('t', 'public.a')], [captured('t')]);
     expect(isEmptyDiff(same)).toBe(true);
-    expect(captureSteps(same, 'own')).toEqual([]);
+    expect(stepsOf(same, 'own')).toEqual([]);
   });
 
   it('captures a table once, for however many views, and locks all tables first', () => {
     const missing = diff([need('u', 'public.b'), need('t', 'public.a', 'public.b')], []);
     expect(missing.views.map(({ differences }) => differences.length)).toEqual([1, 2]);
-    const steps = captureSteps(missing, 'own');
+    const steps = stepsOf(missing, 'own');
     expect(steps).toHaveLength(1);
     expect(firstWords(steps[0]?.statements)).toEqual([
       'LOCK TABLE ONLY "public"."t", ONLY "public"."u" IN SHARE ROW EXCLUSIVE MODE',
@@ -56,10 +72,10 @@ describe('captureSteps', () => {
     );
   });
 
-  it('makes anew what was changed, and takes away what nobody needs', () => {
+  it('makes again what was changed, and takes away what nobody needs', () => {
     const changed = diff([need('t', 'public.a')], [captured('t', false), captured('old')]);
     expect(isEmptyDiff(changed)).toBe(false);
-    const [step] = captureSteps(changed, 'own');
+    const [step] = stepsOf(changed, 'own');
     expect(step?.reason).toBe(
       'Changes of "public.t" are to be captured; No view needs those of "public.old" any more',
     );
@@ -72,7 +88,7 @@ describe('captureSteps', () => {
 
   describe('with regard to waking up', () => {
     const step = (wanted: 'poll' | 'notify', trigger?: { is_complete: boolean }) =>
-      captureSteps(withWakeUp(diff([], []), wanted, trigger), 'own')[0];
+      stepsOf(diff([], [], wanted, trigger), 'own')[0];
 
     it('does nothing where it is as wanted', () => {
       expect(step('poll')).toBeUndefined();
@@ -84,7 +100,7 @@ describe('captureSteps', () => {
       ['notify', { is_complete: false }, ['LOCK', 'DROP', 'CREATE', 'ALTER'], 'ACCESS EXCLUSIVE'],
       ['poll', { is_complete: true }, ['LOCK', 'DROP'], 'ACCESS EXCLUSIVE'],
     ] as const)('makes it %s where there is %p', (wanted, trigger, commands, lock) => {
-      expect(isEmptyDiff(withWakeUp(diff([], []), wanted, trigger))).toBe(false);
+      expect(isEmptyDiff(diff([], [], wanted, trigger))).toBe(false);
       const { statements = [], undo = [], lock: taken } = step(wanted, trigger) ?? {};
       expect(statements.map(({ text }) => text.split(' ')[0])).toEqual(commands);
       expect(statements[0]?.text).toBe(`LOCK TABLE ONLY "own"."change_log" IN ${lock} MODE`);
@@ -93,8 +109,8 @@ describe('captureSteps', () => {
     });
 
     it('locks the log with the tables, and behind them', () => {
-      const both = withWakeUp(diff([need('t', 'public.a')], []), 'notify', undefined);
-      const steps = captureSteps(both, 'own');
+      const both = diff([need('t', 'public.a')], [], 'notify');
+      const steps = stepsOf(both, 'own');
       expect(steps).toHaveLength(1);
       expect(firstWords(steps[0]?.statements)[0]).toBe(
         'LOCK TABLE ONLY "public"."t", ONLY "own"."change_log" IN SHARE ROW EXCLUSIVE MODE',
@@ -103,7 +119,7 @@ describe('captureSteps', () => {
   });
 
   it('names triggers after a state schema however long it is', () => {
-    const [step] = captureSteps(diff([need('t', 'public.a')], []), 'ö'.repeat(31));
+    const [step] = stepsOf(diff([need('t', 'public.a')], []), 'ö'.repeat(31));
     const [, create] = step?.statements ?? [];
     expect(create?.text).toMatch(/^CREATE TRIGGER "mv_[0-9a-f]{12}_capture_insert"\n/);
   });

@@ -1,0 +1,30 @@
+import type { PendingChanges } from '../tracking/pending-changes.js';
+
+/** What of the pending changes says when they are due. */
+type Writes = Pick<PendingChanges, 'now' | 'since' | 'lastAt' | 'isAltered' | 'isEmpty'>;
+
+export interface WriteWaits {
+  debounceMs: number;
+  maxWaitMs: number;
+}
+
+/** Whether there is anything that the view has not seen. */
+export function isPending({ since, isAltered, isEmpty }: Writes): boolean {
+  return since !== null || (isAltered && !isEmpty);
+}
+
+/**
+ * In how many milliseconds a view has to be refreshed because of writes: when no write has followed the newest
+ * for `debounceMs`, or when the oldest has waited for `maxWaitMs`. 0 or less when it is due; `undefined` when
+ * nothing has changed. A change without a time is rare, and due at once.
+ */
+export function writeDueInMs(
+  pending: Writes,
+  { debounceMs, maxWaitMs }: WriteWaits,
+): number | undefined {
+  const { now, since, lastAt } = pending;
+  if (since === null || lastAt === null) {
+    return isPending(pending) ? 0 : undefined;
+  }
+  return Math.min(lastAt + debounceMs, since + maxWaitMs) - now;
+}

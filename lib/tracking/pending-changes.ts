@@ -1,0 +1,103 @@
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { displayName, rowName } from '../postgres/identifier.js';
+import { type PendingRow, selectPending } from '../postgres/pending.sql.js';
+import type { Session } from '../postgres/session.js';
+import { UNSURE } from '../postgres/signature.sql.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import { tracksAllDeclared } from './capture-record.js';
+
+/**
+ * The changes that a view tracks and has not seen, and how sure that is. Instants are milliseconds since the epoch, by
+ * the database's clock.
+ */
+export interface PendingChanges {
+  definition: ViewDefinition;
+  now: number;
+  /** When the oldest of these writes was made; `null` for none. */
+  since: number | null;
+  /** When the newest of these writes was made; `null` for none. */
+  lastAt: number | null;
+  /** Whether there is a change without a row in the log, and so without a time: DDL, or no refresh so far. */
+  isAltered: boolean;
+  /** Whether the view is unpopulated. Somebody wanted it so: it waits for a write, or a refresh on demand. */
+  isEmpty: boolean;
+  /** The start of the refresh that brought its rows; `null` where there was none. */
+  rowsSince: number | null;
+  /** Whether every write to what it reads leaves a row in the log. */
+  isCaptured: boolean;
+  /** Whether it can be known if a refresh would give other rows: only then can its changes be relied on. */
+  isWatched: boolean;
+  /** Whether nothing has changed that it tracks. If it calls `now()`, a refresh may give other rows. */
+  hasNothingNew: boolean;
+  /** Whether that is sure to mean that what it tracks gives the same rows. */
+  isUnchanged: boolean;
+  /** Whether `since` tells of all changes: none can be missing from the log. */
+  isComplete: boolean;
+  /** Whether a refresh may give other rows though nothing was written. */
+  isUnsure: boolean;
+  /** For a refresh that starts now to store with its watermark; `null` where it stores none. */
+  signature: string | null;
+  /** Whether the last refresh ran the same queries over the same relations. */
+  hasSameDefinitions: boolean;
+}
+
+/** What one look at several views has found. */
+export interface PendingRead {
+  /** Those that exist and that the library has refreshed. */
+  views: PendingChanges[];
+  /** For how long the server has looked, in milliseconds. */
+  tookMs: number;
+}
+
+/**
+ * Reads the pending changes of views, in one statement for all of them.
+ *
+ * @param leavesOut whether views that are paused or back off are left out
+ */
+export async function readPending(
+  session: Pick<Session, 'query'>,
+  stateSchema: string,
+  definitions: readonly ViewDefinition[],
+  options?: { leavesOut: boolean },
+): Promise<PendingRead> {
+  const byName = new Map(definitions.map((view) => [displayName(view.name), view]));
+  const names = definitions.map(({ name }) => name);
+  const rows = await session.query<PendingRow>(selectPending(stateSchema, names, options));
+  const views = rows.flatMap((row) => {
+    const definition = byName.get(rowName(row));
+    return definition === undefined ? [] : [pendingChanges(definition, row)];
+  });
+  return { views, tookMs: Math.max(0, ...rows.map((row) => row.took_ms)) };
+}
+
+/** The statement that asks for the pending changes of a view; none for a view that tracks nothing. */
+export function questionOfPending(
+  stateSchema: string,
+  { name, freshness }: ViewDefinition,
+): SqlStatement[] {
+  return freshness === undefined ? [] : [selectPending(stateSchema, [name])];
+}
+
+/** The answer. Where the database tracks less than this process declares, silence says nothing. */
+export function pendingChanges(definition: ViewDefinition, row: PendingRow): PendingChanges {
+  const tracksAll = tracksAllDeclared(definition, row.capture);
+  const isUnsure = row.are_definitions_stored && row.is_unsure;
+  return {
+    definition,
+    now: row.now,
+    since: row.pending_since,
+    lastAt: row.last_change_at,
+    isAltered: !row.has_watermark || row.is_altered,
+    isEmpty: !row.is_populated,
+    rowsSince: row.has_watermark ? row.last_started_at : null,
+    isCaptured: row.is_captured,
+    isWatched: row.is_watched && definition.freshness?.readsSources === true && tracksAll,
+    hasNothingNew: row.has_nothing_new,
+    isUnchanged: row.is_unchanged && tracksAll,
+    isComplete: row.is_signature_stored && tracksAll,
+    isUnsure: row.is_unsure,
+    // Where the definitions are the same as before, a mark on the signature still holds.
+    signature: row.signature !== null && isUnsure ? `${UNSURE}${row.signature}` : row.signature,
+    hasSameDefinitions: row.are_definitions_stored,
+  };
+}
