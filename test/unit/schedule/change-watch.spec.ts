@@ -57,6 +57,7 @@ async function minute(
       schema_name: name.schema,
       view_name: name.name,
       now: now(),
+      capture: null,
       pending_since: now() - 10,
       last_change_at: now() - 10,
       last_started_at: now() - 20,
