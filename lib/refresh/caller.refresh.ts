@@ -7,6 +7,7 @@ import { RefreshBusyError } from '../errors/refresh.errors.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { CallerTransaction } from '../postgres/folded-transaction.js';
 import { Session, type SessionClient } from '../postgres/session.js';
+import { transactionRequest } from './occasions.js';
 import type { CheckedRefreshOptions, RefreshOptions } from './refresh-options.js';
 import type { RefreshReporter } from './refresh.reporter.js';
 import type { RefreshResult } from './refresh-result.js';
@@ -34,22 +35,14 @@ export class CallerRefresh {
    */
   async refresh(
     definition: ViewDefinition,
-    { mode, onPaused, trigger }: CheckedRefreshOptions,
+    options: CheckedRefreshOptions,
     { manager, onBusy = 'wait' }: CallerOptions,
   ): Promise<RefreshResult> {
     const { lockTimeoutMs } = this.context.options;
     const client = await this.clientOf(definition, manager);
     const adapted = forCallersTransaction(definition, lockTimeoutMs);
     const run = new RefreshRun(
-      {
-        definition: adapted,
-        trigger,
-        mode,
-        skipsPaused: onPaused === 'skip',
-        skipsUnchanged: false,
-        keepsMinInterval: mode.withData,
-        waitsForLock: onBusy === 'wait',
-      },
+      transactionRequest(adapted, options, onBusy),
       this.context,
       // No limits but those of the caller's transaction.
       { lockTimeoutMs: 0, statementTimeoutMs: 0, backoffMs: 0 },

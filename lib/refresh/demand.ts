@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { RefreshBusyError, RefreshCancelledError } from '../errors/refresh.errors.js';
 import type { CheckedRefreshOptions } from './refresh-options.js';
+import { callRequest } from './occasions.js';
 import { type Patience, withPatience } from './patience.js';
 import type { RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
@@ -87,21 +88,11 @@ export class Demand {
   }
 
   private request(): RefreshRequest {
-    const { mode, onBusy, onPaused, trigger } = this.options;
-    return {
-      definition: this.definition,
-      trigger,
-      mode,
-      skipsPaused: onPaused === 'skip',
-      skipsUnchanged: false,
-      keepsMinInterval: mode.withData,
-      waitsWhenBusy: onBusy === 'join' || onBusy === 'wait',
-      // What another refresh did serves the others too, but not who wants the view without its rows.
-      servedSince: onBusy === 'join' && mode.withData ? () => this.lastCallAt : undefined,
-      onBegin: this.onClosed,
-      onDecided: this.onClosed,
+    return callRequest(this.definition, this.options, {
+      lastCallAt: () => this.lastCallAt,
+      onClosed: this.onClosed,
       signal: this.abandoned.signal,
-    };
+    });
   }
 
   /** Nobody hears it. */

@@ -3,17 +3,8 @@ import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
 import type { RefreshRequest, RequestedMode } from './refresh-request.js';
 import type { PendingChanges } from '../tracking/pending-changes.js';
 import { wouldGiveSameRows } from '../tracking/seen-changes.js';
-import type {
-  RefreshMode,
-  RefreshModeReason,
-  RefreshResult,
-  SkipReason,
-} from './refresh-result.js';
-
-export interface ChosenMode {
-  mode: RefreshMode;
-  modeReason: RefreshModeReason;
-}
+import { type ChosenMode, chooseMode } from './modes/modes.js';
+import type { RefreshResult, SkipReason } from './refresh-result.js';
 
 /**
  * The conditions, which are there when the view is.
@@ -32,25 +23,6 @@ export function requireView(
     });
   }
   return conditions;
-}
-
-/** Concurrently wherever PostgreSQL can, because that stops no reader, unless something else is asked for. */
-export function chooseMode(
-  conditions: RefreshPreconditionRow,
-  { choice, withData }: RequestedMode,
-): ChosenMode {
-  if (!withData) {
-    return { mode: 'blocking', modeReason: 'with_no_data' };
-  }
-  if (choice === 'swap' || choice === 'blocking') {
-    return { mode: choice, modeReason: 'requested' };
-  }
-  if (!conditions.is_populated) {
-    return { mode: 'blocking', modeReason: 'unpopulated' };
-  }
-  return conditions.has_usable_unique_index
-    ? { mode: 'concurrently', modeReason: 'unique_index' }
-    : { mode: 'blocking', modeReason: 'no_unique_index' };
 }
 
 /**

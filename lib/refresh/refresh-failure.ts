@@ -16,7 +16,7 @@ import { silenceOf } from '../postgres/session-lost.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode } from '../postgres/sqlstate.js';
 import { findLostRun } from './lost-run.js';
-import type { ChosenMode } from './refresh-decision.js';
+import type { ChosenMode } from './modes/modes.js';
 import type { CancelReason, RefreshLimits, RefreshRequest } from './refresh-request.js';
 import { retryDelayMs } from './retry-policy.js';
 import { runRecord } from './run-results.js';

@@ -10,14 +10,14 @@ export interface RequestedMode {
   withData: boolean;
 }
 
-/** One wish to refresh one view. */
+/** One wish to refresh one view. Each occasion has its own: see `occasions.ts`. */
 export interface RefreshRequest {
   definition: ViewDefinition;
   trigger: RefreshTrigger;
   mode: RequestedMode;
   /** How many refreshes in a row wrote what the next one was made for, this one included. @default 0 */
   round?: number;
-  /** The instant of the cron grid that this refresh is for; it is done at most once in the cluster. */
+  /** The scheduled time that this refresh is for; it is done at most once in the cluster. */
   tick?: Date;
   /** Nothing is tried again after this instant: a later tick would do the same. */
   retryUntil?: Date;
@@ -55,22 +55,4 @@ export type CancelReason = 'shutdown' | 'request';
 /** The modes that a view's options ask for. */
 export function modeOf({ refresh }: ViewDefinition): RequestedMode {
   return { choice: refresh.mode, strict: refresh.strict, withData: true };
-}
-
-/** What a view's schedule asks for, at one instant of its grid. */
-export function tickRequest(
-  definition: ViewDefinition,
-  tick: Date,
-  retryUntil?: Date,
-): RefreshRequest {
-  return {
-    definition,
-    trigger: 'schedule',
-    mode: modeOf(definition),
-    tick,
-    retryUntil,
-    skipsPaused: true,
-    skipsUnchanged: definition.freshness?.skipsUnchanged ?? false,
-    keepsMinInterval: false,
-  };
 }

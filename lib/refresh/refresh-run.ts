@@ -18,12 +18,10 @@ import { PoolStopped } from '../postgres/connection-pool.js';
 import type { CallerTransaction, FoldedTransaction } from '../postgres/folded-transaction.js';
 import { type FinishedRow, recordUnchanged } from '../postgres/history.sql.js';
 import {
-  refreshMaterializedView,
   type RefreshPreconditionRow,
   selectRefreshPreconditions,
 } from '../postgres/refresh.sql.js';
 import type { Session } from '../postgres/session.js';
-import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isConnectionLoss } from '../postgres/session-lost.js';
 import { setLocalSettings } from '../postgres/transaction.sql.js';
 import {
@@ -35,13 +33,12 @@ import { successStatements } from '../tracking/seen-changes.js';
 import {
   allowedMode,
   areRowsCurrent,
-  type ChosenMode,
   isServed,
   isUnchangedFor,
   requireView,
   skipReason,
 } from './refresh-decision.js';
-import { swapRows } from '../schema/row-swap.js';
+import { type ChosenMode, modeNamed } from './modes/modes.js';
 import { RefreshFailure, type RefreshProgress } from './refresh-failure.js';
 import type { CancelReason, RefreshLimits, RefreshRequest } from './refresh-request.js';
 import type { RefreshResult } from './refresh-result.js';
@@ -255,41 +252,26 @@ export class RefreshRun {
     conditions: RefreshPreconditionRow,
   ): Promise<FinishedRow | undefined> {
     this.progress.sentAtMs = performance.now();
-    const statements = await this.refreshStatements(transaction, mode);
+    const { definition } = this.request;
+    const { stateSchema } = this.context.database;
+    const statements = await modeNamed(mode.mode).run({
+      session: transaction.session,
+      stateSchema,
+      definition,
+      withData: this.request.mode.withData,
+      lockTimeoutMs: this.limits.lockTimeoutMs,
+      onViewStatement: (statement) => (this.progress.viewStatement = statement),
+    });
     const rows = await transaction.close([
       ...statements,
       ...successStatements(
-        this.context.database.stateSchema,
-        this.request.definition,
+        stateSchema,
+        definition,
         successRecord(this.request, this.progress, mode, conditions),
         { pending: this.pending, lastStartedAt: conditions.last_started_at },
       ),
     ]);
     return rows[statements.length]?.[0] as FinishedRow | undefined;
-  }
-
-  /** @throws what the view's statements throw; they are told apart from those on the library's own tables */
-  private async refreshStatements(
-    { session }: FoldedTransaction,
-    { mode }: ChosenMode,
-  ): Promise<SqlStatement[]> {
-    const { definition } = this.request;
-    const { withData } = this.request.mode;
-    if (mode !== 'swap') {
-      const concurrently = mode === 'concurrently';
-      const statement = refreshMaterializedView(definition.name, { concurrently, withData });
-      this.progress.viewStatement = statement;
-      return [statement];
-    }
-    const { stateSchema } = this.context.database;
-    const { lockTimeoutMs } = this.limits;
-    try {
-      await swapRows(session, { stateSchema, definition, lockTimeoutMs });
-    } catch (cause) {
-      this.progress.viewStatement = session.failedStatement;
-      throw cause;
-    }
-    return [];
   }
 
   private throwIfCancelled(): void {

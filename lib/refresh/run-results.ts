@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { viewName } from '../definition/view-definition.js';
 import type { FinishedRow, RunRecord, SuccessRecord } from '../postgres/history.sql.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
-import type { ChosenMode } from './refresh-decision.js';
+import { type ChosenMode, modeNamed } from './modes/modes.js';
 import type { RefreshProgress } from './refresh-failure.js';
 import type { RefreshRequest } from './refresh-request.js';
 import type {
@@ -91,7 +91,7 @@ export function isBusy(result: RefreshResult): boolean {
   return result.outcome === 'skipped' && result.reason === 'busy';
 }
 
-/** What the history and the state get of a success. What a swap stores is a view that was never counted. */
+/** What the history and the state get of a success. A view that takes the place of another was never counted. */
 export function successRecord(
   request: RefreshRequest,
   progress: RefreshProgress,
@@ -105,6 +105,6 @@ export function successRecord(
     snapshot,
     round: request.round,
     isEmptied: !request.mode.withData,
-    countsBefore: chosen.mode === 'swap' ? undefined : { inserted, deleted },
+    countsBefore: modeNamed(chosen.mode).replacesView ? undefined : { inserted, deleted },
   };
 }

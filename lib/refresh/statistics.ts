@@ -5,6 +5,7 @@ import { analyze } from '../postgres/ddl.sql.js';
 import { type NullKeysRow, selectNullKeys } from '../postgres/status.sql.js';
 import type { Session } from '../postgres/session.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
+import { modeNamed } from './modes/modes.js';
 import { isAnalyzeDue } from './refresh-decision.js';
 import type { RefreshResult } from './refresh-result.js';
 
@@ -22,8 +23,7 @@ export async function analyzeIfDue(
   refreshed: { definition: ViewDefinition; result: RefreshResult; rowCountEstimate: number },
 ): Promise<void> {
   const { definition, result, rowCountEstimate } = refreshed;
-  // A swap has analysed the new rows before anybody could read them.
-  if (result.outcome !== 'refreshed' || result.mode === 'swap') {
+  if (result.outcome !== 'refreshed' || modeNamed(result.mode).replacesView) {
     return;
   }
   const changedCount = (result.insertedCount ?? 0) + (result.deletedCount ?? 0);

@@ -3,7 +3,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { messageOf } from '../errors/error-message.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import type { RefreshResult, SkipReason } from '../refresh/refresh-result.js';
-import { modeOf } from '../refresh/refresh-request.js';
+import { changeRequest } from '../refresh/occasions.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import type { Dependencies } from '../graph/view-graph.js';
 import type { DueTrigger } from './due-views.js';
@@ -82,17 +82,7 @@ export class DueRefresher {
 
   private async refresh({ definition, trigger, round }: DueView, sinceMs: number): Promise<Ending> {
     try {
-      return await this.runner.run({
-        definition,
-        trigger,
-        round,
-        mode: modeOf(definition),
-        skipsPaused: true,
-        skipsUnchanged: true,
-        keepsMinInterval: false,
-        servedSince: () => sinceMs,
-        waitsWhenBusy: true,
-      });
+      return await this.runner.run(changeRequest(definition, { trigger, round, sinceMs }));
     } catch (error) {
       const message = `After a change, "${viewName(definition)}" was not refreshed: ${messageOf(error)}`;
       if (error instanceof RefreshStoppedError) {

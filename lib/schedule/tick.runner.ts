@@ -4,7 +4,7 @@ import { messageOf } from '../errors/error-message.js';
 import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedule.sql.js';
-import { tickRequest } from '../refresh/refresh-request.js';
+import { tickRequest } from '../refresh/occasions.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import type { StaleWatch } from '../refresh/stale.watch.js';
 import { FailureLog } from './failure-log.js';

@@ -3,7 +3,7 @@ import { MaterializedViewEntity, RefreshService } from '../../lib/index.js';
 import { Client } from 'pg';
 import { ViewColumn } from 'typeorm';
 // Of the built package, as the application is.
-import { tickRequest } from '../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../lib/refresh/occasions.js';
 import { selectPending } from '../../lib/postgres/pending.sql.js';
 import { listen, wakeUpChannel } from '../../lib/postgres/wake-up.sql.js';
 import { withApp } from './bench-app.js';

@@ -2,7 +2,7 @@ import type { TestingModule } from '@nestjs/testing';
 import type { ViewDefinition } from '../../lib/definition/view-definition.js';
 import type { ManagedDataSource } from '../../lib/engine/managed-data-source.js';
 import type { QualifiedName } from '../../lib/postgres/identifier.js';
-import { tickRequest } from '../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../lib/refresh/occasions.js';
 import { ChangeWatch } from '../../lib/schedule/change-watch.js';
 import type { Release } from './freshness-history.js';
 import { managed } from './managed.js';

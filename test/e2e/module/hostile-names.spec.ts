@@ -12,7 +12,7 @@ import { claimViews, releaseViews } from '../../../lib/postgres/state.sql.js';
 import { selectNullKeys } from '../../../lib/postgres/status.sql.js';
 import { replaceFingerprint } from '../../../lib/postgres/swap.sql.js';
 import { setTablespace } from '../../../lib/postgres/view-ddl.sql.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { CalledFunctions } from '../../support/called-functions.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { loadMigration } from '../../support/migration-runner.js';

@@ -3,7 +3,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { MaterializedViewsModule, RefreshService } from '../../../lib/index.js';
 import { refreshLockKey } from '../../../lib/postgres/advisory-lock.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { Network } from '../../support/network.js';
 import { boot, typeOrm } from '../../support/test-app.js';

@@ -4,7 +4,7 @@ import { RefreshService } from '../../../lib/index.js';
 import { VIEW_CHANGES } from '../../../lib/postgres/change.sql.js';
 import { REFRESH_CONDITIONS } from '../../../lib/postgres/refresh.sql.js';
 import { SOURCE_STATE } from '../../../lib/postgres/source-state.sql.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';

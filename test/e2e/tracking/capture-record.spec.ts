@@ -10,7 +10,7 @@ import {
   RefreshService,
   SchemaService,
 } from '../../../lib/index.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { boot, typeOrm } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';

@@ -17,7 +17,7 @@ import {
   SchemaService,
   type ViewClass,
 } from '../../../lib/index.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { CaptureKeeper } from '../../../lib/tracking/capture.keeper.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { ChangeDetector, isStale } from '../../support/change-detector.js';

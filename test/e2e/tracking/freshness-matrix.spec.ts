@@ -14,7 +14,7 @@ import {
   type RefreshResult,
   type ViewClass,
 } from '../../../lib/index.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { ChangeDetector, isStale } from '../../support/change-detector.js';
 import { compact } from '../../support/janitor.js';

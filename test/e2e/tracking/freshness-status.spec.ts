@@ -23,7 +23,7 @@ import {
 } from '../../../lib/postgres/change-log.sql.js';
 import { LibraryClient } from '../../../lib/postgres/library-client.js';
 import { ChangeLogKeeper } from '../../../lib/tracking/change-log.keeper.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { StaleWatch } from '../../../lib/refresh/stale.watch.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { bootWith } from '../../support/test-app.js';

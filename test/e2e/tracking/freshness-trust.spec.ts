@@ -3,7 +3,7 @@ import type { TestingModule } from '@nestjs/testing';
 import { InvalidDefinitionError, RefreshService } from '../../../lib/index.js';
 import { deleteSeenChanges } from '../../../lib/postgres/change-log.sql.js';
 import { selectPending } from '../../../lib/postgres/pending.sql.js';
-import { tickRequest } from '../../../lib/refresh/refresh-request.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { managed } from '../../support/managed.js';
 import { ChangeDetector, isStale } from '../../support/change-detector.js';
 import { bootWith } from '../../support/test-app.js';

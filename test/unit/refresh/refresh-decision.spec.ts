@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { RefreshPreconditionRow } from '../../../lib/postgres/refresh.sql.js';
 import {
-  chooseMode,
   isAnalyzeDue,
   isServed,
   skipReason,
@@ -10,21 +9,6 @@ import type { RefreshRequest } from '../../../lib/refresh/refresh-request.js';
 
 const found = (row: Partial<RefreshPreconditionRow> = {}): RefreshPreconditionRow =>
   ({ is_populated: true, has_usable_unique_index: true, ...row }) as RefreshPreconditionRow;
-const USUAL = { choice: 'auto', strict: false, withData: true } as const;
-
-describe('the mode', () => {
-  it.each([
-    ['concurrently', 'unique_index', {}, {}],
-    ['blocking', 'unpopulated', {}, { is_populated: false }],
-    ['blocking', 'no_unique_index', {}, { has_usable_unique_index: false }],
-    ['blocking', 'no_unique_index', { choice: 'concurrently' }, { has_usable_unique_index: false }],
-    ['blocking', 'requested', { choice: 'blocking' }, {}],
-    ['blocking', 'with_no_data', { withData: false }, {}],
-    ['swap', 'requested', { choice: 'swap' }, { has_usable_unique_index: false }],
-  ] as const)('is %s because of %s', (mode, modeReason, requested, row) => {
-    expect(chooseMode(found(row), { ...USUAL, ...requested })).toEqual({ mode, modeReason });
-  });
-});
 
 describe('a skip', () => {
   const tick = new Date(0);

@@ -1,0 +1,22 @@
+import { refreshMaterializedView } from '../../postgres/refresh.sql.js';
+import type { Mode } from './mode.js';
+
+/** REFRESH ... CONCURRENTLY: stops no reader. PostgreSQL can do it with a unique index and with rows to compare. */
+export const concurrently: Mode = {
+  name: 'concurrently',
+  replacesView: false,
+
+  accepts(conditions, { choice, withData }) {
+    const isAsked = withData && (choice === 'auto' || choice === 'concurrently');
+    return isAsked && conditions.is_populated && conditions.has_usable_unique_index
+      ? 'unique_index'
+      : undefined;
+  },
+
+  run({ definition, onViewStatement }) {
+    const options = { concurrently: true, withData: true };
+    const statement = refreshMaterializedView(definition.name, options);
+    onViewStatement(statement);
+    return Promise.resolve([statement]);
+  },
+};
