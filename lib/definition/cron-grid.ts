@@ -4,7 +4,7 @@ import { messageOf } from '../errors/error-message.js';
 import { midnightGapsOf } from './midnight-gaps.js';
 
 /**
- * The instants of a cron expression, the same on every replica: all that is done at an instant of a schedule asks
+ * The scheduled times of a cron expression, the same on every replica: all that is done at a scheduled time asks
  * here, also the job that wakes the process up. croner reads the expression; the `cron` package, whose type that job
  * has, computes no previous run, reads day fields in another way and has faults around changes of daylight saving.
  */

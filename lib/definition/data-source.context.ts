@@ -26,7 +26,7 @@ export interface DataSourceContext {
   /** The application's own, with its pool. */
   readonly typeOrm: DataSource;
   readonly options: ResolvedOptions;
-  /** The name by which the views of this application are told from those of others; `''` where it has none. */
+  /** The name by which the views of this application are told apart from those of others; `''` where it has none. */
   readonly application: string;
   /** The library's own access. */
   readonly database: Database;
@@ -35,6 +35,6 @@ export interface DataSourceContext {
   viewsElsewhere(): readonly ViewDefinition[];
   readonly log: Log;
   readonly events: EventSink;
-  /** To be told by whoever cannot have a lock of the library. */
+  /** For whoever cannot have a lock of the library. */
   readonly locks: LockWatch;
 }

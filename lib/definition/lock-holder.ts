@@ -36,7 +36,7 @@ const FIRST_STATEMENTS_MS = 10_000;
 const IDLE_MS = 6_000;
 
 /**
- * What is to be said of a holder. Pure.
+ * What to say of a holder. Pure.
  *
  * @param seenForMs for how long it is known to have the lock, where the server does not say it
  */
@@ -65,7 +65,7 @@ function isForeign(row: LockHolderRow, { locksRelations }: LockUse, heldForMs: n
   return !row.changes_relations && (isIdle || (locksRelations && heldForMs > FIRST_STATEMENTS_MS));
 }
 
-/** Whether something is to be done about a holder. */
+/** Whether a holder needs somebody to act. */
 export function isWrong({ isForeign, isOverdue }: LockHolder): boolean {
   return isForeign || isOverdue;
 }

@@ -98,7 +98,7 @@ export class LockWatch {
       : [` It is held by ${holders.map(describeHolder).join(' and by ')}.`, ...hints].join(' ');
   }
 
-  /** What is to be said of the holder of a refresh lock. */
+  /** What to say of the holder of a refresh lock. */
   holderOf(row: LockHolderRow, seenForMs?: number): LockHolder {
     return lockHolder(row, this.useOf(row.key), seenForMs);
   }

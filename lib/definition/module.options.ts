@@ -76,12 +76,12 @@ export interface MaterializedViewsModuleOptions {
   onMissingTable?: OnMissingTable;
   /**
    * What becomes of views that read a changed view and that nobody declares: `'refuse'` stops the
-   * change, `'rebuild'` makes plain ones anew, with their grants and comments.
+   * change, `'rebuild'` rebuilds plain ones, with their grants and comments.
    * @default 'refuse'
    */
   unmanagedDependents?: UnmanagedDependents;
   /**
-   * How a changed view is made anew: `'side-by-side'` builds it beside the old one and swaps;
+   * How a changed view is rebuilt: `'side-by-side'` builds it beside the old one and swaps;
    * `'drop-and-create'` needs no room for both, and readers wait for the whole build.
    * @default 'side-by-side'
    */
@@ -93,7 +93,7 @@ export interface MaterializedViewsModuleOptions {
    */
   prune?: boolean;
   /**
-   * The name of the application, by which its views are told from those of others with the same `stateSchema`. All its
+   * The name of the application, by which its views are told apart from those of others with the same `stateSchema`. All its
    * processes and releases have to give the same one.
    * @default the `applicationName` of the data source; none where it has none
    */

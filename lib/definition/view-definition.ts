@@ -3,7 +3,7 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { CronGrid } from './cron-grid.js';
 import type { ViewClass } from './view-class.js';
 
-/** A view's schedule: what was declared, and the grid of instants that it stands for. */
+/** A view's schedule: what was declared, and the scheduled times that it stands for. */
 export interface ViewSchedule {
   cron: string;
   timeZone: string;

@@ -11,7 +11,7 @@ export class SyncLockTimeoutError extends MaterializedViewError {
 }
 
 /**
- * Something depends on a view that has to be made anew or dropped, and would stand in the way, or the view has something
+ * Something depends on a view that has to be rebuilt or dropped, and would stand in the way, or the view has something
  * that a new one would not have. Nothing has been changed.
  */
 export class UnmanagedDependentsError extends MaterializedViewError {

@@ -60,7 +60,7 @@ export function captureFunctions(quotedSchema: string): string {
 
 /**
  * What is the same for all views of a database: versions that stand in the second part of each signature. The system
- * identifier reveals a watermark of another cluster, and the log's file a log that was emptied or made anew.
+ * identifier reveals a watermark of another cluster, and the log's file a log that was emptied or made again.
  */
 function commonVersions(quotedSchema: string): string {
   return `pg_catalog.concat_ws('|',

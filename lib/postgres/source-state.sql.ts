@@ -84,7 +84,7 @@ function readRelations(): string {
  *
  * `is_captured`: whether each write to the sources leaves a row in the log. All that it follows from is in the
  * signature, by versions that never come back. So where the signature is the same as before and the sources are
- * captured now, they were captured all the time: what was disabled and enabled, or dropped and made anew, has another
+ * captured now, they were captured all the time: what was disabled and enabled, or dropped and made again, has another
  * version. Uncaptured sources have a signature too: it tells of DDL, for which no triggers are needed.
  *
  * Only `view_changes` may call it, because that has the settings for the planner (`CATALOG_PLANS`), and what is shared

@@ -45,7 +45,7 @@ FROM ${quoteIdentifier(stateSchema)}.view_state s`,
   };
 }
 
-/** While a view is told of less, the log is not kept for it: what it has seen then says nothing any more. */
+/** While a view tracks less, the log is not kept for it: what it has seen then says nothing any more. */
 const KEEPS_SIGNATURE = `source_signature = CASE WHEN s.capture IS NOT DISTINCT FROM excluded.capture THEN s.source_signature END`;
 
 /** Adds an application to those that hold a view. One that was made before they were remembered may be others' as well. */

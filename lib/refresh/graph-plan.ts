@@ -30,7 +30,7 @@ export interface GraphRequest {
 export const keyOf = ({ name }: ViewDefinition): string => quoteQualifiedName(name);
 
 /**
- * Works out what is to be done from the catalog of the moment, what the views declare, and the history:
+ * Works out what has to be done from the catalog of the moment, what the views declare, and the history:
  * two queries, however many views there are.
  *
  * @throws DependencyCycleError when no order is right

@@ -11,9 +11,9 @@ export type RefreshOutcome = 'refreshed' | 'skipped' | 'failed' | 'timeout' | 'c
 /** One run of the history. All instants are by the database's clock. */
 export interface RefreshHistoryEntry {
   runId: string;
-  /** `sync`: the view was made, or made anew after a change of its definition. */
+  /** `sync`: the view was made, or rebuilt after a change of its definition. */
   trigger: RefreshTrigger | 'sync';
-  /** The instant of the schedule that the run was for. */
+  /** The scheduled time that the run was for. */
   tick?: Date;
   /** Which attempt at its tick it was, from 1 on. */
   attempt: number;

@@ -54,7 +54,7 @@ export interface RefreshedResult extends SuccessfulResult {
   attempt: number;
   /** Rows that were put in; in blocking mode all of them. Absent where the server does not count (`track_counts`). */
   insertedCount?: number;
-  /** Rows that were taken out; 0 in blocking mode, which makes the view anew. */
+  /** Rows that were taken out; 0 in blocking mode, which rebuilds the view. */
   deletedCount?: number;
 }
 

@@ -218,7 +218,7 @@ export class RefreshRun {
     return { isLocked: locked?.acquired ?? false, found };
   }
 
-  /** The result where nothing is to be refreshed. */
+  /** The result where nothing has to be refreshed. */
   private withoutRefresh(
     isLocked: boolean,
     found: RefreshPreconditionRow | undefined,

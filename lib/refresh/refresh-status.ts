@@ -72,11 +72,11 @@ export interface ViewStatus {
   maxStalenessMs?: number;
   /**
    * Whether the rows are out of date for longer than `maxStalenessMs`, or there are none although it is set. That
-   * counts from the oldest write that the rows do not have, where the view is told of all that it reads; with
+   * counts from the oldest write that the rows do not have, where the view tracks all that it reads; with
    * `refresh.maxStaleness` also from the oldest one that a view below it does not have; else from the age of the rows.
    */
   isStale: boolean;
-  /** The next instant of the schedule. */
+  /** The next scheduled time. */
   nextTick?: Date;
   /** The mean of the last 20 successes in the history, in milliseconds. */
   meanDurationMs?: number;
@@ -92,7 +92,7 @@ export interface ViewStatus {
    * concurrent refresh deletes and inserts such rows again.
    */
   keyMayHaveNulls: boolean;
-  /** Left out for a view that is not told of changes (`refresh.on`, `skipUnchanged`, `maxStaleness`). */
+  /** Left out for a view that tracks no changes (`refresh.on`, `skipUnchanged`, `maxStaleness`). */
   changes?: ViewChanges;
 }
 

@@ -25,7 +25,7 @@ export interface RunningRefresh extends LockHolder {
   dataSource: string;
 }
 
-/** What people do to refreshes. Who refreshes is told by the lock, so all processes are meant. */
+/** What people do to refreshes. The lock shows who refreshes, in whatever process. */
 export class RefreshControl {
   constructor(
     private readonly context: DataSourceContext,

@@ -137,7 +137,7 @@ export class RefreshRunner {
     await run?.cancel(reason);
   }
 
-  /** Cancels a refresh that nobody waits for. What goes wrong with that is logged, as nobody is there to be told. */
+  /** Cancels a refresh that nobody waits for. What goes wrong with that is logged, because no caller hears of it. */
   private abandon(active: ActiveRefresh, definition: ViewDefinition): void {
     this.cancelActive(active, 'request').catch((error: unknown) => {
       this.context.log.warn(

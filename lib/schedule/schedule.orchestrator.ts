@@ -82,7 +82,7 @@ export class ScheduleOrchestrator {
     }
   }
 
-  /** Each time it is decided anew whether there may be something to find: if not, nothing is sent. */
+  /** Each time it is decided again whether there may be something to find: if not, nothing is sent. */
   private scheduleSweep(views: ViewDefinition[]): void {
     const { sweepIntervalMs } = this.context.options;
     const delayMs = sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());

@@ -59,8 +59,8 @@ export class TickRunner {
 
   /**
    * Does all ticks that are due and that nobody has done: because of a crash, a stalled process
-   * or a lock that was taken. Of several missed ticks of a view only the last is done. Has it told, too, which views
-   * have become stale. Resolves when the attempts have begun: a long refresh must not hold up the next sweep.
+   * or a lock that was taken. Of several missed ticks of a view only the last is done. Reports views that have become
+   * stale, too. Resolves when the attempts have begun: a long refresh must not hold up the next sweep.
    *
    * @returns for how many milliseconds another sweep can find nothing: until a tick comes, or a view may become stale.
    *   0 while a tick is not done, and where writes decide what is stale

@@ -49,7 +49,7 @@ function isOfIndex(difference: Difference): difference is IndexDifference {
 }
 
 /**
- * Fills views that have no data yet, each after all that it reads. Before anything is made anew: that may
+ * Fills views that have no data yet, each after all that it reads. Before anything is rebuilt: that may
  * read them.
  */
 export function populateSteps(

@@ -43,7 +43,7 @@ import { refuseLosses } from './uncarried.js';
 import { inOldOrder } from './view-order.js';
 
 export interface AlterTableOptions {
-  /** What becomes of plain views between: refused, or made anew too. @default 'refuse' */
+  /** What becomes of plain views between: refused, or rebuilt too. @default 'refuse' */
   unmanagedDependents?: UnmanagedDependents;
   /** As in the module's options. @default 'materialized_views' */
   stateSchema?: string;

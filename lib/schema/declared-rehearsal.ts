@@ -22,7 +22,7 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
 
 type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames'>;
 
-/** The views that are made, or made anew, for their own sake. */
+/** The views that are made, or rebuilt, for their own sake. */
 export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
   return diff.views
     .filter((view) => !hasFailingQuery(view))
@@ -37,7 +37,7 @@ export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
 }
 
 /**
- * A view of which the database has a newer version, and one whose declared query fails, is made anew, where it must be,
+ * A view of which the database has a newer version, and one whose declared query fails, is rebuilt, where it must be,
  * as it is.
  */
 export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions' | 'asTheyAre'> {
@@ -62,7 +62,7 @@ export async function rehearseAsDeclared(
     state,
     policy: 'rebuild',
   });
-  const anew = new Set(members.map(({ name }) => displayName(name)));
+  const rebuiltNames = new Set(members.map(({ name }) => displayName(name)));
   return session.undone(async () => {
     await holdOffRefreshes(
       session,
@@ -75,7 +75,7 @@ export async function rehearseAsDeclared(
         strategy: context.policy.rebuildStrategy,
         dropped: [],
         going: [],
-        moves: movesOf(renames.filter(({ view }) => !anew.has(viewName(view)))),
+        moves: movesOf(renames.filter(({ view }) => !rebuiltNames.has(viewName(view)))),
         names,
         waitMs,
         filled: new Set(),

@@ -106,7 +106,7 @@ async function tryQuery(
 
 /**
  * Tries declared indexes on the columns that the view has. One that does not fit them is no mistake where the view is
- * made anew: its columns may change because of a view that it reads.
+ * rebuilt: its columns may change because of a view that it reads.
  */
 async function tryIndexes(
   session: Statements,

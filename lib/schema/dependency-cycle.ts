@@ -43,7 +43,7 @@ export async function findCycle(session: Session, members: ClosureMember[]): Pro
   }
 }
 
-/** None for a query that does not stand on the dummies either: its own error is told then. */
+/** None for a query that does not stand on the dummies either: its own error is reported then. */
 async function sourcesOf(session: Session, query: ViewQuery): Promise<string[]> {
   try {
     return await session.undone(async () => {

@@ -12,7 +12,7 @@ export function describeView(deployed: DeployedView): string {
 /**
  * What depends on views that go, and stays.
  *
- * @param others names of views that go too, or are made anew
+ * @param others names of views that go too, or are rebuilt
  */
 export function dependentsLeft(
   going: DeployedView[],

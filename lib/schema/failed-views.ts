@@ -27,7 +27,7 @@ export interface FailedViews {
 
 /**
  * Parts the views that cannot be made and are left out from those that stop the whole. Only a new one can be left out, for want
- * of a table; where an old one cannot be made anew, all stays as it is.
+ * of a table; where an old one cannot be rebuilt, all stays as it is.
  *
  * @throws DependencyCycleError when views wait for each other
  */

@@ -9,7 +9,7 @@ export interface TouchedView {
   change: 'created' | 'replaced' | 'dropped' | 'altered';
   before: QualifiedName;
   after: QualifiedName;
-  /** What it is to be. */
+  /** What it becomes. */
   member?: RehearsedMember;
 }
 
@@ -49,7 +49,7 @@ export function touchedViews(
   { members, going }: Pick<Rehearsed, 'members' | 'going'>,
   names: NamePlan,
 ): TouchedView[] {
-  const anew = new Set(members.map(({ name }) => displayName(name)));
+  const rebuiltNames = new Set(members.map(({ name }) => displayName(name)));
   return [
     ...members.map((member) => ({
       change: member.deployed === undefined ? ('created' as const) : ('replaced' as const),
@@ -61,7 +61,7 @@ export function touchedViews(
     ...views
       .filter(
         ({ view, differences }) =>
-          !anew.has(displayName(view.name)) &&
+          !rebuiltNames.has(displayName(view.name)) &&
           differences.some(({ kind }) => kind.startsWith('index-') || IN_PLACE.has(kind)),
       )
       .map(({ view: { name } }) => ({

@@ -55,15 +55,15 @@ interface ComingName {
 }
 
 function comingNames({ views }: SchemaDiff, closure: ClosureMember[]): ComingName[] {
-  const anew = closure.flatMap(({ definition }) => definition ?? []);
-  const names = new Set(anew.map(viewName));
+  const rebuiltNames = closure.flatMap(({ definition }) => definition ?? []);
+  const names = new Set(rebuiltNames.map(viewName));
   const indexOf = (view: ViewDefinition, index: string): ComingName => ({
     view,
     name: { schema: view.name.schema, name: index },
     isIndex: true,
   });
   return [
-    ...anew.flatMap((view) => [
+    ...rebuiltNames.flatMap((view) => [
       { view, name: view.name, isIndex: false },
       ...view.indexes.map(({ name }) => indexOf(view, name)),
     ]),
@@ -85,7 +85,7 @@ function goingIndexes(
   closure: ClosureMember[],
   state: DatabaseState,
 ): Set<string> {
-  const anew = closure.flatMap(({ name, definition, deployed, ownIndexes }) => {
+  const rebuiltNames = closure.flatMap(({ name, definition, deployed, ownIndexes }) => {
     const declared = definition?.indexes.map((index) => index.name) ?? [];
     return (deployed?.indexes ?? [])
       .filter((index) => declared.includes(index.name) || ownIndexes.includes(index.name))
@@ -103,7 +103,7 @@ function goingIndexes(
       return name === undefined || schema === undefined ? [] : [displayName({ schema, name })];
     }),
   );
-  return new Set([...anew, ...inPlace]);
+  return new Set([...rebuiltNames, ...inPlace]);
 }
 
 function describeKind(kind: string): string {

@@ -27,7 +27,7 @@ export interface OldView {
 export interface StepAsideOptions {
   /** Views that are dropped because nobody declares them any more. */
   going: DeployedView[];
-  /** Views that come under other names, and are not made anew. */
+  /** Views that come under other names, and are not rebuilt. */
   moves: Move[];
   names: NamePlan;
   /** How long to wait for the locks, all together. */

@@ -146,7 +146,7 @@ export class PlanRun {
           mode: 'blocking',
           modeReason: before.relation_kind === null ? 'created' : 'definition_changed',
           snapshot: before.snapshot,
-          // Its sources get their triggers last: what is written until then nobody is told of.
+          // Its sources get their triggers last: what is written until then nobody notices.
           signature: null,
         }),
       );

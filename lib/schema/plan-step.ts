@@ -30,7 +30,7 @@ export interface PlanStep {
   lock: string;
   /** The views whose readers it stops, by the names that they have before the plan: see `PlanRun`. */
   stops?: QualifiedName[];
-  /** Whether rows are computed or written anew. */
+  /** Whether rows are computed or written again. */
   rewritesRows: boolean;
 }
 

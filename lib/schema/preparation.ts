@@ -95,7 +95,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     ...renames.map(({ from }) => from),
     ...orphans.map(({ name }) => name),
   ]);
-  const anew = new Set(closure.map(({ name }) => displayName(name)));
+  const rebuiltNames = new Set(closure.map(({ name }) => displayName(name)));
   let needs: CaptureNeeds = { tables: new Map(), missing: [] };
   let refusals: MaterializedViewError[] = [];
   const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
@@ -104,7 +104,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       strategy: policy.rebuildStrategy,
       dropped: orphans.map(({ name }) => name),
       going: orphans,
-      moves: movesOf(renames.filter(({ view }) => !anew.has(viewName(view)))),
+      moves: movesOf(renames.filter(({ view }) => !rebuiltNames.has(viewName(view)))),
       names,
       waitMs,
       filled: unpopulated(allowed),

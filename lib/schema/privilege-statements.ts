@@ -19,7 +19,7 @@ interface Privileges {
   columns: ColumnJson[];
 }
 
-/** Gives a view that has its owner's privileges by default those that it is to have, and nothing more. */
+/** Gives a view that has its owner's privileges by default those that it should have, and nothing more. */
 export function privilegeStatements(view: QualifiedName, privileges: Privileges): SqlStatement[] {
   return [
     ...(privileges.grants === null ? [] : [revokeAll(view)]),

@@ -9,12 +9,12 @@ import { dependentsLeft, describeView, refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 import { refuseLosses } from './uncarried.js';
 
-/** One view that is made anew: because it changed or is missing, or because it reads one that is. */
+/** One view that is rebuilt: because it changed or is missing, or because it reads one that is. */
 export interface ClosureMember {
   /** The name that it has in the end. */
   name: QualifiedName;
   kind: ViewKind;
-  /** What it is to be: declared, or for a plain view what PostgreSQL has of it. */
+  /** Its query in the end: declared, or for a plain view what PostgreSQL has of it. */
   query: string;
   /** `undefined` for a plain view, which nobody declares. */
   definition?: ViewDefinition;
@@ -29,12 +29,12 @@ export function queryOf({ query, definition }: ClosureMember): ViewQuery {
   return { text: query, isDeclared: definition !== undefined };
 }
 
-/** What a closure is to be taken over. */
+/** What a closure is taken over. */
 export interface ClosureInput {
   changed: Omit<ClosureMember, 'ownIndexes'>[];
   /** Declared views that may be made as declared. */
   definitions: readonly ViewDefinition[];
-  /** Names of views that are the library's, and are made anew as they are: the database has a newer version. */
+  /** Names of views that are the library's, and are rebuilt as they are: the database has a newer version. */
   asTheyAre: ReadonlySet<string>;
   /** Names of views that go. */
   pruned: ReadonlySet<string>;
@@ -43,10 +43,10 @@ export interface ClosureInput {
 }
 
 /**
- * Adds to the views that are made anew everything that reads them, at whatever distance: a dependent is
+ * Adds to the views that are rebuilt everything that reads them, at whatever distance: a dependent is
  * bound to the old view by its OID and would keep reading that.
  *
- * @throws UnmanagedDependentsError when something depends on them, or hangs on one of them, that cannot be made anew
+ * @throws UnmanagedDependentsError when something depends on them, or hangs on one of them, that cannot be rebuilt
  */
 export function closeOverDependents(input: ClosureInput): ClosureMember[] {
   const { members, unmanaged } = closureOf(input);
@@ -58,7 +58,7 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
   return members;
 }
 
-/** Whether a view that is made anew goes on reading one that goes, shows only when its new definition stands. */
+/** Whether a view that is rebuilt goes on reading one that goes, shows only when its new definition stands. */
 function refuseInUse({ state, pruned }: ClosureInput, members: ClosureMember[]): void {
   const going = [...pruned].flatMap((name) => state.views.get(name) ?? []);
   const names = members.map(({ name, deployed }) => displayName(deployed?.name ?? name));
@@ -70,7 +70,7 @@ function refuseInUse({ state, pruned }: ClosureInput, members: ClosureMember[]):
   );
 }
 
-/** The same, with a description of what cannot be made anew. */
+/** The same, with a description of what cannot be rebuilt. */
 export function closureOf(input: ClosureInput): {
   members: ClosureMember[];
   unmanaged: Set<string>;

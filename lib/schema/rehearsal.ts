@@ -144,7 +144,7 @@ async function describeStandIns(
     old: Map<DeployedView, OldView>;
     /** Whether views that may be read have other names than they will have. */
     isMoved: boolean;
-    /** The names that views get which are not made anew. */
+    /** The names that views get which are not rebuilt. */
     arriving: QualifiedName[];
     finalQueries: Map<ClosureMember, string>;
   },

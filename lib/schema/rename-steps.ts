@@ -10,7 +10,7 @@ import { moveKnownViews, moveViews, type Rename } from './rename.js';
 /**
  * Views come under other names with all that hangs on them, and what is remembered of them comes with them.
  *
- * @param inPlace those of them that are not made anew
+ * @param inPlace those of them that are not rebuilt
  */
 export function renamePhases(
   renames: readonly Rename[],

@@ -15,7 +15,7 @@ export interface Rename {
 }
 
 /**
- * Which declared views are to be renamed, each after the one that gives it its name. One that is there under its new
+ * Which declared views have to be renamed, each after the one that gives it its name. One that is there under its new
  * name is not, unless the view of that name is renamed itself. Views that exchange their names are both there before
  * and after: what is remembered tells whether it has been done. A view that another application holds keeps its name.
  */

@@ -35,7 +35,7 @@ const SWAP = { action: 'swap', rewritesRows: false } as const;
 const ROOM = 'The old views make room for the new ones';
 const NAMES = 'The new views take the names of the old ones';
 
-/** How a closure is made anew and what nobody declares is dropped, and back. Nothing is dropped with CASCADE. */
+/** How a closure is rebuilt and what nobody declares is dropped, and back. Nothing is dropped with CASCADE. */
 export function planReplacement(input: ReplacementInput): PlanPhases {
   if (input.members.length === 0) {
     return pruning(input);
@@ -105,7 +105,7 @@ function inPlace(input: ReplacementInput): PlanPhases {
   });
 }
 
-/** Views go, and nothing is made anew. */
+/** Views go, and nothing is rebuilt. */
 function pruning({ going, state, names }: ReplacementInput): PlanPhases {
   const isInTheWay = going.some(({ deployed: { name, indexes } }) =>
     [name, ...indexes.map((index) => ({ ...name, name: index.name }))].some(names.isWanted),

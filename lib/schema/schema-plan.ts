@@ -41,7 +41,7 @@ export interface PlanInput {
   dataSource: string;
   diff: SchemaDiff;
   renames: Rename[];
-  /** The views that are made anew, in order of dependency, and those that go. */
+  /** The views that are rebuilt, in order of dependency, and those that go. */
   rehearsed: Pick<Rehearsed, 'members' | 'going'>;
   names: NamePlan;
   state: DatabaseState;
@@ -55,15 +55,15 @@ export interface PlanInput {
 /** Turns differences into steps. Pure. */
 export function planSchema(input: PlanInput): SchemaPlan {
   const { dataSource, diff, renames, rehearsed, state, policy, left, failed, names } = input;
-  const anew = new Set(rehearsed.members.map((member) => displayName(member.name)));
+  const rebuiltNames = new Set(rehearsed.members.map((member) => displayName(member.name)));
   const hasFailed = new Set(failed.map(({ view }) => view));
-  const done = new Set([...anew, ...hasFailed]);
+  const done = new Set([...rebuiltNames, ...hasFailed]);
   const inPlace = diff.views.filter(({ view }) => !done.has(viewName(view)));
   const isSideBySide = policy.rebuildStrategy === 'side-by-side';
   const buildsFirst = isSideBySide || rehearsed.members.length === 0;
   const renamed = renamePhases(
     renames,
-    isSideBySide ? renames.filter(({ view }) => !anew.has(viewName(view))) : renames,
+    isSideBySide ? renames.filter(({ view }) => !rebuiltNames.has(viewName(view))) : renames,
     state,
   );
   const rebuilt = planReplacement({

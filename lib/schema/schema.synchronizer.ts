@@ -3,32 +3,26 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
-import { effectiveCapture } from '../tracking/capture-record.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import type { Session } from '../postgres/session.js';
-import { claimViews, recordDefinitions, releaseViews } from '../postgres/state.sql.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { checksOf, type MigrationChecks } from './migration-checks.js';
-import { readSteadily } from './steady-read.js';
 import { SYNC_LOCK_TAKEN, waitForLock } from './lock-wait.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
-import { declarationRecord, fingerprint } from './fingerprint.js';
-import { describeUnpruned, releasable } from './holders.js';
+import { describeUnpruned } from './holders.js';
+import { declaredElsewhere, readState, remember } from './remembering.js';
 import { PlanRun } from './plan-run.js';
 import type { PostponedStep } from './plan-step.js';
 import { type Prepared, prepare, refuse } from './preparation.js';
 import type { PreparationContext } from './preparation-context.js';
 import { withoutUsableKey } from './refresh-keys.js';
-import { findMoved, moveKnownViews } from './rename.js';
-import { movesOf } from './rename-steps.js';
 import { rememberedDiff } from './remembered-diff.js';
 import { refuseForeignState } from './foreign-state.js';
 import { schemaErrorFrom } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
-import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
 import {
   failedReports,
   isDrifted,
@@ -142,7 +136,7 @@ export class SchemaSynchronizer {
 
   /** Reads what the database has, without a lock. */
   async read(): Promise<DatabaseState> {
-    return this.explained(() => this.within((session) => this.readState(session)));
+    return this.explained(() => this.within((session) => readState(session, this.context)));
   }
 
   /** The limits and names that a preparation needs. */
@@ -154,7 +148,7 @@ export class SchemaSynchronizer {
       dataSource: name,
       stateSchema,
       views: views.all(),
-      declaredElsewhere: this.declaredElsewhere(),
+      declaredElsewhere: declaredElsewhere(this.context),
       application: this.context.application,
       policy,
       wakeUp,
@@ -162,10 +156,6 @@ export class SchemaSynchronizer {
       limits,
       locks: this.context.locks,
     };
-  }
-
-  private declaredElsewhere(): Set<string> {
-    return new Set(this.context.viewsElsewhere().map(viewName));
   }
 
   private look(policy: SyncPolicy): Promise<Prepared> {
@@ -180,7 +170,7 @@ export class SchemaSynchronizer {
     const preparation = this.preparation(policy);
     return this.within(async (session) => {
       await refuseForeignState(session, this.context.database.stateSchema);
-      const state = await this.readState(session);
+      const state = await readState(session, this.context);
       const diff = await rememberedDiff(session, preparation.views, state, preparation);
       if (diff === undefined) {
         return undefined;
@@ -213,85 +203,9 @@ export class SchemaSynchronizer {
       const mayPostpone = expected === undefined;
       const run = new PlanRun(session, database.stateSchema, views, lockTimeoutMs, mayPostpone);
       const postponed = await run.run(prepared.plan);
-      const state = await this.remember(session, prepared, policy);
+      const state = await remember(session, this.context, prepared.plan, policy);
       return { prepared, postponed, withoutKey: withoutUsableKey(views, state) };
     });
-  }
-
-  private async remember(
-    session: Session,
-    { plan }: Prepared,
-    policy: SyncPolicy,
-  ): Promise<DatabaseState> {
-    await this.followRenames(session);
-    const state = await this.readState(session);
-    const left = new Set(plan.skipped.map(({ view }) => view));
-    const records = this.context.views.all().flatMap((view) => {
-      const deployed = state.views.get(viewName(view));
-      const known = state.known.get(viewName(view));
-      if (deployed === undefined || left.has(viewName(view))) {
-        return [];
-      }
-      const declared = new Set(view.indexes.map((index) => index.name));
-      return [
-        {
-          view: view.name,
-          isPopulated: deployed.row.is_populated,
-          ownIndexes: deployed.indexes.map(({ name }) => name).filter((name) => declared.has(name)),
-          declaredHash: declarationRecord(view),
-          fingerprint: fingerprint(view, deployed),
-          version: view.version,
-          capture: allowsCreation(policy)
-            ? effectiveCapture(view, known, allowsChanges(policy))
-            : (known?.capture ?? null),
-        },
-      ];
-    });
-    const { application, database } = this.context;
-    await session.query(recordDefinitions(database.stateSchema, application, records));
-    await this.rememberHolders(session, state, left);
-    return state;
-  }
-
-  /** Also of a view that is left as it is: another application must not drop it. */
-  private async rememberHolders(
-    session: Session,
-    state: DatabaseState,
-    left: ReadonlySet<string>,
-  ): Promise<void> {
-    const { application, database, views } = this.context;
-    const { stateSchema } = database;
-    const claimed = views
-      .all()
-      .filter((view) => left.has(viewName(view)) && state.views.has(viewName(view)))
-      .map(({ name }) => name);
-    if (claimed.length > 0) {
-      await session.query(claimViews(stateSchema, application, claimed));
-    }
-    const declared = new Set([...this.declaredElsewhere(), ...views.all().map(viewName)]);
-    const released = releasable(state, declared, application);
-    if (released.length > 0) {
-      await session.query(releaseViews(stateSchema, application, released));
-    }
-  }
-
-  /** A view may have been renamed by a migration: its state and history follow. */
-  private async followRenames(session: Session): Promise<void> {
-    const { stateSchema } = this.context.database;
-    const renamed = this.context.views.all().filter((view) => view.renamedFrom !== undefined);
-    if (renamed.length === 0) {
-      return;
-    }
-    const moved = findMoved(renamed, await this.readState(session));
-    for (const statement of moveKnownViews(stateSchema, movesOf(moved))) {
-      await session.query(statement);
-    }
-  }
-
-  private readState(session: Session): Promise<DatabaseState> {
-    const { database, views } = this.context;
-    const names = views.all().map((view) => view.name);
-    return readSteadily(session, database.stateSchema, names);
   }
 
   private async explained<T>(work: () => Promise<T>): Promise<T> {

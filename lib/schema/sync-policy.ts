@@ -44,7 +44,7 @@ export function hasOtherDefinition({ differences }: Pick<ViewDiff, 'differences'
   return differences.some(({ kind }) => ['definition', 'plain-view', 'query-fails'].includes(kind));
 }
 
-/** Whether the view is there and cannot be made anew. */
+/** Whether the view is there and cannot be rebuilt. */
 export function hasFailingQuery({ differences }: Pick<ViewDiff, 'differences'>): boolean {
   return differences.some(({ kind }) => kind === 'query-fails');
 }

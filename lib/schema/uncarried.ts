@@ -80,7 +80,7 @@ export function refuseLosses(
     if (deployed !== undefined && lost.length > 0) {
       const view = displayName(deployed.name);
       throw new UnmanagedDependentsError(
-        `Cannot make "${view}" anew: it has ${lost.join(', ')}, which the new view would not have. Nothing has been changed.`,
+        `Cannot rebuild "${view}": it has ${lost.join(', ')}, which the new view would not have. Nothing has been changed.`,
         { view, hint: 'Take that away, or change the view by hand.' },
       );
     }

@@ -11,7 +11,7 @@ import { readInstalledVersion } from '../postgres/installed-version.js';
  * Reads what a process that leaves the schema alone has to know of it: which views are watched for the sake of a view
  * above them (`implyFreshness`).
  *
- * @returns the views that declare changes of which the database does not remember that they are told: only what it
+ * @returns the views that declare changes that the database does not remember: only what it
  *   remembers counts
  */
 export async function readUnrecorded(

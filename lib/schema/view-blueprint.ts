@@ -41,7 +41,7 @@ interface IndexBlueprint {
   existing?: IndexRow;
 }
 
-/** All that a view is to have, so that it can be made whole. */
+/** All that a view gets, so that it can be made whole. */
 export interface ViewBlueprint {
   kind: ViewKind;
   name: QualifiedName;
@@ -65,7 +65,7 @@ export interface ViewBlueprint {
   extensions: string[];
 }
 
-/** What a member of a closure is to be: as declared, and otherwise as it was. */
+/** What a member of a closure becomes: as declared, and otherwise as it was. */
 export function blueprintOf(member: RehearsedMember): ViewBlueprint {
   const { deployed, definition, kind, name, buildName } = member;
   const previous = deployed && previousBlueprint(deployed, name, buildName, '');

@@ -69,7 +69,7 @@ export function captureStepsOf(changes: CaptureChanges, stateSchema: string): Ca
     return [];
   }
   const reasons = [
-    ...(added.length > 0 ? [`Changes of ${displayNames(added)} are to be captured`] : []),
+    ...(added.length > 0 ? [`Changes of ${displayNames(added)} have to be captured`] : []),
     ...(superfluous.length > 0
       ? [`No view needs those of ${displayNames(superfluous)} any more`]
       : []),
@@ -121,11 +121,11 @@ function wakeUpParts(wakeUp: WakeUpDifference | undefined, stateSchema: string):
     : { reasons, added: log, dropped: [], statements: create, undo: drop };
 }
 
-/** What is to change, in words for plans and differences. */
+/** What has to change, in words for plans and differences. */
 export function describeWakeUp(wanted: WakeUp): string {
   return wanted === 'notify'
-    ? "Writers are to wake processes up by NOTIFY (`wakeUp: 'notify'`)"
-    : "Writers are to notify nobody any more (`wakeUp: 'poll'`)";
+    ? "Writers should wake processes up by NOTIFY (`wakeUp: 'notify'`)"
+    : "Writers should notify nobody any more (`wakeUp: 'poll'`)";
 }
 
 function locks(againstWriters: QualifiedName[], againstAll: QualifiedName[]): SqlStatement[] {

@@ -63,7 +63,7 @@ export class ChangeLogKeeper {
 
   /**
    * Does so in the background, unless this process did so a short time ago. Never throws. It is needed also where no
-   * view is told of changes any more: the triggers may still be there, and go on writing.
+   * view tracks changes any more: the triggers may still be there, and go on writing.
    */
   maybeKeep(): void {
     this.upkeep.maybeDo();

@@ -18,9 +18,9 @@ export async function refuseCircles(
   if (naming.length === 0) {
     return;
   }
-  const told = tellersOf(naming, await readViewEdges(session, displayName));
+  const sources = sourcesOf(naming, await readViewEdges(session, displayName));
   for (const view of naming) {
-    const way = wayBack(viewName(view), told);
+    const way = wayBack(viewName(view), sources);
     if (way !== undefined) {
       throw circle(view, way);
     }
@@ -28,32 +28,32 @@ export async function refuseCircles(
 }
 
 /** By the name of each view, what its changes come from: the views that it reads, and what it names in `on`. */
-function tellersOf(
+function sourcesOf(
   naming: readonly ViewDefinition[],
   edges: readonly ViewEdge[],
 ): Map<string, Set<string>> {
-  const told = new Map<string, Set<string>>();
-  const add = (view: string, teller: string): void => {
-    told.set(view, (told.get(view) ?? new Set()).add(teller));
+  const sources = new Map<string, Set<string>>();
+  const add = (view: string, source: string): void => {
+    sources.set(view, (sources.get(view) ?? new Set()).add(source));
   };
   edges.forEach(({ source, dependent }) => add(dependent, source));
   for (const view of naming) {
     view.freshness?.tables.forEach((table) => add(viewName(view), displayName(table)));
   }
-  return told;
+  return sources;
 }
 
 /** The names on the shortest way from a view back to itself, without the first; `undefined` where there is none. */
-function wayBack(view: string, told: ReadonlyMap<string, Set<string>>): string[] | undefined {
+function wayBack(view: string, sources: ReadonlyMap<string, Set<string>>): string[] | undefined {
   const ways = new Map<string, string[]>([[view, []]]);
   // Iterating a Map also visits what is added meanwhile.
   for (const [each, way] of ways) {
-    for (const teller of told.get(each) ?? []) {
-      if (teller === view) {
+    for (const source of sources.get(each) ?? []) {
+      if (source === view) {
         return [...way, view];
       }
-      if (!ways.has(teller)) {
-        ways.set(teller, [...way, teller]);
+      if (!ways.has(source)) {
+        ways.set(source, [...way, source]);
       }
     }
   }

@@ -100,7 +100,7 @@ describe('the capture of changes, beside others', () => {
       expect(await database.query(`SELECT FROM "Far away"."Odd ""view'"`)).toHaveLength(1);
       expect(warnings()).toEqual([
         expect.stringMatching(
-          /put off: Changes of "public\.orders", "public\.orders_1" are to be captured\. .* in the background/,
+          /put off: Changes of "public\.orders", "public\.orders_1" have to be captured\. .* in the background/,
         ),
       ]);
       await other.query('COMMIT');

@@ -206,7 +206,7 @@ describe('the capture of changes', () => {
     expect(plan.steps).toEqual([
       expect.objectContaining({
         action: 'capture',
-        reason: 'Changes of "public.orders_tue", "public.orders_mon" are to be captured',
+        reason: 'Changes of "public.orders_tue", "public.orders_mon" have to be captured',
       }),
     ]);
     await schema.apply(plan);

@@ -677,9 +677,9 @@ describe('whether the sources of a view have changed', () => {
       for (let count = 0; count < 5; count++) {
         await writer.query(`UPDATE orders SET v = v + 1`);
       }
-      const before = await detector.changes(TOTALS);
+      const { now: _, took_ms: __, ...before } = await detector.changes(TOTALS);
       await compact(database.client, STATE, 2);
-      expect(await detector.changes(TOTALS)).toEqual(before);
+      expect(await detector.changes(TOTALS)).toMatchObject(before);
     });
 
     it('can be made smaller where all tables are published', async () => {

@@ -77,7 +77,7 @@ describe('captureSteps', () => {
     expect(isEmptyDiff(changed)).toBe(false);
     const [step] = stepsOf(changed, 'own');
     expect(step?.reason).toBe(
-      'Changes of "public.t" are to be captured; No view needs those of "public.old" any more',
+      'Changes of "public.t" have to be captured; No view needs those of "public.old" any more',
     );
     expect(firstWords(step?.statements)[0]).toBe(
       'LOCK TABLE ONLY "public"."t", ONLY "public"."old" IN ACCESS EXCLUSIVE MODE',
