@@ -6,7 +6,8 @@ import type { DatabaseState } from './database-state.js';
 import { fingerprint } from './fingerprint.js';
 import { isHeldBy, prunable, releasable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
-import { diffSchema, type SchemaDiff, type ViewDiff, withCaptures } from './schema-diff.js';
+import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
+import { withCaptures } from './tracked-diff.js';
 import { allowsChanges, prunes } from '../definition/policy-rights.js';
 
 /**

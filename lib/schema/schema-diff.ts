@@ -1,16 +1,8 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { codeAndMessageOf } from '../errors/error-message.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
-import {
-  type CaptureDiff,
-  type CaptureDifference,
-  captureDifferences,
-  diffCaptures,
-  NO_CAPTURES,
-} from '../tracking/capture-diff.js';
-import type { CaptureNeeds } from '../tracking/capture-needs.js';
+import { type CaptureDiff, type CaptureDifference, NO_CAPTURES } from '../tracking/capture-diff.js';
 import { newerVersion } from '../tracking/capture-record.js';
-import type { WakeUp } from '../definition/module.options.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { splitParameter } from '../postgres/view-ddl.sql.js';
@@ -115,23 +107,6 @@ function withRename(diff: ViewDiff, { from }: Rename): ViewDiff {
   return {
     ...diff,
     differences: [{ kind: 'renamed', from: displayName(from) }, ...diff.differences],
-  };
-}
-
-/** Adds to a diff what is tracked and should not be, and the other way round. Pure. */
-export function withCaptures(
-  diff: SchemaDiff,
-  needs: CaptureNeeds,
-  state: Pick<DatabaseState, 'captured' | 'known' | 'wakeUpTrigger'>,
-  { mayNarrow, wakeUp }: { mayNarrow: boolean; wakeUp: WakeUp },
-): SchemaDiff {
-  return {
-    ...diff,
-    views: diff.views.map((each) => ({
-      ...each,
-      differences: [...each.differences, ...captureDifferences(each.view, needs, state, mayNarrow)],
-    })),
-    captures: diffCaptures(needs, state, wakeUp),
   };
 }
 

@@ -1,12 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CaptureNeed } from '../../../lib/tracking/capture-needs.js';
 import { type CaptureStep, captureSteps } from '../../../lib/tracking/capture-steps.js';
-import {
-  diffSchema,
-  isEmptyDiff,
-  type SchemaDiff,
-  withCaptures,
-} from '../../../lib/schema/schema-diff.js';
+import { diffSchema, isEmptyDiff, type SchemaDiff } from '../../../lib/schema/schema-diff.js';
+import { withCaptures } from '../../../lib/schema/tracked-diff.js';
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
 
 const need = (name: string, ...views: string[]): [string, CaptureNeed] => [
