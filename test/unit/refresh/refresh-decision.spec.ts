@@ -1,10 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { RefreshPreconditionRow } from '../../../lib/postgres/refresh.sql.js';
-import {
-  isAnalyzeDue,
-  isServed,
-  skipReason,
-} from '../../../lib/refresh/refresh-decision.js';
+import { isAnalyzeDue, isServed, skipReason } from '../../../lib/refresh/refresh-decision.js';
 import type { RefreshRequest } from '../../../lib/refresh/refresh-request.js';
 
 const found = (row: Partial<RefreshPreconditionRow> = {}): RefreshPreconditionRow =>

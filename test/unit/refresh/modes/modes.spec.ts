@@ -15,6 +15,9 @@ describe('the mode', () => {
     ['swap', 'requested', { choice: 'swap' }, { has_usable_unique_index: false }],
     ['blocking', 'with_no_data', { choice: 'swap', withData: false }, {}],
   ] as const)('is %s because of %s', (mode, modeReason, requested, row) => {
-    expect(chooseMode({ ...FOUND, ...row }, { ...USUAL, ...requested })).toEqual({ mode, modeReason });
+    expect(chooseMode({ ...FOUND, ...row }, { ...USUAL, ...requested })).toEqual({
+      mode,
+      modeReason,
+    });
   });
 });
