@@ -20,7 +20,7 @@ class DailyTotal {
 
 interface Need {
   name: string;
-  /** What the table in the README says, as `privilege ON object`. */
+  /** What docs/operations/privileges.md says, as `privilege ON object`. */
   privileges: string[];
   work: (refreshes: RefreshService) => Promise<unknown>;
   /** From which version of PostgreSQL on. */
@@ -70,7 +70,7 @@ const NEEDS: Need[] = [
   },
 ];
 
-describe('the privileges of the table in the README', () => {
+describe('the privileges of docs/operations/privileges.md', () => {
   let database: TestDatabase;
   let role: string;
   let version: number;

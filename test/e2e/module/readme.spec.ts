@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import * as library from '../../../lib/index.js';
@@ -8,10 +15,21 @@ import { TestDatabase } from '../../support/test-database.js';
 
 const run = promisify(execFile);
 
-/** The TypeScript of the README, by the file name in the first line of each block. */
-function snippets(): Map<string, string> {
-  const blocks = readFileSync('README.md', 'utf8').matchAll(/```ts\n\/\/ (\S+)\n(.*?)```/gs);
-  return new Map([...blocks].map((block) => [block[1] ?? '', block[2] ?? '']));
+/** The README and the pages of docs/, but for those that are generated. */
+function pages(): { page: string; text: string }[] {
+  const docs = readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md') && !name.startsWith(path.join('reference', 'api')))
+    .map((name) => path.join('docs', name));
+  return ['README.md', ...docs].map((page) => ({ page, text: readFileSync(page, 'utf8') }));
+}
+
+/** Their TypeScript, by the file name in the first line of each block. What cannot run has another language. */
+function snippets(): { page: string; name: string; text: string }[] {
+  return pages().flatMap(({ page, text }) =>
+    [...text.matchAll(/```ts\n(?:\/\/ (\S+\.ts)\n)?(.*?)```/gs)].map(
+      ([, name = '', code = '']) => ({ page, name, text: code }),
+    ),
+  );
 }
 
 /** The exported classes of errors, but for their common base. */
@@ -40,7 +58,11 @@ import { CheckoutService } from './checkout.service.js';
 import './customer-revenue.view.js';
 import { LargestOrder, NightlyOrders, OpenOrders } from './fresh.views.js';
 import { MaintenanceService } from './maintenance.service.js';
+import { OnDemandService } from './on-demand.service.js';
 import { OrderService } from './order.service.js';
+import { LargestDay, OrderTotal } from './recent.views.js';
+import { TenantRevenue } from './tenant-revenue.view.js';
+import { TenantsModule } from './tenants.module.js';
 import './refresh-alerts.js';
 import { durations } from './refresh-tracing.js';
 import { ReportController } from './report.controller.js';
@@ -63,11 +85,14 @@ const added = await (await fetch(url + '/revenue')).json();
 const maintenance = new MaintenanceService(refreshes);
 const paused: unknown[] = [];
 await maintenance.during(async () => void paused.push((await views.all())[0]?.isPaused));
-const whole = [outcomes, traced, added, paused, await maintenance.busyViews()];
+const demand = new OnDemandService(refreshes);
+await demand.everything();
+const ofDemand = [await demand.upToDate(), await demand.stale()];
+const whole = [outcomes, traced, added, paused, await maintenance.busyViews(), ofDemand];
 console.log(JSON.stringify([await refreshed.json(), await listed.json(), ...statuses, whole]));
 await app.close();
 
-const fresh = [LargestOrder, NightlyOrders, OpenOrders];
+const fresh = [LargestOrder, NightlyOrders, OpenOrders, LargestDay, OrderTotal];
 class FreshModule {}
 Module({
   imports: [
@@ -76,9 +101,14 @@ Module({
   ],
 })(FreshModule);
 await (await NestFactory.createApplicationContext(FreshModule, { logger: false })).close();
+
+const tenants = await NestFactory.createApplicationContext(TenantsModule, { logger: false });
+const { view } = await tenants.get(RefreshService).refresh(TenantRevenue, { dataSource: 'globex' });
+console.log(JSON.stringify([view]));
+await tenants.close();
 `;
 
-describe('README', () => {
+describe('README and docs', () => {
   let database: TestDatabase;
   let directory: string;
 
@@ -86,11 +116,16 @@ describe('README', () => {
     database = await TestDatabase.create();
     await database.query(`CREATE TABLE orders (day date, amount numeric)`);
     await database.query(`INSERT INTO orders VALUES ('2026-01-01', 5), ('2026-01-01', 7)`);
+    for (const tenant of ['acme', 'globex']) {
+      await database.query(`CREATE SCHEMA ${tenant} CREATE TABLE orders (day date, amount numeric)`);
+    }
     directory = mkdtempSync(path.resolve('test/readme-'));
-    for (const [name, text] of [...snippets(), ['check.ts', CHECK] as const]) {
+    for (const { name, text } of [...snippets(), { name: 'check.ts', text: CHECK }]) {
+      mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
       writeFileSync(path.join(directory, name), text);
     }
-    const config = { extends: '../../tsconfig.json', include: ['.'] };
+    const compilerOptions = { types: ['node', 'jest'] };
+    const config = { extends: '../../tsconfig.json', compilerOptions, include: ['.'] };
     writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(config));
   });
 
@@ -99,10 +134,14 @@ describe('README', () => {
     await database.drop();
   });
 
-  it('has every block of TypeScript under a file name', () => {
-    const blocks = readFileSync('README.md', 'utf8').match(/```ts\n/g);
-    expect(snippets().size).toBe(blocks?.length);
-    expect(snippets().size).toBeGreaterThanOrEqual(5);
+  it('has every block of TypeScript under a file name, and one text for each name', () => {
+    expect(snippets().filter(({ name }) => name === '')).toEqual([]);
+    const texts = new Map<string, string>();
+    for (const { name, text } of snippets()) {
+      expect({ name, text: texts.get(name) ?? text }).toEqual({ name, text });
+      texts.set(name, text);
+    }
+    expect(texts.size).toBeGreaterThanOrEqual(20);
   });
 
   it('shows code that compiles', async () => {
@@ -120,7 +159,9 @@ describe('README', () => {
       ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
       { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
     );
-    const [refreshed, listed, statuses, history, drift, whole] = JSON.parse(stdout) as unknown[];
+    const [ofApp = '', ofTenants = ''] = stdout.trim().split('\n');
+    const [refreshed, listed, statuses, history, drift, whole] = JSON.parse(ofApp) as unknown[];
+    expect(JSON.parse(ofTenants)).toEqual(['globex.tenant_revenue']);
     expect(refreshed).toMatchObject({
       view: 'analytics.daily_revenue',
       outcome: 'refreshed',
@@ -139,12 +180,13 @@ describe('README', () => {
       ],
       [true],
       [],
+      ['refreshed', []],
     ]);
   });
 
   it('has a row with its code for each class of error', () => {
-    const readme = readFileSync('README.md', 'utf8');
-    const rows = [...readme.matchAll(/^\| `(\w+Error)` +\| `(MV_\w+)` +\|/gm)].map(
+    const page = readFileSync('docs/reference/errors.md', 'utf8');
+    const rows = [...page.matchAll(/^\| `(\w+Error)` +\| `(MV_\w+)` +\|/gm)].map(
       ([, name, code]) => ({ name, code }),
     );
     expect(rows).toHaveLength(errorClasses().length);
