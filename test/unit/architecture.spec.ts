@@ -39,6 +39,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     'errors',
   ],
   testing: ['nest', 'engine', 'refresh', 'definition', 'errors', 'postgres'],
+  // What `nest add` runs: it edits files, and is no part of what an application loads.
+  schematics: [],
   '': [
     ...['nest', 'engine', 'refresh', 'schema', 'introspection', 'tracking', 'graph'],
     ...['definition', 'errors'],

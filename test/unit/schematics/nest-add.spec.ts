@@ -1,0 +1,101 @@
+import { describe, expect, it } from '@jest/globals';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import ts from 'typescript';
+import { nestAdd, type FileTree } from '../../../lib/schematics/nest-add.js';
+
+class VirtualTree implements FileTree {
+  constructor(readonly files: Record<string, string>) {}
+  exists = (name: string): boolean => name in this.files;
+  read = (name: string): string | null => this.files[name] ?? null;
+  create = (name: string, content: string): void => void (this.files[name] = content);
+  overwrite = this.create;
+}
+
+/** The root module that `nest new` writes; 12 with ES modules, 11 without. */
+function rootModule(extension: string): string {
+  return `import { Module } from '@nestjs/common';
+import { AppController } from './app.controller${extension}';
+import { AppService } from './app.service${extension}';
+
+@Module({
+  imports: [],
+  controllers: [AppController],
+  providers: [AppService],
+})
+export class AppModule {}
+`;
+}
+
+function add(files: Record<string, string>): { files: Record<string, string>; log: string[] } {
+  const log: string[] = [];
+  const logger = { info: (text: string) => log.push(text), warn: (text: string) => log.push(text) };
+  nestAdd()(new VirtualTree(files), { logger });
+  return { files, log };
+}
+
+function syntaxErrors(text = ''): string[] {
+  const options = { reportDiagnostics: true, compilerOptions: { experimentalDecorators: true } };
+  const { diagnostics = [] } = ts.transpileModule(text, options);
+  return diagnostics.map(({ messageText }) => String(messageText));
+}
+
+describe('nest add', () => {
+  it.each([
+    ['Nest 12, ES modules', 'module', '.js'],
+    ['Nest 11, CommonJS', 'commonjs', ''],
+  ])('registers the module and a first view: %s', (_, type, extension) => {
+    const { files, log } = add({
+      'package.json': JSON.stringify({ type }),
+      'src/app.module.ts': rootModule(extension),
+    });
+    const text = files['src/app.module.ts'] ?? '';
+    expect(text).toContain(
+      'imports: [ScheduleModule.forRoot(), MaterializedViewsModule.forRoot({ views: [RelationCount] })],',
+    );
+    expect(text).toContain(`from './relation-count.view${extension}'`);
+    expect(syntaxErrors(text)).toEqual([]);
+    expect(syntaxErrors(files['src/relation-count.view.ts'])).toEqual([]);
+    expect(log).toEqual([expect.stringContaining('has no TypeOrmModule')]);
+  });
+
+  it('keeps the imports that are there, and the second time changes nothing', () => {
+    const { files, log } = add({
+      'src/app.module.ts': `@Module({
+  imports: [
+    TypeOrmModule.forRoot({}),
+    ScheduleModule.forRoot(),
+  ],
+})
+export class AppModule {}`,
+    });
+    const text = files['src/app.module.ts'];
+    expect(text).toContain(`  imports: [MaterializedViewsModule.forRoot({ views: [RelationCount] }),
+    TypeOrmModule.forRoot({}),
+    ScheduleModule.forRoot(),
+  ],`);
+    expect(log).toEqual([]);
+    expect(add(files).log).toEqual([expect.stringContaining('already')]);
+    expect(files['src/app.module.ts']).toBe(text);
+  });
+
+  it('changes nothing where the root module is written otherwise', () => {
+    const { files, log } = add({
+      'src/app.module.ts': '@Module(options) export class AppModule {}',
+    });
+    expect(Object.keys(files)).toEqual(['src/app.module.ts']);
+    expect(log).toEqual([expect.stringContaining('Nothing was changed')]);
+  });
+
+  it('is where package.json says', () => {
+    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { schematics: string };
+    const collection = JSON.parse(readFileSync(manifest.schematics, 'utf8')) as {
+      schematics: Record<string, { factory: string }>;
+    };
+    const [file = '', name] = collection.schematics['nest-add']?.factory.split('#') ?? [];
+    expect(name).toBe(nestAdd.name);
+    const source = path.join(path.dirname(manifest.schematics), file);
+    expect(source).toBe(path.normalize('dist/cjs/schematics/nest-add.js'));
+    expect(existsSync('lib/schematics/nest-add.ts')).toBe(true);
+  });
+});
