@@ -25,7 +25,10 @@ import { Index, ViewColumn } from 'typeorm';
 /** An example: replace the query by one of yours. */
 @MaterializedViewEntity({
   name: 'relation_count',
-  expression: 'SELECT relkind::text AS kind, count(*)::int AS relations FROM pg_catalog.pg_class GROUP BY relkind',
+  expression: \`
+    SELECT relkind::text AS kind, count(*)::int AS relations
+    FROM pg_catalog.pg_class
+    GROUP BY relkind\`,
   refresh: { cron: '*/10 * * * *' },
 })
 @Index(['kind'], { unique: true })

@@ -1,5 +1,8 @@
 type Step = () => Promise<void>;
 
+/** What the reader of the terminal can help: its message is all that is shown. */
+export class Complaint extends Error {}
+
 /** What is to be closed at the end, whether it comes by itself or by a signal. */
 export class Cleanup {
   /** Runs a program that adds what is to be closed; closes it all on a signal or when the program fails. */
@@ -10,7 +13,7 @@ export class Cleanup {
       // What fails while everything is being closed fails because of that.
       if (!cleanup.hasBegun) {
         process.exitCode = 1;
-        console.error(error);
+        console.error(error instanceof Complaint ? error.message : error);
       }
       await cleanup.run();
     });

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { startPostgres } from './postgres-server.js';
-import type { Cleanup } from './cleanup.js';
+import { type Cleanup, Complaint } from './cleanup.js';
 
 /**
  * Sees to it that DATABASE_URL leads to a server: one of its own when it is not set.
@@ -21,12 +21,25 @@ export async function provideDatabase(cleanup: Cleanup): Promise<{ url: string; 
 }
 
 async function serverVersion(url: string): Promise<string> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
+  const client = await connect(url);
   try {
     const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
     return rows[0]?.server_version ?? 'of unknown version';
   } finally {
     await client.end();
+  }
+}
+
+/** Without the URL in what it says: that may have a password. */
+async function connect(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url });
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    throw new Complaint(
+      `DATABASE_URL leads to no PostgreSQL that answers (${code ?? message}): start it, or unset DATABASE_URL, and the demo starts its own.`,
+    );
   }
 }

@@ -48,7 +48,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 };
 
 /** Rooms for applications of Nest. */
-const WITH_NEST = ['nest', 'testing'];
+const WITH_NEST = ['nest', 'testing', 'schematics'];
 
 const files = readdirSync('lib', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))

@@ -1,13 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import * as library from '../../../lib/index.js';
@@ -117,10 +110,13 @@ describe('README and docs', () => {
     await database.query(`CREATE TABLE orders (day date, amount numeric)`);
     await database.query(`INSERT INTO orders VALUES ('2026-01-01', 5), ('2026-01-01', 7)`);
     for (const tenant of ['acme', 'globex']) {
-      await database.query(`CREATE SCHEMA ${tenant} CREATE TABLE orders (day date, amount numeric)`);
+      await database.query(
+        `CREATE SCHEMA ${tenant} CREATE TABLE orders (day date, amount numeric)`,
+      );
     }
     directory = mkdtempSync(path.resolve('test/readme-'));
-    for (const { name, text } of [...snippets(), { name: 'check.ts', text: CHECK }]) {
+    const named = snippets().filter(({ name }) => name !== '');
+    for (const { name, text } of [...named, { name: 'check.ts', text: CHECK }]) {
       mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
       writeFileSync(path.join(directory, name), text);
     }

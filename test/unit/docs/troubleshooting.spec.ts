@@ -12,9 +12,14 @@ function files(directory: string): string[] {
     .map((name) => path.join(directory, name));
 }
 
-const sources = files('lib').map((name) =>
-  ts.createSourceFile(name, readFileSync(name, 'utf8'), ts.ScriptTarget.ES2022, true),
-);
+/** What `nest add` says is no log of an application. */
+const isOfApplication = (name: string): boolean => !name.startsWith(path.join('lib', 'schematics'));
+
+const sources = files('lib')
+  .filter(isOfApplication)
+  .map((name) =>
+    ts.createSourceFile(name, readFileSync(name, 'utf8'), ts.ScriptTarget.ES2022, true),
+  );
 
 /** The fixed parts of a text. */
 function parts(node: ts.Node): string[] {
