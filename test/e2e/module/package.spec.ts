@@ -15,17 +15,17 @@ async function packed(): Promise<string[]> {
   return pack.files.map(({ path }) => path).sort();
 }
 
-/** Both formats of each file of lib/, with its types. */
+/** Both formats of each file of lib/, with its types; of the command line only what it runs as. */
 function built(): string[] {
   const sources = readdirSync('lib', { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('.ts'),
   );
-  const formats = ['esm', 'cjs'].flatMap((format) =>
-    sources.flatMap((name) =>
+  const library = sources.filter((name) => !name.startsWith('cli/'));
+  const files = (format: string, names: string[]): string[] =>
+    names.flatMap((name) =>
       ['.js', '.d.ts'].map((ending) => `dist/${format}/${name.replace(/\.ts$/, ending)}`),
-    ),
-  );
-  return [...formats, 'dist/cjs/package.json'].sort();
+    );
+  return [...files('esm', sources), ...files('cjs', library), 'dist/cjs/package.json'].sort();
 }
 
 describe('the package', () => {
