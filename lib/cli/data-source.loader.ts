@@ -54,7 +54,8 @@ function moduleKind(file: string): ModuleKind {
 }
 
 async function onlyDataSource(file: string, exported: unknown): Promise<DataSource> {
-  const values = typeof exported === 'object' && exported !== null ? Object.values(exported) : [];
+  const values =
+    typeof exported === 'object' && exported !== null ? (Object.values(exported) as unknown[]) : [];
   const found = new Set<DataSource>();
   for (const value of [exported, ...values]) {
     const awaited: unknown = await (value as PromiseLike<unknown>);

@@ -3,7 +3,7 @@ import { ExitCode } from './exit-code.js';
 import { type Output, styled } from './output.js';
 
 interface Reported {
-  code?: unknown;
+  code?: string;
   message: string;
   hint?: string;
   view?: string;
@@ -28,7 +28,7 @@ export function reportError(error: unknown, output: Output, hide: (text: string)
 export function exitCodeOf(error: unknown): ExitCode {
   const isUsage =
     error instanceof CommandLineUsageError ||
-    ['MV_INVALID_OPTIONS', 'MV_UNKNOWN_VIEW'].includes(String(reported(error).code));
+    ['MV_INVALID_OPTIONS', 'MV_UNKNOWN_VIEW'].includes(reported(error).code ?? '');
   return isUsage ? ExitCode.usage : ExitCode.error;
 }
 
@@ -39,7 +39,7 @@ function reported(error: unknown): Reported {
   }
   const { code, hint, view } = error as Error & Partial<Reported>;
   // Node's error for several addresses that refuse has no message of its own.
-  const text = error.message || (code === undefined ? error.name : String(code));
+  const text = error.message || (code ?? error.name);
   const message = hint !== undefined && text.endsWith(hint) ? text.slice(0, -hint.length) : text;
   return { code, message: message.trim(), hint, view };
 }

@@ -21,7 +21,7 @@ const LOADERS: readonly TypeScriptLoader[] = [
       if (kind === 'esm') {
         register('@swc-node/register/esm', pathToFileURL(file));
       } else {
-        createRequire(file)('@swc-node/register/register');
+        createRequire(file)('@swc-node/register');
       }
     },
   },

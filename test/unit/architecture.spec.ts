@@ -37,6 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'freshness',
     'definition',
     'errors',
+    'postgres',
   ],
   testing: ['nest', 'engine', 'refresh', 'definition', 'errors', 'postgres'],
   // What `nest add` runs: it edits files, and is no part of what an application loads.

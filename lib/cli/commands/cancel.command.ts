@@ -1,0 +1,19 @@
+import { Command } from 'commander';
+import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
+
+/** Cancels a refresh that is running in whatever process. */
+export const cancelCommand: CliCommand = {
+  define: () =>
+    new Command('cancel')
+      .description('cancel the refresh of a view that is running, in whatever process')
+      .argument('<view>', 'as schema.name'),
+
+  async run(cli: Cli, [name = '']: readonly string[]): Promise<CommandResult> {
+    const { refreshes } = await cli.open();
+    const isCancelled = await refreshes.cancel(name);
+    return {
+      json: { view: name, isCancelled },
+      text: isCancelled ? `Cancelled the refresh of ${name}.` : `Nobody refreshes ${name}.`,
+    };
+  },
+};

@@ -1,0 +1,48 @@
+import { Command } from 'commander';
+import { viewName } from '../../definition/view-definition.js';
+import type { RefreshHistoryEntry } from '../../refresh/refresh-history.js';
+import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
+import { shownDuration, shownInstant } from '../format.js';
+
+const DEFAULT_LIMIT = '20';
+const HEAD = ['STARTED', 'VIEW', 'TRIGGER', 'OUTCOME', 'MODE', 'TOOK', 'ERROR'];
+
+type Entry = RefreshHistoryEntry & { view: string };
+
+/** The last runs. */
+export const historyCommand: CliCommand = {
+  define: () =>
+    new Command('history')
+      .description('the last runs, newest first')
+      .argument('[view]', 'as schema.name; all where none is named')
+      .option('--limit <count>', 'runs at the most', DEFAULT_LIMIT),
+
+  async run(cli: Cli, [name]: readonly string[], flags: { limit: string }): Promise<CommandResult> {
+    const { source, refreshes } = await cli.open();
+    const limit = Number(flags.limit);
+    const names = name === undefined ? source.views.all().map(viewName) : [name];
+    const runs: Entry[] = [];
+    for (const view of names) {
+      const entries = await refreshes.history(view, { limit });
+      runs.push(...entries.map((entry) => ({ view, ...entry })));
+    }
+    const last = runs
+      .sort((one, other) => other.startedAt.getTime() - one.startedAt.getTime())
+      .slice(0, limit);
+    const text =
+      last.length === 0 ? 'No runs are in the history.' : cli.output.table(HEAD, last.map(row));
+    return { json: { runs: last }, text };
+  },
+};
+
+function row(entry: Entry): string[] {
+  return [
+    shownInstant(entry.startedAt),
+    entry.view,
+    entry.trigger,
+    entry.outcome,
+    entry.mode ?? '',
+    shownDuration(entry.durationMs),
+    entry.errorCode ?? '',
+  ];
+}

@@ -1,0 +1,132 @@
+import { Command, Option } from 'commander';
+import { viewName } from '../../definition/view-definition.js';
+import type { Duration } from '../../definition/duration.js';
+import type { RefreshManyOptions } from '../../engine/refresh.service.js';
+import type { GraphReport, GraphViewReport } from '../../refresh/graph-report.js';
+import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
+import { CommandLineUsageError } from '../command-line.errors.js';
+import { ExitCode } from '../exit-code.js';
+import { shownDuration } from '../format.js';
+import type { Output } from '../output.js';
+import { RefreshDisplay } from '../refresh-display.js';
+
+interface RefreshFlags {
+  all?: boolean;
+  cascade?: RefreshManyOptions['cascade'];
+  mode?: RefreshManyOptions['mode'];
+  strict?: boolean;
+  ifStale?: boolean;
+  parallel?: string;
+  timeout?: Duration;
+}
+
+const HEAD = ['VIEW', 'OUTCOME', 'MODE', 'TOOK', 'WHY'];
+
+/** Refreshes views, each after what it reads. */
+export const refreshCommand: CliCommand = {
+  define,
+
+  async run(cli: Cli, names: readonly string[], flags: RefreshFlags): Promise<CommandResult> {
+    if ((names.length === 0) === (flags.all !== true)) {
+      throw new CommandLineUsageError('Name the views to refresh, or say --all.');
+    }
+    const poolSize = flags.parallel === undefined ? undefined : Number(flags.parallel);
+    const project = await cli.open({ ...(poolSize !== undefined && { poolSize }) });
+    const statuses = await project.refreshes.statusAll();
+    const views = targets(names, flags, statuses, (name) =>
+      viewName(project.sources.find(name).view),
+    );
+    const display = new RefreshDisplay(cli.output, project.events, statuses);
+    try {
+      const report = await project.refreshes.refreshMany(views, options(flags, cli.signal));
+      return result(report, cli.output);
+    } finally {
+      display.stop();
+    }
+  },
+};
+
+function define(): Command {
+  return new Command('refresh')
+    .description('refresh views, each after what it reads')
+    .argument('[views...]', 'as schema.name')
+    .option('--all', 'all declared views')
+    .addOption(
+      new Option('--cascade <which>', 'with what they read, what reads them, or both').choices([
+        'dependencies',
+        'dependents',
+        'both',
+      ]),
+    )
+    .addOption(
+      new Option('--mode <mode>', 'how the rows are stored; else as each view says').choices([
+        'auto',
+        'concurrently',
+        'blocking',
+        'swap',
+      ]),
+    )
+    .option('--strict', 'fail where readers would have to wait')
+    .option('--if-stale', 'only those of them that are stale')
+    .option('--parallel <count>', 'views at a time')
+    .option('--timeout <duration>', 'for each view, waiting included, as in 5m');
+}
+
+function targets(
+  names: readonly string[],
+  flags: RefreshFlags,
+  statuses: readonly ViewStatus[],
+  fullName: (name: string) => string,
+): string[] {
+  const named = flags.all === true ? statuses.map(({ view }) => view) : names.map(fullName);
+  const stale = new Set(statuses.filter(({ isStale }) => isStale).map(({ view }) => view));
+  return flags.ifStale === true ? named.filter((view) => stale.has(view)) : named;
+}
+
+function options(flags: RefreshFlags, signal: AbortSignal): RefreshManyOptions {
+  const { cascade, mode, strict, timeout } = flags;
+  return { cascade, mode, strict, timeout, signal, throwOnFailure: false };
+}
+
+function result(report: GraphReport, output: Output): CommandResult {
+  const { failed, upstream_failed: leftOut, aborted } = report.counts;
+  return {
+    exitCode: failed + leftOut + aborted > 0 ? ExitCode.error : ExitCode.ok,
+    json: { ...report, views: report.views.map(withMessage) },
+    text:
+      report.views.length === 0
+        ? 'Nothing to refresh.'
+        : output.table(
+            HEAD,
+            report.views.map((each) => row(each, output)),
+          ),
+  };
+}
+
+/** An error has no enumerable message. */
+function withMessage(view: GraphViewReport): object {
+  return view.outcome === 'failed'
+    ? { ...view, error: { code: view.error.code, message: view.error.message } }
+    : view;
+}
+
+function row(report: GraphViewReport, output: Output): string[] {
+  const { view, outcome } = report;
+  switch (report.outcome) {
+    case 'failed':
+      return [view, output.style('red', outcome), '', '', report.error.code];
+    case 'upstream_failed':
+      return [view, output.style('red', outcome), '', '', report.failedDependencies.join(', ')];
+    case 'aborted':
+      return [view, output.style('red', outcome), '', '', ''];
+    default:
+      return [view, output.style('green', outcome), ...settled(report.result)];
+  }
+}
+
+function settled(result: Extract<GraphViewReport, { result: unknown }>['result']): string[] {
+  return result.outcome === 'skipped'
+    ? ['', '', result.reason]
+    : [result.mode, shownDuration(result.durationMs), result.modeReason];
+}

@@ -1,0 +1,54 @@
+import { Command } from 'commander';
+import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
+import { shownDuration, shownInstant, shownSize } from '../format.js';
+import type { Output } from '../output.js';
+
+const HEAD = ['VIEW', 'STATE', 'AGE', 'LAST SUCCESS', 'TOOK', 'NEXT TICK', 'SIZE'];
+
+/** How the views stand. */
+export const statusCommand: CliCommand = {
+  define: () =>
+    new Command('status')
+      .description('how the views stand: age, last refresh, next tick, size')
+      .argument('[views...]', 'as schema.name; all where none is named'),
+
+  async run(cli: Cli, names: readonly string[]): Promise<CommandResult> {
+    const { refreshes } = await cli.open();
+    const views =
+      names.length === 0
+        ? await refreshes.statusAll()
+        : await Promise.all(names.map((name) => refreshes.status(name)));
+    const rows = views.map((status) => row(status, cli.output));
+    return { json: { views }, text: cli.output.table(HEAD, rows) };
+  },
+};
+
+function row(status: ViewStatus, output: Output): string[] {
+  const { ageMs, lastSuccess, lastDurationMs, nextTick, sizeBytes } = status;
+  return [
+    status.view,
+    state(status, output),
+    ageMs === undefined ? '' : shownDuration(ageMs),
+    lastSuccess === undefined ? '' : shownInstant(lastSuccess.at),
+    lastDurationMs === undefined ? '' : shownDuration(lastDurationMs),
+    nextTick === undefined ? '' : shownInstant(nextTick),
+    sizeBytes === undefined ? '' : shownSize(sizeBytes),
+  ];
+}
+
+/** What matters most comes first. */
+function state(status: ViewStatus, output: Output): string {
+  if (!status.exists) {
+    return output.style('red', 'missing');
+  }
+  const states = [
+    ...(status.lockedBy === undefined ? [] : [output.style('red', 'locked')]),
+    ...(status.isRefreshing ? [output.style('cyan', 'refreshing')] : []),
+    ...(status.failureCount > 0 ? [output.style('red', `failed ${status.failureCount}x`)] : []),
+    ...(status.isPopulated ? [] : [output.style('yellow', 'unpopulated')]),
+    ...(status.isPaused ? [output.style('yellow', 'paused')] : []),
+    ...(status.isStale ? [output.style('yellow', 'stale')] : []),
+  ];
+  return states.join(', ') || output.style('green', 'ok');
+}

@@ -1,0 +1,219 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { ADVISORY_LOCKS, TestDatabase } from '../../support/test-database.js';
+import { CliProject, type CliRun, type ProjectKind } from '../../support/cli-project.js';
+
+let database: TestDatabase;
+let project: CliProject;
+
+const projects: CliProject[] = [];
+
+function createProject(
+  kind: ProjectKind,
+  options: Partial<ConstructorParameters<typeof CliProject>[1]> = {},
+): CliProject {
+  const created = new CliProject(kind, { databaseUrl: database.url, ...options });
+  projects.push(created);
+  return created;
+}
+
+const json = ({ stdout }: CliRun): Record<string, unknown> =>
+  JSON.parse(stdout) as Record<string, unknown>;
+
+beforeAll(async () => {
+  database = await TestDatabase.create();
+  await database.createGate();
+  await database.query('CREATE TABLE orders (id integer)');
+  await database.query(`CREATE MATERIALIZED VIEW totals AS
+    SELECT 1 AS id, count(*)::int AS total FROM orders WHERE public.gate()`);
+  await database.query('CREATE UNIQUE INDEX totals_id ON totals (id)');
+  await database.query('CREATE MATERIALIZED VIEW summary AS SELECT sum(total) AS sum FROM totals');
+  project = createProject('javascript-cjs');
+});
+
+afterAll(async () => {
+  projects.forEach((each) => each.remove());
+  await database.drop();
+});
+
+describe('matviews, on data sources', () => {
+  it.each<[ProjectKind, string[] | undefined]>([
+    ['typescript-esm', undefined],
+    ['typescript-cjs', undefined],
+    ['typescript-esm', ['@oxc-node/core']],
+    ['typescript-cjs', ['ts-node']],
+    ['javascript-esm', undefined],
+    ['javascript-cjs', undefined],
+  ])('finds the views of a %s project, with %j', async (kind, packages) => {
+    const run = await createProject(kind, { packages }).run('list', '--json');
+    expect(run).toMatchObject({ code: 0 });
+    expect(json(run)).toEqual({
+      views: [
+        {
+          view: 'public.totals',
+          class: 'Totals',
+          cron: '0 3 * * *',
+          timeZone: 'UTC',
+          mode: 'auto',
+        },
+        { view: 'public.summary', class: 'Summary', mode: 'auto' },
+      ],
+    });
+    // What the file prints is no part of the document.
+    expect(run.stderr.includes('a line of the data source file')).toBe(kind.startsWith('type'));
+  });
+
+  it('says what to install where nothing loads TypeScript', async () => {
+    const run = await createProject('typescript-esm', { packages: [] }).run('list', '--json');
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain('npm install --save-dev @swc-node/register @swc/core');
+    expect(json(run)).toMatchObject({ error: { code: 'MV_DATA_SOURCE_FILE' } });
+  });
+
+  it('shows no password and no stack where it cannot connect', async () => {
+    const url = new URL(database.url);
+    url.password = 'very-secret';
+    url.port = '1';
+    const run = await createProject('javascript-cjs', { databaseUrl: url.href }).run('list');
+    expect(run.code).toBe(1);
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toMatch(/^error: .*ECONNREFUSED/);
+    expect(run.stderr).not.toMatch(/very-secret|\n {4}at /);
+  });
+});
+
+describe('matviews, on the command line', () => {
+  it('exits with 4 for what is written wrongly', async () => {
+    const unnamed = createProject('javascript-cjs', { matviews: {} });
+    const runs = await Promise.all([
+      project.run('statsu'),
+      project.run('refresh'),
+      project.run('pause', 'public.total'),
+      unnamed.run('list'),
+    ]);
+    expect(runs.map(({ code }) => code)).toEqual([4, 4, 4, 4]);
+    expect(runs.map(({ stderr }) => stderr)).toEqual([
+      expect.stringContaining('Did you mean status?'),
+      expect.stringContaining('Name the views to refresh, or say --all.'),
+      expect.stringContaining('is not a registered materialized view'),
+      expect.stringContaining('hint: Say which with `-d'),
+    ]);
+  });
+});
+
+describe('matviews, at run time', () => {
+  it('refreshes, and tells how the views stand', async () => {
+    const refreshed = await project.run(
+      ...['refresh', 'public.totals', '--cascade', 'dependents', '--mode', 'blocking'],
+      ...['--parallel', '1', '--timeout', '1m', '-d', project.dataSourceFile],
+    );
+    expect(refreshed.stderr).toContain('public.totals: started\n');
+    expect(refreshed.stderr).toMatch(/public\.summary: refreshed in [\d.]+ m?s\n/);
+    expect(refreshed.stdout).toMatch(/^VIEW +OUTCOME +MODE +TOOK +WHY\n/);
+    expect(refreshed.stdout).toMatch(/\npublic\.totals +refreshed +blocking +.* +requested\n/);
+    expect(refreshed.code).toBe(0);
+
+    const status = await project.run('status');
+    expect(status.stdout).toMatch(/\npublic\.totals +ok +[\d.]+ m?s /);
+    const history = json(await project.run('history', 'public.totals', '--limit', '1', '--json'));
+    expect(history).toMatchObject({ runs: [{ view: 'public.totals', mode: 'blocking' }] });
+  });
+
+  it('fails with the whole report where a view fails', async () => {
+    const run = await project.run(
+      'refresh',
+      '--all',
+      '--mode',
+      'concurrently',
+      '--strict',
+      '--json',
+    );
+    expect(run.code).toBe(1);
+    expect(json(run)).toMatchObject({
+      counts: { refreshed: 1, failed: 1 },
+      views: [
+        { view: 'public.totals', outcome: 'refreshed' },
+        { view: 'public.summary', outcome: 'failed', error: { code: expect.any(String) } },
+      ],
+    });
+    const stale = await project.run('refresh', '--all', '--if-stale');
+    expect(stale).toMatchObject({ code: 0, stdout: 'Nothing to refresh.\n' });
+  });
+
+  it('draws the graph', async () => {
+    const text = await project.run('graph');
+    expect(text.stdout).toBe('public.totals\n└─ public.summary\n');
+    const mermaid = await project.run('graph', '--format', 'mermaid');
+    expect(mermaid.stdout).toBe(
+      'flowchart TD\n  v0["public.totals"]\n  v1["public.summary"]\n  v0 --> v1\n',
+    );
+    const dot = await project.run('graph', '--format', 'dot');
+    expect(dot.stdout).toContain('"public.totals" -> "public.summary";');
+    const document = json(await project.run('graph', '--format', 'json'));
+    expect(document).toMatchObject({ edges: [{ source: 'public.totals' }] });
+  });
+
+  it('pauses and resumes', async () => {
+    expect(await project.run('pause', 'public.totals')).toMatchObject({
+      code: 0,
+      stdout: 'Paused: public.totals.\n',
+    });
+    expect(json(await project.run('status', 'public.totals', '--json'))).toMatchObject({
+      views: [{ isPaused: true }],
+    });
+    expect(await project.run('resume', 'public.totals')).toMatchObject({ code: 0 });
+  });
+});
+
+/** Of util-linux; Debian has it in every image. */
+const hasTerminal = existsSync('/usr/bin/script');
+
+async function expectNobody(): Promise<void> {
+  await database.until(`SELECT 1 WHERE NOT EXISTS (SELECT FROM ${ADVISORY_LOCKS})
+    AND NOT EXISTS (SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend')`);
+}
+
+describe('matviews, while a view is refreshed', () => {
+  it('shows and cancels what runs in another process', async () => {
+    const gate = await database.closeGate();
+    const refreshing = project.run('refresh', 'public.totals');
+    await gate.untilReached();
+    expect(json(await project.run('running', '--json'))).toMatchObject({
+      running: [{ view: 'public.totals', isForeign: false }],
+    });
+    expect(await project.run('cancel', 'public.totals')).toMatchObject({
+      code: 0,
+      stdout: 'Cancelled the refresh of public.totals.\n',
+    });
+    expect(await refreshing).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/public\.totals +failed/) as unknown,
+    });
+    await gate.open();
+    await expectNobody();
+  });
+
+  // Elsewhere `script` takes other arguments, and there is no other terminal.
+  const inTerminal = hasTerminal ? it : it.skip;
+  inTerminal('shows a live line on a terminal, and cancels in the database on Ctrl-C', async () => {
+    const gate = await database.closeGate();
+    const child = project.startInTerminal('refresh', 'public.totals');
+    let shown = '';
+    child.stdout?.on('data', (chunk: Buffer) => (shown += chunk.toString()));
+    const closed = once(child, 'close');
+    await gate.untilReached();
+    while (!/public\.totals {2}[\d.]+ m?s of usually [\d.]+ m?s/.test(shown)) {
+      await once(child.stdout!, 'data');
+    }
+    child.stdin?.write('\x03');
+    expect((await closed)[0]).toBe(130);
+    expect(shown).toContain('Interrupted.');
+    const holder = `SELECT FROM pg_stat_activity WHERE datname = current_database()
+      AND query ILIKE 'REFRESH%' AND state = 'active'`;
+    expect(await database.query(holder)).toEqual([]);
+    await gate.open();
+    await expectNobody();
+  });
+});

@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+/** How a project of a user is written. */
+export type ProjectKind = 'typescript-esm' | 'typescript-cjs' | 'javascript-esm' | 'javascript-cjs';
+
+export interface CliRun {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CliProjectOptions {
+  databaseUrl: string;
+  /** Packages beside the library and TypeORM. @default a loader for TypeScript, where it needs one */
+  packages?: string[];
+  /** `package.json#matviews`. @default it names the data source */
+  matviews?: object;
+}
+
+const BIN = path.resolve('dist/esm/cli/bin.js');
+
+/** A project on disk, whose packages are those of the repository. */
+export class CliProject {
+  readonly directory = mkdtempSync(path.join(tmpdir(), 'matviews-'));
+  readonly dataSourceFile: string;
+
+  constructor(
+    kind: ProjectKind,
+    private readonly options: CliProjectOptions,
+  ) {
+    if (!existsSync(BIN)) {
+      throw new Error('The command line is not built: `npm run build`.');
+    }
+    const isTypeScript = kind.startsWith('typescript');
+    this.dataSourceFile = `data-source.${isTypeScript ? 'ts' : 'js'}`;
+    const { matviews = { dataSource: this.dataSourceFile } } = options;
+    const type = kind.endsWith('esm') ? 'module' : 'commonjs';
+    this.write('package.json', JSON.stringify({ type, matviews }));
+    this.write(
+      'tsconfig.json',
+      JSON.stringify({ compilerOptions: compilerOptions(kind.endsWith('esm')) }),
+    );
+    this.write(this.dataSourceFile, isTypeScript ? TYPESCRIPT : javaScript(type));
+    const loader = isTypeScript ? ['@swc-node/register'] : [];
+    this.link('nestjs-materialized-views', path.resolve('.'));
+    for (const name of ['typeorm', 'typescript', ...(options.packages ?? loader)]) {
+      this.link(name, path.resolve('node_modules', name));
+    }
+  }
+
+  /** Runs `matviews` to its end. */
+  async run(...args: string[]): Promise<CliRun> {
+    const child = this.start(process.execPath, [BIN, ...args]);
+    const run: CliRun = { code: null, stdout: '', stderr: '' };
+    child.stdout?.on('data', (chunk: Buffer) => (run.stdout += chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => (run.stderr += chunk.toString()));
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { ...run, code };
+  }
+
+  /** Starts `matviews` in a terminal, which passes on what is written to its input. */
+  startInTerminal(...args: string[]): ChildProcess {
+    const command = [process.execPath, BIN, ...args].map((each) => `'${each}'`).join(' ');
+    return this.start('script', ['--quiet', '--return', '--command', command, '/dev/null']);
+  }
+
+  start(command: string, args: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+    return spawn(command, args, {
+      cwd: this.directory,
+      env: {
+        ...process.env,
+        // On a terminal it would keep lines from being written over.
+        CI: undefined,
+        NODE_OPTIONS: '',
+        CLI_DATABASE_URL: this.options.databaseUrl,
+        ...env,
+      },
+    });
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true });
+  }
+
+  private write(name: string, text: string): void {
+    writeFileSync(path.join(this.directory, name), text);
+  }
+
+  private link(name: string, target: string): void {
+    const link = path.join(this.directory, 'node_modules', name);
+    mkdirSync(path.dirname(link), { recursive: true });
+    symlinkSync(target, link);
+  }
+}
+
+function compilerOptions(isEsm: boolean): object {
+  const module = isEsm ? 'nodenext' : 'commonjs';
+  return {
+    target: 'es2022',
+    module,
+    moduleResolution: isEsm ? 'nodenext' : 'bundler',
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    useDefineForClassFields: false,
+  };
+}
+
+const TOTALS = `{
+  name: 'totals',
+  expression: 'SELECT 1 AS id, count(*)::int AS total FROM orders WHERE public.gate()',
+  refresh: { cron: '0 3 * * *' },
+}`;
+
+const SUMMARY = `{ name: 'summary', expression: 'SELECT sum(total) AS sum FROM totals' }`;
+
+const SOURCE = `{
+  type: 'postgres',
+  url: process.env.CLI_DATABASE_URL,
+  entities: [Totals, Summary],
+  synchronize: true,
+  logging: true,
+}`;
+
+const TYPESCRIPT = `import { MaterializedViewEntity } from 'nestjs-materialized-views';
+import { DataSource, Index, ViewColumn } from 'typeorm';
+
+console.log('a line of the data source file');
+
+@MaterializedViewEntity(${TOTALS})
+@Index('totals_id', ['id'], { unique: true })
+export class Totals {
+  @ViewColumn() id!: number;
+  @ViewColumn() total!: number;
+}
+
+@MaterializedViewEntity(${SUMMARY})
+export class Summary {
+  @ViewColumn() sum!: number;
+}
+
+export const dataSource = new DataSource(${SOURCE});
+`;
+
+const JAVASCRIPT = `
+class Totals {}
+ViewColumn()(Totals.prototype, 'id');
+ViewColumn()(Totals.prototype, 'total');
+Index('totals_id', ['id'], { unique: true })(Totals);
+MaterializedViewEntity(${TOTALS})(Totals);
+
+class Summary {}
+ViewColumn()(Summary.prototype, 'sum');
+MaterializedViewEntity(${SUMMARY})(Summary);
+`;
+
+/** One exports the data source itself, the other a promise of one. */
+function javaScript(type: string): string {
+  return type === 'module'
+    ? `import { MaterializedViewEntity } from 'nestjs-materialized-views';
+import { DataSource, Index, ViewColumn } from 'typeorm';
+${JAVASCRIPT}
+export default Promise.resolve(new DataSource(${SOURCE}));
+`
+    : `const { MaterializedViewEntity } = require('nestjs-materialized-views');
+const { DataSource, Index, ViewColumn } = require('typeorm');
+${JAVASCRIPT}
+module.exports = new DataSource(${SOURCE});
+`;
+}
