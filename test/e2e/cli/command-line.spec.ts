@@ -1,8 +1,40 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { DataSource, Index, ViewColumn } from 'typeorm';
+import { Project } from '../../../lib/cli/project.js';
+import { MaterializedViewEntity } from '../../../lib/index.js';
 import { ADVISORY_LOCKS, TestDatabase } from '../../support/test-database.js';
 import { CliProject, type CliRun, type ProjectKind } from '../../support/cli-project.js';
+
+@MaterializedViewEntity({
+  name: 'totals',
+  expression: 'SELECT 1 AS id, count(*)::int AS total FROM orders WHERE public.gate()',
+})
+@Index('totals_id', ['id'], { unique: true })
+class Totals {
+  @ViewColumn() id!: number;
+  @ViewColumn() total!: number;
+}
+
+@MaterializedViewEntity({ name: 'summary', expression: 'SELECT sum(total) AS sum FROM totals' })
+class Summary {
+  @ViewColumn() sum!: number;
+}
+
+/** What the application of the project does when it starts. */
+async function boot(): Promise<void> {
+  const dataSource = new DataSource({
+    type: 'postgres',
+    url: database.url,
+    entities: [Totals, Summary],
+  });
+  const say = (): void => undefined;
+  const log = { error: say, warn: say, log: say, debug: say };
+  const booted = await Project.open(dataSource, {}, log);
+  await booted.source.boot();
+  await booted.close();
+}
 
 let database: TestDatabase;
 let project: CliProject;
@@ -25,10 +57,7 @@ beforeAll(async () => {
   database = await TestDatabase.create();
   await database.createGate();
   await database.query('CREATE TABLE orders (id integer)');
-  await database.query(`CREATE MATERIALIZED VIEW totals AS
-    SELECT 1 AS id, count(*)::int AS total FROM orders WHERE public.gate()`);
-  await database.query('CREATE UNIQUE INDEX totals_id ON totals (id)');
-  await database.query('CREATE MATERIALIZED VIEW summary AS SELECT sum(total) AS sum FROM totals');
+  await boot();
   project = createProject('javascript-cjs');
 });
 
@@ -117,7 +146,9 @@ describe('matviews, at run time', () => {
     const status = await project.run('status');
     expect(status.stdout).toMatch(/\npublic\.totals +ok +[\d.]+ m?s /);
     const history = json(await project.run('history', 'public.totals', '--limit', '1', '--json'));
-    expect(history).toMatchObject({ runs: [{ view: 'public.totals', mode: 'blocking' }] });
+    expect(history).toMatchObject({
+      runs: [{ view: 'public.totals', trigger: 'demand', mode: 'blocking' }],
+    });
   });
 
   it('fails with the whole report where a view fails', async () => {
