@@ -1,4 +1,4 @@
-import type { ViewEdge } from '../freshness/view-edges.js';
+import type { ViewEdge } from '../graph/view-edges.js';
 
 export interface DrawnGraph {
   /** The declared views, as `schema.name`. */

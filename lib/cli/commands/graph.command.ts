@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { viewName } from '../../definition/view-definition.js';
-import { readViewEdges, type ViewEdge } from '../../freshness/view-edges.js';
+import { readViewEdges, type ViewEdge } from '../../graph/view-edges.js';
 import { displayName } from '../../postgres/identifier.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { type DrawnGraph, drawGraph, type GraphFormat } from '../graph-drawing.js';
