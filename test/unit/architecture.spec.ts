@@ -18,16 +18,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['definition', 'errors', 'postgres'],
   ],
   nest: ['engine', 'schedule', 'definition', 'errors'],
-  cli: [
-    'cli/commands',
-    'engine',
-    'refresh',
-    'schema',
-    'graph',
-    'definition',
-    'errors',
-    'postgres',
-  ],
+  cli: ['cli/commands', 'engine', 'refresh', 'schema', 'graph', 'definition', 'errors', 'postgres'],
   'cli/commands': [
     'cli',
     'engine',
