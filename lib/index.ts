@@ -80,6 +80,7 @@ export {
   type RefreshStartedEvent,
   type RefreshSucceededEvent,
   type RefreshTrace,
+  SKIP_CHANNEL,
   type ViewRecoveredEvent,
   type ViewStaleEvent,
 } from './refresh/refresh-events.js';

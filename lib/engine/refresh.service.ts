@@ -15,7 +15,7 @@ import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
 import type { RefreshCascade } from '../graph/view-graph.js';
 import type { ManagedDataSource } from './managed-data-source.js';
-import type { ManagedDataSources } from './managed-data-sources.js';
+import type { FoundView, ManagedDataSources } from './managed-data-sources.js';
 import {
   type AnswerOptions,
   answerOptions,
@@ -247,24 +247,29 @@ export class RefreshService {
   }
 
   /**
-   * The status of all registered views. However many there are, it takes the same few statements for
+   * The status of all registered views, or of some of them. However many there are, it takes the same few statements for
    * each data source.
    *
-   * @throws UnknownViewError when the data source has no views
+   * @throws UnknownViewError when the data source has no views, or one of `views` is not registered
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws StatusError when the status cannot be read within `timeout` (default 5 s)
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewStatus[]> {
     checkOptions('RefreshService.statusAll', statusAllQuery, options);
-    const sources = this.sources.named(options.dataSource);
+    const { maxAge, views } = options;
+    if (views !== undefined) {
+      checkViews('RefreshService.statusAll', views);
+    }
+    const found = views?.map((view) => this.sources.find(view, options.dataSource));
+    const sources = found?.map(({ source }) => source) ?? this.sources.named(options.dataSource);
     const timeoutMs = answerTimeoutMs(options);
-    const { maxAge } = options;
-    const statuses = sources.map(({ inspector, sharedStatus }) =>
+    const statuses = [...new Set(sources)].map(({ inspector, sharedStatus }) =>
       maxAge === undefined
         ? inspector.statusAll(timeoutMs)
         : sharedStatus.statusAll(milliseconds(maxAge), timeoutMs),
     );
-    return (await Promise.all(statuses)).flat();
+    const all = (await Promise.all(statuses)).flat();
+    return found === undefined ? all : all.filter((status) => found.some(isOf(status)));
   }
 
   /**
@@ -300,3 +305,8 @@ export class RefreshService {
 function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
   return options.manager === undefined ? options : { ...options, concurrency: 1 };
 }
+
+const isOf =
+  (status: ViewStatus) =>
+  ({ source, view }: FoundView): boolean =>
+    source.name === status.dataSource && viewName(view) === status.view;

@@ -6,6 +6,7 @@ import {
   anIdentifier,
   objectOf,
 } from '../definition/option-rules.js';
+import type { ViewTarget } from '../definition/view.registry.js';
 
 const MAX_LIMIT = 1_000;
 export const HISTORY_LIMIT = 50;
@@ -24,6 +25,8 @@ export interface StatusQuery extends AnswerOptions {
 }
 
 export interface StatusAllQuery extends AnswerOptions {
+  /** The views that are asked for: their classes, or `schema.name`. @default all */
+  views?: readonly ViewTarget[];
   /** The one data source whose views are asked for. @default all */
   dataSource?: string;
   /**
@@ -68,6 +71,7 @@ export const statusAllQuery = objectOf<StatusAllQuery>({
   dataSource: aDataSource,
   timeout,
   maxAge: aDuration(0),
+  views: () => undefined,
 });
 export const historyQuery = objectOf<HistoryQuery>({ dataSource: aDataSource, limit, timeout });
 export const inspectQuery = objectOf<InspectQuery>({

@@ -19,6 +19,9 @@ const SNAPSHOT = `CASE
          ELSE pg_catalog.format('%1$s:%1$s:', pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()))
        END`;
 
+/** As traces name the operation. */
+export const REFRESH_OPERATION = 'REFRESH MATERIALIZED VIEW';
+
 /** All that decides whether and how to refresh, as it is under the refresh lock. */
 export interface RefreshPreconditionRow {
   /** Milliseconds since the epoch. */

@@ -1,4 +1,4 @@
-import { tracingChannel } from 'node:diagnostics_channel';
+import { channel, tracingChannel } from 'node:diagnostics_channel';
 import type { RefreshError } from '../errors/refresh.errors.js';
 import type { RefreshedResult, RefreshTrigger, SkippedResult } from './refresh-result.js';
 
@@ -49,6 +49,8 @@ export interface ViewStaleEvent {
 
 /** What a subscriber of the tracing channel gets: Node adds `result` or `error` when it is over. */
 export interface RefreshTrace extends RefreshStartedEvent {
+  /** How long this attempt waited for a connection and for its lock, in milliseconds. Absent where it never began. */
+  waitMs?: number;
   result?: unknown;
   error?: unknown;
 }
@@ -61,3 +63,8 @@ export const REFRESH_CHANNEL = 'nestjs-materialized-views.refresh';
 
 /** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
 export const refreshChannel = tracingChannel<RefreshTrace, RefreshTrace>(REFRESH_CHANNEL);
+
+/** The channel in node:diagnostics_channel on which each refresh that is skipped is published, as `RefreshSkippedEvent`. */
+export const SKIP_CHANNEL = 'nestjs-materialized-views.skip';
+
+export const skipChannel = channel(SKIP_CHANNEL);

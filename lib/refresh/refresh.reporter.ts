@@ -10,6 +10,7 @@ import {
   type RefreshStartedEvent,
   type RefreshSucceededEvent,
   type RefreshTrace,
+  skipChannel,
   type ViewRecoveredEvent,
 } from './refresh-events.js';
 import type { RefreshRequest } from './refresh-request.js';
@@ -32,10 +33,11 @@ export class RefreshReporter {
   constructor(private readonly context: DataSourceContext) {}
 
   /** The refresh has its lock and begins. */
-  started(request: RefreshRequest, attempt: number): void {
+  started(request: RefreshRequest, attempt: number, waitMs: number): void {
     const event: RefreshStartedEvent = { ...this.about(request), attempt };
-    this.traces.set(request, { ...event });
-    refreshChannel.start.publish(this.traces.get(request));
+    const trace: RefreshTrace = { ...event, waitMs };
+    this.traces.set(request, trace);
+    refreshChannel.start.publish(trace);
     this.context.events.publish(MaterializedViewEvents.refreshStarted, event);
   }
 
@@ -92,12 +94,14 @@ export class RefreshReporter {
   private skipped(result: SkippedResult, request: RefreshRequest): void {
     this.context.log.debug(`Skipped "${result.view}" ${purpose(request)}: ${result.reason}`);
     const event: RefreshSkippedEvent = { ...this.about(request), result };
+    skipChannel.publish(event);
     this.context.events.publish(MaterializedViewEvents.refreshSkipped, event);
   }
 
   /** What failed before it began leaves a trace too. */
   private endTrace(request: RefreshRequest, end: Pick<RefreshTrace, 'result' | 'error'>): void {
-    const trace: RefreshTrace = { ...this.about(request), attempt: 1, ...this.traces.get(request) };
+    // The same object as at the start: subscribers know it by that.
+    const trace = this.traces.get(request) ?? { ...this.about(request), attempt: 1 };
     this.traces.delete(request);
     Object.assign(trace, end);
     if (end.error !== undefined) {

@@ -177,9 +177,10 @@ export class RefreshRunner {
   private newRun(request: RefreshRequest, attempt: number): RefreshRun {
     const { lockTimeoutMs, statementTimeoutMs, sweepIntervalMs } = this.context.options;
     const limits = { lockTimeoutMs, statementTimeoutMs, backoffMs: sweepIntervalMs };
+    const askedAtMs = performance.now();
     const onBegin = (): void => {
       request.onBegin?.();
-      this.reporter.started(request, attempt);
+      this.reporter.started(request, attempt, performance.now() - askedAtMs);
     };
     return new RefreshRun({ ...request, onBegin }, this.context, limits, attempt);
   }

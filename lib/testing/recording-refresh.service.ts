@@ -97,6 +97,7 @@ export class RecordingRefreshService extends RefreshService {
   }
 
   override dataSources(): ViewDataSource[] {
+    this.record('dataSources', [], {});
     return [];
   }
 

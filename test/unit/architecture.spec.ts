@@ -30,6 +30,10 @@ const MAY_IMPORT: Record<string, string[]> = {
     'errors',
     'postgres',
   ],
+  metrics: ['engine', 'refresh', 'errors', 'postgres'],
+  health: ['nest', 'engine', 'refresh', 'definition', 'errors'],
+  opentelemetry: ['metrics', 'engine', 'postgres'],
+  prometheus: ['metrics', 'engine'],
   testing: ['nest', 'engine', 'refresh', 'definition', 'errors', 'postgres'],
   // What `nest add` runs: it edits files, and is no part of what an application loads.
   schematics: [],
@@ -40,7 +44,15 @@ const MAY_IMPORT: Record<string, string[]> = {
 };
 
 /** Rooms for applications of Nest. */
-const WITH_NEST = ['nest', 'testing', 'schematics'];
+const WITH_NEST = ['nest', 'testing', 'schematics', 'health'];
+
+/** Packages that not every application has, and the one room that may name each. */
+const OPTIONAL: Record<string, string> = {
+  '@nestjs/terminus': 'health',
+  '@nestjs/testing': 'testing',
+  '@opentelemetry/api': 'opentelemetry',
+  'prom-client': 'prometheus',
+};
 
 const files = readdirSync('lib', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
@@ -71,6 +83,11 @@ describe('the rooms of lib', () => {
         !WITH_NEST.includes(roomOf(file)) && /from '@nestjs\//.test(readFileSync(file, 'utf8')),
     );
     expect(withNest).toEqual([]);
+  });
+
+  it.each(Object.entries(OPTIONAL))('names %s in %s/ alone, types included', (name, room) => {
+    const naming = files.filter((file) => readFileSync(file, 'utf8').includes(`'${name}'`));
+    expect([...new Set(naming.map(roomOf))]).toEqual([room]);
   });
 
   it('has no file at the root but the list of exports', () => {

@@ -1,0 +1,27 @@
+/** What is measured of the refreshes of this process, as OpenTelemetry has the names. */
+export const DURATION = {
+  name: 'materialized_view.refresh.duration',
+  unit: 's',
+  description: 'How long attempts at refreshes took, from having their lock on',
+} as const;
+
+export const WAIT_TIME = {
+  name: 'materialized_view.refresh.wait_time',
+  unit: 's',
+  description: 'How long attempts at refreshes waited for a connection and for their lock',
+} as const;
+
+export const ACTIVE = {
+  name: 'materialized_view.refresh.active',
+  unit: '{refresh}',
+  description: 'Refreshes under way in this process',
+} as const;
+
+export const SKIPS = {
+  name: 'materialized_view.refresh.skips',
+  unit: '{refresh}',
+  description: 'Refreshes for which there was no need, or no leave',
+} as const;
+
+/** In seconds. */
+export const DURATION_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600];

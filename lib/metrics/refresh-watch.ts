@@ -1,0 +1,83 @@
+import {
+  RefreshCancelledError,
+  RefreshStoppedError,
+  RefreshTimeoutError,
+} from '../errors/refresh.errors.js';
+import { errorCode } from '../postgres/sqlstate.js';
+import {
+  refreshChannel,
+  type RefreshSkippedEvent,
+  type RefreshTrace,
+  skipChannel,
+} from '../refresh/refresh-events.js';
+import type { RefreshedResult, RefreshMode } from '../refresh/refresh-result.js';
+
+export type RefreshEndOutcome = 'success' | 'failure' | 'timeout' | 'cancelled';
+
+/** How an attempt at a refresh ended. */
+export interface RefreshEnd {
+  outcome: RefreshEndOutcome;
+  /** 0 for one that failed before it had its lock. */
+  durationMs: number;
+  hasBegun: boolean;
+  mode?: RefreshMode;
+  runId?: string;
+  error?: Error;
+  /** A SQLSTATE, or the `code` of one of the library's errors. */
+  errorType?: string;
+}
+
+/** What becomes of the attempts at refreshes of this process. Nothing here may throw. */
+export interface RefreshWatcher {
+  started(trace: RefreshTrace): void;
+  ended(trace: RefreshTrace, end: RefreshEnd): void;
+  skipped(event: RefreshSkippedEvent): void;
+}
+
+/** @returns ends it */
+export function watchRefreshes(watcher: RefreshWatcher): () => void {
+  const startedAtMs = new WeakMap<object, number>();
+  const start = (message: unknown): void => {
+    const trace = message as RefreshTrace;
+    startedAtMs.set(trace, performance.now());
+    watcher.started(trace);
+  };
+  const end = (message: unknown): void => {
+    const trace = message as RefreshTrace;
+    watcher.ended(trace, endOf(trace, startedAtMs.get(trace)));
+  };
+  const skip = (message: unknown): void => watcher.skipped(message as RefreshSkippedEvent);
+  refreshChannel.start.subscribe(start);
+  refreshChannel.asyncEnd.subscribe(end);
+  skipChannel.subscribe(skip);
+  return () => {
+    refreshChannel.start.unsubscribe(start);
+    refreshChannel.asyncEnd.unsubscribe(end);
+    skipChannel.unsubscribe(skip);
+  };
+}
+
+function endOf({ result, error }: RefreshTrace, startedAtMs: number | undefined): RefreshEnd {
+  const refreshed = result as RefreshedResult | undefined;
+  return {
+    outcome: error === undefined ? 'success' : outcomeOf(error),
+    durationMs: startedAtMs === undefined ? 0 : performance.now() - startedAtMs,
+    hasBegun: startedAtMs !== undefined,
+    mode: refreshed?.mode,
+    runId: refreshed?.runId,
+    error: error instanceof Error ? error : undefined,
+    errorType: error === undefined ? undefined : errorTypeOf(error),
+  };
+}
+
+function outcomeOf(error: unknown): RefreshEndOutcome {
+  if (error instanceof RefreshCancelledError || error instanceof RefreshStoppedError) {
+    return 'cancelled';
+  }
+  return error instanceof RefreshTimeoutError ? 'timeout' : 'failure';
+}
+
+function errorTypeOf(error: unknown): string {
+  const { cause, code } = error as { cause?: unknown; code?: string };
+  return errorCode(cause) ?? code ?? 'unknown';
+}

@@ -1,0 +1,72 @@
+import type { RefreshService } from '../engine/refresh.service.js';
+import type { ViewDataSource } from '../engine/status-queries.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewGauge } from './view-gauges.js';
+
+/** One collection, and all that come soon after it, cost one reading of a data source. */
+const MAX_AGE = '5s';
+
+/** How the views of one data source stand. */
+export interface SourceReading {
+  dataSource: ViewDataSource;
+  /** `undefined` where the database could not be asked. */
+  statuses: ViewStatus[] | undefined;
+}
+
+/** Reads all data sources; one that cannot be read does not keep the others from it. */
+export async function readSources(refreshes: RefreshService): Promise<SourceReading[]> {
+  return Promise.all(
+    dataSourcesOf(refreshes).map(async (dataSource) => ({
+      dataSource,
+      statuses: await refreshes
+        .statusAll({ dataSource: dataSource.name, maxAge: MAX_AGE })
+        .catch(() => undefined),
+    })),
+  );
+}
+
+/** None before the module has connected: there is nothing to measure then. */
+export function dataSourcesOf(refreshes: RefreshService): ViewDataSource[] {
+  try {
+    return refreshes.dataSources();
+  } catch {
+    return [];
+  }
+}
+
+/** What is measured of each data source. */
+export interface SourceGauge extends Pick<ViewGauge, 'name' | 'unit' | 'description'> {
+  value(reading: SourceReading): number | undefined;
+}
+
+export const SOURCE_GAUGES: readonly SourceGauge[] = [
+  {
+    name: 'materialized_view.readable',
+    unit: '',
+    description: 'Whether the status of the views could be read: 1 or 0',
+    value: ({ statuses }) => Number(statuses !== undefined),
+  },
+  {
+    name: 'materialized_view.change_log.size',
+    unit: 'By',
+    description: 'The size of the log of changes with its indexes',
+    value: (reading) => logOf(reading)?.logBytes,
+  },
+  {
+    name: 'materialized_view.change_log.row.count',
+    unit: '{row}',
+    description: 'The rows of the log of changes',
+    value: (reading) => logOf(reading)?.logRowCount,
+  },
+];
+
+/** All views of a data source tell the same of its log; those without tracking nothing. */
+function logOf({ statuses }: SourceReading): ViewStatus['changes'] {
+  return statuses?.find(({ changes }) => changes !== undefined)?.changes;
+}
+
+/** `schema.name` in its parts. */
+export function partsOf(view: string): { schema: string; name: string } {
+  const dot = view.indexOf('.');
+  return { schema: view.slice(0, dot), name: view.slice(dot + 1) };
+}

@@ -1,0 +1,127 @@
+import type { ViewStatus } from '../refresh/refresh-status.js';
+
+export interface Sample {
+  value: number;
+  /** Of a metric of states: which. */
+  status?: ViewState;
+}
+
+/** What is measured of each view, from its status. */
+export interface ViewGauge {
+  /** As OpenTelemetry has it. */
+  name: string;
+  unit: 's' | 'By' | '{row}' | '{failure}' | '{holder}' | '';
+  description: string;
+  samples(status: ViewStatus): Sample[];
+}
+
+export type ViewState = 'fresh' | 'stale' | 'failed' | 'refreshing' | 'paused' | 'unpopulated';
+
+const VIEW_STATES: readonly ViewState[] = [
+  'fresh',
+  'stale',
+  'failed',
+  'refreshing',
+  'paused',
+  'unpopulated',
+];
+
+/** The one state that says most of a view: what is wrong comes before what is under way. */
+function stateOf(status: ViewStatus): ViewState {
+  const states: [ViewState, boolean][] = [
+    ['unpopulated', !status.isPopulated],
+    ['paused', status.isPaused],
+    ['stale', status.isStale],
+    ['failed', status.failureCount > 0],
+    ['refreshing', status.isRefreshing],
+  ];
+  return states.find(([, holds]) => holds)?.[0] ?? 'fresh';
+}
+
+export const VIEW_GAUGES: readonly ViewGauge[] = [
+  gauge('materialized_view.age', 's', 'How old the rows of the view are', ({ ageMs }) =>
+    seconds(ageMs),
+  ),
+  gauge(
+    'materialized_view.max_staleness',
+    's',
+    'How long the rows may be out of date before the view is stale',
+    ({ maxStalenessMs }) => seconds(maxStalenessMs),
+  ),
+  gauge(
+    'materialized_view.last_success_timestamp',
+    's',
+    'When the last refresh that succeeded was done, since the epoch',
+    ({ lastSuccess }) => seconds(lastSuccess?.at.getTime()),
+  ),
+  gauge(
+    'materialized_view.last_failure_timestamp',
+    's',
+    'When the last refresh failed, since the epoch',
+    ({ lastFailure }) => seconds(lastFailure?.at.getTime()),
+  ),
+  gauge(
+    'materialized_view.next_run_timestamp',
+    's',
+    'The next scheduled time of the view, since the epoch',
+    ({ nextTick }) => seconds(nextTick?.getTime()),
+  ),
+  gauge(
+    'materialized_view.paused_timestamp',
+    's',
+    'When the view was paused, since the epoch; absent where it is not',
+    ({ pausedAt, isPaused }) => (isPaused ? seconds(pausedAt?.getTime()) : undefined),
+  ),
+  gauge(
+    'materialized_view.consecutive_failures',
+    '{failure}',
+    'Refreshes that failed since the last success',
+    ({ failureCount }) => failureCount,
+  ),
+  gauge(
+    'materialized_view.blockers',
+    '{holder}',
+    'Who keeps others from refreshing the view without being a refresh, or for longer than one may take',
+    ({ lockedBy }) => lockedBy?.length ?? 0,
+  ),
+  gauge(
+    'materialized_view.size',
+    'By',
+    'The size of the view with its indexes',
+    ({ sizeBytes }) => sizeBytes,
+  ),
+  gauge(
+    'materialized_view.row.count',
+    '{row}',
+    'The rows of the view as the planner estimates them',
+    ({ rowCountEstimate }) => rowCountEstimate,
+  ),
+  {
+    name: 'materialized_view.status',
+    unit: '',
+    description: 'Whether the view is in this state: 1 for one of them, 0 for the others',
+    samples: (status) =>
+      VIEW_STATES.map((state) => ({ status: state, value: Number(stateOf(status) === state) })),
+  },
+];
+
+function gauge(
+  name: string,
+  unit: ViewGauge['unit'],
+  description: string,
+  value: (status: ViewStatus) => number | undefined,
+): ViewGauge {
+  return {
+    name,
+    unit,
+    description,
+    samples: (status) => {
+      const measured = value(status);
+      return measured === undefined ? [] : [{ value: measured }];
+    },
+  };
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1_000;
+}

@@ -1,0 +1,42 @@
+import { type Meter, metrics, trace, type Tracer } from '@opentelemetry/api';
+import type { RefreshService } from '../engine/refresh.service.js';
+import { watchRefreshes } from '../metrics/refresh-watch.js';
+import { observeGauges } from './observed-gauges.js';
+import { refreshMetrics } from './refresh-metrics.js';
+import { refreshSpans } from './refresh-spans.js';
+
+export interface InstrumentOptions {
+  /** @default the meter of the global provider */
+  meter?: Meter;
+  /** @default the tracer of the global provider */
+  tracer?: Tracer;
+}
+
+export interface Instrumentation {
+  /** Stops making spans and measuring. */
+  stop(): void;
+}
+
+const SCOPE = 'nestjs-materialized-views';
+
+/**
+ * Makes spans and metrics of the materialized views of an application. Spans, counters and histograms are of this process.
+ * Gauges are read from the database when they are collected, at most once in 5 s, and are the same in every process.
+ *
+ * @example
+ * ```ts
+ * const app = await NestFactory.create(AppModule);
+ * instrument(app.get(RefreshService));
+ * ```
+ */
+export function instrument(
+  refreshes: RefreshService,
+  { meter = metrics.getMeter(SCOPE), tracer = trace.getTracer(SCOPE) }: InstrumentOptions = {},
+): Instrumentation {
+  const stops = [
+    watchRefreshes(refreshSpans(refreshes, tracer)),
+    watchRefreshes(refreshMetrics(refreshes, meter)),
+    observeGauges(refreshes, meter),
+  ];
+  return { stop: () => stops.forEach((stop) => stop()) };
+}

@@ -1,0 +1,5 @@
+export {
+  registerMetrics,
+  type PrometheusOptions,
+  type RegisteredMetrics,
+} from './register-metrics.js';

@@ -1,0 +1,163 @@
+import { Counter, Gauge, Histogram, register, type Registry } from 'prom-client';
+import type { RefreshService } from '../engine/refresh.service.js';
+import {
+  ACTIVE,
+  DURATION,
+  DURATION_BUCKETS,
+  SKIPS,
+  WAIT_TIME,
+} from '../metrics/process-metrics.js';
+import { type RefreshWatcher, watchRefreshes } from '../metrics/refresh-watch.js';
+import { dataSourcesOf, partsOf, readSources, SOURCE_GAUGES } from '../metrics/source-reading.js';
+import { VIEW_GAUGES } from '../metrics/view-gauges.js';
+import { metricName } from './metric-name.js';
+
+export interface PrometheusOptions {
+  /** Where the metrics are registered. @default prom-client's global registry */
+  registry?: Registry;
+  /** What the name of each metric begins with, as `shop_`. @default none */
+  prefix?: string;
+}
+
+export interface RegisteredMetrics {
+  /** Takes the metrics out of the registry, and stops counting. */
+  stop(): void;
+}
+
+const VIEW_LABELS = ['data_source', 'schema', 'view'];
+
+interface Registration {
+  registry: Registry;
+  prefix: string;
+}
+
+/**
+ * Registers the metrics of all materialized views with prom-client. Counters and histograms are of this process. Gauges are
+ * read from the database when they are collected, at most once in 5 s, and are the same in every process.
+ *
+ * @throws Error of prom-client when the registry has metrics of these names already
+ * @example
+ * ```ts
+ * registerMetrics(app.get(RefreshService), { registry });
+ * ```
+ */
+export function registerMetrics(
+  refreshes: RefreshService,
+  { registry = register, prefix = '' }: PrometheusOptions = {},
+): RegisteredMetrics {
+  const registration = { registry, prefix };
+  const { watcher, names } = processMetrics(refreshes, registration);
+  const all = [...names, ...gauges(refreshes, registration)];
+  const unwatch = watchRefreshes(watcher);
+  return {
+    stop: () => {
+      unwatch();
+      all.forEach((name) => registry.removeSingleMetric(name));
+    },
+  };
+}
+
+function processMetrics(
+  refreshes: RefreshService,
+  { registry, prefix }: Registration,
+): { watcher: RefreshWatcher; names: string[] } {
+  const config = (
+    metric: { name: string; unit: string; description: string },
+    labels: string[],
+    isCounter = false,
+  ) => ({
+    name: metricName(metric, { prefix, isCounter }),
+    help: metric.description,
+    labelNames: [...VIEW_LABELS, ...labels],
+    registers: [registry],
+  });
+  const buckets = DURATION_BUCKETS;
+  const duration = new Histogram({
+    ...config(DURATION, ['mode', 'trigger', 'outcome', 'error_type']),
+    buckets,
+  });
+  const wait = new Histogram({ ...config(WAIT_TIME, []), buckets });
+  const active = new Gauge(config(ACTIVE, []));
+  const skips = new Counter(config(SKIPS, ['reason'], true));
+  const isOurs = ({ dataSource }: { dataSource: string }): boolean =>
+    dataSourcesOf(refreshes).some(({ name }) => name === dataSource);
+  const watcher: RefreshWatcher = {
+    started: (trace) => {
+      if (isOurs(trace)) {
+        active.inc(viewLabels(trace));
+        wait.observe(viewLabels(trace), (trace.waitMs ?? 0) / 1_000);
+      }
+    },
+    ended: (trace, { hasBegun, outcome, mode = '', errorType = '', durationMs }) => {
+      if (!isOurs(trace)) {
+        return;
+      }
+      if (hasBegun) {
+        active.dec(viewLabels(trace));
+      }
+      const { trigger } = trace;
+      const labels = { ...viewLabels(trace), mode, trigger, outcome, error_type: errorType };
+      duration.observe(labels, durationMs / 1_000);
+    },
+    skipped: (event) => {
+      if (isOurs(event)) {
+        skips.inc({ ...viewLabels(event), reason: event.result.reason });
+      }
+    },
+  };
+  const names = [
+    ...[DURATION, WAIT_TIME, ACTIVE].map((metric) => metricName(metric, { prefix })),
+    metricName(SKIPS, { prefix, isCounter: true }),
+  ];
+  return { watcher, names };
+}
+
+/** @returns their names */
+function gauges(refreshes: RefreshService, { registry, prefix }: Registration): string[] {
+  const ofViews = VIEW_GAUGES.map((each) => {
+    const name = metricName(each, { prefix });
+    const labelNames = each.unit === '' ? [...VIEW_LABELS, 'status'] : VIEW_LABELS;
+    new Gauge({
+      name,
+      help: each.description,
+      labelNames,
+      registers: [registry],
+      async collect() {
+        const readings = await readSources(refreshes);
+        this.reset();
+        for (const status of readings.flatMap(({ statuses = [] }) => statuses)) {
+          for (const { value, ...labels } of each.samples(status)) {
+            this.set({ ...viewLabels(status), ...labels }, value);
+          }
+        }
+      },
+    });
+    return name;
+  });
+  const ofSources = SOURCE_GAUGES.map((each) => {
+    const name = metricName(each, { prefix });
+    new Gauge({
+      name,
+      help: each.description,
+      labelNames: ['data_source'],
+      registers: [registry],
+      async collect() {
+        const readings = await readSources(refreshes);
+        this.reset();
+        for (const reading of readings) {
+          const value = each.value(reading);
+          if (value !== undefined) {
+            this.set({ data_source: reading.dataSource.name }, value);
+          }
+        }
+      },
+    });
+    return name;
+  });
+  return [...ofViews, ...ofSources];
+}
+
+function viewLabels({ dataSource, view }: { dataSource: string; view: string }) {
+  const { schema, name } = partsOf(view);
+  return { data_source: dataSource, schema, view: name };
+}

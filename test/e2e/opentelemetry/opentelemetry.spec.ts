@@ -1,0 +1,124 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+import { RefreshService } from '../../../lib/index.js';
+import { instrument, type Instrumentation } from '../../../lib/opentelemetry/index.js';
+import { bootWith } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { viewClass } from '../../support/view-class.js';
+
+const Total = viewClass({
+  name: 'total',
+  expression: `SELECT sum(amount) AS id FROM public.orders`,
+});
+const Ratio = viewClass({
+  name: 'ratio',
+  expression: `SELECT 1 / amount AS id FROM public.orders`,
+  withData: false,
+});
+
+describe('instrumentation for OpenTelemetry', () => {
+  const spans = new InMemorySpanExporter();
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+  const meters = new MeterProvider({ readers: [reader] });
+  const tracers = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+  let database: TestDatabase;
+  let app: TestingModule;
+  let refreshes: RefreshService;
+  let instrumentation: Instrumentation;
+  let namespace: string;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    await database.query(`CREATE TABLE orders (amount int)`);
+    await database.query(`INSERT INTO orders VALUES (0)`);
+    app = await bootWith(database, { views: [Total, Ratio] });
+    refreshes = app.get(RefreshService);
+    const [row] = await database.query<{ name: string }>(`SELECT current_database() AS name`);
+    namespace = `${row?.name}|public`;
+    instrumentation = instrument(refreshes, {
+      meter: meters.getMeter('test'),
+      tracer: tracers.getTracer('test'),
+    });
+    await refreshes.refresh(Total);
+    await refreshes.refresh(Ratio).catch(() => undefined);
+    await refreshes.pause(Total);
+    await refreshes.refresh(Total, { onPaused: 'skip' });
+  });
+
+  afterAll(async () => {
+    await meters.shutdown();
+    await app.close();
+    await database.drop();
+  });
+
+  it('makes a span of each attempt', () => {
+    const [success, failure, ...others] = spans.getFinishedSpans();
+    expect(others).toEqual([]);
+    expect(success).toMatchObject({
+      name: 'materialized_view.refresh public.total',
+      status: { code: 0 },
+      attributes: {
+        'db.system.name': 'postgresql',
+        'db.namespace': namespace,
+        'db.collection.name': 'total',
+        'db.operation.name': 'REFRESH MATERIALIZED VIEW',
+        'materialized_view.refresh.mode': 'blocking',
+        'materialized_view.refresh.trigger': 'demand',
+        'materialized_view.refresh.attempt': 1,
+        'materialized_view.refresh.outcome': 'success',
+        'materialized_view.refresh.run_id': expect.any(String),
+      },
+    });
+    expect(failure).toMatchObject({
+      name: 'materialized_view.refresh public.ratio',
+      status: { code: 2 },
+      attributes: { 'materialized_view.refresh.outcome': 'failure', 'error.type': '22012' },
+    });
+  });
+
+  it('measures refreshes, and how each view stands', async () => {
+    await reader.forceFlush();
+    const measured = exporter.getMetrics().at(-1)?.scopeMetrics[0]?.metrics ?? [];
+    const points = (name: string): unknown[] =>
+      measured.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? [];
+    const total = { 'db.namespace': namespace, 'db.collection.name': 'total' };
+    expect(points('materialized_view.refresh.duration')).toMatchObject([
+      {
+        attributes: { ...total, 'materialized_view.refresh.outcome': 'success' },
+        value: { count: 1 },
+      },
+      { attributes: { 'materialized_view.refresh.outcome': 'failure', 'error.type': '22012' } },
+    ]);
+    expect(points('materialized_view.refresh.active')).toMatchObject([{ value: 0 }, { value: 0 }]);
+    expect(points('materialized_view.refresh.skips')).toMatchObject([
+      { attributes: { ...total, 'materialized_view.refresh.skip_reason': 'paused' }, value: 1 },
+    ]);
+    expect(points('materialized_view.age')).toMatchObject([{ attributes: total }]);
+    expect(points('materialized_view.status')).toContainEqual(
+      expect.objectContaining({
+        attributes: { ...total, 'materialized_view.state': 'paused' },
+        value: 1,
+      }),
+    );
+    expect(points('materialized_view.readable')).toMatchObject([{ value: 1 }]);
+  });
+
+  it('ends with stop', async () => {
+    instrumentation.stop();
+    spans.reset();
+    await refreshes.refresh(Total);
+    expect(spans.getFinishedSpans()).toEqual([]);
+  });
+});
