@@ -1,0 +1,79 @@
+import { type Duration, milliseconds } from '../definition/duration.js';
+import type { ManagedDataSource } from '../engine/managed-data-source.js';
+import { displayName } from '../postgres/identifier.js';
+import type { DataDrift } from '../refresh/data-drift.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { SchemaDifference } from '../schema/schema.js';
+import { type CommandOutcome, EXIT_DRIFT, EXIT_STALE } from './command-outcome.js';
+
+export interface CheckOptions {
+  /** Whether rows that are out of date count. */
+  freshness?: boolean;
+  /** Whether the rows of each view are compared with what its query gives now. */
+  data?: boolean;
+  timeout?: Duration;
+}
+
+/** Rows by their keys are the application's own, and a program's log is no place for them. */
+type RowDrift = Pick<DataDrift, 'view' | 'isDrifted' | 'missingCount' | 'extraCount'>;
+
+/** Whether the database is as declared and, where that is asked for, its rows fresh and right. It writes nothing. */
+export async function check(
+  source: ManagedDataSource,
+  { freshness = false, data = false, timeout = '30s' }: CheckOptions,
+): Promise<CommandOutcome> {
+  const differences = (await source.schema.diff({})).filter(({ kind }) => kind !== 'orphan');
+  const statuses = freshness ? await source.inspector.statusAll(milliseconds(timeout)) : [];
+  const stale = statuses.filter(({ isStale }) => isStale);
+  const drifted = (data ? await rowDrifts(source, differences) : []).filter(
+    ({ isDrifted }) => isDrifted,
+  );
+  const isDrifted = differences.length + drifted.length > 0;
+  const staleCode = stale.length > 0 ? EXIT_STALE : 0;
+  return {
+    text: [
+      ...differences.map(({ view, description }) => `drift  ${view}: ${description}`),
+      ...drifted.map(rowText),
+      ...stale.map(staleText),
+    ]
+      .concat(isDrifted || stale.length > 0 ? [] : ['All is as declared.'])
+      .join('\n'),
+    document: {
+      isDrifted,
+      differences,
+      ...(freshness && { stale }),
+      ...(data && { drifted }),
+    },
+    exitCode: isDrifted ? EXIT_DRIFT : staleCode,
+  };
+}
+
+/** Only of views that are there: the others differ already. */
+async function rowDrifts(
+  { views, inspector }: ManagedDataSource,
+  differences: readonly SchemaDifference[],
+): Promise<RowDrift[]> {
+  const differing = new Set(differences.map(({ view }) => view));
+  const drifts: RowDrift[] = [];
+  for (const view of views.all()) {
+    if (!differing.has(displayName(view.name))) {
+      const { view: name, isDrifted, missingCount, extraCount } = await inspector.drift(view, 1);
+      drifts.push({ view: name, isDrifted, missingCount, extraCount });
+    }
+  }
+  return drifts;
+}
+
+function rowText({ view, missingCount, extraCount }: RowDrift): string {
+  return `rows   ${view}: ${missingCount} missing, ${extraCount} that the query does not give`;
+}
+
+function staleText({ view, ageMs, maxStalenessMs, isPopulated }: ViewStatus): string {
+  if (!isPopulated) {
+    return `stale  ${view}: it has no rows yet`;
+  }
+  const age = ageMs === undefined ? 'of unknown age' : `${Math.round(ageMs / 1_000)} s old`;
+  const limit =
+    maxStalenessMs === undefined ? '' : `, limit ${Math.round(maxStalenessMs / 1_000)} s`;
+  return `stale  ${view}: its rows are ${age}${limit}`;
+}

@@ -1,0 +1,128 @@
+import type { ManagedDataSource } from '../../engine/managed-data-source.js';
+import { MaterializedViewError } from '../../errors/materialized-view.error.js';
+import {
+  selectServerFacts,
+  selectViewRisks,
+  type ServerFactsRow,
+  type ViewRiskRow,
+} from '../../postgres/doctor.sql.js';
+import { quoteIdentifier, quoteQualifiedName } from '../../postgres/identifier.js';
+import { INSTALLATION_VERSION } from '../../postgres/installation.sql.js';
+import { setReadOnly } from '../../postgres/transaction.sql.js';
+import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../../postgres/wake-up.sql.js';
+import { readInstalledVersion } from '../../schema/database-state.js';
+import type { InspectedView } from '../../introspection/inspected-view.js';
+import type { Finding } from './finding.js';
+import { poolerFindings } from './pooler.findings.js';
+import { serverFindings } from './server.findings.js';
+import { logFindings, riskFinding, viewFindings } from './view.findings.js';
+
+/** For how long each of the questions may take. */
+const TIMEOUT_MS = 30_000;
+
+interface ServerReading {
+  facts: ServerFactsRow;
+  risks: ViewRiskRow[];
+  installedVersion: number;
+  hasWakeUpTrigger: boolean;
+}
+
+/** Looks for all that will hurt later. It changes nothing. */
+export async function examine(source: ManagedDataSource): Promise<Finding[]> {
+  const { facts, risks, installedVersion, hasWakeUpTrigger } = await readServer(source);
+  const inspected = await source.catalog.inspect(undefined, TIMEOUT_MS);
+  const found = new Map(inspected.map((view) => [view.view, view]));
+  const statuses = installedVersion === 0 ? [] : await source.inspector.statusAll(TIMEOUT_MS);
+  const searchPath = await searchPathOf(source);
+  const findings = [
+    ...serverFindings(facts, source.options.poolSize, new Date()),
+    ...(await poolerFindings(source, hasWakeUpTrigger)),
+    ...versionFindings(installedVersion, source.options.stateSchema),
+    ...statuses.flatMap((status) => viewFindings(status, found.get(status.view))),
+    ...risks.map((risk) => riskFinding(risk, facts.version, searchPath)),
+    ...logFindings(statuses),
+    ...(await leftovers(source, found)),
+  ];
+  return findings.sort((one, other) => rank(one) - rank(other));
+}
+
+async function readServer({ database, options, views }: ManagedDataSource): Promise<ServerReading> {
+  return database.reading(TIMEOUT_MS, async (session) => {
+    await session.query(setReadOnly());
+    const names = views.all().map(({ name }) => name);
+    const [facts] = await session.query<ServerFactsRow>(selectServerFacts());
+    if (facts === undefined) {
+      throw new Error('the server said nothing of itself');
+    }
+    return {
+      facts,
+      risks: await session.query<ViewRiskRow>(selectViewRisks(names)),
+      installedVersion: await readInstalledVersion(session, options.stateSchema),
+      hasWakeUpTrigger:
+        (await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(options.stateSchema))).length >
+        0,
+    };
+  });
+}
+
+/** As the application itself has it. */
+async function searchPathOf({ database }: ManagedDataSource): Promise<string> {
+  const { currentSchema } = await database.serverInfo();
+  return `${currentSchema === null ? '' : `${quoteIdentifier(currentSchema)}, `}pg_temp`;
+}
+
+function versionFindings(installedVersion: number, stateSchema: string): Finding[] {
+  if (installedVersion >= INSTALLATION_VERSION) {
+    return [];
+  }
+  const message =
+    installedVersion === 0
+      ? `The library's own tables are not in schema "${stateSchema}", or not all of them: nothing can be refreshed.`
+      : `The library's own tables in schema "${stateSchema}" have version ${installedVersion}, and this release needs ${INSTALLATION_VERSION}.`;
+  return [
+    {
+      severity: 'error',
+      code: 'tables-version',
+      message,
+      fix: 'matviews sync # or: matviews generate <path>',
+    },
+  ];
+}
+
+/** What nobody needs any more. */
+async function leftovers(
+  source: ManagedDataSource,
+  found: ReadonlyMap<string, InspectedView>,
+): Promise<Finding[]> {
+  try {
+    const differences = await source.schema.diff({});
+    return differences.flatMap(({ kind, view, description }): Finding[] =>
+      kind === 'orphan' || kind === 'capture-superfluous'
+        ? [
+            {
+              severity: 'warning',
+              code: kind,
+              view,
+              message: `${description}.`,
+              fix: kind === 'orphan' ? dropOf(found.get(view)) : 'matviews sync',
+            },
+          ]
+        : [],
+    );
+  } catch (error) {
+    if (!(error instanceof MaterializedViewError)) {
+      throw error;
+    }
+    const { view, message, hint } = error;
+    const fix = hint ?? 'matviews diff --verbose';
+    return [{ severity: 'error', code: 'diff-fails', view, message, fix }];
+  }
+}
+
+function dropOf(view: InspectedView | undefined): string {
+  return view === undefined
+    ? 'matviews sync --prune'
+    : `DROP MATERIALIZED VIEW ${quoteQualifiedName(view)};`;
+}
+
+const rank = ({ severity }: Finding): number => (severity === 'error' ? 0 : 1);

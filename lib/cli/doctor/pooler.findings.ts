@@ -1,0 +1,37 @@
+import type { DataSource } from 'typeorm';
+import type { ManagedDataSource } from '../../engine/managed-data-source.js';
+import { selectBackendPid } from '../../postgres/doctor.sql.js';
+import type { Finding } from './finding.js';
+
+/**
+ * Wake-ups by NOTIFY need a session of one's own, and a pooler has none to give. It hands out numbers of its own for what
+ * a client thinks is its server process, by which it is known.
+ */
+export async function poolerFindings(
+  { typeOrm, options }: ManagedDataSource,
+  hasWakeUpTrigger: boolean,
+): Promise<Finding[]> {
+  const isNotified = hasWakeUpTrigger || options.wakeUp === 'notify';
+  return isNotified && (await isBehindPooler(typeOrm))
+    ? [
+        {
+          severity: 'warning',
+          code: 'pooler',
+          message:
+            "a pooler stands between the application and the server, and `wakeUp: 'notify'` needs a connection that the pooler does not share: in transaction mode nobody is woken up.",
+          fix: "Set wakeUp: 'poll', or connect to the server itself.",
+        },
+      ]
+    : [];
+}
+
+async function isBehindPooler(typeOrm: DataSource): Promise<boolean> {
+  const runner = typeOrm.createQueryRunner();
+  try {
+    const client = (await runner.connect()) as { processID?: number | null };
+    const [row] = (await runner.query(selectBackendPid().text)) as { backend_pid: number }[];
+    return Boolean(client.processID) && client.processID !== row?.backend_pid;
+  } finally {
+    await runner.release();
+  }
+}

@@ -1,0 +1,161 @@
+import { describeHolder, type LockHolder } from '../../definition/lock-holder.js';
+import type { InspectedView } from '../../introspection/inspected-view.js';
+import type { ViewRiskRow } from '../../postgres/doctor.sql.js';
+import { quoteIdentifier, quoteQualifiedName, rowName } from '../../postgres/identifier.js';
+import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { Finding } from './finding.js';
+
+/** From so many rows on, the log of changes is long: it is there to be short. */
+const FULL_LOG_ROWS = 100_000;
+
+/** From this version on a refresh resolves names in pg_catalog alone. */
+const SAFE_PATH_VERSION = 170_000;
+
+/** What a view will hurt by, from its status and its indexes. Pure. */
+export function viewFindings(status: ViewStatus, inspected: InspectedView | undefined): Finding[] {
+  const { view } = status;
+  if (inspected === undefined) {
+    const message = 'it is declared, and the database does not have it.';
+    return [{ severity: 'error', code: 'missing', view, message, fix: 'matviews sync' }];
+  }
+  return [
+    ...keyFindings(status, inspected),
+    ...invalidIndexes(inspected),
+    ...(status.lockedBy ?? []).map((holder) => lockedFinding(view, holder)),
+  ];
+}
+
+function keyFindings({ view, keyMayHaveNulls }: ViewStatus, inspected: InspectedView): Finding[] {
+  const keys = inspected.indexes.filter(({ allowsConcurrently }) => allowsConcurrently);
+  if (keys.length === 0) {
+    const columns = inspected.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+    return [
+      {
+        severity: 'warning',
+        code: 'no-unique-index',
+        view,
+        message:
+          'it has no unique index that PostgreSQL could refresh it by, so each refresh stops its readers for as long as it takes.',
+        fix: `CREATE UNIQUE INDEX ON ${quoteQualifiedName(inspected)} (${columns}); -- leave out the columns that the others identify, and declare it with @Index`,
+      },
+    ];
+  }
+  return keyMayHaveNulls ? [nullKeys(view, keys.map(({ name }) => name).join(', '))] : [];
+}
+
+function nullKeys(view: string, indexes: string): Finding {
+  return {
+    severity: 'warning',
+    code: 'null-keys',
+    view,
+    message: `there are NULLs in the columns of its unique index (${indexes}): a concurrent refresh deletes and inserts such rows again each time.`,
+    fix: `Say coalesce(column, ...) in its query, or leave such rows out: WHERE column IS NOT NULL`,
+  };
+}
+
+function invalidIndexes({ view, schema, indexes }: InspectedView): Finding[] {
+  return indexes
+    .filter(({ isValid }) => !isValid)
+    .map(({ name }) => ({
+      severity: 'warning',
+      code: 'invalid-index',
+      view,
+      message: `its index "${name}" is invalid: building it failed, and no query uses it.`,
+      fix: `REINDEX INDEX ${quoteQualifiedName({ schema, name })};`,
+    }));
+}
+
+function lockedFinding(view: string, holder: LockHolder): Finding {
+  const fix =
+    holder.backendPid === undefined
+      ? `ROLLBACK PREPARED '${(holder.preparedTransaction ?? '').replaceAll("'", "''")}';`
+      : `SELECT pg_terminate_backend(${holder.backendPid});`;
+  return {
+    severity: 'error',
+    code: 'locked',
+    view,
+    message: `nobody can refresh it: its lock is held by ${describeHolder(holder)}.`,
+    fix,
+  };
+}
+
+/** A log that is long, and the view that has waited for longest for what is in it. Pure. */
+export function logFindings(statuses: readonly ViewStatus[]): Finding[] {
+  const rows = Math.max(0, ...statuses.map(({ changes }) => changes?.logRowCount ?? 0));
+  if (rows < FULL_LOG_ROWS) {
+    return [];
+  }
+  const waiting = statuses
+    .filter(({ changes }) => changes !== undefined && !changes.isUnchanged)
+    .map(({ view }) => view);
+  return [
+    {
+      severity: 'warning',
+      code: 'log-full',
+      message: `the log of changes has ${rows} rows: they stay until every view that they concern has been refreshed.`,
+      fix: `matviews refresh ${waiting.length === 0 ? '--all' : waiting.map((view) => JSON.stringify(view)).join(' ')}`,
+    },
+  ];
+}
+
+/** What a refresh may not read, or does not find. Pure. */
+export function riskFinding(row: ViewRiskRow, version: number, searchPath: string): Finding {
+  const view = rowName(row);
+  const role = quoteIdentifier(row.role);
+  switch (row.risk) {
+    case 'not-owner':
+      return {
+        severity: 'error',
+        code: 'not-owner',
+        view,
+        message: `it belongs to ${row.subject_owner}, and ${row.role} may not refresh it.`,
+        fix:
+          version >= SAFE_PATH_VERSION
+            ? `GRANT MAINTAIN ON ${row.subject} TO ${role}; -- to change it too: GRANT ${quoteIdentifier(row.subject_owner)} TO ${role};`
+            : `GRANT ${quoteIdentifier(row.subject_owner)} TO ${role};`,
+      };
+    case 'no-select':
+      return refused(row, view, `${row.role}, in whose name it reads ${row.subject}, may not.`);
+    case 'no-execute':
+      return refused(row, view, `${row.role}, in whose name it calls ${row.subject}, may not.`);
+    case 'row-security':
+      return {
+        severity: 'warning',
+        code: 'row-security',
+        view,
+        message: `it reads ${row.subject}, which has row security: the view has only the rows that ${row.role} may see, and shows them to whoever may read the view.`,
+        fix: `ALTER ROLE ${role} BYPASSRLS; -- or leave it, where these rows are meant`,
+      };
+    case 'function-path':
+      return functionPath(row, view, { version, searchPath });
+  }
+}
+
+function refused({ risk, subject, role }: ViewRiskRow, view: string, message: string): Finding {
+  const isFunction = risk === 'no-execute';
+  return {
+    severity: 'error',
+    code: isFunction ? 'no-execute' : 'no-select',
+    view,
+    message: `${message} Each refresh fails.`,
+    fix: `GRANT ${isFunction ? 'EXECUTE ON FUNCTION' : 'SELECT ON'} ${subject} TO ${quoteIdentifier(role)};`,
+  };
+}
+
+function functionPath(
+  { subject }: ViewRiskRow,
+  view: string,
+  { version, searchPath }: { version: number; searchPath: string },
+): Finding {
+  const when =
+    version >= SAFE_PATH_VERSION
+      ? 'a refresh does not find'
+      : 'from PostgreSQL 17 on a refresh does not find';
+  return {
+    severity: 'warning',
+    code: 'function-path',
+    view,
+    message: `it calls ${subject}, which has no search_path of its own: ${when} what the function names without a schema.`,
+    fix: `ALTER FUNCTION ${subject} SET search_path = ${searchPath};`,
+  };
+}

@@ -1,0 +1,35 @@
+import type { ManagedDataSource } from '../engine/managed-data-source.js';
+import { viewName } from '../definition/view-definition.js';
+import type { CommandOutcome } from './command-outcome.js';
+import type { Consent } from './consent.js';
+import { viewsNamed } from './views-named.js';
+import { UsageError } from './usage.error.js';
+
+/** Drops declared views, those above the others first; their history stays. */
+export async function drop(
+  source: ManagedDataSource,
+  names: readonly string[],
+  { isAll, consent }: { isAll: boolean; consent: Consent },
+): Promise<CommandOutcome> {
+  if (isAll === names.length > 0) {
+    throw new UsageError('Expected the names of views, or --all.');
+  }
+  const views = isAll ? source.views.all() : viewsNamed(source, names);
+  const dropped = views.map(viewName);
+  await consent.require(
+    `These materialized views are dropped, with their rows:\n${dropped.map((name) => `  ${name}`).join('\n')}`,
+  );
+  if (isAll) {
+    await source.schema.dropAll();
+  } else {
+    const order = await source.schema.order();
+    const places = new Map(views.map((view) => [view, order.indexOf(viewName(view))]));
+    const above = [...views].sort(
+      (one, other) => (places.get(other) ?? 0) - (places.get(one) ?? 0),
+    );
+    for (const view of above) {
+      await source.schema.drop(view);
+    }
+  }
+  return { text: dropped.map((name) => `dropped  ${name}`).join('\n'), document: { dropped } };
+}

@@ -1,0 +1,167 @@
+import { milliseconds } from '../definition/duration.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { ManagedDataSource } from '../engine/managed-data-source.js';
+import { MaterializedViewError } from '../errors/materialized-view.error.js';
+import { displayName } from '../postgres/identifier.js';
+import {
+  type ObstacleReason,
+  type ObstacleRow,
+  selectObstacles,
+} from '../postgres/obstacle.sql.js';
+import type { Session } from '../postgres/session.js';
+import { setReadOnly } from '../postgres/transaction.sql.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
+import { readSwapSource } from '../schema/swap-source.js';
+import type { CommandOutcome } from './command-outcome.js';
+import { viewsNamed } from './views-named.js';
+
+const TIMEOUT = '30s';
+
+/** Why writes of something, or other reasons for new rows, cannot be noticed. */
+const OBSTACLES: Record<ObstacleReason, (subject: string) => string> = {
+  'foreign-table': (subject) => `${subject} is a foreign table, which is written in another server`,
+  'not-a-table': (subject) => `${subject} is no table`,
+  'own-table': (subject) => `${subject} is the library's own`,
+  'row-security': (subject) => `${subject} has row security, and policies decide what is read`,
+  subscribed: (subject) =>
+    `${subject} is written by a subscription, which fires no triggers for statements`,
+  'system-catalog': (subject) => `${subject} is the system's own`,
+  unlogged: (subject) => `${subject} is unlogged, and empty after a crash`,
+  'volatile-function': (subject) => `it calls ${subject}, which is not immutable`,
+};
+
+/** With these only `on` is possible, and not what needs to know that nothing has changed. */
+const LEAVE_WRITES: ReadonlySet<ObstacleReason> = new Set([
+  'row-security',
+  'unlogged',
+  'volatile-function',
+]);
+
+/** Whether something is possible for a view; if not, why. */
+interface Possibility {
+  isPossible: boolean;
+  reasons: string[];
+}
+
+/** What can be said of a view's freshness and of the ways to refresh it. */
+interface Explanation {
+  view: string;
+  /** What brings its refreshes, as declared. */
+  refreshedBy: string[];
+  /** How its refreshes store the rows, as declared. */
+  mode: string;
+  /** Whether its writes can be noticed (`on: 'sources'`). */
+  on: Possibility;
+  /** Whether it can be known that nothing has changed (`skipUnchanged`, `maxStaleness`). */
+  skipUnchanged: Possibility;
+  concurrently: Possibility;
+  swap: Possibility;
+}
+
+/** What is known of the given views, or of all: it asks the catalog, and changes nothing. */
+export async function explain(
+  source: ManagedDataSource,
+  names: readonly string[],
+): Promise<CommandOutcome> {
+  const views = names.length === 0 ? [...source.views.all()] : viewsNamed(source, names);
+  const statuses = new Map(
+    (await source.inspector.statusAll(milliseconds(TIMEOUT))).map((each) => [each.view, each]),
+  );
+  const explanations = await source.database.reading(milliseconds(TIMEOUT), async (session) => {
+    await session.query(setReadOnly());
+    const obstacles = await readObstacles(session, source.options.stateSchema, views);
+    const all: Explanation[] = [];
+    for (const [position, view] of views.entries()) {
+      const own = obstacles.filter((row) => row.position === position);
+      const swap = await swapOf(session, view);
+      all.push(explanationOf(view, statuses.get(viewName(view)), { obstacles: own, swap }));
+    }
+    return all;
+  });
+  return { text: explanations.map(textOf).join('\n\n'), document: { views: explanations } };
+}
+
+async function readObstacles(
+  session: Session,
+  stateSchema: string,
+  views: readonly ViewDefinition[],
+): Promise<ObstacleRow[]> {
+  const roots = views.map(({ name }) => ({ view: name, root: name }));
+  return session.query<ObstacleRow>(selectObstacles(stateSchema, roots, []));
+}
+
+async function swapOf(session: Session, view: ViewDefinition): Promise<Possibility> {
+  try {
+    await session.attempt(() => readSwapSource(session, view));
+    return { isPossible: true, reasons: [] };
+  } catch (error) {
+    if (error instanceof MaterializedViewError) {
+      return { isPossible: false, reasons: [error.message] };
+    }
+    throw error;
+  }
+}
+
+function explanationOf(
+  view: ViewDefinition,
+  status: ViewStatus | undefined,
+  { obstacles, swap }: { obstacles: ObstacleRow[]; swap: Possibility },
+): Explanation {
+  const why = (rows: ObstacleRow[]): string[] => [
+    ...new Set(rows.map(({ reason, subject }) => OBSTACLES[reason](subject))),
+  ];
+  const unseen = why(obstacles.filter(({ reason }) => !LEAVE_WRITES.has(reason)));
+  return {
+    view: viewName(view),
+    refreshedBy: refreshedBy(view),
+    mode: `${view.refresh.mode}${view.refresh.strict ? ', strict' : ''}`,
+    on: possibility(unseen),
+    skipUnchanged: possibility(why(obstacles)),
+    concurrently: concurrentlyOf(status),
+    swap,
+  };
+}
+
+function possibility(reasons: string[]): Possibility {
+  return { isPossible: reasons.length === 0, reasons };
+}
+
+function refreshedBy({ schedule, freshness }: ViewDefinition): string[] {
+  const tables = freshness?.tables.map(displayName) ?? [];
+  const told = [...(freshness?.readsSources ? ['all that it reads'] : []), ...tables].join(', ');
+  const { onWrite, skipsUnchanged, maxStalenessMs } = freshness ?? {};
+  const lines = [
+    schedule && `cron "${schedule.cron}" (${schedule.timeZone})`,
+    onWrite &&
+      `writes to ${told}, ${onWrite.debounceMs} ms after the last, ${onWrite.maxWaitMs} ms after the first at the latest`,
+    maxStalenessMs !== undefined && `maxStaleness of ${maxStalenessMs} ms`,
+    skipsUnchanged && 'but not where nothing was written',
+  ].filter((line) => typeof line === 'string');
+  return lines.length === 0 ? ['demand alone'] : lines;
+}
+
+function concurrentlyOf(status: ViewStatus | undefined): Possibility {
+  if (status === undefined || status.concurrently.isPossible) {
+    return { isPossible: status !== undefined, reasons: [] };
+  }
+  const reason =
+    status.concurrently.reason === 'unpopulated'
+      ? 'it has no rows yet: the first refresh stops its readers'
+      : 'it has no unique index on plain columns, for all rows: each refresh stops its readers';
+  return { isPossible: false, reasons: [status.exists ? reason : 'the database does not have it'] };
+}
+
+function textOf(explanation: Explanation): string {
+  const { view, refreshedBy: by, mode } = explanation;
+  const line = (name: string, { isPossible, reasons }: Possibility): string =>
+    `  ${name.padEnd(30)} ${isPossible ? 'possible' : `not possible: ${reasons.join('; ')}`}`;
+  return [
+    view,
+    `  ${'refreshed by'.padEnd(30)} ${by.join('; ')}`,
+    `  ${'mode'.padEnd(30)} ${mode}`,
+    line("on: 'sources'", explanation.on),
+    line('skipUnchanged, maxStaleness', explanation.skipUnchanged),
+    line('concurrently', explanation.concurrently),
+    line('swap', explanation.swap),
+  ].join('\n');
+}

@@ -1,0 +1,36 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ManagedDataSource } from '../engine/managed-data-source.js';
+import type { MigrationOptions } from '../schema/migration-writer.js';
+import type { PlanPolicy } from '../schema/schema-options.js';
+import type { CommandOutcome } from './command-outcome.js';
+
+export interface GenerateOptions extends Omit<MigrationOptions, 'name'>, PlanPolicy {
+  /** Whether only to print what would be written. */
+  dryRun?: boolean;
+}
+
+/**
+ * Writes a migration of TypeORM that makes the database as declared.
+ *
+ * @param target folder and name, as `src/migrations/ChangeRevenue`
+ */
+export async function generate(
+  source: ManagedDataSource,
+  target: string,
+  { dryRun = false, ...options }: GenerateOptions,
+): Promise<CommandOutcome> {
+  const file = await source.schema.generateMigration({ ...options, name: path.basename(target) });
+  if (file === undefined) {
+    const text = 'Nothing to generate: the database is as declared.';
+    return { text, document: { path: null } };
+  }
+  if (dryRun) {
+    return { text: file.source, document: { path: null, source: file.source } };
+  }
+  const folder = path.dirname(target);
+  const written = path.join(folder, file.fileName);
+  await mkdir(folder, { recursive: true });
+  await writeFile(written, file.source, { flag: 'wx' });
+  return { text: `Written: ${written}`, document: { path: written } };
+}

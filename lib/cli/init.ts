@@ -1,0 +1,155 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { CommandOutcome } from './command-outcome.js';
+import { addModules } from './nest-module-edit.js';
+import { UsageError } from './usage.error.js';
+
+const MODULE_FILES = ['src/app.module.ts', 'app.module.ts', 'src/app/app.module.ts'];
+
+const DATA_SOURCE_FILES = [
+  'src/data-source.ts',
+  'src/database/data-source.ts',
+  'src/db/data-source.ts',
+  'src/config/data-source.ts',
+  'data-source.ts',
+  'src/ormconfig.ts',
+  'ormconfig.ts',
+];
+
+/** What a Nest application needs, with a range for each major version of Nest. */
+const NEEDED: { name: string; ofNest: Record<number, string> }[] = [
+  { name: 'nestjs-materialized-views', ofNest: { 11: '', 12: '' } },
+  { name: '@nestjs/schedule', ofNest: { 11: '@6', 12: '@12' } },
+  { name: '@nestjs/typeorm', ofNest: { 11: '@11', 12: '@12' } },
+  { name: 'typeorm', ofNest: { 11: '@1', 12: '@1' } },
+  { name: 'pg', ofNest: { 11: '', 12: '' } },
+];
+
+interface Manifest {
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
+  matviews?: { dataSource?: string };
+}
+
+/** One thing to be added. */
+interface Addition {
+  /** The file that it concerns; left out for a command. */
+  file?: string;
+  what: string;
+  /** The text to be added, or the command. */
+  text: string;
+  /** The whole file with it, where it can be written. */
+  written?: string;
+}
+
+/**
+ * Looks at a Nest application and says what to add for materialized views.
+ *
+ * @param folder the one with its package.json
+ * @param writes whether to add what can be added to files; packages are never installed
+ */
+export function init(folder: string, writes: boolean): CommandOutcome {
+  const { manifest, source } = readManifest(folder);
+  const additions = [
+    ...packages(manifest),
+    ...moduleImports(folder),
+    ...dataSourceSetting(folder, manifest, source),
+    ...shutdownHooks(folder),
+  ];
+  const written = writes ? additions.filter((each) => write(folder, each)) : [];
+  const left = additions.filter((each) => !written.includes(each));
+  return {
+    text: [
+      ...written.map(({ file, what }) => `added to ${file}: ${what}`),
+      ...left.map(({ file, what, text }) => `${file ?? 'run'}: ${what}\n${indented(text)}`),
+      ...(additions.length === 0 ? ['Nothing to add.'] : []),
+    ].join('\n\n'),
+    document: {
+      written: written.map(({ file, what }) => ({ file, what })),
+      left: left.map(({ file, what, text }) => ({ file, what, text })),
+    },
+  };
+}
+
+function readManifest(folder: string): { manifest: Manifest; source: string } {
+  try {
+    const source = readFileSync(path.join(folder, 'package.json'), 'utf8');
+    return { manifest: JSON.parse(source) as Manifest, source };
+  } catch (cause) {
+    throw new UsageError(`There is no package.json that can be read in ${folder}.`, {
+      hint: `Run it in the folder of the application. (${(cause as Error).message})`,
+    });
+  }
+}
+
+function packages({ dependencies, devDependencies }: Manifest): Addition[] {
+  const installed = { ...devDependencies, ...dependencies };
+  const nest = installed['@nestjs/core'];
+  if (nest === undefined) {
+    throw new UsageError('This is no Nest application: package.json has no @nestjs/core.', {
+      hint: 'Without Nest a DataSource file is all that the command line needs: --data-source.',
+    });
+  }
+  const major = Number(/\d+/.exec(nest)?.[0] ?? 12);
+  const missing = NEEDED.filter(({ name }) => installed[name] === undefined);
+  const specs = missing.map(({ name, ofNest }) => `${name}${ofNest[major] ?? ''}`);
+  return specs.length === 0
+    ? []
+    : [{ what: 'packages that are missing', text: `npm install ${specs.join(' ')}` }];
+}
+
+function moduleImports(folder: string): Addition[] {
+  const file = MODULE_FILES.find((each) => existsSync(path.join(folder, each)));
+  if (file === undefined) {
+    const text = 'MaterializedViewsModule.forRoot({ views: [] })';
+    return [{ what: `in the imports of the module with TypeOrmModule.forRoot`, text }];
+  }
+  const edit = addModules(readFileSync(path.join(folder, file), 'utf8'));
+  return edit === undefined
+    ? []
+    : [{ file, what: 'the module, with its views', text: edit.text, written: edit.written }];
+}
+
+function dataSourceSetting(folder: string, manifest: Manifest, source: string): Addition[] {
+  if (manifest.matviews?.dataSource !== undefined) {
+    return [];
+  }
+  const found = DATA_SOURCE_FILES.find((each) => existsSync(path.join(folder, each)));
+  const dataSource = found ?? 'src/data-source.ts';
+  const what =
+    found === undefined
+      ? 'the file that exports the TypeORM DataSource, for the command line (make it first)'
+      : 'the file that exports the TypeORM DataSource, for the command line';
+  const changed = { ...manifest, matviews: { ...manifest.matviews, dataSource } };
+  const indent = /^([ \t]+)"/m.exec(source)?.[1] ?? '  ';
+  return [
+    {
+      file: 'package.json',
+      what,
+      text: `"matviews": { "dataSource": ${JSON.stringify(dataSource)} }`,
+      written: found && `${JSON.stringify(changed, undefined, indent)}\n`,
+    },
+  ];
+}
+
+function shutdownHooks(folder: string): Addition[] {
+  const file = 'src/main.ts';
+  const place = path.join(folder, file);
+  if (!existsSync(place) || readFileSync(place, 'utf8').includes('enableShutdownHooks')) {
+    return [];
+  }
+  const what = 'so that a stopping process ends its refreshes in order, before app.listen';
+  return [{ file, what, text: 'app.enableShutdownHooks();' }];
+}
+
+function write(folder: string, { file, written }: Addition): boolean {
+  if (file === undefined || written === undefined) {
+    return false;
+  }
+  writeFileSync(path.join(folder, file), written);
+  return true;
+}
+
+function indented(text: string): string {
+  return text.replaceAll(/^/gm, '  ');
+}

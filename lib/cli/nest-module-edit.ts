@@ -1,0 +1,66 @@
+/** Modules to be imported, with where they come from. */
+const MODULES = [
+  { name: 'ScheduleModule', from: '@nestjs/schedule', call: 'ScheduleModule.forRoot()' },
+  {
+    name: 'MaterializedViewsModule',
+    from: 'nestjs-materialized-views',
+    call: 'MaterializedViewsModule.forRoot({ views: [] })',
+  },
+];
+
+/** What is to be added to a module's file. */
+export interface ModuleEdit {
+  /** For people. */
+  text: string;
+  /** The whole file with it; left out where it is not clear where to put it. */
+  written?: string;
+}
+
+/**
+ * Adds the modules to the source of an application's module; `undefined` where they are there. Only where the file has
+ * one `imports: [` it is clear which is meant.
+ */
+export function addModules(source: string): ModuleEdit | undefined {
+  const missing = MODULES.filter(({ name }) => !source.includes(name));
+  if (missing.length === 0) {
+    return undefined;
+  }
+  const quote = /from "/.test(source) ? '"' : "'";
+  const imports = missing.map(
+    ({ name, from }) => `import { ${name} } from ${quote}${from}${quote};`,
+  );
+  const calls = missing.map(({ call }) => call);
+  const text = [...imports, '', `imports: [..., ${calls.join(', ')}]`].join('\n');
+  const places = [...source.matchAll(/\bimports\s*:\s*\[/g)];
+  const last = [...source.matchAll(/^import\s[^;]*?from\s*(['"])[^'"]+\1;?[^\S\n]*$/gm)].at(-1);
+  const [place] = places;
+  if (
+    places.length !== 1 ||
+    place === undefined ||
+    last === undefined ||
+    place.index < last.index
+  ) {
+    return { text };
+  }
+  const afterImports = last.index + last[0].length;
+  const afterBracket = place.index + place[0].length;
+  return {
+    text,
+    written: [
+      source.slice(0, afterImports),
+      ...imports.map((each) => `\n${each}`),
+      source.slice(afterImports, afterBracket),
+      listed(calls, source.slice(afterBracket)),
+      source.slice(afterBracket),
+    ].join(''),
+  };
+}
+
+/** The elements as they stand before those that are there. */
+function listed(calls: string[], rest: string): string {
+  const indent = /^\s*\n(\s*)/.exec(rest)?.[1];
+  if (indent !== undefined) {
+    return calls.map((call) => `\n${indent}${call},`).join('');
+  }
+  return `${calls.join(', ')}${/^\s*\]/.test(rest) ? '' : ', '}`;
+}

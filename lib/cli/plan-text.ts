@@ -1,0 +1,51 @@
+import type { SqlStatement } from '../postgres/sql-statement.js';
+import type { PlanStep } from '../schema/plan-step.js';
+import type { SchemaPlan } from '../schema/schema-plan.js';
+
+/** What would run, as SQL with comments. What is bound to a statement stands behind it. */
+export function planText({ steps, skipped, orphans }: SchemaPlan): string {
+  if (steps.length + skipped.length === 0) {
+    return 'Nothing to do: the database is as declared.';
+  }
+  return [
+    ...steps.map(stepText),
+    ...skipped.map(({ view, reason }) => `-- "${view}" is left as it is: ${reason}`),
+    ...orphans.map((view) => `-- "${view}" is declared no more`),
+  ].join('\n\n');
+}
+
+/** The same for programs: names, reasons and statements. */
+export function planDocument({ dataSource, steps, skipped, orphans }: SchemaPlan): object {
+  return {
+    dataSource,
+    steps: steps.map(({ action, view, reason, lock, rewritesRows, statements }) => ({
+      action,
+      view,
+      reason,
+      lock,
+      rewritesRows,
+      statements: statements.map(({ text, values }) => ({ text, values })),
+    })),
+    skipped,
+    orphans,
+  };
+}
+
+/** What is worth a question before it is done: what drops something, or computes rows anew. */
+export function grave({ steps }: SchemaPlan): PlanStep[] {
+  return steps.filter(({ action, rewritesRows }) => action === 'drop' || rewritesRows);
+}
+
+function stepText({ action, view, reason, lock, statements }: PlanStep): string {
+  const subject = view === undefined ? '' : ` "${view}"`;
+  return [
+    `-- ${action}${subject}: ${reason}`,
+    `-- lock: ${lock}`,
+    ...statements.map(statementText),
+  ].join('\n');
+}
+
+function statementText({ text, values = [] }: SqlStatement): string {
+  const bound = values.map((value, i) => `-- $${i + 1} = ${JSON.stringify(value)}`);
+  return [`${text.replace(/;\s*$/, '')};`, ...bound].join('\n');
+}

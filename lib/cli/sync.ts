@@ -1,0 +1,38 @@
+import type { ManagedDataSource } from '../engine/managed-data-source.js';
+import type { PlanPolicy } from '../schema/schema-options.js';
+import type { CommandOutcome } from './command-outcome.js';
+import type { Consent } from './consent.js';
+import { grave, planDocument, planText } from './plan-text.js';
+
+/** What would run. It writes nothing; the views that differ are locked for some milliseconds. */
+export async function diff(source: ManagedDataSource, policy: PlanPolicy): Promise<CommandOutcome> {
+  const plan = await source.schema.plan(policy);
+  return { text: planText(plan), document: planDocument(plan) };
+}
+
+/**
+ * Makes the database as declared, in one transaction.
+ *
+ * @param consent asked before something is dropped or rows are computed anew
+ */
+export async function sync(
+  source: ManagedDataSource,
+  policy: PlanPolicy,
+  consent: Consent,
+): Promise<CommandOutcome> {
+  const plan = await source.schema.plan(policy);
+  const steps = grave(plan);
+  if (steps.length > 0) {
+    const list = steps.map(({ action, view, reason }) => `  ${action} ${view ?? ''}: ${reason}`);
+    await consent.require(`These steps drop something or compute rows anew:\n${list.join('\n')}`);
+  }
+  const report = await source.schema.apply(plan);
+  const done = report.views.filter(({ outcome }) => outcome !== 'unchanged');
+  const lines = done.map(({ view, outcome, reason }) =>
+    [`${outcome.padEnd(9)} ${view}`, ...(reason === undefined ? [] : [reason])].join(': '),
+  );
+  return {
+    text: lines.length === 0 ? 'All is as declared: nothing was changed.' : lines.join('\n'),
+    document: report,
+  };
+}
