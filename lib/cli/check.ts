@@ -4,7 +4,8 @@ import { displayName } from '../postgres/identifier.js';
 import type { DataDrift } from '../refresh/data-drift.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { SchemaDifference } from '../schema/schema.js';
-import { type CommandOutcome, EXIT_DRIFT, EXIT_STALE } from './command-outcome.js';
+import type { CommandResult } from './cli-command.js';
+import { ExitCode } from './exit-code.js';
 
 export interface CheckOptions {
   /** Whether rows that are out of date count. */
@@ -21,7 +22,7 @@ type RowDrift = Pick<DataDrift, 'view' | 'isDrifted' | 'missingCount' | 'extraCo
 export async function check(
   source: ManagedDataSource,
   { freshness = false, data = false, timeout = '30s' }: CheckOptions,
-): Promise<CommandOutcome> {
+): Promise<CommandResult> {
   const differences = (await source.schema.diff({})).filter(({ kind }) => kind !== 'orphan');
   const statuses = freshness ? await source.inspector.statusAll(milliseconds(timeout)) : [];
   const stale = statuses.filter(({ isStale }) => isStale);
@@ -29,7 +30,7 @@ export async function check(
     ({ isDrifted }) => isDrifted,
   );
   const isDrifted = differences.length + drifted.length > 0;
-  const staleCode = stale.length > 0 ? EXIT_STALE : 0;
+  const staleCode = stale.length > 0 ? ExitCode.stale : ExitCode.ok;
   return {
     text: [
       ...differences.map(({ view, description }) => `drift  ${view}: ${description}`),
@@ -38,13 +39,13 @@ export async function check(
     ]
       .concat(isDrifted || stale.length > 0 ? [] : ['All is as declared.'])
       .join('\n'),
-    document: {
+    json: {
       isDrifted,
       differences,
       ...(freshness && { stale }),
       ...(data && { drifted }),
     },
-    exitCode: isDrifted ? EXIT_DRIFT : staleCode,
+    exitCode: isDrifted ? ExitCode.drift : staleCode,
   };
 }
 

@@ -1,15 +1,16 @@
 import type { ManagedDataSource } from '../engine/managed-data-source.js';
-import type { CommandOutcome } from './command-outcome.js';
+import type { CommandResult } from './cli-command.js';
+import { ExitCode } from './exit-code.js';
 import { examine } from './doctor/doctor.js';
 import type { Finding } from './doctor/finding.js';
 
 /** All that will hurt later, each with what mends it. Errors make the command fail, warnings do not. */
-export async function doctor(source: ManagedDataSource): Promise<CommandOutcome> {
+export async function doctor(source: ManagedDataSource): Promise<CommandResult> {
   const findings = await examine(source);
   return {
     text: findings.length === 0 ? 'Nothing to mend.' : findings.map(findingText).join('\n\n'),
-    document: { findings },
-    exitCode: findings.some(({ severity }) => severity === 'error') ? 1 : 0,
+    json: { findings },
+    exitCode: findings.some(({ severity }) => severity === 'error') ? ExitCode.error : ExitCode.ok,
   };
 }
 

@@ -1,18 +1,18 @@
 import type { ManagedDataSource } from '../engine/managed-data-source.js';
 import { viewName } from '../definition/view-definition.js';
-import type { CommandOutcome } from './command-outcome.js';
+import type { CommandResult } from './cli-command.js';
 import type { Consent } from './consent.js';
 import { viewsNamed } from './views-named.js';
-import { UsageError } from './usage.error.js';
+import { CommandLineUsageError } from './command-line.errors.js';
 
 /** Drops declared views, those above the others first; their history stays. */
 export async function drop(
   source: ManagedDataSource,
   names: readonly string[],
   { isAll, consent }: { isAll: boolean; consent: Consent },
-): Promise<CommandOutcome> {
+): Promise<CommandResult> {
   if (isAll === names.length > 0) {
-    throw new UsageError('Expected the names of views, or --all.');
+    throw new CommandLineUsageError('Expected the names of views, or --all.');
   }
   const views = isAll ? source.views.all() : viewsNamed(source, names);
   const dropped = views.map(viewName);
@@ -31,5 +31,5 @@ export async function drop(
       await source.schema.drop(view);
     }
   }
-  return { text: dropped.map((name) => `dropped  ${name}`).join('\n'), document: { dropped } };
+  return { text: dropped.map((name) => `dropped  ${name}`).join('\n'), json: { dropped } };
 }

@@ -12,7 +12,7 @@ import type { Session } from '../postgres/session.js';
 import { setReadOnly } from '../postgres/transaction.sql.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import { readSwapSource } from '../schema/swap-source.js';
-import type { CommandOutcome } from './command-outcome.js';
+import type { CommandResult } from './cli-command.js';
 import { viewsNamed } from './views-named.js';
 
 const TIMEOUT = '30s';
@@ -62,7 +62,7 @@ interface Explanation {
 export async function explain(
   source: ManagedDataSource,
   names: readonly string[],
-): Promise<CommandOutcome> {
+): Promise<CommandResult> {
   const views = names.length === 0 ? [...source.views.all()] : viewsNamed(source, names);
   const statuses = new Map(
     (await source.inspector.statusAll(milliseconds(TIMEOUT))).map((each) => [each.view, each]),
@@ -78,7 +78,7 @@ export async function explain(
     }
     return all;
   });
-  return { text: explanations.map(textOf).join('\n\n'), document: { views: explanations } };
+  return { text: explanations.map(textOf).join('\n\n'), json: { views: explanations } };
 }
 
 async function readObstacles(

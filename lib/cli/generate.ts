@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { ManagedDataSource } from '../engine/managed-data-source.js';
 import type { MigrationOptions } from '../schema/migration-writer.js';
 import type { PlanPolicy } from '../schema/schema-options.js';
-import type { CommandOutcome } from './command-outcome.js';
+import type { CommandResult } from './cli-command.js';
 
 export interface GenerateOptions extends Omit<MigrationOptions, 'name'>, PlanPolicy {
   /** Whether only to print what would be written. */
@@ -19,18 +19,18 @@ export async function generate(
   source: ManagedDataSource,
   target: string,
   { dryRun = false, ...options }: GenerateOptions,
-): Promise<CommandOutcome> {
+): Promise<CommandResult> {
   const file = await source.schema.generateMigration({ ...options, name: path.basename(target) });
   if (file === undefined) {
     const text = 'Nothing to generate: the database is as declared.';
-    return { text, document: { path: null } };
+    return { text, json: { path: null } };
   }
   if (dryRun) {
-    return { text: file.source, document: { path: null, source: file.source } };
+    return { text: file.source, json: { path: null, source: file.source } };
   }
   const folder = path.dirname(target);
   const written = path.join(folder, file.fileName);
   await mkdir(folder, { recursive: true });
   await writeFile(written, file.source, { flag: 'wx' });
-  return { text: `Written: ${written}`, document: { path: written } };
+  return { text: `Written: ${written}`, json: { path: written } };
 }

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { CommandOutcome } from './command-outcome.js';
+import type { CommandResult } from './cli-command.js';
 import { addModules } from './nest-module-edit.js';
-import { UsageError } from './usage.error.js';
+import { CommandLineUsageError } from './command-line.errors.js';
 
 const MODULE_FILES = ['src/app.module.ts', 'app.module.ts', 'src/app/app.module.ts'];
 
@@ -48,7 +48,7 @@ interface Addition {
  * @param folder the one with its package.json
  * @param writes whether to add what can be added to files; packages are never installed
  */
-export function init(folder: string, writes: boolean): CommandOutcome {
+export function init(folder: string, writes: boolean): CommandResult {
   const { manifest, source } = readManifest(folder);
   const additions = [
     ...packages(manifest),
@@ -64,7 +64,7 @@ export function init(folder: string, writes: boolean): CommandOutcome {
       ...left.map(({ file, what, text }) => `${file ?? 'run'}: ${what}\n${indented(text)}`),
       ...(additions.length === 0 ? ['Nothing to add.'] : []),
     ].join('\n\n'),
-    document: {
+    json: {
       written: written.map(({ file, what }) => ({ file, what })),
       left: left.map(({ file, what, text }) => ({ file, what, text })),
     },
@@ -76,7 +76,7 @@ function readManifest(folder: string): { manifest: Manifest; source: string } {
     const source = readFileSync(path.join(folder, 'package.json'), 'utf8');
     return { manifest: JSON.parse(source) as Manifest, source };
   } catch (cause) {
-    throw new UsageError(`There is no package.json that can be read in ${folder}.`, {
+    throw new CommandLineUsageError(`There is no package.json that can be read in ${folder}.`, {
       hint: `Run it in the folder of the application. (${(cause as Error).message})`,
     });
   }
@@ -86,9 +86,12 @@ function packages({ dependencies, devDependencies }: Manifest): Addition[] {
   const installed = { ...devDependencies, ...dependencies };
   const nest = installed['@nestjs/core'];
   if (nest === undefined) {
-    throw new UsageError('This is no Nest application: package.json has no @nestjs/core.', {
-      hint: 'Without Nest a DataSource file is all that the command line needs: --data-source.',
-    });
+    throw new CommandLineUsageError(
+      'This is no Nest application: package.json has no @nestjs/core.',
+      {
+        hint: 'Without Nest a DataSource file is all that the command line needs: --data-source.',
+      },
+    );
   }
   const major = Number(/\d+/.exec(nest)?.[0] ?? 12);
   const missing = NEEDED.filter(({ name }) => installed[name] === undefined);

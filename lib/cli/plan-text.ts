@@ -31,9 +31,16 @@ export function planDocument({ dataSource, steps, skipped, orphans }: SchemaPlan
   };
 }
 
-/** What is worth a question before it is done: what drops something, or computes rows anew. */
-export function grave({ steps }: SchemaPlan): PlanStep[] {
-  return steps.filter(({ action, rewritesRows }) => action === 'drop' || rewritesRows);
+/**
+ * What is worth a question before it is done: what drops something, or computes the rows of a view anew that is there.
+ *
+ * @param existing the views that the database has
+ */
+export function grave({ steps }: SchemaPlan, existing: ReadonlySet<string>): PlanStep[] {
+  const renamed = new Set(steps.flatMap(({ action, view }) => (action === 'rename' ? [view] : [])));
+  const isThere = ({ view }: PlanStep): boolean =>
+    view !== undefined && (existing.has(view) || renamed.has(view));
+  return steps.filter((step) => step.action === 'drop' || (step.rewritesRows && isThere(step)));
 }
 
 function stepText({ action, view, reason, lock, statements }: PlanStep): string {

@@ -1,13 +1,15 @@
 import type { ManagedDataSource } from '../engine/managed-data-source.js';
 import type { PlanPolicy } from '../schema/schema-options.js';
-import type { CommandOutcome } from './command-outcome.js';
+import type { CommandResult } from './cli-command.js';
 import type { Consent } from './consent.js';
 import { grave, planDocument, planText } from './plan-text.js';
 
+const READ_TIMEOUT_MS = 30_000;
+
 /** What would run. It writes nothing; the views that differ are locked for some milliseconds. */
-export async function diff(source: ManagedDataSource, policy: PlanPolicy): Promise<CommandOutcome> {
+export async function diff(source: ManagedDataSource, policy: PlanPolicy): Promise<CommandResult> {
   const plan = await source.schema.plan(policy);
-  return { text: planText(plan), document: planDocument(plan) };
+  return { text: planText(plan), json: planDocument(plan) };
 }
 
 /**
@@ -19,9 +21,10 @@ export async function sync(
   source: ManagedDataSource,
   policy: PlanPolicy,
   consent: Consent,
-): Promise<CommandOutcome> {
+): Promise<CommandResult> {
   const plan = await source.schema.plan(policy);
-  const steps = grave(plan);
+  const views = await source.catalog.inspect(undefined, READ_TIMEOUT_MS);
+  const steps = grave(plan, new Set(views.map(({ view }) => view)));
   if (steps.length > 0) {
     const list = steps.map(({ action, view, reason }) => `  ${action} ${view ?? ''}: ${reason}`);
     await consent.require(`These steps drop something or compute rows anew:\n${list.join('\n')}`);
@@ -33,6 +36,6 @@ export async function sync(
   );
   return {
     text: lines.length === 0 ? 'All is as declared: nothing was changed.' : lines.join('\n'),
-    document: report,
+    json: report,
   };
 }

@@ -2,12 +2,12 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ManagedDataSource } from '../engine/managed-data-source.js';
 import { meantName } from '../errors/near-names.js';
-import { UsageError } from './usage.error.js';
+import { CommandLineUsageError } from './command-line.errors.js';
 
 /**
  * The declared views of these names: `schema.name`, or the name alone where only one view has it.
  *
- * @throws UsageError naming the nearest where there is none
+ * @throws CommandLineUsageError naming the nearest where there is none
  */
 export function viewsNamed(
   { views }: ManagedDataSource,
@@ -21,7 +21,7 @@ export function viewsNamed(
       return exact ?? (alike as ViewDefinition);
     }
     const meant = meantName(name, all.map(viewName));
-    throw new UsageError(
+    throw new CommandLineUsageError(
       alike === undefined
         ? `No materialized view "${name}" is declared among the entities of the data source.`
         : `Several views have the name "${name}": ${[alike, ...others].map(viewName).join(', ')}.`,

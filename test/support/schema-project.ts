@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** What `defineMaterializedView` takes. */
+export interface ProjectView {
+  name: string;
+  expression: string;
+  columns: string[];
+  [option: string]: unknown;
+}
+
+export interface CommandEnd {
+  exitCode: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+const BIN = path.resolve('dist/esm/cli/bin.js');
+
+/** A folder with a JavaScript data source, on which the built command runs. */
+export class SchemaProject {
+  static async create(databaseUrl: string): Promise<SchemaProject> {
+    return new SchemaProject(await mkdtemp(path.join(tmpdir(), 'matviews-')), databaseUrl);
+  }
+
+  private constructor(
+    readonly folder: string,
+    private readonly databaseUrl: string,
+  ) {}
+
+  /** The next release of the project. */
+  async declare(views: ProjectView[], matviews: object = {}): Promise<void> {
+    const library = pathToFileURL(path.resolve('dist/esm/index.js')).href;
+    const typeOrm = pathToFileURL(createRequire(import.meta.url).resolve('typeorm')).href;
+    await this.write(
+      'package.json',
+      JSON.stringify({ type: 'module', matviews: { dataSource: 'data-source.js', ...matviews } }),
+    );
+    await this.write(
+      'data-source.js',
+      `import typeorm from ${JSON.stringify(typeOrm)};
+import { defineMaterializedView } from ${JSON.stringify(library)};
+export default new typeorm.DataSource({
+  type: 'postgres',
+  url: process.env.DATABASE_URL,
+  entities: ${JSON.stringify(views)}.map((view) => defineMaterializedView(view)),
+});
+`,
+    );
+  }
+
+  async write(file: string, text: string): Promise<void> {
+    await writeFile(path.join(this.folder, file), text);
+  }
+
+  /** Runs a command without a terminal. */
+  async run(...args: string[]): Promise<CommandEnd> {
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const child = spawn(process.execPath, [BIN, ...args], {
+      cwd: this.folder,
+      env: { ...env, DATABASE_URL: this.databaseUrl },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const output = { stdout: '', stderr: '' };
+    child.stdout.on('data', (data: Buffer) => (output.stdout += data.toString()));
+    child.stderr.on('data', (data: Buffer) => (output.stderr += data.toString()));
+    const exitCode = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', resolve);
+    });
+    return { exitCode, ...output };
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
