@@ -20,7 +20,7 @@ export function viewsNamed(
     if (exact !== undefined || (alike !== undefined && others.length === 0)) {
       return exact ?? (alike as ViewDefinition);
     }
-    const meant = meantName(name, all.map(viewName));
+    const meant = meantName(name, [...all.map(viewName), ...all.map((view) => view.name.name)]);
     throw new CommandLineUsageError(
       alike === undefined
         ? `No materialized view "${name}" is declared among the entities of the data source.`

@@ -59,10 +59,9 @@ export default new typeorm.DataSource({
 
   /** Runs a command without a terminal. */
   async run(...args: string[]): Promise<CommandEnd> {
-    const { NODE_OPTIONS: _, ...env } = process.env;
     const child = spawn(process.execPath, [BIN, ...args], {
       cwd: this.folder,
-      env: { ...env, DATABASE_URL: this.databaseUrl },
+      env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: this.databaseUrl },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const output = { stdout: '', stderr: '' };

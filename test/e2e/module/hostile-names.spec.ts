@@ -7,6 +7,11 @@ import { DataSource, type QueryRunner } from 'typeorm';
 import { alterTable, RefreshService, SchemaService, type ViewClass } from '../../../lib/index.js';
 import { cancelLockHolder, selectLockHeldBy } from '../../../lib/postgres/advisory-lock.sql.js';
 import { compactChanges } from '../../../lib/postgres/change-log.sql.js';
+import {
+  selectBackendPid,
+  selectServerFacts,
+  selectViewRisks,
+} from '../../../lib/postgres/doctor.sql.js';
 import { selectRun } from '../../../lib/postgres/history.sql.js';
 import { claimViews, releaseViews } from '../../../lib/postgres/state.sql.js';
 import { selectNullKeys } from '../../../lib/postgres/status.sql.js';
@@ -216,6 +221,9 @@ describe('names in the schema that everybody may create in', () => {
         compactChanges(stateSchema, { source: '0', fromXid: '0', batchSize: 1 }),
         selectRun(stateSchema, randomUUID()),
         selectNullKeys(view),
+        selectServerFacts(),
+        selectViewRisks([view]),
+        selectBackendPid(),
         setTablespace(view, 'pg_default'),
         claimViews(stateSchema, 'other', [view]),
         releaseViews(stateSchema, 'other', [view]),

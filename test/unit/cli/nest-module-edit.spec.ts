@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+import { addModules } from '../../../lib/cli/nest-module-edit.js';
+
+const MODULE = `import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+
+@Module({
+  imports: [
+    TypeOrmModule.forRoot({ type: 'postgres' }),
+  ],
+})
+export class AppModule {}
+`;
+
+describe('addModules', () => {
+  it('adds both modules with their imports, and leaves the rest', () => {
+    expect(addModules(MODULE)?.written).toBe(`import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { ScheduleModule } from '@nestjs/schedule';
+import { MaterializedViewsModule } from 'nestjs-materialized-views';
+
+@Module({
+  imports: [
+    ScheduleModule.forRoot(),
+    MaterializedViewsModule.forRoot({ views: [] }),
+    TypeOrmModule.forRoot({ type: 'postgres' }),
+  ],
+})
+export class AppModule {}
+`);
+  });
+
+  it('adds nothing twice', () => {
+    expect(addModules(addModules(MODULE)?.written ?? '')).toBeUndefined();
+  });
+
+  it('keeps to one line where the module does', () => {
+    const short = `import { Module } from '@nestjs/common';\n@Module({ imports: [] })\nclass A {}\n`;
+    expect(addModules(short)?.written).toContain(
+      'imports: [ScheduleModule.forRoot(), MaterializedViewsModule.forRoot({ views: [] })]',
+    );
+  });
+
+  it('only says what to add where several places could be meant', () => {
+    const edit = addModules(`${MODULE}${MODULE}`);
+    expect(edit?.written).toBeUndefined();
+    expect(edit?.text).toContain('MaterializedViewsModule.forRoot');
+  });
+});
