@@ -1,16 +1,17 @@
 import type { ManagedDataSource } from '../../engine/managed-data-source.js';
 import { MaterializedViewError } from '../../errors/materialized-view.error.js';
+import { ADVICE } from '../../postgres/advice.sql.js';
 import {
   selectServerFacts,
   selectViewRisks,
   type ServerFactsRow,
   type ViewRiskRow,
 } from '../../postgres/doctor.sql.js';
-import { quoteIdentifier, quoteQualifiedName } from '../../postgres/identifier.js';
+import { quoteIdentifier } from '../../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../../postgres/installation.sql.js';
 import { setReadOnly } from '../../postgres/transaction.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../../postgres/wake-up.sql.js';
-import { readInstalledVersion } from '../../schema/database-state.js';
+import { readInstalledVersion } from '../../postgres/installed-version.js';
 import type { InspectedView } from '../../introspection/inspected-view.js';
 import type { Finding } from './finding.js';
 import { poolerFindings } from './pooler.findings.js';
@@ -120,9 +121,7 @@ async function leftovers(
 }
 
 function dropOf(view: InspectedView | undefined): string {
-  return view === undefined
-    ? 'matviews sync --prune'
-    : `DROP MATERIALIZED VIEW ${quoteQualifiedName(view)};`;
+  return view === undefined ? 'matviews sync --prune' : ADVICE.dropView(view);
 }
 
 const rank = ({ severity }: Finding): number => (severity === 'error' ? 0 : 1);

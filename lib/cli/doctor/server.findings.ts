@@ -1,3 +1,4 @@
+import { ADVICE } from '../../postgres/advice.sql.js';
 import type { ServerFactsRow } from '../../postgres/doctor.sql.js';
 import type { Finding } from './finding.js';
 
@@ -92,7 +93,7 @@ function connectionFindings(facts: ServerFactsRow, poolSize: number): Finding[] 
           severity: 'warning',
           code: 'connections',
           message: `${used} of ${all} connections are in use and ${Math.max(free, 0)} are free; each process that refreshes needs up to ${needed} beside the application's own.`,
-          fix: `ALTER SYSTEM SET max_connections = ${all * 2}; -- and restart the server, or make the applications' pools smaller`,
+          fix: `${ADVICE.maxConnections(all * 2)} -- and restart the server, or make the applications' pools smaller`,
         },
       ];
 }

@@ -1,7 +1,8 @@
 import { describeHolder, type LockHolder } from '../../definition/lock-holder.js';
 import type { InspectedView } from '../../introspection/inspected-view.js';
+import { ADVICE } from '../../postgres/advice.sql.js';
 import type { ViewRiskRow } from '../../postgres/doctor.sql.js';
-import { quoteIdentifier, quoteQualifiedName, rowName } from '../../postgres/identifier.js';
+import { rowName } from '../../postgres/identifier.js';
 import type { ViewStatus } from '../../refresh/refresh-status.js';
 import type { Finding } from './finding.js';
 
@@ -28,7 +29,7 @@ export function viewFindings(status: ViewStatus, inspected: InspectedView | unde
 function keyFindings({ view, keyMayHaveNulls }: ViewStatus, inspected: InspectedView): Finding[] {
   const keys = inspected.indexes.filter(({ allowsConcurrently }) => allowsConcurrently);
   if (keys.length === 0) {
-    const columns = inspected.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+    const columns = inspected.columns.map(({ name }) => name);
     return [
       {
         severity: 'warning',
@@ -36,7 +37,7 @@ function keyFindings({ view, keyMayHaveNulls }: ViewStatus, inspected: Inspected
         view,
         message:
           'it has no unique index that PostgreSQL could refresh it by, so each refresh stops its readers for as long as it takes.',
-        fix: `CREATE UNIQUE INDEX ON ${quoteQualifiedName(inspected)} (${columns}); -- leave out the columns that the others identify, and declare it with @Index`,
+        fix: `${ADVICE.uniqueIndex(inspected, columns)} -- leave out the columns that the others identify, and declare it with @Index`,
       },
     ];
   }
@@ -61,15 +62,15 @@ function invalidIndexes({ view, schema, indexes }: InspectedView): Finding[] {
       code: 'invalid-index',
       view,
       message: `its index "${name}" is invalid: building it failed, and no query uses it.`,
-      fix: `REINDEX INDEX ${quoteQualifiedName({ schema, name })};`,
+      fix: ADVICE.reindex({ schema, name }),
     }));
 }
 
 function lockedFinding(view: string, holder: LockHolder): Finding {
   const fix =
     holder.backendPid === undefined
-      ? `ROLLBACK PREPARED '${(holder.preparedTransaction ?? '').replaceAll("'", "''")}';`
-      : `SELECT pg_terminate_backend(${holder.backendPid});`;
+      ? ADVICE.rollbackPrepared(holder.preparedTransaction ?? '')
+      : ADVICE.terminate(holder.backendPid);
   return {
     severity: 'error',
     code: 'locked',
@@ -101,7 +102,6 @@ export function logFindings(statuses: readonly ViewStatus[]): Finding[] {
 /** What a refresh may not read, or does not find. Pure. */
 export function riskFinding(row: ViewRiskRow, version: number, searchPath: string): Finding {
   const view = rowName(row);
-  const role = quoteIdentifier(row.role);
   switch (row.risk) {
     case 'not-owner':
       return {
@@ -111,8 +111,8 @@ export function riskFinding(row: ViewRiskRow, version: number, searchPath: strin
         message: `it belongs to ${row.subject_owner}, and ${row.role} may not refresh it.`,
         fix:
           version >= SAFE_PATH_VERSION
-            ? `GRANT MAINTAIN ON ${row.subject} TO ${role}; -- to change it too: GRANT ${quoteIdentifier(row.subject_owner)} TO ${role};`
-            : `GRANT ${quoteIdentifier(row.subject_owner)} TO ${role};`,
+            ? `${ADVICE.grantMaintain(row.subject, row.role)} -- to change it too: ${ADVICE.grantRole(row.subject_owner, row.role)}`
+            : ADVICE.grantRole(row.subject_owner, row.role),
       };
     case 'no-select':
       return refused(row, view, `${row.role}, in whose name it reads ${row.subject}, may not.`);
@@ -124,7 +124,7 @@ export function riskFinding(row: ViewRiskRow, version: number, searchPath: strin
         code: 'row-security',
         view,
         message: `it reads ${row.subject}, which has row security: the view has only the rows that ${row.role} may see, and shows them to whoever may read the view.`,
-        fix: `ALTER ROLE ${role} BYPASSRLS; -- or leave it, where these rows are meant`,
+        fix: `${ADVICE.bypassRowSecurity(row.role)} -- or leave it, where these rows are meant`,
       };
     case 'function-path':
       return functionPath(row, view, { version, searchPath });
@@ -138,7 +138,7 @@ function refused({ risk, subject, role }: ViewRiskRow, view: string, message: st
     code: isFunction ? 'no-execute' : 'no-select',
     view,
     message: `${message} Each refresh fails.`,
-    fix: `GRANT ${isFunction ? 'EXECUTE ON FUNCTION' : 'SELECT ON'} ${subject} TO ${quoteIdentifier(role)};`,
+    fix: isFunction ? ADVICE.grantExecute(subject, role) : ADVICE.grantSelect(subject, role),
   };
 }
 
@@ -156,6 +156,6 @@ function functionPath(
     code: 'function-path',
     view,
     message: `it calls ${subject}, which has no search_path of its own: ${when} what the function names without a schema.`,
-    fix: `ALTER FUNCTION ${subject} SET search_path = ${searchPath};`,
+    fix: ADVICE.functionPath(subject, searchPath),
   };
 }
