@@ -18,26 +18,14 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...['definition', 'errors', 'postgres'],
   ],
   nest: ['engine', 'schedule', 'definition', 'errors'],
-<<<<<<< HEAD
-  cli: ['cli/commands', 'engine', 'refresh', 'schema', 'graph', 'definition', 'errors', 'postgres'],
-=======
   cli: [
-    'cli/commands',
-    'cli/doctor',
-    'introspection',
-    'engine',
-    'refresh',
-    'schema',
-    'freshness',
-    'definition',
-    'errors',
-    'postgres',
+    ...['cli/commands', 'cli/doctor', 'engine', 'introspection', 'refresh', 'schema', 'graph'],
+    ...['definition', 'errors', 'postgres'],
   ],
   'cli/doctor': [
     ...['engine', 'introspection', 'refresh', 'schema'],
     ...['definition', 'errors', 'postgres'],
   ],
->>>>>>> dffbe49 (refactor(cli): statements that doctor shows stand with the SQL)
   'cli/commands': [
     'cli',
     'engine',
