@@ -58,7 +58,7 @@ async function onlyDataSource(file: string, exported: unknown): Promise<DataSour
     typeof exported === 'object' && exported !== null ? (Object.values(exported) as unknown[]) : [];
   const found = new Set<DataSource>();
   for (const value of [exported, ...values]) {
-    const awaited: unknown = await (value as PromiseLike<unknown>);
+    const awaited: unknown = await value;
     if (isDataSource(awaited)) {
       found.add(awaited);
     }
