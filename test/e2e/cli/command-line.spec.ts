@@ -70,7 +70,6 @@ describe('matviews, on data sources', () => {
   it.each<[ProjectKind, string[] | undefined]>([
     ['typescript-esm', undefined],
     ['typescript-cjs', undefined],
-    ['typescript-esm', ['@oxc-node/core']],
     ['typescript-cjs', ['ts-node']],
     ['javascript-esm', undefined],
     ['javascript-cjs', undefined],
