@@ -150,8 +150,10 @@ class IndexPlan {
     return this.deployed.indexes.find((index) => index.name === name);
   }
 
+  /** Of the schema that a view comes from, nobody has asked which names are free there. */
   private isTaken(index: string): boolean {
-    return this.names.isTaken(this.old(index)) || this.names.isTaken(this.new(index));
+    const isMoved = this.before.schema !== this.view.name.schema;
+    return isMoved || this.names.isTaken(this.new(index));
   }
 
   private temporary(index: string): string {

@@ -85,10 +85,12 @@ export function planSchema(input: PlanInput): SchemaPlan {
         ...altered.finish,
       ]
     : [
+        // Indexes are in the old schema until their view moves, and in the new one until it moves back.
+        ...altered.clear.map((step) => ({ ...step, undo: [] })),
         ...renamed.clear,
         ...renamed.finish,
         ...rebuilt.clear,
-        ...altered.clear,
+        ...altered.clear.map((step) => ({ ...step, statements: [] })),
         ...altered.finish,
         ...(buildsFirst ? [] : rebuilt.build),
         ...rebuilt.finish,

@@ -5,6 +5,7 @@ import {
   RefreshService,
   SchemaService,
   SchemaSyncError,
+  type ViewIndexOptions,
 } from '../../../lib/index.js';
 import { catalog } from '../../support/catalog.js';
 import { runMigrations } from '../../support/migration-runner.js';
@@ -23,6 +24,9 @@ const view = (name: string, given: Partial<TestView> = {}): TestView => ({
 
 const indexed = (name: string, index: string, given: Partial<TestView> = {}): TestView =>
   view(name, { indexes: [{ name: index, keys: ['id'], unique: true }], ...given });
+
+const byId = (name: string): ViewIndexOptions => ({ name, keys: ['id'], unique: true });
+const byOrigin = (name: string): ViewIndexOptions => ({ name, keys: ['origin'] });
 
 /** Old and new release. What comes takes names that what goes has. */
 const RELEASES: [string, TestView[], TestView[]][] = [
@@ -116,6 +120,19 @@ const RELEASES: [string, TestView[], TestView[]][] = [
       view('top', { expression: 'SELECT id, 1 AS origin FROM "Far away".a' }),
     ],
   ],
+  ...[[], ['k'], ['l'], ['k', 'l']].map((names): [string, TestView[], TestView[]] => [
+    `a schema, with the indexes ${names.join(', ')} in the place of k and m, beside a changed view`,
+    [view('a', { indexes: [byId('k'), byOrigin('m')] }), indexed('c', 'l')],
+    [
+      view('a', {
+        schema: 'Far away',
+        renamedFrom: 'public.a',
+        expression: view('a').expression,
+        indexes: names.map((name) => (name === 'k' ? byOrigin(name) : byId(name))),
+      }),
+      indexed('c', 'm', { expression: 'SELECT id, 2 AS origin FROM items' }),
+    ],
+  ]),
 ];
 
 describe('names across views', () => {
