@@ -14,6 +14,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 const LIBRARY = 'nestjs-materialized-views';
+/** Each loads with the packages that it needs. */
+const ENTRY_POINTS = ['', '/health', '/opentelemetry', '/prometheus', '/testing'];
 const CONSUMERS = ['nest12-esm', 'nest11-cjs'];
 /** A test that leaves something open never ends by itself. */
 const STEP_TIMEOUT_MS = 5 * 60_000;
@@ -99,12 +101,14 @@ async function load(copy) {
     const { stdout } = await run('node', [`--input-type=${type}`, '-e', source], copy);
     return JSON.parse(stdout);
   };
-  const imported = await names('module', `await import('${LIBRARY}')`);
-  const required = await names('commonjs', `require('${LIBRARY}')`);
-  deepStrictEqual(
-    imported.filter((name) => name !== 'default'),
-    required,
-  );
+  for (const entryPoint of ENTRY_POINTS) {
+    const imported = await names('module', `await import('${LIBRARY}${entryPoint}')`);
+    const required = await names('commonjs', `require('${LIBRARY}${entryPoint}')`);
+    deepStrictEqual(
+      imported.filter((name) => name !== 'default' && name !== 'module.exports'),
+      required,
+    );
+  }
 }
 
 function run(command, args, cwd, env = {}) {
