@@ -677,9 +677,11 @@ describe('whether the sources of a view have changed', () => {
       for (let count = 0; count < 5; count++) {
         await writer.query(`UPDATE orders SET v = v + 1`);
       }
-      const { now: _, took_ms: __, ...before } = await detector.changes(TOTALS);
+      const before = await detector.changes(TOTALS);
       await compact(database.client, STATE, 2);
-      expect(await detector.changes(TOTALS)).toMatchObject(before);
+      const after = await detector.changes(TOTALS);
+      // When it was asked, and how long that took, is not about the view.
+      expect(after).toEqual({ ...before, now: after.now, took_ms: after.took_ms });
     });
 
     it('can be made smaller where all tables are published', async () => {

@@ -37,7 +37,7 @@ function add(files: Record<string, string>): { files: Record<string, string>; lo
 function syntaxErrors(text = ''): string[] {
   const options = { reportDiagnostics: true, compilerOptions: { experimentalDecorators: true } };
   const { diagnostics = [] } = ts.transpileModule(text, options);
-  return diagnostics.map(({ messageText }) => String(messageText));
+  return diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
 describe('nest add', () => {
