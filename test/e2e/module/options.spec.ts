@@ -55,11 +55,13 @@ const CALLS: Record<string, Call> = {
   'SchemaService.definition': (given) => schema.definition(DailyTotal, options(given)),
   'SchemaService.dependencies': (given) => schema.dependencies(DailyTotal, options(given)),
   'SchemaService.dependents': (given) => schema.dependents(DailyTotal, options(given)),
+  'SchemaService.inspect': (given) => schema.inspect(options(given)),
   'SchemaService.order': (given) => schema.order(options(given)),
 };
 
 /** These take none. */
 const WITHOUT_OPTIONS: Record<string, Call> = {
+  'RefreshService.dataSources': () => refreshes.dataSources(),
   'RefreshService.running': () => refreshes.running(),
   'SchemaService.apply': (given) => schema.apply(options(given)),
 };
