@@ -39,6 +39,8 @@ describe('the package', () => {
       'README.md',
       'SECURITY.md',
       'lib/schematics/collection.json',
+      'monitoring/alerts.yml',
+      'monitoring/grafana.json',
       'package.json',
     ]);
     const pages = files.filter((name) => name.startsWith('docs/'));

@@ -67,12 +67,14 @@ describe('views that are asked about together', () => {
     await database.drop();
   });
 
-  const ask = async (names: QualifiedName[]): Promise<PendingRow[]> => {
+  /** Without when it was asked, and how long that took. */
+  const ask = async (names: QualifiedName[]): Promise<Partial<PendingRow>[]> => {
     const { text, values } = selectPending(STATE, names);
-    return database.query<PendingRow & Record<string, unknown>>(text, values);
+    const rows = await database.query<PendingRow & Record<string, unknown>>(text, values);
+    return rows.map((row) => ({ ...row, now: undefined, took_ms: undefined }));
   };
 
-  const changed = async (): Promise<string[]> =>
+  const changed = async (): Promise<(string | undefined)[]> =>
     (await ask(NAMES)).filter((row) => !row.is_unchanged).map((row) => row.view_name);
 
   /** Each change, and the views that it concerns. */
