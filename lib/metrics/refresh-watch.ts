@@ -1,3 +1,4 @@
+import type { RefreshService } from '../engine/refresh.service.js';
 import {
   RefreshCancelledError,
   RefreshStoppedError,
@@ -11,6 +12,7 @@ import {
   skipChannel,
 } from '../refresh/refresh-events.js';
 import type { RefreshedResult, RefreshMode } from '../refresh/refresh-result.js';
+import { dataSourcesOf } from './source-reading.js';
 
 export type RefreshEndOutcome = 'success' | 'failure' | 'timeout' | 'cancelled';
 
@@ -27,26 +29,41 @@ export interface RefreshEnd {
   errorType?: string;
 }
 
-/** What becomes of the attempts at refreshes of this process. Nothing here may throw. */
+/** What becomes of the attempts at refreshes of one application in this process. Nothing here may throw. */
 export interface RefreshWatcher {
   started(trace: RefreshTrace): void;
   ended(trace: RefreshTrace, end: RefreshEnd): void;
   skipped(event: RefreshSkippedEvent): void;
 }
 
-/** @returns ends it */
-export function watchRefreshes(watcher: RefreshWatcher): () => void {
+/**
+ * Watches the refreshes of one application: another one in the same process publishes on the same channels.
+ *
+ * @returns ends it
+ */
+export function watchRefreshes(refreshes: RefreshService, watcher: RefreshWatcher): () => void {
   const startedAtMs = new WeakMap<object, number>();
+  const isOurs = ({ dataSource }: { dataSource: string }): boolean =>
+    dataSourcesOf(refreshes).some(({ name }) => name === dataSource);
   const start = (message: unknown): void => {
     const trace = message as RefreshTrace;
     startedAtMs.set(trace, performance.now());
-    watcher.started(trace);
+    if (isOurs(trace)) {
+      watcher.started(trace);
+    }
   };
   const end = (message: unknown): void => {
     const trace = message as RefreshTrace;
-    watcher.ended(trace, endOf(trace, startedAtMs.get(trace)));
+    if (isOurs(trace)) {
+      watcher.ended(trace, endOf(trace, startedAtMs.get(trace)));
+    }
   };
-  const skip = (message: unknown): void => watcher.skipped(message as RefreshSkippedEvent);
+  const skip = (message: unknown): void => {
+    const event = message as RefreshSkippedEvent;
+    if (isOurs(event)) {
+      watcher.skipped(event);
+    }
+  };
   refreshChannel.start.subscribe(start);
   refreshChannel.asyncEnd.subscribe(end);
   skipChannel.subscribe(skip);

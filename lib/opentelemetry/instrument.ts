@@ -34,8 +34,8 @@ export function instrument(
   { meter = metrics.getMeter(SCOPE), tracer = trace.getTracer(SCOPE) }: InstrumentOptions = {},
 ): Instrumentation {
   const stops = [
-    watchRefreshes(refreshSpans(refreshes, tracer)),
-    watchRefreshes(refreshMetrics(refreshes, meter)),
+    watchRefreshes(refreshes, refreshSpans(refreshes, tracer)),
+    watchRefreshes(refreshes, refreshMetrics(refreshes, meter)),
     observeGauges(refreshes, meter),
   ];
   return { stop: () => stops.forEach((stop) => stop()) };

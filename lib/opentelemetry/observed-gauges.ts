@@ -22,7 +22,7 @@ export function observeGauges(refreshes: RefreshService, meter: Meter): () => vo
       }
     }
     for (const status of reading.statuses ?? []) {
-      const view = viewAttributes(refreshes, status) ?? {};
+      const view = viewAttributes(refreshes, status);
       for (const each of ofViews) {
         for (const { value, status: state } of each.samples(status)) {
           result.observe(each.gauge, value, known({ ...view, 'materialized_view.state': state }));

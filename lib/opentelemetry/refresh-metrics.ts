@@ -19,16 +19,11 @@ export function refreshMetrics(refreshes: RefreshService, meter: Meter): Refresh
   return {
     started: (trace) => {
       const view = viewAttributes(refreshes, trace);
-      if (view !== undefined) {
-        active.add(1, view);
-        wait.record((trace.waitMs ?? 0) / 1_000, view);
-      }
+      active.add(1, view);
+      wait.record((trace.waitMs ?? 0) / 1_000, view);
     },
     ended: (trace, { hasBegun, outcome, mode, errorType, durationMs }) => {
       const view = viewAttributes(refreshes, trace);
-      if (view === undefined) {
-        return;
-      }
       if (hasBegun) {
         active.add(-1, view);
       }
@@ -43,9 +38,7 @@ export function refreshMetrics(refreshes: RefreshService, meter: Meter): Refresh
     },
     skipped: (event) => {
       const view = viewAttributes(refreshes, event);
-      if (view !== undefined) {
-        skips.add(1, { ...view, 'materialized_view.refresh.skip_reason': event.result.reason });
-      }
+      skips.add(1, { ...view, 'materialized_view.refresh.skip_reason': event.result.reason });
     },
   };
 }

@@ -20,23 +20,13 @@ interface Attempt {
 /** A span for each attempt at a refresh. One that fails before it has its lock has a span without duration. */
 export function refreshSpans(refreshes: RefreshService, tracer: Tracer): RefreshWatcher {
   const spans = new WeakMap<object, Span>();
-  const begin = (attempt: Attempt): Span | undefined => {
-    const attributes = viewAttributes(refreshes, attempt);
-    return (
-      attributes &&
-      tracer.startSpan(`materialized_view.refresh ${attempt.view}`, {
-        kind: SpanKind.INTERNAL,
-        attributes: { ...attributes, ...attributesOf(attempt) },
-      })
-    );
-  };
+  const begin = (attempt: Attempt): Span =>
+    tracer.startSpan(`materialized_view.refresh ${attempt.view}`, {
+      kind: SpanKind.INTERNAL,
+      attributes: { ...viewAttributes(refreshes, attempt), ...attributesOf(attempt) },
+    });
   return {
-    started: (trace) => {
-      const span = begin(trace);
-      if (span !== undefined) {
-        spans.set(trace, span);
-      }
-    },
+    started: (trace) => void spans.set(trace, begin(trace)),
     ended: (trace, end) => {
       const span = spans.get(trace) ?? (end.hasBegun ? undefined : begin(trace));
       if (span !== undefined) {

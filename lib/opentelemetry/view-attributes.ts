@@ -2,17 +2,14 @@ import type { Attributes } from '@opentelemetry/api';
 import type { RefreshService } from '../engine/refresh.service.js';
 import { dataSourcesOf, partsOf } from '../metrics/source-reading.js';
 
-/** @returns `undefined` for a view of another application in the same process */
+/** How a view is named in spans and metrics. */
 export function viewAttributes(
   refreshes: RefreshService,
   { dataSource, view }: { dataSource: string; view: string },
-): Attributes | undefined {
-  const found = dataSourcesOf(refreshes).find(({ name }) => name === dataSource);
-  if (found === undefined) {
-    return undefined;
-  }
+): Attributes {
+  const database = dataSourcesOf(refreshes).find(({ name }) => name === dataSource)?.database ?? '';
   const { schema, name } = partsOf(view);
-  return { 'db.namespace': `${found.database}|${schema}`, 'db.collection.name': name };
+  return { 'db.namespace': `${database}|${schema}`, 'db.collection.name': name };
 }
 
 /** Attributes without those that are not known. */

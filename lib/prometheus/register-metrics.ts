@@ -8,7 +8,12 @@ import {
   WAIT_TIME,
 } from '../metrics/process-metrics.js';
 import { type RefreshWatcher, watchRefreshes } from '../metrics/refresh-watch.js';
-import { dataSourcesOf, partsOf, readSources, SOURCE_GAUGES } from '../metrics/source-reading.js';
+import {
+  partsOf,
+  readSources,
+  SOURCE_GAUGES,
+  type SourceReading,
+} from '../metrics/source-reading.js';
 import { VIEW_GAUGES } from '../metrics/view-gauges.js';
 import { metricName } from './metric-name.js';
 
@@ -46,9 +51,9 @@ export function registerMetrics(
   { registry = register, prefix = '' }: PrometheusOptions = {},
 ): RegisteredMetrics {
   const registration = { registry, prefix };
-  const { watcher, names } = processMetrics(refreshes, registration);
+  const { watcher, names } = processMetrics(registration);
   const all = [...names, ...gauges(refreshes, registration)];
-  const unwatch = watchRefreshes(watcher);
+  const unwatch = watchRefreshes(refreshes, watcher);
   return {
     stop: () => {
       unwatch();
@@ -57,10 +62,10 @@ export function registerMetrics(
   };
 }
 
-function processMetrics(
-  refreshes: RefreshService,
-  { registry, prefix }: Registration,
-): { watcher: RefreshWatcher; names: string[] } {
+function processMetrics({ registry, prefix }: Registration): {
+  watcher: RefreshWatcher;
+  names: string[];
+} {
   const config = (
     metric: { name: string; unit: string; description: string },
     labels: string[],
@@ -79,19 +84,12 @@ function processMetrics(
   const wait = new Histogram({ ...config(WAIT_TIME, []), buckets });
   const active = new Gauge(config(ACTIVE, []));
   const skips = new Counter(config(SKIPS, ['reason'], true));
-  const isOurs = ({ dataSource }: { dataSource: string }): boolean =>
-    dataSourcesOf(refreshes).some(({ name }) => name === dataSource);
   const watcher: RefreshWatcher = {
     started: (trace) => {
-      if (isOurs(trace)) {
-        active.inc(viewLabels(trace));
-        wait.observe(viewLabels(trace), (trace.waitMs ?? 0) / 1_000);
-      }
+      active.inc(viewLabels(trace));
+      wait.observe(viewLabels(trace), (trace.waitMs ?? 0) / 1_000);
     },
     ended: (trace, { hasBegun, outcome, mode = '', errorType = '', durationMs }) => {
-      if (!isOurs(trace)) {
-        return;
-      }
       if (hasBegun) {
         active.dec(viewLabels(trace));
       }
@@ -99,11 +97,7 @@ function processMetrics(
       const labels = { ...viewLabels(trace), mode, trigger, outcome, error_type: errorType };
       duration.observe(labels, durationMs / 1_000);
     },
-    skipped: (event) => {
-      if (isOurs(event)) {
-        skips.inc({ ...viewLabels(event), reason: event.result.reason });
-      }
-    },
+    skipped: (event) => skips.inc({ ...viewLabels(event), reason: event.result.reason }),
   };
   const names = [
     ...[DURATION, WAIT_TIME, ACTIVE].map((metric) => metricName(metric, { prefix })),
@@ -112,49 +106,57 @@ function processMetrics(
   return { watcher, names };
 }
 
+interface LabelledValue {
+  labels: Record<string, string>;
+  value: number;
+}
+
 /** @returns their names */
-function gauges(refreshes: RefreshService, { registry, prefix }: Registration): string[] {
-  const ofViews = VIEW_GAUGES.map((each) => {
-    const name = metricName(each, { prefix });
-    const labelNames = each.unit === '' ? [...VIEW_LABELS, 'status'] : VIEW_LABELS;
-    new Gauge({
-      name,
-      help: each.description,
-      labelNames,
-      registers: [registry],
-      async collect() {
-        const readings = await readSources(refreshes);
-        this.reset();
-        for (const status of readings.flatMap(({ statuses = [] }) => statuses)) {
-          for (const { value, ...labels } of each.samples(status)) {
-            this.set({ ...viewLabels(status), ...labels }, value);
-          }
-        }
-      },
-    });
-    return name;
+function gauges(refreshes: RefreshService, registration: Registration): string[] {
+  return [
+    ...VIEW_GAUGES.map((each) => {
+      const labelNames = each.unit === '' ? [...VIEW_LABELS, 'status'] : VIEW_LABELS;
+      return readGauge(refreshes, registration, each, labelNames, ({ statuses = [] }) =>
+        statuses.flatMap((status) =>
+          each.samples(status).map(({ value, ...labels }) => ({
+            labels: { ...viewLabels(status), ...labels },
+            value,
+          })),
+        ),
+      );
+    }),
+    ...SOURCE_GAUGES.map((each) =>
+      readGauge(refreshes, registration, each, ['data_source'], (reading) => {
+        const value = each.value(reading);
+        return value === undefined
+          ? []
+          : [{ labels: { data_source: reading.dataSource.name }, value }];
+      }),
+    ),
+  ];
+}
+
+/** A gauge that is read from the database when it is collected. */
+function readGauge(
+  refreshes: RefreshService,
+  { registry, prefix }: Registration,
+  metric: { name: string; unit: string; description: string },
+  labelNames: string[],
+  valuesOf: (reading: SourceReading) => LabelledValue[],
+): string {
+  const name = metricName(metric, { prefix });
+  new Gauge({
+    name,
+    help: metric.description,
+    labelNames,
+    registers: [registry],
+    async collect() {
+      const values = (await readSources(refreshes)).flatMap(valuesOf);
+      this.reset();
+      values.forEach(({ labels, value }) => this.set(labels, value));
+    },
   });
-  const ofSources = SOURCE_GAUGES.map((each) => {
-    const name = metricName(each, { prefix });
-    new Gauge({
-      name,
-      help: each.description,
-      labelNames: ['data_source'],
-      registers: [registry],
-      async collect() {
-        const readings = await readSources(refreshes);
-        this.reset();
-        for (const reading of readings) {
-          const value = each.value(reading);
-          if (value !== undefined) {
-            this.set({ data_source: reading.dataSource.name }, value);
-          }
-        }
-      },
-    });
-    return name;
-  });
-  return [...ofViews, ...ofSources];
+  return name;
 }
 
 function viewLabels({ dataSource, view }: { dataSource: string; view: string }) {
