@@ -84,11 +84,8 @@ export {
   type ViewRecoveredEvent,
   type ViewStaleEvent,
 } from './refresh/refresh-events.js';
-export {
-  type RefreshAllOptions,
-  type RefreshManyOptions,
-  RefreshService,
-} from './engine/refresh.service.js';
+export { RefreshService } from './engine/refresh.service.js';
+export type { RefreshAllOptions, RefreshManyOptions } from './refresh/graph-options.js';
 export type { ViewStatus } from './refresh/refresh-status.js';
 export type { ViewChanges } from './tracking/view-changes.js';
 export type {

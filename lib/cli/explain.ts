@@ -3,39 +3,16 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import type { ManagedDataSource } from '../engine/managed-data-source.js';
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { displayName } from '../postgres/identifier.js';
-import {
-  type ObstacleReason,
-  type ObstacleRow,
-  selectObstacles,
-} from '../postgres/obstacle.sql.js';
+import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
 import type { Session } from '../postgres/session.js';
 import { setReadOnly } from '../postgres/transaction.sql.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import { readSwapSource } from '../schema/swap-source.js';
+import { describeObstacle } from '../tracking/untrackable-views.js';
 import type { CommandResult } from './cli-command.js';
 import { viewsNamed } from './views-named.js';
 
 const TIMEOUT = '30s';
-
-/** Why writes of something, or other reasons for new rows, cannot be noticed. */
-const OBSTACLES: Record<ObstacleReason, (subject: string) => string> = {
-  'foreign-table': (subject) => `${subject} is a foreign table, which is written in another server`,
-  'not-a-table': (subject) => `${subject} is no table`,
-  'own-table': (subject) => `${subject} is the library's own`,
-  'row-security': (subject) => `${subject} has row security, and policies decide what is read`,
-  subscribed: (subject) =>
-    `${subject} is written by a subscription, which fires no triggers for statements`,
-  'system-catalog': (subject) => `${subject} is the system's own`,
-  unlogged: (subject) => `${subject} is unlogged, and empty after a crash`,
-  'volatile-function': (subject) => `it calls ${subject}, which is not immutable`,
-};
-
-/** With these only `on` is possible, and not what needs to know that nothing has changed. */
-const LEAVE_WRITES: ReadonlySet<ObstacleReason> = new Set([
-  'row-security',
-  'unlogged',
-  'volatile-function',
-]);
 
 /** Whether something is possible for a view; if not, why. */
 interface Possibility {
@@ -108,9 +85,9 @@ function explanationOf(
   { obstacles, swap }: { obstacles: ObstacleRow[]; swap: Possibility },
 ): Explanation {
   const why = (rows: ObstacleRow[]): string[] => [
-    ...new Set(rows.map(({ reason, subject }) => OBSTACLES[reason](subject))),
+    ...new Set(rows.map(({ reason, subject }) => describeObstacle(reason, subject))),
   ];
-  const unseen = why(obstacles.filter(({ reason }) => !LEAVE_WRITES.has(reason)));
+  const unseen = why(obstacles.filter(({ reason }) => obstacleReasons(false).includes(reason)));
   return {
     view: viewName(view),
     refreshedBy: refreshedBy(view),

@@ -22,6 +22,7 @@ export interface CronMetadata {
   timeZone: string;
 }
 
+/** What `@Cron` recorded on the class, or `undefined` when the class does not have it. */
 export function getCronMetadata(target: object): CronMetadata | undefined {
   return Reflect.getOwnMetadata(CRON_OPTIONS, target) as CronMetadata | undefined;
 }

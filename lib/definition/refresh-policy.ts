@@ -2,7 +2,7 @@ import { durationMs } from './duration.js';
 import type { ViewRefreshOptions } from './materialized-view-entity.options.js';
 import { aBoolean, aDuration, oneOf, parameters, type Rule, type Rules } from './option-rules.js';
 import { refusedSetting } from './refused-settings.js';
-import type { RefreshPolicy } from './view-definition.js';
+import { MODE_CHOICES, type RefreshPolicy } from './view-definition.js';
 
 /** https://www.postgresql.org/docs/current/config-setting.html#CONFIG-SETTING-NAMES-VALUES, and dots for extensions. */
 const SETTING_NAME = /^[a-z_][a-z0-9_.]*$/i;
@@ -23,7 +23,7 @@ const settings: Rule = (value, at) => {
 type PolicyOptions = Pick<ViewRefreshOptions, 'mode' | 'strict' | 'minInterval' | 'settings'>;
 
 /** What may be said of the mode, by a view or by a caller. */
-export const aMode = oneOf('auto', 'concurrently', 'blocking', 'swap');
+export const aMode = oneOf(...MODE_CHOICES);
 
 /** The options that say how a view is refreshed; when, is somebody else's to check. */
 export const policyRules: Rules<PolicyOptions> = {

@@ -29,7 +29,10 @@ export interface ViewFreshness {
  * How the rows of a refresh are to be stored. `'auto'` is concurrently where PostgreSQL can, and blocking elsewhere;
  * `'concurrently'` the same, with a warning where it is blocking.
  */
-export type ModeChoice = 'auto' | 'concurrently' | 'blocking' | 'swap';
+export type ModeChoice = (typeof MODE_CHOICES)[number];
+
+/** All of them. */
+export const MODE_CHOICES = ['auto', 'concurrently', 'blocking', 'swap'] as const;
 
 /** How a view is refreshed, whatever asks for it. */
 export interface RefreshPolicy {

@@ -5,7 +5,13 @@ import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { type AfterResult, checkAfter, checkViews } from '../refresh/after-commit.js';
 import type { DataDrift } from '../refresh/data-drift.js';
-import { allRefreshes, type GraphOptions, manyRefreshes } from '../refresh/graph-options.js';
+import {
+  allRefreshes,
+  graphOptions,
+  manyRefreshes,
+  type RefreshAllOptions,
+  type RefreshManyOptions,
+} from '../refresh/graph-options.js';
 import type { GraphReport } from '../refresh/graph-report.js';
 import { GraphRefresher } from '../refresh/graph.refresher.js';
 import type { RefreshHistoryEntry } from '../refresh/refresh-history.js';
@@ -13,7 +19,6 @@ import { type RefreshOptions, singleRefresh } from '../refresh/refresh-options.j
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
-import type { RefreshCascade } from '../graph/view-graph.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 import type { FoundView, ManagedDataSources } from './managed-data-sources.js';
 import {
@@ -32,18 +37,6 @@ import {
   statusQuery,
   type ViewDataSource,
 } from './status-queries.js';
-
-/** Of several views: what holds for all of them together, and the options that each of them gets. */
-export interface RefreshAllOptions extends RefreshOptions, GraphOptions {}
-
-export interface RefreshManyOptions extends RefreshAllOptions {
-  /**
-   * Which registered views are refreshed too, at whatever distance: `dependencies` are those that the
-   * named ones read, `dependents` those that read them.
-   * @default none
-   */
-  cascade?: RefreshCascade;
-}
 
 /** Refreshes views on demand, controls their refreshing, and tells how they stand. */
 export class RefreshService {
@@ -299,11 +292,6 @@ export class RefreshService {
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
-}
-
-/** One transaction refreshes one view at a time. */
-function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
-  return options.manager === undefined ? options : { ...options, concurrency: 1 };
 }
 
 const isOf =

@@ -8,6 +8,16 @@ export interface ViewEdge {
   dependent: string;
 }
 
+/** What views say of functions whose bodies PostgreSQL does not read. */
+export function declaredEdges(
+  views: readonly { name: QualifiedName; dependsOn: readonly QualifiedName[] }[],
+  nameOf: (view: QualifiedName) => string,
+): ViewEdge[] {
+  return views.flatMap(({ name, dependsOn }) =>
+    dependsOn.map((source) => ({ source: nameOf(source), dependent: nameOf(name) })),
+  );
+}
+
 /**
  * Which views read which, as the catalog has it now.
  *

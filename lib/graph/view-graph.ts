@@ -4,7 +4,10 @@ import type { ViewEdge } from './view-edges.js';
  * Which views are refreshed along with those that are named, at whatever distance: `dependencies` are
  * those that they read, `dependents` those that read them.
  */
-export type RefreshCascade = 'dependencies' | 'dependents' | 'both';
+export type RefreshCascade = (typeof REFRESH_CASCADES)[number];
+
+/** All of them. */
+export const REFRESH_CASCADES = ['dependencies', 'dependents', 'both'] as const;
 
 /** For each view those of the others that have to be refreshed before it, near and far. */
 export type Dependencies = ReadonlyMap<string, ReadonlySet<string>>;

@@ -99,6 +99,7 @@ export function declaredKeys(definitions: readonly ViewDefinition[]): ReadonlySe
   return new Set(definitions.map(({ name }) => nameKey(name)));
 }
 
+/** A key that no other name has: `schema.name` is not one where names have dots. */
 export function nameKey({ schema, name }: QualifiedName): string {
   return JSON.stringify([schema, name]);
 }

@@ -58,6 +58,7 @@ export class CatalogInspector {
     const definitions = this.context.views.all();
     const graph = new CatalogGraph(views, edges, definitions);
     const declared = declaredKeys(definitions);
+    const indexesOf = byView(indexes);
     return graph.ordered().map((row) => {
       const name = { schema: row.schema_name, name: row.view_name };
       return {
@@ -73,7 +74,7 @@ export class CatalogInspector {
         isPopulated: row.is_populated,
         sizeBytes: row.size_bytes ?? undefined,
         rowCountEstimate: row.row_count_estimate ?? undefined,
-        indexes: indexes.filter(({ view_key }) => view_key === row.key).map(indexOf),
+        indexes: (indexesOf.get(row.key) ?? []).map(indexOf),
         ...graph.placeOf(row),
       };
     });
@@ -104,6 +105,14 @@ async function readCatalog(session: Session, schema: string | null): Promise<Cat
     }
     throw error;
   }
+}
+
+function byView(indexes: readonly InspectedIndexRow[]): Map<string, InspectedIndexRow[]> {
+  const lists = new Map<string, InspectedIndexRow[]>();
+  for (const index of indexes) {
+    lists.set(index.view_key, [...(lists.get(index.view_key) ?? []), index]);
+  }
+  return lists;
 }
 
 function columnOf({ name, type, comment }: InspectedColumnJson): InspectedColumn {

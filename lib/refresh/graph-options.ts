@@ -8,7 +8,7 @@ import {
   type Rules,
 } from '../definition/option-rules.js';
 import { checkTogether, REFRESH_RULES, type RefreshOptions } from './refresh-options.js';
-import type { RefreshCascade } from '../graph/view-graph.js';
+import { REFRESH_CASCADES, type RefreshCascade } from '../graph/view-graph.js';
 
 /** How many views are refreshed together, beside the options of each single refresh. */
 export interface GraphOptions {
@@ -28,9 +28,16 @@ export interface GraphOptions {
   signal?: AbortSignal;
 }
 
-export interface CascadeOptions extends GraphOptions {
+/** Of several views: what holds for all of them together, and the options that each of them gets. */
+export interface RefreshAllOptions extends RefreshOptions, GraphOptions {}
+
+export interface RefreshManyOptions extends RefreshAllOptions {
+  /**
+   * Which registered views are refreshed too, at whatever distance: `dependencies` are those that the
+   * named ones read, `dependents` those that read them.
+   * @default none
+   */
   cascade?: RefreshCascade;
-  dataSource?: string;
 }
 
 const graphRules: Rules<GraphOptions> = {
@@ -48,14 +55,19 @@ function severalRefreshes(rules: Rule): Rule {
 
 /** The options of a refresh of all views. */
 export const allRefreshes = severalRefreshes(
-  objectOf<RefreshOptions & GraphOptions>({ ...REFRESH_RULES, ...graphRules }),
+  objectOf<RefreshAllOptions>({ ...REFRESH_RULES, ...graphRules }),
 );
 
 /** The options of a refresh of several views. */
 export const manyRefreshes = severalRefreshes(
-  objectOf<RefreshOptions & CascadeOptions>({
+  objectOf<RefreshManyOptions>({
     ...REFRESH_RULES,
     ...graphRules,
-    cascade: oneOf('dependencies', 'dependents', 'both'),
+    cascade: oneOf(...REFRESH_CASCADES),
   }),
 );
+
+/** One transaction refreshes one view at a time. */
+export function graphOptions<Options extends RefreshManyOptions>(options: Options): Options {
+  return options.manager === undefined ? options : { ...options, concurrency: 1 };
+}

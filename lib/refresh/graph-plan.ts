@@ -1,7 +1,7 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import { readViewEdges } from '../graph/view-edges.js';
+import { declaredEdges, readViewEdges } from '../graph/view-edges.js';
 import { type MeanDurationRow, selectMeanDurations } from '../postgres/graph.sql.js';
 import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
@@ -62,13 +62,7 @@ export async function readGraph(
   registered: readonly ViewDefinition[],
 ): Promise<ViewGraph> {
   const read = await readViewEdges(session, quoteQualifiedName);
-  const declared = registered.flatMap((view) =>
-    view.dependsOn.map((source) => ({
-      source: quoteQualifiedName(source),
-      dependent: keyOf(view),
-    })),
-  );
-  return new ViewGraph([...read, ...declared]);
+  return new ViewGraph([...read, ...declaredEdges(registered, quoteQualifiedName)]);
 }
 
 async function readDurations(

@@ -1,7 +1,7 @@
 import type { DataSourceContext, Log } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import type { CascadeOptions } from './graph-options.js';
+import type { RefreshManyOptions } from './graph-options.js';
 import { type GraphPlan, planGraph } from './graph-plan.js';
 import {
   type GraphReport,
@@ -39,7 +39,7 @@ export class GraphRefresher<Context extends DataSourceContext> {
    */
   async refresh(
     targets: readonly GraphTarget<Context>[],
-    options: CascadeOptions,
+    options: RefreshManyOptions,
   ): Promise<GraphReport> {
     const { cascade, throwOnFailure = true, concurrency, ...each } = options;
     const startedAtMs = performance.now();

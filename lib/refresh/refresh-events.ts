@@ -67,4 +67,5 @@ export const refreshChannel = tracingChannel<RefreshTrace, RefreshTrace>(REFRESH
 /** The channel in node:diagnostics_channel on which each refresh that is skipped is published, as `RefreshSkippedEvent`. */
 export const SKIP_CHANNEL = 'nestjs-materialized-views.skip';
 
+/** Held here, as `refreshChannel` is. */
 export const skipChannel = channel(SKIP_CHANNEL);

@@ -87,6 +87,7 @@ export const singleRefresh: Rule = (value, at) => {
   checkTogether(value as RefreshOptions, at);
 };
 
+/** Refuses options that contradict each other. */
 export function checkTogether(options: RefreshOptions, at: OptionPath): void {
   const { withData, mode } = options;
   if (withData === false && (mode === 'swap' || mode === 'concurrently')) {

@@ -11,6 +11,7 @@ interface LockTaken {
   view?: string;
 }
 
+/** What to say where another process makes or changes views for too long. */
 export const SYNC_LOCK_TAKEN: LockTaken = {
   what: 'The lock under which materialized views are made and changed has been held for longer than syncTimeout.',
   hint: 'See what its holder does (pg_stat_activity), or raise syncTimeout.',

@@ -14,6 +14,7 @@ export interface PlanPhases {
   finish: PlanStep[];
 }
 
+/** Of a change that needs no steps. */
 export const NO_PHASES: PlanPhases = { build: [], clear: [], finish: [] };
 
 /** Several changes as one; steps that do nothing in either direction are left out. */

@@ -63,6 +63,7 @@ function stepOf(renames: readonly Rename[]): PlanStep {
   };
 }
 
+/** From which name each view goes to which. */
 export function movesOf(
   renames: readonly Rename[],
 ): { from: Rename['from']; to: Rename['from'] }[] {

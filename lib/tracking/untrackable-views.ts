@@ -7,7 +7,12 @@ import {
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
+import {
+  type ObstacleReason,
+  obstacleReasons,
+  type ObstacleRow,
+  selectObstacles,
+} from '../postgres/obstacle.sql.js';
 import { selectSources, type SourceRow } from '../postgres/source.sql.js';
 import { rootsOfDefinition } from './capture-needs.js';
 import { refuseCircles } from './refresh-circle.js';
@@ -117,21 +122,30 @@ function refusal(
 }
 
 function describe({ reason, subject }: ObstacleRow): string {
+  return describeObstacle(reason, reason === 'volatile-function' ? subject : `"${subject}"`);
+}
+
+/**
+ * Why changes cannot be noticed, or why there may be other rows without any.
+ *
+ * @param subject the relation or function, as it is to be shown
+ */
+export function describeObstacle(reason: ObstacleReason, subject: string): string {
   switch (reason) {
     case 'foreign-table':
-      return `"${subject}" is a foreign table, which is written in another server`;
+      return `${subject} is a foreign table, which is written in another server`;
     case 'not-a-table':
-      return `"${subject}" is no table`;
+      return `${subject} is no table`;
     case 'own-table':
-      return `"${subject}" is the library's own`;
+      return `${subject} is the library's own`;
     case 'row-security':
-      return `"${subject}" has row security, and policies decide what is read`;
+      return `${subject} has row security, and policies decide what is read`;
     case 'subscribed':
-      return `"${subject}" is written by a subscription, which fires no triggers for statements`;
+      return `${subject} is written by a subscription, which fires no triggers for statements`;
     case 'system-catalog':
-      return `"${subject}" is the system's own`;
+      return `${subject} is the system's own`;
     case 'unlogged':
-      return `"${subject}" is unlogged, and empty after a crash`;
+      return `${subject} is unlogged, and empty after a crash`;
     case 'volatile-function':
       return `it calls ${subject}, which is not immutable`;
   }

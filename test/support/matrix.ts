@@ -1,3 +1,6 @@
+/** Whether the matrices of the tests run whole: `MATRIX=all`. */
+export const RUNS_WHOLE_MATRIX = process.env.MATRIX === 'all';
+
 /**
  * So many of the cases of a matrix that each value of each of its dimensions is in `times` of them, where there are as
  * many. `MATRIX=all` gives all cases.
@@ -8,7 +11,7 @@ export function sampleOf<Case extends readonly unknown[]>(
   cases: readonly Case[],
   times = 2,
 ): readonly Case[] {
-  if (process.env.MATRIX === 'all') {
+  if (RUNS_WHOLE_MATRIX) {
     return cases;
   }
   const counts = new Map<string, number>();

@@ -19,8 +19,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   nest: ['engine', 'schedule', 'definition', 'errors'],
   cli: [
-    ...['cli/commands', 'cli/doctor', 'engine', 'introspection', 'refresh', 'schema', 'graph'],
-    ...['definition', 'errors', 'postgres'],
+    ...['cli/commands', 'cli/doctor', 'engine', 'introspection', 'refresh', 'schema', 'tracking'],
+    ...['graph', 'definition', 'errors', 'postgres'],
   ],
   'cli/doctor': [
     ...['engine', 'introspection', 'refresh', 'schema'],

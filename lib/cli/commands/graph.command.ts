@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { viewName } from '../../definition/view-definition.js';
-import { readViewEdges, type ViewEdge } from '../../graph/view-edges.js';
+import { declaredEdges, readViewEdges, type ViewEdge } from '../../graph/view-edges.js';
 import { displayName } from '../../postgres/identifier.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { type DrawnGraph, drawGraph, type GraphFormat } from '../graph-drawing.js';
@@ -36,14 +36,8 @@ async function readGraph({ source }: Project): Promise<DrawnGraph> {
   const read = await source.database.reading(ANSWER_TIMEOUT_MS, (session) =>
     readViewEdges(session, displayName),
   );
-  const said = declared.flatMap((view) =>
-    view.dependsOn.map((name) => ({
-      source: displayName(name),
-      dependent: viewName(view),
-    })),
-  );
   const names = new Set(declared.map(viewName));
-  const edges = distinct([...read, ...said]);
+  const edges = distinct([...read, ...declaredEdges(declared, displayName)]);
   return { views: [...names], edges: connected(edges, names) };
 }
 

@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander';
-import { viewName } from '../../definition/view-definition.js';
+import { MODE_CHOICES, viewName } from '../../definition/view-definition.js';
 import type { Duration } from '../../definition/duration.js';
-import type { RefreshManyOptions } from '../../engine/refresh.service.js';
+import { REFRESH_CASCADES } from '../../graph/view-graph.js';
+import type { RefreshManyOptions } from '../../refresh/graph-options.js';
 import type { GraphReport, GraphViewReport } from '../../refresh/graph-report.js';
 import type { ViewStatus } from '../../refresh/refresh-status.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
@@ -53,19 +54,14 @@ function define(): Command {
     .argument('[views...]', 'as schema.name')
     .option('--all', 'all declared views')
     .addOption(
-      new Option('--cascade <which>', 'with what they read, what reads them, or both').choices([
-        'dependencies',
-        'dependents',
-        'both',
-      ]),
+      new Option('--cascade <which>', 'with what they read, what reads them, or both').choices(
+        REFRESH_CASCADES,
+      ),
     )
     .addOption(
-      new Option('--mode <mode>', 'how the rows are stored; else as each view says').choices([
-        'auto',
-        'concurrently',
-        'blocking',
-        'swap',
-      ]),
+      new Option('--mode <mode>', 'how the rows are stored; else as each view says').choices(
+        MODE_CHOICES,
+      ),
     )
     .option('--strict', 'fail where readers would have to wait')
     .option('--if-stale', 'only those of them that are stale')

@@ -26,6 +26,7 @@ export function chooseMode(
   return chosen ?? { mode: 'blocking', modeReason: 'requested' };
 }
 
+/** The mode that `chooseMode` has named. */
 export function modeNamed(name: RefreshMode): Mode {
   return MODES.find((mode) => mode.name === name) ?? blocking;
 }

@@ -16,6 +16,7 @@ import {
   SchemaService,
   SYNC_CHANNEL,
 } from '../../../lib/index.js';
+import { RUNS_WHOLE_MATRIX } from '../../support/matrix.js';
 import { bootWith } from '../../support/test-app.js';
 import { type Leak, LEAK_TYPES, LEAKS, MARKER } from '../../support/leaks.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -148,7 +149,7 @@ function modesOf(position: number): [string, RefreshOptions][] {
     ['concurrent', { mode: 'concurrently' }],
     ['by swap', { mode: 'swap' }],
   ];
-  return process.env.MATRIX === 'all' ? modes : modes.filter((_, at) => at === position % 3);
+  return RUNS_WHOLE_MATRIX ? modes : modes.filter((_, at) => at === position % 3);
 }
 
 describe.each(quick)('%s', (_, position) => {
