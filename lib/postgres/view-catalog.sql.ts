@@ -1,4 +1,5 @@
 import { IS_ORDINARY_VIEW } from './dependents.sql.js';
+import { FOREIGN_LITERALS, type ForeignLiteral } from './foreign-literal.sql.js';
 import type { QualifiedName } from './identifier.js';
 import { type GrantJson, grantsJson } from './privilege.sql.js';
 import { IS_USABLE_KEY } from './status.sql.js';
@@ -54,6 +55,8 @@ export interface ViewRow {
   has_triggers_or_rules: boolean;
   /** What nothing here makes again, these included, each with its kind. */
   unmakeable: string[];
+  /** What nothing here may read. */
+  foreign_literals: ForeignLiteral[] | null;
   /** What the columns of everything that it reads look like, as a hash. */
   sources_hash: string | null;
 }
@@ -150,6 +153,7 @@ export function selectViews(only?: QualifiedName): SqlStatement {
          OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
          AS has_triggers_or_rules,
        ${UNMAKEABLE} AS unmakeable,
+       (SELECT pg_catalog.json_agg(l ORDER BY l.part, l.name, l.type) FROM ${FOREIGN_LITERALS} AS l) AS foreign_literals,
        (
          SELECT pg_catalog.md5(pg_catalog.string_agg(
                   pg_catalog.format('%s.%s.%s.%s', s.relname, a.attnum, a.attname, a.atttypid), ','

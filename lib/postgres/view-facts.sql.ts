@@ -1,3 +1,4 @@
+import { FOREIGN_LITERALS } from './foreign-literal.sql.js';
 import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 import {
@@ -11,7 +12,7 @@ import { UNMAKEABLE } from './view-catalog.sql.js';
 
 /**
  * Something that a view has, as the statement that gives it to a view: `head`, the view's name, `tail`; or `head` alone,
- * where `tail` is null. What no statement gives is of the kind `definition` or `other`.
+ * where `tail` is null. What no statement gives is of the kind `definition`, `literal` or `other`.
  */
 export interface ViewFactRow {
   /** Its position among the names that were asked for. */
@@ -103,6 +104,8 @@ CROSS JOIN LATERAL (
     WHERE pg_catalog.obj_description(c.reltype, 'pg_type') IS NOT NULL
     UNION ALL
     SELECT 3, 'other', u.description, u.description, NULL FROM pg_catalog.unnest(${UNMAKEABLE}) AS u(description)
+    UNION ALL
+    SELECT 3, 'literal', l.name, pg_catalog.format('literal of type %s in %s %s', l.type, l.part, l.name), NULL FROM ${FOREIGN_LITERALS} AS l
     UNION ALL
     SELECT 3, 'extension', e.extname::text, 'ALTER ' || k.keyword, ' DEPENDS ON EXTENSION ' || pg_catalog.quote_ident(e.extname)
     FROM pg_catalog.pg_depend d

@@ -12,6 +12,7 @@ import { movesOf } from './rename-steps.js';
 import { describeFailure, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import type { StandInError } from './stand-ins.js';
 import { hasFailingQuery } from './sync-policy.js';
+import { foreignLiterals } from './uncarried.js';
 
 const REBUILT_FOR: ReadonlySet<string> = new Set([
   'missing',
@@ -55,13 +56,18 @@ export async function rehearseAsDeclared(
   context: PreparationContext,
   { diff, state, names, renames }: Comparison,
 ): Promise<Rehearsed> {
-  const { members } = closureOf({
+  const closure = closureOf({
     changed: membersOf(diff),
     ...managedViews(diff),
     pruned: new Set(),
     state,
     policy: 'rebuild',
   });
+  // What must not be read stays: a change of it is refused anyway.
+  const members = closure.members.filter(
+    ({ deployed, definition }) =>
+      deployed === undefined || foreignLiterals(deployed, definition).length === 0,
+  );
   const rebuiltNames = new Set(members.map(({ name }) => displayName(name)));
   return session.undone(async () => {
     await holdOffRefreshes(

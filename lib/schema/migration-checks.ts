@@ -1,3 +1,4 @@
+import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import { displayName, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { NamePlan } from './name-plan.js';
@@ -85,6 +86,25 @@ export function checksOf(
       .filter(({ change }) => change === 'replaced')
       .map((view) => downCheck(view, of(view))),
   };
+}
+
+/**
+ * The way back makes views from what the database has of them.
+ *
+ * @throws UnmanagedDependentsError where that must not be read: see `foreignLiterals`
+ */
+export function refuseLiterals(
+  touched: readonly TouchedView[],
+  facts: readonly ViewFactRow[],
+): void {
+  const literals = facts.filter(({ kind }) => kind === 'literal');
+  const view = touched[literals[0]?.position ?? -1];
+  if (view !== undefined) {
+    throw new UnmanagedDependentsError(
+      `Cannot write a migration that changes "${displayName(view.before)}": it has a ${literals.map(({ head }) => head.trim()).join(', a ')}, and its way back would run functions of others with the rights of whoever runs it.`,
+      { view: displayName(view.before), hint: 'Change the view by hand as its owner first.' },
+    );
+  }
 }
 
 function upCheck({ change, before, after }: TouchedView, facts: ViewFactRow[]): ViewCheck {

@@ -74,7 +74,7 @@ export function factsMethods(isTypeScript: boolean): string[] {
     `          subject: \`\${kind} \${subject}\`,`,
     `          text: tail === null ? head : head + view.quoted + tail,`,
     `          given: tail === null ? head : head + others + tail,`,
-    `          isGivable: !['definition', 'owner', 'other'].includes(kind),`,
+    `          isGivable: !['definition', 'owner', 'literal', 'other'].includes(kind),`,
     `        }));`,
     `      required`,
     `        .filter((text) => found.every((fact) => fact.text !== text))`,

@@ -8,7 +8,7 @@ import { syncLockKey } from '../postgres/advisory-lock.js';
 import type { Session } from '../postgres/session.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
-import { checksOf, type MigrationChecks } from './migration-checks.js';
+import { checksOf, type MigrationChecks, refuseLiterals } from './migration-checks.js';
 import { SYNC_LOCK_TAKEN, waitForLock } from './lock-wait.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { describeUnpruned } from './holders.js';
@@ -75,6 +75,7 @@ export class SchemaSynchronizer {
           const { plan, touched } = prepared;
           const names = touched.map(({ before }) => before);
           const facts = await session.query<ViewFactRow>(selectViewFacts(names));
+          refuseLiterals(touched, facts);
           return { plan, checks: checksOf(touched, facts) };
         }),
       ),

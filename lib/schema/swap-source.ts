@@ -13,7 +13,7 @@ import {
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
 import type { DeployedView } from './deployed-view.js';
-import { uncarried } from './uncarried.js';
+import { foreignLiterals, uncarried } from './uncarried.js';
 
 /** A view that can be dropped for a copy of it, with all that the copy needs to be the same. */
 export interface SwapSource {
@@ -50,6 +50,7 @@ export async function readSwapSource(
     ...obstacles,
     ...uncarried(deployed, definition).map((description) => ({ is_dependent: false, description })),
   ]);
+  refuseForeign(name, foreignLiterals(deployed));
   return {
     deployed,
   };
@@ -88,6 +89,16 @@ export function refuseObstacles(name: QualifiedName, obstacles: SwapObstacleRow[
     throw new SwapRefusedError(
       `Cannot refresh materialized view "${view}" by swap: it has ${belongings}, which its copy would lose. The view was not changed.`,
       { view, hint: 'Take that away, or refresh it in another mode.' },
+    );
+  }
+}
+
+function refuseForeign(name: QualifiedName, literals: string[]): void {
+  if (literals.length > 0) {
+    const view = displayName(name);
+    throw new SwapRefusedError(
+      `Cannot refresh materialized view "${view}" by swap: it has ${literals.join(', ')}, and to read that would run functions of others with the rights of this role. The view was not changed.`,
+      { view, hint: 'Refresh it in another mode.' },
     );
   }
 }

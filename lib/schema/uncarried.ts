@@ -1,5 +1,6 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
+import type { ForeignLiteral } from '../postgres/foreign-literal.sql.js';
 import { displayName } from '../postgres/identifier.js';
 import {
   COLUMN_PARAMETERS,
@@ -71,18 +72,56 @@ function unknownCode(
   return code === null || Object.hasOwn(known, code) ? [] : [`${kind} "${code}"`];
 }
 
-/** @throws UnmanagedDependentsError where a view has something that would be lost */
-export function refuseLosses(
-  views: readonly { deployed?: DeployedView; definition?: ViewDefinition }[],
-): void {
+/**
+ * What of a view of another owner's cannot be read without running code that somebody made, with this role's rights.
+ *
+ * @param definition where the view is made from that, and not from what the database has of it
+ */
+export function foreignLiterals({ row }: DeployedView, definition?: ViewDefinition): string[] {
+  const declared = new Set(definition?.indexes.map(({ name }) => name));
+  const isRead = ({ part, name }: ForeignLiteral): boolean =>
+    definition === undefined || part === 'statistics' || (part === 'index' && !declared.has(name));
+  return (row.foreign_literals ?? [])
+    .filter(isRead)
+    .map(
+      ({ part, name, type }) =>
+        `a literal of type ${type} in ${part === 'definition' ? 'its definition' : `${part} "${name}"`}`,
+    );
+}
+
+interface Remade {
+  deployed?: DeployedView;
+  definition?: ViewDefinition;
+}
+
+/** @throws UnmanagedDependentsError where a view has something that would be lost, or that must not be read */
+export function refuseLosses(views: readonly Remade[]): void {
   for (const { deployed, definition } of views) {
-    const lost = deployed === undefined ? [] : uncarried(deployed, definition);
-    if (deployed !== undefined && lost.length > 0) {
-      const view = displayName(deployed.name);
-      throw new UnmanagedDependentsError(
-        `Cannot rebuild "${view}": it has ${lost.join(', ')}, which the new view would not have. Nothing has been changed.`,
-        { view, hint: 'Take that away, or change the view by hand.' },
-      );
+    if (deployed !== undefined) {
+      refuse(deployed, uncarried(deployed, definition), {
+        reason: 'which the new view would not have',
+        hint: 'Take that away, or change the view by hand.',
+      });
+      refuse(deployed, foreignLiterals(deployed, definition), FOREIGN);
     }
+  }
+}
+
+const FOREIGN = {
+  reason: 'and to read that would run functions of others with the rights of this role',
+  hint: 'Have its owner write an ARRAY or a ROW with a cast in the place of the literal, or drop what has it.',
+};
+
+function refuse(
+  { name }: DeployedView,
+  things: string[],
+  { reason, hint }: { reason: string; hint: string },
+): void {
+  if (things.length > 0) {
+    const view = displayName(name);
+    throw new UnmanagedDependentsError(
+      `Cannot rebuild "${view}": it has ${things.join(', ')}, ${reason}. Nothing has been changed.`,
+      { view, hint },
+    );
   }
 }

@@ -52,6 +52,7 @@ export function deployed(
       columns: [],
       has_triggers_or_rules: false,
       unmakeable: [],
+      foreign_literals: null,
       type_comment: null,
       replica_identity: 'd',
       extensions: [],
