@@ -1,7 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import {
+  addModules,
+  materializedViewsModule,
+  SCHEDULE_MODULE,
+} from '../schematics/nest-module-edit.js';
+import { missingPackages, type NestManifest } from '../schematics/nest-packages.js';
 import type { CommandResult } from './cli-command.js';
-import { addModules } from './nest-module-edit.js';
 import { CommandLineUsageError } from './command-line.errors.js';
 
 const MODULE_FILES = ['src/app.module.ts', 'app.module.ts', 'src/app/app.module.ts'];
@@ -16,18 +21,7 @@ const DATA_SOURCE_FILES = [
   'ormconfig.ts',
 ];
 
-/** What a Nest application needs, with a range for each major version of Nest. */
-const NEEDED: { name: string; ofNest: Record<number, string> }[] = [
-  { name: 'nestjs-materialized-views', ofNest: { 11: '', 12: '' } },
-  { name: '@nestjs/schedule', ofNest: { 11: '@6', 12: '@12' } },
-  { name: '@nestjs/typeorm', ofNest: { 11: '@11', 12: '@12' } },
-  { name: 'typeorm', ofNest: { 11: '@1', 12: '@1' } },
-  { name: 'pg', ofNest: { 11: '', 12: '' } },
-];
-
-interface Manifest {
-  dependencies?: Record<string, string>;
-  devDependencies?: Record<string, string>;
+interface Manifest extends NestManifest {
   matviews?: { dataSource?: string };
 }
 
@@ -82,10 +76,9 @@ function readManifest(folder: string): { manifest: Manifest; source: string } {
   }
 }
 
-function packages({ dependencies, devDependencies }: Manifest): Addition[] {
-  const installed = { ...devDependencies, ...dependencies };
-  const nest = installed['@nestjs/core'];
-  if (nest === undefined) {
+function packages(manifest: Manifest): Addition[] {
+  const missing = missingPackages(manifest);
+  if (missing === undefined) {
     throw new CommandLineUsageError(
       'This is no Nest application: package.json has no @nestjs/core.',
       {
@@ -93,12 +86,9 @@ function packages({ dependencies, devDependencies }: Manifest): Addition[] {
       },
     );
   }
-  const major = Number(/\d+/.exec(nest)?.[0] ?? 12);
-  const missing = NEEDED.filter(({ name }) => installed[name] === undefined);
-  const specs = missing.map(({ name, ofNest }) => `${name}${ofNest[major] ?? ''}`);
-  return specs.length === 0
+  return missing.length === 0
     ? []
-    : [{ what: 'packages that are missing', text: `npm install ${specs.join(' ')}` }];
+    : [{ what: 'packages that are missing', text: `npm install ${missing.join(' ')}` }];
 }
 
 function moduleImports(folder: string): Addition[] {
@@ -107,7 +97,10 @@ function moduleImports(folder: string): Addition[] {
     const text = 'MaterializedViewsModule.forRoot({ views: [] })';
     return [{ what: `in the imports of the module with TypeOrmModule.forRoot`, text }];
   }
-  const edit = addModules(readFileSync(path.join(folder, file), 'utf8'));
+  const edit = addModules(readFileSync(path.join(folder, file), 'utf8'), [
+    SCHEDULE_MODULE,
+    materializedViewsModule(''),
+  ]);
   return edit === undefined
     ? []
     : [{ file, what: 'the module, with its views', text: edit.text, written: edit.written }];

@@ -1,9 +1,18 @@
+import {
+  addModules,
+  materializedViewsModule,
+  SCHEDULE_MODULE,
+  type ModuleImport,
+} from './nest-module-edit.js';
+import { missingPackages, type NestManifest } from './nest-packages.js';
+
 /** What is used of a `Tree` of @angular-devkit/schematics, which `nest add` brings along. */
 export interface FileTree {
   exists(path: string): boolean;
   read(path: string): { toString(): string } | null;
   create(path: string, content: string): void;
   overwrite(path: string, content: string): void;
+  getDir(path: string): { visit(visitor: (path: string) => void): void };
 }
 
 export interface AddContext {
@@ -15,8 +24,18 @@ export interface AddOptions {
   sourceRoot?: string;
 }
 
+interface Manifest extends NestManifest {
+  type?: string;
+}
+
 const VIEW_FILE = 'relation-count.view';
-const REGISTRATION = 'MaterializedViewsModule.forRoot({ views: [RelationCount] })';
+const VIEW_CLASS = 'RelationCount';
+
+const TYPEORM_MODULE: ModuleImport = {
+  name: 'TypeOrmModule',
+  from: '@nestjs/typeorm',
+  call: `TypeOrmModule.forRoot({ type: 'postgres', url: process.env.DATABASE_URL, autoLoadEntities: true })`,
+};
 
 /** It reads the catalog alone, so that it boots in any database. */
 const VIEW = `import { MaterializedViewEntity } from 'nestjs-materialized-views';
@@ -42,13 +61,15 @@ export class RelationCount {
 export function nestAdd({ sourceRoot = 'src' }: AddOptions = {}) {
   return (tree: FileTree, { logger }: AddContext): FileTree => {
     const moduleFile = `${sourceRoot}/app.module.ts`;
-    const text = tree.read(moduleFile)?.toString();
-    if (text?.includes('MaterializedViewsModule')) {
+    const text = tree.read(moduleFile)?.toString() ?? '';
+    if (text.includes('MaterializedViewsModule')) {
       logger.info(`${moduleFile} has MaterializedViewsModule already. Nothing was changed.`);
       return tree;
     }
-    const extended = text && withModule(text, isEsModule(tree) ? '.js' : '');
-    if (extended === undefined || extended === '') {
+    const manifest = JSON.parse(tree.read('package.json')?.toString() ?? '{}') as Manifest;
+    const connects = !hasTypeOrm(tree, sourceRoot);
+    const extended = addModules(text, modulesToAdd(manifest, connects))?.written;
+    if (extended === undefined) {
       logger.warn(
         `${moduleFile} has no \`@Module\` with \`imports: [\`. Nothing was changed: add ScheduleModule.forRoot() and MaterializedViewsModule.forRoot({ views }) to the imports of your root module.`,
       );
@@ -59,35 +80,37 @@ export function nestAdd({ sourceRoot = 'src' }: AddOptions = {}) {
       tree.create(viewFile, VIEW);
     }
     tree.overwrite(moduleFile, extended);
-    if (!extended.includes('TypeOrmModule')) {
-      logger.warn(
-        `${moduleFile} has no TypeOrmModule. Add TypeOrmModule.forRoot({ type: 'postgres', url, autoLoadEntities: true }) before the application boots.`,
-      );
+    for (const step of stepsLeft(manifest, connects)) {
+      logger.info(step);
     }
     return tree;
   };
 }
 
-function isEsModule(tree: FileTree): boolean {
-  const manifest = tree.read('package.json')?.toString() ?? '{}';
-  return (JSON.parse(manifest) as { type?: string }).type === 'module';
+function modulesToAdd({ type }: Manifest, connects: boolean): ModuleImport[] {
+  return [
+    ...(connects ? [TYPEORM_MODULE] : []),
+    SCHEDULE_MODULE,
+    materializedViewsModule(VIEW_CLASS),
+    { name: VIEW_CLASS, from: `./${VIEW_FILE}${type === 'module' ? '.js' : ''}` },
+  ];
 }
 
-/** @returns `undefined` where the module is not written as `nest new` does */
-function withModule(text: string, extension: string): string | undefined {
-  const list = /(@Module\(\{[^]*?\bimports:\s*\[)(\s*)(\]?)/.exec(text);
-  if (list === null) {
-    return undefined;
-  }
-  const hasSchedule = text.includes('ScheduleModule.forRoot');
-  const entries = [...(hasSchedule ? [] : ['ScheduleModule.forRoot()']), REGISTRATION].join(', ');
-  const [whole, opening, space, closing] = list;
-  const start = list.index;
-  const added = `${opening}${entries}${closing === ']' ? ']' : `,${space === '' ? ' ' : space}`}`;
-  const imports = [
-    ...(hasSchedule ? [] : ["import { ScheduleModule } from '@nestjs/schedule';"]),
-    "import { MaterializedViewsModule } from 'nestjs-materialized-views';",
-    `import { RelationCount } from './${VIEW_FILE}${extension}';`,
+/** What the schematic cannot do. */
+function stepsLeft(manifest: Manifest, connects: boolean): string[] {
+  const packages = missingPackages(manifest) ?? [];
+  return [
+    ...(packages.length > 0 ? [`Install what is missing: npm install ${packages.join(' ')}`] : []),
+    ...(connects ? ['Set DATABASE_URL to the PostgreSQL of the application.'] : []),
   ];
-  return `${imports.join('\n')}\n${text.slice(0, start)}${added}${text.slice(start + whole.length)}`;
+}
+
+function hasTypeOrm(tree: FileTree, sourceRoot: string): boolean {
+  let found = false;
+  tree.getDir(sourceRoot).visit((file) => {
+    found ||=
+      file.endsWith('.ts') &&
+      Boolean(tree.read(file)?.toString().includes('TypeOrmModule.forRoot'));
+  });
+  return found;
 }

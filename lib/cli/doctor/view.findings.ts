@@ -94,7 +94,7 @@ export function logFindings(statuses: readonly ViewStatus[]): Finding[] {
       severity: 'warning',
       code: 'log-full',
       message: `the log of changes has ${rows} rows: they stay until every view that they concern has been refreshed.`,
-      fix: `matviews refresh ${waiting.length === 0 ? '--all' : waiting.map((view) => JSON.stringify(view)).join(' ')}`,
+      fix: `matviews refresh ${waiting.length === 0 ? '--all' : waiting.map(shellQuoted).join(' ')}`,
     },
   ];
 }
@@ -158,4 +158,9 @@ function functionPath(
     message: `it calls ${subject}, which has no search_path of its own: ${when} what the function names without a schema.`,
     fix: ADVICE.functionPath(subject, searchPath),
   };
+}
+
+/** One word for a shell, whatever the name has in it. */
+function shellQuoted(view: string): string {
+  return `'${view.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -153,7 +153,8 @@ describe('README and docs', () => {
     const { stdout } = await run(
       process.execPath,
       ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
-      { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
+      // The page on tenants sends `options` at connect, which PgBouncer refuses.
+      { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.directUrl } },
     );
     const [ofApp = '', ofTenants = ''] = stdout.trim().split('\n');
     const [refreshed, listed, statuses, history, drift, whole] = JSON.parse(ofApp) as unknown[];

@@ -10,6 +10,12 @@ class VirtualTree implements FileTree {
   read = (name: string): string | null => this.files[name] ?? null;
   create = (name: string, content: string): void => void (this.files[name] = content);
   overwrite = this.create;
+  getDir = (folder: string) => ({
+    visit: (visitor: (file: string) => void): void =>
+      Object.keys(this.files)
+        .filter((name) => name.startsWith(`${folder}/`))
+        .forEach(visitor),
+  });
 }
 
 /** The root module that `nest new` writes; 12 with ES modules, 11 without. */
@@ -42,26 +48,32 @@ function syntaxErrors(text = ''): string[] {
 
 describe('nest add', () => {
   it.each([
-    ['Nest 12, ES modules', 'module', '.js'],
-    ['Nest 11, CommonJS', 'commonjs', ''],
-  ])('registers the module and a first view: %s', (_, type, extension) => {
+    ['Nest 12, ES modules', '^12.0.1', 'module', '.js'],
+    ['Nest 11, CommonJS', '^11.0.1', undefined, ''],
+  ])('registers the module and a first view: %s', (_, nest, type, extension) => {
     const { files, log } = add({
-      'package.json': JSON.stringify({ type }),
+      'package.json': JSON.stringify({ type, dependencies: { '@nestjs/core': nest, pg: '^8' } }),
       'src/app.module.ts': rootModule(extension),
     });
     const text = files['src/app.module.ts'] ?? '';
     expect(text).toContain(
-      'imports: [ScheduleModule.forRoot(), MaterializedViewsModule.forRoot({ views: [RelationCount] })],',
+      `imports: [TypeOrmModule.forRoot({ type: 'postgres', url: process.env.DATABASE_URL, autoLoadEntities: true }), ScheduleModule.forRoot(), MaterializedViewsModule.forRoot({ views: [RelationCount] })],`,
     );
     expect(text).toContain(`from './relation-count.view${extension}'`);
     expect(syntaxErrors(text)).toEqual([]);
     expect(syntaxErrors(files['src/relation-count.view.ts'])).toEqual([]);
-    expect(log).toEqual([expect.stringContaining('has no TypeOrmModule')]);
+    const major = extension === '' ? { nest: 11, schedule: 6 } : { nest: 12, schedule: 12 };
+    expect(log).toEqual([
+      `Install what is missing: npm install nestjs-materialized-views @nestjs/schedule@${major.schedule} @nestjs/typeorm@${major.nest} typeorm@1`,
+      expect.stringContaining('Set DATABASE_URL'),
+    ]);
   });
 
   it('keeps the imports that are there, and the second time changes nothing', () => {
     const { files, log } = add({
-      'src/app.module.ts': `@Module({
+      'src/app.module.ts': `import { TypeOrmModule } from '@nestjs/typeorm';
+import { ScheduleModule } from '@nestjs/schedule';
+@Module({
   imports: [
     TypeOrmModule.forRoot({}),
     ScheduleModule.forRoot(),
@@ -70,13 +82,23 @@ describe('nest add', () => {
 export class AppModule {}`,
     });
     const text = files['src/app.module.ts'];
-    expect(text).toContain(`  imports: [MaterializedViewsModule.forRoot({ views: [RelationCount] }),
+    expect(text).toContain(`  imports: [
+    MaterializedViewsModule.forRoot({ views: [RelationCount] }),
     TypeOrmModule.forRoot({}),
     ScheduleModule.forRoot(),
   ],`);
     expect(log).toEqual([]);
     expect(add(files).log).toEqual([expect.stringContaining('already')]);
     expect(files['src/app.module.ts']).toBe(text);
+  });
+
+  it('leaves the connection to another module that has it', () => {
+    const { files, log } = add({
+      'src/app.module.ts': rootModule(''),
+      'src/database/database.module.ts': 'imports: [TypeOrmModule.forRootAsync({})]',
+    });
+    expect(files['src/app.module.ts']).not.toContain('TypeOrm');
+    expect(log).toEqual([]);
   });
 
   it('changes nothing where the root module is written otherwise', () => {

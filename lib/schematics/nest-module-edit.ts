@@ -1,12 +1,25 @@
-/** Modules to be imported, with where they come from. */
-const MODULES = [
-  { name: 'ScheduleModule', from: '@nestjs/schedule', call: 'ScheduleModule.forRoot()' },
-  {
+/** What a module's file is to import, and what is to stand in the module's list of imports. */
+export interface ModuleImport {
+  name: string;
+  /** The package or the file. */
+  from: string;
+  /** Left out where the name is only used by another call. */
+  call?: string;
+}
+
+export const SCHEDULE_MODULE: ModuleImport = {
+  name: 'ScheduleModule',
+  from: '@nestjs/schedule',
+  call: 'ScheduleModule.forRoot()',
+};
+
+export function materializedViewsModule(views: string): ModuleImport {
+  return {
     name: 'MaterializedViewsModule',
     from: 'nestjs-materialized-views',
-    call: 'MaterializedViewsModule.forRoot({ views: [] })',
-  },
-];
+    call: `MaterializedViewsModule.forRoot({ views: [${views}] })`,
+  };
+}
 
 /** What is to be added to a module's file. */
 export interface ModuleEdit {
@@ -20,8 +33,11 @@ export interface ModuleEdit {
  * Adds the modules to the source of an application's module; `undefined` where they are there. Only where the file has
  * one `imports: [` it is clear which is meant.
  */
-export function addModules(source: string): ModuleEdit | undefined {
-  const missing = MODULES.filter(({ name }) => !source.includes(name));
+export function addModules(
+  source: string,
+  modules: readonly ModuleImport[],
+): ModuleEdit | undefined {
+  const missing = modules.filter(({ name }) => !source.includes(name));
   if (missing.length === 0) {
     return undefined;
   }
@@ -29,7 +45,7 @@ export function addModules(source: string): ModuleEdit | undefined {
   const imports = missing.map(
     ({ name, from }) => `import { ${name} } from ${quote}${from}${quote};`,
   );
-  const calls = missing.map(({ call }) => call);
+  const calls = missing.flatMap(({ call }) => call ?? []);
   const text = [...imports, '', `imports: [..., ${calls.join(', ')}]`].join('\n');
   const places = [...source.matchAll(/\bimports\s*:\s*\[/g)];
   const last = [...source.matchAll(/^import\s[^;]*?from\s*(['"])[^'"]+\1;?[^\S\n]*$/gm)].at(-1);

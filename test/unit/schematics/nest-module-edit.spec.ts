@@ -1,5 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { addModules } from '../../../lib/cli/nest-module-edit.js';
+import {
+  addModules,
+  materializedViewsModule,
+  SCHEDULE_MODULE,
+} from '../../../lib/schematics/nest-module-edit.js';
 
 const MODULE = `import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
@@ -12,9 +16,11 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 export class AppModule {}
 `;
 
+const MODULES = [SCHEDULE_MODULE, materializedViewsModule('')];
+
 describe('addModules', () => {
   it('adds both modules with their imports, and leaves the rest', () => {
-    expect(addModules(MODULE)?.written).toBe(`import { Module } from '@nestjs/common';
+    expect(addModules(MODULE, MODULES)?.written).toBe(`import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ScheduleModule } from '@nestjs/schedule';
 import { MaterializedViewsModule } from 'nestjs-materialized-views';
@@ -31,18 +37,18 @@ export class AppModule {}
   });
 
   it('adds nothing twice', () => {
-    expect(addModules(addModules(MODULE)?.written ?? '')).toBeUndefined();
+    expect(addModules(addModules(MODULE, MODULES)?.written ?? '', MODULES)).toBeUndefined();
   });
 
   it('keeps to one line where the module does', () => {
     const short = `import { Module } from '@nestjs/common';\n@Module({ imports: [] })\nclass A {}\n`;
-    expect(addModules(short)?.written).toContain(
+    expect(addModules(short, MODULES)?.written).toContain(
       'imports: [ScheduleModule.forRoot(), MaterializedViewsModule.forRoot({ views: [] })]',
     );
   });
 
   it('only says what to add where several places could be meant', () => {
-    const edit = addModules(`${MODULE}${MODULE}`);
+    const edit = addModules(`${MODULE}${MODULE}`, MODULES);
     expect(edit?.written).toBeUndefined();
     expect(edit?.text).toContain('MaterializedViewsModule.forRoot');
   });
