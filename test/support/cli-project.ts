@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { requireBuild } from './build.js';
 
 /** How a project of a user is written. */
 export type ProjectKind = 'typescript-esm' | 'typescript-cjs' | 'javascript-esm' | 'javascript-cjs';
@@ -32,9 +33,7 @@ export class CliProject {
     kind: ProjectKind,
     private readonly options: CliProjectOptions,
   ) {
-    if (!existsSync(BIN)) {
-      throw new Error('The command line is not built: `npm run build`.');
-    }
+    requireBuild();
     const isTypeScript = kind.startsWith('typescript');
     this.dataSourceFile = `data-source.${isTypeScript ? 'ts' : 'js'}`;
     const { matviews = { dataSource: this.dataSourceFile } } = options;

@@ -69,6 +69,14 @@ export class Network {
     this.links.slice(options.except).forEach(destroy);
   }
 
+  /** Cuts all connections but the first ones on the client's side alone: the server goes on as if nothing had been. */
+  strand(options: { except: number }): void {
+    for (const link of this.links.slice(options.except)) {
+      link.isSilent = true;
+      link.client.destroy();
+    }
+  }
+
   /** From now on each answer takes longer, and with the given probability is a reset instead. */
   degrade(options: { delayMs: number; resetProbability: number }): void {
     this.delayMs = options.delayMs;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
 import type { RefreshOptions } from '../../lib/index.js';
+import { requireBuild } from './build.js';
 
 export interface ReplicaOptions {
   /** How far the clock, and with it every timer, of the process is off. */
@@ -37,6 +38,7 @@ export class Replica {
     options: ReplicaOptions = {},
     program = 'test/support/replica.ts',
   ): Replica {
+    requireBuild();
     return new Replica(
       spawn(
         process.execPath,

@@ -67,13 +67,13 @@ const app = await NestFactory.createApplicationContext(ReplicaModule, {
 app.enableShutdownHooks();
 // Where nothing else keeps the process alive: an application would listen on a port.
 setInterval(() => undefined, 60_000);
-let requested: Promise<Requested[]> = Promise.resolve([]);
+const requested: Promise<Requested>[] = [];
 process.on('message', ({ id, count, row }: { id: number; count?: number; row?: number }) => {
   if (count !== undefined) {
-    requested = Promise.all(Array.from({ length: count }, () => request(row ?? 0)));
+    requested.push(...Array.from({ length: count }, () => request(row ?? 0)));
     process.send?.({ id, answer: 'requested' });
   } else {
-    void requested.then((answer) => process.send?.({ id, answer }));
+    void Promise.all(requested).then((answer) => process.send?.({ id, answer }));
   }
 });
 console.log('booted');

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { requireBuild } from './build.js';
 
 /** What `defineMaterializedView` takes. */
 export interface ProjectView {
@@ -24,6 +25,7 @@ const BIN = path.resolve('dist/esm/cli/bin.js');
 /** A folder with a JavaScript data source, on which the built command runs. */
 export class SchemaProject {
   static async create(databaseUrl: string): Promise<SchemaProject> {
+    requireBuild();
     return new SchemaProject(await mkdtemp(path.join(tmpdir(), 'matviews-')), databaseUrl);
   }
 

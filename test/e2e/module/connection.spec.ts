@@ -1,4 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  jest,
+} from '@jest/globals';
 import { ScheduleModule } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { type QueryResultRow, types } from 'pg';
@@ -11,8 +20,10 @@ import {
   RefreshService,
   StatusError,
 } from '../../../lib/index.js';
-import { refreshLockKey } from '../../../lib/postgres/advisory-lock.js';
+import { refreshLockKey, syncLockKey } from '../../../lib/postgres/advisory-lock.js';
+import { selectLockHeldBy } from '../../../lib/postgres/advisory-lock.sql.js';
 import { Database } from '../../../lib/postgres/database.js';
+import { selectRun } from '../../../lib/postgres/history.sql.js';
 import { LibraryClient } from '../../../lib/postgres/library-client.js';
 import { refreshChannel } from '../../../lib/refresh/refresh-events.js';
 import { Network } from '../../support/network.js';
@@ -36,6 +47,30 @@ const TIMESTAMPTZ = 1184;
 
 /** The first connection is the application's own, which is none of the library's business. */
 const APPLICATION_CONNECTIONS = 1;
+
+/** How the outcome of a lost refresh is looked for: who holds its lock, and its row. */
+const LOOK_UPS = [selectLockHeldBy('', 0).text, selectRun('materialized_views', '').text];
+
+/**
+ * Has something happen as soon as so many of some statements have been answered, before the next one is sent.
+ *
+ * @returns what ends that
+ */
+function afterStatements(texts: string[], count: number, work: () => Promise<unknown>): () => void {
+  const client = LibraryClient.prototype as unknown as {
+    query: (statement: { text?: string }) => Promise<unknown>;
+  };
+  const { query } = client;
+  let answered = 0;
+  const spy = jest.spyOn(client, 'query').mockImplementation(async function (this: unknown, sent) {
+    const answer = await query.call(this, sent);
+    if (texts.includes(sent.text ?? '') && ++answered === count) {
+      await work();
+    }
+    return answer;
+  });
+  return () => spy.mockRestore();
+}
 
 describe('the connection', () => {
   let database: TestDatabase;
@@ -228,6 +263,42 @@ describe('the connection', () => {
       expect(await outcomes()).toEqual(['failed', 'refreshed']);
     });
 
+    it('is left to the server, where the refresh goes on, until that is known', async () => {
+      const refreshes = await start(network.url);
+      const { outcome } = await refreshUntilGate(refreshes);
+      const [{ pid } = { pid: 0 }] = await database.query<{ pid: number }>(
+        `SELECT pid FROM ${ADVISORY_LOCKS} WHERE NOT granted`,
+      );
+      network.strand({ except: APPLICATION_CONNECTIONS });
+      // Its outcome was looked for in vain.
+      await database.until(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1
+         AND pid <> pg_backend_pid() AND state = 'idle' AND query = 'ROLLBACK'`,
+        [pid],
+      );
+      await gate?.open();
+      expect(await outcome).not.toBeInstanceOf(Error);
+      expect(new Set(await outcomes())).toEqual(new Set(['refreshed']));
+    });
+
+    it('hides no refresh that is committed while it is looked for', async () => {
+      const refreshes = await start(network.url);
+      const { outcome } = await refreshUntilGate(refreshes);
+      network.strand({ except: APPLICATION_CONNECTIONS });
+      const restore = afterStatements(LOOK_UPS, 2, async () => {
+        await gate?.open();
+        await database.until(
+          `SELECT FROM materialized_views.refresh_history WHERE trigger = 'demand' AND outcome = 'refreshed'`,
+        );
+      });
+      try {
+        expect(await outcome).toMatchObject({ outcome: 'refreshed', attempt: 1 });
+      } finally {
+        restore();
+      }
+      expect(await outcomes()).toEqual(['refreshed']);
+    });
+
     it('does not hide that the refresh was committed', async () => {
       const refreshes = await start(network.url);
       network.cutAtCommit();
@@ -304,6 +375,22 @@ describe('the connection', () => {
       );
       await gate?.open();
       expect(await outcome).toMatchObject({ outcome: 'refreshed' });
+    });
+
+    it('may have its transactions see what there was at their beginning', async () => {
+      await database.query(
+        `ALTER DATABASE ${database.name} SET default_transaction_isolation = 'repeatable read'`,
+      );
+      const other = await database.session();
+      await other.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+      await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [syncLockKey()]);
+      const starting = start(database.url);
+      await database.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE NOT granted`);
+      await other.query('CREATE MATERIALIZED VIEW far_away AS SELECT 1 AS id WHERE public.gate()');
+      await other.query('COMMIT');
+      await other.end();
+      // It finds what was made while it waited for its lock.
+      expect(await (await starting).refresh(FarAway)).toMatchObject({ outcome: 'refreshed' });
     });
 
     it('may limit its own transactions', async () => {

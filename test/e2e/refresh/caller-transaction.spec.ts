@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
+import type { Client } from 'pg';
 import { DataSource, type EntityManager } from 'typeorm';
 import {
   InvalidOptionsError,
@@ -39,6 +40,13 @@ const Slow = viewClass({
   withData: false,
 });
 
+const SELDOM = { schema: 'public', name: 'seldom' };
+const Seldom = viewClass({
+  ...SELDOM,
+  expression: 'SELECT id FROM public.orders',
+  refresh: { minInterval: '1h' },
+});
+
 const IDS = 'SELECT id FROM "Analytics eu"."daily ""Revenue""" ORDER BY id';
 
 describe('refreshing in a transaction of the caller', () => {
@@ -54,10 +62,13 @@ describe('refreshing in a transaction of the caller', () => {
 
   beforeEach(async () => {
     await database.query('DROP SCHEMA IF EXISTS materialized_views, "Analytics eu" CASCADE');
-    await database.query('DROP MATERIALIZED VIEW IF EXISTS order_ids, slow');
+    await database.query('DROP MATERIALIZED VIEW IF EXISTS order_ids, slow, seldom');
     await database.query('TRUNCATE orders');
     await database.query('INSERT INTO orders VALUES (1, 1)');
-    app = await bootWith(database, { views: [Revenue, Total, Orders, Slow], lockTimeout: '30s' });
+    app = await bootWith(database, {
+      views: [Revenue, Total, Orders, Slow, Seldom],
+      lockTimeout: '30s',
+    });
     refreshes = app.get(RefreshService);
     // Under the settings of its refreshes.
     await refreshes.refresh(Revenue);
@@ -88,10 +99,10 @@ describe('refreshing in a transaction of the caller', () => {
     manager.query<unknown>(`SELECT current_setting('lock_timeout') AS lock, current_setting('work_mem') AS memory,
       coalesce(current_setting('app.tenant', true), '') AS tenant`);
   const isSaidFailure = (error: unknown): unknown => error;
-  const holder = async (): Promise<{ end: () => Promise<void> }> => {
+  const holder = async (view = NAME): Promise<Client> => {
     const other = await database.session();
     await other.query('BEGIN');
-    await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [refreshLockKey(NAME)]);
+    await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [refreshLockKey(view)]);
     return other;
   };
 
@@ -250,6 +261,26 @@ describe('refreshing in a transaction of the caller', () => {
       expect(await waiting).toMatchObject({ outcome: 'refreshed' });
     });
     expect(await history()).toHaveLength(1);
+  });
+
+  it('goes by what the refresh has done for which it waited', async () => {
+    await database.query(
+      `UPDATE materialized_views.view_state SET last_success_at = last_success_at - interval '2 h'`,
+    );
+    const other = await holder(SELDOM);
+    await dataSource.transaction(async (manager) => {
+      const waiting = refreshes.refresh(Seldom, { manager });
+      await database.until(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      await other.query(
+        `UPDATE materialized_views.view_state SET last_success_at = now() WHERE view_name = $1`,
+        [SELDOM.name],
+      );
+      await other.query('COMMIT');
+      expect(await waiting).toMatchObject({ outcome: 'skipped', reason: 'min_interval' });
+    });
+    await other.end();
   });
 
   it('waits no longer than lockTimeout, and the transaction goes on', async () => {

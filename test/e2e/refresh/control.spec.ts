@@ -179,6 +179,18 @@ describe('control', () => {
       expect(await refreshes.running()).toEqual([]);
       await other.end();
     });
+
+    it('leaves a refresh of the same name in another database alone', async () => {
+      const elsewhere = await TestDatabase.create();
+      const other = await elsewhere.session();
+      await other.query('BEGIN; CREATE MATERIALIZED VIEW revenue AS SELECT 1 AS id');
+      await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [refreshLockKey(NAME)]);
+      await other.query('REFRESH MATERIALIZED VIEW revenue');
+      expect(await refreshes.running()).toEqual([]);
+      expect(await refreshes.cancel(Revenue)).toBe(false);
+      await other.end();
+      await elsewhere.drop();
+    });
   });
 
   describe('pause', () => {

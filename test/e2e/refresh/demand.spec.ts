@@ -26,7 +26,7 @@ import { LibraryClient } from '../../../lib/postgres/library-client.js';
 import { Network } from '../../support/network.js';
 import { Replica, type Requested } from '../../support/replica-process.js';
 import { boot, bootWith, typeOrm } from '../../support/test-app.js';
-import { TestDatabase } from '../../support/test-database.js';
+import { ADVISORY_LOCKS, type ClosedGate, TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
 
 const Revenue = viewClass({
@@ -110,6 +110,16 @@ describe('requests to refresh', () => {
     expect(await apps[0]?.get(DataSource).query<unknown[]>(HAS(id))).toHaveLength(1);
     return settled;
   };
+  /** Lets the refresh at the gate through, and stops the next one there. */
+  const betweenTwo = async (gate: ClosedGate): Promise<ClosedGate> => {
+    const closing = database.closeGate();
+    await gate.untilReached(2);
+    await gate.open();
+    const closed = await closing;
+    await closed.untilReached();
+    return closed;
+  };
+
   it('share one more refresh while one is running', async () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
@@ -149,7 +159,30 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(Array(1 + refreshed).fill('refreshed'));
   });
 
-  it('cost two refreshes when a thousand come from four processes', async () => {
+  it('are not served by a refresh that began before the last of them', async () => {
+    const others = await start();
+    const first = await database.closeGate();
+    const running = others.refresh(Revenue);
+    await first.untilReached();
+    const early = refreshes.refresh(Revenue);
+    // It waits for the lock in the database, so that it has it before anybody who asks for it.
+    const next = apps[1]
+      ?.get(DataSource)
+      .transaction((manager) => others.refresh(Revenue, { manager }));
+    await database.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE objid <> 4711 AND NOT granted`);
+    const second = await betweenTwo(first);
+    await insert(2);
+    const late = covering(2, refreshes.refresh(Revenue));
+    await second.open();
+    await running;
+    const runId = (await next)?.runId;
+    const [one, other] = await Promise.all([early, late]);
+    expect(outcomes([one, other])).toEqual({ refreshed: 1, joined: 1 });
+    expect(other.runId).toBe(one.runId);
+    expect(other.runId).not.toBe(runId);
+  });
+
+  it('cost three refreshes when a thousand come from four processes, before the second and in its middle', async () => {
     await stop();
     await database.query('DROP SCHEMA materialized_views CASCADE');
     const replicas = Array.from({ length: 4 }, () =>
@@ -159,21 +192,24 @@ describe('requests to refresh', () => {
     );
     try {
       await Promise.all(replicas.map((replica) => replica.until('booted')));
-      const gate = await database.closeGate();
+      const first = await database.closeGate();
       for (const [position, replica] of replicas.entries()) {
         await insert(10 + position);
-        await replica.ask({ count: 250, row: 10 + position });
-        await gate.untilReached();
+        await replica.ask({ count: 125, row: 10 + position });
+        await first.untilReached();
       }
-      await gate.open();
+      const second = await betweenTwo(first);
+      await insert(20);
+      await Promise.all(replicas.map((replica) => replica.ask({ count: 125, row: 20 })));
+      await second.open();
       const requested = await Promise.all(
         replicas.map((replica) => replica.ask<Requested[]>({})),
       ).then((answers) => answers.flat());
       expect(requested).toHaveLength(1_000);
       expect(requested.filter(({ isCovered }) => !isCovered)).toEqual([]);
-      expect(requested.filter(({ outcome }) => outcome === 'refreshed')).toHaveLength(2);
-      expect(requested.filter(({ outcome }) => outcome === 'joined')).toHaveLength(998);
-      expect(await history()).toEqual(['refreshed', 'refreshed']);
+      expect(requested.filter(({ outcome }) => outcome === 'refreshed')).toHaveLength(3);
+      expect(requested.filter(({ outcome }) => outcome === 'joined')).toHaveLength(997);
+      expect(await history()).toEqual(Array(3).fill('refreshed'));
     } finally {
       await Promise.all(replicas.map((replica) => replica.stop()));
       await database.query('DROP MATERIALIZED VIEW IF EXISTS ticking, ticking_total CASCADE');

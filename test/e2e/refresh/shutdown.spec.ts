@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { CronExpression } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { Index, ViewColumn } from 'typeorm';
 import {
@@ -23,6 +24,15 @@ class Slow {
 
 @MaterializedViewEntity({ name: 'slow_too', expression: 'SELECT 1 AS id WHERE public.gate()' })
 class SlowToo {
+  @ViewColumn() id!: number;
+}
+
+@MaterializedViewEntity({
+  name: 'hourly',
+  expression: 'SELECT 1 AS id WHERE public.gate()',
+  refresh: { cron: CronExpression.EVERY_HOUR },
+})
+class Hourly {
   @ViewColumn() id!: number;
 }
 
@@ -130,6 +140,22 @@ describe('stopping', () => {
     await gate.open();
     await database.until(`SELECT WHERE (SELECT count(*) FROM pg_stat_activity
       WHERE datname = current_database()) = 1`);
+  });
+
+  it('leaves a tick that it cancels to other processes', async () => {
+    await (await bootWith(database, { views: [Hourly] })).close();
+    await database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
+    const scheduled = { views: [Hourly], scheduling: true, sweepInterval: 20, lockTimeout: '60s' };
+    gate = await database.closeGate();
+    app = await bootWith(database, { ...scheduled, shutdownTimeout: 50 });
+    await gate.untilReached();
+    await app.close();
+    await gate.open();
+    const runs = `SELECT outcome FROM materialized_views.refresh_history WHERE tick IS NOT NULL`;
+    expect(await database.query(runs)).toEqual([{ outcome: 'cancelled' }]);
+    app = await bootWith(database, scheduled);
+    await database.until(`${runs} AND outcome = 'refreshed'`);
+    await app.close();
   });
 
   it('says nothing of repairs that it does not begin any more', async () => {

@@ -12,7 +12,9 @@ import { Logger } from '@nestjs/common';
 import { CronExpression, SchedulerRegistry } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { ViewColumn } from 'typeorm';
-import { MaterializedViewEntity, RefreshService } from '../../../lib/index.js';
+import { MaterializedViewEntity, RefreshLockError, RefreshService } from '../../../lib/index.js';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
+import { definitionOf, managed } from '../../support/managed.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 
@@ -187,6 +189,44 @@ describe('schedule', () => {
       `SELECT failure_count, not_before FROM materialized_views.view_state WHERE last_tick > '2020-01-01'`,
     );
     expect(recovered).toEqual({ failure_count: 0, not_before: null });
+  });
+
+  it('gives a tick up that the next one makes good, and stays away for nothing that passes', async () => {
+    app = await bootWith(database, { views: [Secondly], lockTimeout: 20 });
+    const reader = await database.session();
+    await reader.query('BEGIN; SELECT FROM secondly');
+    const tick = new Date();
+    const request = tickRequest(definitionOf(app, Secondly), tick, tick);
+    await expect(managed(app).refresher.runner.run(request)).rejects.toThrow(RefreshLockError);
+    await reader.end();
+    expect(
+      await database.query(
+        `SELECT failure_count, not_before, attempt, outcome
+         FROM materialized_views.view_state JOIN materialized_views.refresh_history h USING (view_name)
+         WHERE h.trigger = 'schedule'`,
+      ),
+    ).toEqual([{ failure_count: 1, not_before: null, attempt: 1, outcome: 'failed' }]);
+  });
+
+  it('logs an error of a failing view once, and again after it has recovered', async () => {
+    app = await bootWith(database, { views: [Hourly], scheduling: true });
+    const errors: unknown[] = [];
+    app.useLogger({ error: (message) => errors.push(message), log() {}, warn() {} });
+    const job = app.get(SchedulerRegistry).getCronJob(JOB);
+    job.waitForCompletion = true;
+    const tickWith = async (value: number): Promise<void> => {
+      await database.query('UPDATE numbers SET value = $1', [value]);
+      await database.query(
+        `UPDATE materialized_views.view_state SET last_tick = '2020-01-01', not_before = NULL`,
+      );
+      await job.fireOnTick();
+    };
+    await tickWith(0);
+    await tickWith(0);
+    expect(errors).toEqual([expect.stringContaining('Tick ')]);
+    await tickWith(1);
+    await tickWith(0);
+    expect(errors).toHaveLength(2);
   });
 
   it('recovers when the state of a view is gone, though the history knows the tick', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { SchemaService, SchemaSyncError } from '../../../lib/index.js';
+import { RefreshService, SchemaService, SchemaSyncError } from '../../../lib/index.js';
 import { runMigrations } from '../../support/migration-runner.js';
 import { type ModuleOptions, Releases } from '../../support/releases.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -86,6 +86,22 @@ describe('applications with one stateSchema', () => {
       counts: { dropped: 1, changed: 0 },
     });
     expect(await views()).toEqual(['of_bank', 'shared']);
+    // With the view it is forgotten who made it.
+    await database.query(`CREATE MATERIALIZED VIEW "Odd schema"."of ""shop""" AS SELECT 1 AS id`);
+    await start('shop', [shared], { prune: true });
+    expect(releases.reports[0]?.counts).toMatchObject({ orphaned: 0, dropped: 0 });
+    expect(await views()).toEqual([mine.name, 'of_bank', 'shared']);
+  });
+
+  it('is not the maker of a view that it found, declared otherwise and paused', async () => {
+    await database.query('CREATE MATERIALIZED VIEW shared AS SELECT 4 AS id');
+    await start('shop', [mine, shared], { synchronize: 'create' });
+    await releases.get(RefreshService).pause('public.shared');
+    await start('shop', [mine, shared], { synchronize: 'create' });
+    expect(await holders('shared')).toEqual(['shop']);
+    await start('shop', [mine], { prune: true });
+    expect(releases.reports[0]?.counts).toMatchObject({ orphaned: 0, dropped: 0 });
+    expect(await views()).toEqual([mine.name, 'shared']);
   });
 
   it('is named by the option before the data source', async () => {

@@ -271,7 +271,7 @@ describe('changing views', () => {
     );
 
     it('says which hand-made index cannot be kept, and keeps the others', async () => {
-      await release([daily]);
+      await release([{ ...daily, indexes: [{ name: 'declared_once', keys: ['total'] }] }]);
       await database.query('CREATE INDEX on_total ON daily (total)');
       await database.query('CREATE INDEX on_day ON daily (lower(day))');
       await release([
@@ -282,7 +282,7 @@ describe('changing views', () => {
       );
       expect(indexes).toEqual([{ indexname: 'daily_key' }, { indexname: 'on_day' }]);
       expect(reports.at(-1)?.views[0]?.reason).toMatch(
-        /index "on_total", made by hand, cannot be kept/,
+        /; index "on_total", made by hand, cannot be kept/,
       );
     });
 
@@ -692,6 +692,10 @@ describe('changing views', () => {
         outcome: 'skipped',
         reason: 'its definition changed; the database has version 2, and this process version 1',
       });
+      // A release that has no version of it takes none away.
+      await release([changed]);
+      await release([{ ...daily, version: 1 }]);
+      expect(await oidOf('daily')).toBe(oid);
       await release([{ ...daily, version: 3 }]);
       expect(await oidOf('daily')).not.toBe(oid);
     });

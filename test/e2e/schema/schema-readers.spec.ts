@@ -265,6 +265,27 @@ describe('readers of views that change', () => {
     expect(await database.query(READ_BASE.text)).toEqual(READ_BASE.wholly(2));
   });
 
+  it('let a change through though PostgreSQL ends an attempt at it for a deadlock', async () => {
+    await release(viewsOf(1));
+    await database.query(
+      `CREATE SEQUENCE attempts;
+       CREATE FUNCTION deadlock() RETURNS event_trigger LANGUAGE plpgsql AS $$
+       BEGIN
+         IF nextval('public.attempts') = 1 THEN RAISE deadlock_detected; END IF;
+       END $$;
+       CREATE EVENT TRIGGER deadlock ON ddl_command_start
+         WHEN TAG IN ('DROP MATERIALIZED VIEW') EXECUTE FUNCTION deadlock()`,
+    );
+    try {
+      await release(viewsOf(2));
+    } finally {
+      await database.query(
+        'DROP EVENT TRIGGER deadlock; DROP FUNCTION deadlock; DROP SEQUENCE attempts',
+      );
+    }
+    expect(await database.query(READ_BASE.text)).toEqual(READ_BASE.wholly(2));
+  });
+
   it.each([
     ['from below', READ_BASE, READ_TOP],
     ['from above', READ_TOP, READ_BASE],

@@ -152,6 +152,8 @@ describe('status', () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
     await expect(refreshes.refresh(Ratio)).rejects.toThrow();
     await expect(refreshes.refresh(Ratio)).rejects.toThrow();
+    // Those who ask for a refresh keep no schedule away.
+    expect((await refreshes.status(Ratio)).notBefore).toBeUndefined();
     await database.query(
       `UPDATE materialized_views.view_state SET not_before = '2100-01-01Z' WHERE view_name = 'ratio'`,
     );

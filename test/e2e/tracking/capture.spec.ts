@@ -42,6 +42,8 @@ const above: TestView = {
   refresh: { on: 'sources', debounce: 100, maxWait: '1m' },
 };
 
+const apart: TestView = { name: 'apart', expression: 'SELECT 1 AS id' };
+
 describe('the capture of changes', () => {
   let database: TestDatabase;
   let app: TestingModule | undefined;
@@ -187,13 +189,19 @@ describe('the capture of changes', () => {
     const schema = await start([daily, above]);
     await database.query(
       `CREATE TABLE orders_tue PARTITION OF orders FOR VALUES IN ('tue');
-       ALTER TABLE orders_mon DISABLE TRIGGER ALL`,
+       ALTER TABLE orders_mon DISABLE TRIGGER ALL;
+       ALTER TABLE orders_rest ENABLE TRIGGER ALL`,
     );
     expect(await schema.diff()).toEqual([
       {
         view: 'public.daily',
         kind: 'capture-changed',
         description: 'the triggers that capture changes of "public.orders_mon" were changed',
+      },
+      {
+        view: 'public.daily',
+        kind: 'capture-changed',
+        description: 'the triggers that capture changes of "public.orders_rest" were changed',
       },
       {
         view: 'public.daily',
@@ -206,7 +214,8 @@ describe('the capture of changes', () => {
     expect(plan.steps).toEqual([
       expect.objectContaining({
         action: 'capture',
-        reason: 'Changes of "public.orders_tue", "public.orders_mon" have to be captured',
+        reason:
+          'Changes of "public.orders_tue", "public.orders_mon", "public.orders_rest" have to be captured',
       }),
     ]);
     await schema.apply(plan);
@@ -264,6 +273,12 @@ describe('the capture of changes', () => {
     });
     await start([{ ...daily, refresh: undefined }]);
     expect(await captured()).toEqual({});
+    await start([daily]);
+    await database.query('DROP MATERIALIZED VIEW daily');
+    await start([apart], { synchronize: 'create' });
+    expect(await captured()).toEqual(ORDERS);
+    await start([apart]);
+    expect(await captured()).toEqual({});
   });
 
   it('goes with all views when they are cleared', async () => {
@@ -276,7 +291,7 @@ describe('the capture of changes', () => {
 
   it('stays what another application needs', async () => {
     await start([daily]);
-    const schema = await start([{ name: 'apart', expression: 'SELECT 1 AS id' }]);
+    const schema = await start([apart]);
     expect(await captured()).toEqual(ORDERS);
     await schema.dropAll();
     expect(await captured()).toEqual(ORDERS);

@@ -27,6 +27,7 @@ import { type TestView, viewClass, YEARLY } from '../../support/view-class.js';
 
 const STATE = 'materialized_views';
 const VIEW = { schema: 'Odd schema', name: 'computed "by" all' };
+const QUOTED = `"Odd schema"."computed ""by"" all"`;
 
 const ADD = `CREATE FUNCTION addf(int, int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 + $2; END'`;
 const ADD_MORE = ADD.replace('CREATE', 'CREATE OR REPLACE').replace('$1 + $2', '100 * ($1 + $2)');
@@ -365,6 +366,30 @@ describe('what changes the rows of a view without a write', () => {
       expect(await attempt()).toBe('refreshed');
       await expectToldOnce(`CREATE OR REPLACE VIEW p AS SELECT id FROM t`, true);
       expect(await attempt()).toBe('unchanged');
+      await expectToldOnce(
+        `DROP MATERIALIZED VIEW ${QUOTED};
+         CREATE MATERIALIZED VIEW ${QUOTED} AS SELECT sum(id) AS id FROM p WHERE random() < 2`,
+        true,
+      );
+      expect(await attempt()).toBe('refreshed');
+    });
+
+    it('is told of a table that a subscription has come to write', async () => {
+      await start(`SELECT count(*) AS id FROM public.t`, { on: 'sources' });
+      await own().get(RefreshService).refresh(View);
+      await database.query(
+        `CREATE SUBSCRIPTION writing CONNECTION 'dbname=nowhere' PUBLICATION nothing WITH (connect = false, slot_name = NONE)`,
+      );
+      try {
+        // As it is once the two have been in touch.
+        await expectToldOnce(
+          `SET allow_system_table_mods = on;
+           INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)
+           SELECT oid, 't'::regclass, 'r' FROM pg_subscription WHERE subname = 'writing'`,
+        );
+      } finally {
+        await database.query('DROP SUBSCRIPTION writing');
+      }
     });
 
     it('is told of a write while a trigger was off, whatever was seen meanwhile', async () => {
@@ -378,6 +403,8 @@ describe('what changes the rows of a view without a write', () => {
       expect(await isStale(database.client, VIEW)).toBe(true);
       expect(await attempt()).toBe('refreshed');
       expect(await attempt()).toBe('unchanged');
+      // Enabled, and passed by where writes are replayed.
+      await expectToldOnce(trigger('ENABLE'));
     });
   });
 });

@@ -120,6 +120,9 @@ describe('what is known of a view', () => {
     expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false, is_unsure: true });
     expect(await detector.pending(VIEW)).toMatchObject({ is_watched: false, is_altered: false });
     await database.query(`INSERT INTO orders VALUES (1)`);
+    const [status] = await (app as TestingModule).get(RefreshService).statusAll();
+    expect(status?.changes).toMatchObject({ isUnchanged: false });
+    expect(status?.changes?.pendingSince).toBeUndefined();
     expect(await attempt('write')).toBe('refreshed');
   });
 

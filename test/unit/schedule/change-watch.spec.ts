@@ -43,11 +43,13 @@ const UNSEEN = {
  * Counts what a watch does in a minute in which somebody writes all the time.
  *
  * @param seen what is to be seen of the views beside that; `null` where the database has none
+ * @param onLook called in the middle of each look
  */
 async function minute(
   views: ViewDefinition[],
   run: (name: string) => Promise<unknown>,
   seen: object | null = {},
+  onLook: (watch: ChangeWatch) => void = () => undefined,
 ): Promise<{ looks: number; runs: string[] }> {
   const counts = { looks: 0, runs: [] as string[] };
   const now = (): number => 1_000_000 + performance.now();
@@ -68,7 +70,10 @@ async function minute(
       (each) => each.text === text,
     );
     const isAside = isGraph || text === selectRounds('state', []).text;
-    counts.looks += isAside ? 0 : 1;
+    if (!isAside) {
+      counts.looks++;
+      onLook(watch);
+    }
     return Promise.resolve(isAside || seen === null ? [] : rows());
   };
   const context = {
@@ -142,6 +147,12 @@ describe('a watch', () => {
     expect(runs).toEqual([]);
     expect(looks).toBeGreaterThan(0);
     expect(looks).toBeLessThanOrEqual(SECONDS);
+  });
+
+  it('looks again soon after a notification that came during a look', async () => {
+    const { looks } = await minute(one, failing, null, (watch) => watch.wake());
+    expect(looks).toBeGreaterThan((SECONDS * 900) / FASTEST_MS);
+    expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
   });
 
   it('looks the less often the longer the server takes for it', async () => {

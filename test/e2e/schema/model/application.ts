@@ -57,6 +57,11 @@ export class Application {
     return this.deployed.get(view);
   }
 
+  /** Under which name it comes, where it comes. */
+  nextNameOf(view: number): Name {
+    return NAMES[this.place(view)] ?? NAMES[0];
+  }
+
   /** What is in the database now. */
   settle(views: ReleasedView[], isThere: (name: Name) => boolean): void {
     views.forEach(({ view, schema, name }) => this.deployed.set(view, { schema, name }));
@@ -96,7 +101,7 @@ export class Application {
     if (spec === undefined) {
       throw new Error(`View ${view} was never described`);
     }
-    const { schema, name } = NAMES[this.place(view)] ?? NAMES[0];
+    const { schema, name } = this.nextNameOf(view);
     const previous = this.deployed.get(view);
     const read = queryOf(spec, [...before.values()], surroundings);
     return {
@@ -108,7 +113,7 @@ export class Application {
       ...(spec.comment !== undefined && { comment: spec.comment }),
       ...(spec.tablespace && { tablespace: spec.tablespace }),
       ...(spec.on && { refresh: { on: spec.on } }),
-      ...(view % 2 === 1 && { version: this.number }),
+      ...(spec.hasVersion && { version: this.number }),
       ...(previous &&
         fullName(previous) !== fullName({ schema, name }) && { renamedFrom: fullName(previous) }),
       // One that reads a view without rows cannot be filled.

@@ -8,7 +8,7 @@ export function describeRelease(views: ReleasedView[], step: Step): string {
     ...step.handWork.map(({ work, view }) => `  by hand: ${work} (view ${view})`),
     `  release by ${describeRollout(step.rollout)}${options.length > 0 ? ` with ${options.join(', ')}` : ''}:`,
     ...views.map(describeView),
-    ...(step.thenOld ? ['  then the release before boots again'] : []),
+    ...(step.thenOld > 0 ? [`  then one boots again that is ${step.thenOld} older`] : []),
     ...(step.thenRestored ? ['  then it is dumped and restored'] : []),
   ].join('\n');
 }

@@ -14,6 +14,7 @@ import { describeRelease } from './description.js';
 import { Dump } from './dump.js';
 import { handWorkSql, type People } from './hand-work.js';
 import { Invariants, type Predecessors } from './invariants.js';
+import { Memory } from './memory.js';
 import { type Options, Replicas } from './replicas.js';
 import { Rollouts } from './rollouts.js';
 import { ddlTrace, pausedViews, type Snapshot, snapshot, withoutOids } from './snapshot.js';
@@ -29,6 +30,8 @@ export class History {
   private readonly rollouts: Rollouts;
   private readonly code = new Application();
   private views: ReleasedView[] = [];
+  private readonly past: ReleasedView[][] = [];
+  private readonly memory = new Memory();
 
   constructor(
     private readonly database: TestDatabase,
@@ -59,8 +62,10 @@ export class History {
     this.log.push(describeRelease(this.views, step));
     await this.rollouts.run(step, this.views, previous);
     await this.settle(step);
-    if (step.thenOld && this.areNamedAlike(previous)) {
-      await this.bootOld(previous);
+    const old = step.thenOld > 0 ? this.past.at(-step.thenOld) : undefined;
+    this.past.push(this.views);
+    if (old && this.areNamedAlike(old)) {
+      await this.bootOld(old);
       await this.settle({ ...step, prune: false });
     }
     if (step.thenRestored && this.dump) {
@@ -86,10 +91,22 @@ export class History {
       await this.retypeTable();
     } else if (work === 'pause') {
       await this.pause(view);
+    } else if (work === 'make another of its name') {
+      await this.makeAnother(view);
     } else if (name && found?.kind === 'm') {
       for (const statement of handWorkSql(work, { view, name, found }, this.people)) {
         await this.database.query(statement);
       }
+    }
+  }
+
+  /** Where the library remembers none of its own of the name, it is not the library's to drop. */
+  private async makeAnother(view: number): Promise<void> {
+    const name = this.code.nextNameOf(view);
+    const isTaken = (await snapshot(this.database)).has(fullName(name));
+    if (!isTaken && this.memory.isFree(fullName(name))) {
+      await this.database.query(`CREATE MATERIALIZED VIEW ${quoted(name)} AS SELECT 1 AS id`);
+      this.memory.handMade.add(fullName(name));
     }
   }
 
@@ -152,6 +169,7 @@ export class History {
     { prunes, paused }: { prunes: boolean; paused: ReadonlySet<string> },
   ): Promise<void> {
     const now = await snapshot(this.database);
+    this.memory.declared(this.views);
     const old: Predecessors = new Map(
       this.views.flatMap((view) => {
         const name = this.predecessor(view, before);
@@ -175,9 +193,10 @@ export class History {
       });
     }
     if (prunes) {
-      expect([...now.keys()].filter(isOurName).sort()).toEqual(
+      expect([...now.keys()].filter(this.isOwn).sort()).toEqual(
         this.views.map((view) => fullName(view)).sort(),
       );
+      this.memory.pruned(this.views, before, now);
     }
     this.settled = now;
   }
@@ -192,9 +211,12 @@ export class History {
   private others(before: Snapshot, prunes: boolean): string[] {
     const declared = this.views.flatMap((view) => [fullName(view), view.renamedFrom]);
     return [...before.keys()].filter(
-      (name) => !declared.includes(name) && !(prunes && isOurName(name)),
+      (name) => !declared.includes(name) && !(prunes && this.isOwn(name)),
     );
   }
+
+  private readonly isOwn = (name: string): boolean =>
+    isOurName(name) && !this.memory.handMade.has(name);
 
   /** The same release once more: there is nothing to do, and nothing is done. */
   private async bootAgain(): Promise<void> {
@@ -207,7 +229,7 @@ export class History {
       changed: 0,
       indexed: 0,
       unchanged: this.views.length,
-      orphaned: [...this.settled.keys()].filter(isOurName).length - this.views.length,
+      orphaned: [...this.settled.keys()].filter(this.isOwn).length - this.views.length,
       dropped: 0,
       skipped: 0,
       failed: 0,
@@ -240,23 +262,25 @@ export class History {
     }
   }
 
-  private areNamedAlike(previous: ReleasedView[]): boolean {
+  private areNamedAlike(old: ReleasedView[]): boolean {
     const names = new Map(this.views.map((view) => [view.view, fullName(view)]));
     return (
-      previous.length > 0 &&
-      previous.every((view) => (names.get(view.view) ?? fullName(view)) === fullName(view))
+      old.length > 0 &&
+      old.every((view) => (names.get(view.view) ?? fullName(view)) === fullName(view))
     );
   }
 
-  /** A process of the release before does as it declares, but to nothing of which there is a newer version. */
-  private async bootOld(previous: ReleasedView[]): Promise<void> {
+  /** A process of an older release does as it declares, but to nothing of which there is a newer version. */
+  private async bootOld(old: ReleasedView[]): Promise<void> {
     const before = await snapshot(this.database);
-    const failure = await this.rollouts.attempt(previous);
+    const failure = await this.rollouts.attempt(old);
     const now = await snapshot(this.database);
     if (failure) {
       expect(now).toEqual(before);
+    } else {
+      this.memory.declared(old);
     }
-    for (const view of this.views.filter(({ version }) => version !== undefined)) {
+    for (const view of this.views.filter((each) => this.memory.hasNewer(each, old))) {
       const name = fullName(view);
       expect(now.get(name)?.definition).toEqual(before.get(name)?.definition);
     }

@@ -40,6 +40,8 @@ export interface ViewSpec {
   tablespace?: 'pg_default';
   on?: 'sources' | string[];
   withData: boolean;
+  /** Whether it has a `version`, which is the number of the release. */
+  hasVersion: boolean;
 }
 
 const HAND_WORK = [
@@ -64,6 +66,7 @@ const HAND_WORK = [
   'cluster',
   'put a plain view above',
   'put a materialized view above',
+  'make another of its name',
   'pause',
 ] as const;
 
@@ -92,8 +95,8 @@ export interface Step {
   rollout: Rollout;
   prune: boolean;
   dropsFirst: boolean;
-  /** Whether a process of the release before boots once more. */
-  thenOld: boolean;
+  /** How many releases ago the one was made that boots once more; 0 for none. */
+  thenOld: number;
   /** Whether the database is dumped and restored. */
   thenRestored: boolean;
 }
@@ -136,9 +139,19 @@ const anyView: fc.Arbitrary<ViewSpec> = fc.record(
     comment: fc.constantFrom('', 'plain', `it's "quoted"`),
     tablespace: fc.constant('pg_default'),
     on: fc.constantFrom<NonNullable<ViewSpec['on']>>('sources', ['items']),
+    hasVersion: fc.boolean(),
   },
   {
-    requiredKeys: ['shape', 'sources', 'throughPlain', 'columns', 'modulus', 'indexes', 'withData'],
+    requiredKeys: [
+      'shape',
+      'sources',
+      'throughPlain',
+      'columns',
+      'modulus',
+      'indexes',
+      'withData',
+      'hasVersion',
+    ],
   },
 );
 
@@ -214,7 +227,7 @@ const anyStep: fc.Arbitrary<Step> = fc.record(
     rollout: anyRollout,
     prune: fc.boolean(),
     dropsFirst: seldom(3),
-    thenOld: seldom(3),
+    thenOld: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 2 })),
     thenRestored: seldom(8),
   },
   {
@@ -245,7 +258,7 @@ export const anyHistory: fc.Arbitrary<Step[]> = fc
       rollout: { by: 'boot' },
       prune: false,
       dropsFirst: false,
-      thenOld: false,
+      thenOld: 0,
       thenRestored: false,
     },
     ...steps,

@@ -1,0 +1,21 @@
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+
+/** What the build writes last. */
+const BUILT = path.resolve('dist/cjs/package.json');
+const SOURCES = path.resolve('lib');
+
+/**
+ * To be called before a process is started that runs `dist/`.
+ *
+ * @throws Error where it would run other code than `lib/` has
+ */
+export function requireBuild(): void {
+  const builtAtMs = statSync(BUILT, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
+  const newer = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(ts|json)$/.test(name))
+    .find((name) => statSync(path.join(SOURCES, name)).mtimeMs > builtAtMs);
+  if (newer !== undefined) {
+    throw new Error(`dist/ is older than lib/${newer}. Build it first: npm run build.`);
+  }
+}
