@@ -389,6 +389,23 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['cancelled']);
   });
 
+  it('keep the refresh from beginning when the last of them leaves before', async () => {
+    const other = await database.session();
+    await other.query('BEGIN; LOCK materialized_views.view_state');
+    const leaving = new AbortController();
+    const request = refreshes
+      .refresh(Revenue, { signal: leaving.signal })
+      .catch((error: unknown) => error);
+    await database.until(`SELECT FROM pg_locks
+      WHERE relation = 'materialized_views.view_state'::regclass AND NOT granted`);
+    leaving.abort();
+    expect(await request).toBeInstanceOf(RefreshCancelledError);
+    await other.query('COMMIT');
+    await other.end();
+    await database.until(`SELECT FROM materialized_views.refresh_history WHERE trigger = 'demand'`);
+    expect(await history()).toEqual(['cancelled']);
+  });
+
   it('leave the line when their caller leaves', async () => {
     const others = await start();
     const gate = await database.closeGate();

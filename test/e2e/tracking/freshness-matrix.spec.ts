@@ -396,6 +396,7 @@ describe('whether the sources of a view have changed', () => {
   it('ends a tick where it has not, and is in the history', async () => {
     const tick = new Date();
     const before = await app.get(RefreshService).status(Totals);
+    expect(await attempt(Totals, new Date(tick.getTime() + 60_000))).toBe('tick_early');
     expect(await attempt(Totals, tick)).toBe('unchanged');
     expect(await attempt(Totals, tick)).toBe('tick_done');
     const [entry] = await app.get(RefreshService).history(Totals);
