@@ -145,7 +145,7 @@ describe('stopping', () => {
   it('leaves a tick that it cancels to other processes', async () => {
     await (await bootWith(database, { views: [Hourly] })).close();
     await database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
-    const scheduled = { views: [Hourly], scheduling: true, sweepInterval: 20, lockTimeout: '60s' };
+    const scheduled = { views: [Hourly], scheduling: true, sweepInterval: 20, lockTimeout: 60_000 };
     gate = await database.closeGate();
     app = await bootWith(database, { ...scheduled, shutdownTimeout: 50 });
     await gate.untilReached();
