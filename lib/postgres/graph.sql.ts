@@ -52,14 +52,20 @@ FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS
 CROSS JOIN LATERAL (
   SELECT pg_catalog.avg(run.duration_ms) FILTER (WHERE run.outcome = 'refreshed') AS mean_ms
   FROM (
-    SELECT h.duration_ms, h.outcome
-    FROM ${quoteIdentifier(stateSchema)}.refresh_history h
-    WHERE h.schema_name = wanted.schema_name
-      AND h.view_name = wanted.view_name
-      AND h.outcome <> 'skipped'
-      AND h.started_at <= h.finished_at
-      AND h.started_at <= pg_catalog.clock_timestamp()
-    ORDER BY h.started_at DESC
+    SELECT each.duration_ms, each.outcome
+    FROM (VALUES ('refreshed'), ('failed'), ('timeout'), ('cancelled')) AS o(outcome)
+    CROSS JOIN LATERAL (
+      SELECT h.duration_ms, h.outcome, h.started_at
+      FROM ${quoteIdentifier(stateSchema)}.refresh_history h
+      WHERE h.schema_name = wanted.schema_name
+        AND h.view_name = wanted.view_name
+        AND h.outcome = o.outcome
+        AND h.started_at <= h.finished_at
+        AND h.started_at <= pg_catalog.clock_timestamp()
+      ORDER BY h.started_at DESC
+      LIMIT ${RECENT_RUNS}
+    ) AS each
+    ORDER BY each.started_at DESC
     LIMIT ${RECENT_RUNS}
   ) AS run
 ) AS recent

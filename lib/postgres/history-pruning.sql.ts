@@ -2,116 +2,170 @@ import { quoteIdentifier } from './identifier.js';
 import { epochMs, fromEpochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
+/*
+ * How the history stays short. All of these statements walk along indexes, see `followIndex`: none gets slower as the
+ * history grows.
+ */
+
 /** How much of the history of one view is kept. */
 export interface HistoryLimits {
   maxAgeMs: number;
   maxCount: number;
 }
 
-/** What of one view's history is older than it needs to be. */
-export interface PrunableRow {
+/** A view that has a history, declared or not. */
+export interface ViewWithHistoryRow {
   schema_name: string;
   view_name: string;
-  /** Whether this is about its ticks that were left out, or about all else. */
-  is_skipped: boolean;
-  /** Runs that started before this are no longer wanted. Milliseconds since the epoch. */
+}
+
+/** The next views that have a history, each found by one step along the index. */
+export function selectViewsWithHistory(
+  stateSchema: string,
+  after: ViewWithHistoryRow | undefined,
+  limit: number,
+): SqlStatement {
+  const next = (condition: string): string => `SELECT h.schema_name, h.view_name
+    FROM ${quoteIdentifier(stateSchema)}.refresh_history h
+    ${condition}
+    ORDER BY h.schema_name, h.view_name
+    LIMIT 1`;
+  const first =
+    after === undefined ? '' : 'WHERE (h.schema_name, h.view_name) > ($2::text, $3::text)';
+  return {
+    text: `WITH RECURSIVE found AS (
+  (${next(first)})
+  UNION ALL
+  SELECT following.schema_name, following.view_name
+  FROM found
+  CROSS JOIN LATERAL (
+    ${next('WHERE (h.schema_name, h.view_name) > (found.schema_name, found.view_name)')}
+  ) AS following
+)
+SELECT schema_name, view_name FROM found LIMIT $1`,
+    values: [limit, ...(after === undefined ? [] : [after.schema_name, after.view_name])],
+  };
+}
+
+/** What of one view's history is older than it needs to be. */
+export interface PrunableRow extends ViewWithHistoryRow {
+  outcome: string;
+  /** Runs of that outcome that started before this are no longer wanted. Milliseconds since the epoch. */
   cutoff: number;
   /** The last success and the last failure, which are kept whatever their age. */
   kept_runs: string[];
 }
 
 /**
- * Where the history of each view is cut, declared or not. Ticks that were left out are counted apart: they would
- * push the runs out that tell how long a refresh takes. Found once and not with each batch, because finding it reads
- * the whole history. What is ahead of the clock is left alone, and pushes nothing out.
+ * Where the history of these views is cut, for those that have more than that. Ticks that were left out are counted apart:
+ * they would push the runs out that tell how long a refresh takes. What is ahead of the clock is left alone, and pushes
+ * nothing out.
  */
 export function selectPrunable(
   stateSchema: string,
+  views: readonly ViewWithHistoryRow[],
   { maxAgeMs, maxCount }: HistoryLimits,
 ): SqlStatement {
   const history = `${quoteIdentifier(stateSchema)}.refresh_history`;
-  const lastRun = (condition: string): string => `SELECT run_id FROM (
-             SELECT h.run_id FROM ${history} h
-             WHERE h.schema_name = v.schema_name AND h.view_name = v.view_name AND ${condition}
-               AND h.started_at <= pg_catalog.clock_timestamp()
-             ORDER BY h.started_at DESC LIMIT 1
-           ) AS last`;
+  const last = (outcome: string, limit: string): string => `SELECT h.run_id, h.started_at
+    FROM ${history} h
+    WHERE h.schema_name = v.schema_name
+      AND h.view_name = v.view_name
+      AND h.outcome = ${outcome}
+      AND h.started_at <= (SELECT pg_catalog.clock_timestamp())
+    ORDER BY h.started_at DESC
+    LIMIT ${limit}`;
   return {
-    text: `SELECT v.schema_name,
-       v.view_name,
-       v.is_skipped,
-       greatest(
-         ${epochMs("pg_catalog.clock_timestamp() - $1::float8 * interval '1 millisecond'")},
-         ${epochMs('surplus.started_at')} + 1
-       ) AS cutoff,
-       ARRAY(
-         SELECT kept.run_id::text FROM (
-           ${lastRun("h.outcome = 'refreshed'")}
-           UNION ALL
-           ${lastRun("h.outcome IN ('failed', 'timeout')")}
-         ) AS kept
-       ) AS kept_runs
-FROM (
-  SELECT DISTINCT schema_name, view_name, outcome = 'skipped' AS is_skipped FROM ${history}
-) AS v
-LEFT JOIN LATERAL (
-  SELECT h.started_at
+    text: `SELECT v.schema_name, v.view_name, o.outcome, cut.cutoff, kept.runs AS kept_runs
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS v(schema_name, view_name)
+CROSS JOIN LATERAL (
+  SELECT ARRAY(
+    SELECT success.run_id FROM (${last("'refreshed'", '1')}) AS success
+    UNION ALL
+    (SELECT failure.run_id
+     FROM (VALUES ('failed'), ('timeout')) AS f(outcome)
+     CROSS JOIN LATERAL (${last('f.outcome', '1')}) AS failure
+     ORDER BY failure.started_at DESC
+     LIMIT 1)
+  ) AS runs
+) AS kept
+CROSS JOIN (VALUES
+  (ARRAY['skipped']), (ARRAY['refreshed', 'failed', 'timeout', 'cancelled'])
+) AS counted(outcomes)
+CROSS JOIN LATERAL (
+  SELECT greatest(
+    ${epochMs("pg_catalog.clock_timestamp() - $3::float8 * interval '1 millisecond'")},
+    (SELECT ${epochMs('surplus.started_at')} + 1
+     FROM ROWS FROM (pg_catalog.unnest(counted.outcomes)) AS c(outcome)
+     CROSS JOIN LATERAL (${last('c.outcome', '$4::bigint + 1')}) AS surplus
+     ORDER BY surplus.started_at DESC
+     OFFSET $4::bigint LIMIT 1)
+  ) AS cutoff
+) AS cut
+CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(counted.outcomes)) AS o(outcome)
+CROSS JOIN LATERAL (
+  SELECT
   FROM ${history} h
   WHERE h.schema_name = v.schema_name
     AND h.view_name = v.view_name
-    AND (h.outcome = 'skipped') = v.is_skipped
-    AND h.started_at <= pg_catalog.clock_timestamp()
-  ORDER BY h.started_at DESC
-  OFFSET $2::bigint LIMIT 1
-) AS surplus ON true`,
-    values: [maxAgeMs, maxCount],
+    AND h.outcome = o.outcome
+    AND h.started_at < ${fromEpochMs('cut.cutoff')}
+    AND h.run_id <> ALL (kept.runs)
+  LIMIT 1
+) AS surplus`,
+    values: [
+      views.map((view) => view.schema_name),
+      views.map((view) => view.view_name),
+      maxAgeMs,
+      maxCount,
+    ],
   };
 }
 
 export interface PrunedRow {
   pruned_count: number;
+  /** When the newest of the deleted rows began, where the next batch goes on; `null` for none. */
+  last_started_at: number | null;
 }
 
 /**
- * Deletes some of what is no longer wanted. Rows that another process is deleting are passed over, so
+ * Deletes some of what is no longer wanted, the oldest first. Rows that another process is deleting are passed over, so
  * that two do not wait for each other.
+ *
+ * @param from milliseconds since the epoch; index entries of deleted rows before it are not passed again
  */
 export function pruneHistory(
   stateSchema: string,
-  prunable: PrunableRow[],
-  batchSize: number,
+  prunable: PrunableRow,
+  { from, batchSize }: { from: number; batchSize: number },
 ): SqlStatement {
   const history = `${quoteIdentifier(stateSchema)}.refresh_history`;
   return {
     text: `WITH doomed AS MATERIALIZED (
-  SELECT h.run_id
-  FROM ROWS FROM (
-    pg_catalog.unnest($1::text[]),
-    pg_catalog.unnest($2::text[]),
-    pg_catalog.unnest($3::boolean[]),
-    pg_catalog.unnest($4::float8[])
-  ) AS v(schema_name, view_name, is_skipped, cutoff)
-  JOIN ${history} h
-    ON h.schema_name = v.schema_name
-   AND h.view_name = v.view_name
-   AND (h.outcome = 'skipped') = v.is_skipped
-   AND h.started_at < ${fromEpochMs('v.cutoff')}
-  WHERE h.run_id <> ALL ($5::uuid[])
-  LIMIT $6
-  FOR UPDATE OF h SKIP LOCKED
+  SELECT h.ctid
+  FROM ${history} h
+  WHERE h.schema_name = $1
+    AND h.view_name = $2
+    AND h.outcome = $3
+    AND h.started_at >= ${fromEpochMs('$4')}
+    AND h.started_at < ${fromEpochMs('$5')}
+    AND h.run_id <> ALL ($6::uuid[])
+  ORDER BY h.started_at
+  LIMIT $7
+  FOR UPDATE SKIP LOCKED
 ), pruned AS (
   DELETE FROM ${history} h
-  USING doomed
-  WHERE h.run_id = doomed.run_id
-  RETURNING h.run_id
+  WHERE h.ctid = ANY (ARRAY(SELECT doomed.ctid FROM doomed))
+  RETURNING h.started_at
 )
-SELECT count(*)::int AS pruned_count FROM pruned`,
+SELECT count(*)::int AS pruned_count, ${epochMs('max(started_at)')} AS last_started_at FROM pruned`,
     values: [
-      prunable.map((row) => row.schema_name),
-      prunable.map((row) => row.view_name),
-      prunable.map((row) => row.is_skipped),
-      prunable.map((row) => row.cutoff),
-      prunable.flatMap((row) => row.kept_runs),
+      prunable.schema_name,
+      prunable.view_name,
+      prunable.outcome,
+      from,
+      prunable.cutoff,
+      prunable.kept_runs,
       batchSize,
     ],
   };

@@ -21,14 +21,26 @@ export interface HistoryRow {
   host: string;
 }
 
-/** The last runs of a view, newest first. What is ahead of the clock was before it went back. */
+/** The last runs of a view, newest first. What is ahead of the clock was before it went back. Both are found along the index. */
 export function selectHistory(
   stateSchema: string,
   view: QualifiedName,
   limit: number,
 ): SqlStatement {
+  const runs = (isAhead: boolean): string => `(
+    SELECT h.*, ${isAhead} AS is_ahead
+    FROM ${quoteIdentifier(stateSchema)}.refresh_history h
+    WHERE h.schema_name = $1
+      AND h.view_name = $2
+      AND h.started_at ${isAhead ? '>' : '<='} (SELECT clock.now FROM clock)
+    ORDER BY h.started_at DESC, h.finished_at DESC
+    LIMIT $3
+  )`;
   return {
-    text: `SELECT h.run_id::text AS run_id,
+    text: `WITH clock AS MATERIALIZED (
+  SELECT pg_catalog.clock_timestamp() AS now
+)
+SELECT h.run_id::text AS run_id,
        h.trigger,
        ${epochMs('h.tick')} AS tick,
        h.attempt,
@@ -43,9 +55,12 @@ export function selectHistory(
        h.error_code,
        h.error_message,
        h.host
-FROM ${quoteIdentifier(stateSchema)}.refresh_history h
-WHERE h.schema_name = $1 AND h.view_name = $2
-ORDER BY h.started_at > pg_catalog.clock_timestamp(), h.started_at DESC, h.finished_at DESC
+FROM (
+  ${runs(false)}
+  UNION ALL
+  ${runs(true)}
+) AS h
+ORDER BY h.is_ahead, h.started_at DESC, h.finished_at DESC
 LIMIT $3`,
     values: [view.schema, view.name, limit],
   };

@@ -15,13 +15,14 @@ import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
  */
 
 /** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
-export const INSTALLATION_VERSION = 4;
+export const INSTALLATION_VERSION = 5;
 
-/** The parts of each version: tables, and columns of `view_state`. No name occurs twice. */
+/** The parts of each version: tables, indexes, and columns of `view_state`. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
   1: ['installation', 'view_state', 'refresh_history'],
   2: ['change_log', 'capture'],
   4: ['applications'],
+  5: ['refresh_history_outcome'],
 };
 
 /** Each is there under its name, with its text. */
@@ -209,5 +210,9 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   ],
   4: (quotedSchema) => [
     `ALTER TABLE ${quotedSchema}.view_state ADD COLUMN IF NOT EXISTS applications text[]`,
+  ],
+  /* The runs of one outcome are found without passing those of the others: a history may be of millions of skipped ticks. */
+  5: (quotedSchema) => [
+    `CREATE INDEX IF NOT EXISTS refresh_history_outcome ON ${quotedSchema}.refresh_history (schema_name, view_name, outcome, started_at DESC)`,
   ],
 };

@@ -104,13 +104,19 @@ LEFT JOIN (
 LEFT JOIN ${schema}.view_state s ON s.schema_name = w.schema_name AND s.view_name = w.view_name
 LEFT JOIN ${schema}.refresh_history success ON success.run_id = s.last_run_id
 LEFT JOIN LATERAL (
-  SELECT h.error_message, h.outcome
-  FROM ${schema}.refresh_history h
-  WHERE h.schema_name = w.schema_name
-    AND h.view_name = w.view_name
-    AND h.outcome IN ('failed', 'timeout')
-    AND h.started_at <= pg_catalog.clock_timestamp()
-  ORDER BY h.started_at DESC
+  SELECT last.error_message, last.outcome
+  FROM (VALUES ('failed'), ('timeout')) AS f(outcome)
+  CROSS JOIN LATERAL (
+    SELECT h.error_message, h.outcome, h.started_at
+    FROM ${schema}.refresh_history h
+    WHERE h.schema_name = w.schema_name
+      AND h.view_name = w.view_name
+      AND h.outcome = f.outcome
+      AND h.started_at <= pg_catalog.clock_timestamp()
+    ORDER BY h.started_at DESC
+    LIMIT 1
+  ) AS last
+  ORDER BY last.started_at DESC
   LIMIT 1
 ) AS failure ON s.last_failure_at IS NOT NULL
 LEFT JOIN LATERAL (

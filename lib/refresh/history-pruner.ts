@@ -4,11 +4,19 @@ import {
   type PrunedRow,
   pruneHistory,
   selectPrunable,
+  selectViewsWithHistory,
+  type ViewWithHistoryRow,
 } from '../postgres/history-pruning.sql.js';
+import { followIndex } from '../postgres/change-log.sql.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
 import { Upkeep } from '../definition/upkeep.js';
+import type { QueryResultRow } from 'pg';
 
 /** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
 const BATCH_SIZE = 1_000;
+
+/** Views that one transaction looks at. */
+const VIEWS_AT_A_TIME = 25;
 
 /** How often a process looks for old rows. */
 const INTERVAL_MS = 3_600_000;
@@ -35,24 +43,49 @@ export class HistoryPruner {
   /**
    * Deletes runs that are older than `history.maxAge`, and of each view those beyond its last
    * `history.maxCount`, ticks that were left out apart from all else; never its last success and its last failure.
-   * In batches, each a transaction of its own.
+   * Some views after the others, and in batches, each a transaction of its own.
    *
    * @returns how many rows are gone
    */
   async prune(): Promise<number> {
     const { database, options } = this.context;
-    const prunable = await database.bookkeeping((session) =>
-      session.query<PrunableRow>(selectPrunable(database.stateSchema, options.history)),
-    );
-    const statement = pruneHistory(database.stateSchema, prunable, BATCH_SIZE);
     let total = 0;
-    let pruned = prunable.length > 0 ? BATCH_SIZE : 0;
+    let views: ViewWithHistoryRow[] = [];
+    do {
+      views = await this.walk(
+        selectViewsWithHistory(database.stateSchema, views.at(-1), VIEWS_AT_A_TIME),
+      );
+      const prunable = await this.walk<PrunableRow>(
+        selectPrunable(database.stateSchema, views, options.history),
+      );
+      for (const each of prunable) {
+        total += await this.pruneOne(each);
+      }
+    } while (views.length === VIEWS_AT_A_TIME && !this.upkeep.isStopped);
+    return total;
+  }
+
+  private async pruneOne(prunable: PrunableRow): Promise<number> {
+    let total = 0;
+    let from = 0;
+    let pruned = BATCH_SIZE;
     while (pruned === BATCH_SIZE && !this.upkeep.isStopped) {
-      const [row] = await database.bookkeeping((session) => session.query<PrunedRow>(statement));
+      const batch = { from, batchSize: BATCH_SIZE };
+      const [row] = await this.walk<PrunedRow>(
+        pruneHistory(this.context.database.stateSchema, prunable, batch),
+      );
       pruned = row?.pruned_count ?? 0;
+      from = row?.last_started_at ?? from;
       total += pruned;
     }
     return total;
+  }
+
+  private walk<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
+    return this.context.database.bookkeeping(async (session) => {
+      await session.query(followIndex());
+      return session.query<Row>(statement);
+    });
   }
 
   /** Prunes in the background, unless it did so within the last hour. Never throws. */

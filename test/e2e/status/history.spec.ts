@@ -2,10 +2,21 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { Logger } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
 import { InvalidOptionsError, RefreshService, UnknownViewError } from '../../../lib/index.js';
+import { followIndex } from '../../../lib/postgres/change-log.sql.js';
+import { selectMeanDurations } from '../../../lib/postgres/graph.sql.js';
+import {
+  pruneHistory,
+  selectPrunable,
+  selectViewsWithHistory,
+} from '../../../lib/postgres/history-pruning.sql.js';
+import { selectHistory } from '../../../lib/postgres/history-reading.sql.js';
+import { selectViewStatuses } from '../../../lib/postgres/status.sql.js';
 import { managed } from '../../support/managed.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
+
+const STATE = 'materialized_views';
 
 const DailyRevenue = viewClass({
   name: 'daily "Revenue"',
@@ -183,6 +194,34 @@ describe('pruning of the history', () => {
     await other.query('ROLLBACK');
     expect(await prune()).toBe(6);
     await other.end();
+  });
+
+  it('walks along an index for each view, however long the history is', async () => {
+    await insertRuns('a', { from: 1, to: 3_000, outcome: 'skipped' });
+    await database.query('ANALYZE materialized_views.refresh_history');
+    const views = [{ schema_name: 'public', view_name: 'a' }];
+    const prunable = { ...views[0]!, outcome: 'skipped', cutoff: Date.now(), kept_runs: [] };
+    const name = { schema: 'public', name: 'a' };
+    const session = await database.session();
+    await session.query('BEGIN');
+    await session.query(followIndex().text);
+    const plans: string[] = [];
+    for (const { text, values } of [
+      selectViewsWithHistory(STATE, views[0], 10),
+      selectPrunable(STATE, views, { maxAgeMs: 1, maxCount: 1_000 }),
+      pruneHistory(STATE, prunable, { from: 0, batchSize: 1_000 }),
+      selectHistory(STATE, name, 50),
+      selectViewStatuses(STATE, [name]),
+      selectMeanDurations(STATE, [name]),
+    ]) {
+      const { rows } = await session.query(`EXPLAIN (COSTS OFF) ${text}`, values);
+      plans.push(rows.map((row: Record<string, string>) => row['QUERY PLAN']).join('\n'));
+    }
+    await session.end();
+    for (const plan of plans) {
+      expect(plan).toMatch(/Index (Only )?Scan (Backward )?using refresh_history_(view|outcome)/);
+      expect(plan).not.toMatch(/(Seq|Bitmap \w+) Scan on refresh_history/);
+    }
   });
 
   it('is done in the background at most once an hour', async () => {
