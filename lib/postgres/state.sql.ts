@@ -69,7 +69,8 @@ export interface DefinitionRecord {
 /**
  * Remembers views as they are now. For one that the library has not known before: what the past ticks
  * of a populated view would have brought is there already, so only ticks from now on count; an
- * unpopulated view has no last tick and is due at once.
+ * unpopulated view has no last tick and is due at once. Rows that say all this already are not written: a refresh holds
+ * its row until it commits, and each would wait for the other.
  *
  * @param application which declares them: `''` where it has no name
  */
@@ -94,6 +95,19 @@ SELECT r.schema_name,
 FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(
   schema_name text, view_name text, is_populated boolean, own_indexes text[],
   declared_hash text, fingerprint text, version bigint, capture jsonb
+)
+WHERE NOT EXISTS (
+  SELECT
+  FROM ${quoteIdentifier(stateSchema)}.view_state known
+  WHERE known.schema_name = r.schema_name
+    AND known.view_name = r.view_name
+    AND known.is_own
+    AND known.own_indexes = r.own_indexes
+    AND known.declared_hash = r.declared_hash
+    AND known.fingerprint = r.fingerprint
+    AND known.capture IS NOT DISTINCT FROM r.capture
+    AND $2::text = ANY (known.applications)
+    AND (r.version IS NULL OR known.definition_version >= r.version)
 )
 ON CONFLICT (schema_name, view_name) DO UPDATE
 SET is_own = true,
@@ -131,7 +145,8 @@ export function claimViews(
   return {
     text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state AS s
 SET ${claim('$1')}
-${AMONG_NAMES}`,
+${AMONG_NAMES}
+  AND NOT coalesce($1::text = ANY (s.applications), false)`,
     values: [application, ...schemasAndNames(views)],
   };
 }

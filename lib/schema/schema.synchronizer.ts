@@ -43,6 +43,9 @@ export interface Synchronized {
   withoutKey: ViewDefinition[];
 }
 
+/** What there is to say where all is as it was remembered. */
+type Remembered = Pick<Synchronized, 'diff' | 'withoutKey'>;
+
 /** Brings a database to what the code declares, one process at a time. */
 export class SchemaSynchronizer {
   constructor(private readonly context: DataSourceContext) {}
@@ -94,15 +97,19 @@ export class SchemaSynchronizer {
     const views = this.context.views.all();
     return this.explained(async () => {
       // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
-      const remembered = expected === undefined ? await this.remembered(policy) : undefined;
+      const remembered =
+        expected === undefined
+          ? await this.within((session) => this.remembered(session, policy))
+          : undefined;
       if (remembered !== undefined) {
-        const { diff, withoutKey } = remembered;
-        const reports = unchangedReports(diff);
-        const report = this.told(publishReport(name, reports, startedAtMs));
-        return { report, diff, withoutKey };
+        return this.unchanged(remembered, startedAtMs);
       }
       try {
-        const { prepared, postponed, withoutKey } = await this.underLock(policy, expected);
+        const done = await this.underLock(policy, expected);
+        if (!('prepared' in done)) {
+          return this.unchanged(done, startedAtMs);
+        }
+        const { prepared, postponed, withoutKey } = done;
         const reports = reportsOf(prepared, views);
         this.warnOfDropped(reports);
         const report = this.told(publishReport(name, reports, startedAtMs));
@@ -112,6 +119,15 @@ export class SchemaSynchronizer {
         throw error;
       }
     });
+  }
+
+  private unchanged({ diff, withoutKey }: Remembered, startedAtMs: number): Synchronized {
+    const reports = unchangedReports(diff);
+    return {
+      report: this.told(publishReport(this.context.name, reports, startedAtMs)),
+      diff,
+      withoutKey,
+    };
   }
 
   /** Runs `work` in a transaction. */
@@ -165,32 +181,36 @@ export class SchemaSynchronizer {
     );
   }
 
-  private async remembered(
-    policy: SyncPolicy,
-  ): Promise<Pick<Synchronized, 'diff' | 'withoutKey'> | undefined> {
+  /** Where nothing is to be done. */
+  private async remembered(session: Session, policy: SyncPolicy): Promise<Remembered | undefined> {
     const preparation = this.preparation(policy);
-    return this.within(async (session) => {
-      await refuseForeignState(session, this.context.database.stateSchema);
-      const state = await readState(session, this.context);
-      const diff = await rememberedDiff(session, preparation.views, state, preparation);
-      if (diff === undefined) {
-        return undefined;
-      }
-      refuseMissingColumns(columnsToBe(diff, [], []));
-      return { diff, withoutKey: withoutUsableKey(preparation.views, state) };
-    });
+    await refuseForeignState(session, this.context.database.stateSchema);
+    const state = await readState(session, this.context);
+    const diff = await rememberedDiff(session, preparation.views, state, preparation);
+    if (diff === undefined) {
+      return undefined;
+    }
+    refuseMissingColumns(columnsToBe(diff, [], []));
+    return { diff, withoutKey: withoutUsableKey(preparation.views, state) };
   }
 
   private async underLock(
     policy: SyncPolicy,
     expected: SchemaPlan | undefined,
-  ): Promise<{ prepared: Prepared } & Pick<Synchronized, 'postponed' | 'withoutKey'>> {
+  ): Promise<
+    Remembered | ({ prepared: Prepared } & Pick<Synchronized, 'postponed' | 'withoutKey'>)
+  > {
     const { name, database, options } = this.context;
     const views = this.context.views.all();
     return this.within(async (session) => {
       await waitForLock(session, this.context.locks, syncLockKey(), SYNC_LOCK_TAKEN);
+      // Another process may have done it all while this one waited. Its views are being refreshed by now.
+      const remembered =
+        expected === undefined ? await this.remembered(session, policy) : undefined;
+      if (remembered !== undefined) {
+        return remembered;
+      }
       await refuseForeignState(session, database.stateSchema);
-      // Worked out again: another process may have done it all while this one waited.
       const prepared = await prepare(session, this.preparation(policy));
       refuse(prepared);
       if (expected !== undefined && !isDeepStrictEqual(expected.steps, prepared.plan.steps)) {

@@ -2,8 +2,10 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import type { Benchmark, BenchmarkReport } from './benchmark.js';
 import { captureBenchmark } from './capture.bench.js';
+import { fleetBenchmark } from './fleet.bench.js';
 import { graphBenchmark } from './graph.bench.js';
 import { clusterBenchmark } from './cluster.bench.js';
+import { largeBenchmark } from './large.bench.js';
 import { readBenchmark } from './read.bench.js';
 import { refreshBenchmark } from './refresh.bench.js';
 import { toJson, toText } from './report.js';
@@ -16,6 +18,8 @@ const BENCHMARKS = [
   graphBenchmark,
   swapBenchmark,
   captureBenchmark,
+  largeBenchmark,
+  fleetBenchmark,
 ];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]
