@@ -3,7 +3,9 @@ import { TestDatabase } from '../support/test-database.js';
 
 /** Runs `work` in a database of its own, on DATABASE_URL or on a server that is started for it. */
 export async function withDatabase<T>(work: (database: TestDatabase) => Promise<T>): Promise<T> {
-  const server = process.env.DATABASE_URL ? undefined : await startPostgres(process.env.POSTGRES_PACKAGE);
+  const server = process.env.DATABASE_URL
+    ? undefined
+    : await startPostgres(process.env.POSTGRES_PACKAGE);
   process.env.TEST_SERVER_URL = server?.url ?? process.env.DATABASE_URL;
   try {
     const database = await TestDatabase.create();

@@ -42,7 +42,11 @@ async function run(database: TestDatabase, log: Log): Promise<Outcome> {
     log(JSON.stringify(reads.rows));
     log('prunes it');
     const pruning = await measurePruning(app, database);
-    return { facts: await serverFacts(database), comparisons: [], counts: [refreshes, reads, pruning] };
+    return {
+      facts: await serverFacts(database),
+      comparisons: [],
+      counts: [refreshes, reads, pruning],
+    };
   });
 }
 
