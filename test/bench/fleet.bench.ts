@@ -1,7 +1,7 @@
 import { Replica, type ReplicaOptions } from '../support/replica-process.js';
 import type { TestDatabase } from '../support/test-database.js';
 import { serverFacts, withDatabase } from './bench-database.js';
-import type { Benchmark, CountTable, Log, Outcome } from './benchmark.js';
+import type { Benchmark, CountTable, Outcome } from './benchmark.js';
 
 const PROCESS_COUNTS = [1, 3, 10];
 const VIEW_COUNT = 200;
