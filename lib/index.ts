@@ -54,7 +54,12 @@ export type { MaterializedViewsModuleOptions } from './definition/module.options
 export type { AfterResult } from './refresh/after-commit.js';
 export { RefreshGraphError } from './refresh/refresh-graph.error.js';
 export type { DataDrift } from './refresh/data-drift.js';
-export type { RefreshHistoryEntry, RefreshOutcome } from './refresh/refresh-history.js';
+export type {
+  RecentRuns,
+  RefreshHistoryEntry,
+  RefreshOutcome,
+  ViewHistoryEntry,
+} from './refresh/refresh-history.js';
 export type { GraphOutcome, GraphReport, GraphViewReport } from './refresh/graph-report.js';
 export type { RefreshCascade } from './graph/view-graph.js';
 export type {
@@ -90,9 +95,12 @@ export type { ViewStatus } from './refresh/refresh-status.js';
 export type { ViewChanges } from './tracking/view-changes.js';
 export type {
   AnswerOptions,
+  DeclaredQuery,
   DriftQuery,
+  HistoryAllQuery,
   HistoryQuery,
   InspectQuery,
+  RecentRunsQuery,
   StatusAllQuery,
   StatusQuery,
   ViewDataSource,
@@ -106,6 +114,7 @@ export type {
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
 export { SchemaService } from './engine/schema.service.js';
+export type { DeclaredView } from './definition/declared-view.js';
 export type { DataSourceSelector } from './definition/data-source-selector.js';
 export type { PlanOptions } from './schema/schema-options.js';
 export type { SchemaDifference } from './schema/schema.js';

@@ -8,7 +8,7 @@ import type {
   RefreshSucceededEvent,
 } from '../refresh/refresh-events.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
-import { shownDuration } from './format.js';
+import { shownDuration } from '../definition/format.js';
 import type { Output } from './output.js';
 
 const FRAMES_PER_SECOND = 4;

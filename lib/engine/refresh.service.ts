@@ -14,7 +14,12 @@ import {
 } from '../refresh/graph-options.js';
 import type { GraphReport } from '../refresh/graph-report.js';
 import { GraphRefresher } from '../refresh/graph.refresher.js';
-import type { RefreshHistoryEntry } from '../refresh/refresh-history.js';
+import type { HistoryFilter } from '../postgres/history-reading.sql.js';
+import type {
+  RecentRuns,
+  RefreshHistoryEntry,
+  ViewHistoryEntry,
+} from '../refresh/refresh-history.js';
 import { type RefreshOptions, singleRefresh } from '../refresh/refresh-options.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
@@ -29,8 +34,13 @@ import {
   type DriftQuery,
   driftQuery,
   HISTORY_LIMIT,
+  type HistoryAllQuery,
+  historyAllQuery,
   type HistoryQuery,
   historyQuery,
+  RECENT_LIMIT,
+  type RecentRunsQuery,
+  recentRunsQuery,
   type StatusAllQuery,
   statusAllQuery,
   type StatusQuery,
@@ -108,9 +118,7 @@ export class RefreshService {
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
     checkOptions('RefreshService.refreshAll', allRefreshes, options);
-    const targets = this.sources
-      .named(options.dataSource)
-      .flatMap((source) => source.views.all().map((view) => ({ source, view })));
+    const targets = this.targets({ dataSource: options.dataSource });
     return this.graph.refresh(targets, graphOptions(options));
   }
 
@@ -225,6 +233,43 @@ export class RefreshService {
   }
 
   /**
+   * The last runs of all registered views, or of some of them, newest first. It takes one statement for each data source;
+   * the next page is what is `olderThan` the last entry.
+   *
+   * @throws UnknownViewError when the data source has no views, or one of `views` is not registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the history cannot be read within `timeout` (default 5 s)
+   */
+  async historyAll(options: HistoryAllQuery = {}): Promise<ViewHistoryEntry[]> {
+    checkOptions('RefreshService.historyAll', historyAllQuery, options);
+    const { limit = HISTORY_LIMIT } = options;
+    const bounds = { filter: historyFilter(options), limit, timeoutMs: answerTimeoutMs(options) };
+    const targets = this.targets(options);
+    const pages = [...new Set(targets.map(({ source }) => source))].map((source) =>
+      source.inspector.historyOfAll(
+        targets.filter((each) => each.source === source).map(({ view }) => view),
+        bounds,
+      ),
+    );
+    return (await Promise.all(pages)).flat().sort(byAge).slice(0, limit);
+  }
+
+  /**
+   * How the last runs of each registered view went, oldest first, in one statement for each data source.
+   *
+   * @throws UnknownViewError when no view is registered in `dataSource`
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws StatusError when the history cannot be read within `timeout` (default 5 s)
+   */
+  async recentRuns(options: RecentRunsQuery = {}): Promise<RecentRuns[]> {
+    checkOptions('RefreshService.recentRuns', recentRunsQuery, options);
+    const { limit = RECENT_LIMIT } = options;
+    const bounds = { limit, timeoutMs: answerTimeoutMs(options) };
+    const sources = this.sources.named(options.dataSource);
+    return (await Promise.all(sources.map(({ inspector }) => inspector.recentRuns(bounds)))).flat();
+  }
+
+  /**
    * How a view stands: its age, its last success and failure, and whether somebody refreshes it now. The call waits
    * for no refresh. A view that is not in the database has a status too.
    *
@@ -292,6 +337,35 @@ export class RefreshService {
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
+
+  /** The views that are named, or all of the data sources that are meant. */
+  private targets({ views, dataSource }: HistoryAllQuery): FoundView[] {
+    if (views === undefined) {
+      return this.sources
+        .named(dataSource)
+        .flatMap((source) => source.views.all().map((view) => ({ source, view })));
+    }
+    checkViews('RefreshService.historyAll', views);
+    return views.map((view) => this.sources.find(view, dataSource));
+  }
+}
+
+function historyFilter({ outcomes, since, until, olderThan }: HistoryAllQuery): HistoryFilter {
+  return {
+    outcomes: outcomes ?? null,
+    since: since?.getTime() ?? null,
+    until: until?.getTime() ?? null,
+    olderThan:
+      olderThan === undefined
+        ? null
+        : { startedAt: olderThan.startedAt.getTime(), runId: olderThan.runId },
+  };
+}
+
+/** As the database orders the runs of one data source. */
+function byAge(one: ViewHistoryEntry, other: ViewHistoryEntry): number {
+  const difference = other.startedAt.getTime() - one.startedAt.getTime();
+  return difference || (one.runId < other.runId ? 1 : -1);
 }
 
 const isOf =

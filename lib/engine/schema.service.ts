@@ -1,4 +1,5 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
+import { type DeclaredView, declaredView } from '../definition/declared-view.js';
 import type { DataSourceSelector } from '../definition/data-source-selector.js';
 import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import type { ViewTarget } from '../definition/view.registry.js';
@@ -17,7 +18,13 @@ import type { Schema, SchemaDifference } from '../schema/schema.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
 import type { SyncReport } from '../schema/sync-report.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
-import { answerTimeoutMs, type InspectQuery, inspectQuery } from './status-queries.js';
+import {
+  answerTimeoutMs,
+  type DeclaredQuery,
+  declaredQuery,
+  type InspectQuery,
+  inspectQuery,
+} from './status-queries.js';
 
 /** Compares the database with the code, and changes it. */
 export class SchemaService {
@@ -116,6 +123,25 @@ export class SchemaService {
   registered(options: DataSourceSelector = {}): string[] {
     checkOptions('SchemaService.registered', dataSourceOptions, options);
     return this.schemaOf(options).registered();
+  }
+
+  /**
+   * How the registered views are refreshed, as their classes say. It asks no database.
+   *
+   * @throws UnknownViewError when the data source has no views, or one of `views` is not registered
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   */
+  declared(options: DeclaredQuery = {}): DeclaredView[] {
+    checkOptions('SchemaService.declared', declaredQuery, options);
+    const { views, dataSource, tickCount = 0 } = options;
+    const targets =
+      views?.map((view) => this.sources.find(view, dataSource)) ??
+      this.sources
+        .named(dataSource)
+        .flatMap((source) => source.views.all().map((view) => ({ source, view })));
+    return targets.map(({ source, view }) =>
+      declaredView(view, { dataSource: source.name, tickCount }),
+    );
   }
 
   /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */

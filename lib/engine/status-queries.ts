@@ -4,13 +4,22 @@ import {
   aDataSource,
   aDuration,
   anIdentifier,
+  listOf,
+  matching,
   objectOf,
+  oneOf,
 } from '../definition/option-rules.js';
 import type { ViewTarget } from '../definition/view.registry.js';
+import {
+  REFRESH_OUTCOMES,
+  type RefreshHistoryEntry,
+  type RefreshOutcome,
+} from '../refresh/refresh-history.js';
 
 const MAX_LIMIT = 1_000;
 export const HISTORY_LIMIT = 50;
 export const DRIFT_LIMIT = 100;
+export const RECENT_LIMIT = 30;
 const ANSWER_TIMEOUT = '5s';
 
 /** For how long a caller waits for an answer of the database. */
@@ -49,6 +58,40 @@ export interface HistoryQuery extends StatusQuery {
   limit?: number;
 }
 
+/** Which runs of which views are listed. */
+export interface HistoryAllQuery extends AnswerOptions {
+  /** Their classes, or `schema.name`. @default all */
+  views?: readonly ViewTarget[];
+  /** The one data source whose views are asked for. @default all */
+  dataSource?: string;
+  /** How the runs ended. @default all */
+  outcomes?: readonly RefreshOutcome[];
+  /** Runs that started then or later. @default all */
+  since?: Date;
+  /** Runs that started before that. @default all */
+  until?: Date;
+  /** The last entry of the page before: what follows is the next page. @default the first page */
+  olderThan?: Pick<RefreshHistoryEntry, 'startedAt' | 'runId'>;
+  /** Runs at the most, up to 1,000. @default 50 */
+  limit?: number;
+}
+
+export interface RecentRunsQuery extends AnswerOptions {
+  /** The one data source whose views are asked for. @default all */
+  dataSource?: string;
+  /** Runs of each view at the most, up to 1,000. @default 30 */
+  limit?: number;
+}
+
+export interface DeclaredQuery {
+  /** Their classes, or `schema.name`. @default all */
+  views?: readonly ViewTarget[];
+  /** The one data source whose views are asked for. @default all */
+  dataSource?: string;
+  /** How many of the next scheduled times are worked out for each, up to 1,000. @default 0 */
+  tickCount?: number;
+}
+
 export interface DriftQuery {
   /** Needed only for a view that is registered in several data sources. */
   dataSource?: string;
@@ -74,6 +117,30 @@ export const statusAllQuery = objectOf<StatusAllQuery>({
   views: () => undefined,
 });
 export const historyQuery = objectOf<HistoryQuery>({ dataSource: aDataSource, limit, timeout });
+const anInstant = matching(
+  'a valid Date',
+  (value) => value instanceof Date && !Number.isNaN(value.getTime()),
+);
+export const historyAllQuery = objectOf<HistoryAllQuery>({
+  views: () => undefined,
+  dataSource: aDataSource,
+  outcomes: listOf(oneOf(...REFRESH_OUTCOMES)),
+  since: anInstant,
+  until: anInstant,
+  olderThan: matching('an entry of the history', isEntry),
+  limit,
+  timeout,
+});
+export const recentRunsQuery = objectOf<RecentRunsQuery>({
+  dataSource: aDataSource,
+  limit,
+  timeout,
+});
+export const declaredQuery = objectOf<DeclaredQuery>({
+  views: listOf(() => undefined),
+  dataSource: aDataSource,
+  tickCount: aCount(0, MAX_LIMIT),
+});
 export const inspectQuery = objectOf<InspectQuery>({
   dataSource: aDataSource,
   schema: anIdentifier,
@@ -84,4 +151,16 @@ export const driftQuery = objectOf<DriftQuery>({ dataSource: aDataSource, limit 
 /** For how long the answer is waited for, in milliseconds. */
 export function answerTimeoutMs(options: AnswerOptions): number {
   return milliseconds(options.timeout ?? ANSWER_TIMEOUT);
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+function isEntry(value: unknown): boolean {
+  const { startedAt, runId } = (value ?? {}) as Partial<RefreshHistoryEntry>;
+  return (
+    startedAt instanceof Date &&
+    !Number.isNaN(startedAt.getTime()) &&
+    typeof runId === 'string' &&
+    UUID.test(runId)
+  );
 }

@@ -1,5 +1,5 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs } from './instant.js';
+import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
+import { epochMs, fromEpochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** One run of the history. Instants are milliseconds since the epoch. */
@@ -21,6 +21,22 @@ export interface HistoryRow {
   host: string;
 }
 
+const COLUMNS = `h.run_id::text AS run_id,
+       h.trigger,
+       ${epochMs('h.tick')} AS tick,
+       h.attempt,
+       h.outcome,
+       h.mode,
+       h.mode_reason,
+       h.inserted_count::float8 AS inserted_count,
+       h.deleted_count::float8 AS deleted_count,
+       ${epochMs('h.started_at')} AS started_at,
+       ${epochMs('h.finished_at')} AS finished_at,
+       h.duration_ms,
+       h.error_code,
+       h.error_message,
+       h.host`;
+
 /** The last runs of a view, newest first. What is ahead of the clock was before it went back. Both are found along the index. */
 export function selectHistory(
   stateSchema: string,
@@ -40,21 +56,7 @@ export function selectHistory(
     text: `WITH clock AS MATERIALIZED (
   SELECT pg_catalog.clock_timestamp() AS now
 )
-SELECT h.run_id::text AS run_id,
-       h.trigger,
-       ${epochMs('h.tick')} AS tick,
-       h.attempt,
-       h.outcome,
-       h.mode,
-       h.mode_reason,
-       h.inserted_count::float8 AS inserted_count,
-       h.deleted_count::float8 AS deleted_count,
-       ${epochMs('h.started_at')} AS started_at,
-       ${epochMs('h.finished_at')} AS finished_at,
-       h.duration_ms,
-       h.error_code,
-       h.error_message,
-       h.host
+SELECT ${COLUMNS}
 FROM (
   ${runs(false)}
   UNION ALL
@@ -63,5 +65,103 @@ FROM (
 ORDER BY h.is_ahead, h.started_at DESC, h.finished_at DESC
 LIMIT $3`,
     values: [view.schema, view.name, limit],
+  };
+}
+
+/** A run of one of several views. */
+export interface ViewHistoryRow extends HistoryRow {
+  /** That of its view in the list that was asked for, from 1 on. */
+  position: number;
+}
+
+/** Which runs are wanted; `null` where that does not matter. Instants are milliseconds since the epoch. */
+export interface HistoryFilter {
+  outcomes: readonly string[] | null;
+  since: number | null;
+  until: number | null;
+  /** Only what comes after this one in the order of the answer. */
+  olderThan: { startedAt: number; runId: string } | null;
+}
+
+const TO_THE_MS = "pg_catalog.date_trunc('milliseconds', h.started_at)";
+
+/**
+ * The last runs of all given views, newest first. Each view's own are found by the index on the history, so that it
+ * reads no more than it gives of each.
+ */
+export function selectHistoryOfAll(
+  stateSchema: string,
+  views: readonly QualifiedName[],
+  { outcomes, since, until, olderThan }: HistoryFilter,
+  limit: number,
+): SqlStatement {
+  return {
+    text: `SELECT w.position::int4 AS position,
+       ${COLUMNS}
+FROM ROWS FROM (
+  pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
+) WITH ORDINALITY AS w(schema_name, view_name, position)
+CROSS JOIN LATERAL (
+  SELECT h.*
+  FROM ${quoteIdentifier(stateSchema)}.refresh_history h
+  WHERE h.schema_name = w.schema_name
+    AND h.view_name = w.view_name
+    AND ($3::text[] IS NULL OR h.outcome = ANY ($3::text[]))
+    AND ($4::float8 IS NULL OR h.started_at >= ${fromEpochMs('$4')})
+    AND ($5::float8 IS NULL OR h.started_at < ${fromEpochMs('$5')})
+    AND ($6::float8 IS NULL
+      OR ${TO_THE_MS} < ${fromEpochMs('$6')}
+      OR (${TO_THE_MS} = ${fromEpochMs('$6')} AND h.run_id < $7::uuid))
+  ORDER BY h.started_at DESC
+  LIMIT $8
+) AS h
+ORDER BY ${TO_THE_MS} DESC, h.run_id DESC
+LIMIT $8`,
+    values: [
+      ...namesOf(views),
+      outcomes,
+      since,
+      until,
+      olderThan?.startedAt ?? null,
+      olderThan?.runId ?? null,
+      limit,
+    ],
+  };
+}
+
+export interface RecentRunsRow {
+  /** When it started, how long it took (both in milliseconds) and how it ended, oldest first; `null` without any. */
+  runs: [startedAt: number, durationMs: number, outcome: string][] | null;
+}
+
+/** How the last runs of each view went, a row for each in the given order. Ticks that were left out are no runs. */
+export function selectRecentRuns(
+  stateSchema: string,
+  views: readonly QualifiedName[],
+  limit: number,
+): SqlStatement {
+  return {
+    text: `SELECT recent.runs
+FROM ROWS FROM (
+  pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
+) WITH ORDINALITY AS w(schema_name, view_name, position)
+LEFT JOIN LATERAL (
+  SELECT pg_catalog.json_agg(
+           pg_catalog.json_build_array(${epochMs('last.started_at')}, last.duration_ms, last.outcome)
+           ORDER BY last.started_at
+         ) AS runs
+  FROM (
+    SELECT h.started_at, h.duration_ms, h.outcome
+    FROM ${quoteIdentifier(stateSchema)}.refresh_history h
+    WHERE h.schema_name = w.schema_name
+      AND h.view_name = w.view_name
+      AND h.outcome <> 'skipped'
+      AND h.started_at <= pg_catalog.clock_timestamp()
+    ORDER BY h.started_at DESC
+    LIMIT $3
+  ) AS last
+) AS recent ON true
+ORDER BY w.position`,
+    values: [...namesOf(views), limit],
   };
 }

@@ -65,3 +65,8 @@ export function displayNames(names: readonly QualifiedName[]): string {
 export function rowName(row: { schema_name: string; view_name: string }): string {
   return displayName({ schema: row.schema_name, name: row.view_name });
 }
+
+/** Several of them as two parameters of a statement. */
+export function namesOf(names: readonly QualifiedName[]): [schemas: string[], names: string[]] {
+  return [names.map(({ schema }) => schema), names.map(({ name }) => name)];
+}

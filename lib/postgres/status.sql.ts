@@ -1,4 +1,4 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { AHEAD_UNTIL, epochMs, IS_BACKING_OFF, IS_SUCCESS_PAST, past } from './instant.js';
 import { SERVER_VERSION } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -196,8 +196,4 @@ LEFT JOIN (
 ORDER BY w.position`,
     values: namesOf(views),
   };
-}
-
-function namesOf(views: QualifiedName[]): [schemas: string[], names: string[]] {
-  return [views.map((view) => view.schema), views.map((view) => view.name)];
 }

@@ -1,12 +1,25 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { Database } from '../postgres/database.js';
-import { type HistoryRow, selectHistory } from '../postgres/history-reading.sql.js';
+import {
+  type HistoryFilter,
+  type HistoryRow,
+  type RecentRunsRow,
+  selectHistory,
+  selectHistoryOfAll,
+  selectRecentRuns,
+  type ViewHistoryRow,
+} from '../postgres/history-reading.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import { setReadOnly } from '../postgres/transaction.sql.js';
 import { instant } from '../postgres/optional-instant.js';
 import type { RefreshMode, RefreshModeReason, RefreshTrigger } from './refresh-result.js';
 
 /** How a run ended. Of those that were skipped only ticks that found the view `unchanged` are in the history. */
-export type RefreshOutcome = 'refreshed' | 'skipped' | 'failed' | 'timeout' | 'cancelled';
+export type RefreshOutcome = (typeof REFRESH_OUTCOMES)[number];
+
+/** All of them. */
+export const REFRESH_OUTCOMES = ['refreshed', 'skipped', 'failed', 'timeout', 'cancelled'] as const;
 
 /** One run of the history. All instants are by the database's clock. */
 export interface RefreshHistoryEntry {
@@ -39,6 +52,21 @@ export interface RefreshHistoryEntry {
   host: string;
 }
 
+/** One run of the history of several views. */
+export interface ViewHistoryEntry extends RefreshHistoryEntry {
+  /** As `schema.name`. */
+  view: string;
+  dataSource: string;
+}
+
+/** How the last runs of a view went, oldest first. Ticks that were left out are no runs. */
+export interface RecentRuns {
+  /** As `schema.name`. */
+  view: string;
+  dataSource: string;
+  runs: { startedAt: Date; durationMs: number; outcome: RefreshOutcome }[];
+}
+
 /** The last runs of a view, newest first. */
 export async function readHistory(
   database: Database,
@@ -51,6 +79,47 @@ export async function readHistory(
     return session.query<HistoryRow>(statement);
   });
   return rows.map(historyEntry);
+}
+
+/** The last runs of several views, newest first. */
+export async function readHistoryOfAll(
+  { database, name: dataSource }: DataSourceContext,
+  views: readonly ViewDefinition[],
+  { filter, limit, timeoutMs }: { filter: HistoryFilter; limit: number; timeoutMs: number },
+): Promise<ViewHistoryEntry[]> {
+  const names = views.map(({ name }) => name);
+  const statement = selectHistoryOfAll(database.stateSchema, names, filter, limit);
+  const rows = await database.reading(timeoutMs, async (session) => {
+    await session.query(setReadOnly());
+    return session.query<ViewHistoryRow>(statement);
+  });
+  return rows.flatMap((row) => {
+    const view = views[row.position - 1];
+    return view === undefined ? [] : [{ view: viewName(view), dataSource, ...historyEntry(row) }];
+  });
+}
+
+/** How the last runs of each view went. */
+export async function readRecentRuns(
+  { database, name: dataSource }: DataSourceContext,
+  views: readonly ViewDefinition[],
+  { limit, timeoutMs }: { limit: number; timeoutMs: number },
+): Promise<RecentRuns[]> {
+  const names = views.map(({ name }) => name);
+  const statement = selectRecentRuns(database.stateSchema, names, limit);
+  const rows = await database.reading(timeoutMs, async (session) => {
+    await session.query(setReadOnly());
+    return session.query<RecentRunsRow>(statement);
+  });
+  return views.map((view, position) => ({
+    view: viewName(view),
+    dataSource,
+    runs: (rows[position]?.runs ?? []).map(([startedAt, durationMs, outcome]) => ({
+      startedAt: new Date(startedAt),
+      durationMs: Math.max(0, durationMs),
+      outcome: outcome as RefreshOutcome,
+    })),
+  }));
 }
 
 function historyEntry(row: HistoryRow): RefreshHistoryEntry {

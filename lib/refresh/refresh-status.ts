@@ -40,6 +40,8 @@ export interface ViewStatus {
   isPopulated: boolean;
   /** Whether somebody, in whatever process, refreshes or changes it now. */
   isRefreshing: boolean;
+  /** When that began. Left out where the role of the library may not see it. */
+  refreshingSince?: Date;
   /**
    * Who keeps all others from refreshing the view without being a refresh, or for longer than a refresh may take. Left
    * out where nobody does.
@@ -121,6 +123,7 @@ export function refreshStatus(
     exists: row.is_found,
     isPopulated: row.is_populated ?? false,
     isRefreshing: holders.some(({ isForeign }) => !isForeign),
+    refreshingSince: holders.find(({ isForeign }) => !isForeign)?.startedAt,
     lockedBy: wrongHolders(holders),
     isPaused: row.is_paused ?? false,
     pausedAt: instant(row.paused_at),

@@ -2,7 +2,15 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { statusErrorFrom } from '../errors/status-error.factory.js';
 import { type DataDrift, findDrift } from './data-drift.js';
-import { readHistory, type RefreshHistoryEntry } from './refresh-history.js';
+import type { HistoryFilter } from '../postgres/history-reading.sql.js';
+import {
+  readHistory,
+  readHistoryOfAll,
+  readRecentRuns,
+  type RecentRuns,
+  type RefreshHistoryEntry,
+  type ViewHistoryEntry,
+} from './refresh-history.js';
 import type { ViewStatus } from './refresh-status.js';
 import { readStatuses } from './status-reading.js';
 
@@ -30,17 +38,35 @@ export class ViewInspector {
   }
 
   async statusAll(timeoutMs: number): Promise<ViewStatus[]> {
-    const { name, views } = this.context;
-    try {
-      return await readStatuses(this.context, views.all(), timeoutMs);
-    } catch (cause) {
-      throw statusErrorFrom(cause, `read the status of the views of data source "${name}"`);
-    }
+    return this.readingAll('status', (views) => readStatuses(this.context, views, timeoutMs));
+  }
+
+  async historyOfAll(
+    views: readonly ViewDefinition[],
+    bounds: { filter: HistoryFilter; limit: number; timeoutMs: number },
+  ): Promise<ViewHistoryEntry[]> {
+    return this.readingAll('history', () => readHistoryOfAll(this.context, views, bounds));
+  }
+
+  async recentRuns(bounds: { limit: number; timeoutMs: number }): Promise<RecentRuns[]> {
+    return this.readingAll('last runs', (views) => readRecentRuns(this.context, views, bounds));
   }
 
   async drift(view: ViewDefinition, limit: number): Promise<DataDrift> {
     const { database, options } = this.context;
     return this.reading('compare the rows', view, () => findDrift(database, view, options, limit));
+  }
+
+  private async readingAll<T>(
+    what: string,
+    work: (views: readonly ViewDefinition[]) => Promise<T>,
+  ): Promise<T> {
+    const { name, views } = this.context;
+    try {
+      return await work(views.all());
+    } catch (cause) {
+      throw statusErrorFrom(cause, `read the ${what} of the views of data source "${name}"`);
+    }
   }
 
   private async reading<T>(

@@ -9,7 +9,11 @@ import { displayName } from '../postgres/identifier.js';
 import type { AfterResult } from '../refresh/after-commit.js';
 import type { DataDrift } from '../refresh/data-drift.js';
 import { type GraphReport, graphReport } from '../refresh/graph-report.js';
-import type { RefreshHistoryEntry } from '../refresh/refresh-history.js';
+import type {
+  RecentRuns,
+  RefreshHistoryEntry,
+  ViewHistoryEntry,
+} from '../refresh/refresh-history.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
@@ -83,6 +87,16 @@ export class RecordingRefreshService extends RefreshService {
 
   override history(view: ViewTarget, options: object = {}): Promise<RefreshHistoryEntry[]> {
     this.record('history', [view], options);
+    return Promise.resolve([]);
+  }
+
+  override historyAll(options: object = {}): Promise<ViewHistoryEntry[]> {
+    this.record('historyAll', [], options);
+    return Promise.resolve([]);
+  }
+
+  override recentRuns(options: object = {}): Promise<RecentRuns[]> {
+    this.record('recentRuns', [], options);
     return Promise.resolve([]);
   }
 

@@ -3,7 +3,10 @@ import { APP_FILTER } from '@nestjs/core';
 import { ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { MaterializedViewsModule } from 'nestjs-materialized-views';
+import { MaterializedViewsDashboardModule } from 'nestjs-materialized-views/dashboard';
+import { AdoptionService } from './http/adoption.service.js';
 import { CompatController } from './http/compat.controller.js';
+import { DASHBOARD_PATH } from './http/endpoints.constants.js';
 import { IndexController } from './http/index.controller.js';
 import { MaterializedViewErrorFilter } from './http/materialized-view-error.filter.js';
 import { RefreshController } from './http/refresh.controller.js';
@@ -29,8 +32,18 @@ import { LiveQueryService } from './views/live-query.service.js';
     TypeOrmModule.forFeature([Browser, Release, Feature, SupportStatement]),
     ScheduleModule.forRoot(),
     MaterializedViewsModule.forRoot({ views: [BrowserYear, FeatureLag, AdoptionYear] }),
+    // Open, since the sample listens to this machine alone. In an application of yours, give it `guards` or `basicAuth`.
+    MaterializedViewsDashboardModule.forRoot({
+      path: DASHBOARD_PATH,
+      environment: 'demo',
+      allowUnauthenticated: true,
+    }),
   ],
   controllers: [IndexController, CompatController, RefreshController],
-  providers: [LiveQueryService, { provide: APP_FILTER, useClass: MaterializedViewErrorFilter }],
+  providers: [
+    AdoptionService,
+    LiveQueryService,
+    { provide: APP_FILTER, useClass: MaterializedViewErrorFilter },
+  ],
 })
 export class AppModule {}

@@ -8,7 +8,7 @@ import { reported } from '../support/reported.js';
 import { AppModule } from './app.module.js';
 import { listen } from './demo/listen.js';
 import { loadProgress } from './demo/load-progress.js';
-import { describeLoad, printTimings, printUrls } from './demo/report.js';
+import { describeLoad, printPages, printTimings, printUrls } from './demo/report.js';
 import { selfCheck } from './demo/self-check.js';
 import { requestTimings } from './demo/self-request.js';
 import { loadCompatData } from './tables/compat.loader.js';
@@ -30,6 +30,7 @@ async function main(cleanup: Cleanup): Promise<void> {
   const baseUrl = await listen(app);
   const timings = await requestTimings(baseUrl);
   printTimings(timings);
+  printPages(baseUrl);
   if (process.env.DEMO_ONCE === '1') {
     process.exitCode = (await selfCheck(baseUrl, timings)) ? 0 : 1;
     await cleanup.run();

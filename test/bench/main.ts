@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import type { Benchmark, BenchmarkReport } from './benchmark.js';
 import { captureBenchmark } from './capture.bench.js';
+import { dashboardBenchmark } from './dashboard.bench.js';
 import { fleetBenchmark } from './fleet.bench.js';
 import { graphBenchmark } from './graph.bench.js';
 import { clusterBenchmark } from './cluster.bench.js';
@@ -20,6 +21,7 @@ const BENCHMARKS = [
   captureBenchmark,
   largeBenchmark,
   fleetBenchmark,
+  dashboardBenchmark,
 ];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]

@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 
 const LIBRARY = 'nestjs-materialized-views';
 /** Each loads with the packages that it needs. */
-const ENTRY_POINTS = ['', '/health', '/opentelemetry', '/prometheus', '/testing'];
+const ENTRY_POINTS = ['', '/dashboard', '/health', '/opentelemetry', '/prometheus', '/testing'];
 const CONSUMERS = ['nest12-esm', 'nest11-cjs'];
 /** A test that leaves something open never ends by itself. */
 const STEP_TIMEOUT_MS = 5 * 60_000;

@@ -38,6 +38,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'postgres',
   ],
   metrics: ['engine', 'refresh', 'errors', 'postgres'],
+  dashboard: ['nest', 'engine', 'introspection', 'refresh', 'schema', 'definition', 'errors'],
   health: ['nest', 'engine', 'refresh', 'definition', 'errors'],
   opentelemetry: ['metrics', 'engine', 'postgres'],
   prometheus: ['metrics', 'engine'],
@@ -51,13 +52,15 @@ const MAY_IMPORT: Record<string, string[]> = {
 };
 
 /** Rooms for applications of Nest. */
-const WITH_NEST = ['nest', 'testing', 'schematics', 'health'];
+const WITH_NEST = ['nest', 'testing', 'schematics', 'health', 'dashboard'];
 
 /** Packages that not every application has, and the one room that may name each. */
 const OPTIONAL: Record<string, string> = {
+  '@dagrejs/dagre': 'dashboard',
   '@nestjs/terminus': 'health',
   '@nestjs/testing': 'testing',
   '@opentelemetry/api': 'opentelemetry',
+  cronstrue: 'dashboard',
   'prom-client': 'prometheus',
 };
 

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { viewName } from '../../definition/view-definition.js';
 import type { RefreshHistoryEntry } from '../../refresh/refresh-history.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
-import { shownDuration, shownInstant } from '../format.js';
+import { shownDuration, shownInstant } from '../../definition/format.js';
 
 const DEFAULT_LIMIT = '20';
 const HEAD = ['STARTED', 'VIEW', 'TRIGGER', 'OUTCOME', 'MODE', 'TOOK', 'ERROR'];

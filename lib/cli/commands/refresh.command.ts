@@ -8,7 +8,7 @@ import type { ViewStatus } from '../../refresh/refresh-status.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { CommandLineUsageError } from '../command-line.errors.js';
 import { ExitCode } from '../exit-code.js';
-import { shownDuration } from '../format.js';
+import { shownDuration } from '../../definition/format.js';
 import type { Output } from '../output.js';
 import { RefreshDisplay } from '../refresh-display.js';
 

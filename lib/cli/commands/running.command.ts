@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { RunningRefresh } from '../../refresh/refresh.control.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
-import { shownInstant } from '../format.js';
+import { shownInstant } from '../../definition/format.js';
 
 const HEAD = ['VIEW', 'SINCE', 'SERVER PROCESS', 'ROLE', 'APPLICATION'];
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { ViewStatus } from '../../refresh/refresh-status.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
-import { shownDuration, shownInstant, shownSize } from '../format.js';
+import { shownDuration, shownInstant, shownSize } from '../../definition/format.js';
 import type { Output } from '../output.js';
 
 const HEAD = ['VIEW', 'STATE', 'AGE', 'LAST SUCCESS', 'TOOK', 'NEXT TICK', 'SIZE'];

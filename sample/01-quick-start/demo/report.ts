@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { ENDPOINTS } from '../http/endpoints.constants.js';
+import { DASHBOARD_PATH, ENDPOINTS } from '../http/endpoints.constants.js';
 import type { LoadResult } from '../tables/compat.loader.js';
 import type { Timing } from './self-request.js';
 
@@ -24,8 +24,14 @@ export function printTimings(timings: Timing[]): void {
   console.log(`${table.toString()}\n`);
 }
 
+/** What to open in a browser. */
+export function printPages(baseUrl: string): void {
+  console.log(`The page       ${baseUrl}/`);
+  console.log(`The dashboard  ${baseUrl}${DASHBOARD_PATH}/\n`);
+}
+
 export function printUrls(baseUrl: string): void {
-  console.log(`Open ${baseUrl}, or try:\n`);
+  console.log('Or try:\n');
   for (const { method, path, answers } of ENDPOINTS) {
     console.log(`  # ${answers}`);
     console.log(`  curl -s ${method === 'POST' ? '-X POST ' : ''}${baseUrl}${path}`);

@@ -1,5 +1,6 @@
 import type { RefreshResult } from 'nestjs-materialized-views';
-import { ENDPOINTS } from '../http/endpoints.constants.js';
+import { DASHBOARD_PATH, ENDPOINTS } from '../http/endpoints.constants.js';
+import { SCHEMA } from '../tables/schema.constants.js';
 import type { Timing } from './self-request.js';
 
 /**
@@ -10,7 +11,8 @@ import type { Timing } from './self-request.js';
 export async function selfCheck(baseUrl: string, timings: Timing[]): Promise<boolean> {
   const checks = [
     ...timings.map(checkTiming),
-    await checkIndex(baseUrl),
+    await checkPage(`${baseUrl}/`, 'firefox'),
+    await checkPage(`${baseUrl}${DASHBOARD_PATH}/`, `${SCHEMA}.browser_year`),
     ...(await Promise.all(
       ENDPOINTS.filter(({ method }) => method === 'POST').map(({ path }) =>
         checkRefresh(baseUrl, path),
@@ -34,12 +36,13 @@ function checkTiming({ path, rowCount, isSameAnswer }: Timing): Check {
   };
 }
 
-async function checkIndex(baseUrl: string): Promise<Check> {
-  const response = await fetch(baseUrl);
-  const endpoints = (await response.json()) as unknown[];
+/** Whether a page is there, with what it has to show. */
+async function checkPage(url: string, shown: string): Promise<Check> {
+  const response = await fetch(url);
+  const hasIt = (await response.text()).includes(shown);
   return {
-    isRight: response.status === 200 && endpoints.length === ENDPOINTS.length,
-    what: `GET /: ${endpoints.length} endpoints`,
+    isRight: response.status === 200 && hasIt,
+    what: `GET ${url}: ${response.status}, ${hasIt ? 'with' : 'without'} ${shown}`,
   };
 }
 

@@ -4,6 +4,9 @@ export interface Endpoint {
   answers: string;
 }
 
+/** Where the dashboard is. */
+export const DASHBOARD_PATH = '/materialized-views';
+
 /** What `GET /` lists; the paths are ready to be opened. */
 export const ENDPOINTS: Endpoint[] = [
   {

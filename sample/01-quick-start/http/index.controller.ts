@@ -1,10 +1,14 @@
-import { Controller, Get } from '@nestjs/common';
-import { type Endpoint, ENDPOINTS } from './endpoints.constants.js';
+import { Controller, Get, Header } from '@nestjs/common';
+import { AdoptionService } from './adoption.service.js';
+import { indexPage } from './index.page.js';
 
 @Controller()
 export class IndexController {
+  constructor(private readonly adoption: AdoptionService) {}
+
   @Get()
-  list(): Endpoint[] {
-    return ENDPOINTS;
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  async show(): Promise<string> {
+    return indexPage(await this.adoption.read());
   }
 }

@@ -163,6 +163,11 @@ describe('names in the schema that everybody may create in', () => {
     await refreshes.running();
     await refreshes.cancel(Daily);
     await refreshes.history(Daily);
+    await refreshes.historyAll({
+      views: [Daily],
+      olderThan: { startedAt: new Date(), runId: randomUUID() },
+    });
+    await refreshes.recentRuns();
     expect(await refreshes.status(Daily)).toMatchObject({ isPopulated: true });
     expect(await refreshes.drift(Daily)).toMatchObject({ isDrifted: false });
     await database.query(`INSERT INTO public.orders VALUES (2, 'two')`);

@@ -1,0 +1,103 @@
+import type { CanActivate, ModuleMetadata, Type } from '@nestjs/common';
+import {
+  aBoolean,
+  aFilledText,
+  checkOptions,
+  listOf,
+  matching,
+  objectOf,
+  type Rule,
+} from '../definition/option-rules.js';
+import { InvalidOptionsError } from '../errors/usage.errors.js';
+
+/** The options of `MaterializedViewsDashboardModule.forRoot`. One of `guards`, `basicAuth` and `allowUnauthenticated` is needed. */
+export interface MaterializedViewsDashboardOptions {
+  /** The whole path of the dashboard: a global prefix is not put before it. @default '/materialized-views' */
+  path?: string;
+  /** Guards of the application, as `@UseGuards` takes them. All of them, and global guards, have to let a request through. */
+  guards?: readonly (Type<CanActivate> | CanActivate)[];
+  /** Modules that export what the guards inject. @default [] */
+  imports?: ModuleMetadata['imports'];
+  /** One user, by HTTP basic authentication: for HTTPS alone. */
+  basicAuth?: BasicAuthOptions;
+  /** Whether the dashboard only shows, and refreshes, cancels, pauses and resumes nothing. @default false */
+  readOnly?: boolean;
+  /** Shown on each page, as in `'production'`. @default none */
+  environment?: string;
+  /** Whether the dashboard is open to everybody whom global guards let through. @default false */
+  allowUnauthenticated?: boolean;
+}
+
+export interface BasicAuthOptions {
+  username: string;
+  password: string;
+}
+
+export const DASHBOARD_OPTIONS = Symbol('nestjs-materialized-views:dashboard-options');
+
+/** The same with defaults. */
+export interface ResolvedDashboardOptions {
+  /** Without a slash at its end. */
+  path: string;
+  isReadOnly: boolean;
+  environment?: string;
+  basicAuth?: BasicAuthOptions;
+}
+
+const SUBJECT = 'MaterializedViewsDashboardModule.forRoot';
+const DEFAULT_PATH = '/materialized-views';
+
+const aPath = matching(
+  "a path such as '/admin/materialized-views', without parameters and without a slash at its end",
+  (value) => typeof value === 'string' && /^(?:\/[\w.~-]+)+$/.test(value),
+);
+
+const aGuard = matching(
+  'a guard: a class, or an object with `canActivate`',
+  (value) =>
+    typeof value === 'function' ||
+    typeof (value as Partial<CanActivate> | null)?.canActivate === 'function',
+);
+
+/** Undefined is what `process.env.PASSWORD` is where it is not set. A message shows nothing of what was given. */
+const aPassword: Rule = (value, at) => {
+  if (typeof value !== 'string' || value.trim() === '') {
+    throw at.refuse('text that is not empty', value === undefined ? undefined : '');
+  }
+};
+
+const dashboardOptions = objectOf<MaterializedViewsDashboardOptions>({
+  path: aPath,
+  guards: listOf(aGuard),
+  imports: listOf(() => undefined),
+  basicAuth: objectOf<BasicAuthOptions>(
+    {
+      username: matching(
+        'text that is not empty and has no colon',
+        (value) => typeof value === 'string' && /^[^:]+$/.test(value),
+      ),
+      password: aPassword,
+    },
+    ['username', 'password'],
+  ),
+  readOnly: aBoolean,
+  environment: aFilledText,
+  allowUnauthenticated: aBoolean,
+});
+
+/** @throws InvalidOptionsError when an option is wrong, or nothing keeps strangers out */
+export function resolveDashboardOptions(
+  options: MaterializedViewsDashboardOptions,
+): ResolvedDashboardOptions {
+  checkOptions(SUBJECT, dashboardOptions, options);
+  const { path = DEFAULT_PATH, guards = [], basicAuth, readOnly = false, environment } = options;
+  if (guards.length === 0 && basicAuth === undefined && options.allowUnauthenticated !== true) {
+    throw new InvalidOptionsError(
+      `${SUBJECT}: expected \`guards\` or \`basicAuth\`, got neither: anybody could open the dashboard, and refresh views.`,
+      {
+        hint: 'Where a global guard or a proxy keeps strangers out, say so with `allowUnauthenticated: true`.',
+      },
+    );
+  }
+  return { path, isReadOnly: readOnly, environment, basicAuth };
+}

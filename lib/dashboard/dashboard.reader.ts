@@ -1,0 +1,171 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { RefreshService } from '../engine/refresh.service.js';
+import { SchemaService } from '../engine/schema.service.js';
+import type { HistoryAllQuery } from '../engine/status-queries.js';
+import { messageOf } from '../errors/error-message.js';
+import { UnknownViewError } from '../errors/usage.errors.js';
+import type { InspectedView } from '../introspection/inspected-view.js';
+import type { ViewHistoryEntry } from '../refresh/refresh-history.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { SchemaDifference } from '../schema/schema.js';
+import type { Overview, ViewDetails, ViewName } from './readings.js';
+import type { RunsFilter } from './runs-filter.js';
+import { SharedReadings } from './shared-readings.js';
+import { byUrgency } from './view-badges.js';
+
+/** However many pages are open, what changes by itself is read once in that time. */
+const LIVE_MS = 1_000;
+/** Definitions, sizes of indexes and what reads what. */
+const CATALOG_MS = 5_000;
+/** To compare definitions takes short locks where they differ. */
+const DIFF_MS = 30_000;
+
+/** So many runs are on a page. */
+export const PAGE_SIZE = 50;
+const TICK_COUNT = 5;
+
+/** What the pages show, by the public services alone, read once for all who look. */
+@Injectable()
+export class DashboardReader {
+  private readonly shared = new SharedReadings();
+
+  constructor(
+    @Inject(RefreshService) private readonly refreshes: RefreshService,
+    @Inject(SchemaService) private readonly schema: SchemaService,
+  ) {}
+
+  private dataSources(): string[] {
+    return this.refreshes.dataSources().map(({ name }) => name);
+  }
+
+  /** All views, problems first. A data source that cannot be read does not keep the others from being shown. */
+  async overview(): Promise<Overview> {
+    const parts = await Promise.all(this.dataSources().map((name) => this.overviewOf(name)));
+    return {
+      views: parts
+        .flatMap(({ views }) => views)
+        .sort((one, other) => byUrgency(one.status, other.status)),
+      failures: parts.flatMap(({ failures }) => failures),
+    };
+  }
+
+  /** @throws UnknownViewError when there is none of that name */
+  async view(name: ViewName): Promise<ViewDetails> {
+    const { dataSource, view } = name;
+    const [declared] = this.schema.declared({
+      views: [view],
+      dataSource,
+      tickCount: TICK_COUNT,
+    });
+    const failures: string[] = [];
+    const orFailure = <T>(reading: Promise<T>): Promise<T | undefined> =>
+      reading.catch((error: unknown) => {
+        failures.push(messageOf(error));
+        return undefined;
+      });
+    const [statuses, runs, catalog, differences] = await Promise.all([
+      this.statuses(dataSource),
+      this.runs({ views: [view], dataSource, limit: PAGE_SIZE }),
+      orFailure(this.catalog(dataSource)),
+      orFailure(this.differences(dataSource)),
+    ]);
+    const status = statuses.find((each) => each.view === view);
+    if (status === undefined) {
+      throw new UnknownViewError(`The database says nothing of "${view}".`, { view });
+    }
+    return {
+      status,
+      declared,
+      runs,
+      inspected: catalog?.find((each) => each.view === view),
+      differences: differences?.filter((each) => each.view === view),
+      failures,
+    };
+  }
+
+  private statuses(dataSource: string): Promise<ViewStatus[]> {
+    return this.shared.get(`statuses ${dataSource}`, LIVE_MS, () =>
+      this.refreshes.statusAll({ dataSource }),
+    );
+  }
+
+  /** All registered views, each name once. */
+  viewNames(): string[] {
+    return [...new Set(this.schema.declared().map(({ view }) => view))].sort();
+  }
+
+  /**
+   * One page of the runs of all data sources, or of the views of one name.
+   *
+   * @throws UnknownViewError when there is no view of that name
+   */
+  async page({ view, outcome, ...others }: RunsFilter): Promise<ViewHistoryEntry[]> {
+    const outcomes = outcome && [outcome];
+    const query = { ...others, outcomes, limit: PAGE_SIZE };
+    if (view === undefined) {
+      return this.runs(query);
+    }
+    const declared = this.schema.declared().filter((each) => each.view === view);
+    if (declared.length === 0) {
+      throw new UnknownViewError(`"${view}" is not a registered materialized view.`, { view });
+    }
+    const pages = await Promise.all(
+      declared.map(({ dataSource }) => this.runs({ ...query, views: [view], dataSource })),
+    );
+    return pages
+      .flat()
+      .sort((one, other) => other.startedAt.getTime() - one.startedAt.getTime())
+      .slice(0, PAGE_SIZE);
+  }
+
+  private runs(query: HistoryAllQuery): Promise<ViewHistoryEntry[]> {
+    return this.shared.get(`runs ${JSON.stringify(query)}`, LIVE_MS, () =>
+      this.refreshes.historyAll(query),
+    );
+  }
+
+  /** What the catalogs of all data sources have. */
+  async catalogs(): Promise<InspectedView[]> {
+    return (await Promise.all(this.dataSources().map((name) => this.catalog(name)))).flat();
+  }
+
+  private catalog(dataSource: string): Promise<InspectedView[]> {
+    return this.shared.get(`catalog ${dataSource}`, CATALOG_MS, () =>
+      this.schema.inspect({ dataSource }),
+    );
+  }
+
+  /** After something was done, the next page shows how it is then. */
+  forget(): void {
+    this.shared.clear();
+  }
+
+  private differences(dataSource: string): Promise<SchemaDifference[]> {
+    return this.shared.get(`differences ${dataSource}`, DIFF_MS, () =>
+      this.schema.diff({ dataSource }),
+    );
+  }
+
+  private async overviewOf(dataSource: string): Promise<Overview> {
+    try {
+      const [statuses, recent] = await Promise.all([
+        this.statuses(dataSource),
+        this.shared.get(`recent ${dataSource}`, LIVE_MS, () =>
+          this.refreshes.recentRuns({ dataSource }),
+        ),
+      ]);
+      const declared = new Map(
+        this.schema.declared({ dataSource }).map((each) => [each.view, each]),
+      );
+      const runs = new Map(recent.map((each) => [each.view, each.runs]));
+      const views = statuses.map((status) => ({
+        status,
+        declared: declared.get(status.view),
+        runs: runs.get(status.view) ?? [],
+      }));
+      return { views, failures: [] };
+    } catch (error) {
+      return { views: [], failures: [{ dataSource, message: messageOf(error) }] };
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import { Graph, layout } from '@dagrejs/dagre';
+import type { GraphEdge, GraphNode, ViewsGraph } from './views-graph.js';
+
+/** A node with its place: `x` and `y` are its middle. */
+export interface PlacedNode extends GraphNode {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export interface PlacedEdge extends GraphEdge {
+  points: { x: number; y: number }[];
+}
+
+export interface GraphLayout {
+  width: number;
+  height: number;
+  nodes: PlacedNode[];
+  edges: PlacedEdge[];
+}
+
+const NODE = { height: 44, padding: 24, characterWidth: 7.9, leastCharacters: 10 };
+const SPACE = { rankdir: 'LR', nodesep: 18, ranksep: 60, marginx: 8, marginy: 8 };
+
+/** Lays a graph out from left to right: what is read stands left of what reads it. */
+export function layOut({ nodes, edges }: ViewsGraph): GraphLayout {
+  const graph = new Graph();
+  graph.setGraph({ ...SPACE });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const { id, label } of nodes) {
+    const characters = Math.max(NODE.leastCharacters, label.length);
+    const width = Math.ceil(characters * NODE.characterWidth + NODE.padding);
+    graph.setNode(id, { width, height: NODE.height });
+  }
+  edges.forEach(({ from, to }) => graph.setEdge(from, to));
+  layout(graph);
+  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  return {
+    width: Math.ceil(width),
+    height: Math.ceil(height),
+    nodes: nodes.map((node) => ({ ...node, ...(graph.node(node.id) as PlacedNode), id: node.id })),
+    edges: edges.map((edge) => ({
+      ...edge,
+      points: (graph.edge(edge.from, edge.to) as Pick<PlacedEdge, 'points'>).points,
+    })),
+  };
+}
+
+/** Laying out takes longer than all else on the page, and a graph changes with a deployment: it is kept until it does. */
+export class KeptLayouts {
+  private last: { signature: string; layout: GraphLayout } | undefined;
+
+  of(graph: ViewsGraph): GraphLayout {
+    const signature = JSON.stringify(graph);
+    if (this.last?.signature !== signature) {
+      this.last = { signature, layout: layOut(graph) };
+    }
+    return this.last.layout;
+  }
+}

@@ -1,0 +1,35 @@
+/** What `html` has made: the only text that goes into a page as it is. */
+export class Html {
+  constructor(readonly text: string) {}
+}
+
+/** Numbers and text are escaped; nothing stands for `undefined` and `false`. */
+export type HtmlValue = Html | string | number | undefined | false | readonly HtmlValue[];
+
+const ENTITIES: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+/**
+ * HTML in which each value is escaped, for text and for attributes in double quotes. A value must stand in no other place:
+ * not in a tag's name, in an attribute without quotes, or in a script.
+ */
+export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
+  return new Html(String.raw({ raw: strings }, ...values.map(escaped)));
+}
+
+function escaped(value: HtmlValue): string {
+  if (value instanceof Html) {
+    return value.text;
+  }
+  if (typeof value === 'object') {
+    return value.map(escaped).join('');
+  }
+  return value === undefined || value === false
+    ? ''
+    : String(value).replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
+}

@@ -1,0 +1,72 @@
+import { REFRESH_OUTCOMES, type ViewHistoryEntry } from '../../refresh/refresh-history.js';
+import { html, type Html } from '../html.js';
+import type { RunsFilter } from '../runs-filter.js';
+import type { PageContent } from './layout.js';
+import { runTable } from './run-table.js';
+
+/** Runs of all views, newest first, page by page. */
+export function runsPage(
+  runs: readonly ViewHistoryEntry[],
+  { filter, views, limit }: { filter: RunsFilter; views: readonly string[]; limit: number },
+): PageContent {
+  const last = runs.at(-1);
+  return {
+    title: 'Runs · Materialized views',
+    current: 'runs',
+    // Who turns pages wants them to stand still.
+    isLive: filter.olderThan === undefined,
+    body: html`<h1>Runs</h1>
+      ${filterForm(filter, views)} ${runTable(runs, { withViews: true })}
+      <p class="actions">
+        ${filter.olderThan !== undefined && html`<a class="button" href="runs?${queryOf(filter)}">Newest</a>`}
+        ${runs.length === limit && last !== undefined && html`<a class="button" href="runs?${queryOf(filter, last)}">Older</a>`}
+      </p>`,
+  };
+}
+
+function filterForm({ view, outcome, since, until }: RunsFilter, views: readonly string[]): Html {
+  return html`<form class="filter" method="get" action="runs" role="search">
+    <label
+      >View
+      <select name="view">
+        <option value="">all</option>
+        ${views.map((each) => html`<option${each === view && html` selected`}>${each}</option>`)}
+      </select></label
+    >
+    <label
+      >Outcome
+      <select name="outcome">
+        <option value="">all</option>
+        ${REFRESH_OUTCOMES.map(
+          (each) => html`<option${each === outcome && html` selected`}>${each}</option>`,
+        )}
+      </select></label
+    >
+    <label>From (UTC) <input type="datetime-local" name="since" value="${inField(since)}" /></label>
+    <label
+      >Until (UTC) <input type="datetime-local" name="until" value="${inField(until)}"
+    /></label>
+    <button>Filter</button> <a href="runs">Show all</a>
+  </form>`;
+}
+
+/** As a field of that type has it, to the minute. */
+function inField(instant: Date | undefined): string {
+  return instant?.toISOString().slice(0, 16) ?? '';
+}
+
+function queryOf(
+  { view, outcome, since, until }: RunsFilter,
+  olderThan?: Pick<ViewHistoryEntry, 'startedAt' | 'runId'>,
+): string {
+  const entries = {
+    view,
+    outcome,
+    since: inField(since),
+    until: inField(until),
+    after: olderThan && `${olderThan.startedAt.toISOString()} ${olderThan.runId}`,
+  };
+  return new URLSearchParams(
+    Object.entries(entries).filter((entry): entry is [string, string] => Boolean(entry[1])),
+  ).toString();
+}

@@ -1,0 +1,41 @@
+import type { DeclaredView } from '../definition/declared-view.js';
+import type { InspectedView } from '../introspection/inspected-view.js';
+import type { RecentRuns, ViewHistoryEntry } from '../refresh/refresh-history.js';
+import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { SchemaDifference } from '../schema/schema.js';
+
+export interface ViewName {
+  dataSource: string;
+  /** As `schema.name`. */
+  view: string;
+}
+
+/** One view of the list. */
+export interface ListedView {
+  status: ViewStatus;
+  declared?: DeclaredView;
+  runs: RecentRuns['runs'];
+}
+
+/** What could not be read, in words. */
+export interface ReadingFailure {
+  dataSource: string;
+  message: string;
+}
+
+export interface Overview {
+  views: ListedView[];
+  failures: ReadingFailure[];
+}
+
+/** All that is shown of one view. */
+export interface ViewDetails {
+  status: ViewStatus;
+  declared?: DeclaredView;
+  runs: ViewHistoryEntry[];
+  /** `undefined` where the catalog has no such view. */
+  inspected?: InspectedView;
+  /** Left out where they could not be found out. */
+  differences?: SchemaDifference[];
+  failures: string[];
+}

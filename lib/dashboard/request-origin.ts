@@ -1,0 +1,25 @@
+import type { DashboardRequest } from './dashboard.request.js';
+
+/** What our script sends, and no form of another site can: such a request would first be asked for by CORS. */
+export const OWN_HEADER = 'x-materialized-views';
+
+/**
+ * Whether a request may do what it asks for. Browsers say where a request comes from (`Sec-Fetch-Site`), but only over HTTPS
+ * and to localhost; elsewhere our header stands for it, and `Origin` must not be another host.
+ */
+export function isFromHere({ method, headers }: DashboardRequest): boolean {
+  const site = headers['sec-fetch-site'];
+  if (method === 'GET' || method === 'HEAD') {
+    // A link from elsewhere may lead here; a script from elsewhere must not read, whatever CORS the application allows.
+    const isNavigation = headers['sec-fetch-mode'] === 'navigate';
+    return isNavigation || site === undefined || site === 'same-origin' || site === 'none';
+  }
+  if (site !== undefined) {
+    return site === 'same-origin';
+  }
+  return headers[OWN_HEADER] !== undefined && isOwnOrigin(headers.origin, headers.host);
+}
+
+function isOwnOrigin(origin: string | undefined, host: string | undefined): boolean {
+  return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
+}

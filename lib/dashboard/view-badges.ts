@@ -1,0 +1,56 @@
+import type { ViewStatus } from '../refresh/refresh-status.js';
+
+/** What may be said of a view, from the worst on. */
+export const BADGES = [
+  'missing',
+  'not populated',
+  'failing',
+  'stale',
+  'blocked',
+  'paused',
+  'refreshing',
+  'fresh',
+] as const;
+
+export type Badge = (typeof BADGES)[number];
+
+const PROBLEMS: ReadonlySet<Badge> = new Set([
+  'missing',
+  'not populated',
+  'failing',
+  'stale',
+  'blocked',
+]);
+
+/** All that holds of a view, the worst first; `fresh` where nothing else does. */
+export function badgesOf(status: ViewStatus): Badge[] {
+  const { exists, isPopulated, failureCount, isStale, lockedBy, isPaused, isRefreshing } = status;
+  const holds: Record<Exclude<Badge, 'fresh'>, boolean> = {
+    missing: !exists,
+    'not populated': exists && !isPopulated,
+    failing: failureCount > 0,
+    stale: isStale,
+    blocked: lockedBy !== undefined,
+    paused: isPaused,
+    refreshing: isRefreshing,
+  };
+  const found = BADGES.filter((badge) => badge !== 'fresh' && holds[badge]);
+  return found.some((badge) => badge !== 'paused' && badge !== 'refreshing')
+    ? found
+    : [...found, 'fresh'];
+}
+
+/** Whether somebody has to look at it. */
+export function isProblem(badges: readonly Badge[]): boolean {
+  return badges.some((badge) => PROBLEMS.has(badge));
+}
+
+/** Problems first, then by name. */
+export function byUrgency(one: ViewStatus, other: ViewStatus): number {
+  return rank(one) - rank(other) || (one.view < other.view ? -1 : 1);
+}
+
+function rank(status: ViewStatus): number {
+  const [worst = 'fresh'] = badgesOf(status);
+  return BADGES.indexOf(worst);
+}

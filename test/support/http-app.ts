@@ -1,0 +1,66 @@
+import { ConsoleLogger, type INestApplication } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { ScheduleModule } from '@nestjs/schedule';
+import { Test, type TestingModuleBuilder } from '@nestjs/testing';
+import { MaterializedViewsModule } from '../../lib/index.js';
+import { typeOrm } from './test-app.js';
+import type { TestDatabase } from './test-database.js';
+
+export type Platform = 'express' | 'fastify';
+
+export interface HttpApp {
+  app: INestApplication;
+  /** Without a slash at its end. */
+  url: string;
+}
+
+interface HttpAppOptions {
+  platform: Platform;
+  database: TestDatabase;
+  options: NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
+  metadata: Parameters<typeof Test.createTestingModule>[0];
+  /** Whether Fastify is to take a path with and without a slash at its end for the same, as Express does. @default false */
+  ignoreTrailingSlash?: boolean;
+  /** What `main.ts` does before it listens. */
+  prepare?: (app: INestApplication) => void;
+}
+
+/** An application that listens on a free port, without schedules. */
+export async function listen({
+  platform,
+  database,
+  options,
+  metadata,
+  ignoreTrailingSlash = false,
+  prepare = () => undefined,
+}: HttpAppOptions): Promise<HttpApp> {
+  const builder: TestingModuleBuilder = Test.createTestingModule({
+    ...metadata,
+    imports: [
+      typeOrm(database, {
+        autoLoadEntities: false,
+        entities: options.views as (new () => object)[] | undefined,
+      }),
+      ScheduleModule.forRoot(),
+      MaterializedViewsModule.forRoot({ scheduling: false, ...options }),
+      ...(metadata.imports ?? []),
+    ],
+  });
+  const module = await builder.setLogger(new ConsoleLogger({ logLevels: ['fatal'] })).compile();
+  const app =
+    platform === 'express'
+      ? module.createNestApplication(new ExpressAdapter())
+      : module.createNestApplication<NestFastifyApplication>(
+          new FastifyAdapter({ routerOptions: { ignoreTrailingSlash } }),
+        );
+  prepare(app);
+  try {
+    await app.listen(0, '127.0.0.1');
+    return { app, url: await app.getUrl() };
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+}
