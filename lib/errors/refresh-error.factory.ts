@@ -113,6 +113,13 @@ const OWN_EXPLANATIONS: Record<string, Explanation> = {
   },
 };
 
+const TIMEOUT_HINT = 'Raise statementTimeout, or make the query faster.';
+
+/** What to do about a run of the history that failed, as far as its code says it. */
+export function hintFor(code: string, { isTimeout }: { isTimeout: boolean }): string | undefined {
+  return isTimeout ? TIMEOUT_HINT : EXPLANATIONS[code]?.hint;
+}
+
 /** Under which circumstances a refresh failed, as far as its cause does not tell. */
 export interface FailureContext {
   view: string;
@@ -158,7 +165,7 @@ function explain(
       ? {
           type: RefreshTimeoutError,
           what: 'it took longer than statementTimeout',
-          hint: 'Raise statementTimeout, or make the query faster.',
+          hint: TIMEOUT_HINT,
         }
       : { type: RefreshCancelledError, what: 'it was cancelled' };
   }

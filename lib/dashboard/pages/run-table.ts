@@ -1,4 +1,5 @@
 import { shownDuration } from '../../definition/format.js';
+import { hintFor } from '../../errors/refresh-error.factory.js';
 import type { ViewHistoryEntry } from '../../refresh/refresh-history.js';
 import { relative, time } from '../format-time.js';
 import { html, type Html } from '../html.js';
@@ -32,7 +33,7 @@ export function runTable(
 }
 
 function row(run: ViewHistoryEntry, withViews: boolean): Html {
-  const { startedAt, outcome, trigger, durationMs, mode, modeReason, host, errorCode } = run;
+  const { startedAt, outcome, trigger, durationMs, mode, modeReason, host } = run;
   return html`<tr>
     <td data-label="Started">
       ${time(startedAt)}
@@ -47,9 +48,7 @@ function row(run: ViewHistoryEntry, withViews: boolean): Html {
       ${mode ?? '–'}${modeReason !== undefined && html`<div class="soft">${modeReason.replaceAll('_', ' ')}</div>`}
     </td>
     <td data-label="Process"><code>${host}</code></td>
-    <td data-label="Error">
-      ${errorCode !== undefined ? html`<code>${errorCode}</code> ${run.errorMessage}` : '–'}
-    </td>
+    <td data-label="Error">${error(run)}</td>
   </tr>`;
 }
 
@@ -68,4 +67,13 @@ function counts({ insertedCount, deletedCount }: ViewHistoryEntry): Html {
     ? html`–`
     : html`+${(insertedCount ?? 0).toLocaleString('en')}
       −${(deletedCount ?? 0).toLocaleString('en')}`;
+}
+
+function error({ errorCode, errorMessage, outcome }: ViewHistoryEntry): Html {
+  if (errorCode === undefined) {
+    return html`–`;
+  }
+  const hint = hintFor(errorCode, { isTimeout: outcome === 'timeout' });
+  return html`<code>${errorCode}</code>
+    ${errorMessage}${hint !== undefined && html`<div class="soft">${hint}</div>`}`;
 }

@@ -61,6 +61,46 @@ afterAll(async () => {
 });
 
 describe('history', () => {
+  it('has the runs of all views, filtered and page by page', async () => {
+    await refreshes.refresh(OrderTotal);
+    await refreshes.refresh(DailyRevenue);
+    await database.query(`INSERT INTO orders VALUES ('wed', 0)`);
+    await expect(refreshes.refresh(DailyRevenue)).rejects.toThrow();
+
+    const all = await refreshes.historyAll();
+    const expected = [
+      ...(await refreshes.history(DailyRevenue)).map((run) => run.runId),
+      ...(await refreshes.history(OrderTotal)).map((run) => run.runId),
+    ];
+    expect(all.map(({ runId }) => runId).sort()).toEqual(expected.sort());
+    expect(all[0]).toMatchObject({ view: 'Analytics eu.daily "Revenue"', outcome: 'failed' });
+
+    const paged: string[] = [];
+    let page = await refreshes.historyAll({ limit: 2 });
+    while (page.length > 0) {
+      paged.push(...page.map(({ runId }) => runId));
+      page = await refreshes.historyAll({ limit: 2, olderThan: page.at(-1) });
+    }
+    expect(paged).toEqual(all.map(({ runId }) => runId));
+
+    const { startedAt } = all[1]!;
+    expect(await refreshes.historyAll({ since: startedAt })).toEqual(all.slice(0, 2));
+    expect(await refreshes.historyAll({ until: startedAt })).toEqual(all.slice(2));
+    expect(await refreshes.historyAll({ outcomes: ['failed'] })).toEqual([all[0]]);
+    expect(await refreshes.historyAll({ views: [OrderTotal], outcomes: ['failed'] })).toEqual([]);
+    await expect(refreshes.historyAll({ outcomes: ['fine' as 'failed'] })).rejects.toThrow(
+      InvalidOptionsError,
+    );
+    await expect(refreshes.historyAll({ views: ['public.none'] })).rejects.toThrow(
+      UnknownViewError,
+    );
+
+    const [daily, total] = await refreshes.recentRuns({ limit: 2 });
+    expect(daily?.runs.map(({ outcome }) => outcome)).toEqual(['refreshed', 'failed']);
+    expect(total).toMatchObject({ view: 'public.order_total', dataSource: 'default' });
+    expect(total?.runs.at(-1)).toMatchObject({ outcome: 'refreshed', startedAt: expect.any(Date) });
+  });
+
   it('has the runs of one view, newest first', async () => {
     const first = await refreshes.refresh(DailyRevenue);
     await refreshes.refresh(OrderTotal);
