@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 @Injectable()
 export class DashboardEntry {
   /** What guards see as the handler of every request. They get the first two. */
-  enter<T>(_request: unknown, _response: unknown, _next: unknown, work: () => T): T {
+  enter<T>(this: void, _request: unknown, _response: unknown, _next: unknown, work: () => T): T {
     return work();
   }
 }

@@ -67,7 +67,7 @@ export class DashboardMount implements OnModuleInit {
     const entry = this.moduleRef.get(this.entry);
     const enter = this.contexts.create(
       entry,
-      entry.enter as (...args: unknown[]) => unknown,
+      entry.enter as (this: void, ...args: unknown[]) => unknown,
       'enter',
       undefined,
       undefined,
@@ -89,7 +89,7 @@ export class DashboardMount implements OnModuleInit {
       // A guard may have answered itself, as by a redirect to a login.
       if (!adapter.isHeadersSent(response)) {
         const headers = Object.entries(answer.headers);
-        headers.forEach(([name, value]) => adapter.setHeader(response, name, value));
+        headers.forEach(([name, value]) => void adapter.setHeader(response, name, value));
         await adapter.reply(response, answer.body, answer.status);
       }
     };

@@ -45,10 +45,9 @@ const NAMES = ['username', 'email', 'name', 'sub', 'id'];
 /** By what authentication libraries call users. */
 function nameOf(user: unknown): string | undefined {
   const known = (user ?? {}) as Record<string, unknown>;
-  const found = typeof user === 'string' ? user : NAMES.map((name) => known[name]).find(isName);
-  return found === undefined ? undefined : String(found as string | number);
+  return [user, ...NAMES.map((name) => known[name])].find(isName)?.toString();
 }
 
-function isName(value: unknown): boolean {
+function isName(value: unknown): value is string | number {
   return (typeof value === 'string' && value !== '') || typeof value === 'number';
 }

@@ -1,4 +1,4 @@
-import { Graph, layout } from '@dagrejs/dagre';
+import * as dagre from '@dagrejs/dagre';
 import type { GraphEdge, GraphNode, ViewsGraph } from './views-graph.js';
 
 /** A node with its place: `x` and `y` are its middle. */
@@ -20,6 +20,22 @@ export interface GraphLayout {
   edges: PlacedEdge[];
 }
 
+interface DagreGraph {
+  setGraph(options: object): void;
+  setDefaultEdgeLabel(label: () => object): void;
+  setNode(id: string, size: { width: number; height: number }): void;
+  setEdge(from: string, to: string): void;
+  graph(): { width?: number; height?: number };
+  node(id: string): Pick<PlacedNode, 'x' | 'y' | 'width' | 'height'>;
+  edge(from: string, to: string): Pick<PlacedEdge, 'points'>;
+}
+
+/** Its types import files without their endings, which TypeScript does not find where modules are resolved as Node does. */
+const { Graph, layout } = dagre as unknown as {
+  Graph: new () => DagreGraph;
+  layout(graph: DagreGraph): void;
+};
+
 const NODE = { height: 44, padding: 24, characterWidth: 7.9, leastCharacters: 10 };
 const SPACE = { rankdir: 'LR', nodesep: 18, ranksep: 60, marginx: 8, marginy: 8 };
 
@@ -35,14 +51,14 @@ export function layOut({ nodes, edges }: ViewsGraph): GraphLayout {
   }
   edges.forEach(({ from, to }) => graph.setEdge(from, to));
   layout(graph);
-  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  const { width = 0, height = 0 } = graph.graph();
   return {
     width: Math.ceil(width),
     height: Math.ceil(height),
-    nodes: nodes.map((node) => ({ ...node, ...(graph.node(node.id) as PlacedNode), id: node.id })),
+    nodes: nodes.map((node) => ({ ...node, ...graph.node(node.id) })),
     edges: edges.map((edge) => ({
       ...edge,
-      points: (graph.edge(edge.from, edge.to) as Pick<PlacedEdge, 'points'>).points,
+      points: graph.edge(edge.from, edge.to).points,
     })),
   };
 }

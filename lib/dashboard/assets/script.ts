@@ -18,9 +18,30 @@ export const SCRIPT = `'use strict';
     }
     for (const { name } of [...now.attributes]) if (!next.hasAttribute(name)) now.removeAttribute(name);
     for (const { name, value } of next.attributes) if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+    if (now.hasAttribute('data-keyed')) {
+      order(now, next);
+      return;
+    }
     const [olds, news] = [[...now.childNodes], [...next.childNodes]];
     olds.slice(news.length).forEach((node) => node.remove());
     news.forEach((node, i) => (i < olds.length ? become(olds[i], node) : now.append(node.cloneNode(true))));
+  };
+
+  // Children with keys stay what they are where they change places.
+  const order = (now, next) => {
+    const known = new Map([...now.children].map((child) => [child.dataset.key, child]));
+    const wanted = [...next.children].map((child) => {
+      const same = known.get(child.dataset.key);
+      if (!same) return child.cloneNode(true);
+      become(same, child);
+      return same;
+    });
+    const isSame = wanted.length === now.children.length && wanted.every((child, i) => child === now.children[i]);
+    if (!isSame) {
+      const focused = document.activeElement;
+      now.replaceChildren(...wanted);
+      focused.focus({ preventScroll: true });
+    }
   };
 
   const renew = async () => {

@@ -2,7 +2,7 @@
 export const STYLE = `:root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #fff; --text: #1c2330; --soft: #566074; --line: #d8dde6; --link: #1d56c4;
-  --good: #1a7f4b; --bad: #c0322b; --warn: #9a5b00; --busy: #1d56c4; --off: #656d7c;
+  --good: #12633a; --bad: #a82820; --warn: #7d4a00; --busy: #1a4db0; --off: #4d5565;
   --good-back: #e0f4e9; --bad-back: #fde7e5; --warn-back: #fdf0d8; --busy-back: #e3ecfd; --off-back: #e9ecf1;
 }
 @media (prefers-color-scheme: dark) {
@@ -23,7 +23,7 @@ header.top .brand { font-weight: 650; color: var(--text); text-decoration: none;
 header.top nav { display: flex; gap: 4px; flex: 1; }
 header.top nav a { padding: 4px 10px; border-radius: 6px; text-decoration: none; }
 header.top nav a[aria-current] { background: var(--busy-back); font-weight: 600; }
-.environment { border: 1px solid currentColor; border-radius: 6px; padding: 1px 8px; font-weight: 600; color: var(--warn); }
+.environment { border: 1px solid currentColor; border-radius: 6px; padding: 1px 8px; font-weight: 600; color: var(--warn); overflow-wrap: anywhere; min-width: 0; }
 main { max-width: 1480px; margin: 0 auto; padding: 16px 20px 48px; }
 h1 { font-size: 22px; margin: 8px 0; overflow-wrap: anywhere; }
 h2 { font-size: 17px; margin: 28px 0 8px; }

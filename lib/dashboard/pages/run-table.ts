@@ -25,7 +25,7 @@ export function runTable(
           ${heads.map((head) => html`<th scope="col">${head}</th>`)}
         </tr>
       </thead>
-      <tbody>
+      <tbody data-keyed>
         ${runs.map((run) => row(run, withViews))}
       </tbody>
     </table>
@@ -34,7 +34,7 @@ export function runTable(
 
 function row(run: ViewHistoryEntry, withViews: boolean): Html {
   const { startedAt, outcome, trigger, durationMs, mode, modeReason, host } = run;
-  return html`<tr>
+  return html`<tr data-key="${run.runId}">
     <td data-label="Started">
       ${time(startedAt)}
       <div class="soft">${relative(startedAt)}</div>

@@ -86,7 +86,7 @@ function table(views: readonly ListedView[], isReadOnly: boolean): Html {
           ${HEADS.map((head) => html`<th scope="col">${head}</th>`)}${!isReadOnly && html`<th scope="col">Actions</th>`}
         </tr>
       </thead>
-      <tbody>
+      <tbody data-keyed>
         ${views.map((view) => row(view, { several, isReadOnly }))}
       </tbody>
     </table>
@@ -100,7 +100,7 @@ function row(
   const { lastFailure, failureCount, lastDurationMs } = status;
   const failure =
     failureCount > 0 ? (lastFailure?.errorMessage ?? lastFailure?.errorCode) : undefined;
-  return html`<tr>
+  return html`<tr data-key="${status.dataSource} ${status.view}">
     <th scope="row">
       ${viewLink(status)}${several && html`<div class="soft">${status.dataSource}</div>`}
     </th>

@@ -15,7 +15,7 @@ const HOSTILE = `"><img src=x onerror=hacked=1><script>hacked=1</script>`;
 
 const Total = viewClass({
   name: 'total',
-  expression: `SELECT sum(amount) AS id FROM public.orders`,
+  expression: `SELECT sum(amount) AS id FROM public.orders WHERE public.gate()`,
   key: ['id'],
   refresh: { cron: YEARLY },
 });
@@ -71,6 +71,7 @@ describe('the dashboard in a browser', () => {
     database = await TestDatabase.create();
     await database.query(`CREATE TABLE orders (amount int)`);
     await database.query(`INSERT INTO orders VALUES (0)`);
+    await database.createGate();
     http = await listen({
       platform: 'express',
       database,
@@ -124,7 +125,7 @@ describe('the dashboard in a browser', () => {
           await page.setViewportSize({ width, height: 800 });
           await page.goto(`${root}${path}`);
           await page.evaluate(axe.source);
-          const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults;
+          const { violations } = await page.evaluate<axe.AxeResults>('axe.run()');
           const found = violations.map(({ id, nodes }) => [
             path,
             width,
@@ -167,7 +168,7 @@ describe('the dashboard in a browser', () => {
 
   it('does everything without scripts', async () => {
     const page = await open('', { javaScriptEnabled: false });
-    await page.getByLabel('State').selectOption('failing');
+    await page.getByRole('combobox', { name: 'State' }).selectOption('failing');
     await page.getByRole('button', { name: 'Filter' }).click();
     expect(await page.locator('tbody tr').count()).toBe(1);
     await page.getByRole('link', { name: 'Views', exact: true }).click();
@@ -208,7 +209,7 @@ describe('the dashboard in a browser', () => {
       `Object.defineProperty(document, 'hidden', { value: false }); document.dispatchEvent(new Event('visibilitychange'))`,
     );
     await page.getByRole('link', { name: 'Pause public.total' }).waitFor();
-    await page.getByLabel('Renew').selectOption('never');
+    await page.getByRole('combobox', { name: 'Renew' }).selectOption('never');
     asked = 0;
     await page.clock.runFor(120_000);
     expect(asked).toBe(0);
@@ -216,20 +217,17 @@ describe('the dashboard in a browser', () => {
 
   it('shows a refresh that is running, and cancels it', async () => {
     await refreshes.refresh(Total);
-    const gate = await database.session();
-    await gate.query(`BEGIN`);
-    await gate.query(`LOCK TABLE public.orders`);
+    const gate = await database.closeGate();
     const refreshed = refreshes.refresh(Total).catch((error: Error) => error.name);
-    await database.until(`SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted`);
+    await gate.untilReached();
     const page = await open(viewPath('public.total'));
-    expect(await page.locator('.badge.refreshing').count()).toBe(1);
+    await page.locator('.badge.refreshing').waitFor();
     expect(await page.locator('progress').count()).toBe(1);
     await page.getByRole('link', { name: 'Cancel public.total' }).click();
     await page.getByRole('button', { name: 'Cancel the refresh' }).click();
     expect(await page.getByRole('status').textContent()).toBe('The refresh was cancelled.');
     expect(await refreshed).toBe('RefreshCancelledError');
-    await gate.query(`ROLLBACK`);
-    await gate.release();
+    await gate.open();
   });
 
   it('turns the pages of the runs', async () => {
@@ -241,8 +239,8 @@ describe('the dashboard in a browser', () => {
     await page.getByRole('link', { name: 'Older' }).click();
     const rest = await page.locator('tbody tr').count();
     expect(rest).toBe((await refreshes.history(Above, { limit: 1_000 })).length - 50);
-    await page.getByLabel('Outcome').selectOption('failed');
-    await page.getByLabel('View').selectOption('');
+    await page.getByRole('combobox', { name: 'Outcome' }).selectOption('failed');
+    await page.getByRole('combobox', { name: 'View' }).selectOption('');
     await page.getByRole('button', { name: 'Filter' }).click();
     expect(await page.locator('tbody td[data-label=Error]').first().textContent()).toContain(
       '22012',

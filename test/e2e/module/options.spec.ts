@@ -40,6 +40,8 @@ const CALLS: Record<string, Call> = {
   'RefreshService.pause': (given) => refreshes.pause(DailyTotal, options(given)),
   'RefreshService.resume': (given) => refreshes.resume(DailyTotal, options(given)),
   'RefreshService.history': (given) => refreshes.history(DailyTotal, options(given)),
+  'RefreshService.historyAll': (given) => refreshes.historyAll(options(given)),
+  'RefreshService.recentRuns': (given) => refreshes.recentRuns(options(given)),
   'RefreshService.status': (given) => refreshes.status(DailyTotal, options(given)),
   'RefreshService.statusAll': (given) => refreshes.statusAll(options(given)),
   'RefreshService.drift': (given) => refreshes.drift(DailyTotal, options(given)),
@@ -52,6 +54,7 @@ const CALLS: Record<string, Call> = {
   'SchemaService.drop': (given) => schema.drop(DailyTotal, options(given)),
   'SchemaService.dropAll': (given) => schema.dropAll(options(given)),
   'SchemaService.registered': (given) => schema.registered(options(given)),
+  'SchemaService.declared': (given) => schema.declared(options(given)),
   'SchemaService.definition': (given) => schema.definition(DailyTotal, options(given)),
   'SchemaService.dependencies': (given) => schema.dependencies(DailyTotal, options(given)),
   'SchemaService.dependents': (given) => schema.dependents(DailyTotal, options(given)),
@@ -109,7 +112,7 @@ it('goes through each public method of the services', () => {
   const methods = [RefreshService, SchemaService].flatMap((service) =>
     Object.getOwnPropertyNames(service.prototype).map((method) => `${service.name}.${method}`),
   );
-  const internal = ['constructor', 'schemaOf'];
+  const internal = ['constructor', 'schemaOf', 'targets'];
   expect(methods.filter((method) => !internal.includes(method.split('.')[1] ?? '')).sort()).toEqual(
     [...names, ...Object.keys(WITHOUT_OPTIONS)].sort(),
   );
