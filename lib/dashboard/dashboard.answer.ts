@@ -49,7 +49,7 @@ export function redirect(location: string, status: 302 | 303): DashboardAnswer {
 
 export function unauthorized(challenge: string): DashboardAnswer {
   const headers = { ...NOT_KEPT, 'WWW-Authenticate': challenge };
-  return answer(401, 'text/plain', 'Who are you?', headers);
+  return answer(401, 'text/plain', 'A user name and a password are needed.', headers);
 }
 
 function answer(

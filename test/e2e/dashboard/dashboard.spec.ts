@@ -17,6 +17,7 @@ import {
 } from '../../../lib/dashboard/index.js';
 import { InvalidOptionsError, RefreshService } from '../../../lib/index.js';
 import { type HttpApp, listen, type Platform } from '../../support/http-app.js';
+import { bootWith } from '../../support/test-app.js';
 import { statementsOf } from '../../support/statement-count.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass, YEARLY } from '../../support/view-class.js';
@@ -339,6 +340,13 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
   it('reads a few statements, however many views there are', async () => {
     await post(`resume?${queryOf('public.total')}`);
     expect(await statementsOf(() => page('/ops/views/'))).toHaveLength(4);
+  });
+
+  it('does nothing in a process without HTTP', async () => {
+    const dashboard = MaterializedViewsDashboardModule.forRoot({ allowUnauthenticated: true });
+    const worker = await bootWith(database, { views }, dashboard);
+    expect(await worker.get(RefreshService).statusAll()).toHaveLength(views.length);
+    await worker.close();
   });
 
   it('refuses guards that Nest would not run', async () => {
