@@ -68,7 +68,9 @@ class KeyGuard implements CanActivate {
 class ClosedGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     return (
-      context.switchToHttp().getRequest<{ headers: object }>().headers['x-closed'] === undefined
+      context.switchToHttp().getRequest<{ headers: Record<string, string> }>().headers[
+        'x-closed'
+      ] === undefined
     );
   }
 }

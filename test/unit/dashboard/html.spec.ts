@@ -24,7 +24,7 @@ describe('html', () => {
 
   it('takes what it has made as it is, and shows nothing for what is not there', () => {
     expect(html`${html`<b>${1}</b>`}${undefined}${false}${['<', html`<i></i>`]}`.text).toBe(
-      '<b>1</b>&lt;<i>',
+      '<b>1</b>&lt;<i></i>',
     );
   });
 });
