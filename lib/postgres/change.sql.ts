@@ -1,5 +1,7 @@
 import { CATALOG_PLANS } from './function-plans.js';
 import { quoteIdentifier } from './identifier.js';
+import { past } from './instant.js';
+import { isRefresh } from './rounds.sql.js';
 import { sharedState } from './shared-state.sql.js';
 import {
   areEqualButForSettings,
@@ -11,6 +13,14 @@ import { SOURCE_STATE } from './source-state.sql.js';
 import { storedFunction } from './stored-function.sql.js';
 
 /* What has changed since a view was refreshed. */
+
+/**
+ * When a change was made that a view has not seen. What the view's watermark does not have was committed after it, and
+ * nobody could read it before. So it counts from then on, also where the row is older: that of a long transaction, or
+ * one that stands for many, which other views have not seen for longer (see `compactChanges`). A refresh of a view
+ * below is another matter: it brings writes to this view that its readers have missed since they were made.
+ */
+const MADE_AT = `CASE WHEN ${isRefresh('l')} THEN l.changed_at ELSE greatest(l.changed_at, view.seen_at) END`;
 
 /**
  * The function that tells whether a view's sources have changed. A session plans a function once, while planning the
@@ -46,6 +56,7 @@ DECLARE
 BEGIN
   FOR view IN
     SELECT s.schema_name, s.view_name, c.oid, c.relispopulated, s.capture, s.watermark,
+           ${past('s.last_started_at')} AS seen_at,
            pg_catalog.ltrim(s.source_signature, '${OBSTRUCTED}${UNSURE}') AS remembered,
            coalesce(pg_catalog.starts_with(s.source_signature, '${OBSTRUCTED}'), false) AS is_obstructed,
            coalesce(pg_catalog.starts_with(s.source_signature, '${UNSURE}'), false) AS is_unsure
@@ -57,7 +68,7 @@ BEGIN
     SELECT state.sources, state.signature, state.is_captured, state.shared
     INTO sources, signature, is_captured, shared
     FROM ${quoteIdentifier(stateSchema)}.${SOURCE_STATE.name}(view.oid, view.capture, shared) AS state;
-    SELECT min(l.changed_at), max(l.changed_at)
+    SELECT min(${MADE_AT}), max(${MADE_AT})
     INTO oldest, newest
     FROM ${quoteIdentifier(stateSchema)}.change_log l
     WHERE l.source = ANY (sources)

@@ -14,8 +14,10 @@ export function refreshKind(round: string): string {
   return `pg_catalog.concat_ws(' ', '${REFRESH_KIND}'::text, nullif(${round}, 0))`;
 }
 
-const isRefresh = (row: string): string =>
-  `pg_catalog.split_part(${row}.kind, ' ', 1) = '${REFRESH_KIND}'`;
+/** Whether a refresh has left a row of the log, as SQL. */
+export function isRefresh(row: string): string {
+  return `pg_catalog.split_part(${row}.kind, ' ', 1) = '${REFRESH_KIND}'`;
+}
 
 const roundOf = (row: string): string =>
   `coalesce(nullif(pg_catalog.split_part(${row}.kind, ' ', 2), ''), '0')::int`;

@@ -28,6 +28,7 @@ import { changeRequest, tickRequest } from '../../../lib/refresh/occasions.js';
 import type { RefreshRequest } from '../../../lib/refresh/refresh-request.js';
 import { StaleWatch } from '../../../lib/refresh/stale.watch.js';
 import { definitionOf, managed } from '../../support/managed.js';
+import { compact } from '../../support/janitor.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
@@ -138,6 +139,21 @@ describe('the status of a view that is told of changes', () => {
     expect(await status(Told)).toMatchObject({ isStale: true });
     await refresh(Told);
     expect(await status(Told)).toMatchObject({ isStale: false });
+  });
+
+  it('is not stale by what its rows have, though it is compacted with what they lack', async () => {
+    for (let count = 0; count < 3; count++) {
+      await write();
+    }
+    await age('2 hours');
+    await refresh(Told);
+    await write();
+    expect(await compact(database.client, STATE, 3)).toBe(1);
+    const { changes, lastSuccess, isStale } = await status(Told);
+    expect(isStale).toBe(false);
+    expect(changes?.pendingSince?.getTime()).toBeGreaterThanOrEqual(lastSuccess!.startedAt.getTime());
+    const { changes: others } = await status(Ticking);
+    expect(others?.pendingSince?.getTime()).toBeLessThan(Date.now() - 7_000_000);
   });
 
   it('is stale by the age of its rows where nobody can tell', async () => {
@@ -293,6 +309,7 @@ describe('the log of changes', () => {
       )[0];
 
     it('is compacted in short transactions, and its oldest row keeps its time', async () => {
+      await age('9 hours');
       await database.query(
         `INSERT INTO ${LOG} (source, kind, changed_at)
          SELECT 'orders'::regclass, 'INSERT', now() - interval '8 hours' + each * interval '1 ms'
