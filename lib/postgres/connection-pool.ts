@@ -1,9 +1,9 @@
-import { Semaphore } from 'async-mutex';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { LibraryClient } from './library-client.js';
 import { Session } from './session.js';
 import { ConnectFailed, silenceOf } from './session-lost.js';
 import { errorCode, SqlState } from './sqlstate.js';
+import { type Turn, WaitingLine } from './waiting-line.js';
 
 /** A connection of the library's own is closed after this time without work. */
 const IDLE_TIMEOUT_MS = 10_000;
@@ -37,7 +37,7 @@ export interface ConnectionPoolOptions {
 export class ConnectionPool {
   private readonly pool: Pool;
   /** Work waits here and not in the pool, whose one timeout would count waiting as connecting. */
-  private readonly slots: Semaphore;
+  private readonly line: WaitingLine;
   private readonly held = new Set<PoolClient>();
   private readonly open = new Set<LibraryClient>();
   /** What takes so long to fail got no answer: pg gives its timeouts no code. */
@@ -49,7 +49,7 @@ export class ConnectionPool {
 
   constructor({ connection, size, onConnectionError, onSilence }: ConnectionPoolOptions) {
     const options = ownOptions(connection);
-    this.slots = new Semaphore(size, new PoolStopped('The pool is stopped'));
+    this.line = new WaitingLine(size, new PoolStopped('The pool is stopped'));
     this.pool = new Pool({ ...options, max: size });
     this.silenceMs = (options.connectionTimeoutMillis || CONNECT_TIMEOUT_MS) * TIMER_SHARE;
     this.onSilence = onSilence;
@@ -70,9 +70,10 @@ export class ConnectionPool {
    * @throws PoolStopped when it still waits when the pool is stopped, or comes later
    * @throws ConnectFailed when none can be opened, or none could be while it waited
    */
-  async session<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async session<T>(work: (session: Session) => Promise<T>, turn?: Turn): Promise<T> {
     const askedAtMs = performance.now();
-    return this.slots.runExclusive(() => {
+    const release = await this.line.take(turn);
+    try {
       if (this.isStopped) {
         throw new PoolStopped('The pool is stopped');
       }
@@ -80,8 +81,10 @@ export class ConnectionPool {
       if (this.unanswered !== undefined && this.unanswered.atMs > askedAtMs) {
         throw this.unanswered.error;
       }
-      return this.useConnection(work);
-    });
+      return await this.useConnection(work);
+    } finally {
+      release();
+    }
   }
 
   /** Closes idle connections of its own accord after half the time after which the server would. */
@@ -94,7 +97,7 @@ export class ConnectionPool {
   /** Turns away whoever waits or comes from now on. Work that has a connection goes on. */
   stop(): void {
     this.isStopped = true;
-    this.slots.cancel();
+    this.line.close();
   }
 
   /** Closes all connections, those in use too: what still runs on them is rolled back by the server. */

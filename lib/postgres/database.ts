@@ -12,6 +12,7 @@ import {
   type ServerAbilities,
   type TransactionLimits,
 } from './transaction.sql.js';
+import type { Turn } from './waiting-line.js';
 
 /** For the library's own small tables: a table that somebody has locked must hold up nobody for long. */
 export const BOOKKEEPING_LIMITS: TransactionLimits = {
@@ -62,8 +63,8 @@ export class Database {
   }
 
   /** Runs `work` on a connection of its own, waiting for a free one. */
-  async session<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.pool.session(work);
+  async session<T>(work: (session: Session) => Promise<T>, turn?: Turn): Promise<T> {
+    return this.pool.session(work, turn);
   }
 
   /** Runs `work` in a transaction with the given limits, on a connection of its own. */

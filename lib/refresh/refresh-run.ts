@@ -63,6 +63,7 @@ export class RefreshRun {
   private readonly progress: RefreshProgress;
   private readonly failure: RefreshFailure;
   private cancelledBy?: CancelReason;
+  private readonly urgency = new AbortController();
   /** What the view was like before the refresh; known once this run holds the lock. */
   conditions?: RefreshPreconditionRow;
   private pending?: PendingChanges;
@@ -103,7 +104,10 @@ export class RefreshRun {
    */
   async execute(): Promise<RefreshResult> {
     try {
-      return await this.context.database.session((session) => this.executeOn(session));
+      return await this.context.database.session((session) => this.executeOn(session), {
+        isBackground: this.request.trigger !== 'demand',
+        urgency: this.urgency.signal,
+      });
     } catch (cause) {
       if (cause instanceof PoolStopped) {
         throw RefreshStoppedError.of(this.view);
@@ -135,6 +139,11 @@ export class RefreshRun {
       await transaction.undo();
       throw error;
     }
+  }
+
+  /** Somebody waits for it: it begins before those that nobody waits for. */
+  hurry(): void {
+    this.urgency.abort();
   }
 
   /** Keeps the refresh from beginning. One that has begun goes on: see `cancel`. */

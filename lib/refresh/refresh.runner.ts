@@ -47,7 +47,11 @@ export class RefreshRunner {
   async run(request: RefreshRequest): Promise<RefreshResult> {
     const { definition, signal } = request;
     this.throwIfStopped(definition);
-    if (this.active.has(definition)) {
+    const underWay = this.active.get(definition);
+    if (underWay !== undefined) {
+      if (request.trigger === 'demand') {
+        underWay.run?.hurry();
+      }
       return this.reporter.finished(skippedResult(request, 'busy', new Date()), request);
     }
     const active: ActiveRefresh = { hurry: new AbortController() };

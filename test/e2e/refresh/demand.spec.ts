@@ -22,7 +22,9 @@ import {
   ViewQueryError,
 } from '../../../lib/index.js';
 import { DataSource } from 'typeorm';
+import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { LibraryClient } from '../../../lib/postgres/library-client.js';
+import { definitionOf, managed } from '../../support/managed.js';
 import { Network } from '../../support/network.js';
 import { Replica, type Requested } from '../../support/replica-process.js';
 import { boot, bootWith, typeOrm } from '../../support/test-app.js';
@@ -337,6 +339,40 @@ describe('requests to refresh', () => {
       `SELECT FROM materialized_views.refresh_history WHERE view_name = 'secondly'
        AND tick IS NOT NULL AND outcome = 'refreshed' HAVING count(*) >= 2`,
     );
+  });
+
+  it('wait for one refresh that is running, and not for all that are due', async () => {
+    const due = Array.from({ length: 4 }, (_, index) =>
+      viewClass({ name: `due_${index}`, expression: 'SELECT id FROM public.orders' }),
+    );
+    await stop();
+    await start([Revenue, Seldom, ...due], { poolSize: 1 });
+    const app = apps[0]!;
+    const { runner } = managed(app).refresher;
+    const tick = (view: ViewClass): Promise<RefreshResult> =>
+      runner.run({ ...tickRequest(definitionOf(app, view), new Date()), tick: undefined });
+    const gate = await database.closeGate();
+    const running = app.get(RefreshService).refresh(Revenue);
+    await gate.untilReached();
+    const ticks = due.map(tick);
+    const asked = [Seldom, due[3]!].map((view) => app.get(RefreshService).refresh(view));
+    const drift = app.get(RefreshService).drift(Seldom);
+    await gate.open();
+    await Promise.all([running, ...ticks, ...asked, drift]);
+    const order = await database.query<{ view_name: string }>(
+      `SELECT view_name FROM materialized_views.refresh_history
+       WHERE trigger <> 'sync' ORDER BY finished_at`,
+    );
+    expect(order.map((row) => row.view_name)).toEqual([
+      'daily "Revenue"',
+      'seldom',
+      'due_3',
+      'due_0',
+      'due_1',
+      'due_2',
+    ]);
+    expect(await asked[1]).toMatchObject({ outcome: 'joined' });
+    await database.query('DROP MATERIALIZED VIEW due_0, due_1, due_2, due_3');
   });
 
   it('end with the time of their caller, and with the last of them the refresh', async () => {
