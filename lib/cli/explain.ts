@@ -5,7 +5,6 @@ import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { displayName } from '../postgres/identifier.js';
 import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
 import type { Session } from '../postgres/session.js';
-import { setReadOnly } from '../postgres/transaction.sql.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import { readSwapSource } from '../schema/swap-source.js';
 import { describeObstacle } from '../tracking/untrackable-views.js';
@@ -45,7 +44,6 @@ export async function explain(
     (await source.inspector.statusAll(milliseconds(TIMEOUT))).map((each) => [each.view, each]),
   );
   const explanations = await source.database.reading(milliseconds(TIMEOUT), async (session) => {
-    await session.query(setReadOnly());
     const obstacles = await readObstacles(session, source.options.stateSchema, views);
     const all: Explanation[] = [];
     for (const [position, view] of views.entries()) {

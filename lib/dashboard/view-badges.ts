@@ -32,7 +32,7 @@ export function badgesOf(status: ViewStatus): Badge[] {
     stale: isStale,
     blocked: lockedBy !== undefined,
     paused: isPaused,
-    refreshing: isRefreshing,
+    refreshing: isRefreshing === true,
   };
   const found = BADGES.filter((badge) => badge !== 'fresh' && holds[badge]);
   return found.some((badge) => badge !== 'paused' && badge !== 'refreshing')

@@ -207,7 +207,8 @@ export class RefreshService {
    * The refreshes of registered views that are running now, in whatever process.
    *
    * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the database cannot be asked, or does not answer within `timeout` (default 5 s)
+   * @throws StatusError when the database cannot be asked, or does not answer within `timeout` (default 5 s), or is a
+   *   standby: the primary alone knows
    */
   async running(options: AnswerOptions = {}): Promise<RunningRefresh[]> {
     checkOptions('RefreshService.running', answerOptions, options);

@@ -28,6 +28,10 @@ const EXPLANATIONS: Record<string, Explanation> = {
     what: 'a privilege is missing',
     hint: "The role needs USAGE on `stateSchema` and SELECT on its tables; to look for drift the view's owner, or the role where it may not act as the owner, needs SELECT on the view and on all that it reads. To act as the owner both need TEMP on the database.",
   },
+  [SqlState.readOnlyTransaction]: {
+    what: 'the server is a standby or read-only, and it has to write for this',
+    hint: 'Point the data source at the primary. To act as the owner of a view takes a function that has to be made.',
+  },
   [SqlState.lockNotAvailable]: {
     what: 'something that it reads stayed locked for too long',
     hint: 'A blocking refresh or a schema change holds up every reader while it runs: try again after it, or raise lockTimeout.',

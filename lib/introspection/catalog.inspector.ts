@@ -12,7 +12,7 @@ import {
 } from '../postgres/introspection.sql.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
-import { setLocalLockTimeout, setReadOnly } from '../postgres/transaction.sql.js';
+import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
 import { CatalogGraph, declaredKeys, nameKey } from './catalog-graph.js';
 import type { InspectedColumn, InspectedIndex, InspectedView } from './inspected-view.js';
 
@@ -45,7 +45,6 @@ export class CatalogInspector {
     const { database, name } = this.context;
     try {
       const rows = await database.reading(timeoutMs, async (session) => {
-        await session.query(setReadOnly());
         return readCatalog(session, schema ?? null);
       });
       return this.viewsOf(rows);

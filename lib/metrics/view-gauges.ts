@@ -33,7 +33,7 @@ function stateOf(status: ViewStatus): ViewState {
     ['paused', status.isPaused],
     ['stale', status.isStale],
     ['failed', status.failureCount > 0],
-    ['refreshing', status.isRefreshing],
+    ['refreshing', status.isRefreshing === true],
   ];
   return states.find(([, holds]) => holds)?.[0] ?? 'fresh';
 }

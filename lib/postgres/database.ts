@@ -92,7 +92,7 @@ export class Database {
   }
 
   /**
-   * Like `bookkeeping`, for who only reads, and waits no longer than that.
+   * Like `bookkeeping`, for who only reads, of a standby too, and waits no longer than that.
    *
    * @throws AnswerTimeout when the time is over; what was begun ends by itself
    */
@@ -102,6 +102,7 @@ export class Database {
     const limits = {
       lockTimeoutMs: Math.min(BOOKKEEPING_LIMITS.lockTimeoutMs, share),
       statementTimeoutMs: Math.min(BOOKKEEPING_LIMITS.statementTimeoutMs, share),
+      isReadOnly: true,
     };
     const answer = this.serverInfo().then(() =>
       this.onReservedConnection((session) => {

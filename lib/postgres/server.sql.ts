@@ -25,6 +25,15 @@ export function selectServer(): SqlStatement {
   };
 }
 
+export interface StandbyRow {
+  is_standby: boolean;
+}
+
+/** Whether the server replays another one's changes. It can be made a primary at any time. */
+export function selectStandby(): SqlStatement {
+  return { text: 'SELECT pg_catalog.pg_is_in_recovery() AS is_standby' };
+}
+
 /** Fails with 42704 before PostgreSQL 14 and with 22023 where the platform has no means for it. */
 export function tryConnectionCheck(): SqlStatement {
   return { text: "BEGIN;\nSET LOCAL client_connection_check_interval = '1s'", isScript: true };

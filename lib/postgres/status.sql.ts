@@ -6,6 +6,8 @@ import type { SqlStatement } from './sql-statement.js';
 /** All that is known of one view but its size. Instants are milliseconds since the epoch. */
 export interface ViewStatusRow {
   now: number;
+  /** Whether the server is a standby, which does not have the primary's locks. */
+  is_standby: boolean;
   is_found: boolean;
   is_populated: boolean | null;
   has_usable_unique_index: boolean;
@@ -58,6 +60,7 @@ export function selectViewStatuses(stateSchema: string, views: QualifiedName[]):
   const schema = quoteIdentifier(stateSchema);
   return {
     text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS now,
+       pg_catalog.pg_is_in_recovery() AS is_standby,
        c.oid IS NOT NULL AS is_found,
        c.relispopulated AS is_populated,
        EXISTS (

@@ -5,6 +5,8 @@ import { script, type SqlStatement } from './sql-statement.js';
 export interface TransactionLimits {
   lockTimeoutMs: number;
   statementTimeoutMs: number;
+  /** Whether nothing is written, so that a standby takes it too. @default false */
+  isReadOnly?: boolean;
 }
 
 /** What can be set depends on the server. */
@@ -44,7 +46,9 @@ export function begin(limits: TransactionLimits, server: ServerAbilities): SqlSt
     ([name, value]) => `SET LOCAL ${name} = ${milliseconds(value)}`,
   );
   return script([
-    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
+    {
+      text: `BEGIN ISOLATION LEVEL READ COMMITTED ${limits.isReadOnly ? 'READ ONLY' : 'READ WRITE'}`,
+    },
     ...lines.map((text) => ({ text })),
     // With it on, the first error would end the session, and with it what can be taken back to a savepoint.
     { text: 'SET LOCAL exit_on_error = off' },

@@ -11,7 +11,6 @@ import {
   type ViewHistoryRow,
 } from '../postgres/history-reading.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
-import { setReadOnly } from '../postgres/transaction.sql.js';
 import { instant } from '../postgres/optional-instant.js';
 import type { RefreshMode, RefreshModeReason, RefreshTrigger } from './refresh-result.js';
 
@@ -75,7 +74,6 @@ export async function readHistory(
 ): Promise<RefreshHistoryEntry[]> {
   const statement = selectHistory(database.stateSchema, view, limit);
   const rows = await database.reading(timeoutMs, async (session) => {
-    await session.query(setReadOnly());
     return session.query<HistoryRow>(statement);
   });
   return rows.map(historyEntry);
@@ -90,7 +88,6 @@ export async function readHistoryOfAll(
   const names = views.map(({ name }) => name);
   const statement = selectHistoryOfAll(database.stateSchema, names, filter, limit);
   const rows = await database.reading(timeoutMs, async (session) => {
-    await session.query(setReadOnly());
     return session.query<ViewHistoryRow>(statement);
   });
   return rows.flatMap((row) => {
@@ -108,7 +105,6 @@ export async function readRecentRuns(
   const names = views.map(({ name }) => name);
   const statement = selectRecentRuns(database.stateSchema, names, limit);
   const rows = await database.reading(timeoutMs, async (session) => {
-    await session.query(setReadOnly());
     return session.query<RecentRunsRow>(statement);
   });
   return views.map((view, position) => ({

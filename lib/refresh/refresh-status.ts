@@ -38,8 +38,11 @@ export interface ViewStatus {
   exists: boolean;
   /** Whether it can be read. */
   isPopulated: boolean;
-  /** Whether somebody, in whatever process, refreshes or changes it now. */
-  isRefreshing: boolean;
+  /**
+   * Whether somebody, in whatever process, refreshes or changes it now. Left out where the server is a standby: the
+   * primary alone knows.
+   */
+  isRefreshing?: boolean;
   /** When that began. Left out where the role of the library may not see it. */
   refreshingSince?: Date;
   /**
@@ -122,7 +125,7 @@ export function refreshStatus(
     dataSource,
     exists: row.is_found,
     isPopulated: row.is_populated ?? false,
-    isRefreshing: holders.some(({ isForeign }) => !isForeign),
+    isRefreshing: row.is_standby ? undefined : holders.some(({ isForeign }) => !isForeign),
     refreshingSince: holders.find(({ isForeign }) => !isForeign)?.startedAt,
     lockedBy: wrongHolders(holders),
     isPaused: row.is_paused ?? false,

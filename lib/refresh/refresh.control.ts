@@ -4,6 +4,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { refreshErrorFrom } from '../errors/refresh-error.factory.js';
 import { InsufficientPrivilegeError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { statusErrorFrom } from '../errors/status-error.factory.js';
+import { StatusError } from '../errors/status.errors.js';
 import { refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
 import {
   type CancelledRow,
@@ -13,6 +14,7 @@ import {
 } from '../postgres/advisory-lock.sql.js';
 import { messageOf } from '../errors/error-message.js';
 import { PoolStopped } from '../postgres/connection-pool.js';
+import { selectStandby, type StandbyRow } from '../postgres/server.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { setPaused } from '../postgres/state.sql.js';
@@ -76,9 +78,18 @@ export class RefreshControl {
 
   private async read(statement: SqlStatement, timeoutMs: number): Promise<LockHolderRow[]> {
     try {
-      return await this.context.database.reading(timeoutMs, (session) =>
-        session.query<LockHolderRow>(statement),
-      );
+      return await this.context.database.reading(timeoutMs, async (session) => {
+        const [server] = await session.query<StandbyRow>(selectStandby());
+        if (server?.is_standby) {
+          throw new StatusError(
+            `Could not find the running refreshes of data source "${this.context.name}": the server is a standby.`,
+            {
+              hint: 'Only the primary knows who refreshes: ask a data source that is connected to it.',
+            },
+          );
+        }
+        return session.query<LockHolderRow>(statement);
+      });
     } catch (cause) {
       throw statusErrorFrom(cause, 'find the running refreshes');
     }

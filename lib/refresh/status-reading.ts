@@ -11,7 +11,7 @@ import {
   type ViewSizeRow,
   type ViewStatusRow,
 } from '../postgres/status.sql.js';
-import { setLocalLockTimeout, setReadOnly } from '../postgres/transaction.sql.js';
+import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
 import { keyOf, readGraph } from './graph-plan.js';
 import { outdatedSince, refreshStatus, type ViewStatus } from './refresh-status.js';
 import { readViewChanges } from '../tracking/view-changes.js';
@@ -42,7 +42,6 @@ export async function readStatuses(
   timeoutMs: number,
 ): Promise<ViewStatus[]> {
   return context.database.reading(timeoutMs, async (session) => {
-    await session.query(setReadOnly());
     const sizes = await readSizes(session, definitions);
     const holders = await session.query<LockHolderRow>(holdersOf(definitions));
     return readWith(session, context, definitions, { sizes, holders });

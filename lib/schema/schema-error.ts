@@ -111,6 +111,8 @@ const HINTS: Record<string, string> = {
     'A view that it reads was never filled, or emptied: refresh that one first, or give both `withData: false`.',
   [SqlState.protocolViolation]:
     'A pooler in between said this. The library needs one that allows transactions: PgBouncer in transaction or session mode.',
+  [SqlState.readOnlyTransaction]:
+    'The server is a standby or read-only. To compare definitions, and to change anything, the data source has to be the primary.',
   [SqlState.queryCanceled]: 'It was cancelled, or took longer than statementTimeout.',
   [SqlState.undefinedFunction]:
     'From PostgreSQL 17 on functions run with a restricted search_path while a view is built: qualify the names inside, or use ALTER FUNCTION ... SET search_path.',

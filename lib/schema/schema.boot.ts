@@ -45,10 +45,13 @@ export class SchemaBoot {
   private async look(): Promise<void> {
     const { name, database, views } = this.context;
     try {
-      const unrecorded = await this.synchronizer.within(async (session) => {
-        await refuseForeignState(session, database.stateSchema, { mayBeAnothers: true });
-        return readUnrecorded(session, database.stateSchema, views.all());
-      });
+      const unrecorded = await this.synchronizer.within(
+        async (session) => {
+          await refuseForeignState(session, database.stateSchema, { mayBeAnothers: true });
+          return readUnrecorded(session, database.stateSchema, views.all());
+        },
+        { isReadOnly: true },
+      );
       if (unrecorded.length > 0) {
         this.context.log.warn(describeUnrecorded(unrecorded));
       }

@@ -5,7 +5,8 @@ import { MaterializedViewEvents } from '../definition/materialized-view.events.j
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
-import type { Session } from '../postgres/session.js';
+import { type Session, StandbyRefusal } from '../postgres/session.js';
+import type { TransactionLimits } from '../postgres/transaction.sql.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { checksOf, type MigrationChecks, refuseLiterals } from './migration-checks.js';
@@ -60,9 +61,23 @@ export class SchemaSynchronizer {
     });
   }
 
-  /** How the database compares, with what would stand in the way of a change. Leaves everything as it is. */
-  async inspect(policy: SyncPolicy): Promise<Prepared> {
-    return this.explained(() => this.look(policy));
+  /**
+   * How the database compares, with what would stand in the way of a change. Leaves everything as it is. A standby cannot
+   * try definitions: it can only say that all is as it was remembered.
+   */
+  async inspect(policy: SyncPolicy): Promise<Pick<Prepared, 'diff' | 'failing' | 'refusals'>> {
+    return this.explained(async () => {
+      try {
+        return await this.look(policy);
+      } catch (error) {
+        const remembered =
+          error instanceof StandbyRefusal ? await this.lookBriefly(policy) : undefined;
+        if (remembered === undefined) {
+          throw error;
+        }
+        return { diff: remembered.diff, failing: [], refusals: [] };
+      }
+    });
   }
 
   /** Works out what a migration has to do, and what it has to find when it runs. */
@@ -97,10 +112,7 @@ export class SchemaSynchronizer {
     const views = this.context.views.all();
     return this.explained(async () => {
       // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
-      const remembered =
-        expected === undefined
-          ? await this.within((session) => this.remembered(session, policy))
-          : undefined;
+      const remembered = expected === undefined ? await this.lookBriefly(policy) : undefined;
       if (remembered !== undefined) {
         return this.unchanged(remembered, startedAtMs);
       }
@@ -131,12 +143,16 @@ export class SchemaSynchronizer {
   }
 
   /** Runs `work` in a transaction. */
-  async within<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async within<T>(
+    work: (session: Session) => Promise<T>,
+    { isReadOnly }: Pick<TransactionLimits, 'isReadOnly'> = {},
+  ): Promise<T> {
     const { syncTimeoutMs, statementTimeoutMs } = this.context.options;
     const limits = {
       lockTimeoutMs: syncTimeoutMs,
       // Room for both to wait for the sync lock and to work.
       statementTimeoutMs: statementTimeoutMs && statementTimeoutMs + syncTimeoutMs,
+      isReadOnly,
     };
     return this.context.database.transaction(limits, work);
   }
@@ -153,7 +169,9 @@ export class SchemaSynchronizer {
 
   /** Reads what the database has, without a lock. */
   async read(): Promise<DatabaseState> {
-    return this.explained(() => this.within((session) => readState(session, this.context)));
+    return this.explained(() =>
+      this.within((session) => readState(session, this.context), { isReadOnly: true }),
+    );
   }
 
   /** The limits and names that a preparation needs. */
@@ -179,6 +197,10 @@ export class SchemaSynchronizer {
     return this.within((session) =>
       session.undone(() => prepare(session, this.preparation(policy))),
     );
+  }
+
+  private lookBriefly(policy: SyncPolicy): Promise<Remembered | undefined> {
+    return this.within((session) => this.remembered(session, policy), { isReadOnly: true });
   }
 
   /** Where nothing is to be done. */

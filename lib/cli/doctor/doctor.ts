@@ -9,7 +9,6 @@ import {
 } from '../../postgres/doctor.sql.js';
 import { quoteIdentifier } from '../../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../../postgres/installation.sql.js';
-import { setReadOnly } from '../../postgres/transaction.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../../postgres/wake-up.sql.js';
 import { readInstalledVersion } from '../../postgres/installed-version.js';
 import type { InspectedView } from '../../introspection/inspected-view.js';
@@ -49,7 +48,6 @@ export async function examine(source: ManagedDataSource): Promise<Finding[]> {
 
 async function readServer({ database, options, views }: ManagedDataSource): Promise<ServerReading> {
   return database.reading(TIMEOUT_MS, async (session) => {
-    await session.query(setReadOnly());
     const names = views.all().map(({ name }) => name);
     const [facts] = await session.query<ServerFactsRow>(selectServerFacts());
     if (facts === undefined) {

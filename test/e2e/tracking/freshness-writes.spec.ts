@@ -145,7 +145,8 @@ describe('a view with `on`', () => {
     expect(await refreshes()).toEqual([]);
     // As if it had been written a minute ago, and others since.
     await database.query(
-      `UPDATE materialized_views.change_log SET changed_at = changed_at - interval '61 s'`,
+      `UPDATE materialized_views.view_state SET last_started_at = last_started_at - interval '61 s';
+       UPDATE materialized_views.change_log SET changed_at = changed_at - interval '61 s'`,
     );
     await database.query(`INSERT INTO orders (day) VALUES ('tue')`);
     await untilShown(2);
