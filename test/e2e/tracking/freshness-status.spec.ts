@@ -151,7 +151,9 @@ describe('the status of a view that is told of changes', () => {
     expect(await compact(database.client, STATE, 3)).toBe(1);
     const { changes, lastSuccess, isStale } = await status(Told);
     expect(isStale).toBe(false);
-    expect(changes?.pendingSince?.getTime()).toBeGreaterThanOrEqual(lastSuccess!.startedAt.getTime());
+    expect(changes?.pendingSince?.getTime()).toBeGreaterThanOrEqual(
+      lastSuccess!.startedAt.getTime(),
+    );
     const { changes: others } = await status(Ticking);
     expect(others?.pendingSince?.getTime()).toBeLessThan(Date.now() - 7_000_000);
   });
