@@ -68,6 +68,7 @@ export default defineConfig({
         '/operations/privileges': 'Privileges',
         '/operations/pgbouncer': 'PgBouncer',
         '/operations/replicas-and-failover': 'Replicas and failover',
+        '/operations/standbys': 'Standbys that serve reads',
         '/operations/rolling-deploys': 'Rolling deploys',
         '/operations/several-applications': 'Several applications in one database',
         '/operations/sleeping-databases': 'Sleeping databases',

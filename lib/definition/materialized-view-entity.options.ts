@@ -130,7 +130,11 @@ export interface MaterializedViewEntityOptions {
   refresh?: ViewRefreshOptions;
   /** Whether the view is filled when it is made; otherwise its first refresh does that. @default true */
   withData?: boolean;
-  /** Storage parameters, as in `{ fillfactor: 90 }`. @default what the view has */
+  /**
+   * Storage parameters, as in `{ fillfactor: 90 }`. A new view of the access method heap gets `vacuum_truncate: false`
+   * too, unless it is declared: without it VACUUM may lock the view against readers, on standbys for long.
+   * @default what the view has
+   */
   storage?: Record<string, string | number | boolean>;
   /** @default what the view has */
   tablespace?: string;

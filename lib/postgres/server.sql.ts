@@ -34,6 +34,21 @@ export function selectStandby(): SqlStatement {
   return { text: 'SELECT pg_catalog.pg_is_in_recovery() AS is_standby' };
 }
 
+export interface StandbysRow {
+  has_standbys: boolean;
+}
+
+/** Whether servers replay what this one writes. What they are called needs the rights of pg_monitor; that they are there does not. */
+export function selectStandbys(): SqlStatement {
+  return {
+    text: `SELECT EXISTS (
+  SELECT
+  FROM pg_catalog.pg_stat_replication r
+  WHERE r.state IS DISTINCT FROM 'backup'
+) AS has_standbys`,
+  };
+}
+
 /** Fails with 42704 before PostgreSQL 14 and with 22023 where the platform has no means for it. */
 export function tryConnectionCheck(): SqlStatement {
   return { text: "BEGIN;\nSET LOCAL client_connection_check_interval = '1s'", isScript: true };

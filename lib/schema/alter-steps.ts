@@ -15,7 +15,8 @@ import type { NamePlan } from './name-plan.js';
 import { inPhases, NO_PHASES, type PlanPhases } from './plan-phases.js';
 import { LONG_EXCLUSIVE_LOCK } from '../postgres/lock-words.js';
 import type { PlanStep } from './plan-step.js';
-import { type Difference, undeclaredStorage, type ViewDiff } from './schema-diff.js';
+import type { Difference, ViewDiff } from './schema-diff.js';
+import { storageNames, storageOf, undeclaredStorage } from './storage.js';
 import { inOldOrder } from './view-order.js';
 
 /** The steps that change a view where it is, for all that needs no new rows. */
@@ -89,7 +90,7 @@ function alterStep(
         reason: 'Its storage parameters changed',
         statements: storageStatements(view, row.storage),
         undo: [
-          ...resetAll(view.name, Object.keys(view.storage ?? {})),
+          ...resetAll(view.name, storageNames(view)),
           ...(row.storage.length === 0 ? [] : [setStorage(view.name, row.storage)]),
         ],
         lock: 'SHARE UPDATE EXCLUSIVE: readers go on',
@@ -117,9 +118,7 @@ function alterStep(
 }
 
 function storageStatements(view: ViewDefinition, deployed: string[]): SqlStatement[] {
-  const wanted = Object.entries(view.storage ?? {}).map(
-    ([name, value]) => `${name}=${String(value)}`,
-  );
+  const wanted = storageOf(view);
   return [
     ...resetAll(view.name, undeclaredStorage(view, deployed)),
     ...(wanted.length === 0 ? [] : [setStorage(view.name, wanted)]),

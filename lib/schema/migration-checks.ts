@@ -4,6 +4,7 @@ import type { ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { NamePlan } from './name-plan.js';
 import type { Rehearsed, RehearsedMember } from './rehearsal.js';
 import type { SchemaDiff } from './schema-diff.js';
+import { storageNames } from './storage.js';
 
 /** A view that a migration touches, with the names that it has before and after it. */
 export interface TouchedView {
@@ -146,7 +147,9 @@ function downCheck({ before, after, member }: TouchedView, facts: ViewFactRow[])
         .filter((name) => !oldColumns.has(name))
         .map((name) => `column ${name}`),
       ...(definition?.comment === undefined ? [] : ['comment ']),
-      ...Object.keys(definition?.storage ?? {}).map((name) => `storage ${name}`),
+      ...(definition?.storage === undefined ? [] : storageNames(definition)).map(
+        (name) => `storage ${name}`,
+      ),
       ...(definition?.tablespace === undefined ? [] : ['tablespace ']),
     ],
     others: before,

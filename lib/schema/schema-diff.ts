@@ -5,11 +5,11 @@ import { type CaptureDiff, type CaptureDifference, NO_CAPTURES } from '../tracki
 import { newerVersion } from '../tracking/capture-record.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';
-import { splitParameter } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
 import type { Rename } from './rename.js';
 import { type DeployedView } from './deployed-view.js';
+import { storageDiffers } from './storage.js';
 import { isRememberedDeclaration } from './fingerprint.js';
 import { asOrphan, type Orphan } from './holders.js';
 import type { IndexRename } from './index-renames.js';
@@ -230,21 +230,6 @@ function indexDifferences(
 /** `pg_default` is what a view without a tablespace of its own has, in most databases. */
 function tablespaceDiffers(view: ViewDefinition, deployed: string | null): boolean {
   return view.tablespace !== (deployed ?? 'pg_default');
-}
-
-function storageDiffers(view: ViewDefinition, deployed: string[]): boolean {
-  if (view.storage === undefined) {
-    return false;
-  }
-  const wanted = Object.entries(view.storage).map(([name, value]) => `${name}=${String(value)}`);
-  return wanted.length !== deployed.length || wanted.some((each) => !deployed.includes(each));
-}
-
-/** The names of the deployed storage parameters that are not declared. */
-export function undeclaredStorage(view: ViewDefinition, deployed: string[]): string[] {
-  return deployed
-    .map((parameter) => splitParameter(parameter)[0])
-    .filter((name) => !Object.hasOwn(view.storage ?? {}, name));
 }
 
 function missingSchemas(definitions: readonly ViewDefinition[], state: DatabaseState): string[] {

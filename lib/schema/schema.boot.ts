@@ -7,6 +7,7 @@ import { describeIdle, describePostponed } from '../tracking/capture-warnings.js
 import { refuseForeignState } from './foreign-state.js';
 import { orphanAdvice } from './holders.js';
 import { describeWithoutKey } from './refresh-keys.js';
+import { describeStandbyReaders, hasStandbys, stopsReaders } from './standby-readers.js';
 import type { SchemaDiff } from './schema-diff.js';
 import type { SchemaSynchronizer } from './schema.synchronizer.js';
 import type { SyncReport } from './sync-report.js';
@@ -21,11 +22,14 @@ export class SchemaBoot {
   ) {}
 
   async boot(): Promise<void> {
+    await (this.context.options.syncPolicy.synchronize === false
+      ? this.look()
+      : this.synchronize());
+    await this.warnOfStandbys();
+  }
+
+  private async synchronize(): Promise<void> {
     const { syncPolicy } = this.context.options;
-    if (syncPolicy.synchronize === false) {
-      await this.look();
-      return;
-    }
     const { report, diff, postponed, withoutKey } = await this.synchronizer.carryOut(syncPolicy);
     this.log(report, diff);
     if (postponed !== undefined) {
@@ -38,6 +42,14 @@ export class SchemaBoot {
     }
     if (withoutKey.length > 0) {
       this.context.log.warn(describeWithoutKey(withoutKey));
+    }
+  }
+
+  private async warnOfStandbys(): Promise<void> {
+    const { database, views } = this.context;
+    const stopping = views.all().filter(stopsReaders);
+    if (stopping.length > 0 && (await hasStandbys(database))) {
+      this.context.log.warn(describeStandbyReaders(stopping));
     }
   }
 

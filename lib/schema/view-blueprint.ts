@@ -28,6 +28,7 @@ import {
   viewDependsOn,
 } from '../postgres/view-ddl.sql.js';
 import type { DeployedView } from './deployed-view.js';
+import { storageOf } from './storage.js';
 import { privilegeStatements } from './privilege-statements.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { temporaryName } from './temporary-name.js';
@@ -91,7 +92,7 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
     buildName,
     query: member.buildQuery,
     withData: member.withData && !member.isFilledLast,
-    attributes: attributesOf(definition, previous?.attributes),
+    attributes: attributesOf(kind, definition, previous?.attributes),
     comment: definition?.comment ?? previous?.comment ?? null,
     columns: (previous?.columns ?? []).filter((column) => member.columns.includes(column.name)),
     indexes,
@@ -152,15 +153,18 @@ function handMade(
 }
 
 function attributesOf(
+  kind: ViewKind,
   definition: ViewDefinition | undefined,
   previous: ViewAttributes | undefined,
 ): ViewAttributes {
-  const storage = definition?.storage;
+  // A view that is there keeps what it has, unless something is declared.
+  const isKept = definition?.storage === undefined && previous !== undefined;
   return {
     accessMethod: definition?.accessMethod ?? previous?.accessMethod ?? null,
-    storage: storage
-      ? Object.entries(storage).map(([name, value]) => `${name}=${String(value)}`)
-      : (previous?.storage ?? []),
+    storage:
+      kind === 'm' && definition !== undefined && !isKept
+        ? storageOf(definition)
+        : (previous?.storage ?? []),
     toastStorage: previous?.toastStorage ?? [],
     tablespace: definition?.tablespace ?? previous?.tablespace ?? null,
   };

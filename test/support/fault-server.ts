@@ -1,9 +1,14 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { type PostgresServer, startPostgres } from '../../sample/support/postgres-server.js';
+import {
+  freePort,
+  type PostgresServer,
+  startPostgres,
+} from '../../sample/support/postgres-server.js';
 
 const run = promisify(execFile);
 
@@ -19,19 +24,18 @@ interface Directories {
 export class FaultServer {
   static async start(): Promise<FaultServer> {
     const server = await startPostgres(process.env.POSTGRES_PACKAGE);
-    return new FaultServer(server, await directories(server.url));
+    const found = await directories(server.url);
+    const options = readFileSync(path.join(found.data, 'postmaster.opts'), 'utf8').trim();
+    return new FaultServer(server, found, options.replace(/^\S+ /, ''));
   }
 
-  private readonly serverArguments: string;
   private isDown = false;
 
   private constructor(
     private readonly server: PostgresServer,
     private readonly directories: Directories,
+    private readonly serverArguments: string,
   ) {
-    this.serverArguments = readFileSync(this.file('postmaster.opts'), 'utf8')
-      .trim()
-      .replace(/^\S+ /, '');
     process.once('exit', () => this.endAtOnce());
   }
 
@@ -54,6 +58,36 @@ export class FaultServer {
   async restart(mode: StopMode): Promise<void> {
     await this.down(mode);
     await this.up();
+  }
+
+  /** Starts another server, a hot standby that replays what this one writes. This one is away meanwhile. */
+  async startStandby(): Promise<FaultServer> {
+    const directory = mkdtempSync(path.join(tmpdir(), 'standby-'));
+    chmodSync(directory, 0o755);
+    const data = path.join(directory, 'data');
+    await this.down('fast');
+    await run('cp', ['-a', this.directories.data, data]);
+    await this.up();
+    const { port } = new URL(this.url);
+    const url = new URL(this.url);
+    url.port = String(await freePort());
+    writeFileSync(path.join(data, 'standby.signal'), '');
+    writeFileSync(
+      path.join(data, 'postgresql.auto.conf'),
+      `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres application_name=standby'\n`,
+    );
+    const stop = (): Promise<void> =>
+      Promise.resolve(rmSync(directory, { recursive: true, force: true }));
+    const standby = new FaultServer(
+      { url: url.href, stop },
+      { ...this.directories, data },
+      this.serverArguments
+        .replaceAll(this.directories.data, data)
+        .replace(`port=${port}`, `port=${url.port}`),
+    );
+    standby.isDown = true;
+    await standby.up();
+    return standby;
   }
 
   /** Makes it a hot standby of a primary that never comes; it takes readers meanwhile. */

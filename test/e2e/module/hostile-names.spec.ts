@@ -14,6 +14,7 @@ import {
 } from '../../../lib/postgres/doctor.sql.js';
 import { selectRun } from '../../../lib/postgres/history.sql.js';
 import { claimViews, releaseViews } from '../../../lib/postgres/state.sql.js';
+import { selectStandbys } from '../../../lib/postgres/server.sql.js';
 import { selectNullKeys } from '../../../lib/postgres/status.sql.js';
 import { replaceFingerprint } from '../../../lib/postgres/swap.sql.js';
 import { setTablespace } from '../../../lib/postgres/view-ddl.sql.js';
@@ -227,6 +228,7 @@ describe('names in the schema that everybody may create in', () => {
         selectRun(stateSchema, randomUUID()),
         selectNullKeys(view),
         selectServerFacts(),
+        selectStandbys(),
         selectViewRisks([view]),
         selectBackendPid(),
         setTablespace(view, 'pg_default'),

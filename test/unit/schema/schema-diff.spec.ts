@@ -69,6 +69,24 @@ describe('diffSchema', () => {
       databaseState([deployed('a', { storage: ['fillfactor=80'] })]),
       [{ kind: 'storage' }],
     ],
+    ...(
+      [
+        ['fillfactor=70', []],
+        ['fillfactor=70 vacuum_truncate=false', []],
+        ['fillfactor=70 vacuum_truncate=true', [{ kind: 'storage' }]],
+      ] as const
+    ).map(([storage, differences]): [string, ViewDefinition, DatabaseState, Difference[]] => [
+      `what a new view gets beside its storage: ${storage}`,
+      declared('a', { storage: { fillfactor: 70 } }),
+      databaseState([deployed('a', { storage: storage.split(' ') })]),
+      [...differences],
+    ]),
+    [
+      'storage that is other than what a new view gets',
+      declared('a', { storage: { vacuum_truncate: true } }),
+      databaseState([deployed('a', { storage: ['vacuum_truncate=false'] })]),
+      [{ kind: 'storage' }],
+    ],
     [
       'more storage',
       declared('a', { storage: {} }),
