@@ -53,6 +53,7 @@ export type { Duration } from './definition/duration.js';
 export type { MaterializedViewsModuleOptions } from './definition/module.options.js';
 export type { AfterResult } from './refresh/after-commit.js';
 export { RefreshGraphError } from './refresh/refresh-graph.error.js';
+export { ReplicasBehindError } from './refresh/replicas-behind.error.js';
 export type { DataDrift } from './refresh/data-drift.js';
 export type {
   RecentRuns,
@@ -71,7 +72,7 @@ export type {
   SkippedResult,
   SkipReason,
 } from './refresh/refresh-result.js';
-export type { OnBusy, RefreshOptions } from './refresh/refresh-options.js';
+export type { OnBusy, RefreshOptions, SingleRefreshOptions } from './refresh/refresh-options.js';
 export type { RunningRefresh } from './refresh/refresh.control.js';
 export {
   type MaterializedViewEventName,

@@ -20,7 +20,7 @@ import type {
   RefreshHistoryEntry,
   ViewHistoryEntry,
 } from '../refresh/refresh-history.js';
-import { type RefreshOptions, singleRefresh } from '../refresh/refresh-options.js';
+import { singleRefresh, type SingleRefreshOptions } from '../refresh/refresh-options.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
@@ -70,13 +70,14 @@ export class RefreshService {
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @throws RefreshError one of its subclasses, when the refresh fails, after up to three more attempts
    *   where that may help: the rows stay as they were
+   * @throws ReplicasBehindError when it is done, and standbys do not show it in time (`waitForReplicas`)
    * @example
    * ```ts
    * const result = await this.refreshes.refresh(DailyRevenue, { timeout: '30s' });
    * if (result.outcome === 'skipped') { ... }
    * ```
    */
-  async refresh(view: ViewTarget, options: RefreshOptions = {}): Promise<RefreshResult> {
+  async refresh(view: ViewTarget, options: SingleRefreshOptions = {}): Promise<RefreshResult> {
     checkOptions('RefreshService.refresh', singleRefresh, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.refresher.refresh(found, options);

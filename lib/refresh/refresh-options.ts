@@ -54,6 +54,17 @@ export interface RefreshOptions {
   dataSource?: string;
 }
 
+/** Of one view. */
+export interface SingleRefreshOptions extends RefreshOptions {
+  /**
+   * Resolves when standbys show the new rows too: all that are connected to the server, or those with these names
+   * (`application_name` in their `primary_conninfo`), which then have to be there. The role needs `pg_monitor`. When they are
+   * not as far within `timeout`, or without one within 10 s more, the call throws `ReplicasBehindError`; the refresh stays.
+   * @default false
+   */
+  waitForReplicas?: true | readonly string[];
+}
+
 export interface CheckedRefreshOptions {
   onBusy: OnBusy;
   onPaused: 'refresh' | 'skip';
@@ -79,16 +90,30 @@ export const REFRESH_RULES: Rules<RefreshOptions> = {
   dataSource: aDataSource,
 };
 
-const refreshOptions = objectOf(REFRESH_RULES);
+function isListOfNames(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every(isName);
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+const refreshOptions = objectOf<SingleRefreshOptions>({
+  ...REFRESH_RULES,
+  waitForReplicas: matching(
+    'true or a list of the names of standbys',
+    (value) => value === true || isListOfNames(value),
+  ),
+});
 
 /** What can be checked without the view of the options of `RefreshService.refresh`. */
 export const singleRefresh: Rule = (value, at) => {
   refreshOptions(value, at);
-  checkTogether(value as RefreshOptions, at);
+  checkTogether(value as SingleRefreshOptions, at);
 };
 
 /** Refuses options that contradict each other. */
-export function checkTogether(options: RefreshOptions, at: OptionPath): void {
+export function checkTogether(options: SingleRefreshOptions, at: OptionPath): void {
   const { withData, mode } = options;
   if (withData === false && (mode === 'swap' || mode === 'concurrently')) {
     throw at
@@ -99,7 +124,7 @@ export function checkTogether(options: RefreshOptions, at: OptionPath): void {
 }
 
 function checkManager(
-  { manager, onBusy, timeout, signal, mode }: RefreshOptions,
+  { manager, onBusy, timeout, signal, mode, waitForReplicas }: SingleRefreshOptions,
   at: OptionPath,
 ): void {
   if (manager === undefined) {
@@ -108,6 +133,7 @@ function checkManager(
   const excluded = {
     timeout,
     signal,
+    waitForReplicas,
     mode: mode === 'swap' ? mode : undefined,
     onBusy: onBusy === 'join' ? onBusy : undefined,
   };

@@ -40,6 +40,11 @@ interface RunResult {
   /** By the database's clock. */
   finishedAt: Date;
   durationMs: number;
+  /**
+   * With `waitForReplicas`: the position in the WAL, as PostgreSQL writes a `pg_lsn`, that the standbys have replayed. What
+   * the call stands for was committed before it.
+   */
+  lsn?: string;
 }
 
 interface SuccessfulResult extends RunResult {

@@ -1,10 +1,12 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
+import type { Database } from '../postgres/database.js';
+import { untilReplayed } from './replica-wait.js';
 import { CallerRefresh } from './caller.refresh.js';
 import { DemandQueue } from './demand.queue.js';
 import { HistoryPruner } from './history-pruner.js';
 import { RefreshControl } from './refresh.control.js';
-import { type RefreshOptions, resolveRefreshOptions } from './refresh-options.js';
+import { resolveRefreshOptions, type SingleRefreshOptions } from './refresh-options.js';
 import { RefreshReporter } from './refresh.reporter.js';
 import type { RefreshResult } from './refresh-result.js';
 import { RefreshRunner, type RefreshUpkeep } from './refresh.runner.js';
@@ -18,8 +20,10 @@ export class Refresher {
   private readonly demands: DemandQueue;
   private readonly callerRefresh: CallerRefresh;
   private readonly shutdown: RefreshShutdown;
+  private readonly database: Database;
 
   constructor(context: DataSourceContext, upkeep: Omit<RefreshUpkeep, 'history'>) {
+    this.database = context.database;
     this.history = new HistoryPruner(context);
     const reporter = new RefreshReporter(context);
     this.runner = new RefreshRunner(context, reporter, {
@@ -38,13 +42,24 @@ export class Refresher {
    *
    * @param options checked before
    * @throws RefreshError when the refresh fails, or when the caller's patience is over first
+   * @throws ReplicasBehindError when it is done, and standbys do not show it in time
    */
-  async refresh(view: ViewDefinition, options: RefreshOptions): Promise<RefreshResult> {
+  async refresh(view: ViewDefinition, options: SingleRefreshOptions): Promise<RefreshResult> {
     const resolved = resolveRefreshOptions(view, options);
-    const { manager, onBusy } = options;
-    return manager === undefined
-      ? this.demands.refresh(view, resolved)
-      : this.callerRefresh.refresh(view, resolved, { manager, onBusy });
+    const { manager, onBusy, waitForReplicas: replicas } = options;
+    if (manager !== undefined) {
+      return this.callerRefresh.refresh(view, resolved, { manager, onBusy });
+    }
+    const { timeoutMs, signal } = resolved;
+    const askedAtMs = performance.now();
+    const result = await this.demands.refresh(view, resolved);
+    return replicas === undefined
+      ? result
+      : untilReplayed(this.database, result, {
+          replicas,
+          timeoutMs: timeoutMs && timeoutMs - (performance.now() - askedAtMs),
+          signal,
+        });
   }
 
   /** Takes no more refreshes, and ends those under way within `shutdownTimeout`. */

@@ -10,6 +10,7 @@ import { largeBenchmark } from './large.bench.js';
 import { readBenchmark } from './read.bench.js';
 import { refreshBenchmark } from './refresh.bench.js';
 import { toJson, toText } from './report.js';
+import { standbyBenchmark } from './standby.bench.js';
 import { swapBenchmark } from './swap.bench.js';
 
 const BENCHMARKS = [
@@ -22,6 +23,7 @@ const BENCHMARKS = [
   largeBenchmark,
   fleetBenchmark,
   dashboardBenchmark,
+  standbyBenchmark,
 ];
 
 const HELP = `npm run bench -- [--json] [--help] [name ...]

@@ -14,6 +14,7 @@ import {
 } from '../../../lib/postgres/doctor.sql.js';
 import { selectRun } from '../../../lib/postgres/history.sql.js';
 import { claimViews, releaseViews } from '../../../lib/postgres/state.sql.js';
+import { selectReplicas, selectWalPosition } from '../../../lib/postgres/replica.sql.js';
 import { selectStandbys } from '../../../lib/postgres/server.sql.js';
 import { selectNullKeys } from '../../../lib/postgres/status.sql.js';
 import { replaceFingerprint } from '../../../lib/postgres/swap.sql.js';
@@ -229,6 +230,8 @@ describe('names in the schema that everybody may create in', () => {
         selectNullKeys(view),
         selectServerFacts(),
         selectStandbys(),
+        selectReplicas('0/0'),
+        selectWalPosition(),
         selectViewRisks([view]),
         selectBackendPid(),
         setTablespace(view, 'pg_default'),

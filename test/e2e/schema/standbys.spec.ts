@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { RefreshService } from '../../../lib/index.js';
+import {
+  RefreshService,
+  ReplicasBehindError,
+  type SingleRefreshOptions,
+} from '../../../lib/index.js';
 import { FaultServer } from '../../support/fault-server.js';
 import { Releases } from '../../support/releases.js';
 import { TestDatabase } from '../../support/test-database.js';
+import { Client } from 'pg';
 import type { TestView } from '../../support/view-class.js';
 
 const daily: TestView = {
@@ -73,5 +78,67 @@ describe('a primary whose standbys serve reads', () => {
     await releases.module.get(RefreshService).refresh(`Analytics eu.${daily.name}`);
     const warned = releases.warnings.filter((each) => each.startsWith('Readers on standbys wait'));
     expect(warned).toHaveLength(count);
+  });
+
+  describe('shows a refresh that waits for them', () => {
+    let reader: Client;
+
+    const refresh = async (options: SingleRefreshOptions): Promise<unknown> =>
+      releases.get(RefreshService).refresh(`Analytics eu.${daily.name}`, options);
+    const countOf = async (client: Pick<Client, 'query'>): Promise<unknown> =>
+      (await client.query<{ count: string }>(`SELECT count(*) FROM ${QUOTED}`)).rows;
+
+    beforeAll(async () => {
+      await releases.start([daily]);
+      const url = new URL(standby.url);
+      url.pathname = `/${database.name}`;
+      reader = new Client({ connectionString: url.href });
+      await reader.connect();
+    });
+
+    afterAll(() => reader.end());
+
+    it.each<[string, SingleRefreshOptions]>([
+      ['all of them', { waitForReplicas: true }],
+      ['those of a name', { waitForReplicas: ['standby'], timeout: '20s' }],
+    ])('%s, at once', async (_, options) => {
+      for (let round = 0; round < 10; round++) {
+        await database.query('INSERT INTO orders SELECT max(id) + 1 FROM orders');
+        expect(await refresh(options)).toMatchObject({
+          outcome: 'refreshed',
+          lsn: expect.any(String),
+        });
+        expect(await countOf(reader)).toEqual(await countOf(database.client));
+      }
+    });
+
+    it('or says within the time that they do not, and keeps the refresh', async () => {
+      await reader.query('SELECT pg_wal_replay_pause()');
+      const before = await countOf(reader);
+      await database.query('INSERT INTO orders SELECT max(id) + 1 FROM orders');
+      const behind = await refresh({ waitForReplicas: true, timeout: '1s' }).catch(
+        (error: unknown) => error,
+      );
+      expect(behind).toBeInstanceOf(ReplicasBehindError);
+      expect(behind).toMatchObject({
+        code: 'MV_REPLICAS_BEHIND',
+        result: { outcome: 'refreshed' },
+        message: expect.stringContaining('in time: standby.'),
+      });
+      expect(await countOf(reader)).toEqual(before);
+      expect(await countOf(database.client)).not.toEqual(before);
+      const waiting = refresh({ waitForReplicas: true });
+      await reader.query('SELECT pg_wal_replay_resume()');
+      await waiting;
+      expect(await countOf(reader)).toEqual(await countOf(database.client));
+      await expect(refresh({ waitForReplicas: ['nobody'], timeout: '1s' })).rejects.toThrow(
+        /nobody/,
+      );
+    });
+
+    it('and nobody else’s names, or in a transaction that has not ended', async () => {
+      await expect(refresh({ waitForReplicas: [] })).rejects.toThrow(/waitForReplicas/);
+      await expect(refresh({ waitForReplicas: false as never })).rejects.toThrow(/waitForReplicas/);
+    });
   });
 });

@@ -96,7 +96,7 @@ describe('planSchema', () => {
         name: view.name,
         reason: 'It is missing',
         statements: [
-          'CREATE MATERIALIZED VIEW "public"."a"\nAS\nSELECT * FROM a_source',
+          `CREATE MATERIALIZED VIEW "public"."a"\nWITH ("vacuum_truncate" = 'false')\nAS\nSELECT * FROM a_source`,
           'CREATE UNIQUE INDEX "a_id"\nON "public"."a"\n("id")',
           'ANALYZE "public"."a"',
         ].map((text) => ({

@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { RefreshCancelledError } from '../errors/refresh.errors.js';
+import { statusErrorFrom } from '../errors/status-error.factory.js';
+import type { Database } from '../postgres/database.js';
+import {
+  type ReplicaRow,
+  selectReplicas,
+  selectWalPosition,
+  type WalPositionRow,
+} from '../postgres/replica.sql.js';
+import type { RefreshResult } from './refresh-result.js';
+import { ReplicasBehindError } from './replicas-behind.error.js';
+
+/** The standbys that have to show what was refreshed: all that are connected, or those of these names. */
+export type Replicas = true | readonly string[];
+
+/** Where the caller sets no `timeout`. */
+const TIMEOUT_MS = 10_000;
+
+/** How long to wait before the standbys are asked again: at first, and at the most. */
+const FIRST_LOOK_MS = 5;
+const LONGEST_LOOK_MS = 100;
+
+export interface ReplicaWait {
+  replicas: Replicas;
+  /** How long it may take. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Waits until standbys have replayed what a refresh has committed. PostgreSQL tells by itself: a standby reports to its
+ * primary when it has replayed all that it has, and with whatever it flushes.
+ *
+ * @returns the result with the position up to which they have
+ * @throws ReplicasBehindError when they have not within the time
+ */
+export async function untilReplayed(
+  database: Database,
+  result: RefreshResult,
+  { replicas, timeoutMs = TIMEOUT_MS, signal }: ReplicaWait,
+): Promise<RefreshResult> {
+  const endsAtMs = performance.now() + timeoutMs;
+  const ask = replicaQuestions(database, () => Math.max(1, endsAtMs - performance.now()));
+  try {
+    const lsn = await ask.position();
+    let least = 1;
+    for (let look = 0; ; look++) {
+      const found = await ask.replicas(lsn);
+      // One that is gone may come back, and has not replayed it then.
+      least = look === 0 ? found.length : least;
+      const behind = behindOf(found, replicas);
+      if (behind.length === 0 && (replicas !== true || found.length >= least)) {
+        return { ...result, lsn };
+      }
+      const waitMs = Math.min(FIRST_LOOK_MS * 2 ** look, LONGEST_LOOK_MS);
+      if (performance.now() + waitMs >= endsAtMs || found.some(({ name }) => name === null)) {
+        throw replicasBehind(result, found, behind);
+      }
+      await delay(waitMs, undefined, { signal });
+    }
+  } catch (cause) {
+    if (signal?.aborted) {
+      throw new RefreshCancelledError(
+        `The wait for standbys after the refresh of materialized view "${result.view}" was cancelled. Its rows are committed.`,
+        { view: result.view, cause },
+      );
+    }
+    throw statusErrorFrom(cause, 'find out what standbys have replayed', result.view);
+  }
+}
+
+function replicaQuestions(
+  database: Database,
+  leftMs: () => number,
+): {
+  position: () => Promise<string>;
+  replicas: (lsn: string) => Promise<ReplicaRow[]>;
+} {
+  return {
+    position: async () => {
+      const [row] = await database.reading(leftMs(), (session) =>
+        session.query<WalPositionRow>(selectWalPosition()),
+      );
+      return row?.lsn ?? '';
+    },
+    replicas: (lsn) =>
+      database.reading(leftMs(), (session) => session.query<ReplicaRow>(selectReplicas(lsn))),
+  };
+}
+
+/** Those that have not replayed it, or are not there. */
+function behindOf(found: readonly ReplicaRow[], replicas: Replicas): string[] {
+  if (replicas === true) {
+    return found.filter((row) => !row.has_replayed).map(({ name }) => name ?? '?');
+  }
+  return replicas.filter((wanted) => {
+    const own = found.filter(({ name }) => name === wanted);
+    return own.length === 0 || own.some((row) => !row.has_replayed);
+  });
+}
+
+function replicasBehind(
+  result: RefreshResult,
+  found: readonly ReplicaRow[],
+  behind: readonly string[],
+): ReplicasBehindError {
+  const { view } = result;
+  return found.some(({ name }) => name === null)
+    ? new ReplicasBehindError(
+        result,
+        `It is not known whether standbys show the refresh of materialized view "${view}". Its rows are committed.`,
+        'The role may not see how far they are: GRANT pg_monitor, or pg_read_all_stats, to it.',
+      )
+    : new ReplicasBehindError(
+        result,
+        `Standbys do not show the refresh of materialized view "${view}" in time: ${behind.join(', ') || 'one has gone'}. Its rows are committed.`,
+        'Are they connected (pg_stat_replication), under these names (application_name in primary_conninfo), and not held up by long queries?',
+      );
+}
