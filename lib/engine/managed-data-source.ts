@@ -1,6 +1,7 @@
 import type { PoolConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { DataSourceContext, EventSink, Log } from '../definition/data-source.context.js';
+import { describeEngine } from './engine-warning.js';
 import { LockWatch } from '../definition/lock.watch.js';
 import { ReadOnlyGuard } from '../definition/read-only.guard.js';
 import type { ViewClass } from '../definition/view-class.js';
@@ -124,7 +125,10 @@ export class ManagedDataSource implements DataSourceContext {
   }
 
   private async explore(registered: readonly ViewClass[]): Promise<void> {
-    const { currentSchema } = await this.database.serverInfo();
+    const { currentSchema, engine } = await this.database.serverInfo();
+    if (engine !== undefined) {
+      this.log.warn(describeEngine(this.name, engine));
+    }
     const guard = ReadOnlyGuard.of(this.typeOrm);
     const explored = { dataSource: this.typeOrm, currentSchema, registered };
     for (const definition of exploreViews(explored)) {

@@ -3,6 +3,7 @@ import { ConnectionPool } from './connection-pool.js';
 import { OwnTransaction } from './folded-transaction.js';
 import { NotificationClient } from './notification-client.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
+import { type ServerEngine, serverEngine } from './server-engine.js';
 import type { Session } from './session.js';
 import { ConnectFailed, isConnectionLoss, SessionLost } from './session-lost.js';
 import { AnswerTimeout, inTime } from './time-limit.js';
@@ -36,6 +37,8 @@ export interface DatabaseOptions {
 export interface ServerInfo extends ServerAbilities {
   /** The schema in which unqualified names are created. */
   currentSchema: string | null;
+  /** What it is where it is not PostgreSQL alone. */
+  engine?: ServerEngine;
 }
 
 /**
@@ -177,6 +180,7 @@ async function readServerInfo(
   return {
     idleSessionTimeoutMs: Number(server?.idle_session_timeout ?? 0),
     currentSchema: server?.current_schema ?? null,
+    engine: server && serverEngine(server),
     hasTransactionTimeout: server?.has_transaction_timeout ?? false,
     canCheckConnection: await canCheckConnection(session),
   };

@@ -11,6 +11,11 @@ export interface ServerRow {
   has_transaction_timeout: boolean;
   /** In milliseconds; 0 for none, `null` before PostgreSQL 14. */
   idle_session_timeout: string | null;
+  /** As the server describes itself. */
+  version: string;
+  has_citus: boolean;
+  /** Whether it has a catalog that only Aurora DSQL has. */
+  is_dsql: boolean;
 }
 
 export function selectServer(): SqlStatement {
@@ -21,7 +26,12 @@ export function selectServer(): SqlStatement {
          SELECT s.setting
          FROM pg_catalog.pg_settings s
          WHERE s.name OPERATOR(pg_catalog.=) 'idle_session_timeout'::pg_catalog.text
-       ) AS idle_session_timeout`,
+       ) AS idle_session_timeout,
+       pg_catalog.version() AS version,
+       EXISTS (
+         SELECT FROM pg_catalog.pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'citus'::pg_catalog.name
+       ) AS has_citus,
+       pg_catalog.to_regclass('sys.iam_pg_role_mappings') IS NOT NULL AS is_dsql`,
   };
 }
 

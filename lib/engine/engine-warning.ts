@@ -1,0 +1,16 @@
+import type { ServerEngine } from '../postgres/server-engine.js';
+
+const MISSING: Record<ServerEngine, string> = {
+  Citus:
+    'triggers of distributed tables do not fire where the library could see it. Refresh views over such tables by `cron` and on demand, and not by `on`, `skipUnchanged` or `maxStaleness`',
+  YugabyteDB:
+    'its advisory locks and its catalog are its own. Several processes may refresh a view at once, and changes may go unnoticed',
+  CockroachDB:
+    'it refuses REFRESH in a transaction, and its advisory locks lock nothing. Refreshes fail',
+  'Aurora DSQL': 'it has neither materialized views nor triggers. Nothing works',
+};
+
+/** For the log. */
+export function describeEngine(dataSource: string, engine: ServerEngine): string {
+  return `Data source "${dataSource}" is on ${engine}, on which the library is not tested: ${MISSING[engine]}.`;
+}
