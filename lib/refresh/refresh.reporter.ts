@@ -2,6 +2,7 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { type RefreshError, RefreshStoppedError } from '../errors/refresh.errors.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
+import { FailureLog } from './failure-log.js';
 import {
   refreshChannel,
   type RefreshFailedEvent,
@@ -30,7 +31,11 @@ export class RefreshReporter {
   /** Refreshes that have begun. */
   private readonly traces = new Map<RefreshRequest, RefreshTrace>();
 
-  constructor(private readonly context: DataSourceContext) {}
+  private readonly retries: FailureLog;
+
+  constructor(private readonly context: DataSourceContext) {
+    this.retries = new FailureLog(context.log, (message) => context.log.warn(message));
+  }
 
   /** The refresh has its lock and begins. */
   started(request: RefreshRequest, attempt: number, waitMs: number): void {
@@ -84,7 +89,9 @@ export class RefreshReporter {
       this.context.events.publish(MaterializedViewEvents.refreshFailed, event);
       return;
     }
-    this.context.log.warn(
+    this.retries.failed(
+      event.view,
+      error,
       `Attempt ${attempt} ${purpose(request)} failed; the next attempt is in ${retryInMs} ms: ${error.message}`,
     );
     const retrying: RefreshRetryingEvent = { ...event, retryInMs };
@@ -112,6 +119,7 @@ export class RefreshReporter {
 
   private succeeded(result: RefreshedResult, request: RefreshRequest, failureCount: number): void {
     const { mode, modeReason } = result;
+    this.retries.succeeded(result.view);
     const message = `Refreshed "${result.view}" ${purpose(request)} in ${Math.round(result.durationMs)} ms (${mode}, ${modeReason})`;
     if (request.mode.choice === 'concurrently' && modeReason === 'no_unique_index') {
       this.context.log.warn(

@@ -5,9 +5,9 @@ import { RefreshStoppedError } from '../errors/refresh.errors.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedule.sql.js';
 import { tickRequest } from '../refresh/occasions.js';
+import { FailureLog } from '../refresh/failure-log.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import type { StaleWatch } from '../refresh/stale.watch.js';
-import { FailureLog } from './failure-log.js';
 
 /** A view that has a schedule. */
 export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { FailureLog } from '../../../lib/schedule/failure-log.js';
+import { FailureLog } from '../../../lib/refresh/failure-log.js';
 
 const MINUTE_MS = 60_000;
 const failure = (code: string): Error => new Error('failed', { cause: { code } });

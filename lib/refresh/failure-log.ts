@@ -1,10 +1,10 @@
 import type { Log } from '../definition/data-source.context.js';
 import { errorCode } from '../postgres/sqlstate.js';
 
-/** How often a view that fails at every tick with the same error is logged as an error. */
+/** How often a view that fails again and again with the same error is logged as failing. */
 const REPEAT_AFTER_MS = 600_000;
 
-/** The last failure of a view that was logged as an error. */
+/** The last failure of a view that was logged as one. */
 interface LoggedFailure {
   code: string | undefined;
   saidAtMs: number;
@@ -12,14 +12,17 @@ interface LoggedFailure {
   silentCount: number;
 }
 
-/** Logs that the ticks of a view fail: the first one, and from then on not each of them. */
+/** Logs that a view fails: the first time, and from then on not each time. */
 export class FailureLog {
   private readonly last = new Map<string, LoggedFailure>();
 
-  constructor(private readonly log: Log) {}
+  constructor(
+    private readonly log: Log,
+    private readonly say = (message: string): void => log.error(message),
+  ) {}
 
   /**
-   * Logs a failed tick, unless the same error was logged a short time ago.
+   * Logs a failure, unless the same error was logged a short time ago.
    *
    * @param nowMs by `performance.now()`
    */
@@ -33,7 +36,7 @@ export class FailureLog {
     }
     const silentCount = last?.code === code ? (last?.silentCount ?? 0) : 0;
     this.last.set(view, { code, saidAtMs: nowMs, silentCount: 0 });
-    this.log.error(
+    this.say(
       silentCount === 0
         ? message
         : `${message} (and ${silentCount} times since this was last logged)`,
