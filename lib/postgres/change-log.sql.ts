@@ -53,7 +53,7 @@ SELECT count(*)::int AS deleted_count FROM deleted`,
 }
 
 /**
- * Makes the transaction walk along the index. Of a log that has grown overnight there are no statistics yet, and the
+ * Makes the transaction walk along indexes. Of a table that has grown overnight there are no statistics yet, and the
  * planner would read and sort all of it. `jit` is off, because the price that the planner gives to a sort that is
  * switched off would make it compile the statement.
  */
