@@ -33,7 +33,7 @@ interface DagreGraph {
 /** Its types import files without their endings, which TypeScript does not find where modules are resolved as Node does. */
 const { Graph, layout } = dagre as unknown as {
   Graph: new () => DagreGraph;
-  layout(graph: DagreGraph): void;
+  layout: (graph: DagreGraph) => void;
 };
 
 const NODE = { height: 44, padding: 24, characterWidth: 7.9, leastCharacters: 10 };

@@ -41,6 +41,8 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
 .problem { border-color: var(--bad); background: var(--bad-back); }
 form.filter { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: end; margin: 12px 0; }
 form.filter label, .poll { display: grid; gap: 2px; font-size: 13px; color: var(--soft); }
+form.filter label { max-width: 100%; }
+form.filter label > * { min-width: 0; }
 .poll { display: flex; align-items: center; gap: 6px; }
 .poll[hidden] { display: none; }
 input, select, button, .button { font: inherit; color: var(--text); background: var(--card); border: 1px solid var(--soft); border-radius: 6px; padding: 4px 10px; min-height: 32px; max-width: 100%; }

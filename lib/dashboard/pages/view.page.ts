@@ -1,4 +1,5 @@
 import { shownDuration, shownSize } from '../../definition/format.js';
+import { hintFor } from '../../errors/refresh-error.factory.js';
 import type { ActionOutcome } from '../dashboard.actions.js';
 import type { ViewDetails } from '../readings.js';
 import { cronInWords, relative, time } from '../format-time.js';
@@ -48,7 +49,7 @@ export function viewPage(
 function problems({ status }: ViewDetails): Html {
   const { lastFailure, failureCount, lockedBy = [], notBefore, aheadUntil, exists } = status;
   return html`${!exists && html`<p class="problem">The database has no such view. A boot with <code>synchronize</code>, or a migration, makes it.</p>`}
-  ${failureCount > 0 && lastFailure !== undefined && html`<p class="problem">Failed ${relative(lastFailure.at)}: <code>${lastFailure.errorCode}</code> ${lastFailure.errorMessage}${notBefore !== undefined && html`<br />Schedules stay away until ${time(notBefore)}.`}</p>`}
+  ${failureCount > 0 && lastFailure !== undefined && failure(lastFailure, notBefore)}
   ${lockedBy.map(
     ({ backendPid, preparedTransaction, role, applicationName, isForeign }) =>
       html`<p class="problem">
@@ -60,6 +61,19 @@ function problems({ status }: ViewDetails): Html {
       </p>`,
   )}
   ${aheadUntil !== undefined && html`<p class="problem">The clock of the database has gone back: stored times are ahead of it until ${time(aheadUntil)}.</p>`}`;
+}
+
+function failure(
+  { at, errorCode, errorMessage, outcome }: NonNullable<ViewDetails['status']['lastFailure']>,
+  notBefore: Date | undefined,
+): Html {
+  const hint =
+    errorCode === undefined ? undefined : hintFor(errorCode, { isTimeout: outcome === 'timeout' });
+  return html`<p class="problem">
+    Failed ${relative(at)}:
+    <code>${errorCode}</code>
+    ${errorMessage}${hint !== undefined && html`<br />${hint}`}${notBefore !== undefined && html`<br />Schedules stay away until ${time(notBefore)}.`}
+  </p>`;
 }
 
 function facts(details: ViewDetails): Html {

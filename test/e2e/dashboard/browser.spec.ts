@@ -121,7 +121,7 @@ describe('the dashboard in a browser', () => {
     async (colorScheme) => {
       const page = await open('', { colorScheme });
       for (const path of PAGES) {
-        for (const width of [1280, 360]) {
+        for (const width of colorScheme === 'light' ? [1280, 360] : [360]) {
           await page.setViewportSize({ width, height: 800 });
           await page.goto(`${root}${path}`);
           await page.evaluate(axe.source);
@@ -133,7 +133,8 @@ describe('the dashboard in a browser', () => {
             nodes.map(({ html }) => html),
           ]);
           expect(found).toEqual([]);
-          expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+          const needed = await page.evaluate('document.documentElement.scrollWidth');
+          expect({ path, needed }).toEqual({ path, needed: width });
         }
       }
       const background = await page.evaluate('getComputedStyle(document.body).backgroundColor');
@@ -231,9 +232,10 @@ describe('the dashboard in a browser', () => {
   });
 
   it('turns the pages of the runs', async () => {
-    for (let run = 0; run < 51; run += 1) {
-      await refreshes.refresh(Above);
-    }
+    await database.query(`INSERT INTO materialized_views.refresh_history
+        (run_id, schema_name, view_name, trigger, outcome, mode, started_at, finished_at, host)
+      SELECT gen_random_uuid(), 'public', 'above', 'schedule', 'refreshed', 'blocking', at, at, 'test:1'
+      FROM generate_series(1, 50) AS run, LATERAL (SELECT now() - run * interval '1 hour' AS at) AS made`);
     const page = await open('runs?view=public.above');
     expect(await page.locator('tbody tr').count()).toBe(50);
     await page.getByRole('link', { name: 'Older' }).click();
