@@ -40,7 +40,7 @@ const NODE = { height: 44, padding: 24, characterWidth: 7.9, leastCharacters: 10
 const SPACE = { rankdir: 'LR', nodesep: 18, ranksep: 60, marginx: 8, marginy: 8 };
 
 /** Lays a graph out from left to right: what is read stands left of what reads it. */
-export function layOut({ nodes, edges }: ViewsGraph): GraphLayout {
+function layOut({ nodes, edges }: ViewsGraph): GraphLayout {
   const graph = new Graph();
   graph.setGraph({ ...SPACE });
   graph.setDefaultEdgeLabel(() => ({}));

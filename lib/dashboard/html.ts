@@ -19,7 +19,16 @@ const ENTITIES: Record<string, string> = {
  * not in a tag's name, in an attribute without quotes, or in a script.
  */
 export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
-  return new Html(String.raw({ raw: strings }, ...values.map(escaped)));
+  return new Html(String.raw({ raw: collapsed(strings) }, ...values.map(escaped)));
+}
+
+const KNOWN = new WeakMap<TemplateStringsArray, string[]>();
+
+/** A template without its indentation, which would be a third of a long page. */
+function collapsed(strings: TemplateStringsArray): string[] {
+  const known = KNOWN.get(strings) ?? strings.map((text) => text.replaceAll(/\s+/g, ' '));
+  KNOWN.set(strings, known);
+  return known;
 }
 
 function escaped(value: HtmlValue): string {

@@ -1,7 +1,7 @@
 import type { DashboardRequest } from './dashboard.request.js';
 
 /** What our script sends, and no form of another site can: such a request would first be asked for by CORS. */
-export const OWN_HEADER = 'x-materialized-views';
+const OWN_HEADER = 'x-materialized-views';
 
 /**
  * Whether a request may do what it asks for. Browsers say where a request comes from (`Sec-Fetch-Site`), but only over HTTPS

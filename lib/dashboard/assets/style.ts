@@ -55,7 +55,8 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 8px 12px; border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; }
 thead th { font-size: 13px; color: var(--soft); white-space: nowrap; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; min-width: 14em; }
+time, td[data-label=Age], td[data-label=Rows] { white-space: nowrap; }
 td.number { text-align: right; white-space: nowrap; }
 meter, progress { display: block; width: 110px; height: 10px; }
 .bars { display: block; background: var(--off-back); border-radius: 3px; }
@@ -81,7 +82,7 @@ dl.facts dt { color: var(--soft); } dl.facts dd { margin: 0; overflow-wrap: anyw
   table.cards, table.cards tbody, table.cards tr, table.cards th, table.cards td { display: block; }
   table.cards tr { padding: 8px 0; border-bottom: 1px solid var(--line); }
   table.cards tr:last-child { border-bottom: 0; }
-  table.cards th, table.cards td { border: 0; padding: 3px 12px; }
+  table.cards th, table.cards td { border: 0; padding: 3px 12px; min-width: 0; }
   table.cards td.number { text-align: left; }
   table.cards td[data-label]::before { content: attr(data-label); display: block; color: var(--soft); font-size: 12px; }
   dl.facts { grid-template-columns: 1fr; } dl.facts dd { margin-bottom: 6px; }

@@ -118,7 +118,7 @@ export function runBars(runs: RecentRuns['runs']): Html {
 }
 
 /** What can be done to a view as it stands. */
-export function possibleActions(status: ViewStatus): Action[] {
+function possibleActions(status: ViewStatus): Action[] {
   return [status.isRefreshing ? 'cancel' : 'refresh', status.isPaused ? 'resume' : 'pause'];
 }
 
