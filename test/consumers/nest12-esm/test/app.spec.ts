@@ -1,25 +1,40 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { INestApplicationContext } from '@nestjs/common';
+import type { CanActivate, ExecutionContext, INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { MaterializedViewError, ReadOnlyViewError } from 'nestjs-materialized-views';
+import { MaterializedViewsDashboardModule } from 'nestjs-materialized-views/dashboard';
 import { AppModule } from '../src/app.module.js';
 import { RevenueService } from '../src/revenue.service.js';
 import { TestDatabase } from './test-database.js';
 
+class KeyGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const { headers } = context.switchToHttp().getRequest<{ headers: Record<string, string> }>();
+    return headers['x-key'] === 'right';
+  }
+}
+
+class WebModule {}
+
 describe('an application on Nest 12, in ES modules', () => {
   let database: TestDatabase;
-  let app: INestApplicationContext;
+  let app: INestApplication;
   let revenue: RevenueService;
 
   beforeAll(async () => {
     database = await TestDatabase.create();
     await database.client.query(`CREATE TABLE orders (day text, amount numeric)`);
     await database.client.query(`INSERT INTO orders VALUES ('mon', 1), ('mon', 2)`);
-    app = await NestFactory.createApplicationContext(AppModule.forDatabase(database.url), {
-      abortOnError: false,
-      logger: ['fatal'],
-    });
+    const imports = [
+      AppModule.forDatabase(database.url),
+      MaterializedViewsDashboardModule.forRoot({ guards: [KeyGuard] }),
+    ];
+    app = await NestFactory.create(
+      { module: WebModule, imports },
+      { abortOnError: false, logger: ['fatal'] },
+    );
+    await app.listen(0, '127.0.0.1');
     revenue = app.get(RevenueService);
   });
 
@@ -60,5 +75,15 @@ describe('an application on Nest 12, in ES modules', () => {
   it('has a job for its schedule', () => {
     const job = app.get(SchedulerRegistry).getCronJob('materialized-view:public.daily "Revenue"');
     expect(job.isActive).toBe(true);
+  });
+
+  it('shows it in the dashboard, to whom the guard lets in', async () => {
+    const url = `${await app.getUrl()}/materialized-views/`;
+    expect((await fetch(url)).status).toBe(403);
+    const response = await fetch(url, { headers: { 'X-Key': 'right' } });
+    expect(response.status).toBe(200);
+    expect(await response.text()).toContain('public.daily');
+    const graph = await fetch(`${url}graph`, { headers: { 'X-Key': 'right' } });
+    expect(await graph.text()).toContain('public.orders');
   });
 });
