@@ -41,16 +41,22 @@ export function asOrphan(
   return isSure ? view : { ...view, isDoubtful: true };
 }
 
-/** Views that the application holds and declares no more, while others with names hold them. */
+/**
+ * Views that the application holds and declares no more, while others with names hold them, or which are gone: a later
+ * view of that name is somebody else's.
+ */
 export function releasable(
-  { known }: Pick<DatabaseState, 'known'>,
+  { known, views }: Pick<DatabaseState, 'known' | 'views'>,
   declared: ReadonlySet<string>,
   application: string,
 ): QualifiedName[] {
   return [...known.values()]
     .filter((row) => application !== '' && isHeldBy(row, application))
     .filter((row) => !declared.has(rowName(row)))
-    .filter((row) => otherHolders(row, application).some((holder) => holder !== ''))
+    .filter(
+      (row) =>
+        !views.has(rowName(row)) || otherHolders(row, application).some((holder) => holder !== ''),
+    )
     .map((row) => ({ schema: row.schema_name, name: row.view_name }));
 }
 

@@ -182,14 +182,16 @@ describe('control', () => {
 
     it('leaves a refresh of the same name in another database alone', async () => {
       const elsewhere = await TestDatabase.create();
-      const other = await elsewhere.session();
-      await other.query('BEGIN; CREATE MATERIALIZED VIEW revenue AS SELECT 1 AS id');
-      await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [refreshLockKey(NAME)]);
-      await other.query('REFRESH MATERIALIZED VIEW revenue');
-      expect(await refreshes.running()).toEqual([]);
-      expect(await refreshes.cancel(Revenue)).toBe(false);
-      await other.end();
-      await elsewhere.drop();
+      try {
+        const other = elsewhere.client;
+        await other.query('BEGIN; CREATE MATERIALIZED VIEW revenue AS SELECT 1 AS id');
+        await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [refreshLockKey(NAME)]);
+        await other.query('REFRESH MATERIALIZED VIEW revenue');
+        expect(await refreshes.running()).toEqual([]);
+        expect(await refreshes.cancel(Revenue)).toBe(false);
+      } finally {
+        await elsewhere.drop();
+      }
     });
   });
 
@@ -221,6 +223,14 @@ describe('control', () => {
         outcome: 'skipped',
         reason: 'paused',
       });
+      const together = [
+        refreshes.refresh(Revenue, { onPaused: 'skip' }),
+        refreshes.refresh(Revenue),
+      ];
+      expect(await Promise.all(together)).toMatchObject([
+        { outcome: 'skipped' },
+        { outcome: 'refreshed' },
+      ]);
       expect(await refreshes.refresh(Total, { onPaused: 'skip' })).toMatchObject({
         outcome: 'refreshed',
       });

@@ -126,6 +126,8 @@ describe('requests to refresh', () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
     await gate.untilReached();
+    // Nobody shares that of a caller who has left.
+    await expect(refreshes.refresh(Revenue, { timeout: 1 })).rejects.toThrow(RefreshTimeoutError);
     await insert(2);
     const requests = Array.from({ length: 50 }, () => covering(2, refreshes.refresh(Revenue)));
     await gate.open();

@@ -93,6 +93,20 @@ describe('applications with one stateSchema', () => {
     expect(await views()).toEqual([mine.name, 'of_bank', 'shared']);
   });
 
+  it('is not the maker of a view that took the place of its own, dropped by hand', async () => {
+    await start('shop', [mine, shared]);
+    await database.query('DROP MATERIALIZED VIEW shared');
+    await start('shop', [mine]);
+    await database.query('CREATE MATERIALIZED VIEW shared AS SELECT 4 AS id');
+    await start('shop', [mine], { prune: true });
+    expect(releases.reports[0]?.counts).toMatchObject({ orphaned: 0, dropped: 0 });
+    expect(await views()).toEqual([mine.name, 'shared']);
+    // It is its own again once a class has declared it.
+    await start('shop', [mine, shared]);
+    await start('shop', [mine], { prune: true });
+    expect(await views()).toEqual([mine.name]);
+  });
+
   it('is not the maker of a view that it found, declared otherwise and paused', async () => {
     await database.query('CREATE MATERIALIZED VIEW shared AS SELECT 4 AS id');
     await start('shop', [mine, shared], { synchronize: 'create' });
