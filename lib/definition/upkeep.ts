@@ -56,6 +56,11 @@ export class Upkeep {
     }
   }
 
+  /** Resolves when none is under way. */
+  async untilIdle(): Promise<void> {
+    await this.active;
+  }
+
   /** Begins no more batches, and waits a short time for one that is under way. */
   async stop(): Promise<void> {
     this.hasStopped = true;

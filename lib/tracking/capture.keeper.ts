@@ -65,6 +65,11 @@ export class CaptureKeeper {
     this.repairs.doSoon(INTERVAL_MS);
   }
 
+  /** Resolves when no repair is under way. One that failed may be planned. */
+  async untilIdle(): Promise<void> {
+    await Promise.all([this.repairs.untilIdle(), this.reminders.untilIdle()]);
+  }
+
   /** Begins no more repairs, and waits a short time for one that is under way. */
   async stop(): Promise<void> {
     await Promise.all([this.repairs.stop(), this.reminders.stop()]);

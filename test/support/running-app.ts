@@ -78,8 +78,7 @@ export class RunningApp {
   }
 
   private async untilRepaired(): Promise<void> {
-    const keeper = this.source.tracking.captures;
-    await Promise.all([keeper['repairs']['active'], keeper['reminders']['active']]);
+    await this.source.tracking.captures.untilIdle();
   }
 }
 

@@ -693,7 +693,7 @@ describe('changing views', () => {
         reason: 'its definition changed; the database has version 2, and this process version 1',
       });
       // A release that has no version of it takes none away.
-      await release([changed]);
+      await release([{ ...changed, comment: 'of no version' }]);
       await release([{ ...daily, version: 1 }]);
       expect(await oidOf('daily')).toBe(oid);
       await release([{ ...daily, version: 3 }]);

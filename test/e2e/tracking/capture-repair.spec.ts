@@ -224,7 +224,7 @@ describe('the capture of changes, beside others', () => {
       await other.query('BEGIN');
       await other.query('SELECT pg_advisory_xact_lock($1)', [syncLockKey()]);
       keeper.maybeRepair();
-      await keeper.stop();
+      await keeper.untilIdle();
       expect(await captured()).toEqual(['orders']);
     });
 
@@ -234,7 +234,7 @@ describe('the capture of changes, beside others', () => {
         `UPDATE materialized_views.view_state SET capture = NULL; ALTER TABLE orders_1 DISABLE TRIGGER ALL`,
       );
       keeper.maybeRepair();
-      await keeper.stop();
+      await keeper.untilIdle();
       expect(await captured()).toEqual(['orders']);
     });
 

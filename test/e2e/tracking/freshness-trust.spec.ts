@@ -51,15 +51,13 @@ describe('what is known of a view', () => {
 
   afterAll(() => database.drop());
 
-  async function start(...views: TestView[]): Promise<void> {
+  async function startBy(synchronize: true | 'verify', views: TestView[]): Promise<void> {
     await app?.close();
     app = undefined;
-    app = await bootWith(database, {
-      views: views.map(viewClass),
-      scheduling: false,
-      synchronize: true,
-    });
+    app = await bootWith(database, { views: views.map(viewClass), scheduling: false, synchronize });
   }
+
+  const start = (...views: TestView[]): Promise<void> => startBy(true, views);
 
   const refresh = (view: typeof VIEW): Promise<unknown> =>
     (app as TestingModule).get(RefreshService).refresh(`${view.schema}.${view.name}`);
@@ -153,6 +151,23 @@ describe('what is known of a view', () => {
     await refresh(VIEW);
     const skipping = { ...moving, refresh: { on: 'sources' as const, skipUnchanged: true } };
     await expect(start(skipping)).rejects.toThrow(InvalidDefinitionError);
+  });
+
+  it('is not taken for all where the database remembers less than the class declares', async () => {
+    await start({ ...trusted, refresh: { on: ['public.rates'] } });
+    await refresh(VIEW);
+    const asking: TestView = {
+      ...trusted,
+      refresh: { on: 'sources', cron: YEARLY, skipUnchanged: true },
+    };
+    await startBy('verify', [asking]);
+    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
+    expect(await attempt('schedule')).toBe('refreshed');
+    await database.query(`INSERT INTO rates VALUES (1)`);
+    expect((await detector.changes(VIEW)).pending_since).toBeGreaterThan(0);
+    const [status] = await (app as TestingModule).get(RefreshService).statusAll();
+    expect(status?.changes).toMatchObject({ isUnchanged: false });
+    expect(status?.changes?.pendingSince).toBeUndefined();
   });
 
   it('is not taken for all where it is told of some tables alone', async () => {
