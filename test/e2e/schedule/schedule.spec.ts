@@ -12,7 +12,12 @@ import { Logger } from '@nestjs/common';
 import { CronExpression, SchedulerRegistry } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { ViewColumn } from 'typeorm';
-import { MaterializedViewEntity, RefreshLockError, RefreshService } from '../../../lib/index.js';
+import {
+  MaterializedViewEntity,
+  RefreshLockError,
+  RefreshService,
+  RefreshTimeoutError,
+} from '../../../lib/index.js';
 import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { bootWith } from '../../support/test-app.js';
@@ -206,6 +211,16 @@ describe('schedule', () => {
          WHERE h.trigger = 'schedule'`,
       ),
     ).toEqual([{ failure_count: 1, not_before: null, attempt: 1, outcome: 'failed' }]);
+  });
+
+  it('does no tick again that took too long', async () => {
+    app = await bootWith(database, { views: [Gated], statementTimeout: 100 });
+    const { runner } = managed(app).refresher;
+    const request = tickRequest(definitionOf(app, Gated), new Date());
+    const gate = await database.closeGate();
+    await expect(runner.run(request)).rejects.toThrow(RefreshTimeoutError);
+    await gate.open();
+    expect(await runner.run(request)).toMatchObject({ outcome: 'skipped', reason: 'tick_done' });
   });
 
   it('logs an error of a failing view once, and again after it has recovered', async () => {
