@@ -144,7 +144,9 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
     return cause;
   }
   const { type: ErrorType, what, hint } = explain(cause, context);
-  const index = context.indexes?.find((name) => name === (cause as ServerError).constraint);
+  const index =
+    context.indexes?.find((name) => name === (cause as ServerError).constraint) ??
+    indexOfView(cause as ServerError, context.view);
   const place = context.makes ?? (index === undefined ? undefined : `index "${index}"`);
   const code = errorCode(cause);
   // What a setting is refused for is its value, which the class declares.
@@ -153,6 +155,18 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
     `Could not refresh materialized view "${context.view}": ${what}${place === undefined ? '' : `, in ${place}`} (${code ? `${code}: ` : ''}${said}). The view was not changed.`,
     { view: context.view, hint, cause },
   );
+}
+
+/** One that somebody made by hand. PostgreSQL itself says so: a function can give any name, but no routine. */
+function indexOfView(
+  { schema, table, constraint, code, routine }: Partial<ServerError>,
+  view: string,
+): string | undefined {
+  return code === SqlState.uniqueViolation &&
+    routine === '_bt_check_unique' &&
+    `${schema}.${table}` === view
+    ? constraint
+    : undefined;
 }
 
 function explain(

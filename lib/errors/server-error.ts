@@ -10,6 +10,8 @@ export interface ServerError extends Error {
   internalQuery?: string;
   where?: string;
   routine?: string;
+  schema?: string;
+  table?: string;
   constraint?: string;
 }
 

@@ -147,7 +147,17 @@ describe('an index that somebody made by hand', () => {
       });
     });
 
-    it.each(['swap', 'blocking'] as const)('is named by a refresh, %s', async (mode) => {
+    it.each([
+      ['swap', true],
+      ['blocking', true],
+      ['concurrently', true],
+      ['concurrently', false],
+    ] as const)('is named by a refresh, %s, where it is valid: %p', async (mode, isValid) => {
+      // As a failed validation of CREATE INDEX CONCURRENTLY leaves it: it refuses rows all the same.
+      await database.query(
+        `UPDATE pg_index SET indisvalid = $1 WHERE indexrelid = '"Far away".${INDEX}'::regclass`,
+        [isValid],
+      );
       await database.query('UPDATE items SET amount = 20');
       await expect(releases.get(RefreshService).refresh(NAME, { mode })).rejects.toMatchObject({
         code: 'MV_DUPLICATE_ROWS',
