@@ -12,7 +12,7 @@ import { UNMAKEABLE } from './view-catalog.sql.js';
 
 /**
  * Something that a view has, as the statement that gives it to a view: `head`, the view's name, `tail`; or `head` alone,
- * where `tail` is null. What no statement gives is of the kind `definition`, `literal` or `other`.
+ * where `tail` is null. An `index setting` has the view's schema alone between them: an index is in that. What no statement gives is of the kind `definition`, `literal` or `other`.
  */
 export interface ViewFactRow {
   /** Its position among the names that were asked for. */
@@ -113,7 +113,7 @@ CROSS JOIN LATERAL (
     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'x'
       AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
     UNION ALL
-    SELECT i.step, CASE i.step WHEN 4 THEN 'index' ELSE 'index setting' END, ic.relname::text, i.head, i.tail
+    SELECT i.step, i.kind, ic.relname::text, i.head, i.tail
     FROM pg_catalog.pg_index x
     JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
     LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace
@@ -121,26 +121,26 @@ CROSS JOIN LATERAL (
       SELECT ${withoutServersOwn('pg_catalog.pg_get_indexdef(x.indexrelid)', 'ic.reloptions')} AS definition,
              pg_catalog.format('CREATE %sINDEX %I ON ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, ic.relname) AS head,
              pg_catalog.format('%I.%I', n.nspname, c.relname) AS of_view,
-             pg_catalog.format('INDEX %I.%I', n.nspname, ic.relname) AS of_index
+             pg_catalog.format('.%I', ic.relname) AS of_index
     ) AS text
     CROSS JOIN LATERAL (
-      SELECT 4 AS step, text.head, pg_catalog.substr(text.definition, pg_catalog.length(text.head || text.of_view) + 1) AS tail
+      SELECT 4 AS step, 'index' AS kind, text.head, pg_catalog.substr(text.definition, pg_catalog.length(text.head || text.of_view) + 1) AS tail
       UNION ALL
-      SELECT 5, 'COMMENT ON ' || text.of_index || ' IS ' || pg_catalog.quote_literal(pg_catalog.obj_description(ic.oid, 'pg_class')), NULL
+      SELECT 5, 'index setting', 'COMMENT ON INDEX ', text.of_index || ' IS ' || pg_catalog.quote_literal(pg_catalog.obj_description(ic.oid, 'pg_class'))
       WHERE pg_catalog.obj_description(ic.oid, 'pg_class') IS NOT NULL
       UNION ALL
-      SELECT 5, pg_catalog.format('ALTER %s ALTER COLUMN %s SET STATISTICS %s', text.of_index, a.attnum, a.attstattarget), NULL
+      SELECT 5, 'index setting', 'ALTER INDEX ', pg_catalog.format('%s ALTER COLUMN %s SET STATISTICS %s', text.of_index, a.attnum, a.attstattarget)
       FROM pg_catalog.pg_attribute a WHERE a.attrelid = ic.oid AND a.attstattarget >= 0
       UNION ALL
-      SELECT 5, 'ALTER ' || text.of_index || ' SET TABLESPACE ' || pg_catalog.quote_ident(t.spcname), NULL WHERE t.oid IS NOT NULL
+      SELECT 5, 'index setting', 'ALTER INDEX ', text.of_index || ' SET TABLESPACE ' || pg_catalog.quote_ident(t.spcname) WHERE t.oid IS NOT NULL
       UNION ALL
-      SELECT 5, 'ALTER ' || text.of_index || ' DEPENDS ON EXTENSION ' || pg_catalog.quote_ident(e.extname), NULL
+      SELECT 5, 'index setting', 'ALTER INDEX ', text.of_index || ' DEPENDS ON EXTENSION ' || pg_catalog.quote_ident(e.extname)
       FROM pg_catalog.pg_depend d
       JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = ic.oid AND d.deptype = 'x'
         AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       UNION ALL
-      SELECT 5, 'ALTER ' || k.keyword, ' CLUSTER ON ' || pg_catalog.quote_ident(ic.relname) WHERE x.indisclustered
+      SELECT 5, 'cluster', 'ALTER ' || k.keyword, ' CLUSTER ON ' || pg_catalog.quote_ident(ic.relname) WHERE x.indisclustered
     ) AS i
     WHERE x.indrelid = c.oid AND x.indisvalid
     UNION ALL

@@ -1,5 +1,10 @@
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
-import { displayName, type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
+import {
+  displayName,
+  type QualifiedName,
+  quoteIdentifier,
+  quoteQualifiedName,
+} from '../postgres/identifier.js';
 import type { ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { NamePlan } from './name-plan.js';
 import type { Rehearsed, RehearsedMember } from './rehearsal.js';
@@ -38,6 +43,7 @@ export interface ViewCheck {
 const IN_PLACE: ReadonlySet<string> = new Set([
   'index',
   'index setting',
+  'cluster',
   'storage',
   'comment',
   'tablespace',
@@ -142,7 +148,7 @@ function downCheck({ before, after, member }: TouchedView, facts: ViewFactRow[])
       // What is only there after the migration goes with what belongs to it.
       ...(definition?.indexes ?? [])
         .filter(({ name }) => !indexes.has(name))
-        .flatMap(({ name }) => [`index ${name}`, `index setting ${name}`]),
+        .flatMap(({ name }) => [`index ${name}`, `index setting ${name}`, `cluster ${name}`]),
       ...(member?.columns ?? [])
         .filter((name) => !oldColumns.has(name))
         .map((name) => `column ${name}`),
@@ -163,6 +169,8 @@ function headFor(head: string, member: RehearsedMember | undefined): string {
     : head;
 }
 
-function statementOf({ head, tail }: ViewFactRow, view: QualifiedName): string {
-  return tail === null ? head : `${head}${quoteQualifiedName(view)}${tail}`;
+function statementOf({ kind, head, tail }: ViewFactRow, view: QualifiedName): string {
+  const subject =
+    kind === 'index setting' ? quoteIdentifier(view.schema) : quoteQualifiedName(view);
+  return tail === null ? head : `${head}${subject}${tail}`;
 }

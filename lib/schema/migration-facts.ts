@@ -1,4 +1,4 @@
-import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
+import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from '../postgres/identifier.js';
 import { VIEW_FACTS } from '../postgres/view-facts.sql.js';
 import type { ViewCheck } from './migration-checks.js';
 
@@ -36,14 +36,19 @@ function checkList(checks: readonly ViewCheck[]): string {
     `        required: ${textList(required)},`,
     `        known: ${textList(known)},`,
     `        own: ${textList(own)},`,
-    `        others: ${typeof others === 'string' ? JSON.stringify(others) : JSON.stringify(quoteQualifiedName(others))},`,
+    `        others: ${typeof others === 'string' ? JSON.stringify(others) : nameLiteral(others)},`,
     '      },',
   ]);
   return ['[', ...entries.flat(), '    ]'].join('\n');
 }
 
 function nameLiteral({ schema, name }: QualifiedName): string {
-  return JSON.stringify({ schema, name, quoted: quoteQualifiedName({ schema, name }) });
+  return JSON.stringify({
+    schema,
+    name,
+    quoted: quoteQualifiedName({ schema, name }),
+    quotedSchema: quoteIdentifier(schema),
+  });
 }
 
 function textList(texts: readonly string[]): string {
@@ -67,14 +72,16 @@ export function factsMethods(isTypeScript: boolean): string[] {
     `    await queryRunner.query('RELEASE SAVEPOINT facts');`,
     `    const kept${typed('string[]')} = [];`,
     `    const wrong${typed('string[]')} = [];`,
+    `    const written = ({ kind, head, tail }${typed(`${FACTS}[number]`)}, { quoted, quotedSchema }${typed(VIEW)}) =>`,
+    `      tail === null ? head : head + (kind === 'index setting' ? quotedSchema : quoted) + tail;`,
     `    checks.forEach(({ view, required, known, own, others }, position) => {`,
     `      const found = facts`,
     `        .filter((fact) => fact.position === position)`,
-    `        .map(({ kind, subject, head, tail }) => ({`,
-    `          subject: \`\${kind} \${subject}\`,`,
-    `          text: tail === null ? head : head + view.quoted + tail,`,
-    `          given: tail === null ? head : head + others + tail,`,
-    `          isGivable: !['definition', 'owner', 'literal', 'other'].includes(kind),`,
+    `        .map((fact) => ({`,
+    `          subject: \`\${fact.kind} \${fact.subject}\`,`,
+    `          text: written(fact, view),`,
+    `          given: typeof others === 'string' ? undefined : written(fact, others),`,
+    `          isGivable: !['definition', 'owner', 'literal', 'other'].includes(fact.kind),`,
     `        }));`,
     `      required`,
     `        .filter((text) => found.every((fact) => fact.text !== text))`,
@@ -83,7 +90,7 @@ export function factsMethods(isTypeScript: boolean): string[] {
     `        .filter(({ text }) => ![...required, ...known].includes(text))`,
     `        .filter(({ subject }) => others !== 'stay' && !own.includes(subject))`,
     `        .forEach(({ text, given, isGivable }) =>`,
-    `          isGivable && others !== 'stop' ? kept.push(given) : wrong.push(\`new: \${text}\`),`,
+    `          isGivable && given !== undefined ? kept.push(given) : wrong.push(\`new: \${text}\`),`,
     `        );`,
     `    });`,
     `    if (wrong.length > 0) {`,
@@ -102,7 +109,7 @@ export function factsMethods(isTypeScript: boolean): string[] {
   ];
 }
 
-const CHECKS =
-  '{ view: { schema: string; name: string; quoted: string }; required: string[]; known: string[]; own: string[]; others: string }[]';
+const VIEW = '{ schema: string; name: string; quoted: string; quotedSchema: string }';
+const CHECKS = `{ view: ${VIEW}; required: string[]; known: string[]; own: string[]; others: string | ${VIEW} }[]`;
 const FACTS =
   '{ position: number; kind: string; subject: string; head: string; tail: string | null }[]';

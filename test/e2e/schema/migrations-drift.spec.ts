@@ -54,7 +54,9 @@ describe('migrations of databases that have changed since', () => {
   });
 
   beforeEach(async () => {
-    await database.query('DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE');
+    await database.query(
+      'DROP SCHEMA IF EXISTS materialized_views, "Far away", "Nearby", public CASCADE',
+    );
     await database.query('CREATE SCHEMA public');
     await database.query('CREATE TABLE orders (day text, amount int)');
     await database.query(`INSERT INTO orders VALUES ('mon', 1), ('tue', 2), ('tue', 3)`);
@@ -113,6 +115,31 @@ describe('migrations of databases that have changed since', () => {
     expect(await catalog(database)).toEqual(before);
     await up(file);
     expect(withoutDefinitions(await catalog(database))).toEqual(withoutDefinitions(before));
+  });
+
+  it.each<[string, Options]>([
+    ['side by side', {}],
+    ['in place', { rebuildStrategy: 'drop-and-create' }],
+  ])('keep it where the view comes to another schema, %s', async (_, options) => {
+    await release(views(1));
+    const [first, above] = views(2) as [TestView, TestView];
+    const moved = { ...first, schema: 'Nearby', renamedFrom: 'Far away.Per day' };
+    const [file] = await migrationTo(
+      [moved, { ...above, expression: 'SELECT sum(total) AS id FROM "Nearby"."Per day"' }],
+      options,
+    );
+    for (const statement of ADDED) {
+      await database.query(statement);
+    }
+    const before = await catalog(database);
+    await up(file);
+    expect(
+      await database.query(`
+        SELECT obj_description('"Nearby".per_day_key'::regclass) AS own, obj_description('"Nearby".late'::regclass) AS late,
+               (SELECT indisclustered FROM pg_index WHERE indexrelid = '"Nearby".per_day_key'::regclass) AS clustered`),
+    ).toEqual([{ own: 'the key', late: 'by hand', clustered: true }]);
+    await down(file);
+    expect(await catalog(database)).toEqual(before);
   });
 
   it('keep on their way back what was added after they ran', async () => {
