@@ -6,6 +6,7 @@ import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { compareDefinitions } from './definition-comparison.js';
 import { patiently } from '../postgres/lock-attempts.js';
+import { hide, type HiddenIndex, indexesInTheWay, withShown } from './hidden-indexes.js';
 import { declaredNames, type NamePlan, planNames } from './name-plan.js';
 import type { PreparationContext } from './preparation-context.js';
 import { findRenames, moveKnownViews, moveViews, type Rename } from './rename.js';
@@ -23,6 +24,8 @@ export interface Compared {
   state: DatabaseState;
   diff: SchemaDiff;
   names: NamePlan;
+  /** In the way of what is renamed. */
+  hidden: HiddenIndex[];
 }
 
 /** What reads a view is compared under its new name: so all that is renamed has its new name meanwhile. */
@@ -33,6 +36,7 @@ export async function compare(session: Session, context: PreparationContext): Pr
   const schemas = [...new Set(renames.map(({ view }) => view.name.schema))];
   const createdSchemas = schemas.filter((schema) => !before.schemas.has(schema));
   const names = planNames(views, before, renames);
+  const hidden = indexesInTheWay(movesOf(renames), before);
   const withState = async (state: DatabaseState): Promise<Compared> => {
     const comparisons = await compareDefinitions(session, views, state);
     const diff = diffSchema(views, state, {
@@ -41,15 +45,15 @@ export async function compare(session: Session, context: PreparationContext): Pr
       declaredElsewhere,
       application,
     });
-    return { renames, createdSchemas, state, diff, names };
+    return { renames, createdSchemas, state, diff, names, hidden };
   };
   if (renames.length === 0) {
     return withState(before);
   }
   return patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     session.undone(async () => {
-      await renameForNow(session, { renames, createdSchemas, before, waitMs });
-      return withState(await read(session, context));
+      await renameForNow(session, { renames, createdSchemas, before, hidden, waitMs });
+      return withState(withShown(await read(session, context), hidden, before));
     }),
   );
 }
@@ -60,8 +64,12 @@ async function renameForNow(
     renames,
     createdSchemas,
     before,
+    hidden,
     waitMs,
-  }: Pick<Compared, 'renames' | 'createdSchemas'> & { before: DatabaseState; waitMs: number },
+  }: Pick<Compared, 'renames' | 'createdSchemas' | 'hidden'> & {
+    before: DatabaseState;
+    waitMs: number;
+  },
 ): Promise<void> {
   const moves = movesOf(renames);
   const { leave, arrive } = moveViews(moves);
@@ -73,7 +81,7 @@ async function renameForNow(
       renames.map(({ from }) => from),
       waitMs,
     );
-    await session.query(script([locked, ...leave, ...arrive]));
+    await session.query(script([locked, ...hide(hidden), ...leave, ...arrive]));
   } catch (cause) {
     const task = `rename ${displayNames(renames.map(({ from }) => from))}`;
     throw new SchemaStepError(cause, { task, view: renames[0]?.view });

@@ -112,7 +112,10 @@ function dependentsByName(
   return dependents;
 }
 
-/** With the dependencies that classes declare, and PostgreSQL does not know of, because a function reads the view. */
+/**
+ * With the dependencies that classes declare, and PostgreSQL does not know of, because a function reads the view. The
+ * catalog's are those of the views that are there: where a new release turns one round, they say what can be dropped.
+ */
 export function withDeclaredDependencies(
   state: DatabaseState,
   definitions: readonly ViewDefinition[],
@@ -120,7 +123,9 @@ export function withDeclaredDependencies(
   const dependents = new Map(state.dependents);
   for (const view of definitions) {
     for (const source of view.dependsOn.map(displayName)) {
-      dependents.set(source, [...new Set([...(dependents.get(source) ?? []), viewName(view)])]);
+      if (!withDependents([viewName(view)], { dependents }).has(source)) {
+        dependents.set(source, [...new Set([...(dependents.get(source) ?? []), viewName(view)])]);
+      }
     }
   }
   return { ...state, dependents };
@@ -129,7 +134,7 @@ export function withDeclaredDependencies(
 /** The names together with those of all views above them, at whatever distance. */
 export function withDependents(
   names: Iterable<string>,
-  { dependents }: DatabaseState,
+  { dependents }: Pick<DatabaseState, 'dependents'>,
 ): Set<string> {
   const all = new Set(names);
   // A Set hands out what is added to it while it is iterated.

@@ -10,6 +10,7 @@ import { holdOffRefreshes } from './refresh-holdoff.js';
 import { type Rehearsed, rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
 import { describeFailure, type SchemaDiff, type ViewDiff } from './schema-diff.js';
+import { withoutData } from './schema-plan.js';
 import type { StandInError } from './stand-ins.js';
 import { hasFailingQuery } from './sync-policy.js';
 import { foreignLiterals } from './uncarried.js';
@@ -21,7 +22,7 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
   'access-method',
 ]);
 
-type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames'>;
+type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames' | 'hidden'>;
 
 /** The views that are made, or rebuilt, for their own sake. */
 export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
@@ -46,7 +47,7 @@ export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions'
     view.newerVersion !== undefined || hasFailingQuery(view);
   return {
     definitions: diff.views.filter((view) => !isLeft(view)).map(({ view }) => view),
-    asTheyAre: new Set(diff.views.filter(isLeft).map(({ view }) => viewName(view))),
+    asTheyAre: new Map(diff.views.filter(isLeft).map(({ view }) => [viewName(view), view])),
   };
 }
 
@@ -54,7 +55,7 @@ export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions'
 export async function rehearseAsDeclared(
   session: Session,
   context: PreparationContext,
-  { diff, state, names, renames }: Comparison,
+  { diff, state, names, renames, hidden }: Comparison,
 ): Promise<Rehearsed> {
   const closure = closureOf({
     changed: membersOf(diff),
@@ -83,8 +84,10 @@ export async function rehearseAsDeclared(
         going: [],
         moves: movesOf(renames.filter(({ view }) => !rebuiltNames.has(viewName(view)))),
         names,
+        hidden,
         waitMs,
         filled: new Set(),
+        empty: withoutData(state),
         look: () => Promise.resolve(),
       }),
     );

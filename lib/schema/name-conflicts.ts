@@ -71,9 +71,11 @@ function comingNames({ views }: SchemaDiff, closure: ClosureMember[]): ComingNam
       .filter(({ view }) => !names.has(viewName(view)))
       .flatMap(({ view, differences }) =>
         differences.flatMap((each) =>
-          each.kind === 'index-missing' || each.kind === 'index-renamed'
-            ? [indexOf(view, each.index.name)]
-            : [],
+          each.kind === 'renamed'
+            ? [{ view, name: view.name, isIndex: false }]
+            : each.kind === 'index-missing' || each.kind === 'index-renamed'
+              ? [indexOf(view, each.index.name)]
+              : [],
         ),
       ),
   ];

@@ -28,7 +28,13 @@ import { movesOf } from './rename-steps.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
 import { withCaptures } from './tracked-diff.js';
 import { together } from './schema-error.js';
-import { planSchema, type SchemaPlan, type SkippedView, unpopulated } from './schema-plan.js';
+import {
+  planSchema,
+  type SchemaPlan,
+  type SkippedView,
+  unpopulated,
+  withoutData,
+} from './schema-plan.js';
 import type { StandInError } from './stand-ins.js';
 import { allowsChanges, prunes } from '../definition/policy-rights.js';
 import { applyPolicy, describeDifference } from './sync-policy.js';
@@ -75,7 +81,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const { views, stateSchema, policy } = context;
   const found = await compare(session, context);
   const compared = { ...found, state: withDeclaredDependencies(found.state, views) };
-  const { renames, createdSchemas, state, names } = compared;
+  const { renames, createdSchemas, state, names, hidden } = compared;
   const { diff, failing } = allowsChanges(policy)
     ? await findFailingQueries(session, context, compared)
     : { diff: compared.diff, failing: [] };
@@ -107,8 +113,10 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       going: orphans,
       moves: movesOf(renames.filter(({ view }) => !rebuiltNames.has(viewName(view)))),
       names,
+      hidden,
       waitMs,
       filled: unpopulated(allowed),
+      empty: withoutData(state),
       look: async (standIns) => {
         await implyFreshness(session, stateSchema, views, standIns);
         refusals = await refusalsOf(() => refuseUnknowable(session, stateSchema, views, standIns));
@@ -148,6 +156,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       renames,
       rehearsed,
       names,
+      hidden,
       state,
       policy,
       left: left.map(leftByPolicy),

@@ -22,6 +22,8 @@ export interface ClosureMember {
   deployed?: DeployedView;
   /** Its indexes that the library made: kept only where they are declared. */
   ownIndexes: string[];
+  /** What functions that it calls read, as this process declares it: also of one that is made as it is. */
+  dependsOn: readonly QualifiedName[];
 }
 
 /** What nobody declares is made from PostgreSQL's own text. */
@@ -31,11 +33,11 @@ export function queryOf({ query, definition }: ClosureMember): ViewQuery {
 
 /** What a closure is taken over. */
 export interface ClosureInput {
-  changed: Omit<ClosureMember, 'ownIndexes'>[];
+  changed: Omit<ClosureMember, 'ownIndexes' | 'dependsOn'>[];
   /** Declared views that may be made as declared. */
   definitions: readonly ViewDefinition[];
-  /** Names of views that are the library's, and are rebuilt as they are: the database has a newer version. */
-  asTheyAre: ReadonlySet<string>;
+  /** Views that are the library's, and are rebuilt as they are, by name: the database has a newer version. */
+  asTheyAre: ReadonlyMap<string, ViewDefinition>;
   /** Names of views that go. */
   pruned: ReadonlySet<string>;
   state: DatabaseState;
@@ -106,6 +108,7 @@ export function closureOf(input: ClosureInput): {
       ...member,
       // Without a definition all its indexes stay.
       ownIndexes: member.definition ? (state.known.get(name)?.own_indexes ?? []) : [],
+      dependsOn: (member.definition ?? input.asTheyAre.get(name))?.dependsOn ?? [],
     })),
     unmanaged,
   };

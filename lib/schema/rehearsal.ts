@@ -11,6 +11,7 @@ import { refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 import { beside, type OldView, stepAside, type StepAsideOptions } from './old-views.js';
 import { createStandIns, definitionsOf, type StandInError } from './stand-ins.js';
+import { hide, type HiddenIndex } from './hidden-indexes.js';
 import { findLosses, type Losses } from './losses.js';
 import type { NamePlan } from './name-plan.js';
 import { moveViews } from './rename.js';
@@ -51,6 +52,10 @@ export interface RehearsalOptions extends StepAsideOptions {
   strategy: RebuildStrategy;
   /** Views without data that get theirs before. */
   filled: ReadonlySet<string>;
+  /** All views without data. */
+  empty: ReadonlySet<string>;
+  /** In the way of what moves. */
+  hidden: readonly HiddenIndex[];
   /** Views that go, and that none of the members may read. */
   dropped: QualifiedName[];
   /** Looks at the catalog while it is as it will be, but for these plain views in the place of materialized ones. */
@@ -71,7 +76,7 @@ export async function rehearse(
   members: ClosureMember[],
   options: RehearsalOptions,
 ): Promise<Rehearsed> {
-  const { missingSchemas, strategy, going, moves, names, filled, look } = options;
+  const { missingSchemas, strategy, going, moves, names, hidden, look } = options;
   if (members.length + going.length + moves.length === 0) {
     await look([]);
     return { members: [], failed: [], going: [] };
@@ -80,7 +85,13 @@ export async function rehearse(
     for (const schema of missingSchemas) {
       await session.query(createSchema(schema));
     }
-    for (const { name } of members.filter((member) => names.isIndex(member.name))) {
+    for (const statement of hide(hidden)) {
+      await session.query(statement);
+    }
+    const isHidden = new Set(hidden.map(({ name }) => displayName(name)));
+    for (const { name } of members.filter(
+      (member) => names.isIndex(member.name) && !isHidden.has(displayName(member.name)),
+    )) {
       await session.query(renameIndex(name, temporaryName('aside', displayName(name))));
     }
     const replaced = members.flatMap(({ deployed }) => deployed ?? []);
@@ -105,8 +116,7 @@ export async function rehearse(
     const isMoved = isSideBySide && moves.length > 0;
     const rehearsed = await describeStandIns(session, named, {
       old,
-      filled,
-      dropped: options.dropped,
+      ...options,
       isMoved,
       arriving: isSideBySide ? moves.map(({ to }) => to) : [],
       finalQueries,
@@ -136,11 +146,12 @@ async function describeStandIns(
   {
     old,
     filled,
+    empty,
     dropped,
     isMoved,
     arriving,
     finalQueries,
-  }: Pick<RehearsalOptions, 'filled' | 'dropped'> & {
+  }: Pick<RehearsalOptions, 'filled' | 'empty' | 'dropped'> & {
     old: Map<DeployedView, OldView>;
     /** Whether views that may be read have other names than they will have. */
     isMoved: boolean;
@@ -160,6 +171,7 @@ async function describeStandIns(
     rows,
     dropped,
   );
+  const isMember = new Set(named.map(({ member }) => displayName(member.name)));
   const rehearsed = named.map(({ member, buildName }, position): RehearsedMember => {
     const row = rows[position];
     const sources = row?.reads.flatMap((each) => named[each] ?? []) ?? [];
@@ -174,7 +186,12 @@ async function describeStandIns(
       finalQuery: finalQueries.get(member) ?? '',
       old: member.deployed && old.get(member.deployed),
       columns: row?.columns ?? [],
-      withData: row?.empty_sources.every((source) => filled.has(source)) ?? true,
+      withData: [
+        ...(row?.empty_sources ?? []),
+        ...member.dependsOn
+          .map(displayName)
+          .filter((name) => empty.has(name) && !isMember.has(name)),
+      ].every((source) => filled.has(source)),
       isFilledLast: false,
       invalidIndexes: [],
       lostIndexes: [],
@@ -185,13 +202,16 @@ async function describeStandIns(
   const reads = rows.slice(0, named.length).map((row) => row.reads);
   const ordered = inOrder(rehearsed, reads);
   const late = new Set(arriving.map(displayName));
+  const byName = new Map(rehearsed.map((member) => [displayName(member.name), member]));
   for (const member of ordered) {
-    const sources =
-      reads[rehearsed.indexOf(member)]?.flatMap((each) => rehearsed[each] ?? []) ?? [];
+    const sources = [
+      ...(reads[rehearsed.indexOf(member)]?.flatMap((each) => rehearsed[each] ?? []) ?? []),
+      ...member.dependsOn.flatMap((name) => byName.get(displayName(name)) ?? []),
+    ];
     member.withData = isFilled(member, sources);
     member.isFilledLast =
       sources.some((source) => source.isFilledLast) ||
-      (member.definition?.dependsOn ?? []).some((name) => late.has(displayName(name)));
+      member.dependsOn.some((name) => late.has(displayName(name)));
     if (member.isFilledLast || isBeside(member, member.buildName)) {
       late.add(displayName(member.name));
     }
@@ -239,7 +259,7 @@ function inOrder(members: RehearsedMember[], reads: number[][]): RehearsedMember
     for (const source of reads[position] ?? []) {
       graph.addDependency(name, displayName(members[source]?.name ?? member.name));
     }
-    for (const source of member.definition?.dependsOn ?? []) {
+    for (const source of member.dependsOn) {
       if (graph.hasNode(displayName(source))) {
         graph.addDependency(name, displayName(source));
       }

@@ -92,12 +92,19 @@ function circlesOf(renames: Rename[]): Rename[][] {
   return circles;
 }
 
-/** Of a view that nobody remembers it cannot be told which of the two it was: it stays. */
+/**
+ * Of a view that nobody remembers it cannot be told which of the two it was: it stays. One of them may have come under
+ * such a name before.
+ */
 function isDone(circle: Rename[], { known }: DatabaseState): boolean {
-  return circle.some(({ view, from }) => {
-    const remembered = known.get(viewName(view));
-    return remembered === undefined || rememberedRename(remembered) === displayName(from);
-  });
+  const remembered = circle.map(({ view }) => known.get(viewName(view)));
+  return (
+    remembered.includes(undefined) ||
+    circle.every(({ from }, at) => {
+      const each = remembered[at];
+      return each !== undefined && rememberedRename(each) === displayName(from);
+    })
+  );
 }
 
 /** One view, or what is remembered of it, that comes under another name. */

@@ -3,6 +3,8 @@ import { displayName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
+import { deployedName, type DeployedView } from './deployed-view.js';
+import { type HiddenIndex, withHidden } from './hidden-indexes.js';
 import type { NamePlan } from './name-plan.js';
 import { inPhases, type PlanPhases } from './plan-phases.js';
 import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK } from '../postgres/lock-words.js';
@@ -27,6 +29,8 @@ export interface ReplacementInput {
   filled: ReadonlySet<string>;
   state: DatabaseState;
   names: NamePlan;
+  /** Indexes that have other names by the time when their views go: those of views that are rebuilt, or go. */
+  hidden: readonly HiddenIndex[];
   strategy: RebuildStrategy;
   reasonOf: (member: RehearsedMember) => string;
 }
@@ -83,9 +87,12 @@ function sideBySide(input: ReplacementInput): PlanPhases {
 
 /** Without room for both: all of it holds up the readers, until the new rows are there. */
 function inPlace(input: ReplacementInput): PlanPhases {
-  const { members, state, filled, names } = input;
-  const going = asTheyWere(input.going.map(({ deployed }) => deployed));
-  const old = [...asTheyWere(members.flatMap(({ deployed }) => deployed ?? [])), ...going];
+  const { members, filled, names } = input;
+  const state = withHidden(input.state, input.hidden);
+  const hidden = (view: DeployedView): DeployedView => state.views.get(deployedName(view)) ?? view;
+  const going = asTheyWere(input.going.map(({ deployed }) => hidden(deployed)));
+  const rebuilt = members.flatMap(({ deployed }) => (deployed ? hidden(deployed) : []));
+  const old = [...asTheyWere(rebuilt), ...going];
   const lock = old.length === 0 ? NO_LOCK : LONG_EXCLUSIVE_LOCK;
   const { build, finish } = restoration(old, state, { filled });
   const dropped = fromAbove(old, state);
@@ -106,7 +113,12 @@ function inPlace(input: ReplacementInput): PlanPhases {
 }
 
 /** Views go, and nothing is rebuilt. */
-function pruning({ going, state, names }: ReplacementInput): PlanPhases {
+function pruning({ names, ...input }: ReplacementInput): PlanPhases {
+  const state = withHidden(input.state, input.hidden);
+  const going = input.going.map((view) => ({
+    ...view,
+    deployed: state.views.get(deployedName(view.deployed)) ?? view.deployed,
+  }));
   const isInTheWay = going.some(({ deployed: { name, indexes } }) =>
     [name, ...indexes.map((index) => ({ ...name, name: index.name }))].some(names.isWanted),
   );

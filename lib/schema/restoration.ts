@@ -39,6 +39,7 @@ export function restoration(
   { filled = new Set(), last = new Set() }: RestorationOptions = {},
 ): Restoration {
   const old = new Map(views.map((view) => [view.deployed, view]));
+  const late = withDependents(last, state);
   const emptied = emptyBelow(
     views.map(({ deployed }) => deployed),
     state,
@@ -52,7 +53,7 @@ export function restoration(
       deployed,
       {
         ...blueprintOf(view),
-        withData: isFilled(deployed) && !last.has(deployedName(deployed)),
+        withData: isFilled(deployed) && !late.has(deployedName(deployed)),
       },
     ]),
   );
@@ -70,7 +71,7 @@ export function restoration(
     finish: [
       ...[...blueprints.values()].flatMap(renameStatements),
       ...ordered
-        .filter((each) => each.kind === 'm' && last.has(deployedName(each)) && isFilled(each))
+        .filter((each) => each.kind === 'm' && late.has(deployedName(each)) && isFilled(each))
         .flatMap((each) => fillStatements(old.get(each)?.name ?? each.name)),
       ...emptied.map((deployed) =>
         refreshMaterializedView(old.get(deployed)?.name ?? deployed.name, { withData: false }),

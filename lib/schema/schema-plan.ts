@@ -7,6 +7,7 @@ import { alterPhases, populateSteps } from './alter-steps.js';
 import { captureRecordSteps } from '../tracking/capture-record-step.js';
 import { captureSteps } from '../tracking/capture-steps.js';
 import type { DatabaseState } from './database-state.js';
+import { hide, type HiddenIndex, show } from './hidden-indexes.js';
 import type { NamePlan } from './name-plan.js';
 import { inPhases } from './plan-phases.js';
 import { NO_LOCK } from '../postgres/lock-words.js';
@@ -44,6 +45,8 @@ export interface PlanInput {
   /** The views that are rebuilt, in order of dependency, and those that go. */
   rehearsed: Pick<Rehearsed, 'members' | 'going'>;
   names: NamePlan;
+  /** Indexes in the way of what is renamed. */
+  hidden: readonly HiddenIndex[];
   state: DatabaseState;
   policy: SyncPolicy;
   /** Left as it is by the policy: in part, or whole. */
@@ -66,8 +69,17 @@ export function planSchema(input: PlanInput): SchemaPlan {
     isSideBySide ? renames.filter(({ view }) => !rebuiltNames.has(viewName(view))) : renames,
     state,
   );
+  // Side by side, what has the names is dropped before others get them.
+  const going = new Set([
+    ...rebuiltNames,
+    ...rehearsed.going.map(({ deployed }) => displayName(deployed.name)),
+  ]);
+  const hidden = isSideBySide
+    ? []
+    : input.hidden.filter(({ view }) => going.has(displayName(view)));
   const rebuilt = planReplacement({
     ...rehearsed,
+    hidden,
     state,
     names,
     strategy: policy.rebuildStrategy,
@@ -85,6 +97,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
         ...altered.finish,
       ]
     : [
+        ...hideStep({ statements: hide(hidden), undo: [] }),
         // Indexes are in the old schema until their view moves, and in the new one until it moves back.
         ...altered.clear.map((step) => ({ ...step, undo: [] })),
         ...renamed.clear,
@@ -105,6 +118,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...populateSteps(inPlace, state, names),
       ...altered.build,
       ...(buildsFirst ? rebuilt.build : []),
+      ...hideStep({ statements: [], undo: show(hidden) }),
       ...renamed.build,
       ...exchange,
       ...captureRecordSteps(
@@ -123,12 +137,35 @@ export function planSchema(input: PlanInput): SchemaPlan {
   };
 }
 
+function hideStep(part: Pick<PlanStep, 'statements' | 'undo'>): PlanStep[] {
+  return part.statements.length + part.undo.length === 0
+    ? []
+    : [
+        {
+          action: 'swap',
+          reason: 'Indexes that go make room for what comes under another name',
+          ...part,
+          lock: NO_LOCK,
+          rewritesRows: false,
+        },
+      ];
+}
+
 /** Views without data that get theirs. */
 export function unpopulated({ views }: SchemaDiff): Set<string> {
   return new Set(
     views
       .filter(({ differences }) => differences.some(({ kind }) => kind === 'unpopulated'))
       .map(({ view }) => viewName(view)),
+  );
+}
+
+/** The names of all views without data. */
+export function withoutData({ views }: DatabaseState): Set<string> {
+  return new Set(
+    [...views]
+      .filter(([, { kind, row }]) => kind === 'm' && !row.is_populated)
+      .map(([name]) => name),
   );
 }
 

@@ -89,6 +89,25 @@ const CHANGES: Change[] = [
     after: [base(OLD), reader],
   },
   {
+    name: 'it was read by the other before',
+    before: [{ ...reader, expression: OLD, dependsOn: [] }, base('SELECT id, value FROM reader')],
+    after: [base(NEW), reader],
+  },
+  {
+    name: 'the other comes without data',
+    before: [base(OLD), reader],
+    after: [
+      base(OLD),
+      base(NEW, { name: 'empty', withData: false }),
+      {
+        ...reader,
+        expression: `SELECT id, note AS value FROM public.of_empty() AS f(id, note)`,
+        dependsOn: ['Far away.empty'],
+        withData: false,
+      },
+    ],
+  },
+  {
     name: 'it has no data',
     before: [base(OLD), { ...reader, withData: false }],
     after: [base(NEW), { ...changedReader, withData: false }],
@@ -112,6 +131,8 @@ describe('a view that depends on another by what a function reads', () => {
       INSERT INTO items VALUES (1, 'one'), (2, 'two'), (3, 'three');
       CREATE FUNCTION of_base() RETURNS TABLE (id int, value text) LANGUAGE plpgsql STABLE
       AS $$ BEGIN RETURN QUERY EXECUTE 'SELECT id, value::text FROM ${QUOTED_BASE}'; END $$;
+      CREATE FUNCTION of_empty() RETURNS TABLE (id int, value text) LANGUAGE plpgsql STABLE
+      AS $$ BEGIN RETURN QUERY EXECUTE 'SELECT id, value::text FROM "Far away".empty'; END $$;
       CREATE FUNCTION of_reader() RETURNS TABLE (id int, value text) LANGUAGE plpgsql STABLE
       AS $$ BEGIN RETURN QUERY EXECUTE 'SELECT id, value FROM public.reader'; END $$`);
   });
@@ -145,6 +166,16 @@ describe('a view that depends on another by what a function reads', () => {
       const schema = await releases.start(after, { rebuildStrategy });
       expect(await schema.diff()).toEqual([]);
       await expectRight(after);
+    });
+
+    it('reads what will be there where the database has a newer version of it', async () => {
+      const newer = { ...changedReader, version: 2 };
+      await releases.start([base(OLD), newer, above]);
+      const old = { ...reader, version: 1 };
+      await releases.start([base(NEW), old, above], { rebuildStrategy });
+      await expectRight([base(NEW), newer, above]);
+      const [found] = await database.query('SELECT * FROM reader LIMIT 1');
+      expect(found).toHaveProperty('one');
     });
 
     it.each(CHANGES.filter(({ between }) => between === undefined))(

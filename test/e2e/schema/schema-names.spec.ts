@@ -120,6 +120,51 @@ const RELEASES: [string, TestView[], TestView[]][] = [
       view('top', { expression: 'SELECT id, 1 AS origin FROM "Far away".a' }),
     ],
   ],
+  [
+    'a rename to the name of an index of a changed view',
+    [view('a'), indexed('b', 'k')],
+    [
+      view('k', { renamedFrom: 'a', expression: view('a').expression }),
+      view('b', { expression: 'SELECT id, 2 AS origin FROM items' }),
+    ],
+  ],
+  [
+    'a rename to the name of an index that goes',
+    [view('a'), indexed('b', 'k')],
+    [view('k', { renamedFrom: 'a', expression: view('a').expression }), view('b')],
+  ],
+  [
+    'a rename and a change that exchange names of views and indexes',
+    [indexed('a', 'k'), indexed('b', 'l')],
+    [
+      indexed('l', 'b', { renamedFrom: 'a', expression: view('a').expression }),
+      indexed('k', 'a', { renamedFrom: 'b', expression: 'SELECT id, 2 AS origin FROM items' }),
+    ],
+  ],
+  [
+    'a schema in which a changed view has the name of an index',
+    [indexed('a', 'k', { schema: 'Far away' }), indexed('b', 'k')],
+    [
+      indexed('a', 'k', { renamedFrom: 'Far away.a', expression: view('a').expression }),
+      indexed('b', 'l', { expression: 'SELECT id, 2 AS origin FROM items' }),
+    ],
+  ],
+  [
+    'a schema in which another view gives up the name of an index',
+    [indexed('a', 'k', { schema: 'Far away' }), indexed('b', 'k')],
+    [
+      indexed('a', 'k', { renamedFrom: 'Far away.a', expression: view('a').expression }),
+      indexed('b', 'l'),
+    ],
+  ],
+  [
+    'a schema in which a view that goes has the name of an index',
+    [indexed('a', 'k', { schema: 'Far away' }), indexed('b', 'k'), view('c')],
+    [
+      indexed('a', 'k', { renamedFrom: 'Far away.a', expression: view('a').expression }),
+      view('c', { expression: 'SELECT id, 2 AS origin FROM items' }),
+    ],
+  ],
   ...[[], ['k'], ['l'], ['k', 'l']].map((names): [string, TestView[], TestView[]] => [
     `a schema, with the indexes ${names.join(', ')} in the place of k and m, beside a changed view`,
     [view('a', { indexes: [byId('k'), byOrigin('m')] }), indexed('c', 'l')],
@@ -256,6 +301,23 @@ describe('names across views', () => {
       indexed('d', 'd_id', { renamedFrom: 'c', expression: 'SELECT id, 8 AS origin FROM items' }),
     ]);
     expect(await database.query('SELECT DISTINCT origin FROM c')).toEqual([{ origin: 'd' }]);
+  });
+
+  it('names are exchanged of which one came from the other before', async () => {
+    await release([view('a'), view('x')]);
+    await release([
+      view('b', { renamedFrom: 'a', expression: view('a').expression }),
+      view('a', { renamedFrom: 'x', expression: view('x').expression }),
+    ]);
+    await database.query('GRANT SELECT ON a TO reader_of_names');
+    await release([
+      view('a', { renamedFrom: 'b', expression: view('a').expression }),
+      view('b', { renamedFrom: 'a', expression: view('x').expression }),
+    ]);
+    expect(
+      await database.query(`SELECT (SELECT min(origin) FROM a) AS a, (SELECT min(origin) FROM b) AS b,
+        has_table_privilege('reader_of_names', 'b', 'SELECT') AS may`),
+    ).toEqual([{ a: 'a', b: 'x', may: true }]);
   });
 
   it.each([

@@ -26,7 +26,7 @@ function close(
   const input = {
     changed,
     definitions: views,
-    asTheyAre: new Set<string>(),
+    asTheyAre: new Map(),
     pruned: new Set<string>(),
   };
   return closeOverDependents({ ...input, state, policy }).map((member) => member.name.name);

@@ -43,6 +43,7 @@ function plan(
     renames: [],
     rehearsed: { members: rehearsed, going: prunes(policy) ? asGoing(diff.orphans) : [] },
     names: planNames(views, state, []),
+    hidden: [],
     state,
     policy,
     left: [],
@@ -73,6 +74,7 @@ const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): Reh
   lostStatistics: [],
   withData: given.definition?.withData ?? view.withData,
   ownIndexes: [],
+  dependsOn: [],
   ...given,
 });
 
