@@ -1,8 +1,8 @@
-import { escapeIdentifier } from 'pg';
+import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ViewIndexOptions } from '../../../../lib/index.js';
 import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
 import type { TestView } from '../../../support/view-class.js';
-import { type IndexSpec, NAMES, type Step, type ViewSpec } from './steps.js';
+import { type IndexSpec, NAMES, type Renames, type Step, type ViewSpec } from './steps.js';
 
 export interface Name {
   schema: string;
@@ -33,6 +33,8 @@ export class Application {
   private readonly specs = new Map<number, ViewSpec>();
   private readonly placeOf = new Map<number, number>();
   private number = 0;
+  /** By their names those that the release before renames, with the names that they come from. */
+  private lastRenames: ReadonlyMap<string, string> = new Map();
   /** Under which name each view is in the database. */
   private readonly deployed = new Map<number, Name>();
 
@@ -40,7 +42,8 @@ export class Application {
     this.number++;
     step.changes.forEach(({ view, spec }) => this.specs.set(view, spec));
     this.order = step.order ?? this.order;
-    this.rename(step.renamed);
+    this.rename(step.renames);
+    this.lastRenames = this.renamesOf(this.order);
   }
 
   /** What the code declares, as it is now. */
@@ -72,20 +75,39 @@ export class Application {
     }
   }
 
-  /** Each view has the name of its own number, until it moves to one that is free in code and database. */
-  private rename(view: number | undefined): void {
-    if (view === undefined || !this.order.includes(view)) {
-      return;
+  /** Each view has the name of its own number, until it gets that of another, or one that is free in code and database. */
+  private rename({ views, isCircle }: Renames = { views: [], isCircle: false }): void {
+    const renamed = views.filter((view) => this.order.includes(view));
+    const places = renamed.map((view) => this.place(view));
+    const last = isCircle ? places.at(-1) : this.freePlace();
+    if (last !== undefined) {
+      renamed.forEach((view, at) => this.placeOf.set(view, places[at - 1] ?? last));
     }
+    // Whoever declares the same exchange twice means one.
+    const names = [...this.renamesOf(renamed)];
+    if (isCircle && names.every(([to, from]) => this.lastRenames.get(to) === from)) {
+      renamed.forEach((view, at) => this.placeOf.set(view, places[at] ?? 0));
+    }
+  }
+
+  private renamesOf(views: number[]): Map<string, string> {
+    return new Map(
+      views.flatMap((view) => {
+        const previous = this.deployed.get(view);
+        const name = fullName(NAMES[this.place(view)] ?? NAMES[0]);
+        return previous && fullName(previous) !== name ? [[name, fullName(previous)]] : [];
+      }),
+    );
+  }
+
+  private freePlace(): number | undefined {
     const taken = [...Array(NAMES.length - 1).keys()].map((each) => this.place(each));
     const free = NAMES.findIndex(
       (name, place) =>
         !taken.includes(place) &&
         ![...this.deployed.values()].some((each) => fullName(each) === fullName(name)),
     );
-    if (free >= 0) {
-      this.placeOf.set(view, free);
-    }
+    return free < 0 ? undefined : free;
   }
 
   private place(view: number): number {
@@ -112,7 +134,7 @@ export class Application {
       ...(spec.storage && { storage: spec.storage }),
       ...(spec.comment !== undefined && { comment: spec.comment }),
       ...(spec.tablespace && { tablespace: spec.tablespace }),
-      ...(spec.on && { refresh: { on: spec.on } }),
+      ...(spec.on && read.dependsOn === undefined && { refresh: { on: spec.on } }),
       ...(spec.hasVersion && { version: this.number }),
       ...(previous &&
         fullName(previous) !== fullName({ schema, name }) && { renamedFrom: fullName(previous) }),
@@ -149,18 +171,23 @@ interface Source {
   sql: string;
   columns: string[];
   reads: number[];
+  /** Where it is a view. */
+  name?: Name;
 }
+
+/** What a spec reads decides. */
+type Read = Pick<ReleasedView, 'expression' | 'columns' | 'reads' | 'dependsOn'>;
 
 function queryOf(
   spec: ViewSpec,
   before: ReleasedView[],
   { tableColumns, plainViews }: Surroundings,
-): Pick<ReleasedView, 'expression' | 'columns' | 'reads'> {
+): Read {
   const table: Source = { sql: 'public.items', columns: tableColumns, reads: [] };
   const views = before.map((source): Source =>
     spec.throughPlain && plainViews.has(source.view)
       ? { sql: quoted(plainAbove(source.view)), columns: ['id'], reads: [source.view] }
-      : { sql: quoted(source), columns: source.columns, reads: [source.view] },
+      : { sql: quoted(source), columns: source.columns, reads: [source.view], name: source },
   );
   const readable = [table, ...views];
   const [left, right] = spec.sources.map(
@@ -173,6 +200,25 @@ function queryOf(
       return { expression: `SELECT * FROM ${left.sql}`, columns: left.columns, reads: left.reads };
     case 'join':
       return joinOf(columns, left, right);
+    case 'function':
+      if (left.name) {
+        return {
+          expression: `SELECT id FROM public.ids_of(${escapeLiteral(left.sql)}) AS id WHERE id % ${modulus} = 0`,
+          columns: ['id'],
+          reads: left.reads,
+          dependsOn: [fullName(left.name)],
+        };
+      }
+      break;
+    case 'whole row':
+      if (left.name) {
+        return {
+          expression: `SELECT s.id, s AS whole FROM ${left.sql} s WHERE s.id % ${modulus} = 0`,
+          columns: ['id', 'whole'],
+          reads: left.reads,
+        };
+      }
+      break;
     case 'group':
       if (left.columns.includes('grp')) {
         return {
@@ -189,11 +235,7 @@ function queryOf(
   };
 }
 
-function joinOf(
-  columns: string[],
-  left: Source,
-  right: Source,
-): Pick<ReleasedView, 'expression' | 'columns' | 'reads'> {
+function joinOf(columns: string[], left: Source, right: Source): Read {
   const others = right.columns.filter((column) => column !== 'id' && !columns.includes(column));
   const list = [...columns.map((each) => `l.${each}`), ...others.map((each) => `r.${each}`)];
   return {

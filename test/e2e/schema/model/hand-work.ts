@@ -1,7 +1,8 @@
 import { escapeIdentifier } from 'pg';
+import { SchemaSyncError, UnmanagedDependentsError } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
 import { type Name, plainAbove, quoted } from './application.js';
-import type { Snapshot } from './snapshot.js';
+import { invalidOf, type Snapshot } from './snapshot.js';
 import type { HandWork } from './steps.js';
 
 /** The people who work on the database: roles are the whole server's, so each database has its own. */
@@ -21,6 +22,39 @@ export class People {
       `CREATE ROLE ${this.reader}; CREATE ROLE ${this.otherReader}; CREATE ROLE ${this.owner} INHERIT;
        DO $$ BEGIN EXECUTE format('GRANT %I TO ${this.owner}', current_user); END $$`,
     );
+  }
+
+  /**
+   * Whether a boot may fail for what people did: a view of another owner reads what this one may not, a grant of a chain
+   * cannot be made in another schema, and an emptied view cannot be filled over an index that failed before.
+   */
+  mayHaveCaused(error: unknown, before: Snapshot): boolean {
+    const found = [...before.values()];
+    const { code } = ((error as Error).cause ?? {}) as { code?: string };
+    if (error instanceof UnmanagedDependentsError) {
+      return error.message.includes('granted by role');
+    }
+    return (
+      error instanceof SchemaSyncError &&
+      ((code === '42501' && found.some(({ owner }) => `"${owner}"` === this.owner)) ||
+        (code === '23505' &&
+          found.some(({ populated, indexes }) => !populated && invalidOf(indexes).length > 0)))
+    );
+  }
+
+  async giveWay(found: Snapshot): Promise<void> {
+    const { owner, reader } = this;
+    await this.database.query(
+      `CREATE SCHEMA IF NOT EXISTS "Far away";
+       GRANT USAGE ON SCHEMA public, "Far away" TO ${reader};
+       GRANT SELECT ON ALL TABLES IN SCHEMA public, "Far away" TO ${owner}`,
+    );
+    for (const [name, { indexes }] of found) {
+      for (const index of invalidOf(indexes)) {
+        const schema = name.slice(0, name.indexOf('.'));
+        await this.database.query(`DROP INDEX ${quoted({ schema, name: index })}`);
+      }
+    }
   }
 
   async leave(): Promise<void> {
@@ -95,8 +129,11 @@ export function handWorkSql(
           ? [`CREATE INDEX IF NOT EXISTS "hand ${view} grp" ON ${quotedName} (lower(grp))`]
           : []),
       ];
+    case 'set replica identity':
+      return [`ALTER MATERIALIZED VIEW ${quotedName} REPLICA IDENTITY FULL`];
     case 'comment':
       return [
+        `COMMENT ON TYPE ${quotedName} IS 'row of ${view}'`,
         `COMMENT ON MATERIALIZED VIEW ${quotedName} IS 'view ${view}, by hand'`,
         `COMMENT ON COLUMN ${quotedName}.id IS 'id of ${view}'`,
       ];

@@ -1,4 +1,5 @@
 import { runInNewContext } from 'node:vm';
+import type { Client } from 'pg';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import type { MigrationFile } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
@@ -22,16 +23,55 @@ export class GeneratedMigration {
 
   /** In a transaction of its own: whole, or not at all. */
   async run(way: 'up' | 'down'): Promise<void> {
-    const { database } = this;
+    await this.transaction(way, this.database.client, { end: 'COMMIT' });
+  }
+
+  /**
+   * Runs it up in a session that the server ends before so many statements have come to it.
+   *
+   * @returns whether it had so many
+   */
+  async isKilled(statement: number): Promise<boolean> {
+    const session = await this.database.session();
+    session.on('error', () => undefined);
+    const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    let count = 0;
+    try {
+      const beforeEach = async (): Promise<void> => {
+        if (++count === statement) {
+          await this.database.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]);
+          await this.database.until(
+            'SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)',
+            [rows[0]?.pid],
+          );
+        }
+      };
+      await this.transaction('up', session, { beforeEach, end: 'ROLLBACK' });
+    } catch {
+      // It was killed, or stopped.
+    } finally {
+      await session.end().catch(() => undefined);
+    }
+    return count >= statement;
+  }
+
+  private async transaction(
+    way: 'up' | 'down',
+    client: Client,
+    { beforeEach, end }: { beforeEach?: () => Promise<void>; end: 'COMMIT' | 'ROLLBACK' },
+  ): Promise<void> {
     const runner = {
-      query: (text: string, values?: unknown[]) => database.query(text, values),
+      query: async (text: string, values?: unknown[]) => {
+        await beforeEach?.();
+        return (await client.query(text, values)).rows as unknown[];
+      },
     } as unknown as QueryRunner;
-    await database.query('BEGIN');
+    await client.query('BEGIN');
     try {
       await this.migration[way](runner);
-      await database.query('COMMIT');
+      await client.query(end);
     } catch (error) {
-      await database.query('ROLLBACK');
+      await client.query('ROLLBACK').catch(() => undefined);
       throw error;
     }
   }

@@ -16,7 +16,11 @@ export class Rollouts {
   constructor(
     private readonly database: TestDatabase,
     private readonly replicas: Replicas,
-    private readonly workByHand: (work: HandWork) => Promise<void>,
+    private readonly history: {
+      workByHand: (work: HandWork) => Promise<void>;
+      /** Expects that nothing is lost that anybody had put there before the release. */
+      expectKept: (before: Snapshot) => Promise<void>;
+    },
   ) {}
 
   async run(step: Step, views: ReleasedView[], previous: ReleasedView[]): Promise<void> {
@@ -144,9 +148,9 @@ export class Rollouts {
     return failure ? undefined : this.replicas.last?.get(SchemaService);
   }
 
-  /** Up is what a boot does; down undoes it. */
+  /** Up is what a boot does; down undoes it. Either happens whole, or not at all. */
   private async migrate(
-    { meanwhile, goesBack }: Rollout & { by: 'migration' },
+    { meanwhile, killedAt, goesBack }: Rollout & { by: 'migration' },
     views: ReleasedView[],
     options: Options,
   ): Promise<void> {
@@ -163,28 +167,74 @@ export class Rollouts {
       return;
     }
     if (meanwhile) {
-      await this.workByHand(meanwhile);
+      await this.history.workByHand(meanwhile);
       before = await snapshot(this.database);
     }
+    if (killedAt !== undefined) {
+      this.interruptionCount += Number(await migration.isKilled(killedAt));
+      expect(await snapshot(this.database)).toEqual(before);
+    }
     this.migrationCount++;
-    await migration.run('up');
-    await expectAsDeclared(schema);
+    if (await this.isStopped(migration, 'up', meanwhile)) {
+      return;
+    }
+    // What somebody has put above a view may stop the next change, which is none of this migration's.
+    await (meanwhile === undefined
+      ? expectAsDeclared(schema)
+      : this.refusalOf(() => schema.diff()));
+    await this.history.expectKept(before);
     if (goesBack) {
-      await this.goBack(migration, views, { before, options });
+      await this.goBack(migration, views, { before, options, meanwhile });
+    }
+  }
+
+  /** A migration may stop at what was done since it was written; it has changed nothing then. */
+  private async isStopped(
+    migration: GeneratedMigration,
+    way: 'up' | 'down',
+    meanwhile: HandWork | undefined,
+  ): Promise<boolean> {
+    const before = await snapshot(this.database);
+    try {
+      await migration.run(way);
+      return false;
+    } catch (error) {
+      if (meanwhile === undefined || !isSaidToBeStopped(error)) {
+        throw error;
+      }
+      expect(await snapshot(this.database)).toEqual(before);
+      return true;
     }
   }
 
   private async goBack(
     migration: GeneratedMigration,
     views: ReleasedView[],
-    { before, options }: { before: Snapshot; options: Options },
+    {
+      before,
+      options,
+      meanwhile,
+    }: { before: Snapshot; options: Options; meanwhile: HandWork | undefined },
   ): Promise<void> {
     const migrated = await snapshot(this.database);
-    await migration.run('down');
+    if (await this.isStopped(migration, 'down', meanwhile)) {
+      return;
+    }
     expect(withoutOids(await snapshot(this.database))).toEqual(withoutOids(before));
-    await this.replicas.restart(views, options);
-    expect(withoutOids(await snapshot(this.database))).toEqual(withoutOids(migrated));
+    const failure = await this.attempt(views, options);
+    if (failure && meanwhile === undefined) {
+      throw failure;
+    }
+    expect(withoutOids(await snapshot(this.database))).toEqual(
+      withoutOids(failure ? before : migrated),
+    );
   }
+}
+
+/** By the migration itself, or by PostgreSQL, which drops nothing that something else depends on. */
+function isSaidToBeStopped(error: unknown): boolean {
+  const { code, message } = error as { code?: string; message: string };
+  return code === '2BP01' || message.includes('the database is not as it was');
 }
 
 async function expectAsDeclared(schema: SchemaService): Promise<void> {

@@ -120,12 +120,25 @@ export async function snapshot(database: TestDatabase): Promise<Snapshot> {
   return new Map(rows.map(({ name, found }) => [name, found]));
 }
 
-/** The same without what changes when a relation is made anew as it was. */
+/** The names of those that a failed CREATE INDEX CONCURRENTLY has left behind. */
+export const invalidOf = (indexes: RelationFound['indexes']): string[] =>
+  Object.keys(indexes).filter((name) => indexes[name]?.valid === false);
+
+/** The same without what changes when a relation is made anew as it was: nobody makes an invalid index again. */
 export function withoutOids(found: Snapshot): Record<string, RelationFound> {
-  const names = [...found.keys()].sort();
   return Object.fromEntries(
-    names.map((name) => [name, { ...(found.get(name) as RelationFound), oid: 0 }]),
+    [...found]
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([name, relation]) => [
+        name,
+        { ...relation, oid: 0, indexes: validOf(relation.indexes) },
+      ]),
   );
+}
+
+export function validOf(indexes: RelationFound['indexes']): RelationFound['indexes'] {
+  const invalid = invalidOf(indexes);
+  return Object.fromEntries(Object.entries(indexes).filter(([name]) => !invalid.includes(name)));
 }
 
 /** The views whose refreshes somebody has paused. */

@@ -27,7 +27,7 @@ export interface IndexSpec {
 
 /** What a class declares. */
 export interface ViewSpec {
-  shape: 'filter' | 'star' | 'group' | 'join';
+  shape: 'filter' | 'star' | 'group' | 'join' | 'function' | 'whole row';
   /** Taken modulo what may be read: the table and the views before it. */
   sources: [number, number];
   /** Whether it reads another view by way of a plain view, where somebody has made one. */
@@ -60,6 +60,8 @@ const HAND_WORK = [
   'grant no more by default',
   'give to another owner',
   'add an index',
+  'leave an invalid index',
+  'set replica identity',
   'comment',
   'add statistics',
   'set statistics of a column',
@@ -81,16 +83,30 @@ export type Rollout =
   | { by: 'policy'; options: Pick<MaterializedViewsModuleOptions, 'synchronize' | 'onDrift'> }
   | { by: 'interrupted boot'; flight: number }
   | { by: 'boots at once'; count: number; withOld: boolean }
-  | { by: 'migration'; meanwhile?: HandWork; goesBack: boolean }
+  | {
+      by: 'migration';
+      /** What somebody does between its being written and its being run. */
+      meanwhile?: HandWork;
+      goesBack: boolean;
+      /** Which of its statements is not heard any more the first time. */
+      killedAt?: number;
+    }
   | { by: 'plan' };
+
+/**
+ * Views that get other names: each that of the one before it, and the first that of the last, or the one that no view has.
+ */
+export interface Renames {
+  views: number[];
+  isCircle: boolean;
+}
 
 /** One release of the application, and what people did to the database before it. */
 export interface Step {
   /** Which views there are, each after those that it may read. */
   order?: number[];
   changes: { view: number; spec: ViewSpec }[];
-  /** The view that moves to the name that no other has. */
-  renamed?: number;
+  renames?: Renames;
   handWork: HandWork[];
   rollout: Rollout;
   prune: boolean;
@@ -124,7 +140,14 @@ const anyIndex: fc.Arbitrary<IndexSpec> = fc.record(
 
 const anyView: fc.Arbitrary<ViewSpec> = fc.record(
   {
-    shape: fc.constantFrom<ViewSpec['shape']>('filter', 'star', 'group', 'join'),
+    shape: fc.constantFrom<ViewSpec['shape']>(
+      'filter',
+      'star',
+      'group',
+      'join',
+      'function',
+      'whole row',
+    ),
     sources: fc.tuple(fc.nat({ max: 11 }), fc.nat({ max: 11 })),
     throughPlain: fc.boolean(),
     columns: fc.shuffledSubarray(TABLE_COLUMNS.slice(1)),
@@ -162,10 +185,28 @@ const anyHandWork: fc.Arbitrary<HandWork> = fc.record({
   work: fc.constantFrom(...HAND_WORK),
 });
 
-/** What changes no definition, so that a migration that was generated before still holds. */
-const anyDecoration = anyHandWork.filter(({ work }) => DECORATIONS.has(work));
-
-const DECORATIONS: ReadonlySet<HandWork['work']> = new Set<HandWork['work']>([]);
+/** What changes no definition: a migration that was written before keeps it, or stops. */
+const anyDecoration: fc.Arbitrary<HandWork> = fc.record({
+  view: aView,
+  work: fc.constantFrom(
+    'set storage',
+    'grant',
+    'grant along a chain',
+    'grant a column',
+    'revoke all',
+    'grant by default',
+    'grant no more by default',
+    'give to another owner',
+    'add an index',
+    'leave an invalid index',
+    'set replica identity',
+    'comment',
+    'add statistics',
+    'set statistics of a column',
+    'cluster',
+    'put a plain view above',
+  ),
+});
 
 const anyRollout: fc.Arbitrary<Rollout> = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Rollout>({ by: 'boot' }) },
@@ -205,7 +246,8 @@ const anyRollout: fc.Arbitrary<Rollout> = fc.oneof(
       {
         by: fc.constant('migration' as const),
         goesBack: fc.boolean(),
-        ...(DECORATIONS.size > 0 && { meanwhile: anyDecoration }),
+        meanwhile: anyDecoration,
+        killedAt: fc.integer({ min: 1, max: 60 }),
       },
       { requiredKeys: ['by', 'goesBack'] },
     ),
@@ -218,11 +260,16 @@ const seldom = (weight: number): fc.Arbitrary<boolean> =>
 
 const anyOrder = fc.shuffledSubarray([...Array(VIEW_COUNT).keys()], { minLength: 1 });
 
+const anyRenames: fc.Arbitrary<Renames> = fc.record({
+  views: fc.shuffledSubarray([...Array(VIEW_COUNT).keys()], { minLength: 1, maxLength: 3 }),
+  isCircle: fc.boolean(),
+});
+
 const anyStep: fc.Arbitrary<Step> = fc.record(
   {
     order: anyOrder,
     changes: fc.array(fc.record({ view: aView, spec: anyView }), { maxLength: 3 }),
-    renamed: aView,
+    renames: anyRenames,
     handWork: fc.array(anyHandWork, { maxLength: 4 }),
     rollout: anyRollout,
     prune: fc.boolean(),
