@@ -1,0 +1,11 @@
+import path from 'node:path';
+import { DataSource } from 'typeorm';
+
+/** For the two command lines, TypeORM's and `matviews`; the application has the same options. */
+export const dataSource = new DataSource({
+  type: 'postgres',
+  url: process.env.DATABASE_URL,
+  schema: 'sample_migrations',
+  entities: [path.join(import.meta.dirname, '*.{entity,view}.ts')],
+  migrations: [path.join(import.meta.dirname, 'migrations', '*.ts')],
+});
