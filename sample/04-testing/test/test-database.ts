@@ -1,0 +1,31 @@
+import { Client } from 'pg';
+
+/** Jest runs spec files beside each other, each in a worker with a number. */
+const NAME = `shop_test_${process.env.JEST_WORKER_ID ?? '1'}`;
+
+/**
+ * Makes an empty database on the server of DATABASE_URL, and lets DATABASE_URL lead to it.
+ *
+ * @returns drops it
+ */
+export async function provideTestDatabase(): Promise<() => Promise<void>> {
+  // The tests of this repository start a server where DATABASE_URL names none.
+  const server = process.env.DATABASE_URL ?? process.env.TEST_SERVER_URL ?? '';
+  const drop = (): Promise<void> => run(server, `DROP DATABASE IF EXISTS ${NAME} WITH (FORCE)`);
+  await drop();
+  await run(server, `CREATE DATABASE ${NAME}`);
+  const url = new URL(server);
+  url.pathname = `/${NAME}`;
+  process.env.DATABASE_URL = url.href;
+  return drop;
+}
+
+async function run(url: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
