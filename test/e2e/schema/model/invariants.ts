@@ -55,7 +55,8 @@ export class Invariants {
       }).toEqual({
         view: fullName(view),
         ...wanted,
-        options: view.storage ? optionsOf(view.storage) : (previous?.options ?? []),
+        options:
+          view.storage === undefined && previous ? previous.options : optionsOf(view.storage),
         comment: view.comment ?? previous?.comment ?? '',
         populated: view.withData || staysPopulated(view, views, { found, previous, now }),
       });
@@ -159,8 +160,9 @@ export class Invariants {
   }
 }
 
-function optionsOf(storage: NonNullable<ReleasedView['storage']>): string[] {
-  return Object.entries(storage)
+/** With what each new view gets. */
+function optionsOf(storage: ReleasedView['storage']): string[] {
+  return Object.entries({ vacuum_truncate: false, ...storage })
     .map(([name, value]) => `${name}=${String(value)}`)
     .sort();
 }
