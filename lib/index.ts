@@ -5,12 +5,14 @@ export {
   type DefineMaterializedViewOptions,
 } from './nest/define-materialized-view.js';
 export { MaterializedViewEntity } from './nest/materialized-view-entity.decorator.js';
+export { PlainViewEntity } from './nest/plain-view-entity.decorator.js';
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
   MaterializedViewEntityOptions,
   ViewIndexOptions,
   ViewRefreshOptions,
 } from './definition/materialized-view-entity.options.js';
+export type { PlainViewEntityOptions } from './definition/plain-view-entity.options.js';
 export { MaterializedViewError } from './errors/materialized-view.error.js';
 export {
   BlockingRefusedError,
@@ -43,6 +45,7 @@ export {
   InvalidDefinitionError,
   InvalidOptionsError,
   NotInitializedError,
+  NotMaterializedError,
   ReadOnlyViewError,
   UnknownViewError,
 } from './errors/usage.errors.js';

@@ -46,6 +46,7 @@ export default defineConfig({
       section('Guide', {
         '/guide/first-view': 'First view',
         '/guide/declaring-a-view': 'Declaring a view',
+        '/guide/plain-views': 'Plain views',
         '/guide/choosing-a-mode': 'Choosing a mode',
         '/guide/on-demand': 'Refreshing on demand',
         '/guide/many-views': 'Many views',

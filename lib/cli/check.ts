@@ -56,7 +56,7 @@ async function rowDrifts(
 ): Promise<RowDrift[]> {
   const differing = new Set(differences.map(({ view }) => view));
   const drifts: RowDrift[] = [];
-  for (const view of views.all()) {
+  for (const view of views.materialized()) {
     if (!differing.has(displayName(view.name))) {
       const { view: name, isDrifted, missingCount, extraCount } = await inspector.drift(view, 1);
       drifts.push({ view: name, isDrifted, missingCount, extraCount });

@@ -17,7 +17,7 @@ export async function drop(
   const views = isAll ? source.views.all() : viewsNamed(source, names);
   const dropped = views.map(viewName);
   await consent.require(
-    `These materialized views are dropped, with their rows:\n${dropped.map((name) => `  ${name}`).join('\n')}`,
+    `These views are dropped, materialized ones with their rows:\n${dropped.map((name) => `  ${name}`).join('\n')}`,
   );
   if (isAll) {
     await source.schema.dropAll();

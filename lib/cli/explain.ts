@@ -9,6 +9,7 @@ import type { ViewStatus } from '../refresh/refresh-status.js';
 import { readSwapSource } from '../schema/swap-source.js';
 import { describeObstacle } from '../tracking/untrackable-views.js';
 import type { CommandResult } from './cli-command.js';
+import { CommandLineUsageError } from './command-line.errors.js';
 import { viewsNamed } from './views-named.js';
 
 const TIMEOUT = '30s';
@@ -39,7 +40,8 @@ export async function explain(
   source: ManagedDataSource,
   names: readonly string[],
 ): Promise<CommandResult> {
-  const views = names.length === 0 ? [...source.views.all()] : viewsNamed(source, names);
+  const views =
+    names.length === 0 ? [...source.views.materialized()] : materialized(viewsNamed(source, names));
   const statuses = new Map(
     (await source.inspector.statusAll(milliseconds(TIMEOUT))).map((each) => [each.view, each]),
   );
@@ -54,6 +56,16 @@ export async function explain(
     return all;
   });
   return { text: explanations.map(textOf).join('\n\n'), json: { views: explanations } };
+}
+
+function materialized(views: readonly ViewDefinition[]): readonly ViewDefinition[] {
+  const plain = views.find(({ kind }) => !kind.storesRows);
+  if (plain !== undefined) {
+    throw new CommandLineUsageError(
+      `"${viewName(plain)}" is a plain view: it has no rows of its own, so there is no refresh to explain.`,
+    );
+  }
+  return views;
 }
 
 async function readObstacles(

@@ -23,7 +23,7 @@ export function viewsNamed(
     const meant = meantName(name, [...all.map(viewName), ...all.map((view) => view.name.name)]);
     throw new CommandLineUsageError(
       alike === undefined
-        ? `No materialized view "${name}" is declared among the entities of the data source.`
+        ? `No view "${name}" is declared among the entities of the data source.`
         : `Several views have the name "${name}": ${[alike, ...others].map(viewName).join(', ')}.`,
       { hint: meant === undefined ? undefined : `Did you mean "${meant}"?` },
     );

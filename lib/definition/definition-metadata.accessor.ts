@@ -1,4 +1,7 @@
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import { MATERIALIZED, PLAIN, type ViewKind, viewKindOf } from '../postgres/view-kind.js';
 import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
+import type { PlainViewEntityOptions } from './plain-view-entity.options.js';
 
 /** A global symbol: the library may be loaded twice, as an ES module and as CommonJS. */
 const OPTIONS = Symbol.for('nestjs-materialized-views:options');
@@ -6,14 +9,56 @@ const OPTIONS = Symbol.for('nestjs-materialized-views:options');
 /** Where @nestjs/schedule's `@Cron` keeps what it was given (its `schedule.constants`). */
 const CRON_OPTIONS = 'SCHEDULE_CRON_OPTIONS';
 
-/** The options given to `@MaterializedViewEntity`, or `undefined` when the class does not have it itself. */
-export function getViewOptions(target: object): MaterializedViewEntityOptions | undefined {
-  return Reflect.getOwnMetadata(OPTIONS, target) as MaterializedViewEntityOptions | undefined;
+/** pg_class.relkind of what the class is declared as; absent for a materialized view. */
+const KIND = Symbol.for('nestjs-materialized-views:kind');
+
+/** The options of either decorator: those that the other has are absent. */
+export type ViewOptions = MaterializedViewEntityOptions & PlainViewEntityOptions;
+
+/**
+ * The options given to `@MaterializedViewEntity` or `@PlainViewEntity`, or `undefined` when the class has neither
+ * itself.
+ */
+export function getViewOptions(target: object): ViewOptions | undefined {
+  return Reflect.getOwnMetadata(OPTIONS, target) as ViewOptions | undefined;
+}
+
+/** What a decorated class is declared as. */
+export function getViewKind(target: object): ViewKind {
+  return viewKindOf(Reflect.getOwnMetadata(KIND, target) as string | undefined) ?? MATERIALIZED;
 }
 
 /** Keeps the options of `@MaterializedViewEntity` on the class. */
 export function setViewOptions(target: object, options: MaterializedViewEntityOptions): void {
   Reflect.defineMetadata(OPTIONS, options, target);
+}
+
+/** The same of `@PlainViewEntity`. */
+export function setPlainViewOptions(target: object, options: PlainViewEntityOptions): void {
+  Reflect.defineMetadata(OPTIONS, options, target);
+  Reflect.defineMetadata(KIND, PLAIN.relkind, target);
+}
+
+/** What messages call a class, with its decorator. */
+export function decoratorOf(target: object & { name?: string }): string {
+  const decorator = getViewKind(target).storesRows ? 'MaterializedViewEntity' : 'PlainViewEntity';
+  return `@${decorator} of ${target.name}`;
+}
+
+/**
+ * A class decorated twice would get two sets of entity metadata, and TypeORM would take either.
+ *
+ * @param decorator the name of the second one
+ */
+export function refuseSecondDecoration(
+  target: object & { name?: string },
+  decorator: string,
+): void {
+  if (getViewOptions(target) !== undefined) {
+    throw new InvalidDefinitionError(
+      `@${decorator} of ${target.name}: expected the class to be decorated once, got a second decorator.`,
+    );
+  }
 }
 
 /** A view's schedule, as `@Cron` of @nestjs/schedule recorded it on the class. */

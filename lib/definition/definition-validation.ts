@@ -2,6 +2,8 @@ import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { getViewOptions } from './definition-metadata.accessor.js';
 import { indexRules } from './index-validation.js';
 import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
+import type { OptionPath } from './option-path.js';
+import type { PlainViewEntityOptions } from './plain-view-entity.options.js';
 import {
   aBoolean,
   aCount,
@@ -15,6 +17,7 @@ import {
   listOf,
   notImported,
   objectOf,
+  oneOf,
   type Rule,
   storageParameters,
 } from './option-rules.js';
@@ -35,30 +38,46 @@ const aDependency: Rule = (value, at) => {
   } else if (typeof value !== 'function' || getViewOptions(value) === undefined) {
     throw notImported(
       at,
-      'a class decorated with @MaterializedViewEntity or the name of a view',
+      'a class decorated with @MaterializedViewEntity or @PlainViewEntity, or the name of a view',
       value,
     );
   }
 };
 
+/** Of views of every kind. */
+const sharedRules = {
+  name: aRelationName,
+  schema: (value: unknown, at: OptionPath) => {
+    aRelationName(value, at);
+    aSchema(value, at);
+  },
+  expression: anExpression,
+  comment: aText,
+  dependsOn: listOf(aDependency),
+  renamedFrom: aQualifiedName,
+  version: aCount(1),
+};
+
 const viewRules = objectOf<MaterializedViewEntityOptions>(
   {
-    name: aRelationName,
-    schema: (value, at) => {
-      aRelationName(value, at);
-      aSchema(value, at);
-    },
-    expression: anExpression,
+    ...sharedRules,
+    liveView: (value, at) => (typeof value === 'boolean' ? undefined : aRelationName(value, at)),
     indexes: indexRules,
     refresh: refreshRules,
     withData: aBoolean,
     storage: storageParameters,
     tablespace: anIdentifier,
     accessMethod: anIdentifier,
-    comment: aText,
-    dependsOn: listOf(aDependency),
-    renamedFrom: aQualifiedName,
-    version: aCount(1),
+  },
+  ['expression'],
+);
+
+const plainViewRules = objectOf<PlainViewEntityOptions>(
+  {
+    ...sharedRules,
+    securityInvoker: aBoolean,
+    securityBarrier: aBoolean,
+    checkOption: oneOf('local', 'cascaded', false),
   },
   ['expression'],
 );
@@ -71,4 +90,9 @@ const viewRules = objectOf<MaterializedViewEntityOptions>(
 export function validateViewOptions(className: string, options: unknown): void {
   const subject = `@MaterializedViewEntity of ${className}`;
   checkOptions(subject, viewRules, options, InvalidDefinitionError);
+}
+
+/** The same of `@PlainViewEntity`. */
+export function validatePlainViewOptions(className: string, options: unknown): void {
+  checkOptions(`@PlainViewEntity of ${className}`, plainViewRules, options, InvalidDefinitionError);
 }

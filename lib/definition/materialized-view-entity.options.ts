@@ -124,6 +124,12 @@ export interface MaterializedViewEntityOptions {
   /** Made when missing. @default the data source's schema, else the connection's current schema */
   schema?: string;
   expression: ViewExpression;
+  /**
+   * Puts the query into a plain view of this name (`true`: the name of the view with `_live` behind it), and stores
+   * `SELECT *` of that. The plain view shows what a refresh would store now. Both change together.
+   * @default false
+   */
+  liveView?: boolean | string;
   /** Indexes beside those that `@Index` declares. */
   indexes?: ViewIndexOptions[];
   /** Left out, the view is refreshed on demand alone, concurrently where it can be. */

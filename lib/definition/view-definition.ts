@@ -1,5 +1,6 @@
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import type { ViewKind } from '../postgres/view-kind.js';
 import type { CronGrid } from './cron-grid.js';
 import type { ViewClass } from './view-class.js';
 
@@ -53,8 +54,11 @@ export interface MappedColumn {
 /** What the code declares of one view, with all names resolved. */
 export interface ViewDefinition {
   target: ViewClass;
+  kind: ViewKind;
+  /** Whether it has the query of a materialized view that the same class declares. */
+  isLive?: true;
   name: QualifiedName;
-  /** The SELECT that the view stores, without a closing semicolon. */
+  /** Its SELECT, without a closing semicolon. */
   query: string;
   columns: MappedColumn[];
   indexes: IndexDefinition[];

@@ -16,7 +16,7 @@ interface Surroundings {
 
 /** What the options of a view say about changes, with entities resolved to their tables. */
 export function resolveFreshness(
-  className: string,
+  subject: string,
   refresh: ViewRefreshOptions | undefined,
   surroundings: Surroundings,
 ): ViewFreshness | undefined {
@@ -28,7 +28,7 @@ export function resolveFreshness(
   const tables = Array.isArray(on) ? on : [];
   return {
     readsSources: on === 'sources' || skipUnchanged || maxStaleness !== undefined,
-    tables: tables.map((table) => tableName(className, table, surroundings)),
+    tables: tables.map((table) => tableName(subject, table, surroundings)),
     skipsUnchanged: skipUnchanged,
     ...(on !== undefined && { onWrite: waits(debounce, maxWait) }),
     ...(maxStaleness !== undefined && { maxStalenessMs: durationMs(maxStaleness, 1) }),
@@ -41,7 +41,7 @@ function waits(debounce?: Duration, maxWait?: Duration): NonNullable<ViewFreshne
 }
 
 function tableName(
-  className: string,
+  subject: string,
   table: SourceTable | string,
   { schema, dataSource }: Surroundings,
 ): QualifiedName {
@@ -50,7 +50,7 @@ function tableName(
   }
   if (!dataSource.hasMetadata(table)) {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: expected \`refresh.on\` to name entities of the view's data source, got ${nameOf(table)}, which is not among them.`,
+      `${subject}: expected \`refresh.on\` to name entities of the view's data source, got ${nameOf(table)}, which is not among them.`,
       {
         hint: 'Add the class to the `entities` of the data source, or give the name of its table.',
       },

@@ -13,12 +13,12 @@ const PARAMETER = /(?<!:):(\.\.\.)?([A-Za-z0-9_.]+)/g;
  *   cannot be written as a literal
  */
 export function resolveViewQuery(
-  className: string,
+  subject: string,
   expression: ViewExpression,
   dataSource: DataSource,
 ): string {
   const query =
-    typeof expression === 'string' ? expression : buildQuery(className, expression, dataSource);
+    typeof expression === 'string' ? expression : buildQuery(subject, expression, dataSource);
   return withoutClosingSemicolon(query);
 }
 
@@ -32,11 +32,11 @@ function withoutClosingSemicolon(query: string): string {
 }
 
 function buildQuery(
-  className: string,
+  subject: string,
   build: Exclude<ViewExpression, string>,
   dataSource: DataSource,
 ): string {
-  const builder = callBuilder(className, build, dataSource);
+  const builder = callBuilder(subject, build, dataSource);
   const parameters: Record<string, unknown> = builder.getParameters();
   // With the places still in it: getQueryAndParameters would number them, and `$1` may also stand in a literal.
   return builder.getQuery().replaceAll(PARAMETER, (place: string, spread: string, name: string) => {
@@ -47,15 +47,15 @@ function buildQuery(
     const values: unknown[] = spread && Array.isArray(value) ? value : [value];
     if (values.length === 0) {
       throw new InvalidDefinitionError(
-        `@MaterializedViewEntity of ${className}: expected the parameter \`${name}\` of \`expression\` to have elements, got an empty array.`,
+        `${subject}: expected the parameter \`${name}\` of \`expression\` to have elements, got an empty array.`,
       );
     }
-    return values.map((each) => literal(className, name, each)).join(', ');
+    return values.map((each) => literal(subject, name, each)).join(', ');
   });
 }
 
 function callBuilder(
-  className: string,
+  subject: string,
   build: Exclude<ViewExpression, string>,
   dataSource: DataSource,
 ): { getQuery(): string; getParameters(): Record<string, unknown> } {
@@ -64,7 +64,7 @@ function callBuilder(
     builder = build(dataSource);
   } catch (cause) {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: \`expression\` threw an error: ${String(cause)}.`,
+      `${subject}: \`expression\` threw an error: ${String(cause)}.`,
       {
         cause,
         hint: 'Is every entity that it selects from in this data source? TypeORM says "Class constructor ... cannot be invoked without \'new\'" where one is not.',
@@ -73,7 +73,7 @@ function callBuilder(
   }
   if (typeof builder?.getQuery !== 'function') {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: expected \`expression\` to return a query builder, got ${typeof builder}.`,
+      `${subject}: expected \`expression\` to return a query builder, got ${typeof builder}.`,
     );
   }
   return builder;
@@ -83,7 +83,7 @@ function callBuilder(
  * Quoted, whatever the type: PostgreSQL infers the type of a quoted literal from its place as it does
  * for a bound parameter, which pg sends as text too. So `5` means the same here and in a query.
  */
-function literal(className: string, name: string, value: unknown): string {
+function literal(subject: string, name: string, value: unknown): string {
   if (value === null) {
     return 'NULL';
   }
@@ -94,7 +94,7 @@ function literal(className: string, name: string, value: unknown): string {
     (typeof value === 'string' && !value.includes('\0'));
   if (!isScalar) {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${className}: expected the parameter \`${name}\` of \`expression\` to be a string, number, bigint, boolean, null or, as \`:...${name}\`, an array of these, got ${describe(value)}.`,
+      `${subject}: expected the parameter \`${name}\` of \`expression\` to be a string, number, bigint, boolean, null or, as \`:...${name}\`, an array of these, got ${describe(value)}.`,
       {
         hint: 'It is written into the definition of the view, which cannot have parameters; give a date as text, in the form that the column has.',
       },

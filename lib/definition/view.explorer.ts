@@ -3,16 +3,20 @@ import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { IndexDefinition, IndexKey } from '../postgres/ddl.sql.js';
 import { identifierProblem, type QualifiedName } from '../postgres/identifier.js';
 import { CronGrid } from './cron-grid.js';
-import { getCronMetadata, getViewOptions } from './definition-metadata.accessor.js';
+import {
+  decoratorOf,
+  getCronMetadata,
+  getViewKind,
+  getViewOptions,
+  type ViewOptions,
+} from './definition-metadata.accessor.js';
 import { refreshPolicy } from './refresh-policy.js';
 import type { ViewClass } from './view-class.js';
-import type {
-  MaterializedViewEntityOptions,
-  ViewIndexKey,
-  ViewIndexOptions,
-} from './materialized-view-entity.options.js';
+import type { ViewIndexKey, ViewIndexOptions } from './materialized-view-entity.options.js';
 import type { ViewDefinition, ViewSchedule } from './view-definition.js';
 import { splitName } from './qualified-name.js';
+import { withLiveView } from './live-view.js';
+import { refuseIndexes, viewParameters } from './plain-view.js';
 import { resolveFreshness } from './view-freshness.js';
 import { resolveViewQuery } from './view-query.js';
 
@@ -31,9 +35,9 @@ export function exploreViews(explored: ExploredDataSource): ViewDefinition[] {
   );
   return decorated
     .filter((metadata) => !isReplaced(metadata, decorated, explored.registered))
-    .map((metadata) => {
-      const options = getViewOptions(metadata.target as ViewClass);
-      return definition(metadata, options as MaterializedViewEntityOptions, explored);
+    .flatMap((metadata) => {
+      const options = getViewOptions(metadata.target as ViewClass) as ViewOptions;
+      return withLiveView(definition(metadata, options, explored), options);
     });
 }
 
@@ -62,14 +66,16 @@ function isReplaced(
 
 function definition(
   metadata: EntityMetadata,
-  options: MaterializedViewEntityOptions,
+  options: ViewOptions,
   { dataSource, currentSchema }: ExploredDataSource,
 ): ViewDefinition {
   const target = metadata.target as ViewClass;
+  const kind = getViewKind(target);
+  const subject = decoratorOf(target);
   const schema = metadata.schema ?? currentSchema;
   if (schema === null) {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${target.name}: expected \`schema\` to be set, got undefined, and the connection has no current schema either.`,
+      `${subject}: expected \`schema\` to be set, got undefined, and the connection has no current schema either.`,
     );
   }
   const indexes = [
@@ -77,18 +83,20 @@ function definition(
     ...uniqueIndexes(metadata),
     ...(options.indexes ?? []).map((index) => indexFromOptions(metadata, index)),
   ];
+  refuseIndexes(target, indexes);
   refuseLongName(target, 'name', metadata.tableName);
   indexes.forEach((index) => refuseLongName(target, 'the name of an index', index.name));
   return {
     target,
+    kind,
     name: { schema, name: metadata.tableName },
-    query: resolveViewQuery(target.name, options.expression, dataSource),
+    query: resolveViewQuery(subject, options.expression, dataSource),
     columns: metadata.columns
       .filter(({ isVirtualProperty }) => !isVirtualProperty)
       .map(({ databaseName: name, propertyPath: property }) => ({ name, property })),
     indexes,
     withData: options.withData ?? true,
-    storage: options.storage,
+    storage: kind.storesRows ? options.storage : viewParameters(options),
     tablespace: options.tablespace,
     accessMethod: options.accessMethod,
     comment: options.comment,
@@ -98,7 +106,7 @@ function definition(
     version: options.version,
     refresh: refreshPolicy(options.refresh),
     schedule: schedule(target),
-    freshness: resolveFreshness(target.name, options.refresh, {
+    freshness: resolveFreshness(subject, options.refresh, {
       schema: currentSchema ?? schema,
       dataSource,
     }),
@@ -110,7 +118,7 @@ function refuseLongName(target: ViewClass, what: string, name: string): void {
   const problem = identifierProblem(name);
   if (problem !== undefined) {
     throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${target.name}: expected ${what} to be one that PostgreSQL keeps whole (${problem}), got "${name}".`,
+      `${decoratorOf(target)}: expected ${what} to be one that PostgreSQL keeps whole (${problem}), got "${name}".`,
     );
   }
 }

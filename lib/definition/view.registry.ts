@@ -1,4 +1,5 @@
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import { decoratorOf } from './definition-metadata.accessor.js';
 import type { ViewClass } from './view-class.js';
 import { type ViewDefinition, viewName } from './view-definition.js';
 
@@ -16,19 +17,27 @@ export class ViewRegistry {
       this.definitions.push(definition);
     } else if (twin.target !== definition.target) {
       throw new InvalidDefinitionError(
-        `@MaterializedViewEntity of ${definition.target.name}: expected its name to be unique, got "${viewName(definition)}", which ${twin.target.name} declares already in the same data source.`,
+        `${decoratorOf(definition.target)}: expected its name to be unique, got "${viewName(definition)}", which ${twin.target.name} declares already in the same data source.`,
         { view: viewName(definition) },
       );
     }
   }
 
+  /** Views of every kind. */
   all(): readonly ViewDefinition[] {
     return this.definitions;
   }
 
+  /** Those that are refreshed. */
+  materialized(): readonly ViewDefinition[] {
+    return this.definitions.filter(({ kind }) => kind.storesRows);
+  }
+
   find(target: ViewTarget): ViewDefinition | undefined {
     return this.definitions.find((each) =>
-      typeof target === 'string' ? viewName(each) === target : each.target === target,
+      typeof target === 'string'
+        ? viewName(each) === target
+        : each.target === target && !each.isLive,
     );
   }
 }

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Log } from '../definition/data-source.context.js';
+import { decoratorOf } from '../definition/definition-metadata.accessor.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 
@@ -15,10 +16,27 @@ export function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition):
     );
     if (relation !== undefined && metadata.tableType !== 'view') {
       throw new InvalidDefinitionError(
-        `${metadata.targetName}.${relation.propertyName} refers to materialized view "${viewName(view)}" with a foreign key, which PostgreSQL cannot have.`,
+        `${metadata.targetName}.${relation.propertyName} refers to ${view.kind.noun} "${viewName(view)}" with a foreign key, which PostgreSQL cannot have.`,
         { view: viewName(view), hint: 'Give the relation `createForeignKeyConstraints: false`.' },
       );
     }
+  }
+}
+
+/**
+ * Servers before PostgreSQL 15 do not know the parameter.
+ *
+ * @throws InvalidDefinitionError
+ */
+export function refuseSecurityInvoker(view: ViewDefinition): void {
+  if (view.storage?.['security_invoker'] === true && !view.kind.storesRows) {
+    throw new InvalidDefinitionError(
+      `${decoratorOf(view.target)}: expected \`securityInvoker\` to be absent, because the server is older than PostgreSQL 15, got true.`,
+      {
+        view: viewName(view),
+        hint: 'The view would check rights as its owner there. Update the server, or leave the option out.',
+      },
+    );
   }
 }
 

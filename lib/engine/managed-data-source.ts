@@ -21,7 +21,11 @@ import type { StartJob } from '../schedule/schedule.orchestrator.js';
 import { Schema } from '../schema/schema.js';
 import { Tracking } from '../tracking/tracking.js';
 import { SharedStatus } from './shared-status.js';
-import { refuseForeignKeys, warnWithoutPrimaryColumns } from './entity-checks.js';
+import {
+  refuseForeignKeys,
+  refuseSecurityInvoker,
+  warnWithoutPrimaryColumns,
+} from './entity-checks.js';
 
 export interface ManagedDataSourceOptions {
   name: string;
@@ -125,7 +129,7 @@ export class ManagedDataSource implements DataSourceContext {
   }
 
   private async explore(registered: readonly ViewClass[]): Promise<void> {
-    const { currentSchema, engine } = await this.database.serverInfo();
+    const { currentSchema, engine, hasSecurityInvoker } = await this.database.serverInfo();
     if (engine !== undefined) {
       this.log.warn(describeEngine(this.name, engine));
     }
@@ -133,9 +137,14 @@ export class ManagedDataSource implements DataSourceContext {
     const explored = { dataSource: this.typeOrm, currentSchema, registered };
     for (const definition of exploreViews(explored)) {
       this.views.add(definition);
-      guard.protect(definition.target, definition.name);
+      if (definition.kind.storesRows) {
+        guard.protect(definition.target, definition.name);
+      }
       refuseForeignKeys(this.typeOrm, definition);
       warnWithoutPrimaryColumns(this.typeOrm, definition, this.log);
+      if (!hasSecurityInvoker) {
+        refuseSecurityInvoker(definition);
+      }
     }
   }
 }

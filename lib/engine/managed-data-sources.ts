@@ -3,7 +3,11 @@ import { describe } from '../definition/option-path.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { byLikeness, meantName } from '../errors/near-names.js';
-import { NotInitializedError, UnknownViewError } from '../errors/usage.errors.js';
+import {
+  NotInitializedError,
+  NotMaterializedError,
+  UnknownViewError,
+} from '../errors/usage.errors.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 
 /** A view, and the data source in which it is meant. */
@@ -96,6 +100,26 @@ export class ManagedDataSources {
       throw new UnknownViewError(
         `Materialized view "${viewName(found.view)}" is registered in the data sources ${names}.`,
         { view: viewName(found.view), hint: 'Say which with the option `dataSource`.' },
+      );
+    }
+    return found;
+  }
+
+  /**
+   * The same, for what only a view with rows of its own can do.
+   *
+   * @throws NotMaterializedError when it is a plain one
+   */
+  findMaterialized(target: ViewTarget, dataSource?: string): FoundView {
+    const found = this.find(target, dataSource);
+    if (!found.view.kind.storesRows) {
+      const view = viewName(found.view);
+      throw new NotMaterializedError(
+        `"${view}" of ${found.view.target.name} is a plain view, which has no rows of its own: there is nothing to refresh.`,
+        {
+          view,
+          hint: 'Reads of it always see what its tables have. Name the materialized views above it, or declare it with @MaterializedViewEntity.',
+        },
       );
     }
     return found;

@@ -79,7 +79,7 @@ export class RefreshService {
    */
   async refresh(view: ViewTarget, options: SingleRefreshOptions = {}): Promise<RefreshResult> {
     checkOptions('RefreshService.refresh', singleRefresh, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     return source.refresher.refresh(found, options);
   }
 
@@ -105,7 +105,7 @@ export class RefreshService {
   ): Promise<GraphReport> {
     checkViews('RefreshService.refreshMany', views);
     checkOptions('RefreshService.refreshMany', manyRefreshes, options);
-    const targets = views.map((view) => this.sources.find(view, options.dataSource));
+    const targets = views.map((view) => this.sources.findMaterialized(view, options.dataSource));
     return this.graph.refresh(targets, graphOptions(options));
   }
 
@@ -153,7 +153,7 @@ export class RefreshService {
   ): Promise<AfterResult<T>> {
     checkOptions('RefreshService.after', manyRefreshes, options);
     checkAfter(work, views, options);
-    views.forEach((view) => this.sources.find(view, options.dataSource));
+    views.forEach((view) => this.sources.findMaterialized(view, options.dataSource));
     const value = await work();
     return { value, report: await this.refreshMany(views, options) };
   }
@@ -170,7 +170,7 @@ export class RefreshService {
    */
   async cancel(view: ViewTarget, options: DataSourceSelector = {}): Promise<boolean> {
     checkOptions('RefreshService.cancel', dataSourceOptions, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     return source.refresher.control.cancel(found);
   }
 
@@ -185,7 +185,7 @@ export class RefreshService {
    */
   async pause(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('RefreshService.pause', dataSourceOptions, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     await source.refresher.control.setPaused(found, true);
   }
 
@@ -200,7 +200,7 @@ export class RefreshService {
    */
   async resume(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('RefreshService.resume', dataSourceOptions, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     await source.refresher.control.setPaused(found, false);
   }
 
@@ -229,7 +229,7 @@ export class RefreshService {
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
     checkOptions('RefreshService.history', historyQuery, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     const { limit = HISTORY_LIMIT } = options;
     return source.inspector.history(found, { limit, timeoutMs: answerTimeoutMs(options) });
   }
@@ -282,7 +282,7 @@ export class RefreshService {
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewStatus> {
     checkOptions('RefreshService.status', statusQuery, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     return source.inspector.status(found, answerTimeoutMs(options));
   }
 
@@ -300,7 +300,7 @@ export class RefreshService {
     if (views !== undefined) {
       checkViews('RefreshService.statusAll', views);
     }
-    const found = views?.map((view) => this.sources.find(view, options.dataSource));
+    const found = views?.map((view) => this.sources.findMaterialized(view, options.dataSource));
     const sources = found?.map(({ source }) => source) ?? this.sources.named(options.dataSource);
     const timeoutMs = answerTimeoutMs(options);
     const statuses = [...new Set(sources)].map(({ inspector, sharedStatus }) =>
@@ -336,7 +336,7 @@ export class RefreshService {
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
     checkOptions('RefreshService.drift', driftQuery, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
 
@@ -345,10 +345,10 @@ export class RefreshService {
     if (views === undefined) {
       return this.sources
         .named(dataSource)
-        .flatMap((source) => source.views.all().map((view) => ({ source, view })));
+        .flatMap((source) => source.views.materialized().map((view) => ({ source, view })));
     }
     checkViews('RefreshService.historyAll', views);
-    return views.map((view) => this.sources.find(view, dataSource));
+    return views.map((view) => this.sources.findMaterialized(view, dataSource));
   }
 }
 

@@ -126,7 +126,7 @@ export class SchemaService {
   }
 
   /**
-   * How the registered views are refreshed, as their classes say. It asks no database.
+   * How the registered materialized views are refreshed, as their classes say. It asks no database.
    *
    * @throws UnknownViewError when the data source has no views, or one of `views` is not registered
    * @throws InvalidOptionsError when an option is unknown or not as it must be
@@ -135,10 +135,10 @@ export class SchemaService {
     checkOptions('SchemaService.declared', declaredQuery, options);
     const { views, dataSource, tickCount = 0 } = options;
     const targets =
-      views?.map((view) => this.sources.find(view, dataSource)) ??
+      views?.map((view) => this.sources.findMaterialized(view, dataSource)) ??
       this.sources
         .named(dataSource)
-        .flatMap((source) => source.views.all().map((view) => ({ source, view })));
+        .flatMap((source) => source.views.materialized().map((view) => ({ source, view })));
     return targets.map(({ source, view }) =>
       declaredView(view, { dataSource: source.name, tickCount }),
     );

@@ -23,6 +23,11 @@ export class UnknownViewError extends InvalidOptionsError {
   override readonly code = 'MV_UNKNOWN_VIEW';
 }
 
+/** `RefreshService` was asked about a plain view, which has no rows of its own. No SQL has been sent. */
+export class NotMaterializedError extends InvalidOptionsError {
+  override readonly code = 'MV_NOT_MATERIALIZED';
+}
+
 /** An entity manager or a repository was asked to write to a materialized view. No SQL has been sent. */
 export class ReadOnlyViewError extends MaterializedViewError {
   readonly code = 'MV_READ_ONLY';

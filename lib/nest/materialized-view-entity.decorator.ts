@@ -1,7 +1,9 @@
 import { Cron } from '@nestjs/schedule';
 import { ViewEntity } from 'typeorm';
-import { InvalidDefinitionError } from '../errors/usage.errors.js';
-import { getViewOptions, setViewOptions } from '../definition/definition-metadata.accessor.js';
+import {
+  refuseSecondDecoration,
+  setViewOptions,
+} from '../definition/definition-metadata.accessor.js';
 import { validateViewOptions } from '../definition/definition-validation.js';
 import type { MaterializedViewEntityOptions } from '../definition/materialized-view-entity.options.js';
 import { markPrimaryColumns } from '../definition/primary-columns.js';
@@ -32,7 +34,7 @@ import { DEFAULT_TIME_ZONE } from '../definition/refresh-validation.js';
  */
 export function MaterializedViewEntity(options: MaterializedViewEntityOptions): ClassDecorator {
   return (target) => {
-    refuseSecondDecoration(target);
+    refuseSecondDecoration(target, 'MaterializedViewEntity');
     validateViewOptions(target.name, options);
     ViewEntity({
       name: options.name,
@@ -48,13 +50,4 @@ export function MaterializedViewEntity(options: MaterializedViewEntityOptions): 
       (Cron(cron, { timeZone }) as ClassDecorator)(target);
     }
   };
-}
-
-/** A class decorated twice would get two sets of entity metadata, and TypeORM would take either. */
-function refuseSecondDecoration(target: object & { name?: string }): void {
-  if (getViewOptions(target) !== undefined) {
-    throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${target.name}: expected the class to be decorated once, got a second decorator.`,
-    );
-  }
 }

@@ -110,7 +110,11 @@ function withViews(definition: DynamicModule, given: MaterializedViewsModuleExtr
 
 const aView: Rule = (value, at) => {
   if (typeof value !== 'function' || getViewOptions(value) === undefined) {
-    throw notImported(at, 'a class decorated with @MaterializedViewEntity', value);
+    throw notImported(
+      at,
+      'a class decorated with @MaterializedViewEntity or @PlainViewEntity',
+      value,
+    );
   }
 };
 

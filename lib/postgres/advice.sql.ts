@@ -1,4 +1,6 @@
 import { quoteIdentifier, quoteQualifiedName, type QualifiedName } from './identifier.js';
+import { dropView } from './view-ddl.sql.js';
+import type { ViewKind } from './view-kind.js';
 
 /** Statements that are shown to people and never run here. What is called quoted is part of SQL already. */
 export const ADVICE = {
@@ -19,6 +21,6 @@ export const ADVICE = {
   bypassRowSecurity: (role: string) => `ALTER ROLE ${quoteIdentifier(role)} BYPASSRLS;`,
   functionPath: (quotedFunction: string, quotedPath: string) =>
     `ALTER FUNCTION ${quotedFunction} SET search_path = ${quotedPath};`,
-  dropView: (view: QualifiedName) => `DROP MATERIALIZED VIEW ${quoteQualifiedName(view)};`,
+  dropView: (kind: ViewKind, view: QualifiedName) => `${dropView(kind, view).text};`,
   maxConnections: (count: number) => `ALTER SYSTEM SET max_connections = ${count};`,
 };

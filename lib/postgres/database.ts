@@ -39,6 +39,8 @@ export interface ServerInfo extends ServerAbilities {
   currentSchema: string | null;
   /** What it is where it is not PostgreSQL alone. */
   engine?: ServerEngine;
+  /** Whether plain views know `security_invoker` (PostgreSQL 15+). */
+  hasSecurityInvoker: boolean;
 }
 
 /**
@@ -182,6 +184,7 @@ async function readServerInfo(
     currentSchema: server?.current_schema ?? null,
     engine: server && serverEngine(server),
     hasTransactionTimeout: server?.has_transaction_timeout ?? false,
+    hasSecurityInvoker: server?.has_security_invoker ?? false,
     canCheckConnection: await canCheckConnection(session),
   };
 }

@@ -1,9 +1,10 @@
+import { isView } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /* What depends on views, by pg_depend: none of it can be left out when a view is dropped. */
 
 /** Views outside of the system's and other sessions' schemas, and of extensions: `c` with its namespace `n`. */
-export const IS_ORDINARY_VIEW = `c.relkind IN ('m', 'v')
+export const IS_ORDINARY_VIEW = `${isView('c.relkind')}
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_t')
   AND NOT EXISTS (

@@ -1,4 +1,5 @@
 import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { isView } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** One view reads another; either may be materialized or plain. */
@@ -29,8 +30,8 @@ JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace
 WHERE r.rulename = '_RETURN'
   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
   AND s.oid <> v.oid
-  AND s.relkind IN ('m', 'v')
-  AND v.relkind IN ('m', 'v')
+  AND ${isView('s.relkind')}
+  AND ${isView('v.relkind')}
   AND sn.nspname NOT IN ('pg_catalog', 'information_schema')`,
   };
 }

@@ -15,7 +15,7 @@ import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
  */
 
 /** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
-export const INSTALLATION_VERSION = 5;
+export const INSTALLATION_VERSION = 6;
 
 /** The parts of each version: tables, indexes, and columns of `view_state`. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
@@ -23,6 +23,7 @@ const PARTS: Record<number, string[]> = {
   2: ['change_log', 'capture'],
   4: ['applications'],
   5: ['refresh_history_outcome'],
+  6: ['relation_kind'],
 };
 
 /** Each is there under its name, with its text. */
@@ -214,5 +215,8 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   /* The runs of one outcome are found without passing those of the others: a history may be of millions of skipped ticks. */
   5: (quotedSchema) => [
     `CREATE INDEX IF NOT EXISTS refresh_history_outcome ON ${quotedSchema}.refresh_history (schema_name, view_name, outcome, started_at DESC)`,
+  ],
+  6: (quotedSchema) => [
+    `ALTER TABLE ${quotedSchema}.view_state ADD COLUMN IF NOT EXISTS relation_kind text`,
   ],
 };

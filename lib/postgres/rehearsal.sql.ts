@@ -14,9 +14,13 @@ export interface ViewQuery {
 }
 
 /** A plain view that stands for a materialized one. */
-export function createStandIn(name: QualifiedName, query: ViewQuery): SqlStatement {
+export function createStandIn(
+  name: QualifiedName,
+  query: ViewQuery,
+  { replaces = false } = {},
+): SqlStatement {
   return {
-    text: `CREATE VIEW ${quoteQualifiedName(name)} AS\n${query.text}`,
+    text: `CREATE ${replaces ? 'OR REPLACE ' : ''}VIEW ${quoteQualifiedName(name)} AS\n${query.text}`,
     hasApplicationText: query.isDeclared,
   };
 }

@@ -9,6 +9,8 @@ export const RIGHT_TO_ACT = `CASE WHEN ${SERVER_VERSION} >= 160000 THEN 'SET' EL
 export interface ServerRow {
   current_schema: string | null;
   has_transaction_timeout: boolean;
+  /** Whether plain views know `security_invoker` (PostgreSQL 15+). */
+  has_security_invoker: boolean;
   /** In milliseconds; 0 for none, `null` before PostgreSQL 14. */
   idle_session_timeout: string | null;
   /** As the server describes itself. */
@@ -22,6 +24,7 @@ export function selectServer(): SqlStatement {
   return {
     text: `SELECT pg_catalog.current_schema() AS current_schema,
        pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL AS has_transaction_timeout,
+       ${SERVER_VERSION} OPERATOR(pg_catalog.>=) 150000 AS has_security_invoker,
        (
          SELECT s.setting
          FROM pg_catalog.pg_settings s

@@ -1,4 +1,5 @@
 import { displayName, type QualifiedName, quoteIdentifier } from './identifier.js';
+import type { ViewKind } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /** What the library remembers of a view's definition. */
@@ -21,6 +22,8 @@ export interface KnownViewRow {
    * time before this was remembered. `null` as a whole where nobody has claimed it since.
    */
   applications: (string | null)[] | null;
+  /** pg_class.relkind of the view that the library made; `null` for a materialized one before version 6. */
+  relation_kind: string | null;
 }
 
 /** What of a view's declaration decides which tables are captured. */
@@ -29,7 +32,7 @@ export interface CaptureRecord {
   tables: QualifiedName[];
 }
 
-/** All views that have a state row, declared or not; before version 2 there was no `capture`, before 4 no `applications`. */
+/** All views that have a state row, declared or not; before version 2 there was no `capture`, before 4 no `applications`, before 6 no `relation_kind`. */
 export function selectKnownViews(stateSchema: string): SqlStatement {
   return {
     text: `SELECT s.schema_name,
@@ -40,7 +43,8 @@ export function selectKnownViews(stateSchema: string): SqlStatement {
        s.fingerprint,
        s.definition_version,
        pg_catalog.to_jsonb(s) -> 'capture' AS capture,
-       pg_catalog.to_jsonb(s) -> 'applications' AS applications
+       pg_catalog.to_jsonb(s) -> 'applications' AS applications,
+       pg_catalog.to_jsonb(s) ->> 'relation_kind' AS relation_kind
 FROM ${quoteIdentifier(stateSchema)}.view_state s`,
   };
 }
@@ -58,6 +62,7 @@ function claim(application: string): string {
 /** What is remembered after the view was found or made as declared. */
 export interface DefinitionRecord {
   view: QualifiedName;
+  kind: ViewKind;
   isPopulated: boolean;
   ownIndexes: string[];
   declaredHash: string;
@@ -81,7 +86,7 @@ export function recordDefinitions(
 ): SqlStatement {
   return {
     text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s
-  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture, applications)
+  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture, applications, relation_kind)
 SELECT r.schema_name,
        r.view_name,
        CASE WHEN r.is_populated THEN pg_catalog.clock_timestamp() END,
@@ -91,10 +96,11 @@ SELECT r.schema_name,
        r.fingerprint,
        r.version,
        r.capture,
-       ARRAY[$2::text]
+       ARRAY[$2::text],
+       r.relation_kind
 FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(
   schema_name text, view_name text, is_populated boolean, own_indexes text[],
-  declared_hash text, fingerprint text, version bigint, capture jsonb
+  declared_hash text, fingerprint text, version bigint, capture jsonb, relation_kind text
 )
 WHERE NOT EXISTS (
   SELECT
@@ -115,6 +121,7 @@ SET is_own = true,
     declared_hash = excluded.declared_hash,
     fingerprint = excluded.fingerprint,
     capture = excluded.capture,
+    relation_kind = excluded.relation_kind,
     ${KEEPS_SIGNATURE},
     ${claim('$2')},
     definition_version = greatest(s.definition_version, excluded.definition_version)`,
@@ -123,6 +130,7 @@ SET is_own = true,
         records.map((record) => ({
           schema_name: record.view.schema,
           view_name: record.view.name,
+          relation_kind: record.kind.relkind,
           is_populated: record.isPopulated,
           own_indexes: record.ownIndexes,
           declared_hash: record.declaredHash,

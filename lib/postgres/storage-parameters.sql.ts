@@ -4,7 +4,7 @@
  * server's own, as those of its schemas and roles are.
  */
 
-const VIEW_PARAMETERS = ['security_barrier', 'security_invoker', 'check_option'];
+export const VIEW_PARAMETERS = ['security_barrier', 'security_invoker', 'check_option'];
 
 export const TOAST_PARAMETERS = [
   'autovacuum_enabled',
@@ -28,7 +28,7 @@ export const TOAST_PARAMETERS = [
   'vacuum_max_eager_freeze_failure_rate',
 ];
 
-const HEAP_PARAMETERS = [
+export const HEAP_PARAMETERS = [
   ...TOAST_PARAMETERS,
   'fillfactor',
   'toast_tuple_target',
@@ -38,9 +38,6 @@ const HEAP_PARAMETERS = [
   'autovacuum_analyze_scale_factor',
   'log_autoanalyze_min_duration',
 ];
-
-/** By pg_class.relkind. */
-export const RELATION_PARAMETERS = { m: HEAP_PARAMETERS, v: VIEW_PARAMETERS };
 
 export const COLUMN_PARAMETERS = ['n_distinct', 'n_distinct_inherited'];
 

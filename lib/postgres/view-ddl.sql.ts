@@ -4,11 +4,7 @@ import { applicationSetting } from './own-settings.sql.js';
 import type { ViewQuery } from './rehearsal.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { ColumnJson, StatisticsRow } from './view-catalog.sql.js';
-
-/** `m` for a materialized view, `v` for a plain one, as in pg_class.relkind. */
-export type ViewKind = 'm' | 'v';
-
-const KEYWORDS: Record<ViewKind, string> = { m: 'MATERIALIZED VIEW', v: 'VIEW' };
+import { MATERIALIZED, type ViewKind } from './view-kind.js';
 
 export interface ViewAttributes {
   accessMethod: string | null;
@@ -24,6 +20,8 @@ export interface NewView extends ViewAttributes {
   kind: ViewKind;
   query: ViewQuery;
   withData: boolean;
+  /** Whether a plain view of this name is there, and is to be replaced. */
+  replaces?: boolean;
 }
 
 /** Up to PostgreSQL 16 the query runs as whoever makes the view, and not as its owner: see `buildStatements`. */
@@ -33,12 +31,12 @@ export function createView(view: NewView): SqlStatement {
     ...view.toastStorage.map((parameter) => `toast.${storageParameter(parameter)}`),
   ];
   const clauses = [
-    `CREATE ${KEYWORDS[view.kind]} ${quoteQualifiedName(view.name)}`,
-    view.kind === 'm' && view.accessMethod && `USING ${quoteIdentifier(view.accessMethod)}`,
+    `CREATE ${view.replaces ? 'OR REPLACE ' : ''}${view.kind.keyword} ${quoteQualifiedName(view.name)}`,
+    view.kind.storesRows && view.accessMethod && `USING ${quoteIdentifier(view.accessMethod)}`,
     parameters.length > 0 && `WITH (${parameters.join(', ')})`,
     view.tablespace && `TABLESPACE ${quoteIdentifier(view.tablespace)}`,
     `AS\n${withoutSemicolon(view.query.text)}`,
-    view.kind === 'm' && !view.withData && 'WITH NO DATA',
+    view.kind.storesRows && !view.withData && 'WITH NO DATA',
   ];
   return {
     text: clauses.filter(Boolean).join('\n'),
@@ -64,52 +62,52 @@ export function splitParameter(parameter: string): [name: string, value: string]
 }
 
 function alter(kind: ViewKind, name: QualifiedName, action: string): SqlStatement {
-  return { text: `ALTER ${KEYWORDS[kind]} ${quoteQualifiedName(name)} ${action}` };
+  return { text: `ALTER ${kind.keyword} ${quoteQualifiedName(name)} ${action}` };
 }
 
 /** Never CASCADE: PostgreSQL refuses (2BP01) what anything else depends on. */
 export function dropView(kind: ViewKind, name: QualifiedName): SqlStatement {
-  return { text: `DROP ${KEYWORDS[kind]} ${quoteQualifiedName(name)}` };
+  return { text: `DROP ${kind.keyword} ${quoteQualifiedName(name)}` };
 }
 
 export function renameView(kind: ViewKind, name: QualifiedName, to: string): SqlStatement {
   return alter(kind, name, `RENAME TO ${quoteIdentifier(to)}`);
 }
 
-export function moveView(name: QualifiedName, schema: string): SqlStatement {
-  return alter('m', name, `SET SCHEMA ${quoteIdentifier(schema)}`);
+export function moveView(kind: ViewKind, name: QualifiedName, schema: string): SqlStatement {
+  return alter(kind, name, `SET SCHEMA ${quoteIdentifier(schema)}`);
 }
 
 export function setOwner(kind: ViewKind, name: QualifiedName, owner: string): SqlStatement {
   return alter(kind, name, `OWNER TO ${quoteIdentifier(owner)}`);
 }
 
-export function setStorage(name: QualifiedName, storage: string[]): SqlStatement {
-  return alter('m', name, `SET (${storage.map(storageParameter).join(', ')})`);
+export function setStorage(kind: ViewKind, name: QualifiedName, storage: string[]): SqlStatement {
+  return alter(kind, name, `SET (${storage.map(storageParameter).join(', ')})`);
 }
 
-export function resetStorage(name: QualifiedName, names: string[]): SqlStatement {
-  return alter('m', name, `RESET (${names.map(quoteIdentifier).join(', ')})`);
+export function resetStorage(kind: ViewKind, name: QualifiedName, names: string[]): SqlStatement {
+  return alter(kind, name, `RESET (${names.map(quoteIdentifier).join(', ')})`);
 }
 
 export function setTablespace(name: QualifiedName, tablespace: string): SqlStatement {
-  return alter('m', name, `SET TABLESPACE ${quoteIdentifier(tablespace)}`);
+  return alter(MATERIALIZED, name, `SET TABLESPACE ${quoteIdentifier(tablespace)}`);
 }
 
 export function clusterOn(name: QualifiedName, index: string): SqlStatement {
-  return alter('m', name, `CLUSTER ON ${quoteIdentifier(index)}`);
+  return alter(MATERIALIZED, name, `CLUSTER ON ${quoteIdentifier(index)}`);
 }
 
 /** By pg_class.relreplident, but for an index, which a view has none for. */
 export const REPLICA_IDENTITIES: Record<string, string> = { d: 'DEFAULT', f: 'FULL', n: 'NOTHING' };
 
 export function setReplicaIdentity(name: QualifiedName, identity: string): SqlStatement {
-  return alter('m', name, `REPLICA IDENTITY ${REPLICA_IDENTITIES[identity]}`);
+  return alter(MATERIALIZED, name, `REPLICA IDENTITY ${REPLICA_IDENTITIES[identity]}`);
 }
 
 /** So that it goes when the extension goes. */
 export function viewDependsOn(view: QualifiedName, extension: string): SqlStatement {
-  return alter('m', view, `DEPENDS ON EXTENSION ${quoteIdentifier(extension)}`);
+  return alter(MATERIALIZED, view, `DEPENDS ON EXTENSION ${quoteIdentifier(extension)}`);
 }
 
 export function indexDependsOn(index: QualifiedName, extension: string): SqlStatement {
@@ -123,7 +121,7 @@ export function commentOnView(
   name: QualifiedName,
   comment: string | null,
 ): SqlStatement {
-  return commentOn(`${KEYWORDS[kind]} ${quoteQualifiedName(name)}`, comment);
+  return commentOn(`${kind.keyword} ${quoteQualifiedName(name)}`, comment);
 }
 
 export function commentOnRowType(view: QualifiedName, comment: string): SqlStatement {
@@ -164,6 +162,17 @@ export function columnSettings(
     column.comment === null
       ? undefined
       : commentOn(`COLUMN ${quoteQualifiedName(name)}.${quotedColumn}`, column.comment),
+    ...(kind.storesRows ? storageSettings(column, set) : []),
+    column.default === null ? undefined : set(`DEFAULT ${column.default}`),
+  ].filter((statement) => statement !== undefined);
+}
+
+/** Of rows, which only a materialized view has. */
+function storageSettings(
+  column: ColumnJson,
+  set: (action: string) => SqlStatement,
+): (SqlStatement | undefined)[] {
+  return [
     column.statistics === null ? undefined : set(`STATISTICS ${column.statistics}`),
     column.options === null
       ? undefined
@@ -172,8 +181,7 @@ export function columnSettings(
     column.compression === null
       ? undefined
       : set(`COMPRESSION ${COMPRESSION_NAMES[column.compression]}`),
-    column.default === null ? undefined : set(`DEFAULT ${column.default}`),
-  ].filter((statement) => statement !== undefined);
+  ];
 }
 
 /** An index from the part of its definition after USING, as the catalog has it. */
@@ -237,4 +245,15 @@ export function renameStatistics(statistics: QualifiedName, to: string): SqlStat
   return {
     text: `ALTER STATISTICS ${quoteQualifiedName(statistics)} RENAME TO ${quoteIdentifier(to)}`,
   };
+}
+
+/** The way back of a change that has none. */
+export function refuseWayBack(reason: string): SqlStatement {
+  const body = `BEGIN RAISE EXCEPTION USING MESSAGE = ${escapeLiteral(reason)}, ERRCODE = 'object_not_in_prerequisite_state'; END`;
+  return { text: `DO ${escapeLiteral(body)}` };
+}
+
+/** The query of a view that stores what another one shows. */
+export function selectAll(view: QualifiedName): string {
+  return `SELECT * FROM ${quoteQualifiedName(view)}`;
 }

@@ -5,7 +5,8 @@ import {
   COLUMN_PARAMETERS,
   isSomebodys,
   listOf,
-  RELATION_PARAMETERS,
+  VIEW_PARAMETERS,
+  HEAP_PARAMETERS,
   withoutServersOwn,
 } from './storage-parameters.sql.js';
 import { UNMAKEABLE } from './view-catalog.sql.js';
@@ -60,7 +61,7 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT 1, 'owner', '', 'ALTER ' || k.keyword, ' OWNER TO ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner))
     UNION ALL
-    SELECT 2, CASE WHEN o.option_name IN (${listOf([...RELATION_PARAMETERS.m, ...RELATION_PARAMETERS.v])}) THEN 'storage' ELSE 'other' END,
+    SELECT 2, CASE WHEN o.option_name IN (${listOf([...HEAP_PARAMETERS, ...VIEW_PARAMETERS])}) THEN 'storage' ELSE 'other' END,
            o.prefix || o.option_name, 'ALTER ' || k.keyword, pg_catalog.format(' SET (%s%I = %L)', o.prefix, o.option_name, o.option_value)
     FROM (
       SELECT '' AS prefix, * FROM pg_catalog.pg_options_to_table(c.reloptions)

@@ -1,5 +1,6 @@
 import { escapeLiteral } from 'pg';
 import type { QualifiedName } from './identifier.js';
+import { isView } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /**
@@ -28,7 +29,7 @@ BEGIN
     FROM (VALUES ${wanted.join(', ')}) AS wanted(schema_name, view_name, position)
     JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.view_name
-    WHERE c.relkind IN ('m', 'v')
+    WHERE ${isView('c.relkind')}
     ORDER BY wanted.position
   LOOP
     waited_ms := 1000::float8 * pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - started_at);

@@ -41,8 +41,8 @@ export async function planGraph(
 ): Promise<GraphPlan> {
   return database.bookkeeping(async (session) => {
     // What a cascade can reach.
-    const registered = registry.all();
-    const graph = await readGraph(session, registered);
+    const registered = registry.materialized();
+    const graph = await readGraph(session, registry.all());
     const reached = graph.withCascade(request.targets.map(keyOf), request.cascade);
     const wanted = [...request.targets, ...registered].filter((each) => reached.has(keyOf(each)));
     const views = new Map(wanted.map((each) => [keyOf(each), each]));

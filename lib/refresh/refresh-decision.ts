@@ -1,5 +1,6 @@
 import { BlockingRefusedError, ViewMissingError } from '../errors/refresh.errors.js';
 import type { RefreshPreconditionRow } from '../postgres/refresh.sql.js';
+import { MATERIALIZED, viewKindOf } from '../postgres/view-kind.js';
 import type { RefreshRequest, RequestedMode } from './refresh-request.js';
 import type { PendingChanges } from '../tracking/pending-changes.js';
 import { wouldGiveSameRows } from '../tracking/seen-changes.js';
@@ -15,7 +16,7 @@ export function requireView(
   view: string,
   conditions: RefreshPreconditionRow | undefined,
 ): RefreshPreconditionRow {
-  if (conditions?.relation_kind !== 'm') {
+  if (conditions === undefined || viewKindOf(conditions.relation_kind) !== MATERIALIZED) {
     const what = conditions?.relation_kind ? 'is not a materialized view' : 'does not exist';
     throw new ViewMissingError(`Relation "${view}" ${what} in the database.`, {
       view,

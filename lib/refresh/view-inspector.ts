@@ -63,7 +63,7 @@ export class ViewInspector {
   ): Promise<T> {
     const { name, views } = this.context;
     try {
-      return await work(views.all());
+      return await work(views.materialized());
     } catch (cause) {
       throw statusErrorFrom(cause, `read the ${what} of the views of data source "${name}"`);
     }

@@ -51,7 +51,7 @@ export class ChangeWatch {
     private readonly changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>,
   ) {
     // All views of the data source: whether one is fresh depends on those below it.
-    const definitions = context.views.all();
+    const definitions = context.views.materialized();
     this.definitions = definitions.filter(concerns(definitions));
     // After a failed refresh this process leaves a view alone for as long as between two sweeps.
     this.refresher = new DueRefresher(context.log, runner, context.options.sweepIntervalMs, () => {
@@ -146,7 +146,7 @@ export class ChangeWatch {
     if (this.isStopped || !isAnyPending([...open.values()])) {
       return [];
     }
-    const graph = await planGraph(this.context, { targets: this.context.views.all() });
+    const graph = await planGraph(this.context, { targets: this.context.views.materialized() });
     const { due, dueInMs } = decide(open, graph);
     const views = await this.withRounds(
       [...due].flatMap(([key, trigger]) => {

@@ -38,7 +38,7 @@ export class ScheduleOrchestrator {
   ) {}
 
   start(): void {
-    const views = this.context.views.all();
+    const views = this.context.views.materialized();
     for (const view of views.filter(isScheduled)) {
       this.jobs.set(
         view,

@@ -1,5 +1,4 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import type { QualifiedName } from '../postgres/identifier.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import {
@@ -87,11 +86,11 @@ function alterStep(
     case 'storage':
       return step({
         action: 'alter',
-        reason: 'Its storage parameters changed',
+        reason: `Its ${view.kind.storesRows ? 'storage ' : ''}parameters changed`,
         statements: storageStatements(view, row.storage),
         undo: [
-          ...resetAll(view.name, storageNames(view)),
-          ...(row.storage.length === 0 ? [] : [setStorage(view.name, row.storage)]),
+          ...resetAll(view, storageNames(view)),
+          ...(row.storage.length === 0 ? [] : [setStorage(view.kind, view.name, row.storage)]),
         ],
         lock: 'SHARE UPDATE EXCLUSIVE: readers go on',
       });
@@ -108,8 +107,8 @@ function alterStep(
       return step({
         action: 'alter',
         reason: 'Its comment changed',
-        statements: [commentOnView('m', view.name, view.comment ?? null)],
-        undo: [commentOnView('m', view.name, row.comment)],
+        statements: [commentOnView(view.kind, view.name, view.comment ?? null)],
+        undo: [commentOnView(view.kind, view.name, row.comment)],
         lock: 'SHARE UPDATE EXCLUSIVE: readers go on',
       });
     default:
@@ -118,13 +117,13 @@ function alterStep(
 }
 
 function storageStatements(view: ViewDefinition, deployed: string[]): SqlStatement[] {
-  const wanted = storageOf(view);
+  const wanted = storageOf(view, deployed);
   return [
-    ...resetAll(view.name, undeclaredStorage(view, deployed)),
-    ...(wanted.length === 0 ? [] : [setStorage(view.name, wanted)]),
+    ...resetAll(view, undeclaredStorage(view, deployed)),
+    ...(wanted.length === 0 ? [] : [setStorage(view.kind, view.name, wanted)]),
   ];
 }
 
-function resetAll(name: QualifiedName, parameters: string[]): SqlStatement[] {
-  return parameters.length === 0 ? [] : [resetStorage(name, parameters)];
+function resetAll({ kind, name }: ViewDefinition, parameters: string[]): SqlStatement[] {
+  return parameters.length === 0 ? [] : [resetStorage(kind, name, parameters)];
 }

@@ -20,6 +20,7 @@ import {
   type StatisticsRow,
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
+import { type ViewKind, viewKindOf } from '../postgres/view-kind.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import type { DeployedView } from './deployed-view.js';
 
@@ -84,16 +85,29 @@ async function readViews(
   const rows = await session.query<ViewRow>(selectViews());
   const indexes = await session.query<IndexRow>(selectViewIndexes());
   const statistics = await session.query<StatisticsRow>(selectViewStatistics());
-  return rows.map((row) => ({
+  return rows.flatMap((row) => {
+    const kind = viewKindOf(row.relation_kind);
+    return kind === undefined
+      ? []
+      : [deployedView(row, kind, { indexes, statistics, dependencies })];
+  });
+}
+
+function deployedView(
+  row: ViewRow,
+  kind: ViewKind,
+  all: { indexes: IndexRow[]; statistics: StatisticsRow[]; dependencies: DependentRow[] },
+): DeployedView {
+  return {
     row,
     name: { schema: row.schema_name, name: row.view_name },
-    kind: row.relation_kind === 'm' ? 'm' : 'v',
-    indexes: indexes.filter((index) => index.view_oid === row.oid),
-    statistics: statistics.filter((each) => each.view_oid === row.oid),
-    otherDependents: dependencies
+    kind,
+    indexes: all.indexes.filter((index) => index.view_oid === row.oid),
+    statistics: all.statistics.filter((each) => each.view_oid === row.oid),
+    otherDependents: all.dependencies
       .filter((each) => each.view_oid === row.oid)
       .flatMap(({ description }) => description ?? []),
-  }));
+  };
 }
 
 function dependentsByName(

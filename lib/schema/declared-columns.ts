@@ -25,7 +25,7 @@ export function columnsToBe(
     if (member !== undefined) {
       return [{ view, columns: member.columns }];
     }
-    return deployed?.kind !== 'm' || isLeft.has(view) || newerVersion !== undefined
+    return deployed?.kind !== view.kind || isLeft.has(view) || newerVersion !== undefined
       ? []
       : [{ view, columns: deployed.row.columns.map(({ name }) => name) }];
   });
@@ -56,7 +56,7 @@ function describe({ view, columns, missing }: ViewColumns & { missing: MappedCol
     .map(({ property, name }) => `${view.target.name}.${property} is mapped to column "${name}"`)
     .join(', and ');
   const names = columns.map((name) => `"${name}"`).join(', ');
-  return `${properties}, which the query of materialized view "${viewName(view)}" does not have: its columns are ${names || 'none'}.`;
+  return `${properties}, which the query of ${view.kind.noun} "${viewName(view)}" does not have: its columns are ${names || 'none'}.`;
 }
 
 function hintFor(missing: MappedColumn[], columns: string[]): string {

@@ -17,7 +17,7 @@ import { foreignLiterals } from './uncarried.js';
 
 const REBUILT_FOR: ReadonlySet<string> = new Set([
   'missing',
-  'plain-view',
+  'view-kind',
   'definition',
   'access-method',
 ]);
@@ -31,7 +31,7 @@ export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
     .filter(({ differences }) => differences.some(({ kind }) => REBUILT_FOR.has(kind)))
     .map(({ view, deployed }) => ({
       name: view.name,
-      kind: 'm',
+      kind: view.kind,
       query: view.query,
       definition: view,
       deployed,

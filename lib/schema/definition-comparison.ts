@@ -44,7 +44,7 @@ export async function compareDefinitions(
   const comparisons = new Map<string, DefinitionComparison>();
   for (const view of definitions) {
     const deployed = state.views.get(viewName(view));
-    if (deployed?.kind === 'm' && !isRemembered(view, deployed, state)) {
+    if (deployed?.kind === view.kind && !isRemembered(view, deployed, state)) {
       const comparison = await compare(session, view, deployed);
       const ownIndexes = state.known.get(viewName(view))?.own_indexes ?? [];
       const renamedIndexes = comparison.isSameQuery
@@ -76,6 +76,18 @@ async function compare(
   }
   const tried = await session.undone(() => tryIndexes(session, deployed, view.indexes));
   return { isSameQuery: true, ...tried };
+}
+
+/** Whether the declared query, on what the database has at this moment, is the definition of the view. */
+export async function hasSameQuery(
+  session: Statements,
+  view: ViewDefinition,
+  deployed: DeployedView,
+): Promise<boolean> {
+  const { definition } = await session.undone(() =>
+    tryQuery(session, { text: view.query, isDeclared: true }),
+  );
+  return definition !== undefined && isSame(session, definition, deployed.row.definition);
 }
 
 /**

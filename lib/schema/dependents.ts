@@ -5,8 +5,7 @@ import type { DeployedView } from './deployed-view.js';
 
 /** A view with its kind, as PostgreSQL describes what depends on something. */
 export function describeView(deployed: DeployedView): string {
-  const kind = deployed.kind === 'm' ? 'materialized view' : 'view';
-  return `${kind} ${displayName(deployed.name)}`;
+  return `${deployed.kind.noun} ${displayName(deployed.name)}`;
 }
 
 /**

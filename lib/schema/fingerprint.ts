@@ -6,8 +6,17 @@ import type { DeployedView } from './deployed-view.js';
 
 /** What the code declares of a view that the database should have. */
 export function declaredHash(view: ViewDefinition): string {
-  const { query, withData, storage, tablespace, accessMethod, comment, indexes } = view;
-  return hash([query, withData, storage, tablespace, accessMethod, comment, indexes]);
+  const { kind, query, withData, storage, tablespace, accessMethod, comment, indexes } = view;
+  return hash([
+    query,
+    withData,
+    storage,
+    tablespace,
+    accessMethod,
+    comment,
+    indexes,
+    ...(kind.storesRows ? [] : [kind.relkind]),
+  ]);
 }
 
 /** What is remembered of a declaration: its hash, and which name it came from, after a space. */

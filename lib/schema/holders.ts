@@ -1,5 +1,7 @@
 import { displayNames, type QualifiedName, rowName } from '../postgres/identifier.js';
 import type { KnownViewRow } from '../postgres/state.sql.js';
+import { MATERIALIZED } from '../postgres/view-kind.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 
@@ -12,6 +14,20 @@ import type { DeployedView } from './deployed-view.js';
 export interface Orphan extends DeployedView {
   /** Whether another application may declare it, as far as the database knows. Then it is never dropped. */
   isDoubtful?: true;
+}
+
+/** Whether a view that is there is of the kind that the library made: else somebody has replaced it by hand. */
+export function isAsKnown({ kind }: DeployedView, known: KnownViewRow | undefined): boolean {
+  return known?.is_own === true && (known.relation_kind ?? MATERIALIZED.relkind) === kind.relkind;
+}
+
+/** Whether what is there is the library's to rename or to drop for a declared view: of its kind, or of the kind that it had. */
+export function isManagedAs(
+  view: ViewDefinition,
+  deployed: DeployedView,
+  known: KnownViewRow | undefined,
+): boolean {
+  return deployed.kind === view.kind || isAsKnown(deployed, known);
 }
 
 /** The applications beside this one that are known to hold a view. */

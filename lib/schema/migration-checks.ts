@@ -6,6 +6,8 @@ import {
   quoteQualifiedName,
 } from '../postgres/identifier.js';
 import type { ViewFactRow } from '../postgres/view-facts.sql.js';
+import type { DatabaseState } from './database-state.js';
+import { isGrown, madeAgain } from './redefinition.js';
 import type { NamePlan } from './name-plan.js';
 import type { Rehearsed, RehearsedMember } from './rehearsal.js';
 import type { SchemaDiff } from './schema-diff.js';
@@ -13,12 +15,20 @@ import { storageNames } from './storage.js';
 
 /** A view that a migration touches, with the names that it has before and after it. */
 export interface TouchedView {
-  change: 'created' | 'replaced' | 'dropped' | 'altered';
+  change: 'created' | 'replaced' | 'dropped' | 'altered' | 'redefined' | 'kept';
   before: QualifiedName;
   after: QualifiedName;
   /** What it becomes. */
-  member?: RehearsedMember;
+  member?: ViewAfter;
+  /** Whether the way back alone makes it again. */
+  isMadeAgain?: boolean;
 }
+
+/** A view as it is after a migration. */
+type ViewAfter = Pick<
+  RehearsedMember,
+  'kind' | 'definition' | 'deployed' | 'columns' | 'finalQuery'
+>;
 
 /** What a migration looks for, in both directions. */
 export interface MigrationChecks {
@@ -56,20 +66,31 @@ export function touchedViews(
   { views }: SchemaDiff,
   { members, going }: Pick<Rehearsed, 'members' | 'going'>,
   names: NamePlan,
+  state: DatabaseState,
 ): TouchedView[] {
-  const rebuiltNames = new Set(members.map(({ name }) => displayName(name)));
+  const rebuilt = members.filter(({ isReplaced }) => !isReplaced);
+  const redefined = members.filter(({ isReplaced }) => isReplaced);
+  const touchedNames = new Set(members.map(({ name }) => displayName(name)));
   return [
-    ...members.map((member) => ({
+    ...rebuilt.map((member) => ({
       change: member.deployed === undefined ? ('created' as const) : ('replaced' as const),
       before: names.nameBefore(member.name),
       after: member.name,
       member,
     })),
+    ...redefined.map((member) => ({
+      change: 'redefined' as const,
+      before: names.nameBefore(member.name),
+      after: member.name,
+      member,
+      isMadeAgain: isGrown(member),
+    })),
+    ...keptAbove(redefined, state, touchedNames),
     ...going.map(({ name }) => ({ change: 'dropped' as const, before: name, after: name })),
     ...views
       .filter(
         ({ view, differences }) =>
-          !rebuiltNames.has(displayName(view.name)) &&
+          !touchedNames.has(displayName(view.name)) &&
           differences.some(({ kind }) => kind.startsWith('index-') || IN_PLACE.has(kind)),
       )
       .map(({ view: { name } }) => ({
@@ -80,6 +101,31 @@ export function touchedViews(
   ];
 }
 
+/** What reads a view that has grown stays, until the way back makes it again. */
+function keptAbove(
+  redefined: readonly RehearsedMember[],
+  state: DatabaseState,
+  others: ReadonlySet<string>,
+): TouchedView[] {
+  const above = redefined
+    .filter(isGrown)
+    .flatMap(({ deployed }) => (deployed === undefined ? [] : madeAgain(deployed, state)));
+  return [...new Set(above)]
+    .filter(({ name }) => !others.has(displayName(name)))
+    .map((deployed) => ({
+      change: 'kept' as const,
+      before: deployed.name,
+      after: deployed.name,
+      member: {
+        kind: deployed.kind,
+        deployed,
+        columns: deployed.row.columns.map(({ name }) => name),
+        finalQuery: deployed.row.definition,
+      },
+      isMadeAgain: true,
+    }));
+}
+
 /** @param facts what the views have now, by their positions */
 export function checksOf(
   touched: readonly TouchedView[],
@@ -88,9 +134,11 @@ export function checksOf(
   const of = (view: TouchedView): ViewFactRow[] =>
     facts.filter(({ position }) => position === touched.indexOf(view));
   return {
-    up: touched.map((view) => upCheck(view, of(view))),
+    up: touched.filter(({ change }) => change !== 'kept').map((view) => upCheck(view, of(view))),
     down: touched
-      .filter(({ change }) => change === 'replaced')
+      .filter(
+        ({ change, isMadeAgain }) => change === 'replaced' || change === 'redefined' || isMadeAgain,
+      )
       .map((view) => downCheck(view, of(view))),
   };
 }
@@ -115,17 +163,25 @@ export function refuseLiterals(
 }
 
 function upCheck({ change, before, after }: TouchedView, facts: ViewFactRow[]): ViewCheck {
-  const required = change === 'altered' ? facts.filter(({ kind }) => IN_PLACE.has(kind)) : facts;
+  const isInPlace = change === 'altered' || change === 'redefined';
+  const required = isInPlace
+    ? facts.filter(
+        ({ kind }) => IN_PLACE.has(kind) || (change === 'redefined' && kind === 'definition'),
+      )
+    : facts;
   return {
     view: before,
     required: required.map((fact) => statementOf(fact, before)),
     known: [],
     own: [],
-    others: change === 'altered' ? 'stay' : change === 'replaced' ? after : 'stop',
+    others: isInPlace ? 'stay' : change === 'replaced' ? after : 'stop',
   };
 }
 
-function downCheck({ before, after, member }: TouchedView, facts: ViewFactRow[]): ViewCheck {
+function downCheck(
+  { change, before, after, member, isMadeAgain }: TouchedView,
+  facts: ViewFactRow[],
+): ViewCheck {
   const carried = facts
     .filter(({ kind }) => kind !== 'definition')
     .map((fact) => ({ ...fact, head: headFor(fact.head, member) }));
@@ -158,14 +214,16 @@ function downCheck({ before, after, member }: TouchedView, facts: ViewFactRow[])
       ),
       ...(definition?.tablespace === undefined ? [] : ['tablespace ']),
     ],
-    others: before,
+    others: change === 'redefined' && !isMadeAgain ? 'stay' : before,
   };
 }
 
-/** What was of a plain view is of a materialized one. */
-function headFor(head: string, member: RehearsedMember | undefined): string {
-  return member?.kind === 'm' && member.deployed?.kind === 'v'
-    ? head.replace(/^(ALTER|COMMENT ON) VIEW /, '$1 MATERIALIZED VIEW ')
+/** What was of a view of one kind is of one of another. */
+function headFor(head: string, member: ViewAfter | undefined): string {
+  const was = `${member?.deployed?.kind.keyword ?? ''} `;
+  const [, verb = ''] = /^(ALTER |COMMENT ON )/.exec(head) ?? [];
+  return member !== undefined && verb !== '' && head.startsWith(was, verb.length)
+    ? `${verb}${member.kind.keyword} ${head.slice(verb.length + was.length)}`
     : head;
 }
 

@@ -1,6 +1,7 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
+import { viewKindOf } from '../postgres/view-kind.js';
 import type { DatabaseState } from './database-state.js';
 import type { ClosureMember } from './rebuild-closure.js';
 import type { SchemaDiff } from './schema-diff.js';
@@ -32,7 +33,7 @@ export function refuseTakenNames({ allowed, closure, pruned, state }: PlannedCha
     coming.set(key, view);
     const occupant = state.relations.get(key);
     const ofView = occupant?.index_of ?? undefined;
-    const isView = occupant !== undefined && ['m', 'v'].includes(occupant.relation_kind);
+    const isView = viewKindOf(occupant?.relation_kind) !== undefined;
     const isFree =
       occupant === undefined ||
       going.has(key) ||
@@ -117,11 +118,9 @@ function describeKind(kind: string): string {
     i: 'index',
     I: 'partitioned index',
     c: 'composite type',
-    m: 'materialized view',
-    v: 'view',
     type: 'type',
   };
-  return kinds[kind] ?? `relation of kind "${kind}"`;
+  return viewKindOf(kind)?.noun ?? kinds[kind] ?? `relation of kind "${kind}"`;
 }
 
 function refusal(
@@ -129,7 +128,7 @@ function refusal(
   { name, isIndex }: Pick<ComingName, 'name' | 'isIndex'>,
   reason: string,
 ): SchemaSyncError {
-  const what = isIndex ? `index "${name.name}" of materialized view` : 'materialized view';
+  const what = isIndex ? `index "${name.name}" of ${view.kind.noun}` : view.kind.noun;
   return new SchemaSyncError(
     `Cannot create ${what} "${viewName(view)}" of ${view.target.name}: ${reason}. Nothing has been changed.`,
     {

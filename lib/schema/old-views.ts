@@ -30,6 +30,8 @@ export interface StepAsideOptions {
   /** Views that come under other names, and are not rebuilt. */
   moves: Move[];
   names: NamePlan;
+  /** Views that are changed where they are. */
+  staying: QualifiedName[];
   /** How long to wait for the locks, all together. */
   waitMs: number;
 }
@@ -46,7 +48,7 @@ export function beside(name: QualifiedName): QualifiedName {
 export async function stepAside(
   session: Session,
   deployed: DeployedView[],
-  { going, moves, names, waitMs }: StepAsideOptions,
+  { going, moves, staying, names, waitMs }: StepAsideOptions,
   first: ClosureMember | undefined,
 ): Promise<Map<DeployedView, OldView>> {
   const aside = deployed.map((view) => {
@@ -56,20 +58,24 @@ export async function stepAside(
   const { leave, arrive } = moveViews(moves);
   const steps = [
     lockAgainstReaders(
-      [...aside, ...moves.map(({ from }) => ({ name: from }))].map(({ name }) => name),
+      [
+        ...aside.map(({ name }) => name),
+        ...moves.map(({ from }) => from),
+        ...staying.map(names.nameBefore),
+      ],
       waitMs,
     ),
     ...aside.map(({ view, name, at }) => renameView(view.kind, name, at.name)),
     ...leave,
     ...arrive,
   ];
-  if (aside.length + moves.length === 0) {
+  if (aside.length + moves.length + staying.length === 0) {
     return new Map();
   }
   try {
     await session.query(script(steps));
   } catch (cause) {
-    const tried = displayNames(deployed.map(({ name }) => name));
+    const tried = displayNames([...deployed.map(({ name }) => name), ...staying]);
     const task =
       first === undefined ? `drop or rename ${tried}` : `try out the new definition of ${tried}`;
     throw new SchemaStepError(cause, { task, view: first?.definition });

@@ -7,6 +7,7 @@ export type PlanAction =
   | 'rename'
   | 'build'
   | 'swap'
+  | 'replace'
   | 'index'
   | 'alter'
   | 'populate'

@@ -18,6 +18,7 @@ import { partFailures } from './failed-views.js';
 import { patiently } from '../postgres/lock-attempts.js';
 import { type TouchedView, touchedViews } from './migration-checks.js';
 import { refusedTables } from '../tracking/missing-tables.js';
+import { findReplaceable } from './in-place-replacement.js';
 import { refuseTakenNames } from './name-conflicts.js';
 import { prunable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
@@ -89,8 +90,15 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const missingSchemas = [...createdSchemas, ...allowed.missingSchemas];
   const orphans = prunes(policy) ? prunable(diff.orphans) : [];
   const gone = new Set(orphans.map(({ name }) => displayName(name)));
+  const replaced = await findReplaceable(
+    session,
+    context,
+    { ...compared, diff },
+    { allowed, missingSchemas, pruned: gone },
+  );
   const closure = closeOverDependents({
     changed: membersOf(allowed),
+    replaced,
     ...managedViews(diff),
     pruned: gone,
     state,
@@ -102,7 +110,9 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     ...renames.map(({ from }) => from),
     ...orphans.map(({ name }) => name),
   ]);
-  const rebuiltNames = new Set(closure.map(({ name }) => displayName(name)));
+  const rebuiltNames = new Set(
+    closure.filter(({ isReplaced }) => !isReplaced).map(({ name }) => displayName(name)),
+  );
   let needs: CaptureNeeds = { tables: new Map(), missing: [] };
   let refusals: MaterializedViewError[] = [];
   const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
@@ -149,7 +159,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   return {
     diff: captured,
     left,
-    touched: touchedViews(wanted, rehearsed, names),
+    touched: touchedViews(wanted, rehearsed, names, state),
     plan: planSchema({
       dataSource: context.dataSource,
       diff: { ...wanted, missingSchemas },

@@ -3,7 +3,7 @@ import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import type { UnmanagedDependents } from '../definition/module.options.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { ViewQuery } from '../postgres/rehearsal.sql.js';
-import type { ViewKind } from '../postgres/view-ddl.sql.js';
+import type { ViewKind } from '../postgres/view-kind.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, describeView, refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
@@ -24,6 +24,8 @@ export interface ClosureMember {
   ownIndexes: string[];
   /** What functions that it calls read, as this process declares it: also of one that is made as it is. */
   dependsOn: readonly QualifiedName[];
+  /** Whether it is there, stays, and gets its new definition where it is, so that what reads it stays too. */
+  isReplaced?: boolean;
 }
 
 /** What nobody declares is made from PostgreSQL's own text. */
@@ -34,6 +36,8 @@ export function queryOf({ query, definition }: ClosureMember): ViewQuery {
 /** What a closure is taken over. */
 export interface ClosureInput {
   changed: Omit<ClosureMember, 'ownIndexes' | 'dependsOn'>[];
+  /** Names of those that are replaced where they are, unless they read one that is rebuilt. @default none */
+  replaced?: ReadonlySet<string>;
   /** Declared views that may be made as declared. */
   definitions: readonly ViewDefinition[];
   /** Views that are the library's, and are rebuilt as they are, by name: the database has a newer version. */
@@ -56,7 +60,7 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
     throw refusal(input.changed, [...unmanaged]);
   }
   refuseInUse(input, members);
-  refuseLosses(members);
+  refuseLosses(members.filter(({ isReplaced }) => !isReplaced));
   return members;
 }
 
@@ -77,10 +81,12 @@ export function closureOf(input: ClosureInput): {
   members: ClosureMember[];
   unmanaged: Set<string>;
 } {
-  const { changed, definitions, state, pruned } = input;
+  const { changed, definitions, state, pruned, replaced = new Set() } = input;
   const declared = new Map(definitions.map((view) => [viewName(view), view]));
   const members = new Map(
-    changed.map((member) => [displayName(member.deployed?.name ?? member.name), member]),
+    changed
+      .filter(({ name }) => !replaced.has(displayName(name)))
+      .map((member) => [displayName(member.deployed?.name ?? member.name), member]),
   );
   const unmanaged = new Set<string>();
   // Found while iterating: a Map hands out what is added to it, so this goes all the way up.
@@ -95,7 +101,7 @@ export function closureOf(input: ClosureInput): {
         }
         members.set(dependent, {
           name: deployed.name,
-          kind: deployed.kind,
+          kind: definition?.kind ?? deployed.kind,
           query: definition?.query ?? deployed.row.definition,
           definition,
           deployed,
@@ -103,13 +109,24 @@ export function closureOf(input: ClosureInput): {
       }
     }
   }
-  return {
-    members: [...members].map(([name, member]) => ({
+  const staying = changed
+    .filter(({ name }) => replaced.has(displayName(name)) && !members.has(displayName(name)))
+    .map((member) => ({
       ...member,
-      // Without a definition all its indexes stay.
-      ownIndexes: member.definition ? (state.known.get(name)?.own_indexes ?? []) : [],
-      dependsOn: (member.definition ?? input.asTheyAre.get(name))?.dependsOn ?? [],
-    })),
+      ownIndexes: [],
+      dependsOn: member.definition?.dependsOn ?? [],
+      isReplaced: true,
+    }));
+  return {
+    members: [
+      ...[...members].map(([name, member]) => ({
+        ...member,
+        // Without a definition all its indexes stay.
+        ownIndexes: member.definition ? (state.known.get(name)?.own_indexes ?? []) : [],
+        dependsOn: (member.definition ?? input.asTheyAre.get(name))?.dependsOn ?? [],
+      })),
+      ...staying,
+    ],
     unmanaged,
   };
 }
@@ -123,7 +140,7 @@ export function canRebuildPlainView(
   { kind, row }: DeployedView,
   policy: UnmanagedDependents,
 ): boolean {
-  return policy === 'rebuild' && kind === 'v' && !row.has_triggers_or_rules;
+  return policy === 'rebuild' && !kind.storesRows && !row.has_triggers_or_rules;
 }
 
 function refusal(changed: ClosureInput['changed'], dependents: string[]): UnmanagedDependentsError {

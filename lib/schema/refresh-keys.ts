@@ -11,7 +11,10 @@ export function withoutUsableKey(
     const deployed = state.views.get(viewName(view));
     const isMeant = view.refresh.mode === 'swap' || view.refresh.mode === 'blocking';
     return (
-      deployed?.kind === 'm' && !isMeant && !deployed.indexes.some((index) => index.is_usable_key)
+      deployed?.kind.storesRows === true &&
+      view.kind.storesRows &&
+      !isMeant &&
+      !deployed.indexes.some((index) => index.is_usable_key)
     );
   });
 }

@@ -6,6 +6,7 @@ import { selectStandIns, type StandInRow, type ViewQuery } from '../postgres/reh
 import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { renameIndex, renameView } from '../postgres/view-ddl.sql.js';
+import { PLAIN } from '../postgres/view-kind.js';
 import { cycleError } from './dependency-cycle.js';
 import { refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
@@ -47,7 +48,7 @@ export interface Rehearsed {
   failed: StandInError[];
 }
 
-export interface RehearsalOptions extends StepAsideOptions {
+export interface RehearsalOptions extends Omit<StepAsideOptions, 'staying'> {
   missingSchemas: string[];
   strategy: RebuildStrategy;
   /** Views without data that get theirs before. */
@@ -94,22 +95,36 @@ export async function rehearse(
     )) {
       await session.query(renameIndex(name, temporaryName('aside', displayName(name))));
     }
-    const replaced = members.flatMap(({ deployed }) => deployed ?? []);
-    const old = await stepAside(session, [...replaced, ...going], options, members[0]);
+    const leaving = members.flatMap(({ deployed, isReplaced }) =>
+      deployed === undefined || isReplaced ? [] : [deployed],
+    );
+    const staying = members.filter(({ isReplaced }) => isReplaced).map(({ name }) => name);
+    const old = await stepAside(
+      session,
+      [...leaving, ...going],
+      { ...options, staying },
+      members[0],
+    );
     const isSideBySide = strategy === 'side-by-side';
-    const buildNameOf = (member: ClosureMember): QualifiedName =>
-      isSideBySide ? besideName(member, names) : member.name;
+    const buildNameOf = (member: ClosureMember): QualifiedName => {
+      if (!isSideBySide) {
+        return member.name;
+      }
+      return member.isReplaced ? names.nameBefore(member.name) : besideName(member, names);
+    };
     const failed = await createStandIns(session, members);
     const failedMembers = new Set(failed.map((error) => error.member));
     const standing = members.filter((member) => !failedMembers.has(member));
     const finalQueries = await definitionsOf(session, standing);
-    await look(standing.filter(({ kind }) => kind === 'm').map(({ name }) => name));
-    for (const member of standing.filter((each) => isBeside(each, buildNameOf(each)))) {
-      await session.query(renameView('v', member.name, buildNameOf(member).name));
+    await look(standing.filter(({ kind }) => kind.storesRows).map(({ name }) => name));
+    for (const member of standing.filter(
+      (each) => !each.isReplaced && isBeside(each, buildNameOf(each)),
+    )) {
+      await session.query(renameView(PLAIN, member.name, buildNameOf(member).name));
     }
     if (isSideBySide && moves.length > 0) {
       // What is built is built while they still have their old names.
-      const back = moveViews(moves.map(({ from, to }) => ({ from: to, to: from })));
+      const back = moveViews(moves.map(({ kind, from, to }) => ({ kind, from: to, to: from })));
       await session.query(script([...back.leave, ...back.arrive]));
     }
     const named = standing.map((member) => ({ member, buildName: buildNameOf(member) }));
@@ -230,10 +245,7 @@ function refuseReaders(
     );
     refuseToDrop(
       [name],
-      readers.map(
-        ({ kind, name: reader }) =>
-          `${kind === 'm' ? 'materialized view' : 'view'} ${displayName(reader)}`,
-      ),
+      readers.map(({ kind, name: reader }) => `${kind.noun} ${displayName(reader)}`),
     );
   });
 }
@@ -242,13 +254,13 @@ function refuseReaders(
 function isFilled(member: RehearsedMember, sources: RehearsedMember[]): boolean {
   const { definition, deployed } = member;
   const canBe = member.withData && sources.every((source) => source.withData);
-  const wasFilled = deployed?.kind === 'm' && deployed.row.is_populated;
-  return definition?.withData === true || member.kind === 'v' || (wasFilled && canBe);
+  const wasFilled = deployed?.kind.storesRows === true && deployed.row.is_populated;
+  return definition?.withData === true || !member.kind.storesRows || (wasFilled && canBe);
 }
 
 /** The text can stay as it was written where nothing has to follow it: it may end in a comment. */
 function isAsWritten({ kind, definition, deployed }: ClosureMember): boolean {
-  return kind === 'm' && definition?.withData === true && deployed === undefined;
+  return kind.storesRows && definition?.withData === true && deployed === undefined;
 }
 
 function inOrder(members: RehearsedMember[], reads: number[][]): RehearsedMember[] {

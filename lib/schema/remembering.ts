@@ -70,6 +70,7 @@ function recordOf(
   return [
     {
       view: view.name,
+      kind: deployed.kind,
       isPopulated: deployed.row.is_populated,
       ownIndexes: deployed.indexes.map(({ name }) => name).filter((name) => declared.has(name)),
       declaredHash: declarationRecord(view),

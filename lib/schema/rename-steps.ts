@@ -5,7 +5,7 @@ import type { DatabaseState } from './database-state.js';
 import { inPhases, type PlanPhases } from './plan-phases.js';
 import { EXCLUSIVE_LOCK, STATE_LOCK } from '../postgres/lock-words.js';
 import type { PlanStep } from './plan-step.js';
-import { moveKnownViews, moveViews, type Rename } from './rename.js';
+import { type Move, moveKnownViews, moveViews, type Rename } from './rename.js';
 
 /**
  * Views come under other names with all that hangs on them, and what is remembered of them comes with them.
@@ -64,13 +64,13 @@ function stepOf(renames: readonly Rename[]): PlanStep {
 }
 
 /** From which name each view goes to which. */
-export function movesOf(
-  renames: readonly Rename[],
-): { from: Rename['from']; to: Rename['from'] }[] {
-  return renames.map(({ view, from }) => ({ from, to: view.name }));
+export function movesOf(renames: readonly Rename[]): Move[] {
+  return renames.map(({ view, from, kind }) => ({ kind, from, to: view.name }));
 }
 
 /** The last one first: each name that is taken is left before. */
-function movesBack(renames: readonly Rename[]): { from: Rename['from']; to: Rename['from'] }[] {
-  return [...renames].reverse().map(({ view, from }) => ({ from: view.name, to: from }));
+function movesBack(renames: readonly Rename[]): Move[] {
+  return [...renames]
+    .reverse()
+    .map(({ view, from, kind }) => ({ kind, from: view.name, to: from }));
 }

@@ -3,15 +3,18 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { moveView, renameView } from '../postgres/view-ddl.sql.js';
+import type { ViewKind } from '../postgres/view-kind.js';
 import type { DatabaseState } from './database-state.js';
 import { rememberedRename } from './fingerprint.js';
-import { otherHolders } from './holders.js';
+import { isManagedAs, otherHolders } from './holders.js';
 import { temporaryName } from './temporary-name.js';
 
 /** A view that is declared under a new name, with `renamedFrom`, and is there under the old one. */
 export interface Rename {
   view: ViewDefinition;
   from: QualifiedName;
+  /** What is there under the old name. */
+  kind: ViewKind;
 }
 
 /**
@@ -26,11 +29,13 @@ export function findRenames(
 ): Rename[] {
   const candidates = definitions.flatMap((view) => {
     const from = view.renamedFrom;
-    const isThere = from !== undefined && state.views.get(displayName(from))?.kind === 'm';
-    return isThere &&
-      displayName(from) !== viewName(view) &&
-      otherHolders(state.known.get(displayName(from)), application).length === 0
-      ? [{ view, from }]
+    const there = from && state.views.get(displayName(from));
+    if (from === undefined || there === undefined || displayName(from) === viewName(view)) {
+      return [];
+    }
+    const known = state.known.get(displayName(from));
+    return isManagedAs(view, there, known) && otherHolders(known, application).length === 0
+      ? [{ view, from, kind: there.kind }]
       : [];
   });
   const chains = chainsOf(candidates, (name) => !state.views.has(name));
@@ -45,8 +50,9 @@ export function findMoved(
 ): Rename[] {
   const candidates = definitions.flatMap((view) => {
     const from = view.renamedFrom;
-    return from !== undefined && known.has(displayName(from)) && views.has(viewName(view))
-      ? [{ view, from }]
+    const there = views.get(viewName(view));
+    return from !== undefined && known.has(displayName(from)) && there !== undefined
+      ? [{ view, from, kind: there.kind }]
       : [];
   });
   const chains = chainsOf(candidates, (name) => !known.has(name));
@@ -109,6 +115,7 @@ function isDone(circle: Rename[], { known }: DatabaseState): boolean {
 
 /** One view, or what is remembered of it, that comes under another name. */
 export interface Move {
+  kind: ViewKind;
   from: QualifiedName;
   to: QualifiedName;
 }
@@ -124,16 +131,18 @@ interface MoveStatements {
  * it, or in another schema, a view goes by way of a name that is free in both.
  */
 export function moveViews(moves: readonly Move[]): MoveStatements {
-  return moveAll(moves, ({ from, to }, between) => {
+  return moveAll(moves, ({ kind, from, to }, between) => {
     if (between === undefined && from.schema === to.schema) {
-      return { leave: [], arrive: [renameView('m', from, to.name)] };
+      return { leave: [], arrive: [renameView(kind, from, to.name)] };
     }
     const name = between?.name ?? temporaryMoveName({ from, to });
     return {
-      leave: [renameView('m', from, name)],
+      leave: [renameView(kind, from, name)],
       arrive: [
-        ...(from.schema === to.schema ? [] : [moveView({ schema: from.schema, name }, to.schema)]),
-        renameView('m', { schema: to.schema, name }, to.name),
+        ...(from.schema === to.schema
+          ? []
+          : [moveView(kind, { schema: from.schema, name }, to.schema)]),
+        renameView(kind, { schema: to.schema, name }, to.name),
       ],
     };
   });
@@ -168,6 +177,6 @@ function moveAll(
   };
 }
 
-function temporaryMoveName({ from, to }: Move): string {
+function temporaryMoveName({ from, to }: Pick<Move, 'from' | 'to'>): string {
   return temporaryName('rename', displayName(from), displayName(to));
 }

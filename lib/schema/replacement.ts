@@ -169,14 +169,14 @@ function buildStep(
     statements: buildStatements(blueprintOf(member)),
     undo: [],
     lock,
-    rewritesRows: member.kind === 'm' && !member.isFilledLast,
+    rewritesRows: member.kind.storesRows && !member.isFilledLast,
   };
 }
 
 /** Of views whose functions find others by their names: these are the new ones only now. */
 function fillSteps(members: RehearsedMember[]): PlanStep[] {
   return members
-    .filter(({ kind, withData }) => kind === 'm' && withData)
+    .filter(({ kind, withData }) => kind.storesRows && withData)
     .map(({ name }) => ({
       action: 'populate',
       view: displayName(name),

@@ -71,7 +71,7 @@ export function restoration(
     finish: [
       ...[...blueprints.values()].flatMap(renameStatements),
       ...ordered
-        .filter((each) => each.kind === 'm' && late.has(deployedName(each)) && isFilled(each))
+        .filter((each) => each.kind.storesRows && late.has(deployedName(each)) && isFilled(each))
         .flatMap((each) => fillStatements(old.get(each)?.name ?? each.name)),
       ...emptied.map((deployed) =>
         refreshMaterializedView(old.get(deployed)?.name ?? deployed.name, { withData: false }),
@@ -112,11 +112,13 @@ export function asTheyWere(views: readonly DeployedView[]): OldView[] {
 
 /** The materialized views without data that are read, at whatever distance, by one of the given that has some. */
 function emptyBelow(views: readonly DeployedView[], state: DatabaseState): DeployedView[] {
-  const populated = views.filter(({ kind, row }) => kind === 'm' && row.is_populated);
+  const populated = views.filter(({ kind, row }) => kind.storesRows && row.is_populated);
   return [...state.views.values()].filter(({ kind, row, name }) => {
     const above = withDependents([displayName(name)], state);
     return (
-      kind === 'm' && !row.is_populated && populated.some((view) => above.has(deployedName(view)))
+      kind.storesRows &&
+      !row.is_populated &&
+      populated.some((view) => above.has(deployedName(view)))
     );
   });
 }

@@ -7,6 +7,7 @@ import { script } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { lockAgainstChanges, replaceFingerprint } from '../postgres/swap.sql.js';
 import { dropView, setDefaultTablespace } from '../postgres/view-ddl.sql.js';
+import { MATERIALIZED } from '../postgres/view-kind.js';
 import { fingerprint } from './fingerprint.js';
 import { patiently } from '../postgres/lock-attempts.js';
 import { readSwapSource, requireUnchanged, type SwapSource } from './swap-source.js';
@@ -62,7 +63,7 @@ async function swap(
   for (const statement of build) {
     await session.query(statement);
   }
-  const exchange = script([dropView('m', name), ...renameStatements(blueprint)]);
+  const exchange = script([dropView(MATERIALIZED, name), ...renameStatements(blueprint)]);
   await patiently(session, lockTimeoutMs, async () => {
     requireUnchanged(source, await readSwapSource(session, definition));
     await session.query(exchange);

@@ -5,20 +5,21 @@ import { type CaptureDiff, type CaptureDifference, NO_CAPTURES } from '../tracki
 import { newerVersion } from '../tracking/capture-record.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';
+import { type ViewKind, viewKindOf } from '../postgres/view-kind.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
 import type { Rename } from './rename.js';
 import { type DeployedView } from './deployed-view.js';
 import { storageDiffers } from './storage.js';
 import { isRememberedDeclaration } from './fingerprint.js';
-import { asOrphan, type Orphan } from './holders.js';
+import { asOrphan, isAsKnown, type Orphan } from './holders.js';
 import type { IndexRename } from './index-renames.js';
 
 /** One way in which the database is not what the code declares of a view. */
 export type Difference =
   | { kind: 'missing' }
-  /** A plain view has the name. */
-  | { kind: 'plain-view' }
+  /** A view of another kind has the name: a plain one that of a materialized one, or the other way round. */
+  | { kind: 'view-kind'; deployed: ViewKind }
   /** `isDrift`: the code is as it was; the view was changed in the database by hand. */
   | { kind: 'definition'; isDrift: boolean; failure?: string }
   /** PostgreSQL refuses the declared query, also where all else is as declared: what it reads was renamed, say. */
@@ -92,7 +93,7 @@ export function diffSchema(
       .filter((known) => known.is_own && !declaredElsewhere?.has(rowName(known)))
       .flatMap((known) => {
         const view = state.views.get(rowName(known));
-        const isThere = view?.kind === 'm' && !taken.has(rowName(known));
+        const isThere = view !== undefined && isAsKnown(view, known) && !taken.has(rowName(known));
         return (isThere && asOrphan(view, known, application)) || [];
       }),
     missingSchemas: missingSchemas(definitions, state),
@@ -137,8 +138,8 @@ function diffView(
     view,
     deployed,
     differences:
-      deployed.kind === 'v'
-        ? [{ kind: 'plain-view' }]
+      deployed.kind !== view.kind
+        ? [{ kind: 'view-kind', deployed: deployed.kind }]
         : differencesOf(view, deployed, {
             comparison,
             ownIndexes: known?.own_indexes ?? [],
@@ -241,19 +242,19 @@ function refuseOtherRelation(view: ViewDefinition, state: DatabaseState): void {
   const relation = state.relations.get(viewName(view));
   if (relation !== undefined && relation.extension !== null) {
     throw new SchemaSyncError(
-      `Cannot manage materialized view "${viewName(view)}" of ${view.target.name}: the relation of this name belongs to extension "${relation.extension}", which alone may change or drop it. Nothing has been changed.`,
+      `Cannot manage ${view.kind.noun} "${viewName(view)}" of ${view.target.name}: the relation of this name belongs to extension "${relation.extension}", which alone may change or drop it. Nothing has been changed.`,
       {
         view: viewName(view),
-        hint: 'Take it out of the extension (ALTER EXTENSION ... DROP MATERIALIZED VIEW ...), or give the view another name.',
+        hint: `Take it out of the extension (ALTER EXTENSION ... DROP ${view.kind.keyword} ...), or give the view another name.`,
       },
     );
   }
   const { relation_kind: kind, index_of: table } = relation ?? {};
   // The index of a view may go, and make room: see `refuseTakenNames`.
   const mayGo = kind === 'i' && table !== null && table !== undefined && state.views.has(table);
-  if (kind !== undefined && !['m', 'v'].includes(kind) && !mayGo) {
+  if (kind !== undefined && viewKindOf(kind) === undefined && !mayGo) {
     throw new SchemaSyncError(
-      `Cannot create materialized view "${viewName(view)}" of ${view.target.name}: another ${kind === 'type' ? 'type' : `relation (pg_class.relkind "${kind}")`} has its name. Nothing has been changed.`,
+      `Cannot create ${view.kind.noun} "${viewName(view)}" of ${view.target.name}: another ${kind === 'type' ? 'type' : `relation (pg_class.relkind "${kind}")`} has its name. Nothing has been changed.`,
       {
         view: viewName(view),
         hint: 'Rename or drop that, or give the view another name.',

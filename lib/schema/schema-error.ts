@@ -80,7 +80,7 @@ function describeTask(
     case 'rename':
       return `rename ${subject} (${reason})`;
     case 'drop':
-      return `drop materialized ${subject} (${reason})`;
+      return `drop ${subject} (${reason})`;
     case 'record':
       return 'remember which changes views track';
     case 'capture':
@@ -91,7 +91,7 @@ function describeTask(
 }
 
 function describeDeclared(view: ViewDefinition): string {
-  return `materialized view "${viewName(view)}" of ${view.target.name}`;
+  return `${view.kind.noun} "${viewName(view)}" of ${view.target.name}`;
 }
 
 const HINTS: Record<string, string> = {

@@ -10,11 +10,13 @@ import type { DatabaseState } from './database-state.js';
 import { hide, type HiddenIndex, show } from './hidden-indexes.js';
 import type { NamePlan } from './name-plan.js';
 import { inPhases } from './plan-phases.js';
+import { describeKind } from '../postgres/view-kind.js';
 import { NO_LOCK } from '../postgres/lock-words.js';
 import type { PlanStep } from './plan-step.js';
 import type { Rehearsed, RehearsedMember } from './rehearsal.js';
 import type { Rename } from './rename.js';
 import { renamePhases } from './rename-steps.js';
+import { redefinition } from './redefinition.js';
 import { planReplacement } from './replacement.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
 
@@ -58,12 +60,13 @@ export interface PlanInput {
 /** Turns differences into steps. Pure. */
 export function planSchema(input: PlanInput): SchemaPlan {
   const { dataSource, diff, renames, rehearsed, state, policy, left, failed, names } = input;
-  const rebuiltNames = new Set(rehearsed.members.map((member) => displayName(member.name)));
+  const members = rehearsed.members.filter(({ isReplaced }) => !isReplaced);
+  const rebuiltNames = new Set(members.map((member) => displayName(member.name)));
   const hasFailed = new Set(failed.map(({ view }) => view));
   const done = new Set([...rebuiltNames, ...hasFailed]);
   const inPlace = diff.views.filter(({ view }) => !done.has(viewName(view)));
   const isSideBySide = policy.rebuildStrategy === 'side-by-side';
-  const buildsFirst = isSideBySide || rehearsed.members.length === 0;
+  const buildsFirst = isSideBySide || members.length === 0;
   const renamed = renamePhases(
     renames,
     isSideBySide ? renames.filter(({ view }) => !rebuiltNames.has(viewName(view))) : renames,
@@ -80,12 +83,17 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const rebuilt = planReplacement({
     ...rehearsed,
     hidden,
+    members,
     state,
     names,
     strategy: policy.rebuildStrategy,
     filled: unpopulated(diff),
     reasonOf: rebuildReasons(diff),
   });
+  const redefined = redefinition(
+    rehearsed.members.filter(({ isReplaced }) => isReplaced),
+    { state, names, reasonOf: rebuildReasons(diff) },
+  );
   const altered = inPhases(...inPlace.map((view) => alterPhases(view, names)));
   const exchange = isSideBySide
     ? [
@@ -114,6 +122,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
     steps: [
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
       ...installSteps(diff, state.stateSchema),
+      ...redefined.first,
       ...renamed.follow,
       ...populateSteps(inPlace, state, names),
       ...altered.build,
@@ -121,6 +130,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...hideStep({ statements: [], undo: show(hidden) }),
       ...renamed.build,
       ...exchange,
+      ...redefined.last,
       ...captureRecordSteps(
         diff.views.filter(({ view }) => !hasFailed.has(viewName(view))),
         state.stateSchema,
@@ -209,8 +219,8 @@ function rebuildReason({ differences }: ViewDiff): string | undefined {
     switch (difference.kind) {
       case 'missing':
         return 'It is missing';
-      case 'plain-view':
-        return 'A plain view has its name';
+      case 'view-kind':
+        return `A ${describeKind(difference.deployed)} has its name`;
       case 'definition':
         return difference.isDrift
           ? 'Its definition was changed in the database'

@@ -2,6 +2,7 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
 import { ForeignStateSchemaError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
+import { MATERIALIZED, sentenceCase, type ViewKind } from '../postgres/view-kind.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { describeIdle, describePostponed } from '../tracking/capture-warnings.js';
 import { refuseForeignState } from './foreign-state.js';
@@ -77,23 +78,31 @@ export class SchemaBoot {
     }
   }
 
+  private kindOf(view: string): ViewKind {
+    return this.context.views.find(view)?.kind ?? MATERIALIZED;
+  }
+
+  private named(view: string): string {
+    return `${sentenceCase(this.kindOf(view).noun)} "${view}"`;
+  }
+
   private log({ views, dataSource, durationMs }: SyncReport, { orphans }: SchemaDiff): void {
     const byName = new Map(orphans.map((orphan) => [displayName(orphan.name), orphan]));
     for (const { view, outcome, reason } of views) {
       if (outcome === 'skipped') {
         this.context.log.warn(
-          `Materialized view "${view}" is not as declared, and was left as it is: ${reason}`,
+          `${this.named(view)} is not as declared, and was left as it is: ${reason}`,
         );
       } else if (outcome === 'orphaned') {
         const orphan = byName.get(view);
         this.context.log.warn(
-          `Materialized view "${view}" was made by this library, and ${reason}. ${orphan ? orphanAdvice(orphan, this.context.application) : ''}`,
+          `${sentenceCase(orphan?.kind.noun ?? 'view')} "${view}" was made by this library, and ${reason}. ${orphan ? orphanAdvice(orphan, this.context.application) : ''}`,
         );
       } else if (outcome !== 'unchanged' && outcome !== 'dropped') {
         this.context.log.log(
           outcome === 'created'
-            ? `Created materialized view "${view}"`
-            : `Materialized view "${view}": ${outcome} (${reason})`,
+            ? `Created ${this.kindOf(view).noun} "${view}"`
+            : `${this.named(view)}: ${outcome} (${reason})`,
         );
       }
     }

@@ -5,8 +5,10 @@ import { MaterializedViewEvents } from '../definition/materialized-view.events.j
 import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
+import { displayName } from '../postgres/identifier.js';
 import { type Session, StandbyRefusal } from '../postgres/session.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
+import { sentenceCase } from '../postgres/view-kind.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { checksOf, type MigrationChecks, refuseLiterals } from './migration-checks.js';
@@ -123,7 +125,7 @@ export class SchemaSynchronizer {
         }
         const { prepared, postponed, withoutKey } = done;
         const reports = reportsOf(prepared, views);
-        this.warnOfDropped(reports);
+        this.warnOfDropped(reports, prepared.diff);
         const report = this.told(publishReport(name, reports, startedAtMs));
         return { report, diff: prepared.diff, postponed, withoutKey };
       } catch (error) {
@@ -266,10 +268,12 @@ export class SchemaSynchronizer {
     }
   }
 
-  private warnOfDropped(reports: readonly ViewReport[]): void {
+  private warnOfDropped(reports: readonly ViewReport[], { orphans }: SchemaDiff): void {
     for (const { view, outcome, reason } of reports) {
       if (outcome === 'dropped') {
-        this.context.log.warn(`Materialized view "${view}" was dropped: ${reason}`);
+        const orphan = orphans.find(({ name }) => displayName(name) === view);
+        const noun = sentenceCase(orphan?.kind.noun ?? 'view');
+        this.context.log.warn(`${noun} "${view}" was dropped: ${reason}`);
       }
     }
   }

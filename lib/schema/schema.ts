@@ -8,6 +8,7 @@ import { SchemaDriftError, SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
+import { sentenceCase } from '../postgres/view-kind.js';
 import { WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { removeSuperfluousCaptures } from '../tracking/capture-repair.js';
@@ -16,7 +17,8 @@ import { describeWakeUp } from '../tracking/capture-steps.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, refuseToDrop } from './dependents.js';
-import { describeHolders, describeOrphan, otherHolders } from './holders.js';
+import type { DeployedView } from './deployed-view.js';
+import { describeHolders, describeOrphan, isManagedAs, otherHolders } from './holders.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { inOldOrder } from './view-order.js';
 import { SchemaBoot } from './schema.boot.js';
@@ -152,7 +154,7 @@ export class Schema {
   async dropAll(): Promise<void> {
     await this.dropViews(this.context.views.all(), (others, view) =>
       this.context.log.warn(
-        `SchemaService.dropAll leaves materialized view "${viewName(view)}": it is held by ${describeHolders(others)} too`,
+        `SchemaService.dropAll leaves ${view.kind.noun} "${viewName(view)}": it is held by ${describeHolders(others)} too`,
       ),
     );
   }
@@ -219,11 +221,9 @@ export class Schema {
       const state = await readSteadily(session, stateSchema, names);
       const held = this.heldByOthers(views, state, onHeld);
       const own = views.filter((view) => !held.has(view));
-      const deployed = own.map((view) => ({ deployed: state.views.get(viewName(view)) }));
+      const deployed = own.map((view) => ({ deployed: managed(view, state) }));
       const going = inOldOrder(deployed, state)
         .map(({ deployed: each }) => each)
-        // A plain view that has the name is not the library's.
-        .filter(({ kind }) => kind === 'm')
         .reverse();
       const dependents = dependentsLeft(going, state, new Set(own.map(viewName)));
       refuseToDrop(
@@ -231,15 +231,15 @@ export class Schema {
         dependents,
         SchemaSyncError,
       );
-      for (const { name } of going) {
-        await session.query(dropView('m', name));
+      for (const { kind, name } of going) {
+        await session.query(dropView(kind, name));
         await session.query(deleteKnownView(stateSchema, name));
       }
       await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
       return going;
     });
-    for (const { name } of dropped) {
-      this.context.log.warn(`Materialized view "${displayName(name)}" was dropped`);
+    for (const { kind, name } of dropped) {
+      this.context.log.warn(`${sentenceCase(kind.noun)} "${displayName(name)}" was dropped`);
     }
   }
 
@@ -250,7 +250,7 @@ export class Schema {
   ): Set<ViewDefinition> {
     return new Set(
       views.filter((view) => {
-        const isThere = state.views.get(viewName(view))?.kind === 'm';
+        const isThere = managed(view, state) !== undefined;
         const known = isThere ? state.known.get(viewName(view)) : undefined;
         const others = otherHolders(known, this.context.application);
         if (others.length > 0) {
@@ -260,6 +260,12 @@ export class Schema {
       }),
     );
   }
+}
+
+/** The view that is there, unless somebody has put one of another kind in its place by hand. */
+function managed(view: ViewDefinition, { views, known }: DatabaseState): DeployedView | undefined {
+  const deployed = views.get(viewName(view));
+  return deployed && isManagedAs(view, deployed, known.get(viewName(view))) ? deployed : undefined;
 }
 
 function isTold(member: ClosureMember, { views }: SchemaDiff): boolean {

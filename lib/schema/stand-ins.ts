@@ -1,5 +1,6 @@
 import { displayName } from '../postgres/identifier.js';
 import { createStandIn, selectStandIns, type StandInRow } from '../postgres/rehearsal.sql.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
 import { type ClosureMember, queryOf } from './rebuild-closure.js';
@@ -43,7 +44,7 @@ export async function createStandIns(
     const failed: StandInError[] = [];
     for (const member of remaining) {
       try {
-        await session.attempt(() => session.query(createStandIn(member.name, queryOf(member))));
+        await session.attempt(() => session.query(standInOf(member)));
       } catch (cause) {
         failed.push(standInError(member, cause));
       }
@@ -53,6 +54,10 @@ export async function createStandIns(
     }
     remaining = failed.map((error) => error.member);
   }
+}
+
+function standInOf(member: ClosureMember): SqlStatement {
+  return createStandIn(member.name, queryOf(member), { replaces: member.isReplaced });
 }
 
 function standInError(member: ClosureMember, cause: unknown): StandInError {

@@ -12,6 +12,7 @@ import {
   type StatisticsRow,
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
+import { MATERIALIZED, viewKindOf } from '../postgres/view-kind.js';
 import type { DeployedView } from './deployed-view.js';
 import { foreignLiterals, uncarried } from './uncarried.js';
 
@@ -32,7 +33,7 @@ export async function readSwapSource(
 ): Promise<SwapSource> {
   const { name } = definition;
   const [row] = await session.query<ViewRow>(selectViews(name));
-  if (row?.relation_kind !== 'm') {
+  if (row === undefined || viewKindOf(row.relation_kind) !== MATERIALIZED) {
     throw missing(name);
   }
   const obstacles = await session.query<SwapObstacleRow>(selectSwapObstacles(row.oid));
@@ -41,7 +42,7 @@ export async function readSwapSource(
   const deployed: DeployedView = {
     row,
     name,
-    kind: 'm',
+    kind: MATERIALIZED,
     indexes,
     statistics,
     otherDependents: [],

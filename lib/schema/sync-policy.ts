@@ -1,6 +1,7 @@
 import type { SyncPolicy } from '../definition/module.options.js';
 import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
 import { describeCaptureDifference } from '../tracking/capture-warnings.js';
+import { describeKind } from '../postgres/view-kind.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 
 const CREATIONS: ReadonlySet<Difference['kind']> = new Set([
@@ -41,7 +42,7 @@ function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): 
 
 /** Whether the view itself is another: an index that is declared for the new one says nothing of it. */
 export function hasOtherDefinition({ differences }: Pick<ViewDiff, 'differences'>): boolean {
-  return differences.some(({ kind }) => ['definition', 'plain-view', 'query-fails'].includes(kind));
+  return differences.some(({ kind }) => ['definition', 'view-kind', 'query-fails'].includes(kind));
 }
 
 /** Whether the view is there and cannot be rebuilt. */
@@ -94,8 +95,8 @@ export function describeDifference(difference: Difference): string {
   switch (difference.kind) {
     case 'missing':
       return 'it is missing';
-    case 'plain-view':
-      return 'a plain view has its name';
+    case 'view-kind':
+      return `a ${describeKind(difference.deployed)} has its name`;
     case 'definition':
       return describeDefinition(difference);
     case 'query-fails':

@@ -31,7 +31,7 @@ export async function findDeclared(
   state: DatabaseState,
 ): Promise<DeclaredViews> {
   const byName = new Map(views.map((view) => [deployedName(view), view]));
-  const concerned = definitions.filter((view) => byName.get(viewName(view))?.kind === 'm');
+  const concerned = definitions.filter((view) => byName.get(viewName(view))?.kind === view.kind);
   const comparisons = await compareDefinitions(session, concerned, state);
   const declared = new Map<DeployedView, Declared>();
   for (const view of concerned) {

@@ -5,7 +5,6 @@ import { displayName } from '../postgres/identifier.js';
 import {
   COLUMN_PARAMETERS,
   INDEX_PARAMETERS,
-  RELATION_PARAMETERS,
   TOAST_PARAMETERS,
 } from '../postgres/storage-parameters.sql.js';
 import {
@@ -22,19 +21,34 @@ import { ungrantable } from './privilege-statements.js';
  * known here, or of a kind that cannot be made again.
  */
 export function uncarried(
-  { row, kind, indexes }: DeployedView,
+  { row, kind, indexes, statistics }: DeployedView,
   definition?: ViewDefinition,
+  ownIndexes: readonly string[] = [],
 ): string[] {
-  // What is declared becomes a materialized view, whatever it was.
-  const becomes = definition === undefined ? kind : 'm';
+  const becomes = definition?.kind ?? kind;
+  const defaults = row.columns
+    .filter((column) => column.default !== null && becomes.storesRows)
+    .map((column) => `default of column "${column.name}"`);
+  if (kind.storesRows && !becomes.storesRows) {
+    // How its rows are stored goes with them.
+    return [
+      ...row.unmakeable,
+      ...ungrantable(row),
+      ...indexes
+        .filter(({ name, is_valid }) => is_valid && !ownIndexes.includes(name))
+        .map(({ name }) => `index "${name}"`),
+      ...statistics.map(({ name }) => `statistics "${name}"`),
+      ...row.extensions.map((name) => `a dependency on extension "${name}"`),
+    ];
+  }
   return [
     ...row.unmakeable,
+    ...defaults,
     ...unknownCode('replica identity', row.replica_identity, REPLICA_IDENTITIES),
     ...ungrantable(row),
-    ...unknown(row.storage, [
-      ...RELATION_PARAMETERS[becomes],
-      ...Object.keys(definition?.storage ?? {}),
-    ]).map((name) => `storage parameter "${name}"`),
+    ...unknown(row.storage, [...becomes.parameters, ...Object.keys(definition?.storage ?? {})]).map(
+      (name) => `storage parameter "${name}"`,
+    ),
     ...unknown(row.toast_storage, TOAST_PARAMETERS).map(
       (name) => `storage parameter "toast.${name}"`,
     ),
@@ -43,7 +57,6 @@ export function uncarried(
         ...unknown(column.options, COLUMN_PARAMETERS).map((name) => `parameter "${name}"`),
         ...unknownCode('storage', column.storage, STORAGE_NAMES),
         ...unknownCode('compression', column.compression, COMPRESSION_NAMES),
-        ...(column.default !== null && becomes === 'm' ? ['default'] : []),
       ].map((each) => `${each} of column "${column.name}"`),
     ),
     ...indexes.flatMap((index) => {
@@ -92,13 +105,14 @@ export function foreignLiterals({ row }: DeployedView, definition?: ViewDefiniti
 interface Remade {
   deployed?: DeployedView;
   definition?: ViewDefinition;
+  ownIndexes?: readonly string[];
 }
 
 /** @throws UnmanagedDependentsError where a view has something that would be lost, or that must not be read */
 export function refuseLosses(views: readonly Remade[]): void {
-  for (const { deployed, definition } of views) {
+  for (const { deployed, definition, ownIndexes } of views) {
     if (deployed !== undefined) {
-      refuse(deployed, uncarried(deployed, definition), {
+      refuse(deployed, uncarried(deployed, definition, ownIndexes), {
         reason: 'which the new view would not have',
         hint: 'Take that away, or change the view by hand.',
       });

@@ -24,9 +24,9 @@ import {
   setOwner,
   setReplicaIdentity,
   type ViewAttributes,
-  type ViewKind,
   viewDependsOn,
 } from '../postgres/view-ddl.sql.js';
+import type { ViewKind } from '../postgres/view-kind.js';
 import type { DeployedView } from './deployed-view.js';
 import { storageOf } from './storage.js';
 import { privilegeStatements } from './privilege-statements.js';
@@ -70,6 +70,8 @@ export interface ViewBlueprint {
 export function blueprintOf(member: RehearsedMember): ViewBlueprint {
   const { deployed, definition, kind, name, buildName } = member;
   const previous = deployed && previousBlueprint(deployed, name, buildName, '');
+  // What belongs to rows does not outlive them.
+  const kept = deployed?.kind === kind ? previous : previous && withoutRows(previous);
   const indexes = [
     ...(definition?.indexes ?? []).map((declared) => ({
       name: declared.name,
@@ -86,22 +88,34 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
     typeComment: null,
     replicaIdentity: 'd',
     extensions: [],
-    ...previous,
+    ...kept,
     kind,
     name,
     buildName,
     query: member.buildQuery,
     withData: member.withData && !member.isFilledLast,
-    attributes: attributesOf(kind, definition, previous?.attributes),
+    // Those of a view of another kind say nothing.
+    attributes: attributesOf(
+      definition,
+      deployed?.kind === kind ? previous?.attributes : undefined,
+    ),
     comment: definition?.comment ?? previous?.comment ?? null,
     columns: (previous?.columns ?? []).filter((column) => member.columns.includes(column.name)),
     indexes,
-    statistics: (previous?.statistics ?? []).filter(
-      (row) => !member.lostStatistics.includes(row.name),
-    ),
+    statistics: (kept?.statistics ?? []).filter((row) => !member.lostStatistics.includes(row.name)),
     clusterIndex: indexes.some((index) => index.name === previous?.clusterIndex)
       ? previous?.clusterIndex
       : undefined,
+  };
+}
+
+/** What a view of another kind takes over. */
+function withoutRows(blueprint: ViewBlueprint): ViewBlueprint {
+  return {
+    ...blueprint,
+    statistics: [],
+    replicaIdentity: 'd',
+    extensions: [],
   };
 }
 
@@ -153,7 +167,6 @@ function handMade(
 }
 
 function attributesOf(
-  kind: ViewKind,
   definition: ViewDefinition | undefined,
   previous: ViewAttributes | undefined,
 ): ViewAttributes {
@@ -162,8 +175,8 @@ function attributesOf(
   return {
     accessMethod: definition?.accessMethod ?? previous?.accessMethod ?? null,
     storage:
-      kind === 'm' && definition !== undefined && !isKept
-        ? storageOf(definition)
+      definition !== undefined && !isKept
+        ? storageOf(definition, previous?.storage)
         : (previous?.storage ?? []),
     toastStorage: previous?.toastStorage ?? [],
     tablespace: definition?.tablespace ?? previous?.tablespace ?? null,
@@ -173,7 +186,7 @@ function attributesOf(
 /** Makes a view with all that belongs to it under its build name. */
 export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
   const { kind, buildName, query, withData, attributes, comment, grants, columns } = blueprint;
-  const isFilled = kind === 'm' && withData;
+  const isFilled = kind.storesRows && withData;
   // A new view belongs to whoever makes it.
   const isFilledLater = isFilled && (blueprint.owner !== undefined || isBeside(blueprint));
   const create = createView({

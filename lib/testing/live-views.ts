@@ -4,6 +4,7 @@ import { DEFAULT_DATA_SOURCE, type ViewDefinition } from '../definition/view-def
 import { ManagedDataSources } from '../engine/managed-data-sources.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { createView, dropView, type NewView } from '../postgres/view-ddl.sql.js';
+import { PLAIN } from '../postgres/view-kind.js';
 
 /**
  * Puts a plain view in the place of each materialized view, in the test's own transaction: reads there see every write
@@ -36,7 +37,7 @@ export async function useLiveViews(
   }
   // The definitions name each other, so all go before the first comes back.
   for (const { view } of views.toReversed()) {
-    await queryRunner.query(dropView('m', view.name).text);
+    await queryRunner.query(dropView(view.kind, view.name).text);
   }
   for (const { view, definition } of views) {
     await queryRunner.query(createView(plainView(view, definition)).text);
@@ -46,7 +47,7 @@ export async function useLiveViews(
 function plainView({ name }: ViewDefinition, definition: string): NewView {
   return {
     name,
-    kind: 'v',
+    kind: PLAIN,
     query: { text: definition, isDeclared: false },
     withData: true,
     accessMethod: null,

@@ -18,7 +18,7 @@ export async function implyFreshness(
   standIns: readonly QualifiedName[],
 ): Promise<void> {
   const others = definitions.filter(
-    ({ freshness }) => freshness === undefined || freshness.isImplied,
+    ({ kind, freshness }) => kind.storesRows && (freshness === undefined || freshness.isImplied),
   );
   const implied = new Set(await readImplied(session, stateSchema, others, standIns, definitions));
   for (const view of others) {

@@ -5,6 +5,7 @@ import { Index, ViewColumn } from 'typeorm';
 import { refreshLockKey } from '../../lib/postgres/advisory-lock.js';
 import { tryLock } from '../../lib/postgres/advisory-lock.sql.js';
 import { Database } from '../../lib/postgres/database.js';
+import { MATERIALIZED } from '../../lib/postgres/view-kind.js';
 import { swapRows } from '../../lib/schema/row-swap.js';
 import type { TestDatabase } from '../support/test-database.js';
 import { withApp } from './bench-app.js';
@@ -135,7 +136,13 @@ function openDatabase(url: string): Database {
 async function swapOnce(database: Database): Promise<void> {
   const name = { schema: 'bench', name: 'sales' };
   const definition = {
-    ...{ target: Sales, name, query: '', columns: [{ name: 'key', property: 'key' }] },
+    ...{
+      target: Sales,
+      kind: MATERIALIZED,
+      name,
+      query: '',
+      columns: [{ name: 'key', property: 'key' }],
+    },
     ...{ indexes: [], withData: true, dependsOn: [], refresh: refreshPolicy() },
   };
   const { stateSchema } = database;

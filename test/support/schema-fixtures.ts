@@ -2,6 +2,7 @@ import { refreshPolicy } from '../../lib/definition/refresh-policy.js';
 import type { ViewDefinition } from '../../lib/definition/view-definition.js';
 import type { GrantJson } from '../../lib/postgres/privilege.sql.js';
 import type { IndexRow, ViewRow } from '../../lib/postgres/view-catalog.sql.js';
+import { MATERIALIZED } from '../../lib/postgres/view-kind.js';
 import type { DatabaseState } from '../../lib/schema/database-state.js';
 import type { DeployedView } from '../../lib/schema/deployed-view.js';
 import { declaredHash, fingerprint } from '../../lib/schema/fingerprint.js';
@@ -12,6 +13,7 @@ class Sales {}
 export function declared(name: string, given: Partial<ViewDefinition> = {}): ViewDefinition {
   return {
     target: Sales,
+    kind: MATERIALIZED,
     name: { schema: 'public', name },
     query: `SELECT * FROM ${name}_source`,
     columns: [{ name: 'id', property: 'id' }],
@@ -31,7 +33,7 @@ export function deployed(
 ): DeployedView {
   return {
     name: { schema: 'public', name },
-    kind: 'm',
+    kind: MATERIALIZED,
     indexes: [],
     statistics: [],
     otherDependents: [],
@@ -129,6 +131,7 @@ export function remembered(
           fingerprint: fingerprint(view, found),
           definition_version: view.version === undefined ? null : String(view.version),
           capture: null,
+          relation_kind: view.kind.relkind,
           applications: ['tests'],
         },
       ]),

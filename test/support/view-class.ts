@@ -1,7 +1,9 @@
-import { Index, ViewColumn } from 'typeorm';
+import { Index, PrimaryColumn, ViewColumn } from 'typeorm';
 import {
   MaterializedViewEntity,
   type MaterializedViewEntityOptions,
+  PlainViewEntity,
+  type PlainViewEntityOptions,
   type ViewClass,
 } from '../../lib/index.js';
 
@@ -26,4 +28,26 @@ export function viewClass({ columns = ['id'], key = [], ...options }: TestView):
   }
   MaterializedViewEntity(options)(View);
   return View;
+}
+
+export interface TestPlainView extends PlainViewEntityOptions {
+  expression: string;
+  columns?: string[];
+  /** The properties by which the repository knows a row. */
+  key?: string[];
+}
+
+/** The same of a plain view. */
+export function plainViewClass({
+  columns = ['id'],
+  key = [],
+  ...options
+}: TestPlainView): new () => Record<string, unknown> {
+  const View = class {};
+  Object.defineProperty(View, 'name', { value: `View of ${options.name}` });
+  columns.forEach((column) =>
+    (key.includes(column) ? PrimaryColumn({ type: 'int' }) : ViewColumn())(View.prototype, column),
+  );
+  PlainViewEntity(options)(View);
+  return View as new () => Record<string, unknown>;
 }

@@ -20,7 +20,7 @@ export const historyCommand: CliCommand = {
   async run(cli: Cli, [name]: readonly string[], flags: { limit: string }): Promise<CommandResult> {
     const { source, refreshes } = await cli.open();
     const limit = Number(flags.limit);
-    const names = name === undefined ? source.views.all().map(viewName) : [name];
+    const names = name === undefined ? source.views.materialized().map(viewName) : [name];
     const runs: Entry[] = [];
     for (const view of names) {
       const entries = await refreshes.history(view, { limit });

@@ -4,18 +4,24 @@ import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 
 /** What the code declares. */
 export const listCommand: CliCommand = {
-  define: () => new Command('list').description('the declared materialized views'),
+  define: () => new Command('list').description('the declared views'),
 
   async run(cli: Cli): Promise<CommandResult> {
     const { source } = await cli.open();
     const views = source.views.all().map(listed);
-    const rows = views.map((each) => [each.view, each.class, each.cron ?? '', each.mode]);
+    const rows = views.map((each) => [
+      each.view,
+      each.class,
+      each.kind,
+      each.cron ?? '',
+      each.mode ?? '',
+    ]);
     return {
       json: { views },
       text:
         views.length === 0
-          ? 'The data source has no entity with @MaterializedViewEntity.'
-          : cli.output.table(['VIEW', 'CLASS', 'SCHEDULE', 'MODE'], rows),
+          ? 'The data source has no entity with @MaterializedViewEntity or @PlainViewEntity.'
+          : cli.output.table(['VIEW', 'CLASS', 'KIND', 'SCHEDULE', 'MODE'], rows),
     };
   },
 };
@@ -23,17 +29,20 @@ export const listCommand: CliCommand = {
 interface ListedView {
   view: string;
   class: string;
+  kind: 'materialized' | 'plain';
   cron?: string;
   timeZone?: string;
-  mode: string;
+  /** Of a materialized one. */
+  mode?: string;
 }
 
 function listed(view: ViewDefinition): ListedView {
   return {
     view: viewName(view),
     class: view.target.name,
+    kind: view.kind.storesRows ? 'materialized' : 'plain',
     cron: view.schedule?.cron,
     timeZone: view.schedule?.timeZone,
-    mode: view.refresh.mode,
+    mode: view.kind.storesRows ? view.refresh.mode : undefined,
   };
 }

@@ -7,6 +7,7 @@ import {
   type ServerFactsRow,
   type ViewRiskRow,
 } from '../../postgres/doctor.sql.js';
+import { MATERIALIZED, PLAIN } from '../../postgres/view-kind.js';
 import { quoteIdentifier } from '../../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../../postgres/installation.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../../postgres/wake-up.sql.js';
@@ -119,7 +120,9 @@ async function leftovers(
 }
 
 function dropOf(view: InspectedView | undefined): string {
-  return view === undefined ? 'matviews sync --prune' : ADVICE.dropView(view);
+  return view === undefined
+    ? 'matviews sync --prune'
+    : ADVICE.dropView(view.kind === 'view' ? PLAIN : MATERIALIZED, view);
 }
 
 const rank = ({ severity }: Finding): number => (severity === 'error' ? 0 : 1);

@@ -81,11 +81,12 @@ describe('matviews, on data sources', () => {
         {
           view: 'public.totals',
           class: 'Totals',
+          kind: 'materialized',
           cron: '0 3 * * *',
           timeZone: 'UTC',
           mode: 'auto',
         },
-        { view: 'public.summary', class: 'Summary', mode: 'auto' },
+        { view: 'public.summary', class: 'Summary', kind: 'materialized', mode: 'auto' },
       ],
     });
     // What the file prints is no part of the document.

@@ -27,7 +27,7 @@ import type { ModuleOptions } from '../../support/releases.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { setTraps, trappedCount } from '../../support/traps.js';
-import { viewClass, YEARLY } from '../../support/view-class.js';
+import { plainViewClass, viewClass, YEARLY } from '../../support/view-class.js';
 
 const DAILY = {
   schema: 'Odd schema',
@@ -51,11 +51,16 @@ const Plain = viewClass({
 
 const Fragile = viewClass({
   name: 'fragile',
+  liveView: true,
   expression: `SELECT CAST(note AS pg_catalog.int4) AS id FROM orders`,
 });
 
+const Open = plainViewClass({ name: 'open', expression: `SELECT id FROM orders` });
+const GrownOpen = plainViewClass({ name: 'open', expression: `SELECT id, note FROM orders` });
+
 /** The next release: one view changed, and one renamed that loses its index. */
 const NEXT = [
+  GrownOpen,
   viewClass({ ...DAILY, expression: `SELECT id, note, note AS same FROM public.orders` }),
   viewClass({
     name: 'renamed',
@@ -67,6 +72,7 @@ const NEXT = [
 
 /** The release after it: all of that back, in another schema. */
 const LAST = [
+  GrownOpen,
   viewClass({
     ...DAILY,
     expression: `SELECT id, note FROM public.orders`,
@@ -109,6 +115,8 @@ const BELONGINGS = [
   `ALTER INDEX "Odd schema".by_hand DEPENDS ON EXTENSION plpgsql`,
   `ALTER MATERIALIZED VIEW ${QUOTED_DAILY} REPLICA IDENTITY FULL`,
   `GRANT SELECT ON ${QUOTED_DAILY} TO PUBLIC`,
+  // Its way back is refused then.
+  `CREATE TRIGGER guard INSTEAD OF UPDATE ON public.open FOR EACH ROW EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()`,
 ];
 
 describe('names in the schema that everybody may create in', () => {
@@ -133,7 +141,7 @@ describe('names in the schema that everybody may create in', () => {
   });
 
   const start = async (
-    views: ViewClass[] = [Daily, Plain, Fragile],
+    views: ViewClass[] = [Daily, Plain, Fragile, Open],
     options: ModuleOptions = {},
   ): Promise<TestingModule> => {
     await app?.close();

@@ -23,6 +23,7 @@ import {
   setStorage,
   setTablespace,
 } from '../../../lib/postgres/view-ddl.sql.js';
+import { MATERIALIZED, PLAIN } from '../../../lib/postgres/view-kind.js';
 import { grant } from '../../support/schema-fixtures.js';
 
 const HOSTILE = `a"; DROP TABLE x; --'$$\\`;
@@ -38,7 +39,7 @@ describe('statements with names in them', () => {
       'createView',
       createView({
         name: view,
-        kind: 'm',
+        kind: MATERIALIZED,
         query: { text: 'SELECT 1', isDeclared: true },
         withData: true,
         accessMethod: HOSTILE,
@@ -47,15 +48,15 @@ describe('statements with names in them', () => {
         tablespace: HOSTILE,
       }),
     ],
-    ['dropView', dropView('m', view)],
-    ['renameView', renameView('m', view, HOSTILE)],
-    ['moveView', moveView(view, HOSTILE)],
-    ['setOwner', setOwner('v', view, HOSTILE)],
-    ['setStorage', setStorage(view, [`${HOSTILE}=${HOSTILE}`])],
-    ['resetStorage', resetStorage(view, [HOSTILE])],
+    ['dropView', dropView(MATERIALIZED, view)],
+    ['renameView', renameView(MATERIALIZED, view, HOSTILE)],
+    ['moveView', moveView(MATERIALIZED, view, HOSTILE)],
+    ['setOwner', setOwner(PLAIN, view, HOSTILE)],
+    ['setStorage', setStorage(PLAIN, view, [`${HOSTILE}=${HOSTILE}`])],
+    ['resetStorage', resetStorage(PLAIN, view, [HOSTILE])],
     ['setTablespace', setTablespace(view, HOSTILE)],
     ['clusterOn', clusterOn(view, HOSTILE)],
-    ['commentOnView', commentOnView('m', view, HOSTILE)],
+    ['commentOnView', commentOnView(MATERIALIZED, view, HOSTILE)],
     ['commentOnIndex', commentOnIndex(view, HOSTILE)],
     ['grantPrivilege', grantPrivilege(view, grant(HOSTILE, { is_grantable: true }), HOSTILE)],
     [

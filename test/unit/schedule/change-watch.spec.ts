@@ -83,7 +83,7 @@ async function minute(
       stateSchema: 'state',
       bookkeeping: (work: (session: object) => unknown) => Promise.resolve(work({ query })),
     },
-    views: { all: () => views },
+    views: { all: () => views, materialized: () => views },
     log: new Logger(),
   };
   const runner = {

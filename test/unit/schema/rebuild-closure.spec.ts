@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { UnmanagedDependents } from '../../../lib/definition/module.options.js';
+import { MATERIALIZED, PLAIN } from '../../../lib/postgres/view-kind.js';
 import { type ClosureInput, closeOverDependents } from '../../../lib/schema/rebuild-closure.js';
 import { databaseState, declared, deployed } from '../../support/schema-fixtures.js';
 
@@ -8,7 +9,7 @@ const [a] = views;
 const changed: ClosureInput['changed'] = [
   {
     name: { schema: 'public', name: 'a' },
-    kind: 'm',
+    kind: MATERIALIZED,
     query: 'SELECT 1',
     definition: a,
     deployed: deployed('a'),
@@ -60,7 +61,7 @@ describe('closeOverDependents', () => {
   });
 
   it("names what is not the library's", () => {
-    const plain = deployed('plain', {}, { kind: 'v' });
+    const plain = deployed('plain', {}, { kind: PLAIN });
     const foreign = deployed('foreign');
     const dependents: [string, string[]][] = [
       ['public.a', ['public.plain']],
@@ -79,9 +80,9 @@ describe('closeOverDependents', () => {
       ['public.a', ['public.plain']],
       ['public.plain', ['public.b']],
     ];
-    const plain = deployed('plain', {}, { kind: 'v' });
+    const plain = deployed('plain', {}, { kind: PLAIN });
     expect(close([plain], dependents, 'rebuild')).toEqual(['a', 'plain', 'b']);
-    const ruled = deployed('plain', { has_triggers_or_rules: true }, { kind: 'v' });
+    const ruled = deployed('plain', { has_triggers_or_rules: true }, { kind: PLAIN });
     expect(() => close([ruled], dependents, 'rebuild')).toThrow(/view public\.plain/);
   });
 

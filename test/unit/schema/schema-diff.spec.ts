@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
+import { PLAIN } from '../../../lib/postgres/view-kind.js';
 import type { DatabaseState } from '../../../lib/schema/database-state.js';
 import type { DefinitionComparison } from '../../../lib/schema/definition-comparison.js';
 import { type Difference, diffSchema, isEmptyDiff } from '../../../lib/schema/schema-diff.js';
@@ -41,8 +42,8 @@ describe('diffSchema', () => {
     [
       'a plain view',
       declared('a'),
-      databaseState([deployed('a', {}, { kind: 'v' })]),
-      [{ kind: 'plain-view' }],
+      databaseState([deployed('a', {}, { kind: PLAIN })]),
+      [{ kind: 'view-kind', deployed: PLAIN }],
     ],
     [
       'without data',

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
 import type { SyncPolicy } from '../../../lib/definition/module.options.js';
+import { MATERIALIZED } from '../../../lib/postgres/view-kind.js';
 import type { DatabaseState } from '../../../lib/schema/database-state.js';
 import { planNames } from '../../../lib/schema/name-plan.js';
 import type { DeployedView } from '../../../lib/schema/deployed-view.js';
@@ -61,7 +62,7 @@ const asGoing = (orphans: DeployedView[]): OldView[] =>
 
 const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): RehearsedMember => ({
   name: view.name,
-  kind: 'm',
+  kind: MATERIALIZED,
   query: view.query,
   definition: view,
   buildName: view.name,

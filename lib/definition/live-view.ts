@@ -1,0 +1,54 @@
+import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import { displayName, identifierProblem, type QualifiedName } from '../postgres/identifier.js';
+import { selectAll } from '../postgres/view-ddl.sql.js';
+import { PLAIN } from '../postgres/view-kind.js';
+import { decoratorOf, type ViewOptions } from './definition-metadata.accessor.js';
+import { refreshPolicy } from './refresh-policy.js';
+import type { ViewDefinition } from './view-definition.js';
+
+/**
+ * A materialized view together with the plain view that has its query, where it declares one: each after what it reads.
+ *
+ * @throws InvalidDefinitionError when the plain view cannot have the name
+ */
+export function withLiveView(
+  view: ViewDefinition,
+  { liveView = false }: ViewOptions,
+): ViewDefinition[] {
+  if (liveView === false) {
+    return [view];
+  }
+  const nameOf = ({ schema, name }: QualifiedName): QualifiedName => ({
+    schema,
+    name: liveView === true ? `${name}_live` : liveView,
+  });
+  const live: ViewDefinition = {
+    target: view.target,
+    kind: PLAIN,
+    isLive: true,
+    name: nameOf(view.name),
+    query: view.query,
+    columns: view.columns,
+    indexes: [],
+    withData: true,
+    dependsOn: view.dependsOn,
+    // Under a name of its own it is not renamed with the other.
+    renamedFrom: liveView === true && view.renamedFrom ? nameOf(view.renamedFrom) : undefined,
+    version: view.version,
+    refresh: refreshPolicy(),
+  };
+  refuseName(view, live);
+  return [live, { ...view, query: selectAll(live.name), dependsOn: [] }];
+}
+
+function refuseName({ target, name }: ViewDefinition, live: ViewDefinition): void {
+  const problem =
+    displayName(live.name) === displayName(name)
+      ? 'it is that of the view itself'
+      : identifierProblem(live.name.name);
+  if (problem !== undefined) {
+    throw new InvalidDefinitionError(
+      `${decoratorOf(target)}: expected \`liveView\` to give another name that PostgreSQL keeps whole (${problem}), got "${live.name.name}".`,
+    );
+  }
+}

@@ -1,0 +1,191 @@
+import { viewName } from '../definition/view-definition.js';
+import { readViewEdges, type ViewEdge } from '../graph/view-edges.js';
+import { patiently } from '../postgres/lock-attempts.js';
+import { displayName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
+import type { Compared } from './comparison.js';
+import { withDependents } from './database-state.js';
+import { managedViews, membersOf } from './declared-rehearsal.js';
+import { hasSameQuery } from './definition-comparison.js';
+import type { PreparationContext } from './preparation-context.js';
+import { type ClosureMember, closureOf } from './rebuild-closure.js';
+import { holdOffRefreshes } from './refresh-holdoff.js';
+import { rehearse } from './rehearsal.js';
+import { movesOf } from './rename-steps.js';
+import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+
+type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames'>;
+
+/** What the plan is to do. */
+interface Changes {
+  /** What the policy lets happen. */
+  allowed: SchemaDiff;
+  missingSchemas: string[];
+  /** Names of views that go. */
+  pruned: ReadonlySet<string>;
+}
+
+/** What a trial has found out about the views that it replaced. */
+interface Trial {
+  members: ClosureMember[];
+  /** Names of views that PostgreSQL did not replace. */
+  refused: Set<string>;
+  /** Names of those that have more columns than before. */
+  grown: Set<string>;
+  /** Names of declared views above that would be other ones, as where they have `SELECT *`. */
+  changedAbove: string[];
+  edges: ViewEdge[];
+}
+
+/**
+ * The plain views that `CREATE OR REPLACE VIEW` brings to their new definitions, so that what reads them stays:
+ * PostgreSQL takes it, no view that is built in the same change reads them, they read none of those, and none that goes.
+ * All others are rebuilt. PostgreSQL is asked in a trial that is undone.
+ */
+export async function findReplaceable(
+  session: Session,
+  context: PreparationContext,
+  compared: Comparison,
+  changes: Changes,
+): Promise<ReadonlySet<string>> {
+  const candidates = changes.allowed.views.filter(isCandidate).map(({ view }) => viewName(view));
+  let replaced: ReadonlySet<string> = new Set(candidates);
+  while (replaced.size > 0) {
+    const trial = await tryReplacing(session, context, compared, { ...changes, replaced });
+    const unfit = unfitOf(trial, compared, changes);
+    const left = new Set([...replaced].filter((name) => !unfit.has(name)));
+    if (left.size === replaced.size) {
+      break;
+    }
+    replaced = left;
+  }
+  return replaced;
+}
+
+function isCandidate({ view, deployed, differences, newerVersion }: ViewDiff): boolean {
+  return (
+    !view.kind.storesRows &&
+    // The rows above it are to be those of the new query at once.
+    !view.isLive &&
+    deployed?.kind === view.kind &&
+    newerVersion === undefined &&
+    differences.some(({ kind }) => kind === 'definition')
+  );
+}
+
+/** Makes what is rebuilt as stand-ins, and replaces the others, for a moment. */
+function tryReplacing(
+  session: Session,
+  context: PreparationContext,
+  { diff, state, names, renames }: Comparison,
+  { allowed, missingSchemas, replaced }: Changes & { replaced: ReadonlySet<string> },
+): Promise<Trial> {
+  const { members } = closureOf({
+    changed: membersOf(allowed),
+    replaced,
+    ...managedViews(diff),
+    pruned: new Set(),
+    state,
+    policy: 'rebuild',
+  });
+  const rebuilt = new Set(members.filter(({ isReplaced }) => !isReplaced).map(keyOf));
+  const trial: Trial = {
+    members,
+    refused: new Set(),
+    grown: new Set(),
+    changedAbove: [],
+    edges: [],
+  };
+  return session.undone(async () => {
+    await holdOffRefreshes(
+      session,
+      context,
+      members.map(({ name }) => name),
+    );
+    const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
+      rehearse(session, members, {
+        missingSchemas,
+        strategy: context.policy.rebuildStrategy,
+        dropped: [],
+        going: [],
+        moves: movesOf(renames.filter(({ view }) => !rebuilt.has(viewName(view)))),
+        names,
+        waitMs,
+        filled: new Set(),
+        look: async () => {
+          trial.edges = await readViewEdges(session, displayName);
+          trial.changedAbove = await changedAbove(session, diff, { state, members });
+        },
+      }),
+    );
+    rehearsed.failed.forEach(({ member }) => trial.refused.add(keyOf(member)));
+    rehearsed.members
+      .filter(({ columns, deployed }) => columns.length > (deployed?.row.columns.length ?? 0))
+      .forEach((member) => trial.grown.add(keyOf(member)));
+    return trial;
+  });
+}
+
+/** A declared view that stays, though its query would now give other columns or bind otherwise, does not stay. */
+async function changedAbove(
+  session: Session,
+  { views }: SchemaDiff,
+  { state, members }: Pick<Comparison, 'state'> & { members: ClosureMember[] },
+): Promise<string[]> {
+  const replaced = members.filter(({ isReplaced }) => isReplaced).map(keyOf);
+  const names = new Set(members.map(keyOf));
+  const above = withDependents(replaced, state);
+  const changed: string[] = [];
+  for (const { view, deployed } of views) {
+    const isStaying = deployed?.kind === view.kind && !names.has(viewName(view));
+    if (isStaying && above.has(viewName(view)) && !(await hasSameQuery(session, view, deployed))) {
+      changed.push(viewName(view));
+    }
+  }
+  return changed;
+}
+
+function unfitOf(
+  { members, refused, grown, changedAbove: changed, edges }: Trial,
+  { state, renames }: Comparison,
+  { pruned }: Changes,
+): Set<string> {
+  const built = new Set(members.filter(({ isReplaced }) => !isReplaced).map(keyOf));
+  const dependents = new Map(state.dependents);
+  for (const { source, dependent } of edges) {
+    dependents.set(source, [...(dependents.get(source) ?? []), dependent]);
+  }
+  const inTheWay = new Set([...built, ...changed]);
+  const isUnfit = (name: string): boolean =>
+    refused.has(name) ||
+    edges.some(({ source, dependent }) => dependent === name && built.has(source)) ||
+    [...pruned].some((source) => (state.dependents.get(source) ?? []).includes(name)) ||
+    [...withDependents([name], { ...state, dependents })].some((above) => inTheWay.has(above)) ||
+    // Its way back drops it, and has to know the names that views then have.
+    (grown.has(name) && readsRenamed(name, { state, renames }));
+  return new Set(
+    members
+      .filter((member) => member.isReplaced)
+      .map(keyOf)
+      .filter(isUnfit),
+  );
+}
+
+/** Whether a view, one above it, or what these read comes under another name. */
+function readsRenamed(
+  name: string,
+  { state, renames }: Pick<Comparison, 'state' | 'renames'>,
+): boolean {
+  const above = withDependents([name], state);
+  return renames
+    .map(({ view }) => viewName(view))
+    .some(
+      (renamed) =>
+        above.has(renamed) ||
+        (state.dependents.get(renamed) ?? []).some((dependent) => above.has(dependent)),
+    );
+}
+
+function keyOf({ name }: ClosureMember): string {
+  return displayName(name);
+}
