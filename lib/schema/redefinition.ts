@@ -94,8 +94,7 @@ function replaceView(
     toastStorage: [],
     tablespace: null,
     // They are replaced too: without any the view would lose those that it has.
-    storage:
-      isBack || definition === undefined ? row.storage : storageOf(definition, row.storage),
+    storage: isBack || definition === undefined ? row.storage : storageOf(definition, row.storage),
   });
 }
 
