@@ -13,8 +13,10 @@ import { holdOffRefreshes } from './refresh-holdoff.js';
 import { rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+import { withoutData } from './schema-plan.js';
+import { foreignLiterals } from './uncarried.js';
 
-type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames'>;
+type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames' | 'hidden'>;
 
 /** What the plan is to do. */
 interface Changes {
@@ -77,10 +79,10 @@ function isCandidate({ view, deployed, differences, newerVersion }: ViewDiff): b
 function tryReplacing(
   session: Session,
   context: PreparationContext,
-  { diff, state, names, renames }: Comparison,
+  { diff, state, names, renames, hidden }: Comparison,
   { allowed, missingSchemas, replaced }: Changes & { replaced: ReadonlySet<string> },
 ): Promise<Trial> {
-  const { members } = closureOf({
+  const closure = closureOf({
     changed: membersOf(allowed),
     replaced,
     ...managedViews(diff),
@@ -88,6 +90,11 @@ function tryReplacing(
     state,
     policy: 'rebuild',
   });
+  // What must not be read stays: a change of it is refused anyway.
+  const members = closure.members.filter(
+    ({ deployed, definition }) =>
+      deployed === undefined || foreignLiterals(deployed, definition).length === 0,
+  );
   const rebuilt = new Set(members.filter(({ isReplaced }) => !isReplaced).map(keyOf));
   const trial: Trial = {
     members,
@@ -110,8 +117,10 @@ function tryReplacing(
         going: [],
         moves: movesOf(renames.filter(({ view }) => !rebuilt.has(viewName(view)))),
         names,
+        hidden,
         waitMs,
         filled: new Set(),
+        empty: withoutData(state),
         look: async () => {
           trial.edges = await readViewEdges(session, displayName);
           trial.changedAbove = await changedAbove(session, diff, { state, members });

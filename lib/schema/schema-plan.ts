@@ -174,7 +174,7 @@ export function unpopulated({ views }: SchemaDiff): Set<string> {
 export function withoutData({ views }: DatabaseState): Set<string> {
   return new Set(
     [...views]
-      .filter(([, { kind, row }]) => kind === 'm' && !row.is_populated)
+      .filter(([, { kind, row }]) => kind.storesRows && !row.is_populated)
       .map(([name]) => name),
   );
 }
