@@ -178,8 +178,12 @@ describe('the capture of changes, beside others', () => {
       }
     });
 
-    it('comes to parents that a partition or a child is given later, as its readers are polled', async () => {
-      const inheriting = { ...fresh, expression: 'SELECT count(*)::int AS id FROM public.child' };
+    it.each([
+      ['a view', true],
+      ['a view without rows, which nothing refreshes', false],
+    ])('comes to parents that what %s reads is given later, by polling', async (_, withData) => {
+      const expression = 'SELECT count(*)::int AS id FROM public.child';
+      const inheriting = { ...fresh, withData, expression };
       await database.query(
         'CREATE TABLE child (id int); CREATE TABLE "Odd ""parent\'" (id int); CREATE TABLE grandparent (id int)',
       );
