@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { CommandLineUsageError } from './command-line.errors.js';
 
@@ -32,14 +33,19 @@ export class Consent {
         },
       );
     }
-    const questions = createInterface({ input: this.input, output: this.output });
+    const answer = await this.ask(`${what}\nGo on? [y/N] `);
+    if (!/^y(es)?$/i.test(answer.trim())) {
+      throw new CommandLineUsageError('Nothing has been changed.');
+    }
+  }
+
+  /** The line that is typed; an empty one for Ctrl-D. */
+  private async ask(question: string): Promise<string> {
+    // With `terminal` it would keep Ctrl-C from the process.
+    const questions = createInterface({ input: this.input, output: this.output, terminal: false });
+    const ended = once(questions, 'close').then(() => '');
     try {
-      const answer = await questions.question(`${what}\nGo on? [y/N] `, {
-        signal: this.signal,
-      });
-      if (!/^y(es)?$/i.test(answer.trim())) {
-        throw new CommandLineUsageError('Nothing has been changed.');
-      }
+      return await Promise.race([questions.question(question, { signal: this.signal }), ended]);
     } finally {
       questions.close();
     }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -18,6 +18,11 @@ export interface CommandEnd {
   exitCode: number | null;
   stdout: string;
   stderr: string;
+}
+
+interface Execution {
+  stdin: 'ignore' | 'pipe';
+  onOutput?: (child: ChildProcess, output: { stdout: string }) => void;
 }
 
 const BIN = path.resolve('dist/esm/cli/bin.js');
@@ -61,14 +66,44 @@ export default new typeorm.DataSource({
 
   /** Runs a command without a terminal. */
   async run(...args: string[]): Promise<CommandEnd> {
-    const child = spawn(process.execPath, [BIN, ...args], {
+    return this.execute(process.execPath, [BIN, ...args], { stdin: 'ignore' });
+  }
+
+  /** Runs a line for a shell, which names the command as its users do. */
+  async runLine(line: string): Promise<CommandEnd> {
+    const script = `matviews() { '${process.execPath}' '${BIN}' "$@"; }\n${line}`;
+    return this.execute('sh', ['-c', script], { stdin: 'ignore' });
+  }
+
+  /** Runs a command in a terminal, and types the keys when it asks something. All that is shown is `stdout`. */
+  async runInTerminal(keys: string, ...args: string[]): Promise<CommandEnd> {
+    const command = [process.execPath, BIN, ...args].map((each) => `'${each}'`).join(' ');
+    return this.execute('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+      stdin: 'pipe',
+      onOutput: (child, { stdout }) => {
+        if (stdout.includes('[y/N] ') && child.stdin?.writableEnded === false) {
+          child.stdin.end(keys);
+        }
+      },
+    });
+  }
+
+  private async execute(
+    program: string,
+    args: string[],
+    { stdin, onOutput }: Execution,
+  ): Promise<CommandEnd> {
+    const child = spawn(program, args, {
       cwd: this.folder,
       env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: this.databaseUrl },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [stdin, 'pipe', 'pipe'],
     });
     const output = { stdout: '', stderr: '' };
-    child.stdout.on('data', (data: Buffer) => (output.stdout += data.toString()));
-    child.stderr.on('data', (data: Buffer) => (output.stderr += data.toString()));
+    child.stdout?.on('data', (data: Buffer) => {
+      output.stdout += data.toString();
+      onOutput?.(child, output);
+    });
+    child.stderr?.on('data', (data: Buffer) => (output.stderr += data.toString()));
     const exitCode = await new Promise<number | null>((resolve, reject) => {
       child.on('error', reject);
       child.on('close', resolve);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SchemaProject } from '../../support/schema-project.js';
@@ -147,5 +148,37 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     });
     expect(await database.query(VIEWS)).toEqual([{ name: REVENUE.name }]);
     expect((await project.run('drop', '--yes')).exitCode).toBe(4);
+  });
+
+  // Of util-linux. Elsewhere it takes other arguments, and there is no other terminal.
+  const inTerminal = existsSync('/usr/bin/script') ? describe : describe.skip;
+
+  inTerminal('sync and drop ask on a terminal', () => {
+    const isChanged = async (): Promise<boolean> => {
+      const [row] = await database.query<{ changed: boolean }>(
+        `SELECT definition ILIKE '%HAVING%' AS changed FROM pg_matviews`,
+      );
+      return row?.changed ?? false;
+    };
+
+    it.each<[string, string, string[], number, string]>([
+      ['n', 'n\n', ['sync'], 4, 'Nothing has been changed.'],
+      ['n', 'n\n', ['drop', '--all'], 4, 'Nothing has been changed.'],
+      ['Ctrl-D', '\x04', ['drop', '--all'], 4, 'Nothing has been changed.'],
+      ['Ctrl-C', '\x03', ['sync'], 130, 'Interrupted.'],
+    ])('leaves all as it is on %s (%j) to %j', async (_key, keys, args, exitCode, says) => {
+      await project.declare([REVENUE]);
+      const end = await project.runInTerminal(keys, ...args);
+      expect(end).toMatchObject({ exitCode, stdout: expect.stringContaining(says) as unknown });
+      expect(end.stdout).toContain(REVENUE.name);
+      expect(await isChanged()).toBe(true);
+    });
+
+    it('does it on y', async () => {
+      expect(await project.runInTerminal('y\n', 'sync')).toMatchObject({ exitCode: 0 });
+      expect(await isChanged()).toBe(false);
+      expect(await project.runInTerminal('yes\n', 'drop', '--all')).toMatchObject({ exitCode: 0 });
+      expect(await database.query(VIEWS)).toEqual([]);
+    });
   });
 });
