@@ -103,7 +103,7 @@ export async function rehearse(
       session,
       [...leaving, ...going],
       { ...options, staying },
-      members[0],
+      members.find(({ deployed }) => deployed),
     );
     const isSideBySide = strategy === 'side-by-side';
     const buildNameOf = (member: ClosureMember): QualifiedName => {

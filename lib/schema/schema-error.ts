@@ -98,7 +98,7 @@ const HINTS: Record<string, string> = {
   [SqlState.undefinedTable]:
     'Create the table first (a migration, or `synchronize: true` of TypeORM), or write its schema in front of its name. Views that read each other in a circle lack each other too.',
   [SqlState.insufficientPrivilege]:
-    'The role needs CREATE on the schema of the view, SELECT on what it reads and, for a schema that does not exist, CREATE on the database.',
+    'The role has to own the views that change, and needs CREATE on their schemas, SELECT on what they read and, for a schema that does not exist, CREATE on the database.',
   [SqlState.uniqueViolation]:
     'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data. An index that no class declares was made by hand: correct the query, or drop the index.',
   [SqlState.dependentObjectsStillExist]:

@@ -12,6 +12,7 @@ import { quoteIdentifier } from '../../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../../postgres/installation.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../../postgres/wake-up.sql.js';
 import { readInstalledVersion } from '../../postgres/installed-version.js';
+import type { SchemaDifference } from '../../schema/schema.js';
 import type { InspectedView } from '../../introspection/inspected-view.js';
 import type { Finding } from './finding.js';
 import { poolerFindings } from './pooler.findings.js';
@@ -20,6 +21,9 @@ import { logFindings, riskFinding, viewFindings } from './view.findings.js';
 
 /** For how long each of the questions may take. */
 const TIMEOUT_MS = 30_000;
+
+const MEND_CLASS =
+  'Change the class of the view, or what its query reads, and look with: matviews diff';
 
 interface ServerReading {
   facts: ServerFactsRow;
@@ -42,7 +46,7 @@ export async function examine(source: ManagedDataSource): Promise<Finding[]> {
     ...statuses.flatMap((status) => viewFindings(status, found.get(status.view))),
     ...risks.map((risk) => riskFinding(risk, facts.version, searchPath)),
     ...logFindings(statuses),
-    ...(await leftovers(source, found)),
+    ...(await differenceFindings(source, found)),
   ];
   return findings.sort((one, other) => rank(one) - rank(other));
 }
@@ -89,26 +93,14 @@ function versionFindings(installedVersion: number, stateSchema: string): Finding
   ];
 }
 
-/** What nobody needs any more. */
-async function leftovers(
+/** What cannot be made as declared, and what nobody needs any more. The rest of what differs is said by `check`. */
+async function differenceFindings(
   source: ManagedDataSource,
   found: ReadonlyMap<string, InspectedView>,
 ): Promise<Finding[]> {
   try {
     const differences = await source.schema.diff({});
-    return differences.flatMap(({ kind, view, description }): Finding[] =>
-      kind === 'orphan' || kind === 'capture-superfluous'
-        ? [
-            {
-              severity: 'warning',
-              code: kind,
-              view,
-              message: `${description}.`,
-              fix: kind === 'orphan' ? dropOf(found.get(view)) : 'matviews sync',
-            },
-          ]
-        : [],
-    );
+    return differences.flatMap((difference) => differenceFinding(difference, found));
   } catch (error) {
     if (!(error instanceof MaterializedViewError)) {
       throw error;
@@ -116,6 +108,24 @@ async function leftovers(
     const { view, message, hint } = error;
     const fix = hint ?? 'matviews diff --verbose';
     return [{ severity: 'error', code: 'diff-fails', view, message, fix }];
+  }
+}
+
+function differenceFinding(
+  { kind, view, description }: SchemaDifference,
+  found: ReadonlyMap<string, InspectedView>,
+): Finding[] {
+  const message = `${description.replace(/\.$/, '')}.`;
+  switch (kind) {
+    case 'orphan':
+      return [{ severity: 'warning', code: kind, view, message, fix: dropOf(found.get(view)) }];
+    case 'capture-superfluous':
+      return [{ severity: 'warning', code: kind, view, message, fix: 'matviews sync' }];
+    case 'query-fails':
+    case 'refused':
+      return [{ severity: 'error', code: 'diff-fails', view, message, fix: MEND_CLASS }];
+    default:
+      return [];
   }
 }
 
