@@ -22,7 +22,10 @@ const REBUILT_FOR: ReadonlySet<string> = new Set([
   'access-method',
 ]);
 
-type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames' | 'hidden'>;
+type Comparison = Pick<
+  Compared,
+  'diff' | 'state' | 'names' | 'renames' | 'createdSchemas' | 'hidden'
+>;
 
 /** The views that are made, or rebuilt, for their own sake. */
 export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
@@ -55,7 +58,7 @@ export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions'
 export async function rehearseAsDeclared(
   session: Session,
   context: PreparationContext,
-  { diff, state, names, renames, hidden }: Comparison,
+  { diff, state, names, renames, createdSchemas, hidden }: Comparison,
 ): Promise<Rehearsed> {
   const closure = closureOf({
     changed: membersOf(diff),
@@ -78,7 +81,7 @@ export async function rehearseAsDeclared(
     );
     return patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
       rehearse(session, members, {
-        missingSchemas: diff.missingSchemas,
+        missingSchemas: [...createdSchemas, ...diff.missingSchemas],
         strategy: context.policy.rebuildStrategy,
         dropped: [],
         going: [],

@@ -1,4 +1,5 @@
 import { expect } from '@jest/globals';
+import { escapeIdentifier } from 'pg';
 import { RefreshService, SchemaService, UnmanagedDependentsError } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
 import {
@@ -25,7 +26,7 @@ import {
   snapshot,
   withoutOids,
 } from './snapshot.js';
-import { type HandWork, NAMES, type Step, VIEW_COUNT } from './steps.js';
+import { type HandWork, NAMES, type Rollout, type Step, VIEW_COUNT } from './steps.js';
 
 const isOurName = (name: string): boolean => NAMES.some((each) => fullName(each) === name);
 
@@ -78,7 +79,9 @@ export class History {
     this.views = this.code.release(await this.surroundings());
     this.log.push(describeRelease(this.views, step));
     const start = await snapshot(this.database);
-    await this.rollouts.run(step, this.views, this.areNamedAlike(previous) ? previous : []);
+    const rollout = this.withWayBack(step.rollout, previous);
+    const alike = this.areNamedAlike(previous) ? previous : [];
+    await this.rollouts.run({ ...step, rollout }, this.views, alike);
     await this.settle(step, start);
     const old = step.thenOld > 0 ? this.past.at(-step.thenOld) : undefined;
     this.past.push(this.views);
@@ -87,9 +90,20 @@ export class History {
       await this.settle({ ...step, prune: false }, this.settled);
     }
     // A dump does not know what a function reads, and fills the views in another order.
-    if (step.thenRestored && this.dump && this.views.every(({ dependsOn }) => !dependsOn)) {
+    const readsInFunctions = this.past.flat().some(({ dependsOn }) => dependsOn !== undefined);
+    if (step.thenRestored && this.dump && !readsInFunctions) {
       await this.restore(this.dump);
     }
+  }
+
+  /** What the functions of the release before read is forgotten: a way back may find none of it. */
+  private withWayBack(rollout: Rollout, previous: ReleasedView[]): Rollout {
+    const isForgotten = previous.some(
+      ({ view, dependsOn }) =>
+        dependsOn !== undefined &&
+        this.views.find((each) => each.view === view)?.dependsOn?.[0] !== dependsOn[0],
+    );
+    return rollout.by === 'migration' && isForgotten ? { ...rollout, goesBack: false } : rollout;
   }
 
   private async surroundings(): Promise<Surroundings> {
@@ -126,7 +140,10 @@ export class History {
     const name = this.code.nextNameOf(view);
     const isTaken = (await snapshot(this.database)).has(fullName(name));
     if (!isTaken && this.memory.isFree(fullName(name))) {
-      await this.database.query(`CREATE MATERIALIZED VIEW ${quoted(name)} AS SELECT 1 AS id`);
+      await this.database.query(
+        `CREATE SCHEMA IF NOT EXISTS ${escapeIdentifier(name.schema)};
+         CREATE MATERIALIZED VIEW ${quoted(name)} AS SELECT 1 AS id`,
+      );
       this.memory.handMade.add(fullName(name));
     }
   }
@@ -239,11 +256,13 @@ export class History {
   /** Under which name each view was before: the old one, unless the release has come to the database since the start. */
   private predecessors(before: Snapshot, start: Snapshot): Predecessors {
     const old = new Map<number, Name>();
-    for (const { view } of this.views) {
-      const name = this.code.nameOf(view);
+    const isNew = (name: string): boolean => before.has(name) && !start.has(name);
+    for (const view of this.views) {
+      const name = this.code.nameOf(view.view);
       const found = name && before.get(fullName(name));
-      if (name && found && found.oid === start.get(fullName(name))?.oid) {
-        old.set(view, name);
+      // A policy that renames nothing makes another one under the new name.
+      if (name && found && found.oid === start.get(fullName(name))?.oid && !isNew(fullName(view))) {
+        old.set(view.view, name);
       }
     }
     const taken = new Set([...old.values()].map(fullName));
