@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import type { Benchmark, BenchmarkReport } from './benchmark.js';
 import { captureBenchmark } from './capture.bench.js';
 import { dashboardBenchmark } from './dashboard.bench.js';
+import { cliBenchmark } from './cli.bench.js';
 import { fleetBenchmark } from './fleet.bench.js';
 import { graphBenchmark } from './graph.bench.js';
 import { clusterBenchmark } from './cluster.bench.js';
@@ -22,6 +23,7 @@ const BENCHMARKS = [
   captureBenchmark,
   largeBenchmark,
   fleetBenchmark,
+  cliBenchmark,
   dashboardBenchmark,
   standbyBenchmark,
 ];
