@@ -154,20 +154,3 @@ function loggedSources(quotedSchema: string): string {
   SELECT found.source FROM found WHERE found.source IS NOT NULL
 )`;
 }
-
-/** How large the log is. */
-export interface ChangeLogSizeRow {
-  row_count: number;
-  /** Of the table with its indexes. */
-  byte_count: number;
-}
-
-export function selectChangeLogSize(stateSchema: string): SqlStatement {
-  const log = `${quoteIdentifier(stateSchema)}.change_log`;
-  return {
-    text: `SELECT count(*)::float8 AS row_count,
-       pg_catalog.pg_total_relation_size($1::pg_catalog.regclass)::float8 AS byte_count
-FROM ${log}`,
-    values: [log],
-  };
-}

@@ -32,6 +32,10 @@ export interface ViewStatusRow {
   last_failure_outcome: string | null;
   /** Until when a stored instant is ahead of the clock, and so counts as absent; `null` for none. */
   ahead_until: number | null;
+  /** The rows of the log of changes, the same for all views; left out where that was not asked for. */
+  log_row_count?: number;
+  /** Its size with its indexes, in bytes. */
+  log_bytes?: number;
 }
 
 /** So many of the last successes make the mean duration. */
@@ -56,8 +60,13 @@ export const USABLE_UNIQUE_INDEX = `i.indrelid = c.oid
  * database included. It reads catalogs alone and takes no lock on a view, so that it answers in the
  * middle of a blocking refresh.
  */
-export function selectViewStatuses(stateSchema: string, views: QualifiedName[]): SqlStatement {
+export function selectViewStatuses(
+  stateSchema: string,
+  views: QualifiedName[],
+  { withLog }: { withLog: boolean } = { withLog: false },
+): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
+  const log = `${schema}.change_log`;
   return {
     text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS now,
        pg_catalog.pg_is_in_recovery() AS is_standby,
@@ -96,7 +105,13 @@ export function selectViewStatuses(stateSchema: string, views: QualifiedName[]):
        s.last_error_code,
        failure.error_message AS last_error_message,
        failure.outcome AS last_failure_outcome,
-       ${epochMs(AHEAD_UNTIL)} AS ahead_until
+       ${epochMs(AHEAD_UNTIL)} AS ahead_until${
+         withLog
+           ? `,
+       log.row_count AS log_row_count,
+       log.byte_count AS log_bytes`
+           : ''
+       }
 FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS w(schema_name, view_name, position)
@@ -133,8 +148,17 @@ LEFT JOIN LATERAL (
     LIMIT ${MEAN_OF}
   ) AS last
 ) AS mean ON true
-ORDER BY w.position`,
-    values: namesOf(views),
+${
+  withLog
+    ? `CROSS JOIN (
+  SELECT count(*)::float8 AS row_count,
+         pg_catalog.pg_total_relation_size($3::pg_catalog.regclass)::float8 AS byte_count
+  FROM ${log}
+) AS log
+`
+    : ''
+}ORDER BY w.position`,
+    values: withLog ? [...namesOf(views), log] : namesOf(views),
   };
 }
 

@@ -61,10 +61,12 @@ async function readWith(
   const statement = selectViewStatuses(
     stateSchema,
     views.map(({ name }) => name),
+    { withLog: views.some(({ freshness }) => freshness !== undefined) },
   );
   const read = await session.query<ViewStatusRow>(statement);
   const rows = new Map(read.map((row, position) => [views[position], row]));
-  const changes = await readViewChanges(session, stateSchema, views);
+  const [{ log_row_count: rowCount = 0, log_bytes: byteCount = 0 } = {}] = read;
+  const changes = await readViewChanges(session, stateSchema, views, { rowCount, byteCount });
   const outdated = (view: ViewDefinition): number[] => {
     const row = rows.get(view);
     return row?.is_populated ? outdatedSince(view, row, changes.get(view)) : [];

@@ -1,5 +1,4 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { type ChangeLogSizeRow, selectChangeLogSize } from '../postgres/change-log.sql.js';
 import { instant } from '../postgres/optional-instant.js';
 import type { Session } from '../postgres/session.js';
 import { type PendingChanges, readPending } from './pending-changes.js';
@@ -23,30 +22,37 @@ export interface ViewChanges {
   logBytes: number;
 }
 
-/** Reads that of all given views that track changes, in two statements; in none where there is no such view. */
+/** How large the log of changes is. */
+export interface ChangeLogSize {
+  rowCount: number;
+  /** With its indexes. */
+  byteCount: number;
+}
+
+/** Reads that of all given views that track changes, in one statement; in none where there is no such view. */
 export async function readViewChanges(
   session: Session,
   stateSchema: string,
   definitions: readonly ViewDefinition[],
+  log: ChangeLogSize,
 ): Promise<Map<ViewDefinition, ViewChanges>> {
   const tracking = definitions.filter(({ freshness }) => freshness !== undefined);
   if (tracking.length === 0) {
     return new Map();
   }
   const { views } = await readPending(session, stateSchema, tracking);
-  const [size] = await session.query<ChangeLogSizeRow>(selectChangeLogSize(stateSchema));
   const found = new Map(views.map((each) => [each.definition, each]));
-  return new Map(tracking.map((view) => [view, viewChanges(found.get(view), size)]));
+  return new Map(tracking.map((view) => [view, viewChanges(found.get(view), log)]));
 }
 
 function viewChanges(
   pending: PendingChanges | undefined,
-  size: ChangeLogSizeRow | undefined,
+  { rowCount, byteCount }: ChangeLogSize,
 ): ViewChanges {
   return {
     isUnchanged: pending?.isUnchanged ?? false,
     pendingSince: pending?.isComplete && !pending.isUnsure ? instant(pending.since) : undefined,
-    logRowCount: size?.row_count ?? 0,
-    logBytes: size?.byte_count ?? 0,
+    logRowCount: rowCount,
+    logBytes: byteCount,
   };
 }

@@ -9,7 +9,11 @@ import {
   selectPrunable,
   selectViewsWithHistory,
 } from '../../../lib/postgres/history-pruning.sql.js';
-import { selectHistory } from '../../../lib/postgres/history-reading.sql.js';
+import {
+  selectHistory,
+  selectHistoryOfAll,
+  selectRecentRuns,
+} from '../../../lib/postgres/history-reading.sql.js';
 import { selectViewStatuses } from '../../../lib/postgres/status.sql.js';
 import { managed } from '../../support/managed.js';
 import { bootWith } from '../../support/test-app.js';
@@ -17,6 +21,7 @@ import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
 
 const STATE = 'materialized_views';
+const NO_FILTER = { outcomes: null, since: null, until: null, olderThan: null };
 
 const DailyRevenue = viewClass({
   name: 'daily "Revenue"',
@@ -251,6 +256,8 @@ describe('pruning of the history', () => {
       selectPrunable(STATE, views, { maxAgeMs: 1, maxCount: 1_000 }),
       pruneHistory(STATE, prunable, { from: 0, batchSize: 1_000 }),
       selectHistory(STATE, name, 50),
+      selectHistoryOfAll(STATE, [name], NO_FILTER, 50),
+      selectRecentRuns(STATE, [name], 30),
       selectViewStatuses(STATE, [name]),
       selectMeanDurations(STATE, [name]),
     ]) {

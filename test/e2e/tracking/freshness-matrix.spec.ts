@@ -2,12 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import type { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import {
-  type ChangeLogSizeRow,
-  deleteSeenChanges,
-  selectChangeLogSize,
-} from '../../../lib/postgres/change-log.sql.js';
+import { deleteSeenChanges } from '../../../lib/postgres/change-log.sql.js';
 import type { SqlStatement } from '../../../lib/postgres/sql-statement.js';
+import { selectViewStatuses } from '../../../lib/postgres/status.sql.js';
 import {
   RefreshService,
   type RefreshOptions,
@@ -720,11 +717,12 @@ describe('whether the sources of a view have changed', () => {
     });
 
     it('tells its size', async () => {
-      const { text, values } = selectChangeLogSize(STATE);
-      const [size] = await database.query<Record<keyof ChangeLogSizeRow, number>>(text, values);
-      expect(size).toEqual({
-        row_count: await rows(),
-        byte_count: expect.any(Number),
+      const name = { schema: 'public', name: 'none' };
+      const { text, values } = selectViewStatuses(STATE, [name], { withLog: true });
+      const [size] = await database.query(text, values);
+      expect(size).toMatchObject({
+        log_row_count: await rows(),
+        log_bytes: expect.any(Number),
       });
     });
   });
