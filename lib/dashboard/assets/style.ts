@@ -52,11 +52,11 @@ button.main { background: #1d56c4; border-color: #1d56c4; color: #fff; font-weig
 td .button { padding: 0 8px; min-height: 28px; font-size: 13.5px; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; background: var(--card); }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: 8px 12px; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: 8px 9px; border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; }
 thead th { font-size: 13px; color: var(--soft); white-space: nowrap; }
-tbody th { font-weight: 600; min-width: 14em; }
-time, td[data-label=Age], td[data-label=Rows] { white-space: nowrap; }
+tbody th { font-weight: 600; min-width: 13em; }
+time, td[data-label=Rows] { white-space: nowrap; }
 td.number { text-align: right; white-space: nowrap; }
 meter, progress { display: block; width: 110px; height: 10px; }
 .bars { display: block; background: var(--off-back); border-radius: 3px; }

@@ -139,7 +139,7 @@ function nextRun(
 }
 
 function rows({ rowCountEstimate, sizeBytes }: ListedView['status']): Html {
-  return html`${rowCountEstimate === undefined ? html`<span class="soft">not analyzed</span>` : `about ${rowCountEstimate.toLocaleString('en')}`}
+  return html`${rowCountEstimate === undefined ? html`<span class="soft">not analyzed</span>` : `≈ ${rowCountEstimate.toLocaleString('en')}`}
   ${sizeBytes !== undefined && html`<div class="soft">${shownSize(sizeBytes)}</div>`}`;
 }
 

@@ -7,6 +7,7 @@ const BOTTOM = 30;
 const LABELS = 90;
 const COLOURS = ['#1a7f4b', '#1d56c4', '#c0322b', '#9a5b00'];
 const GRID_LINES = 4;
+const LABEL_HEIGHT = 15;
 
 /** Lines over the years, as SVG. It holds names of browsers from the code, and numbers. */
 export function adoptionChart(adoptions: readonly BrowserAdoption[]): string {
@@ -24,11 +25,26 @@ export function adoptionChart(adoptions: readonly BrowserAdoption[]): string {
   const labels = [...new Set(years)]
     .filter((year) => year % 5 === 0)
     .map((year) => `<text x="${x(year)}" y="${HEIGHT - 6}" text-anchor="middle">${year}</text>`);
+  const ends = labelHeights(adoptions.map(({ rows }) => y(rows.at(-1)?.total ?? 0)));
   const lines = adoptions.map(({ browser, rows }, position) => {
     const points = rows.map(({ year, total }) => `${x(year).toFixed(1)} ${y(total).toFixed(1)}`);
-    const end = rows.at(-1);
     const colour = COLOURS[position % COLOURS.length];
-    return `<path d="M${points.join('L')}" stroke="${colour}"/><text x="${WIDTH - LABELS + 6}" y="${end ? y(end.total) + 4 + position * 3 : 0}" fill="${colour}">${browser}</text>`;
+    const label = `<text x="${WIDTH - LABELS + 6}" y="${(ends[position] ?? 0) + 4}" fill="${colour}">${browser}</text>`;
+    return `<path d="M${points.join('L')}" stroke="${colour}"/>${label}`;
   });
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Features of the web in each browser by year">${[...grid, ...labels, ...lines].join('')}</svg>`;
+}
+
+/** Where each line ends, moved down where the labels would cover each other. */
+function labelHeights(ends: readonly number[]): number[] {
+  const heights = [...ends];
+  const fromAbove = ends
+    .map((_, position) => position)
+    .sort((a, b) => (ends[a] ?? 0) - (ends[b] ?? 0));
+  let free = 0;
+  for (const position of fromAbove) {
+    heights[position] = Math.max(heights[position] ?? 0, free);
+    free = heights[position] + LABEL_HEIGHT;
+  }
+  return heights;
 }

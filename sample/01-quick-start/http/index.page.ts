@@ -19,7 +19,7 @@ export function indexPage(adoptions: readonly BrowserAdoption[]): string {
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 920px; margin: 24px auto; padding: 0 16px; }
 svg { width: 100%; height: auto; } svg path { fill: none; stroke-width: 2.5; }
-svg .grid { stroke: #8888; stroke-width: 1; } svg text { font-size: 13px; fill: currentColor; }
+svg .grid { stroke: #8888; stroke-width: 1; } svg text { font-size: 13px; } svg text:not([fill]) { fill: currentColor; }
 svg text[fill] { font-weight: 600; } td { padding-right: 24px; }
 </style>
 <h1>Features of the web by browser</h1>
