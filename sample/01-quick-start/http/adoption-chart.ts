@@ -1,4 +1,7 @@
-import type { BrowserAdoption } from './adoption.service.js';
+import type { BrowserYear } from '../views/browser-year.view.js';
+
+/** Those of the desktop: all of them would be too many lines. */
+const BROWSERS = ['chrome', 'edge', 'firefox', 'safari'];
 
 const WIDTH = 880;
 const HEIGHT = 360;
@@ -10,11 +13,15 @@ const GRID_LINES = 4;
 const LABEL_HEIGHT = 15;
 
 /** Lines over the years, as SVG. It holds names of browsers from the code, and numbers. */
-export function adoptionChart(adoptions: readonly BrowserAdoption[]): string {
-  const all = adoptions.flatMap(({ rows }) => rows);
-  const years = all.map(({ year }) => year);
+export function adoptionChart(all: readonly BrowserYear[]): string {
+  const adoptions = BROWSERS.map((browser) => ({
+    browser,
+    rows: all.filter((row) => row.browser === browser),
+  }));
+  const drawn = adoptions.flatMap(({ rows }) => rows);
+  const years = drawn.map(({ year }) => year);
   const [first, last] = [Math.min(...years), Math.max(...years)];
-  const most = Math.max(...all.map(({ total }) => total));
+  const most = Math.max(...drawn.map(({ total }) => total));
   const x = (year: number): number =>
     LEFT + ((year - first) / Math.max(1, last - first)) * (WIDTH - LEFT - LABELS);
   const y = (total: number): number => (HEIGHT - BOTTOM) * (1 - total / most) + 6;

@@ -1,12 +1,11 @@
 import { adoptionChart } from './adoption-chart.js';
-import type { BrowserAdoption } from './adoption.service.js';
+import type { BrowserYear } from '../views/browser-year.view.js';
+import type { Comparison } from './comparison.js';
 import { DASHBOARD_PATH, ENDPOINTS } from './endpoints.constants.js';
 
 /** What `GET /` shows: a chart that is drawn from a view, and what it would cost without one. */
-export function indexPage(adoptions: readonly BrowserAdoption[]): string {
-  const viewMs = sum(adoptions.map((each) => each.viewMs));
-  const liveMs = sum(adoptions.map((each) => each.liveMs));
-  const isSame = adoptions.every(({ isSameAnswer }) => isSameAnswer);
+export function indexPage(adoption: Comparison<BrowserYear>): string {
+  const { rows, viewMs, liveMs, isSameAnswer } = adoption;
   const links = ENDPOINTS.filter(({ method }) => method === 'GET').map(
     ({ path, answers }) => `<li><a href="${path}">${path}</a>: ${answers}</li>`,
   );
@@ -24,18 +23,14 @@ svg text[fill] { font-weight: 600; } td { padding-right: 24px; }
 </style>
 <h1>Features of the web by browser</h1>
 <p>How many features each browser had by the end of a year, from <code>browser_year</code>.</p>
-${adoptionChart(adoptions)}
+${adoptionChart(rows)}
 <table>
 <tr><td>from the view</td><td><strong>${viewMs.toFixed(1)} ms</strong></td></tr>
 <tr><td>by the live query</td><td><strong>${liveMs.toFixed(1)} ms</strong>, ${Math.round(liveMs / viewMs)} times as long</td></tr>
-<tr><td>the answers</td><td>${isSame ? 'are the same' : 'differ: the tables have changed since the last refresh'}</td></tr>
+<tr><td>the answers</td><td>${isSameAnswer ? 'are the same' : 'differ: the tables have changed since the last refresh'}</td></tr>
 </table>
 <p><a href="${DASHBOARD_PATH}/">The dashboard of the views</a></p>
 <ul>${links.join('')}</ul>
 </html>
 `;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, each) => total + each, 0);
 }
