@@ -14,6 +14,7 @@ import {
   DependencyCycleError,
   MaterializedViewsModule,
   PlanOutdatedError,
+  RefreshService,
   SchemaDriftError,
   SchemaService,
   SchemaSyncError,
@@ -491,6 +492,16 @@ describe('changing views', () => {
         { schema_name: 'Far away', view_name: 'per_day' },
         { schema_name: 'Far away', view_name: 'weekly "Total"' },
       ]);
+    });
+
+    it('that somebody has made by hand is followed by what is remembered', async () => {
+      await release([daily]);
+      await app?.get(RefreshService).pause('public.daily');
+      await database.query('ALTER MATERIALIZED VIEW daily RENAME TO per_day');
+      await release([{ ...daily, name: 'per_day', renamedFrom: 'daily' }]);
+      expect(await app?.get(RefreshService).status('public.per_day')).toMatchObject({
+        isPaused: true,
+      });
     });
 
     it('may go with a change of the definition', async () => {

@@ -129,6 +129,23 @@ describe('the exchange of a plan with several steps', () => {
     await change;
   });
 
+  it('holds up no writer of a table that gets triggers while rows are computed in place', async () => {
+    const gate = await database.closeGate();
+    const changed = { ...A, expression: 'SELECT id FROM items WHERE public.gate()' };
+    const change = release([{ ...changed, refresh: { on: 'sources' } }, B, C], {
+      lockTimeout: '30s',
+      rebuildStrategy: 'drop-and-create',
+    });
+    change.catch(() => undefined);
+    await gate.untilReached();
+    const writer = await transaction();
+    await writer.query(`SET LOCAL lock_timeout = '5s'`);
+    await writer.query('INSERT INTO items VALUES (8)');
+    await writer.query('COMMIT');
+    await gate.open();
+    await change;
+  });
+
   /** Waits until somebody has asked for "B b" so many times. */
   async function untilAsked(times: number): Promise<void> {
     const seen = new Set<string>();
