@@ -61,7 +61,7 @@ export function layout(
 
 /** Shown by the script: without it nothing is renewed. */
 const POLL = html`<div class="poll" hidden>
-  <label for="poll">Renew</label>
+  <label for="poll">Reload</label>
   <select id="poll">
     <option value="0">never</option>
     <option value="2">every 2 s</option>

@@ -210,7 +210,7 @@ describe('the dashboard in a browser', () => {
       `Object.defineProperty(document, 'hidden', { value: false }); document.dispatchEvent(new Event('visibilitychange'))`,
     );
     await page.getByRole('link', { name: 'Pause public.total' }).waitFor();
-    await page.getByRole('combobox', { name: 'Renew' }).selectOption('never');
+    await page.getByRole('combobox', { name: 'Reload' }).selectOption('never');
     asked = 0;
     await page.clock.runFor(120_000);
     expect(asked).toBe(0);
