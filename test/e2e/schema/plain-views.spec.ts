@@ -397,6 +397,29 @@ describe('plain views (features, 13)', () => {
       expect(await catalog(database)).toEqual(asMaterialized);
     });
 
+    it('can be read all the while, also when one is replaced', async () => {
+      await releases.start([plain(), stored()]);
+      const reader = await database.session();
+      let isDone = false;
+      const reading = (async () => {
+        for (; !isDone;) {
+          const { rows } = await reader.query<{ count: string }>(
+            `SELECT count(*) FROM ${QUOTED_OPEN} JOIN totals ON true`,
+          );
+          expect(rows).toEqual([{ count: '3' }]);
+        }
+      })();
+      try {
+        await releases.start([plain(GROWN), stored()]);
+        await releases.start([materialized(open), stored()]);
+        await releases.start([plain(), stored()]);
+      } finally {
+        isDone = true;
+        await reading;
+        await reader.end();
+      }
+    });
+
     it('name an index made by hand that a plain view cannot have', async () => {
       await releases.start([materialized(open)]);
       await database.query(`CREATE INDEX by_hand ON ${QUOTED_OPEN} (amount)`);
