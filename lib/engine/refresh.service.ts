@@ -119,7 +119,7 @@ export class RefreshService {
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
     checkOptions('RefreshService.refreshAll', allRefreshes, options);
-    const targets = this.targets({ dataSource: options.dataSource });
+    const targets = targetsOf(this.sources, { dataSource: options.dataSource });
     return this.graph.refresh(targets, graphOptions(options));
   }
 
@@ -246,7 +246,7 @@ export class RefreshService {
     checkOptions('RefreshService.historyAll', historyAllQuery, options);
     const { limit = HISTORY_LIMIT } = options;
     const bounds = { filter: historyFilter(options), limit, timeoutMs: answerTimeoutMs(options) };
-    const targets = this.targets(options);
+    const targets = targetsOf(this.sources, options);
     const pages = [...new Set(targets.map(({ source }) => source))].map((source) =>
       source.inspector.historyOfAll(
         targets.filter((each) => each.source === source).map(({ view }) => view),
@@ -339,17 +339,20 @@ export class RefreshService {
     const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
+}
 
-  /** The views that are named, or all of the data sources that are meant. */
-  private targets({ views, dataSource }: HistoryAllQuery): FoundView[] {
-    if (views === undefined) {
-      return this.sources
-        .named(dataSource)
-        .flatMap((source) => source.views.materialized().map((view) => ({ source, view })));
-    }
-    checkViews('RefreshService.historyAll', views);
-    return views.map((view) => this.sources.findMaterialized(view, dataSource));
+/** The views that are named, or all of the data sources that are meant. */
+function targetsOf(
+  sources: ManagedDataSources,
+  { views, dataSource }: HistoryAllQuery,
+): FoundView[] {
+  if (views === undefined) {
+    return sources
+      .named(dataSource)
+      .flatMap((source) => source.views.materialized().map((view) => ({ source, view })));
   }
+  checkViews('RefreshService.historyAll', views);
+  return views.map((view) => sources.findMaterialized(view, dataSource));
 }
 
 function historyFilter({ outcomes, since, until, olderThan }: HistoryAllQuery): HistoryFilter {
