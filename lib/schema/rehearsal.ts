@@ -255,7 +255,7 @@ function isFilled(member: RehearsedMember, sources: RehearsedMember[]): boolean 
   const { definition, deployed } = member;
   const canBe = member.withData && sources.every((source) => source.withData);
   const wasFilled = deployed?.kind.storesRows === true && deployed.row.is_populated;
-  return definition?.withData === true || !member.kind.storesRows || (wasFilled && canBe);
+  return member.kind.storesRows ? definition?.withData === true || (wasFilled && canBe) : canBe;
 }
 
 /** The text can stay as it was written where nothing has to follow it: it may end in a comment. */
