@@ -208,7 +208,7 @@ describe('refreshing in a transaction of the caller', () => {
       expect(blocking).toMatchObject({ mode: 'blocking', insertedCount: 4, deletedCount: 0 });
     });
     expect(await history()).toHaveLength(3);
-    expect(await ids()).toEqual([1, 2, 3, 4, 5]);
+    expect(await ids()).toEqual([1, 2, 3, 4]);
   });
 
   it('refreshes several views in their order', async () => {

@@ -463,6 +463,26 @@ describe('changing views', () => {
       expect(await database.query('SELECT * FROM z_above')).toHaveLength(3);
     });
 
+    it('fills nothing that reads a view without data through a plain one', async () => {
+      const below: TestView = { name: 'a_below', expression: 'SELECT id FROM orders' };
+      await release([{ ...below, withData: false }]);
+      await database.query('CREATE VIEW in_between AS SELECT id FROM a_below');
+      const above: TestView = {
+        name: 'z_above',
+        expression: 'SELECT id FROM in_between',
+        withData: false,
+      };
+      await release([above, { ...below, withData: false }]);
+      await database.query('REFRESH MATERIALIZED VIEW a_below');
+      await database.query('REFRESH MATERIALIZED VIEW z_above');
+      await database.query('REFRESH MATERIALIZED VIEW a_below WITH NO DATA');
+      const changed = { ...below, expression: 'SELECT id + 1 AS id FROM orders', withData: false };
+      await release([above, changed], { unmanagedDependents: 'rebuild' });
+      await expect(database.query('SELECT * FROM z_above')).rejects.toMatchObject({
+        code: '55000',
+      });
+    });
+
     it('takes the place of a plain view, and keeps its grants', async () => {
       await database.query(`CREATE VIEW daily AS SELECT day, 0 AS total FROM orders`);
       await database.query(`GRANT SELECT ON daily TO PUBLIC`);
