@@ -197,6 +197,9 @@ describe('matviews, at run time', () => {
   });
 });
 
+/** A refresh that stands at a closed gate waits for a lock. */
+const PATIENT = ['--lock-timeout', '5m'];
+
 /** Of util-linux; Debian has it in every image. */
 const hasTerminal = existsSync('/usr/bin/script');
 
@@ -209,7 +212,7 @@ async function expectNobody(): Promise<void> {
 describe('matviews, while a view is refreshed', () => {
   it('shows and cancels what runs in another process', async () => {
     const gate = await database.closeGate();
-    const refreshing = project.run('refresh', 'public.totals');
+    const refreshing = project.run('refresh', 'public.totals', ...PATIENT);
     await gate.untilReached();
     expect(json(await project.run('running', '--json'))).toMatchObject({
       running: [{ view: 'public.totals', isForeign: false }],
@@ -230,7 +233,7 @@ describe('matviews, while a view is refreshed', () => {
   const inTerminal = hasTerminal ? it : it.skip;
   inTerminal('shows a live line on a terminal, and cancels in the database on Ctrl-C', async () => {
     const gate = await database.closeGate();
-    const child = project.startInTerminal('refresh', 'public.totals');
+    const child = project.startInTerminal('refresh', 'public.totals', ...PATIENT);
     let shown = '';
     child.stdout?.on('data', (chunk: Buffer) => (shown += chunk.toString()));
     const closed = once(child, 'close');

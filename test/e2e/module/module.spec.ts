@@ -280,7 +280,7 @@ describe('MaterializedViewsModule', () => {
       );
     }
     expect(() => MaterializedViewsModule.forFeature([Reader])).toThrow(
-      /decorated with @MaterializedViewEntity, got \[class Reader\]/,
+      /decorated with @MaterializedViewEntity or @PlainViewEntity, got \[class Reader\]/,
     );
   });
 
