@@ -8,6 +8,7 @@ import {
   type ViewIndexOptions,
 } from '../../../lib/index.js';
 import { catalog } from '../../support/catalog.js';
+import { RUNS_WHOLE_MATRIX } from '../../support/matrix.js';
 import { runMigrations } from '../../support/migration-runner.js';
 import { bootRelease } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -180,6 +181,9 @@ const RELEASES: [string, TestView[], TestView[]][] = [
   ]),
 ];
 
+/** In place names are planned the same way. */
+const IN_PLACE = RUNS_WHOLE_MATRIX ? RELEASES : RELEASES.filter((_, at) => at % 3 === 0);
+
 describe('names across views', () => {
   let database: TestDatabase;
   let app: TestingModule | undefined;
@@ -230,7 +234,7 @@ describe('names across views', () => {
     ).toEqual([]);
   });
 
-  it.each(RELEASES)('and in place: %s', async (_, before, after) => {
+  it.each(IN_PLACE)('and in place: %s', async (_, before, after) => {
     await release(before);
     const schema = await release(after, { rebuildStrategy: 'drop-and-create' });
     expect(await schema.diff()).toEqual([]);
@@ -254,7 +258,7 @@ describe('names across views', () => {
     expect(await views()).toEqual(made);
   });
 
-  it.each(RELEASES)(
+  it.each(IN_PLACE)(
     'a migration in place makes %s, and takes it back',
     async (_, before, after) => {
       await release(before);
