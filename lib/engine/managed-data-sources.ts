@@ -125,6 +125,17 @@ export class ManagedDataSources {
     return found;
   }
 
+  /**
+   * All views that are refreshed, of one data source or of all.
+   *
+   * @throws UnknownViewError when no view is registered in `dataSource`
+   */
+  materialized(dataSource?: string): FoundView[] {
+    return this.named(dataSource).flatMap((source) =>
+      source.views.materialized().map((view) => ({ source, view })),
+    );
+  }
+
   private unknown(target: unknown, dataSource: string | undefined): UnknownViewError {
     const where = dataSource === undefined ? '' : ` in data source "${dataSource}"`;
     const views = this.named(dataSource).flatMap((source) => source.views.all());

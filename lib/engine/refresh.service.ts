@@ -14,7 +14,6 @@ import {
 } from '../refresh/graph-options.js';
 import type { GraphReport } from '../refresh/graph-report.js';
 import { GraphRefresher } from '../refresh/graph.refresher.js';
-import type { HistoryFilter } from '../postgres/history-reading.sql.js';
 import type {
   RecentRuns,
   RefreshHistoryEntry,
@@ -24,6 +23,7 @@ import { singleRefresh, type SingleRefreshOptions } from '../refresh/refresh-opt
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../refresh/refresh-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
+import { historyOfAll } from './history-of-all.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 import type { FoundView, ManagedDataSources } from './managed-data-sources.js';
 import {
@@ -119,8 +119,7 @@ export class RefreshService {
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
     checkOptions('RefreshService.refreshAll', allRefreshes, options);
-    const targets = targetsOf(this.sources, { dataSource: options.dataSource });
-    return this.graph.refresh(targets, graphOptions(options));
+    return this.graph.refresh(this.sources.materialized(options.dataSource), graphOptions(options));
   }
 
   /**
@@ -244,16 +243,7 @@ export class RefreshService {
    */
   async historyAll(options: HistoryAllQuery = {}): Promise<ViewHistoryEntry[]> {
     checkOptions('RefreshService.historyAll', historyAllQuery, options);
-    const { limit = HISTORY_LIMIT } = options;
-    const bounds = { filter: historyFilter(options), limit, timeoutMs: answerTimeoutMs(options) };
-    const targets = targetsOf(this.sources, options);
-    const pages = [...new Set(targets.map(({ source }) => source))].map((source) =>
-      source.inspector.historyOfAll(
-        targets.filter((each) => each.source === source).map(({ view }) => view),
-        bounds,
-      ),
-    );
-    return (await Promise.all(pages)).flat().sort(byAge).slice(0, limit);
+    return historyOfAll(this.sources, options);
   }
 
   /**
@@ -339,38 +329,6 @@ export class RefreshService {
     const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
-}
-
-/** The views that are named, or all of the data sources that are meant. */
-function targetsOf(
-  sources: ManagedDataSources,
-  { views, dataSource }: HistoryAllQuery,
-): FoundView[] {
-  if (views === undefined) {
-    return sources
-      .named(dataSource)
-      .flatMap((source) => source.views.materialized().map((view) => ({ source, view })));
-  }
-  checkViews('RefreshService.historyAll', views);
-  return views.map((view) => sources.findMaterialized(view, dataSource));
-}
-
-function historyFilter({ outcomes, since, until, olderThan }: HistoryAllQuery): HistoryFilter {
-  return {
-    outcomes: outcomes ?? null,
-    since: since?.getTime() ?? null,
-    until: until?.getTime() ?? null,
-    olderThan:
-      olderThan === undefined
-        ? null
-        : { startedAt: olderThan.startedAt.getTime(), runId: olderThan.runId },
-  };
-}
-
-/** As the database orders the runs of one data source. */
-function byAge(one: ViewHistoryEntry, other: ViewHistoryEntry): number {
-  const difference = other.startedAt.getTime() - one.startedAt.getTime();
-  return difference || (one.runId < other.runId ? 1 : -1);
 }
 
 const isOf =
