@@ -370,7 +370,7 @@ describe('refresh', () => {
     app = await bootWith(database, {
       views: [DailyRevenue, OrderTotal],
       lockTimeout: 50,
-      statementTimeout: 300,
+      statementTimeout: '2s',
     });
     refreshes = app.get(RefreshService);
     const reader = await database.session();

@@ -214,7 +214,7 @@ describe('schedule', () => {
   });
 
   it('does no tick again that took too long', async () => {
-    app = await bootWith(database, { views: [Gated], statementTimeout: 100 });
+    app = await bootWith(database, { views: [Gated], statementTimeout: '2s' });
     const { runner } = managed(app).refresher;
     const request = tickRequest(definitionOf(app, Gated), new Date());
     const gate = await database.closeGate();

@@ -177,10 +177,10 @@ describe('creation at boot', () => {
     await other.query('SELECT pg_advisory_lock($1::bigint)', [syncLockKey()]);
     await expect(bootViews([Totals], { syncTimeout: 50 })).rejects.toThrow(SyncLockTimeoutError);
 
-    const waiting = bootViews([Totals], { statementTimeout: 100 });
+    const waiting = bootViews([Totals], { statementTimeout: '1s' });
     const [start] = await database.query('SELECT clock_timestamp() AS at');
     await database.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE NOT granted`);
-    await database.until(`SELECT WHERE clock_timestamp() > $1::timestamptz + interval '300 ms'`, [
+    await database.until(`SELECT WHERE clock_timestamp() > $1::timestamptz + interval '1200 ms'`, [
       start?.at,
     ]);
     await other.end();
