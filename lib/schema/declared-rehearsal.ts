@@ -5,7 +5,7 @@ import type { Compared } from './comparison.js';
 import { withDependents } from './database-state.js';
 import { patiently } from '../postgres/lock-attempts.js';
 import type { PreparationContext } from './preparation-context.js';
-import { type ClosureInput, closureOf } from './rebuild-closure.js';
+import { type ClosureInput, type ClosureMember, closureOf } from './rebuild-closure.js';
 import { holdOffRefreshes } from './refresh-holdoff.js';
 import { type Rehearsed, rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
@@ -54,14 +54,27 @@ export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions'
   };
 }
 
-/** What would stand if all were made as declared, whatever the policy. Leaves nothing behind, no lock either. */
-export async function rehearseAsDeclared(
+/** What is tried out, all at once. */
+interface TriedOut {
+  /** The differences whose views are made as declared. */
+  changes: SchemaDiff;
+  /** See `ClosureInput`. */
+  replaced?: ReadonlySet<string>;
+  missingSchemas: string[];
+  /** Looks at the catalog while it is as it will be. */
+  look?: (members: ClosureMember[]) => Promise<void>;
+}
+
+/** Makes stand-ins for all that is rebuilt, and replaces what stays, for a moment. Leaves nothing behind, no lock either. */
+export async function tryOut(
   session: Session,
   context: PreparationContext,
-  { diff, state, names, renames, createdSchemas, hidden }: Comparison,
-): Promise<Rehearsed> {
+  { diff, state, names, renames, hidden }: Omit<Comparison, 'createdSchemas'>,
+  { changes, replaced, missingSchemas, look = () => Promise.resolve() }: TriedOut,
+): Promise<{ members: ClosureMember[]; rehearsed: Rehearsed }> {
   const closure = closureOf({
-    changed: membersOf(diff),
+    changed: membersOf(changes),
+    replaced,
     ...managedViews(diff),
     pruned: new Set(),
     state,
@@ -72,16 +85,17 @@ export async function rehearseAsDeclared(
     ({ deployed, definition }) =>
       deployed === undefined || foreignLiterals(deployed, definition).length === 0,
   );
-  const rebuiltNames = new Set(members.map(({ name }) => displayName(name)));
+  const rebuilt = members.filter(({ isReplaced }) => !isReplaced);
+  const rebuiltNames = new Set(rebuilt.map(({ name }) => displayName(name)));
   return session.undone(async () => {
     await holdOffRefreshes(
       session,
       context,
       members.map(({ name }) => name),
     );
-    return patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
+    const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
       rehearse(session, members, {
-        missingSchemas: [...createdSchemas, ...diff.missingSchemas],
+        missingSchemas,
         strategy: context.policy.rebuildStrategy,
         dropped: [],
         going: [],
@@ -91,10 +105,23 @@ export async function rehearseAsDeclared(
         waitMs,
         filled: new Set(),
         empty: withoutData(state),
-        look: () => Promise.resolve(),
+        look: () => look(members),
       }),
     );
+    return { members, rehearsed };
   });
+}
+
+/** What would stand if all were made as declared, whatever the policy. */
+export async function rehearseAsDeclared(
+  session: Session,
+  context: PreparationContext,
+  compared: Comparison,
+): Promise<Rehearsed> {
+  const { diff, createdSchemas } = compared;
+  const missingSchemas = [...createdSchemas, ...diff.missingSchemas];
+  const { rehearsed } = await tryOut(session, context, compared, { changes: diff, missingSchemas });
+  return rehearsed;
 }
 
 /**

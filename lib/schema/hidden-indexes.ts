@@ -45,13 +45,17 @@ export function indexesInTheWay(
   });
 }
 
-export const hide = (indexes: readonly HiddenIndex[]): SqlStatement[] =>
-  indexes.map(({ name, hiddenName }) => renameIndex(name, hiddenName));
+/** Gives them the names that are in nobody's way. */
+export function hide(indexes: readonly HiddenIndex[]): SqlStatement[] {
+  return indexes.map(({ name, hiddenName }) => renameIndex(name, hiddenName));
+}
 
-export const show = (indexes: readonly HiddenIndex[]): SqlStatement[] =>
-  indexes.map(({ name, hiddenName }) =>
+/** Gives them their own names back. */
+export function show(indexes: readonly HiddenIndex[]): SqlStatement[] {
+  return indexes.map(({ name, hiddenName }) =>
     renameIndex({ schema: name.schema, name: hiddenName }, name.name),
   );
+}
 
 /** The state that was read while they were hidden, as it is without that. */
 export function withShown(

@@ -1,20 +1,15 @@
 import { viewName } from '../definition/view-definition.js';
 import { readViewEdges, type ViewEdge } from '../graph/view-edges.js';
-import { patiently } from '../postgres/lock-attempts.js';
 import { displayName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import type { Compared } from './comparison.js';
 import { withDependents } from './database-state.js';
-import { managedViews, membersOf } from './declared-rehearsal.js';
+import { tryOut } from './declared-rehearsal.js';
 import { hasSameQuery } from './definition-comparison.js';
 import type { PreparationContext } from './preparation-context.js';
-import { type ClosureMember, closureOf } from './rebuild-closure.js';
-import { holdOffRefreshes } from './refresh-holdoff.js';
-import { rehearse } from './rehearsal.js';
-import { movesOf } from './rename-steps.js';
+import type { ClosureMember } from './rebuild-closure.js';
+import { isGrown } from './redefinition.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
-import { withoutData } from './schema-plan.js';
-import { foreignLiterals } from './uncarried.js';
 
 type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames' | 'hidden'>;
 
@@ -75,64 +70,29 @@ function isCandidate({ view, deployed, differences, newerVersion }: ViewDiff): b
   );
 }
 
-/** Makes what is rebuilt as stand-ins, and replaces the others, for a moment. */
-function tryReplacing(
+async function tryReplacing(
   session: Session,
   context: PreparationContext,
-  { diff, state, names, renames, hidden }: Comparison,
+  compared: Comparison,
   { allowed, missingSchemas, replaced }: Changes & { replaced: ReadonlySet<string> },
 ): Promise<Trial> {
-  const closure = closureOf({
-    changed: membersOf(allowed),
+  const { diff, state } = compared;
+  const seen: Pick<Trial, 'edges' | 'changedAbove'> = { edges: [], changedAbove: [] };
+  const { members, rehearsed } = await tryOut(session, context, compared, {
+    changes: allowed,
     replaced,
-    ...managedViews(diff),
-    pruned: new Set(),
-    state,
-    policy: 'rebuild',
+    missingSchemas,
+    look: async (tried) => {
+      seen.edges = await readViewEdges(session, displayName);
+      seen.changedAbove = await changedAbove(session, diff, { state, members: tried });
+    },
   });
-  // What must not be read stays: a change of it is refused anyway.
-  const members = closure.members.filter(
-    ({ deployed, definition }) =>
-      deployed === undefined || foreignLiterals(deployed, definition).length === 0,
-  );
-  const rebuilt = new Set(members.filter(({ isReplaced }) => !isReplaced).map(keyOf));
-  const trial: Trial = {
+  return {
     members,
-    refused: new Set(),
-    grown: new Set(),
-    changedAbove: [],
-    edges: [],
+    refused: new Set(rehearsed.failed.map(({ member }) => keyOf(member))),
+    grown: new Set(rehearsed.members.filter(isGrown).map(keyOf)),
+    ...seen,
   };
-  return session.undone(async () => {
-    await holdOffRefreshes(
-      session,
-      context,
-      members.map(({ name }) => name),
-    );
-    const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
-      rehearse(session, members, {
-        missingSchemas,
-        strategy: context.policy.rebuildStrategy,
-        dropped: [],
-        going: [],
-        moves: movesOf(renames.filter(({ view }) => !rebuilt.has(viewName(view)))),
-        names,
-        hidden,
-        waitMs,
-        filled: new Set(),
-        empty: withoutData(state),
-        look: async () => {
-          trial.edges = await readViewEdges(session, displayName);
-          trial.changedAbove = await changedAbove(session, diff, { state, members });
-        },
-      }),
-    );
-    rehearsed.failed.forEach(({ member }) => trial.refused.add(keyOf(member)));
-    rehearsed.members
-      .filter(({ columns, deployed }) => columns.length > (deployed?.row.columns.length ?? 0))
-      .forEach((member) => trial.grown.add(keyOf(member)));
-    return trial;
-  });
 }
 
 /** A declared view that stays, though its query would now give other columns or bind otherwise, does not stay. */

@@ -202,13 +202,18 @@ export class SchemaSynchronizer {
   }
 
   private lookBriefly(policy: SyncPolicy): Promise<Remembered | undefined> {
-    return this.within((session) => this.remembered(session, policy), { isReadOnly: true });
+    return this.within(
+      async (session) => {
+        await refuseForeignState(session, this.context.database.stateSchema);
+        return this.remembered(session, policy);
+      },
+      { isReadOnly: true },
+    );
   }
 
   /** Where nothing is to be done. */
   private async remembered(session: Session, policy: SyncPolicy): Promise<Remembered | undefined> {
     const preparation = this.preparation(policy);
-    await refuseForeignState(session, this.context.database.stateSchema);
     const state = await readState(session, this.context);
     const diff = await rememberedDiff(session, preparation.views, state, preparation);
     if (diff === undefined) {
@@ -228,13 +233,13 @@ export class SchemaSynchronizer {
     const views = this.context.views.all();
     return this.within(async (session) => {
       await waitForLock(session, this.context.locks, syncLockKey(), SYNC_LOCK_TAKEN);
+      await refuseForeignState(session, database.stateSchema);
       // Another process may have done it all while this one waited. Its views are being refreshed by now.
       const remembered =
         expected === undefined ? await this.remembered(session, policy) : undefined;
       if (remembered !== undefined) {
         return remembered;
       }
-      await refuseForeignState(session, database.stateSchema);
       const prepared = await prepare(session, this.preparation(policy));
       refuse(prepared);
       if (expected !== undefined && !isDeepStrictEqual(expected.steps, prepared.plan.steps)) {

@@ -3,6 +3,8 @@ import type { Database } from '../postgres/database.js';
 import { displayNames } from '../postgres/identifier.js';
 import { selectStandbys, type StandbysRow } from '../postgres/server.sql.js';
 
+const TIMEOUT_MS = 2_000;
+
 /** Whether each refresh locks the view against its readers, because that is declared. */
 export function stopsReaders({ refresh }: ViewDefinition): boolean {
   return refresh.mode === 'swap' || refresh.mode === 'blocking';
@@ -19,8 +21,6 @@ export async function hasStandbys(database: Database): Promise<boolean> {
     return false;
   }
 }
-
-const TIMEOUT_MS = 2_000;
 
 /** For the log. */
 export function describeStandbyReaders(views: readonly ViewDefinition[]): string {
