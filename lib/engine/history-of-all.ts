@@ -1,7 +1,6 @@
 import type { HistoryFilter } from '../postgres/history-reading.sql.js';
-import { checkViews } from '../refresh/after-commit.js';
 import type { ViewHistoryEntry } from '../refresh/refresh-history.js';
-import type { FoundView, ManagedDataSources } from './managed-data-sources.js';
+import type { ManagedDataSources } from './managed-data-sources.js';
 import { answerTimeoutMs, HISTORY_LIMIT, type HistoryAllQuery } from './status-queries.js';
 
 /** Reads each data source once, and puts the runs of all in one order. */
@@ -11,7 +10,7 @@ export async function historyOfAll(
 ): Promise<ViewHistoryEntry[]> {
   const { limit = HISTORY_LIMIT } = options;
   const bounds = { filter: filterOf(options), limit, timeoutMs: answerTimeoutMs(options) };
-  const targets = targetsOf(sources, options);
+  const targets = sources.materialized(options.dataSource, options.views);
   const pages = [...new Set(targets.map(({ source }) => source))].map((source) =>
     source.inspector.historyOfAll(
       targets.filter((each) => each.source === source).map(({ view }) => view),
@@ -19,18 +18,6 @@ export async function historyOfAll(
     ),
   );
   return (await Promise.all(pages)).flat().sort(byAge).slice(0, limit);
-}
-
-/** The views that are named, or all of the data sources that are meant. */
-function targetsOf(
-  sources: ManagedDataSources,
-  { views, dataSource }: HistoryAllQuery,
-): FoundView[] {
-  if (views === undefined) {
-    return sources.materialized(dataSource);
-  }
-  checkViews('RefreshService.historyAll', views);
-  return views.map((view) => sources.findMaterialized(view, dataSource));
 }
 
 function filterOf({ outcomes, since, until, olderThan }: HistoryAllQuery): HistoryFilter {

@@ -126,13 +126,17 @@ export class ManagedDataSources {
   }
 
   /**
-   * All views that are refreshed, of one data source or of all.
+   * The named views, or all that are refreshed, of one data source or of all.
    *
-   * @throws UnknownViewError when no view is registered in `dataSource`
+   * @throws UnknownViewError when no view is registered in `dataSource`, or one of `views` is not
+   * @throws NotMaterializedError when one of `views` is a plain one
    */
-  materialized(dataSource?: string): FoundView[] {
-    return this.named(dataSource).flatMap((source) =>
-      source.views.materialized().map((view) => ({ source, view })),
+  materialized(dataSource?: string, views?: readonly ViewTarget[]): FoundView[] {
+    return (
+      views?.map((view) => this.findMaterialized(view, dataSource)) ??
+      this.named(dataSource).flatMap((source) =>
+        source.views.materialized().map((view) => ({ source, view })),
+      )
     );
   }
 

@@ -105,7 +105,7 @@ export class RefreshService {
   ): Promise<GraphReport> {
     checkViews('RefreshService.refreshMany', views);
     checkOptions('RefreshService.refreshMany', manyRefreshes, options);
-    const targets = views.map((view) => this.sources.findMaterialized(view, options.dataSource));
+    const targets = this.sources.materialized(options.dataSource, views);
     return this.graph.refresh(targets, graphOptions(options));
   }
 
@@ -243,6 +243,9 @@ export class RefreshService {
    */
   async historyAll(options: HistoryAllQuery = {}): Promise<ViewHistoryEntry[]> {
     checkOptions('RefreshService.historyAll', historyAllQuery, options);
+    if (options.views !== undefined) {
+      checkViews('RefreshService.historyAll', options.views);
+    }
     return historyOfAll(this.sources, options);
   }
 

@@ -134,14 +134,9 @@ export class SchemaService {
   declared(options: DeclaredQuery = {}): DeclaredView[] {
     checkOptions('SchemaService.declared', declaredQuery, options);
     const { views, dataSource, tickCount = 0 } = options;
-    const targets =
-      views?.map((view) => this.sources.findMaterialized(view, dataSource)) ??
-      this.sources
-        .named(dataSource)
-        .flatMap((source) => source.views.materialized().map((view) => ({ source, view })));
-    return targets.map(({ source, view }) =>
-      declaredView(view, { dataSource: source.name, tickCount }),
-    );
+    return this.sources
+      .materialized(dataSource, views)
+      .map(({ source, view }) => declaredView(view, { dataSource: source.name, tickCount }));
   }
 
   /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */

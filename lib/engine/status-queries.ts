@@ -117,10 +117,7 @@ export const statusAllQuery = objectOf<StatusAllQuery>({
   views: () => undefined,
 });
 export const historyQuery = objectOf<HistoryQuery>({ dataSource: aDataSource, limit, timeout });
-const anInstant = matching(
-  'a valid Date',
-  (value) => value instanceof Date && !Number.isNaN(value.getTime()),
-);
+const anInstant = matching('a valid Date', isInstant);
 export const historyAllQuery = objectOf<HistoryAllQuery>({
   views: () => undefined,
   dataSource: aDataSource,
@@ -157,10 +154,9 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 function isEntry(value: unknown): boolean {
   const { startedAt, runId } = (value ?? {}) as Partial<RefreshHistoryEntry>;
-  return (
-    startedAt instanceof Date &&
-    !Number.isNaN(startedAt.getTime()) &&
-    typeof runId === 'string' &&
-    UUID.test(runId)
-  );
+  return isInstant(startedAt) && typeof runId === 'string' && UUID.test(runId);
+}
+
+function isInstant(value: unknown): boolean {
+  return value instanceof Date && !Number.isNaN(value.getTime());
 }

@@ -44,9 +44,9 @@ export class CatalogInspector {
   async inspect(schema: string | undefined, timeoutMs: number): Promise<InspectedView[]> {
     const { database, name } = this.context;
     try {
-      const rows = await database.reading(timeoutMs, async (session) => {
-        return readCatalog(session, schema ?? null);
-      });
+      const rows = await database.reading(timeoutMs, (session) =>
+        readCatalog(session, schema ?? null),
+      );
       return this.viewsOf(rows);
     } catch (cause) {
       throw statusErrorFrom(cause, `read the catalog of data source "${name}"`);

@@ -1,4 +1,4 @@
-import type { QualifiedName } from './identifier.js';
+import { namesOf, type QualifiedName } from './identifier.js';
 import { RIGHT_TO_ACT, SERVER_VERSION } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -160,7 +160,7 @@ FROM risk r
 JOIN pg_catalog.pg_class c ON c.oid = r.view_oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ORDER BY n.nspname, c.relname, r.risk, r.subject`,
-    values: [views.map(({ schema }) => schema), views.map(({ name }) => name)],
+    values: namesOf(views),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { isView } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -71,6 +71,6 @@ CROSS JOIN LATERAL (
   ) AS run
 ) AS recent
 WHERE recent.mean_ms IS NOT NULL`,
-    values: [views.map((view) => view.schema), views.map((view) => view.name)],
+    values: namesOf(views),
   };
 }

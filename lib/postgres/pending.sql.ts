@@ -1,5 +1,5 @@
 import { VIEW_CHANGES } from './change.sql.js';
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, IS_BACKING_OFF, past, writtenAt } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
@@ -81,7 +81,7 @@ export function selectPending(
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 * 1000 AS took_ms
 FROM ${leavesOut ? `${openViews(schema)} CROSS JOIN LATERAL ${changes}(open.schemas, open.names)` : `${changes}($1::text[], $2::text[])`} AS found
 JOIN ${schema}.view_state s USING (schema_name, view_name)`,
-    values: [views.map((view) => view.schema), views.map((view) => view.name)],
+    values: namesOf(views),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, writtenAt } from './instant.js';
 import { sharedState } from './shared-state.sql.js';
 import { SOURCE_STATE } from './source-state.sql.js';
@@ -79,6 +79,6 @@ CROSS JOIN LATERAL (
 ) AS unseen
 GROUP BY s.schema_name, s.view_name
 HAVING pg_catalog.bool_and(unseen.round IS NOT NULL)`,
-    values: [views.map((view) => view.schema), views.map((view) => view.name)],
+    values: namesOf(views),
   };
 }

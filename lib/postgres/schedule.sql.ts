@@ -1,4 +1,4 @@
-import { type QualifiedName, quoteIdentifier } from './identifier.js';
+import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, IS_BACKING_OFF, PAST_TICK } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -25,6 +25,6 @@ export function selectScheduleStates(stateSchema: string, views: QualifiedName[]
        s.paused_at IS NOT NULL AS is_paused
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
 LEFT JOIN ${quoteIdentifier(stateSchema)}.view_state s USING (schema_name, view_name)`,
-    values: [views.map((view) => view.schema), views.map((view) => view.name)],
+    values: namesOf(views),
   };
 }

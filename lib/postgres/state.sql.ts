@@ -1,4 +1,4 @@
-import { displayName, type QualifiedName, quoteIdentifier } from './identifier.js';
+import { displayName, namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import type { ViewKind } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -155,7 +155,7 @@ export function claimViews(
 SET ${claim('$1')}
 ${AMONG_NAMES}
   AND NOT coalesce($1::text = ANY (s.applications), false)`,
-    values: [application, ...schemasAndNames(views)],
+    values: [application, ...namesOf(views)],
   };
 }
 
@@ -169,16 +169,12 @@ export function releaseViews(
     text: `UPDATE ${quoteIdentifier(stateSchema)}.view_state AS s
 SET applications = pg_catalog.array_remove(s.applications, $1::text)
 ${AMONG_NAMES}`,
-    values: [application, ...schemasAndNames(views)],
+    values: [application, ...namesOf(views)],
   };
 }
 
 const AMONG_NAMES = `FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) AS v(schema_name, view_name)
 WHERE s.schema_name = v.schema_name AND s.view_name = v.view_name`;
-
-function schemasAndNames(views: readonly QualifiedName[]): [string[], string[]] {
-  return [views.map(({ schema }) => schema), views.map(({ name }) => name)];
-}
 
 export interface CaptureOfView {
   view: QualifiedName;

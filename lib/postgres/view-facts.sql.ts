@@ -1,5 +1,5 @@
 import { FOREIGN_LITERALS } from './foreign-literal.sql.js';
-import type { QualifiedName } from './identifier.js';
+import { namesOf, type QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 import {
   COLUMN_PARAMETERS,
@@ -29,7 +29,7 @@ export interface ViewFactRow {
 export function selectViewFacts(names: readonly QualifiedName[]): SqlStatement {
   return {
     text: VIEW_FACTS,
-    values: [names.map(({ schema }) => schema), names.map(({ name }) => name)],
+    values: namesOf(names),
   };
 }
 

@@ -73,9 +73,7 @@ export async function readHistory(
   { limit, timeoutMs }: { limit: number; timeoutMs: number },
 ): Promise<RefreshHistoryEntry[]> {
   const statement = selectHistory(database.stateSchema, view, limit);
-  const rows = await database.reading(timeoutMs, async (session) => {
-    return session.query<HistoryRow>(statement);
-  });
+  const rows = await database.reading(timeoutMs, (session) => session.query<HistoryRow>(statement));
   return rows.map(historyEntry);
 }
 
@@ -87,9 +85,9 @@ export async function readHistoryOfAll(
 ): Promise<ViewHistoryEntry[]> {
   const names = views.map(({ name }) => name);
   const statement = selectHistoryOfAll(database.stateSchema, names, filter, limit);
-  const rows = await database.reading(timeoutMs, async (session) => {
-    return session.query<ViewHistoryRow>(statement);
-  });
+  const rows = await database.reading(timeoutMs, (session) =>
+    session.query<ViewHistoryRow>(statement),
+  );
   return rows.flatMap((row) => {
     const view = views[row.position - 1];
     return view === undefined ? [] : [{ view: viewName(view), dataSource, ...historyEntry(row) }];
@@ -104,9 +102,9 @@ export async function readRecentRuns(
 ): Promise<RecentRuns[]> {
   const names = views.map(({ name }) => name);
   const statement = selectRecentRuns(database.stateSchema, names, limit);
-  const rows = await database.reading(timeoutMs, async (session) => {
-    return session.query<RecentRunsRow>(statement);
-  });
+  const rows = await database.reading(timeoutMs, (session) =>
+    session.query<RecentRunsRow>(statement),
+  );
   return views.map((view, position) => ({
     view: viewName(view),
     dataSource,
