@@ -8,6 +8,7 @@ import {
   selectWalPosition,
   type WalPositionRow,
 } from '../postgres/replica.sql.js';
+import { AnswerTimeout } from '../postgres/time-limit.js';
 import type { RefreshResult } from './refresh-result.js';
 import { ReplicasBehindError } from './replicas-behind.error.js';
 
@@ -42,6 +43,7 @@ export async function untilReplayed(
 ): Promise<RefreshResult> {
   const endsAtMs = performance.now() + timeoutMs;
   const ask = replicaQuestions(database, () => Math.max(1, endsAtMs - performance.now()));
+  let seen: { found: ReplicaRow[]; behind: string[] } | undefined;
   try {
     const lsn = await ask.position();
     let least = 1;
@@ -50,6 +52,7 @@ export async function untilReplayed(
       // One that is gone may come back, and has not replayed it then.
       least = look === 0 ? found.length : least;
       const behind = behindOf(found, replicas);
+      seen = { found, behind };
       if (behind.length === 0 && (replicas !== true || found.length >= least)) {
         return { ...result, lsn };
       }
@@ -65,6 +68,10 @@ export async function untilReplayed(
         `The wait for standbys after the refresh of materialized view "${result.view}" was cancelled. Its rows are committed.`,
         { view: result.view, cause },
       );
+    }
+    // The last question may have had next to no time.
+    if (seen !== undefined && cause instanceof AnswerTimeout) {
+      throw replicasBehind(result, seen.found, seen.behind);
     }
     throw statusErrorFrom(cause, 'find out what standbys have replayed', result.view);
   }
