@@ -124,8 +124,8 @@ export function hintFor(code: string, { isTimeout }: { isTimeout: boolean }): st
 export interface FailureContext {
   view: string;
   /**
-   * Whether the failed statement ran for as long as it may. A statement timeout and a cancel share
-   * the code 57014 and differ only in a translated message, so time tells them apart.
+   * Whether a statement that was cancelled had run for as long as it may. A statement timeout and a cancel share
+   * the code 57014.
    */
   isTimeout: boolean;
   /** Whether the statement that failed was about the library's own tables, and not the view. */

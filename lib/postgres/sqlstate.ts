@@ -45,6 +45,20 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/**
+ * Of a statement that was cancelled, whether a time limit was over. `undefined` where the words are not PostgreSQL's
+ * own in English: https://github.com/postgres/postgres/blob/master/src/backend/tcop/postgres.c (ProcessInterrupts).
+ */
+export function saysTimeout(error: unknown): boolean | undefined {
+  const { message = '' } = error as { message?: string };
+  return CANCELLED_BY.get(message.replace(/^canceling statement due to /, ''));
+}
+
+const CANCELLED_BY: ReadonlyMap<string, boolean> = new Map([
+  ['statement timeout', true],
+  ['user request', false],
+]);
+
 /** Whether PostgreSQL itself said this: all its errors have a severity, and no others do. */
 export function isServerError(error: unknown): boolean {
   return typeof (error as { severity?: unknown } | null)?.severity === 'string';

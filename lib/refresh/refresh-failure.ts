@@ -14,7 +14,7 @@ import type { FoldedTransaction, OwnTransaction } from '../postgres/folded-trans
 import { type FailureRecord, type FinishedRow, recordFailure } from '../postgres/history.sql.js';
 import { silenceOf } from '../postgres/session-lost.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { errorCode } from '../postgres/sqlstate.js';
+import { errorCode, saysTimeout } from '../postgres/sqlstate.js';
 import { findLostRun } from './lost-run.js';
 import type { ChosenMode } from './modes/modes.js';
 import type { CancelReason, RefreshLimits, RefreshRequest } from './refresh-request.js';
@@ -86,7 +86,7 @@ export class RefreshFailure {
     return refreshErrorFrom(cause, {
       view: this.view,
       indexes: this.request.definition.indexes.map(({ name }) => name),
-      isTimeout: cancelledBy === undefined && this.isTimeOver(statementTimeoutMs),
+      isTimeout: cancelledBy === undefined && this.isTimeout(cause, statementTimeoutMs),
       isOwnStatement: transaction !== undefined && failed !== viewStatement,
       makes: failed?.makes,
       isSetting: failed !== undefined && failed === settingsStatement,
@@ -139,13 +139,18 @@ export class RefreshFailure {
     return isLate ? undefined : delayMs;
   }
 
-  /** Of the statements that failed: waiting for a connection does not count. */
-  private isTimeOver(statementTimeoutMs: number): boolean {
+  /**
+   * What PostgreSQL says decides. Its words are translated where `lc_messages` is not English; then the time
+   * that the failed statements took does, without the wait for a connection. The server counts by a clock that may
+   * step, so that time alone can be wrong.
+   */
+  private isTimeout(cause: unknown, statementTimeoutMs: number): boolean {
     const { sentAtMs } = this.progress;
     return (
-      statementTimeoutMs > 0 &&
-      sentAtMs !== undefined &&
-      performance.now() - sentAtMs >= statementTimeoutMs
+      saysTimeout(cause) ??
+      (statementTimeoutMs > 0 &&
+        sentAtMs !== undefined &&
+        performance.now() - sentAtMs >= statementTimeoutMs)
     );
   }
 
