@@ -89,6 +89,7 @@ export default defineConfig({
         '/how-it-works/': 'Promises and mechanisms',
       }),
       section('Coming from', {
+        '/coming-from/taking-over': 'Taking over a view',
         '/coming-from/cron': 'Plain @Cron',
         '/coming-from/view-entity': 'TypeORM ViewEntity',
         '/coming-from/django-pgviews': 'django-pgviews',
