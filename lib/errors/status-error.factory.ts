@@ -26,7 +26,7 @@ const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.invalidSchemaName]: DAMAGED,
   [SqlState.insufficientPrivilege]: {
     what: 'a privilege is missing',
-    hint: "The role needs USAGE on `stateSchema` and SELECT on its tables; to look for drift the view's owner, or the role where it may not act as the owner, needs SELECT on the view and on all that it reads. To act as the owner both need TEMP on the database.",
+    hint: "The role needs USAGE on `stateSchema` and SELECT on its tables; to look for drift the view's owner needs SELECT on the view and on all that it reads, and TEMP on the database, as the role does where it is not the owner.",
   },
   [SqlState.readOnlyTransaction]: {
     what: 'the server is a standby or read-only, and it has to write for this',

@@ -50,8 +50,10 @@ export interface DriftColumn {
 export interface DriftSubjectRow {
   oid: string;
   is_populated: boolean;
-  /** The view's owner, where that is another role, as which this one may act. */
-  acting_owner: string | null;
+  /** The role that owns the view; `null` where that is this one. */
+  other_owner: string | null;
+  /** Whether this role may act as the owner. */
+  may_act_as_owner: boolean;
   columns: DriftColumn[];
   /** The columns of the smallest usable unique index; `null` without one. */
   key_columns: string[] | null;
@@ -108,13 +110,8 @@ export function selectDriftSubject(view: QualifiedName): SqlStatement {
 )
 SELECT c.oid::text AS oid,
        c.relispopulated AS is_populated,
-       (
-         SELECT r.rolname::text
-         FROM pg_catalog.pg_roles r
-         WHERE r.oid = c.relowner
-           AND r.rolname <> current_user
-           AND pg_catalog.pg_has_role(r.oid, ${RIGHT_TO_ACT})
-       ) AS acting_owner,
+       CASE WHEN r.rolname <> current_user THEN r.rolname::text END AS other_owner,
+       pg_catalog.pg_has_role(r.oid, ${RIGHT_TO_ACT}) AS may_act_as_owner,
        (
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                   'name', a.attname,
@@ -137,7 +134,8 @@ SELECT c.oid::text AS oid,
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
        ) AS key_columns
 FROM subject
-JOIN pg_catalog.pg_class c ON c.oid = subject.oid`,
+JOIN pg_catalog.pg_class c ON c.oid = subject.oid
+JOIN pg_catalog.pg_roles r ON r.oid = c.relowner`,
     values: [view.schema, view.name],
   };
 }

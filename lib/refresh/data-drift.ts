@@ -1,6 +1,6 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { ViewMissingError } from '../errors/refresh.errors.js';
-import { ViewNotPopulatedError } from '../errors/status.errors.js';
+import { StatusError, ViewNotPopulatedError } from '../errors/status.errors.js';
 import type { Database } from '../postgres/database.js';
 import {
   createDriftFunction,
@@ -14,6 +14,7 @@ import {
   selectDriftQuery,
   selectDriftSubject,
 } from '../postgres/drift.sql.js';
+import { quoteIdentifier } from '../postgres/identifier.js';
 import { type Session, StandbyRefusal } from '../postgres/session.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
@@ -74,6 +75,7 @@ async function findDriftIn(
     await session.query(readAsRefresh());
     const [subject] = await session.query<DriftSubjectRow>(selectDriftSubject(name));
     const populated = requirePopulated(subject, viewName(definition));
+    requireRightToAct(populated, viewName(definition));
     const [query] = await session.query<DriftQueryRow>(selectDriftQuery(populated));
     const comparison = selectDrift(
       name,
@@ -88,11 +90,11 @@ async function findDriftIn(
   return dataDrift(viewName(definition), drift);
 }
 
-/** The query runs as the owner of the view, as in a refresh, where this role may act as that. It cannot write. */
+/** The query runs as the owner of the view, as in a refresh. It cannot write. */
 async function compare(
   session: Session,
   comparison: SqlStatement,
-  { acting_owner: owner, sampleSize }: DriftSubjectRow & { sampleSize: number },
+  { other_owner: owner, sampleSize }: DriftSubjectRow & { sampleSize: number },
 ): Promise<DriftRow | undefined> {
   if (owner !== null) {
     await session.query(createDriftFunction(comparison, owner));
@@ -126,6 +128,22 @@ function requirePopulated(subject: DriftSubjectRow | undefined, view: string): D
     );
   }
   return subject;
+}
+
+/** Who owns the view decides what its query calls, so that it never runs with the rights of another role. */
+function requireRightToAct(
+  { other_owner: owner, may_act_as_owner: mayAct }: DriftSubjectRow,
+  view: string,
+): void {
+  if (owner !== null && !mayAct) {
+    throw new StatusError(
+      `Materialized view "${view}" was not compared with its query: the query runs as the view's owner, and this role may not act as ${quoteIdentifier(owner)}.`,
+      {
+        view,
+        hint: `Make the role a member of the owner: GRANT ${quoteIdentifier(owner)} TO <the role of the data source>.`,
+      },
+    );
+  }
 }
 
 function missing(view: string, cause?: unknown): ViewMissingError {

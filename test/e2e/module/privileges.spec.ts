@@ -43,16 +43,6 @@ const NEEDS: Need[] = [
     work: (refreshes) => refreshes.history(DailyTotal),
   },
   {
-    name: 'drift',
-    privileges: [
-      'USAGE ON SCHEMA "Far away"',
-      `SELECT ON ${VIEW}`,
-      'USAGE ON SCHEMA "The shop"',
-      'SELECT ON "The shop".orders',
-    ],
-    work: (refreshes) => refreshes.drift(DailyTotal),
-  },
-  {
     name: 'refresh, with MAINTAIN',
     since: 17,
     privileges: [
@@ -129,6 +119,36 @@ describe('the privileges of docs/operations/privileges.md', () => {
     for (const privilege of need.privileges) {
       await database.query(`REVOKE ${privilege} FROM ${role}`);
     }
+  });
+
+  it("never compares the rows with rights that are not the owner's", async () => {
+    const owner = `owner_${database.name}`;
+    const everything = [
+      'USAGE ON SCHEMA "Far away", "The shop"',
+      `SELECT ON ${VIEW}`,
+      'SELECT ON "The shop".orders',
+    ];
+    await database.query(`CREATE ROLE ${owner}`);
+    await database.query(`ALTER MATERIALIZED VIEW ${VIEW} OWNER TO ${owner}`);
+    for (const privilege of everything) {
+      await database.query(`GRANT ${privilege} TO ${role}`);
+    }
+    await expect(refreshes.drift(DailyTotal)).rejects.toMatchObject({
+      code: 'MV_STATUS_FAILED',
+      message: expect.stringContaining(`may not act as "${owner}"`) as string,
+      hint: expect.stringContaining(`GRANT "${owner}" TO`) as string,
+    });
+    for (const privilege of everything) {
+      await database.query(`REVOKE ${privilege} FROM ${role}`);
+    }
+
+    await database.query(`GRANT ${owner} TO ${role}`);
+    await database.query(`GRANT USAGE ON SCHEMA "Far away", "The shop" TO ${owner}`);
+    await expect(refreshes.drift(DailyTotal)).rejects.toMatchObject({ cause: { code: '42501' } });
+    await database.query(`GRANT SELECT ON "The shop".orders TO ${owner}`);
+    expect(await refreshes.drift(DailyTotal)).toMatchObject({ isDrifted: false });
+    await database.query(`ALTER MATERIALIZED VIEW ${VIEW} OWNER TO CURRENT_USER`);
+    await database.query(`DROP OWNED BY ${owner}; DROP ROLE ${owner}`);
   });
 
   it('are enough for an owner to refresh its view', async () => {
