@@ -1,6 +1,7 @@
 import { VIEW_CHANGES } from './change.sql.js';
 import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, IS_BACKING_OFF, past, writtenAt } from './instant.js';
+import { SNAPSHOT } from './refresh.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
 
@@ -34,6 +35,8 @@ export interface PendingRow {
   has_nothing_new: boolean;
   /** Whether these two may differ: the stored signature is marked `UNSURE`. */
   is_unsure: boolean;
+  /** What this was asked in: the watermark of a refresh that starts now. */
+  snapshot: string;
   /** For a refresh that starts now to store with the watermark. */
   signature: string | null;
   /** Whether the signature is the stored one, and no mark or missing trigger spoils it: then all changes are in the log. */
@@ -74,6 +77,7 @@ export function selectPending(
        found.is_unchanged,
        found.has_nothing_new,
        found.is_unsure,
+       ${SNAPSHOT} AS snapshot,
        found.signature,
        found.is_signature_stored,
        found.are_definitions_stored,

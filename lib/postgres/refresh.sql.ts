@@ -13,7 +13,7 @@ const EARLY_TOLERANCE = '250 ms';
  * in as soon as a later transaction has ended, and those to come with them. Where it has written, only what is
  * older than all that is running counts as seen.
  */
-const SNAPSHOT = `CASE
+export const SNAPSHOT = `CASE
          WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NULL
          THEN pg_catalog.pg_current_snapshot()::text
          ELSE pg_catalog.format('%1$s:%1$s:', pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()))

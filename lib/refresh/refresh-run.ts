@@ -206,7 +206,7 @@ export class RefreshRun {
 
   /**
    * The first round trip. The conditions are read by a statement after the one that takes the lock, so that they are
-   * as they are under it. What has changed is asked after the snapshot that becomes the watermark.
+   * as they are under it. What has changed is asked last: its snapshot becomes the watermark.
    */
   private async prepare(
     transaction: FoldedTransaction,

@@ -35,6 +35,8 @@ export interface PendingChanges {
   isComplete: boolean;
   /** Whether a refresh may give other rows though nothing was written. */
   isUnsure: boolean;
+  /** The snapshot that all of this is of: the watermark of a refresh that starts now. */
+  snapshot: string;
   /** For a refresh that starts now to store with its watermark; `null` where it stores none. */
   signature: string | null;
   /** Whether the last refresh ran the same queries over the same relations. */
@@ -96,6 +98,7 @@ export function pendingChanges(definition: ViewDefinition, row: PendingRow): Pen
     isUnchanged: row.is_unchanged && tracksAll,
     isComplete: row.is_signature_stored && tracksAll,
     isUnsure: row.is_unsure,
+    snapshot: row.snapshot,
     // Where the definitions are the same as before, a mark on the signature still holds.
     signature: row.signature !== null && isUnsure ? `${UNSURE}${row.signature}` : row.signature,
     hasSameDefinitions: row.are_definitions_stored,

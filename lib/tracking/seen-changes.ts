@@ -37,6 +37,8 @@ export function successStatements(
   const signature = pending?.signature ?? null;
   const success = recordSuccess(stateSchema, {
     ...run,
+    // What was pending is seen. A write between the two snapshots would lead to a refresh of its own.
+    snapshot: pending?.snapshot ?? run.snapshot,
     signature,
     writtenSince: writtenSince(pending, run.startedAt, lastStartedAt),
   });

@@ -135,8 +135,8 @@ describe('the privileges of docs/operations/privileges.md', () => {
     }
     await expect(refreshes.drift(DailyTotal)).rejects.toMatchObject({
       code: 'MV_STATUS_FAILED',
-      message: expect.stringContaining(`may not act as "${owner}"`) as string,
-      hint: expect.stringContaining(`GRANT "${owner}" TO`) as string,
+      message: expect.stringContaining(`may not act as "${owner}"`) as unknown as string,
+      hint: expect.stringContaining(`GRANT "${owner}" TO`) as unknown as string,
     });
     for (const privilege of everything) {
       await database.query(`REVOKE ${privilege} FROM ${role}`);

@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { writtenSince } from '../../../lib/tracking/seen-changes.js';
+import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
+import type { PendingChanges } from '../../../lib/tracking/pending-changes.js';
+import { successStatements, writtenSince } from '../../../lib/tracking/seen-changes.js';
 
 const STARTED_AT = 1_000;
 const LAST_STARTED_AT = 500;
@@ -18,5 +20,21 @@ describe('writtenSince', () => {
 
   it('is as old as the rows of before for a view that tracks nothing', () => {
     expect(writtenSince(undefined, STARTED_AT, LAST_STARTED_AT)).toBe(LAST_STARTED_AT);
+  });
+});
+
+describe('successStatements', () => {
+  it('store the snapshot that the pending changes are of, so that these are seen', () => {
+    const definition = { freshness: {} } as ViewDefinition;
+    const view = { schema: 'public', name: 'daily' };
+    const run = { view, startedAt: STARTED_AT, snapshot: '10:10:' } as Parameters<
+      typeof successStatements
+    >[2];
+    const valuesAfter = (pending?: PendingChanges): unknown[] | undefined =>
+      successStatements('state', definition, run, { pending, lastStartedAt: null })[0]?.values;
+    expect(valuesAfter()).toContain('10:10:');
+    const pending = { snapshot: '11:11:', hasSameDefinitions: true } as PendingChanges;
+    expect(valuesAfter(pending)).toContain('11:11:');
+    expect(valuesAfter(pending)).not.toContain('10:10:');
   });
 });
