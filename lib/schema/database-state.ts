@@ -5,7 +5,6 @@ import {
   selectSchemas,
   type SchemaRow,
 } from '../postgres/catalog.sql.js';
-import { type CapturedTableRow, selectCapturedTables } from '../postgres/capture.sql.js';
 import { type DependentRow, selectDependents } from '../postgres/dependents.sql.js';
 import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../postgres/installation.sql.js';
@@ -21,10 +20,9 @@ import {
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
 import { type ViewKind, viewKindOf } from '../postgres/view-kind.js';
-import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
 import type { DeployedView } from './deployed-view.js';
 
-/** What the database has of views and of the library's own tables. */
+/** What the database has of views, and remembers of them. Aspects read what else there is. */
 export interface DatabaseState {
   stateSchema: string;
   installedVersion: number;
@@ -38,10 +36,6 @@ export interface DatabaseState {
   dependents: Map<string, string[]>;
   /** What is remembered of views, by name. */
   known: Map<string, KnownViewRow>;
-  /** The tables whose changes are captured. */
-  captured: CapturedTableRow[];
-  /** What has writers wake processes up; `undefined` where nothing does. */
-  wakeUpTrigger?: WakeUpTriggerRow;
 }
 
 /**
@@ -62,8 +56,6 @@ export async function readDatabaseState(
   );
   const known =
     installedVersion > 0 ? await session.query<KnownViewRow>(selectKnownViews(stateSchema)) : [];
-  const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
-  const [wakeUpTrigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
   return {
     stateSchema,
     installedVersion,
@@ -73,8 +65,6 @@ export async function readDatabaseState(
     relations: new Map(relations.map((row) => [rowName(row), row])),
     dependents: dependentsByName(views, dependencies),
     known: new Map(known.map((row) => [rowName(row), row])),
-    captured,
-    wakeUpTrigger,
   };
 }
 

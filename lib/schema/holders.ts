@@ -14,6 +14,8 @@ import type { DeployedView } from './deployed-view.js';
 export interface Orphan extends DeployedView {
   /** Whether another application may declare it, as far as the database knows. Then it is never dropped. */
   isDoubtful?: true;
+  /** Whether the database remembers that it tracks changes. */
+  isTracked: boolean;
 }
 
 /** Whether a view that is there is of the kind that the library made: else somebody has replaced it by hand. */
@@ -54,7 +56,8 @@ export function asOrphan(
     return undefined;
   }
   const isSure = application !== '' && applications?.length === 1;
-  return isSure ? view : { ...view, isDoubtful: true };
+  const orphan = { ...view, isTracked: known.capture !== null };
+  return isSure ? orphan : { ...orphan, isDoubtful: true };
 }
 
 /**

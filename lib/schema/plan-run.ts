@@ -40,8 +40,8 @@ export class PlanRun {
    * @returns the step that was left out
    */
   async run({ steps }: SchemaPlan): Promise<PostponedStep | undefined> {
-    const capture = steps.find(({ action }) => action === 'capture');
-    const others = steps.filter((step) => step !== capture);
+    const captures = steps.filter(({ action }) => action === 'capture');
+    const others = steps.filter(({ action }) => action !== 'capture');
     const at = others.findIndex(({ stops }) => stops !== undefined && stops.length > 0);
     const exchange = at < 0 ? [] : others.slice(at);
     for (const step of at < 0 ? others : others.slice(0, at)) {
@@ -55,17 +55,23 @@ export class PlanRun {
       await patiently(this.session, this.lockTimeoutMs, (waitMs) =>
         this.exchange(exchange, waitMs),
       );
-      return this.finish(capture, []);
+      return this.finish(captures, []);
     }
-    return this.finish(capture, exchange);
+    return this.finish(captures, exchange);
   }
 
-  /** @returns the step where it was left out */
+  /**
+   * Triggers are made all or none: what cannot have one of the locks gives all of them back. It must not hold up the
+   * writers of one table for as long as it waits for another.
+   *
+   * @returns what was left out, as one step
+   */
   private async finish(
-    capture: PlanStep | undefined,
+    captures: PlanStep[],
     exchange: PlanStep[],
   ): Promise<PostponedStep | undefined> {
-    if (capture === undefined) {
+    const [first] = captures;
+    if (first === undefined) {
       await this.exchangeAlone(exchange);
       return undefined;
     }
@@ -76,7 +82,9 @@ export class PlanRun {
         this.lockTimeoutMs,
         async (waitMs) => {
           // The tables first: their locks may be waited for longer, and no reader waits meanwhile.
-          await this.execute(inOneGo(capture.statements), capture);
+          for (const capture of captures) {
+            await this.execute(inOneGo(capture.statements), capture);
+          }
           await this.exchange(exchange, waitMs);
         },
         patience(this.lockTimeoutMs),
@@ -87,7 +95,8 @@ export class PlanRun {
         throw error;
       }
       await this.exchangeAlone(exchange);
-      return { ...capture, isTooLarge: isOutOfLocks(error) };
+      const reason = captures.map((capture) => capture.reason).join('; ');
+      return { ...first, reason, isTooLarge: isOutOfLocks(error) };
     }
   }
 

@@ -1,6 +1,6 @@
 import type { LockWatch } from '../definition/lock.watch.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import type { SyncPolicy, WakeUp } from '../definition/module.options.js';
+import type { ResolvedOptions, SyncPolicy } from '../definition/module.options.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
 
 export interface PreparationContext {
@@ -12,7 +12,8 @@ export interface PreparationContext {
   /** The application's name; `''` where it has none. */
   application: string;
   policy: SyncPolicy;
-  wakeUp: WakeUp;
+  /** For aspects. */
+  options: Pick<ResolvedOptions, 'wakeUp'>;
   /** How long to wait for a refresh that is under way. Readers do not notice. */
   syncTimeoutMs: number;
   /** How long to wait for readers, and how long a statement may take. */

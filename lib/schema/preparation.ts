@@ -1,10 +1,10 @@
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
-import { type CaptureNeeds, readCaptureNeeds } from '../tracking/capture-needs.js';
 import { refuseUnknowable } from '../tracking/untrackable-views.js';
 import { implyFreshness } from '../tracking/implied-freshness.js';
 import { viewName } from '../definition/view-definition.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
+import { type AnyAspectDifference, compareAspects } from './aspects/aspects.js';
 import { compare } from './comparison.js';
 import { withDeclaredDependencies } from './database-state.js';
 import {
@@ -26,8 +26,7 @@ import { type ClosureMember, closeOverDependents } from './rebuild-closure.js';
 import { holdOffRefreshes } from './refresh-holdoff.js';
 import { rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
-import type { SchemaDiff, ViewDiff } from './schema-diff.js';
-import { withCaptures } from './tracked-diff.js';
+import { type SchemaDiff, type ViewDiff, withAspects } from './schema-diff.js';
 import { together } from './schema-error.js';
 import {
   planSchema,
@@ -80,8 +79,8 @@ async function refusalsOf(check: () => unknown): Promise<MaterializedViewError[]
  */
 export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
   const { views, stateSchema, policy } = context;
-  const found = await compare(session, context);
-  const compared = { ...found, state: withDeclaredDependencies(found.state, views) };
+  const declared = await compare(session, context);
+  const compared = { ...declared, state: withDeclaredDependencies(declared.state, views) };
   const { renames, createdSchemas, state, names, hidden } = compared;
   const { diff, failing } = allowsChanges(policy)
     ? await findFailingQueries(session, context, compared)
@@ -113,7 +112,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const rebuiltNames = new Set(
     closure.filter(({ isReplaced }) => !isReplaced).map(({ name }) => displayName(name)),
   );
-  let needs: CaptureNeeds = { tables: new Map(), missing: [] };
+  let found: AnyAspectDifference[] = [];
   let refusals: MaterializedViewError[] = [];
   const rehearsed = await patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     rehearse(session, closure, {
@@ -130,13 +129,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       look: async (standIns) => {
         await implyFreshness(session, stateSchema, views, standIns);
         refusals = await refusalsOf(() => refuseUnknowable(session, stateSchema, views, standIns));
-        needs = await readCaptureNeeds(session, {
-          definitions: views,
-          known: state.known,
-          mayNarrow: allowsChanges(policy),
-          gone,
-          standIns,
-        });
+        found = await compareAspects(session, { ...context, state, gone, standIns });
       },
     }),
   );
@@ -149,15 +142,16 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     ...(await refusalsOf(() =>
       refuseMissingColumns(columnsToBe(diff, rehearsed.members, diffLeft)),
     )),
-    ...refusedTables(needs.missing, state, policy),
+    ...refusedTables(
+      found.flatMap((each) => (each.kind === 'table-missing' ? [each] : [])),
+      state.known,
+      policy,
+    ),
   );
-  const captured = withCaptures(diff, needs, state, {
-    mayNarrow: allowsChanges(policy),
-    wakeUp: context.wakeUp,
-  });
-  const { allowed: wanted, left } = applyPolicy(captured, policy, stateSchema);
+  const whole = withAspects(diff, found);
+  const { allowed: wanted, left } = applyPolicy(whole, policy, stateSchema);
   return {
-    diff: captured,
+    diff: whole,
     left,
     touched: touchedViews(wanted, rehearsed, names, state),
     plan: planSchema({

@@ -1,14 +1,14 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { readCaptureNeeds } from '../tracking/capture-needs.js';
 import { implyFreshness } from '../tracking/implied-freshness.js';
 import type { Session } from '../postgres/session.js';
+import { isGiven } from './aspects/aspect.js';
+import { compareAspects, rightOf } from './aspects/aspects.js';
 import type { DatabaseState } from './database-state.js';
 import { fingerprint } from './fingerprint.js';
 import { isHeldBy, prunable, releasable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
-import { diffSchema, type SchemaDiff, type ViewDiff } from './schema-diff.js';
-import { withCaptures } from './tracked-diff.js';
-import { allowsChanges, prunes } from '../definition/policy-rights.js';
+import { diffSchema, type SchemaDiff, type ViewDiff, withAspects } from './schema-diff.js';
+import { prunes } from '../definition/policy-rights.js';
 
 /**
  * The diff, when all is as it was remembered, so that there is nothing to compare, to plan or to warn of
@@ -23,14 +23,12 @@ export async function rememberedDiff(
     declaredElsewhere,
     policy,
     stateSchema,
-    wakeUp,
+    options,
   }: Omit<PreparationContext, 'views'>,
 ): Promise<SchemaDiff | undefined> {
   await implyFreshness(session, stateSchema, views, []);
-  const needs = await readCaptureNeeds(session, {
-    definitions: views,
-    known: state.known,
-    mayNarrow: allowsChanges(policy),
+  const found = await compareAspects(session, {
+    ...{ views, state, stateSchema, policy, options },
     gone: new Set(),
     standIns: [],
   });
@@ -40,15 +38,16 @@ export async function rememberedDiff(
     declaredElsewhere,
     application,
   });
-  const diff = withCaptures(declared, needs, state, { mayNarrow: allowsChanges(policy), wakeUp });
+  const diff = withAspects(declared, found);
   const declaredNames = new Set([...declaredElsewhere, ...views.map(viewName)]);
-  const isInstalled = state.installedVersion >= state.targetVersion;
+  // A process without views needs nothing, and may take away what nobody needs.
+  const pending = diff.others
+    .map(rightOf)
+    .filter((right) => isGiven(policy, right) && (right === 'change' || views.length > 0));
   const isUpToDate =
-    (isInstalled || views.length === 0) &&
+    pending.length === 0 &&
     (diff.missingSchemas.length === 0 || views.length === 0) &&
-    (diff.captures.wakeUp === undefined || views.length === 0) &&
     !(prunes(policy) && prunable(diff.orphans).length > 0) &&
-    !(allowsChanges(policy) && diff.captures.superfluous.length > 0) &&
     releasable(state, declaredNames, application).length === 0 &&
     diff.views.every((view) => isRemembered(view, state, application));
   return isUpToDate ? diff : undefined;

@@ -1,11 +1,11 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { codeAndMessageOf } from '../errors/error-message.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
-import { type CaptureDiff, type CaptureDifference, NO_CAPTURES } from '../tracking/capture-diff.js';
 import { newerVersion } from '../tracking/capture-record.js';
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type ViewKind, viewKindOf } from '../postgres/view-kind.js';
+import type { AnyAspectDifference } from './aspects/aspects.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
 import type { Rename } from './rename.js';
@@ -37,7 +37,7 @@ export type Difference =
   | { kind: 'access-method' }
   | { kind: 'comment' }
   | { kind: 'unpopulated' }
-  | CaptureDifference;
+  | Extract<AnyAspectDifference, { view: ViewDefinition }>;
 
 /** How one declared view compares. */
 export interface ViewDiff {
@@ -56,9 +56,8 @@ export interface SchemaDiff {
   /** Views that the library made and that the application declares no more, without those that others hold. */
   orphans: Orphan[];
   missingSchemas: string[];
-  captures: CaptureDiff;
-  /** The version of the library's own tables, when it is below what this release needs. */
-  installFrom?: number;
+  /** What aspects have found that is of no single view. */
+  others: Exclude<AnyAspectDifference, { view: ViewDefinition }>[];
 }
 
 interface DiffInput {
@@ -97,8 +96,7 @@ export function diffSchema(
         return (isThere && asOrphan(view, known, application)) || [];
       }),
     missingSchemas: missingSchemas(definitions, state),
-    captures: NO_CAPTURES,
-    ...(state.installedVersion < state.targetVersion && { installFrom: state.installedVersion }),
+    others: [],
   };
 }
 
@@ -111,15 +109,25 @@ function withRename(diff: ViewDiff, { from }: Rename): ViewDiff {
   };
 }
 
-/** Whether the diff asks for nothing; orphans are only reported. */
-export function isEmptyDiff(diff: SchemaDiff): boolean {
-  return (
-    diff.installFrom === undefined &&
-    diff.missingSchemas.length === 0 &&
-    diff.captures.superfluous.length === 0 &&
-    diff.captures.wakeUp === undefined &&
-    diff.views.every(({ differences }) => differences.length === 0)
-  );
+/** With what aspects have found. Pure. */
+export function withAspects(diff: SchemaDiff, found: readonly AnyAspectDifference[]): SchemaDiff {
+  return {
+    ...diff,
+    views: diff.views.map((each) => ({
+      ...each,
+      differences: [
+        ...each.differences,
+        ...found.filter(isOfView).filter(({ view }) => view === each.view),
+      ],
+    })),
+    others: found.filter((difference) => !isOfView(difference)),
+  };
+}
+
+type OfView = Extract<AnyAspectDifference, { view: ViewDefinition }>;
+
+function isOfView(difference: AnyAspectDifference): difference is OfView {
+  return 'view' in difference;
 }
 
 function diffView(

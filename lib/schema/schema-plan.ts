@@ -2,10 +2,8 @@ import { viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
 import { displayName } from '../postgres/identifier.js';
-import { INSTALLATION_VERSION, installAfter } from '../postgres/installation.sql.js';
 import { alterPhases, populateSteps } from './alter-steps.js';
-import { captureRecordSteps } from '../tracking/capture-record-step.js';
-import { captureSteps } from '../tracking/capture-steps.js';
+import { aspectSteps } from './aspects/aspects.js';
 import type { DatabaseState } from './database-state.js';
 import { hide, type HiddenIndex, show } from './hidden-indexes.js';
 import type { NamePlan } from './name-plan.js';
@@ -116,12 +114,15 @@ export function planSchema(input: PlanInput): SchemaPlan {
         ...(buildsFirst ? [] : rebuilt.build),
         ...rebuilt.finish,
       ];
+  const differences = [...diff.views.flatMap((each) => each.differences), ...diff.others];
+  const ofAspects = (order: 'first' | 'last'): PlanStep[] =>
+    aspectSteps(order, differences, { stateSchema: state.stateSchema, failed: hasFailed });
   return {
     dataSource,
     policy,
     steps: [
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
-      ...installSteps(diff, state.stateSchema),
+      ...ofAspects('first'),
       ...redefined.first,
       ...renamed.follow,
       ...populateSteps(inPlace, state, names),
@@ -131,16 +132,8 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...renamed.build,
       ...exchange,
       ...redefined.last,
-      ...captureRecordSteps(
-        diff.views.filter(({ view }) => !hasFailed.has(viewName(view))),
-        state.stateSchema,
-      ),
-      // Last: it holds up writers from here to the end of the transaction.
-      ...captureSteps(
-        diff.views.flatMap(({ differences }) => differences),
-        diff.captures,
-        state.stateSchema,
-      ),
+      // They hold up writers from here to the end of the transaction.
+      ...ofAspects('last'),
     ],
     skipped: [...left, ...failed],
     orphans: diff.orphans.map((orphan) => displayName(orphan.name)),
@@ -196,22 +189,6 @@ function schemaStep(schema: string, stateSchema: string): PlanStep {
     lock: NO_LOCK,
     rewritesRows: false,
   };
-}
-
-function installSteps({ installFrom }: SchemaDiff, stateSchema: string): PlanStep[] {
-  if (installFrom === undefined) {
-    return [];
-  }
-  return [
-    {
-      action: 'install',
-      reason: `The library's own tables are at version ${installFrom} and needed at ${INSTALLATION_VERSION}`,
-      statements: installAfter(stateSchema, installFrom),
-      undo: [],
-      lock: NO_LOCK,
-      rewritesRows: false,
-    },
-  ];
 }
 
 function rebuildReason({ differences }: ViewDiff): string | undefined {

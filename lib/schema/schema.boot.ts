@@ -37,7 +37,7 @@ export class SchemaBoot {
       this.context.log.warn(describePostponed(postponed));
       this.captures.finishLater();
     }
-    const idle = describeIdle(diff.captures, syncPolicy);
+    const idle = describeIdle(diff.others, syncPolicy);
     if (idle !== undefined) {
       this.context.log.warn(idle);
     }

@@ -179,7 +179,7 @@ export class SchemaSynchronizer {
   /** The limits and names that a preparation needs. */
   private preparation(policy: SyncPolicy): PreparationContext {
     const { name, options, views } = this.context;
-    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema, wakeUp } = options;
+    const { syncTimeoutMs, lockTimeoutMs, statementTimeoutMs, stateSchema } = options;
     const limits = { lockTimeoutMs, statementTimeoutMs };
     return {
       dataSource: name,
@@ -188,7 +188,7 @@ export class SchemaSynchronizer {
       declaredElsewhere: declaredElsewhere(this.context),
       application: this.context.application,
       policy,
-      wakeUp,
+      options,
       syncTimeoutMs,
       limits,
       locks: this.context.locks,

@@ -9,12 +9,10 @@ import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { sentenceCase } from '../postgres/view-kind.js';
-import { WAKE_UP_TABLE } from '../postgres/wake-up.sql.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { removeSuperfluousCaptures } from '../tracking/capture-repair.js';
-import type { WakeUpDifference } from '../tracking/capture-diff.js';
-import { describeWakeUp } from '../tracking/capture-steps.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
+import { describeOfAspect } from './aspects/aspects.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
@@ -32,11 +30,17 @@ import type { StandInError } from './stand-ins.js';
 import { describeDifference, hasFailingQuery } from './sync-policy.js';
 import type { SyncReport } from './sync-report.js';
 
+/** Of what is no single view's. */
+type ReportedKind = Exclude<
+  SchemaDiff['others'][number]['kind'],
+  'installation' | 'capture-left-over'
+>;
+
 /** One way in which the database is not what the code declares. */
 export interface SchemaDifference {
   /** `schema.name`; that of a table where its capture is superfluous, or how it wakes processes up is not as set. */
   view: string;
-  kind: Difference['kind'] | 'orphan' | 'capture-superfluous' | 'wake-up' | 'refused';
+  kind: Difference['kind'] | ReportedKind | 'orphan' | 'refused';
   /** The same in words. */
   description: string;
 }
@@ -75,12 +79,7 @@ export class Schema {
         kind: 'orphan' as const,
         description: describeOrphan(orphan),
       })),
-      ...diff.captures.superfluous.map((table) => ({
-        view: displayName(table),
-        kind: 'capture-superfluous' as const,
-        description: 'its changes are captured, and no view needs them any more',
-      })),
-      ...(diff.captures.wakeUp === undefined ? [] : [this.wakeUpDifference(diff.captures.wakeUp)]),
+      ...diff.others.flatMap(otherDifference),
       ...refusals.filter(({ view }) => !lacksTable(view, diff)).map(refusedDifference),
     ];
   }
@@ -189,15 +188,6 @@ export class Schema {
       .filter((name) => declared.has(name));
   }
 
-  private wakeUpDifference({ wanted }: WakeUpDifference): SchemaDifference {
-    const { stateSchema } = this.context.options;
-    return {
-      view: displayName({ schema: stateSchema, name: WAKE_UP_TABLE }),
-      kind: 'wake-up',
-      description: describeWakeUp(wanted),
-    };
-  }
-
   private policy(options: PlanPolicy): SyncPolicy {
     const { syncPolicy } = this.context.options;
     return {
@@ -266,6 +256,19 @@ export class Schema {
 function managed(view: ViewDefinition, { views, known }: DatabaseState): DeployedView | undefined {
   const deployed = views.get(viewName(view));
   return deployed && isManagedAs(view, deployed, known.get(viewName(view))) ? deployed : undefined;
+}
+
+function otherDifference(difference: SchemaDiff['others'][number]): SchemaDifference[] {
+  const description = describeOfAspect(difference);
+  return description === undefined || difference.subject === undefined
+    ? []
+    : [
+        {
+          view: displayName(difference.subject),
+          kind: difference.kind as ReportedKind,
+          description,
+        },
+      ];
 }
 
 function isTold(member: ClosureMember, { views }: SchemaDiff): boolean {

@@ -1,33 +1,22 @@
 import type { SyncPolicy } from '../definition/module.options.js';
 import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
-import { describeCaptureDifference } from '../tracking/capture-warnings.js';
 import { describeKind } from '../postgres/view-kind.js';
+import { isGiven } from './aspects/aspect.js';
+import { describeOfAspect, isOfAspect, rightOf } from './aspects/aspects.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 
-const CREATIONS: ReadonlySet<Difference['kind']> = new Set([
-  'missing',
-  'index-missing',
-  'capture-missing',
-  'capture-record',
-]);
-
-/** What no change of the database's by the library makes good. */
-const IMPOSSIBLE: ReadonlySet<Difference['kind']> = new Set(['query-fails', 'table-missing']);
-
-/** What can be done with a view whose declared query fails: it goes on as it is. */
-const DESPITE_QUERY: ReadonlySet<Difference['kind']> = new Set([
-  'renamed',
-  'capture-missing',
-  'capture-changed',
-  'capture-record',
-]);
+const CREATIONS: ReadonlySet<Difference['kind']> = new Set(['missing', 'index-missing']);
 
 /** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
 function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): boolean {
-  if (diff.newerVersion !== undefined || IMPOSSIBLE.has(difference.kind)) {
+  if (diff.newerVersion !== undefined) {
     return false;
   }
-  if (hasFailingQuery(diff) && !DESPITE_QUERY.has(difference.kind)) {
+  if (isOfAspect(difference)) {
+    return isGiven(policy, rightOf(difference));
+  }
+  // A view whose declared query fails goes on as it is.
+  if (hasFailingQuery(diff) && difference.kind !== 'renamed') {
     return false;
   }
   if (allowsChanges(policy)) {
@@ -50,7 +39,7 @@ export function hasFailingQuery({ differences }: Pick<ViewDiff, 'differences'>):
   return differences.some(({ kind }) => kind === 'query-fails');
 }
 
-/** Parts what a policy lets happen from what it leaves. The library's own tables are always made. */
+/** Parts what a policy lets happen from what it leaves. */
 export function applyPolicy(
   diff: SchemaDiff,
   policy: SyncPolicy,
@@ -66,10 +55,7 @@ export function applyPolicy(
     allowed: {
       ...diff,
       views: allowed,
-      captures: {
-        ...diff.captures,
-        superfluous: allowsChanges(policy) ? diff.captures.superfluous : [],
-      },
+      others: diff.others.filter((difference) => isGiven(policy, rightOf(difference))),
       missingSchemas: diff.missingSchemas.filter(
         (schema) => allowsCreation(policy) || schema === stateSchema,
       ),
@@ -111,14 +97,9 @@ export function describeDifference(difference: Difference): string {
       return `index "${difference.index.name}" is still "${difference.from}"`;
     case 'index-superfluous':
       return `index "${difference.name}" is no longer declared`;
-    case 'capture-missing':
-    case 'capture-changed':
-    case 'capture-record':
-    case 'table-missing':
-      return describeCaptureDifference(difference);
     case 'unpopulated':
       return 'it has no data yet';
     default:
-      return `its ${difference.kind.replace('-', ' ')} changed`;
+      return describeOfAspect(difference) ?? `its ${difference.kind.replace('-', ' ')} changed`;
   }
 }

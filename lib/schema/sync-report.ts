@@ -86,27 +86,23 @@ export function reportsOf(
   const pruned = new Set(others);
   return [
     ...[...declared, ...new Set(others)].map((view) => reportOf(view, plan, diff, skipped)),
-    ...diff.orphans
-      .filter(({ name }) => !pruned.has(displayName(name)))
-      .map((orphan) => orphaned(orphan, diff.captures)),
+    ...diff.orphans.filter(({ name }) => !pruned.has(displayName(name))).map(orphaned),
   ];
 }
 
-function orphaned(orphan: Orphan, { capturedFor }: SchemaDiff['captures']): ViewReport {
-  const view = displayName(orphan.name);
-  const isCaptured = capturedFor.has(view);
+function orphaned(orphan: Orphan): ViewReport {
   return {
-    view,
+    view: displayName(orphan.name),
     outcome: 'orphaned',
-    reason: `${describeOrphan(orphan)}${isCaptured ? ', while writers of what it reads go on paying for the triggers that capture changes for it' : ''}`,
+    reason: `${describeOrphan(orphan)}${orphan.isTracked ? ', while writers of what it reads go on paying for the triggers that capture changes for it' : ''}`,
   };
 }
 
 /** The reports where nothing was done. */
-export function unchangedReports({ views, orphans, captures }: SchemaDiff): ViewReport[] {
+export function unchangedReports({ views, orphans }: SchemaDiff): ViewReport[] {
   return [
     ...views.map(({ view }): ViewReport => ({ view: viewName(view), outcome: 'unchanged' })),
-    ...orphans.map((orphan) => orphaned(orphan, captures)),
+    ...orphans.map(orphaned),
   ];
 }
 

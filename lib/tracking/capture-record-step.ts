@@ -1,31 +1,20 @@
-import type { ViewDefinition } from '../definition/view-definition.js';
 import { displayNames } from '../postgres/identifier.js';
 import { STATE_LOCK } from '../postgres/lock-words.js';
 import { type CaptureOfView, recordCaptures } from '../postgres/state.sql.js';
-import type { CaptureDifference } from './capture-diff.js';
+import type { RecordDifference } from './capture-record.js';
 import type { CaptureStep } from './capture-steps.js';
-
-interface ViewWithDifferences {
-  view: ViewDefinition;
-  differences: readonly (CaptureDifference | { kind: string })[];
-}
-
-type RecordDifference = Extract<CaptureDifference, { kind: 'capture-record' }>;
 
 /** Makes the database remember which changes views track. Processes go by that record alone. */
 export function captureRecordSteps(
-  views: readonly ViewWithDifferences[],
+  differences: readonly RecordDifference[],
   stateSchema: string,
 ): CaptureStep[] {
-  const changes = views.flatMap(({ view, differences }) =>
-    differences.filter(isOfRecord).map((difference) => ({ view, ...difference })),
-  );
-  if (changes.length === 0) {
+  if (differences.length === 0) {
     return [];
   }
   const records = (of: 'wanted' | 'remembered'): CaptureOfView[] =>
-    changes.map(({ view, [of]: capture }) => ({ view: view.name, capture }));
-  const names = displayNames(changes.map(({ view }) => view.name));
+    differences.map(({ view, [of]: capture }) => ({ view: view.name, capture }));
+  const names = displayNames(differences.map(({ view }) => view.name));
   return [
     {
       action: 'record',
@@ -36,8 +25,4 @@ export function captureRecordSteps(
       rewritesRows: false,
     },
   ];
-}
-
-function isOfRecord(difference: { kind: string }): difference is RecordDifference {
-  return difference.kind === 'capture-record';
 }

@@ -1,6 +1,35 @@
-import type { ViewDefinition } from '../definition/view-definition.js';
+import { isDeepStrictEqual } from 'node:util';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
+
+/** The database remembers other changes than the view should track. What it remembers counts. */
+export interface RecordDifference {
+  kind: 'capture-record';
+  view: ViewDefinition;
+  remembered: CaptureRecord | null;
+  wanted: CaptureRecord | null;
+}
+
+/**
+ * Pure.
+ *
+ * @param known what is remembered of views, by name
+ */
+export function recordDifferences(
+  views: readonly ViewDefinition[],
+  known: ReadonlyMap<string, KnownViewRow>,
+  mayNarrow: boolean,
+): RecordDifference[] {
+  return views.flatMap((view) => {
+    const row = known.get(viewName(view));
+    const remembered = row?.capture ?? null;
+    const wanted = effectiveCapture(view, row, mayNarrow);
+    return isDeepStrictEqual(remembered, wanted)
+      ? []
+      : [{ kind: 'capture-record' as const, view, remembered, wanted }];
+  });
+}
 
 /** Which changes the code wants a view to track; `null` for none. */
 export function captureRecord({ freshness }: ViewDefinition): CaptureRecord | null {

@@ -1,5 +1,5 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { type CaptureNeeds, readCaptureNeeds } from './capture-needs.js';
+import { readCaptureNeeds } from './capture-needs.js';
 import type { WakeUp } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import { tryLock, type TryLockRow } from '../postgres/advisory-lock.sql.js';
@@ -10,8 +10,13 @@ import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../postgres/wake-up.sql.js';
-import { captureDifferences, type CaptureState, diffCaptures } from './capture-diff.js';
-import { type CaptureChanges, captureStepsOf, uncapturedTables } from './capture-steps.js';
+import { type CaptureDifference, diffCaptures } from './capture-diff.js';
+import {
+  type CaptureStep,
+  captureSteps,
+  captureStepsOf,
+  uncapturedTables,
+} from './capture-steps.js';
 import { readInstalledVersion } from '../postgres/installed-version.js';
 import {
   briefForCaptures,
@@ -19,6 +24,7 @@ import {
   type Patience,
   patiently,
 } from '../postgres/lock-attempts.js';
+import { wakeUpDifferences, wakeUpSteps } from './wake-up.js';
 
 /** The tables whose changes the given views need and that are not captured, or not completely. */
 export async function readUncaptured(
@@ -30,8 +36,7 @@ export async function readUncaptured(
   if (!isInstalled) {
     return [];
   }
-  const { needs, state } = await readTracking(session, stateSchema);
-  return uncapturedTables(views.flatMap((view) => captureDifferences(view, needs, state, false)));
+  return uncapturedTables(await readDifferences(session, stateSchema, views));
 }
 
 /** Another process has the sync lock: it makes or changes views, and these triggers with them. */
@@ -58,7 +63,8 @@ export async function captureTable(
     return false;
   }
   const changes = row === undefined ? { missing: [table] } : { changed: [table] };
-  await change(session, stateSchema, changes, [lockTimeoutMs, briefForCaptures(lockTimeoutMs)]);
+  const steps = captureStepsOf(changes, stateSchema);
+  await carryOut(session, steps, lockTimeoutMs, briefForCaptures(lockTimeoutMs));
   return true;
 }
 
@@ -82,10 +88,13 @@ export async function finishCaptures(
 ): Promise<void> {
   await beAlone(session);
   const [wakeUpTrigger] = await session.query<WakeUpTriggerRow>(selectWakeUpTrigger(stateSchema));
-  const { needs, state } = await readTracking(session, stateSchema);
-  const diff = diffCaptures(needs, { ...state, wakeUpTrigger }, wakeUp);
-  const changes = { superfluous: removes ? diff.superfluous : [], wakeUp: diff.wakeUp };
-  await change(session, stateSchema, changes, [lockTimeoutMs, briefForCaptures(lockTimeoutMs)]);
+  const wakeUpDiff = wakeUpDifferences(wakeUp, wakeUpTrigger, stateSchema);
+  const captureDiff = removes ? await readDifferences(session, stateSchema, []) : [];
+  const steps = [
+    ...captureSteps(captureDiff, stateSchema),
+    ...wakeUpSteps(wakeUpDiff, stateSchema),
+  ];
+  await carryOut(session, steps, lockTimeoutMs, briefForCaptures(lockTimeoutMs));
 }
 
 /** Drops the triggers of all tables whose changes no remembered view needs. Waits long for their locks. */
@@ -94,31 +103,27 @@ export async function removeSuperfluousCaptures(
   stateSchema: string,
   lockTimeoutMs: number,
 ): Promise<void> {
-  const { needs, state } = await readTracking(session, stateSchema);
-  const { superfluous } = diffCaptures(needs, state, 'poll');
-  await change(session, stateSchema, { superfluous }, [
-    lockTimeoutMs,
-    longForCaptures(lockTimeoutMs),
-  ]);
+  const steps = captureSteps(await readDifferences(session, stateSchema, []), stateSchema);
+  await carryOut(session, steps, lockTimeoutMs, longForCaptures(lockTimeoutMs));
 }
 
-/** What is captured, and what is needed by what the database remembers of views. */
-async function readTracking(
+/** Compares what is captured with what is needed by what the database remembers of views. */
+async function readDifferences(
   session: Session,
   stateSchema: string,
-): Promise<{ needs: CaptureNeeds; state: CaptureState }> {
+  views: readonly ViewDefinition[],
+): Promise<CaptureDifference[]> {
   const rows = await session.query<KnownViewRow>(selectKnownViews(stateSchema));
-  const known = new Map(rows.map((row) => [rowName(row), row]));
   // Not what this process declares: a newer release may need that no more, and has told the database so.
   const needs = await readCaptureNeeds(session, {
     definitions: [],
-    known,
+    known: new Map(rows.map((row) => [rowName(row), row])),
     mayNarrow: false,
     gone: new Set(),
     standIns: [],
   });
   const captured = await session.query<CapturedTableRow>(selectCapturedTables(stateSchema));
-  return { needs, state: { captured, known } };
+  return diffCaptures(views, needs, captured);
 }
 
 async function beAlone(session: Session): Promise<void> {
@@ -128,13 +133,15 @@ async function beAlone(session: Session): Promise<void> {
   }
 }
 
-async function change(
+/** All steps or none: who waits for a lock gives the others back. */
+async function carryOut(
   session: Session,
-  stateSchema: string,
-  changes: CaptureChanges,
-  [lockTimeoutMs, patience]: [number, Patience],
+  steps: CaptureStep[],
+  lockTimeoutMs: number,
+  patience: Patience,
 ): Promise<void> {
-  for (const { statements } of captureStepsOf(changes, stateSchema)) {
+  const statements = steps.flatMap((step) => step.statements);
+  if (statements.length > 0) {
     const work = (): Promise<unknown> => session.query(script(statements));
     await patiently(session, lockTimeoutMs, work, patience);
   }

@@ -1,6 +1,6 @@
 import { displayName, displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { SyncPolicy } from '../definition/module.options.js';
-import type { CaptureDiff, CaptureDifference } from './capture-diff.js';
+import type { CaptureDifference } from './capture-diff.js';
 import { allowsChanges } from '../definition/policy-rights.js';
 
 /** What it means when a table that a view needs is not captured. */
@@ -12,18 +12,18 @@ export const OWNERSHIP_HINT =
   'The role must own the tables, or be a member of their owner: only then may it make triggers that always fire. A migration that their owner runs can make them.';
 
 /** A difference in words, for logs and errors. */
-export function describeCaptureDifference(difference: CaptureDifference): string {
+export function describeCaptureDifference(difference: CaptureDifference): string | undefined {
   switch (difference.kind) {
     case 'capture-missing':
       return `changes of "${displayName(difference.table)}" are not captured`;
     case 'capture-changed':
       return `the triggers that capture changes of "${displayName(difference.table)}" were changed`;
-    case 'capture-record':
-      return difference.remembered === null
-        ? 'the database does not know yet which changes refresh it'
-        : 'the changes that refresh it are not those that the class declares';
     case 'table-missing':
-      return `\`refresh.on\` of ${difference.target} names "${displayName(difference.table)}", which does not exist`;
+      return `\`refresh.on\` of ${difference.view.target.name} names "${displayName(difference.table)}", which does not exist`;
+    case 'capture-superfluous':
+      return 'its changes are captured, and no view needs them any more';
+    case 'capture-left-over':
+      return undefined;
   }
 }
 
@@ -51,12 +51,19 @@ export function describeUnfinished(reason: string): string {
   return `Not all that the boot put off has been done: triggers that no view needs may still be on their tables, and writers may not notify as \`wakeUp\` says. ${reason}.`;
 }
 
+const IDLE: ReadonlySet<string> = new Set<CaptureDifference['kind']>([
+  'capture-superfluous',
+  'capture-left-over',
+]);
+
 /** For the log: triggers that no view needs, where the policy does not allow to drop them; `undefined` for none. */
 export function describeIdle(
-  { superfluous, leftOver }: CaptureDiff,
+  differences: readonly (CaptureDifference | { kind: string })[],
   policy: SyncPolicy,
 ): string | undefined {
-  const tables = [...superfluous, ...leftOver];
+  const tables = differences.flatMap((each) =>
+    'subject' in each && IDLE.has(each.kind) ? [each.subject] : [],
+  );
   return allowsChanges(policy) || tables.length === 0
     ? undefined
     : `No class of this process declares a view that has to know the changes of ${displayNames(tables)}, and they are captured all the same: writers go on paying for it. Unless a newer release needs them, take the triggers away with SchemaService.apply or a generated migration.`;

@@ -3,7 +3,7 @@ import { allowsCreation } from '../definition/policy-rights.js';
 import { viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
-import type { CaptureState } from './capture-diff.js';
+import type { KnownViewRow } from '../postgres/state.sql.js';
 import type { MissingTable } from './capture-needs.js';
 import { covers } from './capture-record.js';
 
@@ -13,7 +13,7 @@ import { covers } from './capture-record.js';
  */
 export function refusedTables(
   missing: readonly MissingTable[],
-  { known }: Pick<CaptureState, 'known'>,
+  known: ReadonlyMap<string, KnownViewRow>,
   policy: SyncPolicy,
 ): SchemaSyncError[] {
   if (policy.onMissingTable === 'skip' || !allowsCreation(policy)) {

@@ -109,7 +109,6 @@ export function databaseState(
     relations: new Map(),
     dependents: new Map(),
     known: new Map(),
-    captured: [],
     ...given,
   };
 }

@@ -1,0 +1,64 @@
+import type { Session } from '../../postgres/session.js';
+import type { PlanStep } from '../plan-step.js';
+import type { Aspect, AspectDifference, AspectInput, Right, StepInput } from './aspect.js';
+import { captureAspect } from './capture.aspect.js';
+import { captureRecordAspect } from './capture-record.aspect.js';
+import { installationAspect } from './installation.aspect.js';
+import { wakeUpAspect } from './wake-up.aspect.js';
+
+/** All of them, in the order of their steps. Writers wait from the steps of `captureAspect` on. */
+const ASPECTS = [
+  installationAspect,
+  captureRecordAspect,
+  captureAspect,
+  wakeUpAspect,
+] as const satisfies readonly Aspect[];
+
+type DifferenceOf<Each> = Each extends { right(difference: infer Difference): Right }
+  ? Difference
+  : never;
+
+/** What any of the aspects finds. */
+export type AnyAspectDifference = DifferenceOf<(typeof ASPECTS)[number]>;
+
+const BY_KIND: ReadonlyMap<string, Aspect> = new Map(
+  ASPECTS.flatMap((aspect: Aspect) => aspect.kinds.map((kind) => [kind, aspect] as const)),
+);
+
+/** What the database has beside views, compared with what the code declares. */
+export async function compareAspects(
+  session: Pick<Session, 'query'>,
+  input: AspectInput,
+): Promise<AnyAspectDifference[]> {
+  const differences: AspectDifference[] = [];
+  for (const aspect of ASPECTS as readonly Aspect[]) {
+    differences.push(...aspect.diff(await aspect.read(session, input), input));
+  }
+  return differences as AnyAspectDifference[];
+}
+
+export function isOfAspect(difference: { kind: string }): difference is AnyAspectDifference {
+  return BY_KIND.has(difference.kind);
+}
+
+/** What a policy has to allow, so that the difference is made good. */
+export function rightOf(difference: AspectDifference): Right {
+  return BY_KIND.get(difference.kind)?.right(difference) ?? 'never';
+}
+
+/** In words; `undefined` for what nobody is told of. */
+export function describeOfAspect(difference: AspectDifference): string | undefined {
+  return BY_KIND.get(difference.kind)?.describe(difference);
+}
+
+/** The steps of all aspects of one order. */
+export function aspectSteps(
+  order: Aspect['order'],
+  differences: readonly AspectDifference[],
+  input: StepInput,
+): PlanStep[] {
+  return ASPECTS.filter((aspect) => aspect.order === order).flatMap((aspect: Aspect) => {
+    const own = differences.filter(({ kind }) => aspect.kinds.includes(kind));
+    return own.length === 0 ? [] : aspect.steps(own, input);
+  });
+}

@@ -1,0 +1,25 @@
+import { allowsChanges } from '../../definition/policy-rights.js';
+import { viewName } from '../../definition/view-definition.js';
+import { type RecordDifference, recordDifferences } from '../../tracking/capture-record.js';
+import { captureRecordSteps } from '../../tracking/capture-record-step.js';
+import type { Aspect } from './aspect.js';
+
+/** Which changes views track, as the database remembers it. Processes go by that alone. */
+export const captureRecordAspect: Aspect<undefined, RecordDifference> = {
+  kinds: ['capture-record'],
+  order: 'last',
+  // Read with the state, and renamed with it.
+  read: () => Promise.resolve(undefined),
+  diff: (_, { views, state, policy }) =>
+    recordDifferences(views, state.known, allowsChanges(policy)),
+  right: () => 'create',
+  steps: (differences, { stateSchema, failed }) =>
+    captureRecordSteps(
+      differences.filter(({ view }) => !failed.has(viewName(view))),
+      stateSchema,
+    ),
+  describe: ({ remembered }) =>
+    remembered === null
+      ? 'the database does not know yet which changes refresh it'
+      : 'the changes that refresh it are not those that the class declares',
+};

@@ -1,0 +1,31 @@
+import { INSTALLATION_VERSION, installAfter } from '../../postgres/installation.sql.js';
+import { NO_LOCK } from '../../postgres/lock-words.js';
+import type { Aspect, AspectDifference } from './aspect.js';
+
+interface InstallationDifference extends AspectDifference {
+  kind: 'installation';
+  /** The version of which all parts are there; 0 for none. */
+  from: number;
+}
+
+/** The library's own tables and functions. */
+export const installationAspect: Aspect<undefined, InstallationDifference> = {
+  kinds: ['installation'],
+  order: 'first',
+  // Read with the state: what is remembered of views is in these tables.
+  read: () => Promise.resolve(undefined),
+  diff: (_, { state: { installedVersion: from, targetVersion } }) =>
+    from < targetVersion ? [{ kind: 'installation', from }] : [],
+  right: () => 'always',
+  steps: (differences, { stateSchema }) =>
+    differences.map(({ from }) => ({
+      action: 'install',
+      reason: `The library's own tables are at version ${from} and needed at ${INSTALLATION_VERSION}`,
+      statements: installAfter(stateSchema, from),
+      // A history is not something to lose by a revert.
+      undo: [],
+      lock: NO_LOCK,
+      rewritesRows: false,
+    })),
+  describe: () => undefined,
+};
