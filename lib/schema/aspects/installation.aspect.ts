@@ -2,7 +2,7 @@ import { INSTALLATION_VERSION, installAfter } from '../../postgres/installation.
 import { NO_LOCK } from '../../postgres/lock-words.js';
 import type { Aspect, AspectDifference } from './aspect.js';
 
-interface InstallationDifference extends AspectDifference {
+export interface InstallationDifference extends AspectDifference {
   kind: 'installation';
   /** The version of which all parts are there; 0 for none. */
   from: number;
