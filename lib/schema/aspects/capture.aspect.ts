@@ -14,7 +14,7 @@ const RIGHTS: Record<CaptureDifference['kind'], Right> = {
   'table-missing': 'never',
 };
 
-interface Captures {
+export interface Captures {
   needs: CaptureNeeds;
   captured: CapturedTableRow[];
 }
