@@ -1,6 +1,7 @@
 import { CATALOG_PLANS } from './function-plans.js';
 import { quoteIdentifier } from './identifier.js';
-import { past } from './instant.js';
+import { epochMs, past, writtenAt } from './instant.js';
+import { SNAPSHOT } from './refresh.sql.js';
 import { isRefresh } from './rounds.sql.js';
 import { sharedState } from './shared-state.sql.js';
 import {
@@ -39,10 +40,10 @@ const MADE_AT = `CASE WHEN ${isRefresh('l')} THEN l.changed_at ELSE greatest(l.c
 export const VIEW_CHANGES = storedFunction('view_changes', {
   head: `(wanted_schemas text[], wanted_views text[])
 RETURNS TABLE (
-  schema_name text, view_name text, is_populated boolean, is_unchanged boolean, has_nothing_new boolean,
-  oldest timestamptz, newest timestamptz, has_watermark boolean,
-  signature text, is_captured boolean, is_obstructed boolean, is_unsure boolean, is_altered boolean,
-  is_signature_stored boolean, are_definitions_stored boolean
+  schema_name text, view_name text, now float8, pending_since float8, last_change_at float8, is_populated boolean,
+  capture jsonb, has_watermark boolean, is_altered boolean, is_captured boolean, is_watched boolean,
+  is_unchanged boolean, has_nothing_new boolean, is_unsure boolean, snapshot text, signature text,
+  is_signature_stored boolean, are_definitions_stored boolean, last_started_at float8, took_ms float8
 )
 LANGUAGE plpgsql
 STABLE
@@ -52,11 +53,13 @@ ${CATALOG_PLANS}`,
 DECLARE
   view record;
   sources oid[];
+  oldest timestamptz;
+  newest timestamptz;
   shared jsonb := ${sharedState(quoteIdentifier(stateSchema))};
 BEGIN
   FOR view IN
     SELECT s.schema_name, s.view_name, c.oid, c.relispopulated, s.capture, s.watermark,
-           ${past('s.last_started_at')} AS seen_at,
+           s.last_started_at, s.known_since, ${past('s.last_started_at')} AS seen_at,
            pg_catalog.ltrim(s.source_signature, '${OBSTRUCTED}${UNSURE}') AS remembered,
            coalesce(pg_catalog.starts_with(s.source_signature, '${OBSTRUCTED}'), false) AS is_obstructed,
            coalesce(pg_catalog.starts_with(s.source_signature, '${UNSURE}'), false) AS is_unsure
@@ -80,8 +83,11 @@ BEGIN
       AND NOT coalesce(pg_catalog.pg_visible_in_snapshot(l.xid, view.watermark), false);
     schema_name := view.schema_name;
     view_name := view.view_name;
+    now := ${epochMs('pg_catalog.clock_timestamp()')};
+    pending_since := ${epochMs(writtenAt('oldest', 'view'))};
+    last_change_at := ${epochMs(writtenAt('newest', 'view'))};
     is_populated := view.relispopulated;
-    is_obstructed := view.is_obstructed;
+    capture := view.capture;
     is_unsure := view.is_unsure;
     has_watermark := coalesce(
       is_populated
@@ -89,11 +95,16 @@ BEGIN
               <= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
       false
     );
-    is_altered := NOT coalesce(${areEqualButForSettings('view.remembered', 'signature')}, false);
-    is_signature_stored := coalesce(view.remembered = signature AND is_captured AND NOT is_obstructed, false);
-    are_definitions_stored := NOT is_obstructed AND coalesce(${haveSameDefinitions('view.remembered', 'signature')}, false);
+    is_altered := view.capture IS NOT NULL
+      AND NOT coalesce(${areEqualButForSettings('view.remembered', 'signature')}, false);
+    is_watched := is_captured AND NOT view.is_obstructed AND NOT is_unsure;
+    is_signature_stored := coalesce(view.remembered = signature AND is_captured AND NOT view.is_obstructed, false);
+    are_definitions_stored := NOT view.is_obstructed AND coalesce(${haveSameDefinitions('view.remembered', 'signature')}, false);
     has_nothing_new := has_watermark AND is_signature_stored AND oldest IS NULL;
     is_unchanged := has_nothing_new AND NOT is_unsure;
+    snapshot := ${SNAPSHOT};
+    last_started_at := ${epochMs('view.seen_at')};
+    took_ms := extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000;
     RETURN NEXT;
   END LOOP;
 END

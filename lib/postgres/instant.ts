@@ -35,11 +35,11 @@ export function past(instant: string): string {
   return `CASE WHEN ${instant} <= ${NOW} THEN ${instant} END`;
 }
 
-/** When a change was written that a view `s` has not seen: if that is ahead, it may be as old as the view's rows. */
-export function writtenAt(instant: string): string {
+/** When a change was written that a view has not seen: if that is ahead, it may be as old as the view's rows. */
+export function writtenAt(instant: string, view = 's'): string {
   return `CASE
          WHEN ${instant} > ${NOW}
-         THEN coalesce(${past('s.last_started_at')}, ${past('s.known_since')}, pg_catalog.to_timestamp(0::float8))
+         THEN coalesce(${past(`${view}.last_started_at`)}, ${past(`${view}.known_since`)}, pg_catalog.to_timestamp(0::float8))
          ELSE ${instant}
        END`;
 }

@@ -1,7 +1,6 @@
 import { VIEW_CHANGES } from './change.sql.js';
 import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
-import { epochMs, IS_BACKING_OFF, past, writtenAt } from './instant.js';
-import { SNAPSHOT } from './refresh.sql.js';
+import { IS_BACKING_OFF } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
 
@@ -63,28 +62,9 @@ export function selectPending(
   const schema = quoteIdentifier(stateSchema);
   const changes = `${schema}.${VIEW_CHANGES.name}`;
   return {
-    text: `SELECT s.schema_name,
-       s.view_name,
-       ${epochMs('pg_catalog.clock_timestamp()')} AS now,
-       ${epochMs(writtenAt('found.oldest'))} AS pending_since,
-       ${epochMs(writtenAt('found.newest'))} AS last_change_at,
-       found.is_populated,
-       s.capture,
-       found.has_watermark,
-       found.is_altered AND s.capture IS NOT NULL AS is_altered,
-       found.is_captured,
-       found.is_captured AND NOT found.is_obstructed AND NOT found.is_unsure AS is_watched,
-       found.is_unchanged,
-       found.has_nothing_new,
-       found.is_unsure,
-       ${SNAPSHOT} AS snapshot,
-       found.signature,
-       found.is_signature_stored,
-       found.are_definitions_stored,
-       ${epochMs(past('s.last_started_at'))} AS last_started_at,
-       extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 * 1000 AS took_ms
-FROM ${leavesOut ? `${openViews(schema)} CROSS JOIN LATERAL ${changes}(open.schemas, open.names)` : `${changes}($1::text[], $2::text[])`} AS found
-JOIN ${schema}.view_state s USING (schema_name, view_name)`,
+    text: leavesOut
+      ? `SELECT found.* FROM ${openViews(schema)} CROSS JOIN LATERAL ${changes}(open.schemas, open.names) AS found`
+      : `SELECT * FROM ${changes}($1::text[], $2::text[])`,
     values: namesOf(views),
   };
 }

@@ -71,7 +71,7 @@ describe('views that are asked about together', () => {
   const ask = async (names: QualifiedName[]): Promise<Partial<PendingRow>[]> => {
     const { text, values } = selectPending(STATE, names);
     const rows = await database.query<PendingRow & Record<string, unknown>>(text, values);
-    return rows.map((row) => ({ ...row, now: undefined, took_ms: undefined }));
+    return rows.map((row) => ({ ...row, now: undefined, took_ms: undefined, snapshot: undefined }));
   };
 
   const changed = async (): Promise<(string | undefined)[]> =>
