@@ -57,13 +57,13 @@ export type { MaterializedViewsModuleOptions } from './definition/module.options
 export type { AfterResult } from './refresh/after-commit.js';
 export { RefreshGraphError } from './refresh/refresh-graph.error.js';
 export { ReplicasBehindError } from './refresh/replicas-behind.error.js';
-export type { DataDrift } from './refresh/data-drift.js';
+export type { DataDrift } from './status/data-drift.js';
 export type {
   RecentRuns,
   RefreshHistoryEntry,
   RefreshOutcome,
   ViewHistoryEntry,
-} from './refresh/refresh-history.js';
+} from './status/refresh-history.js';
 export type { GraphOutcome, GraphReport, GraphViewReport } from './refresh/graph-report.js';
 export type { RefreshCascade } from './graph/view-graph.js';
 export type {
@@ -95,7 +95,7 @@ export {
 } from './refresh/refresh-events.js';
 export { RefreshService } from './engine/refresh.service.js';
 export type { RefreshAllOptions, RefreshManyOptions } from './refresh/graph-options.js';
-export type { ViewStatus } from './refresh/refresh-status.js';
+export type { ViewStatus } from './status/view-status.js';
 export type { ViewChanges } from './tracking/view-changes.js';
 export type {
   AnswerOptions,

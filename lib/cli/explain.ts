@@ -5,7 +5,7 @@ import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { displayName } from '../postgres/identifier.js';
 import { obstacleReasons, type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
 import type { Session } from '../postgres/session.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 import { readSwapSource } from '../schema/swap-source.js';
 import { describeObstacle } from '../tracking/untrackable-views.js';
 import type { CommandResult } from './cli-command.js';

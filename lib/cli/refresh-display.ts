@@ -7,7 +7,7 @@ import type {
   RefreshStartedEvent,
   RefreshSucceededEvent,
 } from '../refresh/refresh-events.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 import { shownDuration } from '../definition/format.js';
 import type { Output } from './output.js';
 

@@ -1,7 +1,7 @@
 import type { DeclaredView } from '../definition/declared-view.js';
 import type { InspectedView } from '../introspection/inspected-view.js';
-import type { RecentRuns, ViewHistoryEntry } from '../refresh/refresh-history.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { RecentRuns, ViewHistoryEntry } from '../status/refresh-history.js';
+import type { ViewStatus } from '../status/view-status.js';
 import type { SchemaDifference } from '../schema/schema.js';
 
 export interface ViewName {

@@ -1,6 +1,6 @@
 import { BadRequestException } from '@nestjs/common';
 import type { HistoryAllQuery } from '../engine/status-queries.js';
-import { REFRESH_OUTCOMES, type RefreshOutcome } from '../refresh/refresh-history.js';
+import { REFRESH_OUTCOMES, type RefreshOutcome } from '../status/refresh-history.js';
 
 /** Which runs a page shows. */
 export interface RunsFilter {

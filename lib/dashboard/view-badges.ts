@@ -1,4 +1,4 @@
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 
 /** What may be said of a view, from the worst on. */
 export const BADGES = [

@@ -1,5 +1,5 @@
 import type { HistoryFilter } from '../postgres/history-reading.sql.js';
-import type { ViewHistoryEntry } from '../refresh/refresh-history.js';
+import type { ViewHistoryEntry } from '../status/refresh-history.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
 import { answerTimeoutMs, HISTORY_LIMIT, type HistoryAllQuery } from './status-queries.js';
 

@@ -15,7 +15,7 @@ import { schemaErrorFrom } from '../schema/schema-error.js';
 import { RareWarning } from '../schedule/rare-warning.js';
 import { Database } from '../postgres/database.js';
 import { Refresher } from '../refresh/refresher.js';
-import { ViewInspector } from '../refresh/view-inspector.js';
+import { ViewInspector } from '../status/view-inspector.js';
 import { Schedule } from '../schedule/schedule.js';
 import type { StartJob } from '../schedule/schedule.orchestrator.js';
 import { Schema } from '../schema/schema.js';

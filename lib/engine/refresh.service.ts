@@ -4,7 +4,7 @@ import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { type AfterResult, checkAfter, checkViews } from '../refresh/after-commit.js';
-import type { DataDrift } from '../refresh/data-drift.js';
+import type { DataDrift } from '../status/data-drift.js';
 import {
   allRefreshes,
   graphOptions,
@@ -18,10 +18,10 @@ import type {
   RecentRuns,
   RefreshHistoryEntry,
   ViewHistoryEntry,
-} from '../refresh/refresh-history.js';
+} from '../status/refresh-history.js';
 import { singleRefresh, type SingleRefreshOptions } from '../refresh/refresh-options.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
 import { historyOfAll } from './history-of-all.js';
 import type { ManagedDataSource } from './managed-data-source.js';

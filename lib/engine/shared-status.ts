@@ -1,6 +1,6 @@
 import { statusErrorFrom } from '../errors/status-error.factory.js';
 import { inTime } from '../postgres/time-limit.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 
 /** A reading that others may join goes on for so long, also where who began it has less patience. */
 const READING_TIMEOUT_MS = 5_000;

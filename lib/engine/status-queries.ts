@@ -14,7 +14,7 @@ import {
   REFRESH_OUTCOMES,
   type RefreshHistoryEntry,
   type RefreshOutcome,
-} from '../refresh/refresh-history.js';
+} from '../status/refresh-history.js';
 
 const MAX_LIMIT = 1_000;
 export const HISTORY_LIMIT = 50;

@@ -5,7 +5,7 @@ import { aDuration, checkOptions, objectOf } from '../definition/option-rules.js
 import type { ViewTarget } from '../definition/view.registry.js';
 import { RefreshService } from '../engine/refresh.service.js';
 import { StatusError } from '../errors/status.errors.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 import { judge, type ViewHealth } from './view-health.js';
 
 export interface FreshnessOptions {

@@ -1,4 +1,4 @@
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 
 /** What is told of a view. It has no row data. */
 export interface ViewHealth {

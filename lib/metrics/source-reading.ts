@@ -1,6 +1,6 @@
 import type { RefreshService } from '../engine/refresh.service.js';
 import type { ViewDataSource } from '../engine/status-queries.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 import type { ViewGauge } from './view-gauges.js';
 
 /** One collection, and all that come soon after it, cost one reading of a data source. */

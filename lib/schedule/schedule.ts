@@ -1,7 +1,7 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ChangeLogKeeper } from '../tracking/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
-import { StaleWatch } from '../refresh/stale.watch.js';
+import { StaleWatch } from '../status/stale.watch.js';
 import { ChangePoller } from './change.poller.js';
 import { ScheduleOrchestrator, type StartJob } from './schedule.orchestrator.js';
 import { TickRunner } from './tick.runner.js';

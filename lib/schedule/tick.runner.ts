@@ -7,7 +7,7 @@ import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedul
 import { tickRequest } from '../refresh/occasions.js';
 import { FailureLog } from '../refresh/failure-log.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
-import type { StaleWatch } from '../refresh/stale.watch.js';
+import type { StaleWatch } from '../status/stale.watch.js';
 
 /** A view that has a schedule. */
 export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };

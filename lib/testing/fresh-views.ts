@@ -6,7 +6,7 @@ import type { ViewTarget } from '../definition/view.registry.js';
 import { ManagedDataSources } from '../engine/managed-data-sources.js';
 import { RefreshService } from '../engine/refresh.service.js';
 import { StatusError } from '../errors/status.errors.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 
 export interface IdleOptions {
   /** How long to wait at the most. @default '10s' */

@@ -7,15 +7,15 @@ import { RefreshService } from '../engine/refresh.service.js';
 import type { ViewDataSource } from '../engine/status-queries.js';
 import { displayName } from '../postgres/identifier.js';
 import type { AfterResult } from '../refresh/after-commit.js';
-import type { DataDrift } from '../refresh/data-drift.js';
+import type { DataDrift } from '../status/data-drift.js';
 import { type GraphReport, graphReport } from '../refresh/graph-report.js';
 import type {
   RecentRuns,
   RefreshHistoryEntry,
   ViewHistoryEntry,
-} from '../refresh/refresh-history.js';
+} from '../status/refresh-history.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
-import type { ViewStatus } from '../refresh/refresh-status.js';
+import type { ViewStatus } from '../status/view-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
 
 /** One call of a method of `RefreshService`. */

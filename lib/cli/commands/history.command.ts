@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { viewName } from '../../definition/view-definition.js';
-import type { RefreshHistoryEntry } from '../../refresh/refresh-history.js';
+import type { RefreshHistoryEntry } from '../../status/refresh-history.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { shownDuration, shownInstant } from '../../definition/format.js';
 

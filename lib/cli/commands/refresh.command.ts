@@ -4,7 +4,7 @@ import type { Duration } from '../../definition/duration.js';
 import { REFRESH_CASCADES } from '../../graph/view-graph.js';
 import type { RefreshManyOptions } from '../../refresh/graph-options.js';
 import type { GraphReport, GraphViewReport } from '../../refresh/graph-report.js';
-import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { ViewStatus } from '../../status/view-status.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { CommandLineUsageError } from '../command-line.errors.js';
 import { ExitCode } from '../exit-code.js';

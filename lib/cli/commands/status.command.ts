@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { ViewStatus } from '../../status/view-status.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { shownDuration, shownInstant, shownSize } from '../../definition/format.js';
 import type { Output } from '../output.js';

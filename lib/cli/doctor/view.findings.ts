@@ -3,7 +3,7 @@ import type { InspectedView } from '../../introspection/inspected-view.js';
 import { ADVICE } from '../../postgres/advice.sql.js';
 import type { ViewRiskRow } from '../../postgres/doctor.sql.js';
 import { rowName } from '../../postgres/identifier.js';
-import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { ViewStatus } from '../../status/view-status.js';
 import type { Finding } from './finding.js';
 
 /** From so many rows on, the log of changes is long: it is there to be short. */

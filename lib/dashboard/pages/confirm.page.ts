@@ -1,5 +1,5 @@
 import { shownDuration } from '../../definition/format.js';
-import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { ViewStatus } from '../../status/view-status.js';
 import type { Action } from '../dashboard.actions.js';
 import type { ViewDetails } from '../readings.js';
 import { html, type Html } from '../html.js';

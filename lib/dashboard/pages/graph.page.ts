@@ -1,4 +1,4 @@
-import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { ViewStatus } from '../../status/view-status.js';
 import type { GraphLayout, PlacedEdge, PlacedNode } from '../graph-layout.js';
 import { html, type Html } from '../html.js';
 import { badgesOf } from '../view-badges.js';

@@ -1,6 +1,6 @@
 import { shownDuration } from '../../definition/format.js';
 import { hintFor } from '../../errors/refresh-error.factory.js';
-import type { ViewHistoryEntry } from '../../refresh/refresh-history.js';
+import type { ViewHistoryEntry } from '../../status/refresh-history.js';
 import { relative, time } from '../format-time.js';
 import { html, type Html } from '../html.js';
 import { badge, viewLink } from './view-parts.js';

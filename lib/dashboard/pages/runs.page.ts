@@ -1,4 +1,4 @@
-import { REFRESH_OUTCOMES, type ViewHistoryEntry } from '../../refresh/refresh-history.js';
+import { REFRESH_OUTCOMES, type ViewHistoryEntry } from '../../status/refresh-history.js';
 import { html, type Html } from '../html.js';
 import type { RunsFilter } from '../runs-filter.js';
 import type { PageContent } from './layout.js';

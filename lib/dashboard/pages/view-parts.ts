@@ -1,6 +1,6 @@
 import { shownDuration } from '../../definition/format.js';
-import type { RecentRuns } from '../../refresh/refresh-history.js';
-import type { ViewStatus } from '../../refresh/refresh-status.js';
+import type { RecentRuns } from '../../status/refresh-history.js';
+import type { ViewStatus } from '../../status/view-status.js';
 import type { Action } from '../dashboard.actions.js';
 import type { ViewName } from '../readings.js';
 import { coarse } from '../format-time.js';

@@ -26,7 +26,7 @@ import { LibraryClient } from '../../../lib/postgres/library-client.js';
 import { ChangeLogKeeper } from '../../../lib/tracking/change-log.keeper.js';
 import { changeRequest, tickRequest } from '../../../lib/refresh/occasions.js';
 import type { RefreshRequest } from '../../../lib/refresh/refresh-request.js';
-import { StaleWatch } from '../../../lib/refresh/stale.watch.js';
+import { StaleWatch } from '../../../lib/status/stale.watch.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { compact } from '../../support/janitor.js';
 import { bootWith } from '../../support/test-app.js';

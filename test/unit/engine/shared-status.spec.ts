@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { SharedStatus } from '../../../lib/engine/shared-status.js';
 import { StatusError } from '../../../lib/index.js';
-import type { ViewStatus } from '../../../lib/refresh/refresh-status.js';
+import type { ViewStatus } from '../../../lib/status/view-status.js';
 
 const HOUR_MS = 3_600_000;
 const someStatus = (view: string): ViewStatus[] => [{ view } as ViewStatus];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { CronGrid } from '../../../lib/definition/cron-grid.js';
-import { maxStalenessOf } from '../../../lib/refresh/staleness.js';
+import { maxStalenessOf } from '../../../lib/status/staleness.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

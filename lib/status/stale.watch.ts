@@ -1,8 +1,8 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
-import type { ViewStaleEvent } from './refresh-events.js';
-import type { ViewStatus } from './refresh-status.js';
+import type { ViewStaleEvent } from '../refresh/refresh-events.js';
+import type { ViewStatus } from './view-status.js';
 import { readBriefStatuses } from './status-reading.js';
 
 /** Tells of views that become stale: once, until they are fresh again. */

@@ -3,7 +3,7 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import type { ViewStatusRow } from '../postgres/status.sql.js';
 import { instant } from '../postgres/optional-instant.js';
 import type { RefreshOutcome } from './refresh-history.js';
-import type { RefreshMode } from './refresh-result.js';
+import type { RefreshMode } from '../refresh/refresh-result.js';
 import { maxStalenessOf } from './staleness.js';
 import type { ViewChanges } from '../tracking/view-changes.js';
 

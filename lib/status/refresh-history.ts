@@ -12,7 +12,7 @@ import {
 } from '../postgres/history-reading.sql.js';
 import type { QualifiedName } from '../postgres/identifier.js';
 import { instant } from '../postgres/optional-instant.js';
-import type { RefreshMode, RefreshModeReason, RefreshTrigger } from './refresh-result.js';
+import type { RefreshMode, RefreshModeReason, RefreshTrigger } from '../refresh/refresh-result.js';
 
 /** How a run ended. Of those that were skipped only ticks that found the view `unchanged` are in the history. */
 export type RefreshOutcome = (typeof REFRESH_OUTCOMES)[number];

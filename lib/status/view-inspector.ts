@@ -11,7 +11,7 @@ import {
   type RefreshHistoryEntry,
   type ViewHistoryEntry,
 } from './refresh-history.js';
-import type { ViewStatus } from './refresh-status.js';
+import type { ViewStatus } from './view-status.js';
 import { readStatuses } from './status-reading.js';
 
 /** Reads how the views of one data source stand. Nothing here changes anything. */

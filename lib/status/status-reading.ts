@@ -12,8 +12,8 @@ import {
   type ViewStatusRow,
 } from '../postgres/status.sql.js';
 import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
-import { keyOf, readGraph } from './graph-plan.js';
-import { outdatedSince, refreshStatus, type ViewStatus } from './refresh-status.js';
+import { keyOf, readGraph } from '../refresh/graph-plan.js';
+import { outdatedSince, refreshStatus, type ViewStatus } from './view-status.js';
 import { readViewChanges } from '../tracking/view-changes.js';
 
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
