@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 /** Which files `npm publish` would send, of the build that is there. */
@@ -45,8 +45,19 @@ describe('the package', () => {
     ]);
     const pages = files.filter((name) => name.startsWith('docs/'));
     expect(pages).toContain('docs/troubleshooting.md');
-    expect(pages.filter((name) => !name.endsWith('.md') || name.includes('reference/api'))).toEqual(
-      [],
+    expect(pages.filter((name) => name.includes('reference/api'))).toEqual([]);
+  });
+
+  it('has each file that its README shows or names, and of docs/ no other than pages', async () => {
+    const files = await packed();
+    const readme = readFileSync('README.md', 'utf8');
+    const shown = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, name = '']) => name);
+    const named = [...readme.matchAll(/`((?:docs|monitoring)\/[\w./-]+\.\w+)`/g)].map(
+      ([, name = '']) => name,
     );
+    expect(named.length).toBeGreaterThan(10);
+    expect([...shown, ...named].filter((name) => !files.includes(name))).toEqual([]);
+    const pictures = files.filter((name) => name.startsWith('docs/') && !name.endsWith('.md'));
+    expect(pictures).toEqual(shown.filter((name) => !name.endsWith('.md')));
   });
 });
