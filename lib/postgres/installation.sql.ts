@@ -15,7 +15,7 @@ import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
  */
 
 /** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
-export const INSTALLATION_VERSION = 6;
+export const INSTALLATION_VERSION = 7;
 
 /** The parts of each version: tables, indexes, and columns of `view_state`. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
@@ -24,6 +24,7 @@ const PARTS: Record<number, string[]> = {
   4: ['applications'],
   5: ['refresh_history_outcome'],
   6: ['relation_kind'],
+  7: ['depends_on'],
 };
 
 /** Each is there under its name, with its text. */
@@ -218,5 +219,8 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   ],
   6: (quotedSchema) => [
     `ALTER TABLE ${quotedSchema}.view_state ADD COLUMN IF NOT EXISTS relation_kind text`,
+  ],
+  7: (quotedSchema) => [
+    `ALTER TABLE ${quotedSchema}.view_state ADD COLUMN IF NOT EXISTS depends_on text[]`,
   ],
 };

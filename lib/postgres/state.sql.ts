@@ -24,6 +24,8 @@ export interface KnownViewRow {
   applications: (string | null)[] | null;
   /** pg_class.relkind of the view that the library made; `null` for a materialized one before version 6. */
   relation_kind: string | null;
+  /** What it reads inside functions, as it was declared: `schema.name`; `null` for nothing, or before version 7. */
+  depends_on: string[] | null;
 }
 
 /** What of a view's declaration decides which tables are captured. */
@@ -32,7 +34,7 @@ export interface CaptureRecord {
   tables: QualifiedName[];
 }
 
-/** All views that have a state row, declared or not; before version 2 there was no `capture`, before 4 no `applications`, before 6 no `relation_kind`. */
+/** All views that have a state row, declared or not; before version 2 there was no `capture`, before 4 no `applications`, before 6 no `relation_kind`, before 7 no `depends_on`. */
 export function selectKnownViews(stateSchema: string): SqlStatement {
   return {
     text: `SELECT s.schema_name,
@@ -44,7 +46,8 @@ export function selectKnownViews(stateSchema: string): SqlStatement {
        s.definition_version,
        pg_catalog.to_jsonb(s) -> 'capture' AS capture,
        pg_catalog.to_jsonb(s) -> 'applications' AS applications,
-       pg_catalog.to_jsonb(s) ->> 'relation_kind' AS relation_kind
+       pg_catalog.to_jsonb(s) ->> 'relation_kind' AS relation_kind,
+       pg_catalog.to_jsonb(s) -> 'depends_on' AS depends_on
 FROM ${quoteIdentifier(stateSchema)}.view_state s`,
   };
 }
@@ -69,6 +72,7 @@ export interface DefinitionRecord {
   fingerprint: string;
   version: number | undefined;
   capture: CaptureRecord | null;
+  dependsOn: string[] | null;
 }
 
 /**
@@ -86,7 +90,7 @@ export function recordDefinitions(
 ): SqlStatement {
   return {
     text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s
-  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture, applications, relation_kind)
+  (schema_name, view_name, last_tick, is_own, own_indexes, declared_hash, fingerprint, definition_version, capture, applications, relation_kind, depends_on)
 SELECT r.schema_name,
        r.view_name,
        CASE WHEN r.is_populated THEN pg_catalog.clock_timestamp() END,
@@ -97,10 +101,11 @@ SELECT r.schema_name,
        r.version,
        r.capture,
        ARRAY[$2::text],
-       r.relation_kind
+       r.relation_kind,
+       r.depends_on
 FROM pg_catalog.jsonb_to_recordset($1::jsonb) AS r(
   schema_name text, view_name text, is_populated boolean, own_indexes text[],
-  declared_hash text, fingerprint text, version bigint, capture jsonb, relation_kind text
+  declared_hash text, fingerprint text, version bigint, capture jsonb, relation_kind text, depends_on text[]
 )
 WHERE NOT EXISTS (
   SELECT
@@ -112,6 +117,7 @@ WHERE NOT EXISTS (
     AND known.declared_hash = r.declared_hash
     AND known.fingerprint = r.fingerprint
     AND known.capture IS NOT DISTINCT FROM r.capture
+    AND known.depends_on IS NOT DISTINCT FROM r.depends_on
     AND $2::text = ANY (known.applications)
     AND (r.version IS NULL OR known.definition_version >= r.version)
 )
@@ -122,6 +128,7 @@ SET is_own = true,
     fingerprint = excluded.fingerprint,
     capture = excluded.capture,
     relation_kind = excluded.relation_kind,
+    depends_on = excluded.depends_on,
     ${KEEPS_SIGNATURE},
     ${claim('$2')},
     definition_version = greatest(s.definition_version, excluded.definition_version)`,
@@ -137,6 +144,7 @@ SET is_own = true,
           fingerprint: record.fingerprint,
           version: record.version ?? null,
           capture: record.capture,
+          depends_on: record.dependsOn,
         })),
       ),
       application,

@@ -32,6 +32,7 @@ import {
   type DatabaseState,
   readDatabaseState,
   withDeclaredDependencies,
+  withRememberedDependencies,
   withDependents,
 } from './database-state.js';
 import { describeView } from './dependents.js';
@@ -99,7 +100,8 @@ export async function alterTable<T>(
     await session.query(giveBackSettings());
     const result = await work();
     await session.query(takeOwnSettings());
-    const known = withDeclaredDependencies(state, definitions);
+    // Classes of other data sources are none of the migration's: what is remembered counts as well.
+    const known = withRememberedDependencies(withDeclaredDependencies(state, definitions));
     const ordered = inOldOrder(
       views.map((deployed) => ({ deployed })),
       known,

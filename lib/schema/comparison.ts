@@ -9,16 +9,17 @@ import { patiently } from '../postgres/lock-attempts.js';
 import { hide, type HiddenIndex, indexesInTheWay, withShown } from './hidden-indexes.js';
 import { declaredNames, type NamePlan, planNames } from './name-plan.js';
 import type { PreparationContext } from './preparation-context.js';
-import { findRenames, moveKnownViews, moveViews, type Rename } from './rename.js';
+import { moveKnownViews, moveViews, partRenames, type Rename } from './rename.js';
 import { movesOf } from './rename-steps.js';
 import { diffSchema, type SchemaDiff } from './schema-diff.js';
 import { SchemaStepError } from './schema-error.js';
 import { readSteadily } from './steady-read.js';
-import { allowsChanges } from '../definition/policy-rights.js';
 
 /** How the database compares with what is declared, with what was needed to find out. */
 export interface Compared {
   renames: Rename[];
+  /** Those that are not done: the views are compared with nothing, and keep their old names. */
+  pending: Rename[];
   createdSchemas: string[];
   /** As it is once views have been renamed, and so is the diff. */
   state: DatabaseState;
@@ -30,9 +31,9 @@ export interface Compared {
 
 /** What reads a view is compared under its new name: so all that is renamed has its new name meanwhile. */
 export async function compare(session: Session, context: PreparationContext): Promise<Compared> {
-  const { views, declaredElsewhere, application, policy } = context;
+  const { views, declaredElsewhere, application } = context;
   const before = await read(session, context);
-  const renames = allowsChanges(policy) ? findRenames(views, before, application) : [];
+  const { renames, pending } = partRenames(views, before, context);
   const schemas = [...new Set(renames.map(({ view }) => view.name.schema))];
   const createdSchemas = schemas.filter((schema) => !before.schemas.has(schema));
   const names = planNames(views, before, renames);
@@ -42,10 +43,11 @@ export async function compare(session: Session, context: PreparationContext): Pr
     const diff = diffSchema(views, state, {
       comparisons,
       renames,
+      pending,
       declaredElsewhere,
       application,
     });
-    return { renames, createdSchemas, state, diff, names, hidden };
+    return { renames, pending, createdSchemas, state, diff, names, hidden };
   };
   if (renames.length === 0) {
     return withState(before);

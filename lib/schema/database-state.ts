@@ -124,15 +124,29 @@ export function withDeclaredDependencies(
   state: DatabaseState,
   definitions: readonly ViewDefinition[],
 ): DatabaseState {
+  return definitions
+    .map((view) => [viewName(view), view.dependsOn.map(displayName)] as const)
+    .reduce(withDependencies, state);
+}
+
+function withDependencies(
+  state: DatabaseState,
+  [name, sources]: readonly [string, string[]],
+): DatabaseState {
   const dependents = new Map(state.dependents);
-  for (const view of definitions) {
-    for (const source of view.dependsOn.map(displayName)) {
-      if (!withDependents([viewName(view)], { dependents }).has(source)) {
-        dependents.set(source, [...new Set([...(dependents.get(source) ?? []), viewName(view)])]);
-      }
+  for (const source of sources) {
+    if (!withDependents([name], { dependents }).has(source)) {
+      dependents.set(source, [...new Set([...(dependents.get(source) ?? []), name])]);
     }
   }
   return { ...state, dependents };
+}
+
+/** With the dependencies that classes declared when the views were made, which are made again in the same order. */
+export function withRememberedDependencies(state: DatabaseState): DatabaseState {
+  return [...state.known]
+    .map(([name, { depends_on }]) => [name, depends_on ?? []] as const)
+    .reduce(withDependencies, state);
 }
 
 /** The names together with those of all views above them, at whatever distance. */

@@ -1,7 +1,7 @@
 import { type MappedColumn, type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { RehearsedMember } from './rehearsal.js';
-import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+import { keepsOldName, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { hasOtherDefinition } from './sync-policy.js';
 
 /** A view with the columns that the database has, or will have, of it. */
@@ -20,12 +20,16 @@ export function columnsToBe(
   left: ViewDiff[],
 ): ViewColumns[] {
   const isLeft = new Set(left.filter(hasOtherDefinition).map(({ view }) => view));
-  return views.flatMap(({ view, deployed, newerVersion }) => {
+  return views.flatMap((diff) => {
+    const { view, deployed, newerVersion } = diff;
     const member = members.find(({ definition }) => definition === view);
     if (member !== undefined) {
       return [{ view, columns: member.columns }];
     }
-    return deployed?.kind !== view.kind || isLeft.has(view) || newerVersion !== undefined
+    return deployed?.kind !== view.kind ||
+      isLeft.has(view) ||
+      newerVersion !== undefined ||
+      keepsOldName(diff)
       ? []
       : [{ view, columns: deployed.row.columns.map(({ name }) => name) }];
   });

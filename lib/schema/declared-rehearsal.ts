@@ -9,7 +9,7 @@ import { type ClosureInput, type ClosureMember, closureOf } from './rebuild-clos
 import { holdOffRefreshes } from './refresh-holdoff.js';
 import { type Rehearsed, rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
-import { describeFailure, type SchemaDiff, type ViewDiff } from './schema-diff.js';
+import { describeFailure, keepsOldName, type SchemaDiff, type ViewDiff } from './schema-diff.js';
 import { withoutData } from './schema-plan.js';
 import type { StandInError } from './stand-ins.js';
 import { hasFailingQuery } from './sync-policy.js';
@@ -42,15 +42,19 @@ export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
 }
 
 /**
- * A view of which the database has a newer version, and one whose declared query fails, is rebuilt, where it must be,
- * as it is.
+ * A view of which the database has a newer version, one whose declared query fails, and one that keeps its old name, is
+ * rebuilt, where it must be, as it is.
  */
 export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions' | 'asTheyAre'> {
   const isLeft = (view: ViewDiff): boolean =>
-    view.newerVersion !== undefined || hasFailingQuery(view);
+    view.newerVersion !== undefined || hasFailingQuery(view) || keepsOldName(view);
   return {
     definitions: diff.views.filter((view) => !isLeft(view)).map(({ view }) => view),
-    asTheyAre: new Map(diff.views.filter(isLeft).map(({ view }) => [viewName(view), view])),
+    asTheyAre: new Map(
+      diff.views
+        .filter(isLeft)
+        .map(({ view, deployed = view }) => [displayName(deployed.name), view]),
+    ),
   };
 }
 

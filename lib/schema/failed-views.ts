@@ -6,7 +6,7 @@ import { errorCode } from '../postgres/sqlstate.js';
 import { findCycle } from './dependency-cycle.js';
 import type { Rehearsed } from './rehearsal.js';
 import type { StandInError } from './stand-ins.js';
-import type { ViewDiff } from './schema-diff.js';
+import { keepsOldName, type ViewDiff } from './schema-diff.js';
 import type { SkippedView } from './schema-plan.js';
 import { hasOtherDefinition } from './sync-policy.js';
 
@@ -36,11 +36,17 @@ export async function partFailures(
   failures: StandInError[],
   { policy, left, rehearseAsDeclared }: FailureContext,
 ): Promise<FailedViews> {
-  const others = left.filter(hasOtherDefinition);
+  const changed = left.filter(hasOtherDefinition);
+  const others = left.filter((each) => changed.includes(each) || keepsOldName(each));
   const standing =
-    failures.length > 0 && others.length > 0 ? (await rehearseAsDeclared()).members : [];
+    failures.length > 0 && changed.length > 0 ? (await rehearseAsDeclared()).members : [];
   const isStanding = new Set(standing.map(({ name }) => displayName(name)));
-  const waiting = failures.filter(({ member }) => isStanding.has(displayName(member.name)));
+  // Whether it would stand under the new names could only be tried by stopping the readers of the old ones.
+  const mayBeRenamed = left.some(keepsOldName);
+  const waiting = failures.filter(
+    ({ member, isForWantOfSomething }) =>
+      isStanding.has(displayName(member.name)) || (mayBeRenamed && isForWantOfSomething),
+  );
   const failed = failures.filter((failure) => !waiting.includes(failure));
   const isLeftOut = await mayBeLeftOut(session, failed, policy);
   return {

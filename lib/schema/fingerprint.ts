@@ -26,6 +26,11 @@ export function declarationRecord(view: ViewDefinition): string {
     : `${declaredHash(view)} ${displayName(view.renamedFrom)}`;
 }
 
+/** What is remembered of `dependsOn`: the way back of a later change has to know it, when no class declares it any more. */
+export function dependsOnRecord({ dependsOn }: ViewDefinition): string[] | null {
+  return dependsOn.length === 0 ? null : dependsOn.map(displayName);
+}
+
 /** Whether the declaration is the one that is remembered, but for where its name came from. */
 export function isRememberedDeclaration(
   view: ViewDefinition,

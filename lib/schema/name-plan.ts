@@ -34,6 +34,23 @@ export function planNames(
   };
 }
 
+/** With what is remembered of dependencies under the names that views have after their renames, as is all of the state. */
+export function followNames(state: DatabaseState, { nameBefore }: NamePlan): DatabaseState {
+  const after = new Map(
+    [...state.views.values()].map(({ name }) => [displayName(nameBefore(name)), displayName(name)]),
+  );
+  const follow = (name: string): string => after.get(name) ?? name;
+  return {
+    ...state,
+    known: new Map(
+      [...state.known].map(([key, row]) => [
+        key,
+        { ...row, depends_on: row.depends_on?.map(follow) ?? null },
+      ]),
+    ),
+  };
+}
+
 /** The names of views and of their indexes, which share one space in each schema. */
 export function declaredNames(views: readonly ViewDefinition[]): QualifiedName[] {
   return views.flatMap(({ name, indexes }) => [

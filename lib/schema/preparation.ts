@@ -6,7 +6,7 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { type AnyAspectDifference, compareAspects } from './aspects/aspects.js';
 import { compare } from './comparison.js';
-import { withDeclaredDependencies } from './database-state.js';
+import { withDeclaredDependencies, withRememberedDependencies } from './database-state.js';
 import {
   findFailingQueries,
   managedViews,
@@ -26,7 +26,7 @@ import { type ClosureMember, closeOverDependents } from './rebuild-closure.js';
 import { holdOffRefreshes } from './refresh-holdoff.js';
 import { rehearse } from './rehearsal.js';
 import { movesOf } from './rename-steps.js';
-import { type SchemaDiff, type ViewDiff, withAspects } from './schema-diff.js';
+import { keepsOldName, type SchemaDiff, type ViewDiff, withAspects } from './schema-diff.js';
 import { together } from './schema-error.js';
 import {
   planSchema,
@@ -37,6 +37,7 @@ import {
 } from './schema-plan.js';
 import type { StandInError } from './stand-ins.js';
 import { allowsChanges, prunes } from '../definition/policy-rights.js';
+import { followNames } from './name-plan.js';
 import { applyPolicy, describeDifference } from './sync-policy.js';
 
 /** A plan, with what it was made from. */
@@ -82,6 +83,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
   const declared = await compare(session, context);
   const compared = { ...declared, state: withDeclaredDependencies(declared.state, views) };
   const { renames, createdSchemas, state, names, hidden } = compared;
+  const remembered = withRememberedDependencies(followNames(declared.state, names));
   const { diff, failing } = allowsChanges(policy)
     ? await findFailingQueries(session, context, compared)
     : { diff: compared.diff, failing: [] };
@@ -129,7 +131,14 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       look: async (standIns) => {
         await implyFreshness(session, stateSchema, views, standIns);
         refusals = await refusalsOf(() => refuseUnknowable(session, stateSchema, views, standIns));
-        found = await compareAspects(session, { ...context, state, gone, standIns });
+        found = await compareAspects(session, {
+          ...context,
+          // What a view tracks that keeps its old name is remembered under that.
+          views: diff.views.filter((each) => !keepsOldName(each)).map(({ view }) => view),
+          state,
+          gone,
+          standIns,
+        });
       },
     }),
   );
@@ -162,6 +171,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
       names,
       hidden,
       state,
+      oldState: withDeclaredDependencies(remembered, views),
       policy,
       left: left.map(leftByPolicy),
       failed: failed.skipped,

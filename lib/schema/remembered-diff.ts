@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { implyFreshness } from '../tracking/implied-freshness.js';
 import type { Session } from '../postgres/session.js';
 import { isGiven } from './aspects/aspect.js';
 import { compareAspects, rightOf } from './aspects/aspects.js';
 import type { DatabaseState } from './database-state.js';
-import { fingerprint } from './fingerprint.js';
+import { dependsOnRecord, fingerprint } from './fingerprint.js';
 import { isHeldBy, prunable, releasable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
 import { diffSchema, type SchemaDiff, type ViewDiff, withAspects } from './schema-diff.js';
@@ -35,6 +36,7 @@ export async function rememberedDiff(
   const declared = diffSchema(views, state, {
     comparisons: new Map(),
     renames: [],
+    pending: [],
     declaredElsewhere,
     application,
   });
@@ -66,6 +68,7 @@ function isRemembered(
     newerVersion === undefined &&
     isHeldBy(known, application) &&
     known?.fingerprint === fingerprint(view, deployed) &&
+    isDeepStrictEqual(known.depends_on, dependsOnRecord(view)) &&
     knownVersion === (view.version ?? knownVersion)
   );
 }

@@ -11,7 +11,7 @@ import {
 } from '../postgres/state.sql.js';
 import { effectiveCapture } from '../tracking/capture-record.js';
 import type { DatabaseState } from './database-state.js';
-import { declarationRecord, fingerprint } from './fingerprint.js';
+import { declarationRecord, dependsOnRecord, fingerprint } from './fingerprint.js';
 import { releasable } from './holders.js';
 import { findMoved, moveKnownViews } from './rename.js';
 import { movesOf } from './rename-steps.js';
@@ -76,6 +76,7 @@ function recordOf(
       declaredHash: declarationRecord(view),
       fingerprint: fingerprint(view, deployed),
       version: view.version,
+      dependsOn: dependsOnRecord(view),
       capture: allowsCreation(policy)
         ? effectiveCapture(view, known, allowsChanges(policy))
         : (known?.capture ?? null),

@@ -1,9 +1,12 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import type { SyncPolicy } from '../definition/module.options.js';
+import { allowsChanges } from '../definition/policy-rights.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { deleteKnownView, renameKnownView } from '../postgres/state.sql.js';
 import { moveView, renameView } from '../postgres/view-ddl.sql.js';
 import type { ViewKind } from '../postgres/view-kind.js';
+import { newerVersion } from '../tracking/capture-record.js';
 import type { DatabaseState } from './database-state.js';
 import { rememberedRename } from './fingerprint.js';
 import { isManagedAs, otherHolders } from './holders.js';
@@ -22,7 +25,7 @@ export interface Rename {
  * name is not, unless the view of that name is renamed itself. Views that exchange their names are both there before
  * and after: what is remembered tells whether it has been done. A view that another application holds keeps its name.
  */
-export function findRenames(
+function findRenames(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
   application: string,
@@ -41,6 +44,29 @@ export function findRenames(
   const chains = chainsOf(candidates, (name) => !state.views.has(name));
   const circles = circlesOf(candidates.filter((each) => !chains.includes(each)));
   return [...chains, ...circles.filter((circle) => !isDone(circle, state)).flat()];
+}
+
+/** Renames that are due, and those that stay undone: the policy forbids them, or the database has a newer version of the view. */
+export function partRenames(
+  definitions: readonly ViewDefinition[],
+  state: DatabaseState,
+  { application, policy }: { application: string; policy: SyncPolicy },
+): { renames: Rename[]; pending: Rename[] } {
+  const isNewer = (view: ViewDefinition): boolean =>
+    view.renamedFrom !== undefined &&
+    newerVersion(view, state.known.get(displayName(view.renamedFrom))) !== undefined;
+  const renames = allowsChanges(policy)
+    ? findRenames(
+        definitions.filter((view) => !isNewer(view)),
+        state,
+        application,
+      )
+    : [];
+  const done = new Set(renames.map(({ from }) => displayName(from)));
+  const pending = findRenames(definitions, state, application).filter(
+    ({ view, from }) => !done.has(displayName(from)) && renames.every((each) => each.view !== view),
+  );
+  return { renames, pending };
 }
 
 /** Which views a migration has renamed whose state is still under the old names. */

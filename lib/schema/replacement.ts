@@ -1,5 +1,5 @@
 import type { RebuildStrategy } from '../definition/module.options.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, rowName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
@@ -37,14 +37,34 @@ export interface ReplacementInput {
 
 const SWAP = { action: 'swap', rewritesRows: false } as const;
 const ROOM = 'The old views make room for the new ones';
+const FILLED = 'On the way back the old views get, or lose, their rows under their old names';
 const NAMES = 'The new views take the names of the old ones';
 
 /** How a closure is rebuilt and what nobody declares is dropped, and back. Nothing is dropped with CASCADE. */
-export function planReplacement(input: ReplacementInput): PlanPhases {
+export function planReplacement(input: ReplacementInput): PlanPhases & { first: PlanStep[] } {
   if (input.members.length === 0) {
-    return pruning(input);
+    return { first: [], ...pruning(input) };
   }
-  return input.strategy === 'side-by-side' ? sideBySide(input) : inPlace(input);
+  return input.strategy === 'side-by-side' ? { first: [], ...sideBySide(input) } : inPlace(input);
+}
+
+/**
+ * The old views that read others in functions, as is remembered, which find those by names that they have again only
+ * when all is back.
+ *
+ * @param late names of views that have theirs late, and beside them all that come under other names
+ */
+function readersInFunctions(
+  late: readonly string[],
+  { state, names }: Pick<ReplacementInput, 'state' | 'names'>,
+): string[] {
+  const isMoved = ({ name }: DeployedView): boolean =>
+    displayName(names.nameBefore(name)) !== displayName(name);
+  const moved = [...state.views.values()].filter(isMoved).map(deployedName);
+  const sources = new Set([...late, ...moved]);
+  return [...state.known.values()]
+    .filter(({ depends_on }) => depends_on?.some((source) => sources.has(source)))
+    .map(rowName);
 }
 
 function sideBySide(input: ReplacementInput): PlanPhases {
@@ -53,7 +73,10 @@ function sideBySide(input: ReplacementInput): PlanPhases {
   const last = members.filter(({ isFilledLast }) => isFilledLast);
   const restored = restoration(old, state, {
     filled,
-    last: new Set(last.map(({ name }) => displayName(name))),
+    last: new Set([
+      ...last.map(({ name }) => displayName(name)),
+      ...readersInFunctions(namesOf(old), input),
+    ]),
   });
   const renames = members.flatMap((member) => renameStatements(blueprintOf(member)));
   const steps = members.map((member) => buildStep(input, member, NO_LOCK));
@@ -86,7 +109,7 @@ function sideBySide(input: ReplacementInput): PlanPhases {
 }
 
 /** Without room for both: all of it holds up the readers, until the new rows are there. */
-function inPlace(input: ReplacementInput): PlanPhases {
+function inPlace(input: ReplacementInput): PlanPhases & { first: PlanStep[] } {
   const { members, filled, names } = input;
   const state = withHidden(input.state, input.hidden);
   const hidden = (view: DeployedView): DeployedView => state.views.get(deployedName(view)) ?? view;
@@ -94,22 +117,34 @@ function inPlace(input: ReplacementInput): PlanPhases {
   const rebuilt = members.flatMap(({ deployed }) => (deployed ? hidden(deployed) : []));
   const old = [...asTheyWere(rebuilt), ...going];
   const lock = old.length === 0 ? NO_LOCK : LONG_EXCLUSIVE_LOCK;
-  const { build, finish } = restoration(old, state, { filled });
-  const dropped = fromAbove(old, state);
-  return inPhases({
-    build: members.map((member) => buildStep(input, member, lock)),
-    clear: [
-      {
-        ...SWAP,
-        reason: ROOM,
-        statements: dropped.map(({ deployed, name }) => dropView(deployed.kind, name)),
-        undo: [...dropAll(members), ...build, ...finish],
-        stops: dropped.map(({ name }) => names.nameBefore(name)),
-        lock,
-      },
-      ...fromAbove(going, state).map((view) => pruneStep(view)),
-    ],
+  const { build, finish } = restoration(old, state, {
+    filled,
+    last: new Set(readersInFunctions([], { state, names })),
+    nameThen: ({ name }) => names.nameBefore(name),
   });
+  const dropped = fromAbove(old, state);
+  const fill = { ...SWAP, reason: FILLED, statements: [], undo: finish, lock };
+  return {
+    first: finish.length === 0 ? [] : [fill],
+    ...inPhases({
+      build: members.map((member) => buildStep(input, member, lock)),
+      clear: [
+        {
+          ...SWAP,
+          reason: ROOM,
+          statements: dropped.map(({ deployed, name }) => dropView(deployed.kind, name)),
+          undo: [...dropAll(members), ...build],
+          stops: dropped.map(({ name }) => names.nameBefore(name)),
+          lock,
+        },
+        ...fromAbove(going, state).map((view) => pruneStep(view)),
+      ],
+    }),
+  };
+}
+
+function namesOf(views: readonly OldView[]): string[] {
+  return views.map(({ deployed }) => deployedName(deployed));
 }
 
 /** Views go, and nothing is rebuilt. */
@@ -123,7 +158,9 @@ function pruning({ names, ...input }: ReplacementInput): PlanPhases {
     [name, ...indexes.map((index) => ({ ...name, name: index.name }))].some(names.isWanted),
   );
   const old = isInTheWay ? going : asTheyWere(going.map(({ deployed }) => deployed));
-  const { build, finish } = restoration(old, state);
+  const { build, finish } = restoration(old, state, {
+    last: new Set(isInTheWay ? readersInFunctions(namesOf(old), { state, names }) : []),
+  });
   const steps = fromAbove(old, state).map((view, at) =>
     pruneStep(view, {
       statements: [dropView(view.deployed.kind, view.name)],

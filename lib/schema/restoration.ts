@@ -1,4 +1,4 @@
-import { displayName } from '../postgres/identifier.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { type DatabaseState, withDependents } from './database-state.js';
@@ -27,6 +27,8 @@ export interface RestorationOptions {
   filled?: ReadonlySet<string>;
   /** Views that get their rows once all has its own name, because functions find others by that: `schema.name`. */
   last?: ReadonlySet<string>;
+  /** The name that a view has by then. @default that of the `OldView` */
+  nameThen?: (deployed: DeployedView) => QualifiedName;
 }
 
 /**
@@ -36,9 +38,14 @@ export interface RestorationOptions {
 export function restoration(
   views: readonly OldView[],
   state: DatabaseState,
-  { filled = new Set(), last = new Set() }: RestorationOptions = {},
+  options: RestorationOptions = {},
 ): Restoration {
   const old = new Map(views.map((view) => [view.deployed, view]));
+  const {
+    filled = new Set(),
+    last = new Set(),
+    nameThen = (deployed) => old.get(deployed)?.name ?? deployed.name,
+  } = options;
   const late = withDependents(last, state);
   const emptied = emptyBelow(
     views.map(({ deployed }) => deployed),
@@ -72,9 +79,9 @@ export function restoration(
       ...[...blueprints.values()].flatMap(renameStatements),
       ...ordered
         .filter((each) => each.kind.storesRows && late.has(deployedName(each)) && isFilled(each))
-        .flatMap((each) => fillStatements(old.get(each)?.name ?? each.name)),
+        .flatMap((each) => fillStatements(nameThen(each))),
       ...emptied.map((deployed) =>
-        refreshMaterializedView(old.get(deployed)?.name ?? deployed.name, { withData: false }),
+        refreshMaterializedView(nameThen(deployed), { withData: false }),
       ),
     ],
   };

@@ -63,6 +63,8 @@ export interface SchemaDiff {
 interface DiffInput {
   comparisons: Comparisons;
   renames: Rename[];
+  /** Those that are not done. */
+  pending: Rename[];
   /** Views that the application declares in other data sources, which may be of the same database: no orphans. */
   declaredElsewhere?: ReadonlySet<string>;
   /** The application's name; `''` where it has none. */
@@ -78,9 +80,13 @@ interface DiffInput {
 export function diffSchema(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
-  { comparisons, renames, declaredElsewhere, application }: DiffInput,
+  { comparisons, renames, pending, declaredElsewhere, application }: DiffInput,
 ): SchemaDiff {
   const views = definitions.map((view) => {
+    const undone = pending.find((each) => each.view === view);
+    if (undone !== undefined) {
+      return pendingDiff(undone, state);
+    }
     const diff = diffView(view, state, comparisons.get(viewName(view)));
     const rename = renames.find((each) => each.view === view);
     return rename === undefined ? diff : withRename(diff, rename);
@@ -107,6 +113,23 @@ function withRename(diff: ViewDiff, { from }: Rename): ViewDiff {
     ...diff,
     differences: [{ kind: 'renamed', from: displayName(from) }, ...diff.differences],
   };
+}
+
+/** A view that keeps its old name is left with all that it has: what else differs shows once it has been renamed. */
+function pendingDiff({ view, from }: Rename, state: DatabaseState): ViewDiff {
+  refuseOtherRelation(view, state);
+  const newer = newerVersion(view, state.known.get(displayName(from)));
+  return {
+    view,
+    deployed: state.views.get(displayName(from)),
+    differences: [{ kind: 'renamed', from: displayName(from) }],
+    ...(newer !== undefined && { newerVersion: newer }),
+  };
+}
+
+/** Whether the view is there under its old name, which it keeps. */
+export function keepsOldName({ view, deployed }: Pick<ViewDiff, 'view' | 'deployed'>): boolean {
+  return deployed !== undefined && displayName(deployed.name) !== viewName(view);
 }
 
 /** With what aspects have found. Pure. */

@@ -48,6 +48,8 @@ export interface PlanInput {
   /** Indexes in the way of what is renamed. */
   hidden: readonly HiddenIndex[];
   state: DatabaseState;
+  /** The same with the dependencies that are remembered: for the way back. */
+  oldState: DatabaseState;
   policy: SyncPolicy;
   /** Left as it is by the policy: in part, or whole. */
   left: SkippedView[];
@@ -82,7 +84,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
     ...rehearsed,
     hidden,
     members,
-    state,
+    state: input.oldState,
     names,
     strategy: policy.rebuildStrategy,
     filled: unpopulated(diff),
@@ -124,6 +126,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
       ...ofAspects('first'),
       ...redefined.first,
+      ...rebuilt.first,
       ...renamed.follow,
       ...populateSteps(inPlace, state, names),
       ...altered.build,

@@ -131,6 +131,7 @@ export function remembered(
           definition_version: view.version === undefined ? null : String(view.version),
           capture: null,
           relation_kind: view.kind.relkind,
+          depends_on: null,
           applications: ['tests'],
         },
       ]),

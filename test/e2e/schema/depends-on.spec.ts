@@ -32,6 +32,8 @@ const second: TestView = {
   dependsOn: ['reader'],
 };
 
+const PRUNES = { prune: true, application: 'tests' };
+
 interface Change {
   name: string;
   before: TestView[];
@@ -108,6 +110,29 @@ const CHANGES: Change[] = [
     ],
   },
   {
+    name: 'it reads the other no more, and both change',
+    before: [base(OLD), reader, above],
+    after: [base(NEW), { ...reader, expression: OLD, dependsOn: [] }, above],
+  },
+  {
+    name: 'it reads the other no more, which comes under another name',
+    before: [base(OLD), reader],
+    after: [
+      base(OLD, { name: 'late', renamedFrom: BASE }),
+      { ...reader, expression: NEW, dependsOn: [] },
+    ],
+  },
+  {
+    name: 'all go but the last',
+    before: [base(OLD), reader, second, { name: 'an item', expression: OLD }],
+    after: [{ name: 'an item', expression: NEW }],
+  },
+  {
+    name: 'all go, and make room',
+    before: [base(OLD), reader, second],
+    after: [{ name: 'an item', expression: OLD, indexes: [{ name: 'reader', keys: ['id'] }] }],
+  },
+  {
     name: 'it has no data',
     before: [base(OLD), { ...reader, withData: false }],
     after: [base(NEW), { ...changedReader, withData: false }],
@@ -161,9 +186,9 @@ describe('a view that depends on another by what a function reads', () => {
 
   describe.each(strategies)('%s', (rebuildStrategy) => {
     it.each(CHANGES)('reads what will be there where $name', async ({ before, after, between }) => {
-      await releases.start(before);
+      await releases.start(before, PRUNES);
       await database.query(between ?? '');
-      const schema = await releases.start(after, { rebuildStrategy });
+      const schema = await releases.start(after, { rebuildStrategy, ...PRUNES });
       expect(await schema.diff()).toEqual([]);
       await expectRight(after);
     });
@@ -181,8 +206,8 @@ describe('a view that depends on another by what a function reads', () => {
     it.each(CHANGES.filter(({ between }) => between === undefined))(
       'and in a migration and its way back where $name',
       async ({ before, after }) => {
-        await releases.start(before);
-        const schema = await releases.start(after, { synchronize: false });
+        await releases.start(before, PRUNES);
+        const schema = await releases.start(after, { ...PRUNES, synchronize: false });
         const file = await schema.generateMigration({ name: 'Change', rebuildStrategy });
         await runMigrations(database, file, async (dataSource: DataSource) => {
           await dataSource.runMigrations();

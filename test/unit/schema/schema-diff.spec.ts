@@ -19,8 +19,8 @@ function differences(
 ): Difference[] {
   const comparisons = new Map(comparison ? [[`public.${view.name.name}`, comparison]] : []);
   return (
-    diffSchema([view], state, { comparisons, renames: [], application: 'tests' }).views[0]
-      ?.differences ?? []
+    diffSchema([view], state, { comparisons, renames: [], pending: [], application: 'tests' })
+      .views[0]?.differences ?? []
   );
 }
 
@@ -31,6 +31,7 @@ describe('diffSchema', () => {
     const diff = diffSchema([declared('a')], databaseState([deployed('a')]), {
       comparisons: new Map(),
       renames: [],
+      pending: [],
       application: 'tests',
     });
     expect(diff).toMatchObject({ views: [{ differences: [] }], orphans: [], missingSchemas: [] });
@@ -166,6 +167,7 @@ describe('diffSchema', () => {
     const diff = diffSchema([], state, {
       comparisons: new Map(),
       renames: [],
+      pending: [],
       application: 'tests',
     });
     expect(diff.orphans).toEqual([{ ...found, isTracked: false }]);
@@ -178,6 +180,7 @@ describe('diffSchema', () => {
       diffSchema([declared('a', { version })], state, {
         comparisons: new Map(),
         renames: [],
+        pending: [],
         application: 'tests',
       }).views[0]?.newerVersion;
     expect([diffOf(2), diffOf(3), diffOf(4), diffOf(undefined)]).toEqual([
@@ -194,6 +197,7 @@ describe('diffSchema', () => {
     const diff = diffSchema(views, state, {
       comparisons: new Map(),
       renames: [],
+      pending: [],
       application: 'tests',
     });
     expect(diff).toMatchObject({ missingSchemas: ['own', 'new'] });

@@ -36,6 +36,7 @@ function plan(
   const diff = diffSchema(views, state, {
     comparisons: new Map(),
     renames: [],
+    pending: [],
     application: 'tests',
   });
   return planSchema({
@@ -46,6 +47,7 @@ function plan(
     names: planNames(views, state, []),
     hidden: [],
     state,
+    oldState: state,
     policy,
     left: [],
     failed: [],

@@ -26,7 +26,7 @@ import {
   snapshot,
   withoutOids,
 } from './snapshot.js';
-import { type HandWork, NAMES, type Rollout, type Step, VIEW_COUNT } from './steps.js';
+import { type HandWork, NAMES, type Step, VIEW_COUNT } from './steps.js';
 
 const isOurName = (name: string): boolean => NAMES.some((each) => fullName(each) === name);
 
@@ -79,9 +79,8 @@ export class History {
     this.views = this.code.release(await this.surroundings());
     this.log.push(describeRelease(this.views, step));
     const start = await snapshot(this.database);
-    const rollout = this.withWayBack(step.rollout, previous);
     const alike = this.areNamedAlike(previous) ? previous : [];
-    await this.rollouts.run({ ...step, rollout }, this.views, alike);
+    await this.rollouts.run(step, this.views, alike);
     await this.settle(step, start);
     const old = step.thenOld > 0 ? this.past.at(-step.thenOld) : undefined;
     this.past.push(this.views);
@@ -94,16 +93,6 @@ export class History {
     if (step.thenRestored && this.dump && !readsInFunctions) {
       await this.restore(this.dump);
     }
-  }
-
-  /** What the functions of the release before read is forgotten: a way back may find none of it. */
-  private withWayBack(rollout: Rollout, previous: ReleasedView[]): Rollout {
-    const isForgotten = previous.some(
-      ({ view, dependsOn }) =>
-        dependsOn !== undefined &&
-        this.views.find((each) => each.view === view)?.dependsOn?.[0] !== dependsOn[0],
-    );
-    return rollout.by === 'migration' && isForgotten ? { ...rollout, goesBack: false } : rollout;
   }
 
   private async surroundings(): Promise<Surroundings> {
@@ -256,12 +245,10 @@ export class History {
   /** Under which name each view was before: the old one, unless the release has come to the database since the start. */
   private predecessors(before: Snapshot, start: Snapshot): Predecessors {
     const old = new Map<number, Name>();
-    const isNew = (name: string): boolean => before.has(name) && !start.has(name);
     for (const view of this.views) {
       const name = this.code.nameOf(view.view);
       const found = name && before.get(fullName(name));
-      // A policy that renames nothing makes another one under the new name.
-      if (name && found && found.oid === start.get(fullName(name))?.oid && !isNew(fullName(view))) {
+      if (name && found && found.oid === start.get(fullName(name))?.oid) {
         old.set(view.view, name);
       }
     }

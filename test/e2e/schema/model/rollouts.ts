@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import { MaterializedViewError, SchemaService } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import type { ReleasedView } from './application.js';
+import { fullName, type ReleasedView } from './application.js';
 import { Interruption } from './interruption.js';
 import { GeneratedMigration } from './migration.js';
 import type { Options, Replicas } from './replicas.js';
@@ -80,6 +80,7 @@ export class Rollouts {
       expect(now).toEqual(before);
     } else {
       expectOnlyMore(before, now);
+      expectNoSecond(views, before, now);
     }
   }
 
@@ -240,6 +241,13 @@ function isSaidToBeStopped(error: unknown): boolean {
 async function expectAsDeclared(schema: SchemaService): Promise<void> {
   const differences = await schema.diff();
   expect(differences.filter(({ kind }) => kind !== 'orphan')).toEqual([]);
+}
+
+/** What is there under its old name stays that, and none is made beside it. */
+function expectNoSecond(views: ReleasedView[], before: Snapshot, now: Snapshot): void {
+  const renamed = views.filter(({ renamedFrom }) => before.has(renamedFrom ?? ''));
+  const made = renamed.map(fullName).filter((name) => now.has(name) && !before.has(name));
+  expect(made).toEqual([]);
 }
 
 /** What was there is there as it was, with more indexes at the most. */
