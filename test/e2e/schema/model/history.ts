@@ -54,6 +54,7 @@ export class History {
         const old = this.predecessors(before, before);
         this.invariants.kept(this.views, before, await snapshot(database), old);
       },
+      isFillable: (before) => this.isFillable(before),
     });
   }
 
@@ -93,6 +94,14 @@ export class History {
     if (step.thenRestored && this.dump && !readsInFunctions) {
       await this.restore(this.dump);
     }
+  }
+
+  /** Nobody fills a view again whose function reads one that somebody has dropped. */
+  private isFillable(before: Snapshot): boolean {
+    const last = new Map(this.past.flat().map((view) => [fullName(view), view.dependsOn ?? []]));
+    return [...before.keys()].every((name) =>
+      (last.get(name) ?? []).every((source) => before.has(String(source))),
+    );
   }
 
   private async surroundings(): Promise<Surroundings> {

@@ -20,6 +20,8 @@ export class Rollouts {
       workByHand: (work: HandWork) => Promise<void>;
       /** Expects that nothing is lost that anybody had put there before the release. */
       expectKept: (before: Snapshot) => Promise<void>;
+      /** Whether all could be filled again that had rows. */
+      isFillable: (before: Snapshot) => boolean;
     },
   ) {}
 
@@ -184,7 +186,7 @@ export class Rollouts {
       ? expectAsDeclared(schema)
       : this.refusalOf(() => schema.diff()));
     await this.history.expectKept(before);
-    if (goesBack) {
+    if (goesBack && this.history.isFillable(before)) {
       await this.goBack(migration, views, { before, options, meanwhile });
     }
   }
