@@ -89,9 +89,9 @@ export class DashboardReader {
     );
   }
 
-  /** All registered views, each name once. */
-  viewNames(): string[] {
-    return [...new Set(this.schema.declared().map(({ view }) => view))].sort();
+  /** The views that have pages. */
+  names(): ViewName[] {
+    return this.schema.declared().map(({ dataSource, view }) => ({ dataSource, view }));
   }
 
   /**
@@ -99,23 +99,10 @@ export class DashboardReader {
    *
    * @throws UnknownViewError when there is no view of that name
    */
-  async page({ view, outcome, ...others }: RunsFilter): Promise<ViewHistoryEntry[]> {
-    const outcomes = outcome && [outcome];
-    const query = { ...others, outcomes, limit: PAGE_SIZE };
-    if (view === undefined) {
-      return this.runs(query);
-    }
-    const declared = this.schema.declared().filter((each) => each.view === view);
-    if (declared.length === 0) {
-      throw new UnknownViewError(`"${view}" is not a registered materialized view.`, { view });
-    }
-    const pages = await Promise.all(
-      declared.map(({ dataSource }) => this.runs({ ...query, views: [view], dataSource })),
-    );
-    return pages
-      .flat()
-      .sort((one, other) => other.startedAt.getTime() - one.startedAt.getTime())
-      .slice(0, PAGE_SIZE);
+  page({ view, outcome, ...others }: RunsFilter): Promise<ViewHistoryEntry[]> {
+    const views = view === undefined ? undefined : [view];
+    const outcomes = outcome === undefined ? undefined : [outcome];
+    return this.runs({ ...others, views, outcomes, limit: PAGE_SIZE });
   }
 
   private runs(query: HistoryAllQuery): Promise<ViewHistoryEntry[]> {

@@ -17,7 +17,7 @@ import { viewPage } from './pages/view.page.js';
 import { viewsPage } from './pages/views.page.js';
 import { readRunsFilter } from './runs-filter.js';
 import { badgesOf } from './view-badges.js';
-import { viewsGraph } from './views-graph.js';
+import { type ViewsGraph, viewsGraph } from './views-graph.js';
 
 export interface DashboardRoute {
   method: 'GET' | 'POST';
@@ -48,7 +48,7 @@ export class DashboardRoutes {
       get('runs', (request) => this.runs(request)),
       get('api/views', () => this.viewsApi()),
       get('api/view', async ({ query }) => json(await this.reader.view(nameOf(query)))),
-      get('api/graph', async () => json(viewsGraph(await this.reader.catalogs()))),
+      get('api/graph', async () => json(await this.viewsGraph())),
       get('api/runs', async ({ query }) =>
         json({ runs: await this.reader.page(readRunsFilter(query)) }),
       ),
@@ -90,7 +90,8 @@ export class DashboardRoutes {
   private async view({ query }: DashboardRequest): Promise<DashboardAnswer> {
     const { isReadOnly } = this.options;
     const notice = query.get('notice');
-    return this.page(viewPage(await this.reader.view(nameOf(query)), { notice, isReadOnly }));
+    const details = await this.reader.view(nameOf(query));
+    return this.page(viewPage(details, { notice, isReadOnly, pages: this.reader.names() }));
   }
 
   private async viewsApi(): Promise<DashboardAnswer> {
@@ -100,21 +101,25 @@ export class DashboardRoutes {
   }
 
   private async graph(): Promise<DrawnGraph> {
-    const [catalog, { views, failures }] = await Promise.all([
-      this.reader.catalogs(),
+    const [graph, { views, failures }] = await Promise.all([
+      this.viewsGraph(),
       this.reader.overview(),
     ]);
     return {
-      layout: this.layouts.of(viewsGraph(catalog)),
+      layout: this.layouts.of(graph),
       statuses: views.map(({ status }) => status),
       failures: failures.map(({ message }) => message),
     };
   }
 
+  private async viewsGraph(): Promise<ViewsGraph> {
+    return viewsGraph(await this.reader.catalogs(), this.reader.names());
+  }
+
   private async runs({ query }: DashboardRequest): Promise<DashboardAnswer> {
     const filter = readRunsFilter(query);
     const runs = await this.reader.page(filter);
-    const views = this.reader.viewNames();
+    const views = [...new Set(this.reader.names().map(({ view }) => view))].sort();
     return this.page(runsPage(runs, { filter, views, limit: PAGE_SIZE }));
   }
 
@@ -123,7 +128,8 @@ export class DashboardRoutes {
     if (action === undefined) {
       throw new BadRequestException(`\`action\` has to be one of ${ACTIONS.join(', ')}.`);
     }
-    return this.page(confirmPage(action, await this.reader.view(nameOf(query))));
+    const details = await this.reader.view(nameOf(query));
+    return this.page(confirmPage(action, details, this.reader.names()));
   }
 
   private async act(action: Action, request: DashboardRequest): Promise<DashboardAnswer> {

@@ -20,8 +20,17 @@ export function coarse(durationMs: number): string {
   return durationMs < 60_000 ? `${Math.round(durationMs / 1_000)} s` : shownDuration(durationMs);
 }
 
-/** A cron expression in words; nothing where there are none for it. */
+const WORDS = new Map<string, string | undefined>();
+
+/** A cron expression in words; nothing where there are none for it. Each is parsed once: the classes have only so many. */
 export function cronInWords({ cron }: NonNullable<DeclaredView['schedule']>): string | undefined {
+  if (!WORDS.has(cron)) {
+    WORDS.set(cron, wordsFor(cron));
+  }
+  return WORDS.get(cron);
+}
+
+function wordsFor(cron: string): string | undefined {
   try {
     return inWords(cron, { use24HourTimeFormat: true });
   } catch {

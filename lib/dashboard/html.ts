@@ -19,7 +19,12 @@ const ENTITIES: Record<string, string> = {
  * not in a tag's name, in an attribute without quotes, or in a script.
  */
 export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
-  return new Html(String.raw({ raw: collapsed(strings) }, ...values.map(escaped)));
+  const texts = collapsed(strings);
+  let made = texts[0] ?? '';
+  values.forEach((value, position) => {
+    made += escaped(value) + (texts[position + 1] ?? '');
+  });
+  return new Html(made);
 }
 
 const KNOWN = new WeakMap<TemplateStringsArray, string[]>();

@@ -10,6 +10,11 @@ export interface ViewName {
   view: string;
 }
 
+/** The same as one text. */
+export function nameKey({ dataSource, view }: ViewName): string {
+  return `${dataSource} ${view}`;
+}
+
 /** One view of the list. */
 export interface ListedView {
   status: ViewStatus;

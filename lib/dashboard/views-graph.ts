@@ -1,4 +1,5 @@
 import type { CatalogObject, InspectedView } from '../introspection/inspected-view.js';
+import { nameKey, type ViewName } from './readings.js';
 
 /** A declared view, or what stands above or below one. */
 export interface GraphNode {
@@ -7,8 +8,8 @@ export interface GraphNode {
   label: string;
   kind: CatalogObject['kind'];
   dataSource: string;
-  /** Whether it has a page. */
-  isManaged: boolean;
+  /** Whether it is a declared view that is refreshed. */
+  hasPage: boolean;
 }
 
 /** `to` reads `from`. */
@@ -22,20 +23,28 @@ export interface ViewsGraph {
   edges: GraphEdge[];
 }
 
-/** What the declared views read and what reads them, at whatever distance; what nothing declared touches is left out. */
-export function viewsGraph(catalog: readonly InspectedView[]): ViewsGraph {
-  const managed = catalog.filter(({ isManaged }) => isManaged);
+/**
+ * What the declared views read and what reads them, at whatever distance; what nothing declared touches is left out.
+ *
+ * @param pages the views that have pages
+ */
+export function viewsGraph(
+  catalog: readonly InspectedView[],
+  pages: readonly ViewName[],
+): ViewsGraph {
+  const linked = new Set(pages.map(nameKey));
   const nodes = new Map<string, GraphNode>();
-  const add = (object: CatalogObject, dataSource: string, isManaged: boolean): void => {
-    const id = idOf(object, dataSource);
+  const add = (object: CatalogObject, dataSource: string): void => {
     const label = `${object.schema}.${object.name}`;
-    const isKnown = nodes.get(id)?.isManaged ?? false;
-    nodes.set(id, { id, label, kind: object.kind, dataSource, isManaged: isManaged || isKnown });
+    const { kind } = object;
+    const hasPage = kind !== 'function' && linked.has(nameKey({ dataSource, view: label }));
+    const id = idOf(object, dataSource);
+    nodes.set(id, { id, label, kind, dataSource, hasPage });
   };
-  for (const view of managed) {
-    add(view, view.dataSource, true);
-    const others = [...view.allDependencies, ...view.allDependents];
-    others.forEach((each) => add(each, view.dataSource, false));
+  for (const view of catalog.filter(({ isManaged }) => isManaged)) {
+    [view, ...view.allDependencies, ...view.allDependents].forEach((each) =>
+      add(each, view.dataSource),
+    );
   }
   return { nodes: [...nodes.values()], edges: edgesAmong(nodes, catalog) };
 }

@@ -205,7 +205,7 @@ function schedule(target: ViewClass): ViewSchedule | undefined {
     cron && {
       cron: cron.cronTime,
       timeZone: cron.timeZone,
-      grid: new CronGrid(cron.cronTime, cron.timeZone),
+      grid: CronGrid.of(cron.cronTime, cron.timeZone),
     }
   );
 }

@@ -10,7 +10,10 @@ export async function historyOfAll(
 ): Promise<ViewHistoryEntry[]> {
   const { limit = HISTORY_LIMIT } = options;
   const bounds = { filter: filterOf(options), limit, timeoutMs: answerTimeoutMs(options) };
-  const targets = sources.materialized(options.dataSource, options.views);
+  const { dataSource, views } = options;
+  const targets =
+    views?.flatMap((view) => sources.findEveryMaterialized(view, dataSource)) ??
+    sources.materialized(dataSource);
   const pages = [...new Set(targets.map(({ source }) => source))].map((source) =>
     source.inspector.historyOfAll(
       targets.filter((each) => each.source === source).map(({ view }) => view),

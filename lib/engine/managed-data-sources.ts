@@ -88,10 +88,7 @@ export class ManagedDataSources {
    * @throws NotInitializedError before all are open
    */
   find(target: ViewTarget, dataSource?: string): FoundView {
-    const [found, ...others] = this.named(dataSource).flatMap((source): FoundView[] => {
-      const view = source.views.find(target);
-      return view === undefined ? [] : [{ source, view }];
-    });
+    const [found, ...others] = this.findAll(target, dataSource);
     if (found === undefined) {
       throw this.unknown(target, dataSource);
     }
@@ -112,17 +109,30 @@ export class ManagedDataSources {
    */
   findMaterialized(target: ViewTarget, dataSource?: string): FoundView {
     const found = this.find(target, dataSource);
-    if (!found.view.kind.storesRows) {
-      const view = viewName(found.view);
-      throw new NotMaterializedError(
-        `"${view}" of ${found.view.target.name} is a plain view, which has no rows of its own: there is nothing to refresh.`,
-        {
-          view,
-          hint: 'Reads of it always see what its tables have. Name the materialized views above it, or declare it with @MaterializedViewEntity.',
-        },
-      );
-    }
+    refusePlain(found);
     return found;
+  }
+
+  /**
+   * Those of a name or class in all data sources, or in one.
+   *
+   * @throws UnknownViewError when there is none
+   * @throws NotMaterializedError when one of them is a plain one
+   */
+  findEveryMaterialized(target: ViewTarget, dataSource?: string): FoundView[] {
+    const found = this.findAll(target, dataSource);
+    if (found.length === 0) {
+      throw this.unknown(target, dataSource);
+    }
+    found.forEach(refusePlain);
+    return found;
+  }
+
+  private findAll(target: ViewTarget, dataSource: string | undefined): FoundView[] {
+    return this.named(dataSource).flatMap((source): FoundView[] => {
+      const view = source.views.find(target);
+      return view === undefined ? [] : [{ source, view }];
+    });
   }
 
   /**
@@ -146,6 +156,19 @@ export class ManagedDataSources {
     return new UnknownViewError(`${shown(target)} is not a registered materialized view${where}.`, {
       hint: `${circleHint(target)}${registeredHint(target, views)} Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
     });
+  }
+}
+
+function refusePlain({ view: definition }: FoundView): void {
+  if (!definition.kind.storesRows) {
+    const view = viewName(definition);
+    throw new NotMaterializedError(
+      `"${view}" of ${definition.target.name} is a plain view, which has no rows of its own: there is nothing to refresh.`,
+      {
+        view,
+        hint: 'Reads of it always see what its tables have. Name the materialized views above it, or declare it with @MaterializedViewEntity.',
+      },
+    );
   }
 }
 

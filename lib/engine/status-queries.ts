@@ -60,7 +60,7 @@ export interface HistoryQuery extends StatusQuery {
 
 /** Which runs of which views are listed. */
 export interface HistoryAllQuery extends AnswerOptions {
-  /** Their classes, or `schema.name`. @default all */
+  /** Their classes, or `schema.name`; of each data source that has one, unless `dataSource` names one. @default all */
   views?: readonly ViewTarget[];
   /** The one data source whose views are asked for. @default all */
   dataSource?: string;

@@ -27,7 +27,14 @@ export async function readViewEdges(
   session: Pick<Session, 'query'>,
   nameOf: (view: QualifiedName) => string,
 ): Promise<ViewEdge[]> {
-  const rows = await session.query<ViewEdgeRow>(selectViewEdges());
+  return viewEdges(await session.query<ViewEdgeRow>(selectViewEdges()), nameOf);
+}
+
+/** The same of rows that somebody else has read. */
+export function viewEdges(
+  rows: readonly ViewEdgeRow[],
+  nameOf: (view: QualifiedName) => string,
+): ViewEdge[] {
   return rows.map((row) => ({
     source: nameOf({ schema: row.source_schema, name: row.source_name }),
     dependent: nameOf({ schema: row.dependent_schema, name: row.dependent_name }),

@@ -1,7 +1,7 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import { declaredEdges, readViewEdges } from '../graph/view-edges.js';
+import { declaredEdges, readViewEdges, type ViewEdge } from '../graph/view-edges.js';
 import { type MeanDurationRow, selectMeanDurations } from '../postgres/graph.sql.js';
 import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
@@ -42,7 +42,7 @@ export async function planGraph(
   return database.bookkeeping(async (session) => {
     // What a cascade can reach.
     const registered = registry.materialized();
-    const graph = await readGraph(session, registry.all());
+    const graph = graphOf(await readViewEdges(session, quoteQualifiedName), registry.all());
     const reached = graph.withCascade(request.targets.map(keyOf), request.cascade);
     const wanted = [...request.targets, ...registered].filter((each) => reached.has(keyOf(each)));
     const views = new Map(wanted.map((each) => [keyOf(each), each]));
@@ -56,13 +56,12 @@ export async function planGraph(
   });
 }
 
-/** Which views read which, by the catalog and by what the registered ones declare. */
-export async function readGraph(
-  session: Session,
+/** Which views read which, by what was read of the catalog and by what the registered ones declare. */
+export function graphOf(
+  edges: readonly ViewEdge[],
   registered: readonly ViewDefinition[],
-): Promise<ViewGraph> {
-  const read = await readViewEdges(session, quoteQualifiedName);
-  return new ViewGraph([...read, ...declaredEdges(registered, quoteQualifiedName)]);
+): ViewGraph {
+  return new ViewGraph([...edges, ...declaredEdges(registered, quoteQualifiedName)]);
 }
 
 async function readDurations(

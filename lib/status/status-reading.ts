@@ -1,9 +1,9 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
-import { type LockHolderRow, selectLockHolders } from '../postgres/advisory-lock.sql.js';
+import { viewEdges } from '../graph/view-edges.js';
+import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
-import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import {
   selectViewSizes,
@@ -11,28 +11,24 @@ import {
   type ViewSizeRow,
   type ViewStatusRow,
 } from '../postgres/status.sql.js';
+import { selectSurroundings, type SurroundingsRow } from '../postgres/surroundings.sql.js';
 import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
-import { keyOf, readGraph } from '../refresh/graph-plan.js';
+import { graphOf, keyOf } from '../refresh/graph-plan.js';
 import { outdatedSince, refreshStatus, type ViewStatus } from './view-status.js';
 import { readViewChanges } from '../tracking/view-changes.js';
 
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;
 
-/** What is read apart, where somebody wants to know it. */
-interface Extras {
-  sizes: readonly ViewSizeRow[];
-  holders: readonly LockHolderRow[];
-}
-
 /** The status of views in the given order, in a constant number of statements. It waits for nobody. */
 export async function readBriefStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
 ): Promise<ViewStatus[]> {
-  return context.database.bookkeeping(async (session) =>
-    readWith(session, context, definitions, { sizes: [], holders: [] }),
-  );
+  return context.database.bookkeeping(async (session) => {
+    const surroundings = await readSurroundings(session, definitions, []);
+    return readWith(session, context, definitions, { sizes: [], surroundings });
+  });
 }
 
 /** The same with sizes, and with who holds the refresh locks, for who waits no longer than `timeoutMs`. */
@@ -43,8 +39,9 @@ export async function readStatuses(
 ): Promise<ViewStatus[]> {
   return context.database.reading(timeoutMs, async (session) => {
     const sizes = await readSizes(session, definitions);
-    const holders = await session.query<LockHolderRow>(holdersOf(definitions));
-    return readWith(session, context, definitions, { sizes, holders });
+    const keys = definitions.map(({ name }) => refreshLockKey(name));
+    const surroundings = await readSurroundings(session, definitions, keys);
+    return readWith(session, context, definitions, { sizes, surroundings });
   });
 }
 
@@ -52,11 +49,11 @@ async function readWith(
   session: Session,
   { name: dataSource, database, views: registry, locks }: DataSourceContext,
   definitions: readonly ViewDefinition[],
-  { sizes, holders }: Extras,
+  { sizes, surroundings }: { sizes: readonly ViewSizeRow[]; surroundings: SurroundingsRow },
 ): Promise<ViewStatus[]> {
   const { stateSchema } = database;
   // All of the data source: readers of a view may miss what those below it have not seen.
-  const below = await readViewsBelow(session, definitions, registry.all());
+  const below = viewsBelow(definitions, registry.all(), surroundings);
   const views = [...new Set([...definitions, ...[...below.values()].flat()])];
   const statement = selectViewStatuses(
     stateSchema,
@@ -77,7 +74,7 @@ async function readWith(
       dataSource,
       sizeBytes: sizes[position]?.size_bytes ?? undefined,
       changes: changes.get(definition),
-      holders: holders
+      holders: surroundings.holders
         .filter(({ key }) => key === refreshLockKey(definition.name))
         .map((each) => locks.holderOf(each)),
       outdatedBelow: (below.get(definition) ?? []).flatMap(outdated),
@@ -86,30 +83,43 @@ async function readWith(
   });
 }
 
-/** For each of the views with `maxStaleness` the registered ones below it: one statement, or none. */
-async function readViewsBelow(
+function hasLimit({ freshness }: ViewDefinition): boolean {
+  return freshness?.maxStalenessMs !== undefined;
+}
+
+/** Who holds the locks, and what reads what where a view has `maxStaleness`: one statement, or none. */
+async function readSurroundings(
   session: Session,
   definitions: readonly ViewDefinition[],
+  keys: string[],
+): Promise<SurroundingsRow> {
+  const withEdges = definitions.some(hasLimit);
+  const [row] =
+    keys.length === 0 && !withEdges
+      ? []
+      : await session.query<SurroundingsRow>(
+          selectSurroundings(keys, syncLockKey(), { withEdges }),
+        );
+  return row ?? { holders: [], edges: [] };
+}
+
+/** For each of the views with `maxStaleness` the registered ones below it. */
+function viewsBelow(
+  definitions: readonly ViewDefinition[],
   registered: readonly ViewDefinition[],
-): Promise<Map<ViewDefinition, ViewDefinition[]>> {
-  const limited = definitions.filter(({ freshness }) => freshness?.maxStalenessMs !== undefined);
+  { edges }: SurroundingsRow,
+): Map<ViewDefinition, ViewDefinition[]> {
+  const limited = definitions.filter(hasLimit);
   if (limited.length === 0) {
     return new Map();
   }
-  const graph = await readGraph(session, registered);
+  const graph = graphOf(viewEdges(edges, quoteQualifiedName), registered);
   const dependencies = graph.among(new Set(registered.map(keyOf)));
   return new Map(
     limited.map((view) => {
       const below = dependencies.get(keyOf(view));
       return [view, registered.filter((each) => below?.has(keyOf(each)))];
     }),
-  );
-}
-
-function holdersOf(definitions: readonly ViewDefinition[]): SqlStatement {
-  return selectLockHolders(
-    definitions.map(({ name }) => refreshLockKey(name)),
-    syncLockKey(),
   );
 }
 

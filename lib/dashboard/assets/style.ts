@@ -32,7 +32,8 @@ h1 .name { font-size: 20px; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px; overflow: auto; white-space: pre-wrap; margin: 0; }
 .soft { color: var(--soft); font-size: 13px; }
 .numbers { display: flex; flex-wrap: wrap; gap: 8px; padding: 0; margin: 8px 0 14px; list-style: none; }
-.badge { display: inline-block; padding: 0 8px; border-radius: 10px; font-size: 13px; font-weight: 600; white-space: nowrap; color: var(--off); background: var(--off-back); text-decoration: none; }
+.numbers a { text-decoration: none; }
+.badge { display: inline-block; padding: 0 8px; border-radius: 10px; font-size: 13px; font-weight: 600; white-space: nowrap; color: var(--off); background: var(--off-back); }
 .badge.fresh, .badge.refreshed { color: var(--good); background: var(--good-back); }
 .badge.stale, .badge.blocked, .badge.timeout { color: var(--warn); background: var(--warn-back); }
 .badge.failing, .badge.failed, .badge.missing, .badge.not-populated { color: var(--bad); background: var(--bad-back); }

@@ -1,18 +1,22 @@
 import { shownDuration } from '../../definition/format.js';
 import type { ViewStatus } from '../../status/view-status.js';
 import type { Action } from '../dashboard.actions.js';
-import type { ViewDetails } from '../readings.js';
+import { nameKey, type ViewDetails, type ViewName } from '../readings.js';
 import { html, type Html } from '../html.js';
 import type { PageContent } from './layout.js';
 import { viewQuery } from './view-parts.js';
 
 /** Asks back before something is done. */
-export function confirmPage(action: Action, details: ViewDetails): PageContent {
+export function confirmPage(
+  action: Action,
+  details: ViewDetails,
+  pages: readonly ViewName[],
+): PageContent {
   const { status } = details;
   const { heading, text, button } = question(action, details);
   const target = (others?: Record<string, string>): string =>
     `${action}?${viewQuery(status, others)}`;
-  const dependents = action === 'refresh' ? dependentsOf(details) : [];
+  const dependents = action === 'refresh' ? dependentsOf(details, pages) : [];
   return {
     title: `${heading} ${status.view}?`,
     body: html`<h1>${heading} <span class="name">${status.view}</span>?</h1>
@@ -62,9 +66,13 @@ function refreshing({ meanDurationMs, concurrently, isPaused }: ViewStatus): Htm
   return html`${meanDurationMs !== undefined && `It takes about ${shownDuration(meanDurationMs)}. `}${readers}${isPaused && ' The view stays paused.'}`;
 }
 
-/** The declared views that read it, at whatever distance. */
-function dependentsOf({ inspected }: ViewDetails): string[] {
+/** The declared views that read it, at whatever distance: they are refreshed too. */
+function dependentsOf(
+  { status: { dataSource }, inspected }: ViewDetails,
+  pages: readonly ViewName[],
+): string[] {
+  const known = new Set(pages.map(nameKey));
   return (inspected?.allDependents ?? [])
-    .filter(({ kind }) => kind === 'materialized-view')
-    .map(({ schema, name }) => `${schema}.${name}`);
+    .map(({ schema, name }) => `${schema}.${name}`)
+    .filter((view) => known.has(nameKey({ dataSource, view })));
 }

@@ -1,8 +1,10 @@
 import type { ViewStatus } from '../../status/view-status.js';
 import type { GraphLayout, PlacedEdge, PlacedNode } from '../graph-layout.js';
 import { html, type Html } from '../html.js';
+import { nameKey } from '../readings.js';
 import { badgesOf } from '../view-badges.js';
 import type { PageContent } from './layout.js';
+import { scrollable } from './table.js';
 import { viewQuery } from './view-parts.js';
 
 /** What can be shown of the graph of all data sources. */
@@ -14,9 +16,7 @@ export interface DrawnGraph {
 
 /** What reads what, from the tables on the left to the views on the right. */
 export function graphPage({ layout, statuses, failures }: DrawnGraph): PageContent {
-  const states = new Map(
-    statuses.map((status) => [keyOf(status.dataSource, status.view), badgesOf(status)[0] ?? '']),
-  );
+  const states = new Map(statuses.map((status) => [nameKey(status), badgesOf(status)[0] ?? '']));
   return {
     title: 'Graph · Materialized views',
     current: 'graph',
@@ -24,35 +24,33 @@ export function graphPage({ layout, statuses, failures }: DrawnGraph): PageConte
     body: html`<h1>Graph</h1>
       ${failures.map((failure) => html`<p class="problem">${failure}</p>`)}
       <p class="soft">What is read stands left of what reads it. A view leads to its page.</p>
-      <div class="scroll" role="region" aria-label="Graph" tabindex="0">
-        <svg
-          class="graph"
-          width="${layout.width}"
-          height="${layout.height}"
-          viewBox="0 0 ${layout.width} ${layout.height}"
-        >
-          <defs>
-            <marker
-              id="arrow"
-              viewBox="0 0 8 8"
-              refX="8"
-              refY="4"
-              markerWidth="8"
-              markerHeight="8"
-              orient="auto"
-            >
-              <path d="M0 0 8 4 0 8z" />
-            </marker>
-          </defs>
-          ${layout.edges.map(edge)}
-          ${layout.nodes.map((each) => node(each, states.get(keyOf(each.dataSource, each.label))))}
-        </svg>
-      </div>`,
+      ${scrollable('Graph', drawing(layout, states))}`,
   };
 }
 
-function keyOf(dataSource: string, view: string): string {
-  return `${dataSource} ${view}`;
+function drawing(layout: GraphLayout, states: ReadonlyMap<string, string>): Html {
+  return html`<svg
+    class="graph"
+    width="${layout.width}"
+    height="${layout.height}"
+    viewBox="0 0 ${layout.width} ${layout.height}"
+  >
+    <defs>
+      <marker
+        id="arrow"
+        viewBox="0 0 8 8"
+        refX="8"
+        refY="4"
+        markerWidth="8"
+        markerHeight="8"
+        orient="auto"
+      >
+        <path d="M0 0 8 4 0 8z" />
+      </marker>
+    </defs>
+    ${layout.edges.map(edge)}
+    ${layout.nodes.map((each) => node(each, states.get(nameKey({ ...each, view: each.label }))))}
+  </svg>`;
 }
 
 function edge({ points }: PlacedEdge): Html {
@@ -61,8 +59,8 @@ function edge({ points }: PlacedEdge): Html {
 }
 
 function node(each: PlacedNode, state: string | undefined): Html {
-  const { label, kind, isManaged, dataSource } = each;
-  const said = isManaged ? (state ?? '') : kind.replace('-', ' ');
+  const { label, kind, hasPage, dataSource } = each;
+  const said = hasPage ? (state ?? 'unknown') : kind.replace('-', ' ');
   const box = html`<rect
       x="${Math.round(each.x - each.width / 2)}"
       y="${Math.round(each.y - each.height / 2)}"
@@ -79,7 +77,7 @@ function node(each: PlacedNode, state: string | undefined): Html {
       >${said}</text
     >`;
   const classes = said.replaceAll(' ', '-');
-  return isManaged
+  return hasPage
     ? html`<a
         class="${classes}"
         href="view?${viewQuery({ dataSource, view: label })}"

@@ -3,6 +3,7 @@ import { hintFor } from '../../errors/refresh-error.factory.js';
 import type { ViewHistoryEntry } from '../../status/refresh-history.js';
 import { relative, time } from '../format-time.js';
 import { html, type Html } from '../html.js';
+import { table } from './table.js';
 import { badge, viewLink } from './view-parts.js';
 
 /** Runs in the order in which they are given. */
@@ -18,18 +19,8 @@ export function runTable(
     ...(withViews ? ['View'] : []),
     ...['Outcome', 'Trigger', 'Took', 'Rows', 'Mode', 'Process', 'Error'],
   ];
-  return html`<div class="scroll" role="region" aria-label="Runs" tabindex="0">
-    <table class="cards">
-      <thead>
-        <tr>
-          ${heads.map((head) => html`<th scope="col">${head}</th>`)}
-        </tr>
-      </thead>
-      <tbody data-keyed>
-        ${runs.map((run) => row(run, withViews))}
-      </tbody>
-    </table>
-  </div>`;
+  const rows = runs.map((run) => row(run, withViews));
+  return table({ label: 'Runs', heads, rows, isCards: true });
 }
 
 function row(run: ViewHistoryEntry, withViews: boolean): Html {

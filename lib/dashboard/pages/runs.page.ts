@@ -3,6 +3,7 @@ import { html, type Html } from '../html.js';
 import type { RunsFilter } from '../runs-filter.js';
 import type { PageContent } from './layout.js';
 import { runTable } from './run-table.js';
+import { selectField } from './select-field.js';
 
 /** Runs of all views, newest first, page by page. */
 export function runsPage(
@@ -26,22 +27,8 @@ export function runsPage(
 
 function filterForm({ view, outcome, since, until }: RunsFilter, views: readonly string[]): Html {
   return html`<form class="filter" method="get" action="runs" role="search">
-    <label
-      >View
-      <select name="view">
-        <option value="">all</option>
-        ${views.map((each) => html`<option${each === view && html` selected`}>${each}</option>`)}
-      </select></label
-    >
-    <label
-      >Outcome
-      <select name="outcome">
-        <option value="">all</option>
-        ${REFRESH_OUTCOMES.map(
-          (each) => html`<option${each === outcome && html` selected`}>${each}</option>`,
-        )}
-      </select></label
-    >
+    ${selectField({ label: 'View', name: 'view', values: views, chosen: view })}
+    ${selectField({ label: 'Outcome', name: 'outcome', values: REFRESH_OUTCOMES, chosen: outcome })}
     <label>From (UTC) <input type="datetime-local" name="since" value="${inField(since)}" /></label>
     <label
       >Until (UTC) <input type="datetime-local" name="until" value="${inField(until)}"

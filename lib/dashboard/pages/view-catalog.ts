@@ -1,15 +1,19 @@
 import { shownSize } from '../../definition/format.js';
 import type { CatalogObject, InspectedView } from '../../introspection/inspected-view.js';
-import type { ViewDetails } from '../readings.js';
+import { nameKey, type ViewDetails, type ViewName } from '../readings.js';
 import { html, type Html } from '../html.js';
+import { table } from './table.js';
 import { viewLink } from './view-parts.js';
 
 /** What the database has of a view: its definition, columns, indexes, and what it stands between. */
-export function catalogSections({ declared, inspected, differences }: ViewDetails): Html {
+export function catalogSections(
+  { declared, inspected, differences }: ViewDetails,
+  pages: readonly ViewName[],
+): Html {
   return html`${definition({ declared, inspected, differences })}
   ${
     inspected !== undefined &&
-    html`${columns(inspected)} ${indexes(inspected)} ${neighbours(inspected)}`
+    html`${columns(inspected)} ${indexes(inspected)} ${neighbours(inspected, pages)}`
   }`;
 }
 
@@ -44,15 +48,13 @@ function definition({
 
 function columns({ columns: all }: InspectedView): Html {
   return html`<h2>Columns</h2>
-    ${table(
-      'Columns',
-      ['Name', 'Type', 'Comment'],
-      all.map(({ name, type, comment }) => [
-        html`<code>${name}</code>`,
-        html`<code>${type}</code>`,
-        comment,
-      ]),
-    )}`;
+    ${table({
+      label: 'Columns',
+      heads: ['Name', 'Type', 'Comment'],
+      rows: all.map(({ name, type, comment }) =>
+        row([html`<code>${name}</code>`, html`<code>${type}</code>`, comment]),
+      ),
+    })}`;
 }
 
 function indexes({ indexes: all }: InspectedView): Html {
@@ -61,31 +63,45 @@ function indexes({ indexes: all }: InspectedView): Html {
       <p>It has none.</p>`;
   }
   return html`<h2>Indexes</h2>
-    ${table(
-      'Indexes',
-      ['Name', 'Definition', 'Scans', 'Size', ''],
-      all.map((index) => [
-        html`<code>${index.name}</code>`,
-        html`<code>${index.definition ?? index.method}</code>`,
-        index.scanCount.toLocaleString('en'),
-        index.sizeBytes === undefined ? '–' : shownSize(index.sizeBytes),
-        [
-          index.isUnique && 'unique',
-          !index.isValid && 'not valid: building it failed',
-          index.allowsConcurrently && 'allows concurrently',
-        ]
-          .filter((each) => each !== false)
-          .join(', '),
-      ]),
-    )}`;
+    ${table({
+      label: 'Indexes',
+      heads: ['Name', 'Definition', 'Scans', 'Size', ''],
+      rows: all.map((index) =>
+        row([
+          html`<code>${index.name}</code>`,
+          html`<code>${index.definition ?? index.method}</code>`,
+          index.scanCount.toLocaleString('en'),
+          index.sizeBytes === undefined ? '–' : shownSize(index.sizeBytes),
+          [
+            index.isUnique && 'unique',
+            !index.isValid && 'not valid: building it failed',
+            index.allowsConcurrently && 'allows concurrently',
+          ]
+            .filter((each) => each !== false)
+            .join(', '),
+        ]),
+      ),
+    })}`;
 }
 
-function neighbours({ dataSource, dependencies, dependents }: InspectedView): Html {
+function neighbours(
+  { dataSource, dependencies, dependents }: InspectedView,
+  pages: readonly ViewName[],
+): Html {
+  const known = new Set(pages.map(nameKey));
+  const item = ({ kind, schema, name }: CatalogObject): Html => {
+    const found = { dataSource, view: `${schema}.${name}` };
+    const hasPage = kind !== 'function' && known.has(nameKey(found));
+    return html`<li>
+      ${hasPage ? viewLink(found) : html`<code>${found.view}</code>`}
+      <span class="soft">${kind.replace('-', ' ')}</span>
+    </li>`;
+  };
   const list = (objects: readonly CatalogObject[]): Html =>
     objects.length === 0
       ? html`<p>Nothing.</p>`
       : html`<ul>
-          ${objects.map((each) => html`<li>${linked(dataSource, each)} <span class="soft">${each.kind.replace('-', ' ')}</span></li>`)}
+          ${objects.map(item)}
         </ul>`;
   return html`<div class="columns">
     <div>
@@ -99,28 +115,8 @@ function neighbours({ dataSource, dependencies, dependents }: InspectedView): Ht
   </div>`;
 }
 
-/** Plain views and tables have no page. */
-function linked(dataSource: string, { kind, schema, name }: CatalogObject): Html {
-  const view = `${schema}.${name}`;
-  return kind === 'materialized-view' ? viewLink({ dataSource, view }) : html`<code>${view}</code>`;
-}
-
-function table(label: string, heads: string[], rows: (Html | string | undefined)[][]): Html {
-  return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">
-    <table>
-      <thead>
-        <tr>
-          ${heads.map((head) => (head === '' ? html`<td></td>` : html`<th scope="col">${head}</th>`))}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map(
-          (cells) =>
-            html`<tr>
-              ${cells.map((cell) => html`<td>${cell}</td>`)}
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`;
+function row(cells: readonly (Html | string | undefined)[]): Html {
+  return html`<tr>
+    ${cells.map((cell) => html`<td>${cell}</td>`)}
+  </tr>`;
 }

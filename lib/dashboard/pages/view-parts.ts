@@ -19,8 +19,9 @@ export function viewLink(name: ViewName): Html {
   return html`<a class="name" href="view?${viewQuery(name)}">${name.view}</a>`;
 }
 
-export function badge(kind: string): Html {
-  return html`<span class="badge ${kind.replaceAll(' ', '-')}">${kind}</span>`;
+/** @param words what it says, where that is more than its kind */
+export function badge(kind: string, words = kind): Html {
+  return html`<span class="badge ${kind.replaceAll(' ', '-')}">${words}</span>`;
 }
 
 /** All that holds of a view, in words. */
@@ -28,9 +29,7 @@ export function badgeList(status: ViewStatus): Html {
   const words = (kind: Badge): string =>
     kind === 'failing' ? `failing (${status.failureCount} in a row)` : kind;
   return html`<span class="actions"
-    >${badgesOf(status).map(
-      (kind) => html`<span class="badge ${kind.replaceAll(' ', '-')}">${words(kind)}</span>`,
-    )}</span
+    >${badgesOf(status).map((kind) => badge(kind, words(kind)))}</span
   >`;
 }
 

@@ -1,7 +1,8 @@
 import { shownDuration, shownSize } from '../../definition/format.js';
+import { describeHolder, releaseHint } from '../../definition/lock-holder.js';
 import { hintFor } from '../../errors/refresh-error.factory.js';
 import type { ActionOutcome } from '../dashboard.actions.js';
-import type { ViewDetails } from '../readings.js';
+import type { ViewDetails, ViewName } from '../readings.js';
 import { cronInWords, relative, time } from '../format-time.js';
 import { html, type Html } from '../html.js';
 import type { PageContent } from './layout.js';
@@ -19,10 +20,18 @@ const NOTICES: Record<ActionOutcome, string> = {
   resumed: 'The view is refreshed by itself again.',
 };
 
+interface ViewPageOptions {
+  /** What was done just now. */
+  notice: string | null;
+  isReadOnly: boolean;
+  /** The views to which links can lead. */
+  pages: readonly ViewName[];
+}
+
 /** All that is known of one view. */
 export function viewPage(
   details: ViewDetails,
-  { notice, isReadOnly }: { notice: string | null; isReadOnly: boolean },
+  { notice, isReadOnly, pages }: ViewPageOptions,
 ): PageContent {
   const { status, runs, failures } = details;
   const said = Object.entries(NOTICES).find(([outcome]) => outcome === notice)?.[1];
@@ -41,7 +50,7 @@ export function viewPage(
           >All runs of this view</a
         >
       </p>
-      ${catalogSections(details)}`,
+      ${catalogSections(details, pages)}`,
   };
 }
 
@@ -51,13 +60,10 @@ function problems({ status }: ViewDetails): Html {
   return html`${!exists && html`<p class="problem">The database has no such view. A boot with <code>synchronize</code>, or a migration, makes it.</p>`}
   ${failureCount > 0 && lastFailure !== undefined && failure(lastFailure, notBefore)}
   ${lockedBy.map(
-    ({ backendPid, preparedTransaction, role, applicationName, isForeign }) =>
+    (holder) =>
       html`<p class="problem">
-        ${isForeign ? 'Somebody else keeps the view from being refreshed' : 'A refresh takes longer than it may'}:
-        ${backendPid === undefined ? html`prepared transaction <code>${preparedTransaction}</code>` : html`server process <code>${backendPid}</code>`},
-        role <code>${role}</code>, application
-        <code>${applicationName}</code
-        >.${backendPid !== undefined && html` <code>SELECT pg_terminate_backend(${backendPid})</code> ends it.`}
+        The view cannot be refreshed: its lock is held by ${describeHolder(holder)}.
+        ${releaseHint(holder)}
       </p>`,
   )}
   ${aheadUntil !== undefined && html`<p class="problem">The clock of the database has gone back: stored times are ahead of it until ${time(aheadUntil)}.</p>`}`;

@@ -1,9 +1,11 @@
 import { shownDuration, shownSize } from '../../definition/format.js';
-import type { ListedView, Overview } from '../readings.js';
+import { type ListedView, nameKey, type Overview } from '../readings.js';
 import { cronInWords, relative, time } from '../format-time.js';
 import { html, type Html } from '../html.js';
 import { BADGES, badgesOf, isProblem } from '../view-badges.js';
 import type { PageContent } from './layout.js';
+import { selectField } from './select-field.js';
+import { table } from './table.js';
 import { actionLinks, age, badge, badgeList, progress, runBars, viewLink } from './view-parts.js';
 
 /** What of the list is shown. */
@@ -33,7 +35,7 @@ export function viewsPage(
     body: html`<h1>Views</h1>
       ${failures.map(({ message }) => html`<p class="problem">${message}</p>`)} ${counts(views)}
       ${filterForm(filter)}
-      ${shown.length === 0 ? html`<p>No view is like that.</p>` : table(shown, isReadOnly)}`,
+      ${shown.length === 0 ? html`<p>No view is like that.</p>` : viewTable(shown, isReadOnly)}`,
   };
 }
 
@@ -49,10 +51,8 @@ function counts(views: readonly ListedView[]): Html {
     .map(
       ({ kind, count }) =>
         html`<li>
-          <a
-            href="./?${new URLSearchParams({ state: kind }).toString()}"
-            class="badge ${kind.replaceAll(' ', '-')}"
-            >${count} ${kind}</a
+          <a href="./?${new URLSearchParams({ state: kind }).toString()}"
+            >${badge(kind, `${count} ${kind}`)}</a
           >
         </li>`,
     );
@@ -64,33 +64,21 @@ function counts(views: readonly ListedView[]): Html {
 function filterForm({ name, state }: ViewsFilter): Html {
   return html`<form class="filter" method="get" action="./" role="search">
     <label>Name <input type="search" name="name" value="${name}" /></label>
-    <label
-      >State
-      <select name="state">
-        <option value="">all</option>
-        ${BADGES.map((kind) => html`<option${kind === state && html` selected`}>${kind}</option>`)}
-      </select></label
-    >
+    ${selectField({ label: 'State', name: 'state', values: BADGES, chosen: state })}
     <button>Filter</button>${(name !== '' || state !== '') && html` <a href="./">Show all</a>`}
   </form>`;
 }
 
 const HEADS = ['View', 'State', 'Age', 'Last runs', 'Next run', 'Rows', 'Mode'];
 
-function table(views: readonly ListedView[], isReadOnly: boolean): Html {
+function viewTable(views: readonly ListedView[], isReadOnly: boolean): Html {
   const several = new Set(views.map(({ status }) => status.dataSource)).size > 1;
-  return html`<div class="scroll" role="region" aria-label="Views" tabindex="0">
-    <table class="cards">
-      <thead>
-        <tr>
-          ${HEADS.map((head) => html`<th scope="col">${head}</th>`)}${!isReadOnly && html`<th scope="col">Actions</th>`}
-        </tr>
-      </thead>
-      <tbody data-keyed>
-        ${views.map((view) => row(view, { several, isReadOnly }))}
-      </tbody>
-    </table>
-  </div>`;
+  return table({
+    label: 'Views',
+    heads: isReadOnly ? HEADS : [...HEADS, 'Actions'],
+    rows: views.map((view) => row(view, { several, isReadOnly })),
+    isCards: true,
+  });
 }
 
 function row(
@@ -100,7 +88,7 @@ function row(
   const { lastFailure, failureCount, lastDurationMs } = status;
   const failure =
     failureCount > 0 ? (lastFailure?.errorMessage ?? lastFailure?.errorCode) : undefined;
-  return html`<tr data-key="${status.dataSource} ${status.view}">
+  return html`<tr data-key="${nameKey(status)}">
     <th scope="row">
       ${viewLink(status)}${several && html`<div class="soft">${status.dataSource}</div>`}
     </th>

@@ -96,7 +96,7 @@ describe('the health of views', () => {
 
   it('answers within its timeout when the network swallows everything', async () => {
     network.goSilent({ except: 0, newOnesToo: true });
-    managed(app).sharedStatus['last'] = undefined;
+    managed(app).sharedStatus['reading']['last'] = undefined;
     expect(await health.isFresh('views', { timeout: 200 })).toMatchObject({
       views: { status: 'down', message: expect.stringContaining('within 200 ms') },
     });

@@ -76,7 +76,7 @@ describe('metrics for prom-client', () => {
 
   it('cost one reading, however many collect them', async () => {
     await registry.metrics();
-    managed(app).sharedStatus['last'] = undefined;
+    managed(app).sharedStatus['reading']['last'] = undefined;
     const reading = jest.spyOn(managed(app).inspector, 'statusAll');
     await Promise.all(Array.from({ length: 10 }, () => registry.metrics()));
     await registry.metrics();
@@ -100,7 +100,7 @@ describe('metrics for prom-client', () => {
   );
 
   it('leave out a data source that cannot be read, and say so', async () => {
-    managed(app).sharedStatus['last'] = undefined;
+    managed(app).sharedStatus['reading']['last'] = undefined;
     const reading = jest.spyOn(managed(app).inspector, 'statusAll');
     reading.mockRejectedValue(new Error('no answer'));
     const text = await registry.metrics();

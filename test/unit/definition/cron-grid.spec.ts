@@ -161,4 +161,25 @@ describe('CronGrid', () => {
       ),
     );
   });
+
+  it.each(['Europe/Berlin', 'America/Nuuk', 'UTC'])(
+    'gives what it remembers as it would find it, in %s',
+    (zone) => {
+      const day = fc.date({ min: at('2026-03-27'), max: at('2026-03-31'), noInvalidDate: true });
+      fc.assert(
+        fc.property(
+          fc.constantFrom('30 2 * * *', '0 0 * * *', '*/7 * * * *', '0 * * * 0'),
+          fc.array(day, { minLength: 2, maxLength: 20 }),
+          (cron, instants) => {
+            const grid = CronGrid.of(cron, zone);
+            for (const instant of instants) {
+              const found = new CronGrid(cron, zone).nextTickAfter(instant);
+              expect(grid.nextTickAfter(instant)).toEqual(found);
+            }
+          },
+        ),
+        { numRuns: 50 },
+      );
+    },
+  );
 });
