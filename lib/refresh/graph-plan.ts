@@ -1,8 +1,13 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
-import { declaredEdges, readViewEdges, type ViewEdge } from '../graph/view-edges.js';
-import { type MeanDurationRow, selectMeanDurations } from '../postgres/graph.sql.js';
+import { declaredEdges, viewEdges } from '../graph/view-edges.js';
+import {
+  type MeanDurationRow,
+  selectMeanDurations,
+  selectViewEdges,
+  type ViewEdgeRow,
+} from '../postgres/graph.sql.js';
 import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import {
@@ -42,7 +47,7 @@ export async function planGraph(
   return database.bookkeeping(async (session) => {
     // What a cascade can reach.
     const registered = registry.materialized();
-    const graph = graphOf(await readViewEdges(session, quoteQualifiedName), registry.all());
+    const graph = graphOf(await session.query<ViewEdgeRow>(selectViewEdges()), registry.all());
     const reached = graph.withCascade(request.targets.map(keyOf), request.cascade);
     const wanted = [...request.targets, ...registered].filter((each) => reached.has(keyOf(each)));
     const views = new Map(wanted.map((each) => [keyOf(each), each]));
@@ -58,10 +63,13 @@ export async function planGraph(
 
 /** Which views read which, by what was read of the catalog and by what the registered ones declare. */
 export function graphOf(
-  edges: readonly ViewEdge[],
+  rows: readonly ViewEdgeRow[],
   registered: readonly ViewDefinition[],
 ): ViewGraph {
-  return new ViewGraph([...edges, ...declaredEdges(registered, quoteQualifiedName)]);
+  return new ViewGraph([
+    ...viewEdges(rows, quoteQualifiedName),
+    ...declaredEdges(registered, quoteQualifiedName),
+  ]);
 }
 
 async function readDurations(

@@ -1,8 +1,6 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
-import { viewEdges } from '../graph/view-edges.js';
-import { quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import {
@@ -113,7 +111,7 @@ function viewsBelow(
   if (limited.length === 0) {
     return new Map();
   }
-  const graph = graphOf(viewEdges(edges, quoteQualifiedName), registered);
+  const graph = graphOf(edges, registered);
   const dependencies = graph.among(new Set(registered.map(keyOf)));
   return new Map(
     limited.map((view) => {
