@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { defineConfig } from 'vitepress';
 
@@ -17,21 +17,31 @@ function section(text: string, pages: Record<string, string>) {
   return { text, collapsed: false, items };
 }
 
+/** The heading of a page, without the marks of code. */
+function headingOf(page: string): string {
+  const [, heading = page] = /^# (.*)$/m.exec(readFileSync(page, 'utf8')) ?? [];
+  return heading.replaceAll('`', '');
+}
+
 function decisions() {
   const folder = path.join(root, 'decisions');
-  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
-  const items = files
-    .filter((file) => file.endsWith('.md'))
-    .map((file) => path.basename(file, '.md'))
-    .map((name) => ({ text: name.replaceAll('-', ' '), link: `/decisions/${name}` }));
-  return { text: 'Decisions', collapsed: true, items };
+  const pages = readdirSync(folder).filter((name) => /^\d+.*\.md$/.test(name));
+  const items = pages.sort().map((name) => ({
+    text: headingOf(path.join(folder, name)),
+    link: `/decisions/${path.basename(name, '.md')}`,
+  }));
+  return {
+    text: 'Decisions',
+    collapsed: true,
+    items: [{ text: 'Overview', link: '/decisions/' }, ...items],
+  };
 }
 
 export default defineConfig({
   title: 'nestjs-materialized-views',
   description: 'PostgreSQL materialized views for NestJS and TypeORM',
   cleanUrls: true,
-  // What a page says about a database of one's own, as http://localhost:3000, is no page of the site.
+  // Pages mention addresses such as http://localhost:3000.
   ignoreDeadLinks: 'localhostLinks',
   themeConfig: {
     search: { provider: 'local' },
@@ -62,6 +72,7 @@ export default defineConfig({
         '/guide/monitoring': 'Monitoring',
         '/guide/dashboard': 'Dashboard',
         '/guide/command-line': 'Command line',
+        '/guide/schema-commands': 'Commands for the schema',
         '/guide/testing': 'Testing',
         '/guide/tenants': 'Tenants',
       }),

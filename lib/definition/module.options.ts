@@ -12,120 +12,118 @@ import {
   type Rules,
 } from './option-rules.js';
 
-/** What `forRoot` and the factories of `forRootAsync` take. Every option has a default. */
+/** Options of `forRoot`, and of the factories of `forRootAsync`. Every option has a default. */
 export interface MaterializedViewsModuleOptions {
   /**
-   * Whether this process refreshes views on their schedules. Switch it off for replicas that only
-   * serve requests; refreshing on demand works all the same.
+   * Whether this process refreshes views on schedule and after writes. Set it to `false` in replicas that only serve
+   * requests. They can still refresh on demand.
    * @default true
    */
   scheduling?: boolean;
   /**
-   * How many connections the library opens at the most for each data source, and so how many views it refreshes at a
-   * time. They are opened when first needed and closed when idle for 10 s; the application's own pool is never used.
+   * The most connections that the library opens for each data source, and so how many views it refreshes at a time.
+   * It opens them when needed and closes them after 10 s of idling. Refreshes don't use the application's own pool.
    * @default 2
    */
   poolSize?: number;
   /**
-   * How long a refresh or a schema change waits for a lock. A blocking refresh makes new readers queue behind it
-   * for as long as it waits. A swap tries for five times as long, and lets readers through in between.
+   * How long a refresh or a schema change waits for a lock. While a blocking refresh waits, new readers queue behind
+   * it. A swap tries for five times as long and lets readers through in between.
    * @default '5s'
    */
   lockTimeout?: Duration;
   /**
-   * How long one statement may take: a refresh, or the creation of a view. 0 for no limit.
+   * How long one statement may take, such as a refresh or the creation of a view. 0 means no limit.
    * @default '1h'
    */
   statementTimeout?: Duration;
   /**
-   * How often each process looks for ticks that are due and were done by nobody; at random down to half of it.
-   * Also the step by which schedules stay away from a view that fails: so long for each failure in a row, up to
-   * 20 times.
+   * How often each process looks for ticks that are due and not done, shortened at random by up to half. Also the
+   * step by which scheduled refreshes of a failing view back off: once for each failure in a row, up to 20 times.
    * @default '30s'
    */
   sweepInterval?: Duration;
   /**
-   * How long the stopping application waits for its refreshes before it cancels them. 0 to cancel them at once.
+   * How long an application that shuts down waits for its refreshes before it cancels them. 0 cancels them at once.
    * @default '10s'
    */
   shutdownTimeout?: Duration;
   /**
-   * How long a booting process waits while another one makes or changes views, and how long for refreshes of
-   * views that it changes itself.
+   * How long a boot waits for another process that changes views, and for refreshes of views that it changes itself.
    * @default '5m'
    */
   syncTimeout?: Duration;
   /**
-   * What booting does to the database: `true` makes it as declared; `'create'` makes what is missing and
-   * warns of the rest; `'verify'` changes nothing but the library's own tables, and warns; `false` does
-   * not even look.
+   * What a boot changes in the database. `true`: whatever differs from the code. `'create'`: creates what is missing
+   * and warns about the rest. `'verify'`: only warns. `false`: doesn't even look. All but `false` create the
+   * library's own tables.
    * @default 'create' when NODE_ENV is "production", else true
    */
   synchronize?: Synchronize;
   /**
-   * What becomes of a view that is not as declared: `'apply'` changes it (refused unless `synchronize` is
-   * true), `'continue'` warns and leaves it, `'fail'` fails the boot.
+   * What a boot does about a view that differs from its class. `'apply'` changes it (only with `synchronize: true`),
+   * `'continue'` warns and leaves it, `'fail'` fails the boot.
    * @default 'apply' with `synchronize: true`, else 'continue'
    */
   onDrift?: OnDrift;
   /**
-   * What becomes of a new view that reads a table which is not there: `'fail'` fails the boot, `'skip'`
-   * leaves the view and what reads it out, and says so.
+   * What a boot does about a new view that reads a missing table. `'fail'` fails the boot. `'skip'` leaves out the
+   * view and the views that read it, and warns.
    * @default 'fail'
    */
   onMissingTable?: OnMissingTable;
   /**
-   * What becomes of views that read a changed view and that nobody declares: `'refuse'` stops the
-   * change, `'rebuild'` rebuilds plain ones, with their grants and comments.
+   * What happens to undeclared views that read a changed view. `'refuse'` stops the change, `'rebuild'` rebuilds
+   * plain views with their grants and comments.
    * @default 'refuse'
    */
   unmanagedDependents?: UnmanagedDependents;
   /**
-   * How a changed view is rebuilt: `'side-by-side'` builds it beside the old one and swaps;
-   * `'drop-and-create'` needs no room for both, and readers wait for the whole build.
+   * How a changed view is rebuilt. `'side-by-side'` builds the new view beside the old one and swaps them.
+   * `'drop-and-create'` needs disk space for one copy only, but readers wait for the whole build.
    * @default 'side-by-side'
    */
   rebuildStrategy?: RebuildStrategy;
   /**
-   * Whether views that the library made for this `application` alone, and that it declares no more, are dropped at boot,
-   * with `synchronize: true` alone; otherwise they are only reported. Without a name of the application none is dropped.
+   * Whether a boot with `synchronize: true` drops views that the library created for this `application` only and that
+   * no class declares any more. Otherwise they are only reported. Without an `application` name, nothing is dropped.
    * @default false
    */
   prune?: boolean;
   /**
-   * The name of the application, by which its views are told apart from those of others with the same `stateSchema`. All its
-   * processes and releases have to give the same one.
-   * @default the `applicationName` of the data source; none where it has none
+   * Tells the views of this application from those of others with the same `stateSchema`. Use the same name in all
+   * its processes and releases.
+   * @default the `applicationName` of the data source, if it has one
    */
   application?: string;
   /**
-   * The schema of the library's own tables (state and history of refreshes, log of writes). Made when missing.
+   * The schema of the library's own tables: state and history of refreshes, and the change log. Created if missing.
    * @default 'materialized_views'
    */
   stateSchema?: string;
   /**
-   * How processes with `scheduling` learn of writes after which views are to be refreshed. `'poll'`: they look
-   * every 250 ms to 2 s. `'notify'`: writers also wake them up by NOTIFY, at commit. PostgreSQL makes all
-   * transactions that notify commit one after the other, so writers of single rows lose up to half of their
-   * throughput, and a transaction that has written a captured table cannot be prepared (PREPARE TRANSACTION).
-   * Each of these processes holds one more connection for each data source with such views. Give all processes that share a
-   * `stateSchema` the same value: each that boots sets the trigger by its own.
+   * How processes with `scheduling` notice writes that should trigger a refresh. `'poll'`: they look every 250 ms to
+   * 2 s. `'notify'`: writers also wake them with NOTIFY at commit. PostgreSQL lets such transactions commit only one
+   * after another, so writers of single rows lose up to half of their throughput, and a transaction that wrote to a
+   * tracked table can't use PREPARE TRANSACTION. Each of these processes holds one more connection per data source
+   * with such views. Use the same value in all processes that share a `stateSchema`, because each boot sets the
+   * trigger to its own value.
    * @default 'poll'
    */
   wakeUp?: WakeUp;
-  /** How much of the history of refreshes is kept. The last success and failure of a view always are. */
+  /** How much of the refresh history is kept. The last success and the last failure of each view are always kept. */
   history?: HistoryOptions;
 }
 
-/** Which runs stay in the history. Those beyond are deleted about once an hour, by any process that refreshes. */
+/** Limits of the refresh history. About once an hour, a process that refreshes deletes runs beyond them. */
 export interface HistoryOptions {
   /**
-   * Runs that began longer ago are deleted. At most 100 years.
+   * Older runs are deleted. At most 100 years.
    * @default '30d'
    */
   maxAge?: Duration;
   /**
-   * How many of the last runs of each view are kept, and as many of its ticks that were skipped as unchanged.
+   * How many runs of each view are kept. Ticks skipped as unchanged count separately, with the same limit.
    * @default 1000
    */
   maxCount?: number;

@@ -3,34 +3,34 @@ import type { ViewExpression } from './materialized-view-entity.options.js';
 
 /** The options of `@PlainViewEntity`. */
 export interface PlainViewEntityOptions {
-  /** At most 63 bytes. @default what the data source's naming strategy makes of the class name */
+  /** At most 63 bytes. @default the class name, converted by the data source's naming strategy */
   name?: string;
-  /** Made when missing. @default the data source's schema, else the connection's current schema */
+  /** Created if missing. @default the data source's schema, else the connection's current schema */
   schema?: string;
   expression: ViewExpression;
   /**
-   * Whether what the view reads is checked with the rights, and the row security, of whoever reads the view, and not
-   * of its owner. From PostgreSQL 15 on; refused at boot on older servers.
+   * Whether privileges and row security of what the view reads are checked for the reader instead of the view's
+   * owner. Needs PostgreSQL 15; a boot on an older server fails.
    * @default what the view has
    */
   securityInvoker?: boolean;
-  /** Whether conditions of a reader's query are kept from seeing rows that the view leaves out. @default what the view has */
+  /** Whether conditions in a reader's query can't see rows that the view leaves out. @default what the view has */
   securityBarrier?: boolean;
   /**
-   * Whether writes through the view are refused whose rows it would not show: by its own conditions alone (`'local'`),
-   * or by those of the views below it too (`'cascaded'`). PostgreSQL refuses it for views that are not automatically updatable.
+   * Refuses writes of rows that the view would not show, by its own conditions (`'local'`) or also by those of the
+   * views below it (`'cascaded'`). PostgreSQL allows it only on automatically updatable views.
    * @default what the view has
    */
   checkOption?: 'local' | 'cascaded' | false;
-  /** A comment in the database. @default what the view has */
+  /** The view's comment in the database. @default what the view has */
   comment?: string;
-  /** Views that must be there first and that PostgreSQL cannot know of, such as those read inside functions. */
+  /** Views that must exist first but that PostgreSQL can't know about, such as those read inside functions. */
   dependsOn?: (ViewClass | string)[];
-  /** The name before a rename, `name` or `schema.name`: the view is renamed, and what reads it follows. */
+  /** The previous name, as `name` or `schema.name`. The view is renamed, and views that read it follow. */
   renamedFrom?: string;
   /**
-   * Raise it with every change of the definition. A process whose class has a lower version than the
-   * database leaves the view alone, so that an old release cannot undo a new one while a deployment rolls.
+   * Raise it with each change of the definition. A process whose class has a lower version than the database leaves
+   * the view alone, so an old release can't undo a new one during a rolling deployment.
    */
   version?: number;
 }

@@ -48,7 +48,7 @@ import {
   type ViewDataSource,
 } from './status-queries.js';
 
-/** Refreshes views on demand, controls their refreshing, and tells how they stand. */
+/** Refreshes views on demand, controls refreshes, and reads the status of views. */
 export class RefreshService {
   private readonly graph: GraphRefresher<ManagedDataSource>;
 
@@ -59,18 +59,18 @@ export class RefreshService {
   }
 
   /**
-   * Refreshes one view, at most once at a time in the whole database, and resolves when new rows are
-   * committed that contain all that was committed before the call. Callers share refreshes, in this
-   * process and others; the result says whether this call `refreshed`, `joined` another or was `skipped`.
-   * It runs concurrently with readers when the view is populated and has a usable unique index, and
-   * blocks them for its whole run otherwise; the result says which, and why.
+   * Refreshes one view and resolves when the view covers everything that was committed before the call. At most one
+   * refresh of a view runs at a time in the whole database. Callers share refreshes, across processes too: the result
+   * says whether this call `refreshed`, `joined` another or was `skipped`. If the view is populated and has a usable
+   * unique index, readers are not blocked; otherwise they wait for the whole refresh. The result has the mode and the
+   * reason.
    *
    * @param view its class, or `schema.name`
-   * @throws UnknownViewError when no such view is registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws RefreshError one of its subclasses, when the refresh fails, after up to three more attempts
-   *   where that may help: the rows stay as they were
-   * @throws ReplicasBehindError when it is done, and standbys do not show it in time (`waitForReplicas`)
+   * @throws UnknownViewError if no such view is registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws RefreshError or a subclass, if the refresh fails, after up to three retries where they may help. The
+   *   view keeps its rows
+   * @throws ReplicasBehindError if the refresh succeeded but standbys don't show it in time (`waitForReplicas`)
    * @example
    * ```ts
    * const result = await this.refreshes.refresh(DailyRevenue, { timeout: '30s' });
@@ -84,15 +84,15 @@ export class RefreshService {
   }
 
   /**
-   * Refreshes several views, with what they read or what reads them where `cascade` says so: each once, as soon as
-   * all that it depends on is done, also over views that are not among them. No other view is touched. A view
-   * that fails leaves out those that depend on it; the others go on.
+   * Refreshes several views; `cascade` adds those that they read or that read them. Each view is refreshed once, as
+   * soon as the views that it depends on are done, directly or through views in between. If a view fails, those that
+   * depend on it are left out and the others go on.
    *
    * @param views their classes, or `schema.name`
-   * @throws UnknownViewError when a view is not registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be; nothing is refreshed
-   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
-   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   * @throws UnknownViewError if a view is not registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value; nothing is refreshed
+   * @throws DependencyCycleError if views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError at the end, if a view failed; it has the report
    * @example
    * ```ts
    * await this.refreshes.refreshMany([DailyRevenue, MonthlyRevenue]);
@@ -110,12 +110,12 @@ export class RefreshService {
   }
 
   /**
-   * Refreshes all registered views, of every data source or of one, in the order of their graph.
+   * Refreshes all registered views, of all data sources or of one, in dependency order.
    *
-   * @throws UnknownViewError when no view is registered in `dataSource`
-   * @throws InvalidOptionsError when an option is unknown or not as it must be; nothing is refreshed
-   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
-   * @throws RefreshGraphError after all is done, when a view failed; it carries the report
+   * @throws UnknownViewError if no view is registered in `dataSource`
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value; nothing is refreshed
+   * @throws DependencyCycleError if views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError at the end, if a view failed; it has the report
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
     checkOptions('RefreshService.refreshAll', allRefreshes, options);
@@ -123,20 +123,20 @@ export class RefreshService {
   }
 
   /**
-   * Runs `work`, and when it has succeeded refreshes the views, in the order of their graph; when it fails,
-   * nothing is refreshed. With a transaction as `work` that is after its commit, and not after a rollback.
-   * Once the call resolves, each view that the report calls `refreshed` or `joined` has all that `work` wrote.
-   * Left out (`skipped`) are views that `minInterval`, `onBusy: 'skip'` or `onPaused: 'skip'` keep from being refreshed.
-   * `work` has to be the whole transaction: one that is nested in another is not committed yet when it ends.
+   * Runs `work`, then refreshes the views in dependency order. If `work` fails, nothing is refreshed. So if `work` is
+   * a transaction, the views are refreshed after its commit, and not after a rollback. When the call resolves, each
+   * view that the report calls `refreshed` or `joined` has everything that `work` wrote. `minInterval`, `onBusy:
+   * 'skip'` and `onPaused: 'skip'` may skip views. `work` must be the whole transaction: a nested one is not
+   * committed when it ends.
    *
    * @param views their classes, or `schema.name`
    * @throws whatever `work` throws
-   * @throws UnknownViewError when a view is not registered; `work` was not run
-   * @throws InvalidOptionsError when an argument or an option is not as it must be; `work` was not run
-   * @throws RefreshCancelledError when the signal is aborted already; `work` was not run
-   * @throws DependencyCycleError when views depend on each other in a circle: nothing is refreshed, what `work` wrote is
-   *   committed all the same
-   * @throws RefreshGraphError when a view failed; what `work` wrote is committed all the same
+   * @throws UnknownViewError if a view is not registered; `work` was not run
+   * @throws InvalidOptionsError if an argument or an option is wrong; `work` was not run
+   * @throws RefreshCancelledError if the signal is already aborted; `work` was not run
+   * @throws DependencyCycleError if views depend on each other in a circle; nothing is refreshed, but what `work`
+   *   wrote is committed
+   * @throws RefreshGraphError if a view failed; what `work` wrote is committed
    * @example
    * ```ts
    * const { value: order } = await this.refreshes.after(
@@ -158,14 +158,14 @@ export class RefreshService {
   }
 
   /**
-   * Cancels the refresh of the view that is running, in whatever process. Its caller gets
-   * `RefreshCancelledError`, its tick is over, and the view keeps its rows. Requests that wait behind it go on.
+   * Cancels the running refresh of a view, in any process. Its caller gets `RefreshCancelledError`, its tick is not
+   * repeated, and the view keeps its rows. Calls that wait behind it go on.
    *
    * @param view its class, or `schema.name`
    * @returns whether there was one
-   * @throws UnknownViewError when no such view is registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws RefreshError one of its subclasses, when the database cannot be asked
+   * @throws UnknownViewError if no such view is registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws RefreshError or a subclass, if the database can't be reached
    */
   async cancel(view: ViewTarget, options: DataSourceSelector = {}): Promise<boolean> {
     checkOptions('RefreshService.cancel', dataSourceOptions, options);
@@ -174,13 +174,13 @@ export class RefreshService {
   }
 
   /**
-   * Stops refreshing the view by its schedule and because of writes, in all processes and over restarts, until
-   * `resume`. It is still refreshed on demand, unless with `onPaused: 'skip'`. A refresh that is running goes on.
+   * Stops refreshes of the view by its schedule and after writes, in all processes and across restarts, until
+   * `resume`. Refreshes on demand still run, unless they have `onPaused: 'skip'`. A running refresh goes on.
    *
    * @param view its class, or `schema.name`
-   * @throws UnknownViewError when no such view is registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws RefreshError one of its subclasses, when that cannot be stored
+   * @throws UnknownViewError if no such view is registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws RefreshError or a subclass, if that can't be stored
    */
   async pause(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('RefreshService.pause', dataSourceOptions, options);
@@ -189,13 +189,12 @@ export class RefreshService {
   }
 
   /**
-   * Takes `pause` back. One refresh, at the next sweep, makes up for the ticks missed; what was written is found
-   * by the next look.
+   * Ends a pause. At the next sweep, one refresh makes up for the ticks missed. The next poll finds what was written.
    *
    * @param view its class, or `schema.name`
-   * @throws UnknownViewError when no such view is registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws RefreshError one of its subclasses, when that cannot be stored
+   * @throws UnknownViewError if no such view is registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws RefreshError or a subclass, if that can't be stored
    */
   async resume(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('RefreshService.resume', dataSourceOptions, options);
@@ -204,11 +203,11 @@ export class RefreshService {
   }
 
   /**
-   * The refreshes of registered views that are running now, in whatever process.
+   * Lists the running refreshes of registered views, in any process.
    *
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the database cannot be asked, or does not answer within `timeout` (default 5 s), or is a
-   *   standby: the primary alone knows
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if the database doesn't answer within `timeout` (default 5 s), or is a standby: only the
+   *   primary knows
    */
   async running(options: AnswerOptions = {}): Promise<RunningRefresh[]> {
     checkOptions('RefreshService.running', answerOptions, options);
@@ -218,13 +217,13 @@ export class RefreshService {
   }
 
   /**
-   * The last runs of a view, in all processes, newest first. Of skipped runs it has only ticks that found the view
-   * `unchanged`.
+   * Returns the last runs of a view, in all processes, newest first. The only skipped runs are ticks that found the
+   * view `unchanged`.
    *
    * @param view its class, or `schema.name`
-   * @throws UnknownViewError when no such view is registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the history cannot be read within `timeout` (default 5 s)
+   * @throws UnknownViewError if no such view is registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if the history can't be read within `timeout` (default 5 s)
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
     checkOptions('RefreshService.history', historyQuery, options);
@@ -234,12 +233,12 @@ export class RefreshService {
   }
 
   /**
-   * The last runs of all registered views, or of some of them, newest first. It takes one statement for each data source;
-   * the next page is what is `olderThan` the last entry.
+   * Returns the last runs of all registered views, or of some, newest first, in one statement per data source. For
+   * the next page, pass the last entry as `olderThan`.
    *
-   * @throws UnknownViewError when the data source has no views, or one of `views` is not registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the history cannot be read within `timeout` (default 5 s)
+   * @throws UnknownViewError if the data source has no views, or one of `views` is not registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if the history can't be read within `timeout` (default 5 s)
    */
   async historyAll(options: HistoryAllQuery = {}): Promise<ViewHistoryEntry[]> {
     checkOptions('RefreshService.historyAll', historyAllQuery, options);
@@ -250,11 +249,11 @@ export class RefreshService {
   }
 
   /**
-   * How the last runs of each registered view went, oldest first, in one statement for each data source.
+   * Returns the outcomes of the last runs of each registered view, oldest first, in one statement per data source.
    *
-   * @throws UnknownViewError when no view is registered in `dataSource`
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the history cannot be read within `timeout` (default 5 s)
+   * @throws UnknownViewError if no view is registered in `dataSource`
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if the history can't be read within `timeout` (default 5 s)
    */
   async recentRuns(options: RecentRunsQuery = {}): Promise<RecentRuns[]> {
     checkOptions('RefreshService.recentRuns', recentRunsQuery, options);
@@ -265,13 +264,13 @@ export class RefreshService {
   }
 
   /**
-   * How a view stands: its age, its last success and failure, and whether somebody refreshes it now. The call waits
-   * for no refresh. A view that is not in the database has a status too.
+   * Returns the status of a view: its age, its last success and failure, and whether it is being refreshed. The call
+   * never waits for a refresh. A view that is missing from the database has a status too.
    *
    * @param view its class, or `schema.name`
-   * @throws UnknownViewError when no such view is registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when it cannot be read within `timeout` (default 5 s)
+   * @throws UnknownViewError if no such view is registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if it can't be read within `timeout` (default 5 s)
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewStatus> {
     checkOptions('RefreshService.status', statusQuery, options);
@@ -280,12 +279,12 @@ export class RefreshService {
   }
 
   /**
-   * The status of all registered views, or of some of them. However many there are, it takes the same few statements for
-   * each data source.
+   * Returns the status of all registered views, or of some. It runs the same few statements per data source for any
+   * number of views.
    *
-   * @throws UnknownViewError when the data source has no views, or one of `views` is not registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the status cannot be read within `timeout` (default 5 s)
+   * @throws UnknownViewError if the data source has no views, or one of `views` is not registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if the status can't be read within `timeout` (default 5 s)
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewStatus[]> {
     checkOptions('RefreshService.statusAll', statusAllQuery, options);
@@ -306,7 +305,7 @@ export class RefreshService {
   }
 
   /**
-   * The data sources with materialized views.
+   * Returns the data sources with materialized views.
    *
    * @throws NotInitializedError before the module has connected to them
    */
@@ -317,15 +316,15 @@ export class RefreshService {
   }
 
   /**
-   * Compares the rows of a view with what its query gives now, in one snapshot. That costs about as much
-   * as a refresh, and for as long takes one of the `poolSize` connections and holds up a blocking refresh.
+   * Compares the rows of a view with what its query returns now, in one snapshot. That costs about as much as a
+   * refresh. Meanwhile it uses one of the `poolSize` connections and delays a blocking refresh.
    *
    * @param view its class, or `schema.name`
-   * @throws UnknownViewError when no such view is registered
-   * @throws ViewMissingError when the database has no such view
-   * @throws ViewNotPopulatedError when it has no rows to compare
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the comparison fails or takes longer than `statementTimeout`
+   * @throws UnknownViewError if no such view is registered
+   * @throws ViewMissingError if the view is not in the database
+   * @throws ViewNotPopulatedError if it has no rows to compare
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if the comparison fails or takes longer than `statementTimeout`
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
     checkOptions('RefreshService.drift', driftQuery, options);

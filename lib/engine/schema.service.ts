@@ -31,8 +31,8 @@ export class SchemaService {
   constructor(private readonly sources: ManagedDataSources) {}
 
   /**
-   * What differs between code and database; empty when nothing does. Views that differ are locked for some
-   * milliseconds while PostgreSQL is asked.
+   * Lists the differences between code and database. To compare definitions, it locks views that differ for some
+   * milliseconds.
    */
   async diff(options: PlanOptions = {}): Promise<SchemaDifference[]> {
     checkOptions('SchemaService.diff', planOptions, options);
@@ -40,10 +40,10 @@ export class SchemaService {
   }
 
   /**
-   * What would be done to make the database as declared, step by step, whatever the policy at boot is.
+   * Returns the steps that would bring the database in line with the code, whatever the policy at boot is.
    *
-   * @throws UnmanagedDependentsError when something that is not the library's stands in the way
-   * @throws SchemaSyncError when a declared query fails
+   * @throws UnmanagedDependentsError if something that the library doesn't manage is in the way
+   * @throws SchemaSyncError if a declared query fails
    */
   async plan(options: PlanOptions = {}): Promise<SchemaPlan> {
     checkOptions('SchemaService.plan', planOptions, options);
@@ -51,28 +51,28 @@ export class SchemaService {
   }
 
   /**
-   * Carries a plan out, in one transaction: whole, or not at all.
+   * Carries out a plan in one transaction: all of it or nothing.
    *
-   * @throws PlanOutdatedError when database or code are not as they were when the plan was made
+   * @throws PlanOutdatedError if the database or the code has changed since the plan was made
    */
   async apply(plan: SchemaPlan): Promise<SyncReport> {
     checkOptions('SchemaService.apply', aPlan, plan);
     return this.schemaOf(plan).apply(plan);
   }
 
-  /** @throws SchemaDriftError naming all differences, when there are any; orphans do not count */
+  /** @throws SchemaDriftError naming all differences, if there are any. Orphans don't count */
   async verify(options: DataSourceSelector = {}): Promise<void> {
     checkOptions('SchemaService.verify', dataSourceOptions, options);
     await this.schemaOf(options).verify();
   }
 
   /**
-   * Writes a migration of TypeORM that makes the database as declared, with a way back that restores the
-   * previous definitions with indexes, grants and comments. What has been given to the views when it runs, as a grant
-   * or an index, is kept in both directions. When something that it replaces is gone by then, or was changed, it stops
-   * before it changes anything, and says what it found.
+   * Writes a TypeORM migration that brings the database in line with the code. Its `down` restores the previous
+   * definitions with indexes, grants and comments. Grants, indexes and the like that a view got before it runs are
+   * kept, both ways. If something that it replaces is gone or was changed by then, it stops before it changes
+   * anything and says what it found.
    *
-   * @returns `undefined` when there is nothing to do
+   * @returns `undefined` if there is nothing to do
    */
   async generateMigration(
     options: MigrationOptions & PlanOptions,
@@ -82,10 +82,10 @@ export class SchemaService {
   }
 
   /**
-   * Changes a table in a way that PostgreSQL forbids while views read it: see `alterTable`, which does the
-   * same with a query runner, in a migration.
+   * Changes a table in a way that PostgreSQL forbids while views read it. In a migration, use the function
+   * `alterTable` with its query runner.
    *
-   * @param work runs on a query runner of the application's own pool, in the one transaction
+   * @param work runs in that transaction, on a query runner of the application's own pool
    */
   async alterTable<T>(
     table: EntityTarget<ObjectLiteral>,
@@ -97,10 +97,9 @@ export class SchemaService {
   }
 
   /**
-   * Drops one view and forgets its state; its history stays. The next boot makes it again, unless its
-   * class is gone.
+   * Drops one view and its state, but not its history. The next boot creates it again if a class still declares it.
    *
-   * @throws SchemaSyncError naming what depends on it, declared views too, or another application that holds it
+   * @throws SchemaSyncError if anything depends on it, declared views included, or another application holds it
    */
   async drop(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
     checkOptions('SchemaService.drop', dataSourceOptions, options);
@@ -109,27 +108,28 @@ export class SchemaService {
   }
 
   /**
-   * Drops all declared views of a data source, and no other. Their history stays. Views that another application holds stay too, with a
-   * warning.
+   * Drops all declared views of a data source, but not their history. Views that another application holds stay, with
+   * a warning.
    *
-   * @throws SchemaSyncError naming what else depends on them
+   * @throws SchemaSyncError if anything else depends on them
    */
   async dropAll(options: DataSourceSelector = {}): Promise<void> {
     checkOptions('SchemaService.dropAll', dataSourceOptions, options);
     await this.schemaOf(options).dropAll();
   }
 
-  /** The declared views, as `schema.name`. */
+  /** Lists the declared views, as `schema.name`. */
   registered(options: DataSourceSelector = {}): string[] {
     checkOptions('SchemaService.registered', dataSourceOptions, options);
     return this.schemaOf(options).registered();
   }
 
   /**
-   * How the registered materialized views are refreshed, as their classes say. It asks no database.
+   * Returns how the registered materialized views are refreshed according to their classes. It doesn't use the
+   * database.
    *
-   * @throws UnknownViewError when the data source has no views, or one of `views` is not registered
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws UnknownViewError if the data source has no views, or one of `views` is not registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
    */
   declared(options: DeclaredQuery = {}): DeclaredView[] {
     checkOptions('SchemaService.declared', declaredQuery, options);
@@ -139,7 +139,9 @@ export class SchemaService {
       .map(({ source, view }) => declaredView(view, { dataSource: source.name, tickCount }));
   }
 
-  /** The definition that the database has of a view, as PostgreSQL writes it; `undefined` when there is none. */
+  /**
+   * Returns the definition of a view in the database, as PostgreSQL prints it; `undefined` if there is no such view.
+   */
   async definition(
     view: ViewTarget,
     options: DataSourceSelector = {},
@@ -149,34 +151,34 @@ export class SchemaService {
     return source.schema.definition(found);
   }
 
-  /** The views that a view reads directly, by the catalog. */
+  /** Lists the views that a view reads directly, according to the catalog. */
   async dependencies(view: ViewTarget, options: DataSourceSelector = {}): Promise<string[]> {
     checkOptions('SchemaService.dependencies', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependencies(found);
   }
 
-  /** The views that read a view directly, by the catalog: also those that nobody declares. */
+  /** Lists the views that read a view directly, according to the catalog, including undeclared ones. */
   async dependents(view: ViewTarget, options: DataSourceSelector = {}): Promise<string[]> {
     checkOptions('SchemaService.dependents', dataSourceOptions, options);
     const { source, view: found } = this.sources.find(view, options.dataSource);
     return source.schema.dependents(found);
   }
 
-  /** The declared views that are there, each after all that it reads. */
+  /** Lists the declared views in the database, each after the views that it reads. */
   async order(options: DataSourceSelector = {}): Promise<string[]> {
     checkOptions('SchemaService.order', dataSourceOptions, options);
     return this.schemaOf(options).order();
   }
 
   /**
-   * All views of the database, or of one schema, as the catalog has them: declared or not, materialized or plain, but
-   * for those of extensions. Each comes after all that it reads. It takes the same few statements however many views
-   * there are, waits for no refresh, and reads no rows of theirs.
+   * Lists all views of the database, or of one schema, from the catalog: declared or not, materialized or plain,
+   * except those of extensions. Each comes after the views that it reads. It runs the same few statements for any
+   * number of views, waits for no refresh, and reads no rows.
    *
-   * @throws UnknownViewError when no view is registered in `dataSource`
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws StatusError when the catalog cannot be read within `timeout` (default 5 s)
+   * @throws UnknownViewError if no view is registered in `dataSource`
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws StatusError if the catalog can't be read within `timeout` (default 5 s)
    * @example
    * ```ts
    * const views = await this.schema.inspect({ schema: 'analytics' });

@@ -22,26 +22,26 @@ export const DRIFT_LIMIT = 100;
 export const RECENT_LIMIT = 30;
 const ANSWER_TIMEOUT = '5s';
 
-/** For how long a caller waits for an answer of the database. */
+/** How long a call waits for the database. */
 export interface AnswerOptions {
-  /** After it the call fails with `StatusError`, whatever keeps the answer from coming. @default '5s' */
+  /** After this time the call throws `StatusError`. @default '5s' */
   timeout?: Duration;
 }
 
 export interface StatusQuery extends AnswerOptions {
-  /** Needed only for a view that is registered in several data sources. */
+  /** Needed only if the view is registered in several data sources. */
   dataSource?: string;
 }
 
 export interface StatusAllQuery extends AnswerOptions {
-  /** The views that are asked for: their classes, or `schema.name`. @default all */
+  /** The views: their classes, or `schema.name`. @default all */
   views?: readonly ViewTarget[];
-  /** The one data source whose views are asked for. @default all */
+  /** Only views of this data source. @default all */
   dataSource?: string;
   /**
-   * How long ago the answer may have come from the database. With it callers in this process share one reading: those
-   * who come while it is under way get its answer. For what many ask for again and again, as metrics and pages do.
-   * @default every call reads
+   * How old the answer may be. Callers in this process then share one reading of the database, including those that
+   * ask while it is running. Use it for frequent callers such as metrics and pages.
+   * @default each call reads the database
    */
   maxAge?: Duration;
 }
@@ -49,60 +49,60 @@ export interface StatusAllQuery extends AnswerOptions {
 /** A data source with materialized views. */
 export interface ViewDataSource {
   name: string;
-  /** The database that it is connected to. */
+  /** The name of its database. */
   database: string;
 }
 
 export interface HistoryQuery extends StatusQuery {
-  /** Runs at the most, up to 1,000. @default 50 */
+  /** The most runs to return, up to 1,000. @default 50 */
   limit?: number;
 }
 
-/** Which runs of which views are listed. */
+/** Filters the history of several views. */
 export interface HistoryAllQuery extends AnswerOptions {
   /** Their classes, or `schema.name`; of each data source that has one, unless `dataSource` names one. @default all */
   views?: readonly ViewTarget[];
-  /** The one data source whose views are asked for. @default all */
+  /** Only views of this data source. @default all */
   dataSource?: string;
-  /** How the runs ended. @default all */
+  /** Only runs with these outcomes. @default all */
   outcomes?: readonly RefreshOutcome[];
-  /** Runs that started then or later. @default all */
+  /** Only runs that started at this time or later. @default all */
   since?: Date;
-  /** Runs that started before that. @default all */
+  /** Only runs that started before this time. @default all */
   until?: Date;
-  /** The last entry of the page before: what follows is the next page. @default the first page */
+  /** The last entry of the previous page. @default the first page */
   olderThan?: Pick<RefreshHistoryEntry, 'startedAt' | 'runId'>;
-  /** Runs at the most, up to 1,000. @default 50 */
+  /** The most runs to return, up to 1,000. @default 50 */
   limit?: number;
 }
 
 export interface RecentRunsQuery extends AnswerOptions {
-  /** The one data source whose views are asked for. @default all */
+  /** Only views of this data source. @default all */
   dataSource?: string;
-  /** Runs of each view at the most, up to 1,000. @default 30 */
+  /** The most runs to return for each view, up to 1,000. @default 30 */
   limit?: number;
 }
 
 export interface DeclaredQuery {
   /** Their classes, or `schema.name`. @default all */
   views?: readonly ViewTarget[];
-  /** The one data source whose views are asked for. @default all */
+  /** Only views of this data source. @default all */
   dataSource?: string;
-  /** How many of the next scheduled times are worked out for each, up to 1,000. @default 0 */
+  /** How many of the next scheduled times to compute for each view, up to 1,000. @default 0 */
   tickCount?: number;
 }
 
 export interface DriftQuery {
-  /** Needed only for a view that is registered in several data sources. */
+  /** Needed only if the view is registered in several data sources. */
   dataSource?: string;
-  /** Keys in the sample at the most, each way, up to 1,000. @default 100 */
+  /** The most keys in each list of the sample, up to 1,000. @default 100 */
   limit?: number;
 }
 
 export interface InspectQuery extends AnswerOptions {
   /** @default 'default' */
   dataSource?: string;
-  /** The one schema whose views are listed, as the catalog has its name. @default all */
+  /** Only views of this schema, spelled as in the catalog. @default all */
   schema?: string;
 }
 

@@ -10,31 +10,31 @@ import {
 import { checkTogether, REFRESH_RULES, type RefreshOptions } from './refresh-options.js';
 import { REFRESH_CASCADES, type RefreshCascade } from '../graph/view-graph.js';
 
-/** How many views are refreshed together, beside the options of each single refresh. */
+/** Options for the whole set of views, besides those of each refresh. */
 export interface GraphOptions {
   /**
-   * Views that are refreshed at a time, in each data source. More than the module's `poolSize` brings
-   * nothing: each refresh has a connection of its own.
+   * How many views are refreshed at a time, in each data source. More than the module's `poolSize` has no effect,
+   * because each refresh needs a connection.
    * @default the module's `poolSize`
    */
   concurrency?: number;
   /**
-   * Whether a `RefreshGraphError` is thrown, after all is done, when a view failed or was not begun;
-   * `false` only reports it.
+   * Whether the call throws `RefreshGraphError` at the end if a view failed or was left out. With `false` it only
+   * reports that.
    * @default true
    */
   throwOnFailure?: boolean;
-  /** Once it is aborted, the refreshes that are running are cancelled, and no further view is begun. */
+  /** Once aborted, running refreshes are cancelled and no others are started. */
   signal?: AbortSignal;
 }
 
-/** Of several views: what holds for all of them together, and the options that each of them gets. */
+/** Options for several views: for all of them together, and for each refresh. */
 export interface RefreshAllOptions extends RefreshOptions, GraphOptions {}
 
 export interface RefreshManyOptions extends RefreshAllOptions {
   /**
-   * Which registered views are refreshed too, at whatever distance: `dependencies` are those that the
-   * named ones read, `dependents` those that read them.
+   * Adds registered views: `dependencies` are those that the named ones read, `dependents` those that read them,
+   * directly or not.
    * @default none
    */
   cascade?: RefreshCascade;

@@ -11,8 +11,8 @@ const OUTCOMES = [
 ] as const;
 
 /**
- * What became of a view: the outcome of its own refresh; `failed`; `upstream_failed`, not begun because a
- * view that it depends on failed; `aborted`, not begun because the signal said to stop.
+ * The outcome for a view: that of its own refresh; `failed`; `upstream_failed`: not started, because a view that it
+ * depends on failed; `aborted`: not started, because of the signal.
  */
 export type GraphOutcome = (typeof OUTCOMES)[number];
 
@@ -22,26 +22,26 @@ interface GraphView {
   dataSource: string;
 }
 
-/** The view's refresh came to its end; a skipped one says why in its result. */
+/** The view was refreshed, or skipped for the reason in the result. */
 export interface GraphSettledView extends GraphView {
   outcome: RefreshResult['outcome'];
   result: RefreshResult;
 }
 
-/** The view's refresh failed; it keeps the rows that it had. */
+/** The view's refresh failed. It keeps its rows. */
 export interface GraphFailedView extends GraphView {
   outcome: 'failed';
   error: RefreshError;
 }
 
-/** The view was left out, and has the rows that it had. */
+/** The view was left out. It keeps its rows. */
 export interface GraphLeftOutView extends GraphView {
   outcome: 'upstream_failed';
-  /** The views that failed and that it depends on, near and far, as `schema.name`. */
+  /** The failed views that it depends on, directly or not, as `schema.name`. */
   failedDependencies: string[];
 }
 
-/** The view was not begun: the signal was aborted before its turn came. */
+/** The view was not started, because the signal was aborted before its turn. */
 export interface GraphAbortedView extends GraphView {
   outcome: 'aborted';
 }
@@ -49,9 +49,9 @@ export interface GraphAbortedView extends GraphView {
 export type GraphViewReport =
   GraphSettledView | GraphFailedView | GraphLeftOutView | GraphAbortedView;
 
-/** What became of a set of views. */
+/** The outcome of a refresh of several views. */
 export interface GraphReport {
-  /** Each view once, in the order in which they were settled: none before what it depends on. */
+  /** Each view once, in the order in which they finished: none before those that it depends on. */
   views: GraphViewReport[];
   /** How many views had each outcome. */
   counts: Record<GraphOutcome, number>;

@@ -17,49 +17,49 @@ import type { ModeChoice, ViewDefinition } from '../definition/view-definition.j
 import { modeOf, type RequestedMode } from './refresh-request.js';
 import type { RefreshTrigger } from './refresh-result.js';
 
-/** What becomes of a request while another refresh of the view is running, in whatever process. */
+/** What a call does while another refresh of the view is running, in any process. */
 export type OnBusy = 'join' | 'wait' | 'skip' | 'fail';
 
 export interface RefreshOptions {
   /**
-   * What to do when the view is being refreshed already, by whatever process. `'join'` waits for a refresh
-   * that began after this request, whoever does it: a thousand requests cost two refreshes; `'wait'` waits
-   * for the running one to end and then always refreshes; `'skip'` returns at once, with the outcome
-   * `skipped` and the reason `busy`; `'fail'` throws `RefreshBusyError`.
-   * @default 'join'; with `manager` 'wait', which must see the caller's own rows
+   * What to do if the view is already being refreshed, by any process. `'join'` waits for a refresh that began after
+   * this call, whoever runs it: a thousand calls cost two refreshes. `'wait'` waits for the running one to end and
+   * then refreshes itself. `'skip'` returns at once, with the outcome `skipped` and the reason `busy`. `'fail'`
+   * throws `RefreshBusyError`.
+   * @default 'join'; with `manager` 'wait', because it has to see the caller's own rows
    */
   onBusy?: OnBusy;
-  /** What to do when the view is paused: `'skip'` leaves it alone. @default 'refresh' */
+  /** What to do if the view is paused. `'skip'` leaves it alone. @default 'refresh' */
   onPaused?: 'refresh' | 'skip';
-  /** See the option of the same name of the view. @default that of the view */
+  /** Overrides the option of the view. @default the view's */
   mode?: ModeChoice;
-  /** See the option of the same name of the view. @default that of the view */
+  /** Overrides the option of the view. @default the view's */
   strict?: boolean;
   /**
-   * `false` empties the view and gives its room back: until its next refresh, reading it is an error.
+   * `false` empties the view and frees its disk space. Until the next refresh, reading it is an error.
    * @default true
    */
   withData?: boolean;
-  /** How long the call may take in all, waiting included. @default no limit but those of the module */
+  /** How long the call may take, waiting included. @default only the limits of the module */
   timeout?: Duration;
-  /** Ends the call. The refresh is cancelled in the database, unless others wait for it too. */
+  /** Ends the call. The refresh is cancelled in the database unless others wait for it. */
   signal?: AbortSignal;
   /**
-   * Refreshes in the transaction of this entity manager: sees its uncommitted rows, and is committed or
-   * rolled back with it. The refresh lock is held, and with it every other refresh of the view, until
-   * that transaction ends.
+   * Refreshes in the transaction of this entity manager: sees its uncommitted rows, and is committed or rolled back
+   * with it. All other refreshes of the view wait until that transaction ends.
    */
   manager?: EntityManager;
-  /** Needed only for a view that is registered in several data sources. */
+  /** Needed only if the view is registered in several data sources. */
   dataSource?: string;
 }
 
-/** Of one view. */
+/** Options of a refresh of one view. */
 export interface SingleRefreshOptions extends RefreshOptions {
   /**
-   * Resolves when standbys show the new rows too: all that are connected to the server, or those with these names
-   * (`application_name` in their `primary_conninfo`), which then have to be there. The role needs `pg_monitor`. When they are
-   * not as far within `timeout`, or without one within 10 s more, the call throws `ReplicasBehindError`; the refresh stays.
+   * Resolves only when standbys show the new rows too: all that are connected to the server, or those with these
+   * names (`application_name` in their `primary_conninfo`), which must then be connected. The role needs
+   * `pg_monitor`. If they don't show the rows within `timeout`, or 10 s after the refresh without one, the call
+   * throws `ReplicasBehindError`. The refresh stays committed.
    * @default false
    */
   waitForReplicas?: true | readonly string[];

@@ -1,30 +1,28 @@
 /**
- * How a refresh stores the new rows: `concurrently` stops no reader, `blocking` stops all of them while
- * it runs, `swap` builds the rows beside the view and takes its place in a moment.
+ * How a refresh ran. `concurrently` doesn't block readers, `blocking` blocks them while it runs, `swap` builds the
+ * rows beside the view and swaps them in.
  */
 export type RefreshMode = 'concurrently' | 'blocking' | 'swap';
 
 /**
- * Why a refresh ran in its mode: `unique_index` for concurrently, because the view has what that needs;
- * for blocking, because the view is `unpopulated` or has `no_unique_index` (one that is valid and
- * immediate, on plain columns, without a predicate), or was emptied (`with_no_data`); `requested` when
- * the caller or the view's options said so.
+ * Why a refresh ran in its mode. `unique_index`: concurrently, because the view has a usable one. Blocking, because
+ * the view is `unpopulated`, has `no_unique_index` (valid, immediate, on plain columns, without a predicate), or was
+ * emptied (`with_no_data`). `requested`: the caller or the view's options asked for the mode.
  */
 export type RefreshModeReason =
   'unique_index' | 'unpopulated' | 'no_unique_index' | 'with_no_data' | 'requested';
 
 /**
- * What asked for a refresh: a view's schedule, a call of `RefreshService`, a committed `write` to what the
- * view reads, or its `maxStaleness`.
+ * What triggered a refresh: the view's schedule, a call of `RefreshService`, a committed write to what the view
+ * reads, or its `maxStaleness`.
  */
 export type RefreshTrigger = 'schedule' | 'demand' | 'write' | 'staleness';
 
 /**
- * Why nothing was refreshed. `busy`: another refresh of the view is running; `paused`: the view is
+ * Why a refresh was skipped. `busy`: another refresh of the view is running; `paused`: the view is
  * paused; `min_interval`: it was refreshed less than `minInterval` ago; `unchanged`: nothing that it reads
- * has changed since its last refresh. For a schedule also `tick_done`:
- * another process did this tick; `tick_early`: by the database's clock its time has not come;
- * `backing_off`: the view failed a short time ago.
+ * has changed since its last refresh. On schedule also `tick_done`: another process did this tick; `tick_early`: by
+ * the database's clock it is not due yet; `backing_off`: the view failed recently.
  */
 export type SkipReason =
   'busy' | 'paused' | 'min_interval' | 'unchanged' | 'tick_done' | 'tick_early' | 'backing_off';
@@ -32,7 +30,7 @@ export type SkipReason =
 interface RunResult {
   /** The view, as `schema.name`. */
   view: string;
-  /** Identifies the run in the history. A skipped run has no row there, but for a tick that found it `unchanged`. */
+  /** Identifies the run in the history. Skipped runs are not there, except ticks that found the view `unchanged`. */
   runId: string;
   trigger: RefreshTrigger;
   /** By the database's clock. */
@@ -41,8 +39,8 @@ interface RunResult {
   finishedAt: Date;
   durationMs: number;
   /**
-   * With `waitForReplicas`: the position in the WAL, as PostgreSQL writes a `pg_lsn`, that the standbys have replayed. What
-   * the call stands for was committed before it.
+   * With `waitForReplicas`: the WAL position, as a `pg_lsn`, that the standbys have replayed. The refresh was
+   * committed before it.
    */
   lsn?: string;
 }
@@ -55,17 +53,17 @@ interface SuccessfulResult extends RunResult {
 /** The view has new rows, and they are committed. */
 export interface RefreshedResult extends SuccessfulResult {
   outcome: 'refreshed';
-  /** 1, and one more for each time that it had to be tried again. */
+  /** 1 for the first attempt, 2 for the first retry, and so on. */
   attempt: number;
-  /** Rows that were put in; in blocking mode all of them. Absent where the server does not count (`track_counts`). */
+  /** Inserted rows; in blocking mode all rows. Absent if the server doesn't count them (`track_counts`). */
   insertedCount?: number;
-  /** Rows that were taken out; 0 in blocking mode, which rebuilds the view. */
+  /** Deleted rows; 0 in blocking mode, which rebuilds the view. */
   deletedCount?: number;
 }
 
 /**
- * Another refresh, in this process or another, began after the request and is committed, so its rows are
- * what the request asked for. `runId` and the times are that refresh's.
+ * Another refresh, in this or another process, began after the request and was committed, so it served the request.
+ * `runId` and the times are those of that refresh.
  */
 export interface JoinedResult extends SuccessfulResult {
   outcome: 'joined';

@@ -23,17 +23,17 @@ import { setReadOnly, type TransactionLimits } from '../postgres/transaction.sql
 /** The columns of a row's unique key, by their names in the database, in PostgreSQL's text form. */
 export type RowKey = Record<string, string | null>;
 
-/** How the rows of a view differ from what its query gives now. */
+/** How the rows of a view differ from what its query returns now. */
 export interface DataDrift {
   /** As `schema.name`. */
   view: string;
   isDrifted: boolean;
-  /** Rows that the query gives and the view has not. A changed row is one of these, and an extra one. */
+  /** Rows that the query returns and the view doesn't have. A changed row counts as missing and as extra. */
   missingCount: number;
-  /** Rows that the view has and the query does not give. */
+  /** Rows that the view has and the query doesn't return. */
   extraCount: number;
   /**
-   * The keys of some of them, in order; a changed row is in both. They are row data. Left out for a view
+   * Keys of some of these rows, in order; a changed row is in both lists. Keys are row data. Left out for a view
    * without a unique index that a concurrent refresh could use.
    */
   sample?: { missing: RowKey[]; extra: RowKey[] };
@@ -44,8 +44,8 @@ export interface DataDrift {
 }
 
 /**
- * Compares a view with its query, in a transaction that cannot write. To act as the view's owner takes a function that is
- * made before, which a standby refuses.
+ * Compares a view with its query, in a transaction that cannot write. To act as the view's owner takes a function
+ * that is made before, which a standby refuses.
  */
 export async function findDrift(
   database: Database,

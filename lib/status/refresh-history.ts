@@ -14,32 +14,32 @@ import type { QualifiedName } from '../postgres/identifier.js';
 import { instant } from '../postgres/optional-instant.js';
 import type { RefreshMode, RefreshModeReason, RefreshTrigger } from '../refresh/refresh-result.js';
 
-/** How a run ended. Of those that were skipped only ticks that found the view `unchanged` are in the history. */
+/** How a run ended. The only skipped runs in the history are ticks that found the view `unchanged`. */
 export type RefreshOutcome = (typeof REFRESH_OUTCOMES)[number];
 
 /** All of them. */
 export const REFRESH_OUTCOMES = ['refreshed', 'skipped', 'failed', 'timeout', 'cancelled'] as const;
 
-/** One run of the history. All instants are by the database's clock. */
+/** One run in the history. All times use the database's clock. */
 export interface RefreshHistoryEntry {
   runId: string;
-  /** `sync`: the view was made, or rebuilt after a change of its definition. */
+  /** `sync`: a boot, a migration or `SchemaService` created or rebuilt the view. */
   trigger: RefreshTrigger | 'sync';
-  /** The scheduled time that the run was for. */
+  /** The scheduled time of the run. */
   tick?: Date;
-  /** Which attempt at its tick it was, from 1 on. */
+  /** The number of the attempt, from 1 on. */
   attempt: number;
   outcome: RefreshOutcome;
-  /** Left out for a run that did not succeed, or was skipped. */
+  /** Left out for runs that failed or were skipped. */
   mode?: RefreshMode;
   /**
-   * Left out for a run that did not succeed. `unchanged` is that of a run that was skipped; `created` and
-   * `definition_changed` are those of the trigger `sync`.
+   * Left out for runs that failed. `unchanged` is the reason of a skipped run; `created` and `definition_changed` are
+   * those of the trigger `sync`.
    */
   modeReason?: RefreshModeReason | 'unchanged' | 'created' | 'definition_changed';
-  /** Rows that the refresh added, where that is counted. */
+  /** Inserted rows, if the server counts them. */
   insertedCount?: number;
-  /** Rows that the refresh took away, where that is counted. */
+  /** Deleted rows, if the server counts them. */
   deletedCount?: number;
   startedAt: Date;
   finishedAt: Date;
@@ -47,18 +47,18 @@ export interface RefreshHistoryEntry {
   /** A SQLSTATE, or the `code` of one of the library's errors. */
   errorCode?: string;
   errorMessage?: string;
-  /** The process that did it, as `hostname:pid`. */
+  /** The process that ran it, as `hostname:pid`. */
   host: string;
 }
 
-/** One run of the history of several views. */
+/** One run in the history of several views. */
 export interface ViewHistoryEntry extends RefreshHistoryEntry {
   /** As `schema.name`. */
   view: string;
   dataSource: string;
 }
 
-/** How the last runs of a view went, oldest first. Ticks that were left out are no runs. */
+/** The last runs of a view, oldest first. Skipped ticks are not included. */
 export interface RecentRuns {
   /** As `schema.name`. */
   view: string;
