@@ -49,6 +49,7 @@ export class Project {
       });
       sources.add(source);
       sources.complete();
+      await refuseForeignState(source);
       const services = [new RefreshService(sources), new SchemaService(sources)] as const;
       return new Project(source, sources, ...services, events);
     } catch (error) {
@@ -61,6 +62,15 @@ export class Project {
   async close(): Promise<void> {
     await this.source.stop();
     await this.source.typeOrm.destroy();
+  }
+}
+
+async function refuseForeignState(source: ManagedDataSource): Promise<void> {
+  try {
+    await source.schema.refuseForeignState();
+  } catch (error) {
+    await source.stop();
+    throw error;
   }
 }
 

@@ -38,6 +38,7 @@ import {
 import { describeView } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
 import { canRebuildPlainView } from './rebuild-closure.js';
+import { refuseForeignState } from './foreign-state.js';
 import { QueryRunnerSession } from './query-runner.session.js';
 import { findDeclared, restore } from './table-restoration.js';
 import { refuseLosses } from './uncarried.js';
@@ -62,6 +63,7 @@ export interface AlterTableOptions {
  *
  * @param table an entity, or `name` or `schema.name`
  * @throws UnmanagedDependentsError when something that is not the library's stands in the way
+ * @throws ForeignStateSchemaError when another role owns some of the schema `stateSchema`
  * @throws SchemaSyncError when a view cannot be made again from the changed table
  * @example
  * ```ts
@@ -84,6 +86,7 @@ export async function alterTable<T>(
   return inTransaction(queryRunner, async () => {
     const definitions = await declaredViews(queryRunner, session);
     await session.query(takeOwnSettings());
+    await refuseForeignState(session, stateSchema);
     // Taken back for the locks of reading: see `readSteadily`.
     const state = await session.undone(() => readDatabaseState(session, stateSchema, []));
     const readers = await readersOf(session, tableName(queryRunner, table));

@@ -4,6 +4,7 @@ import {
   installAfter,
   selectCompleteVersion,
 } from '../postgres/installation.sql.js';
+import { selectStrangers } from '../postgres/ownership.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { STATE_LOCK } from '../postgres/lock-words.js';
 import type { PlanStep } from './plan-step.js';
@@ -25,6 +26,28 @@ export interface InstallationText {
   isTypeScript: boolean;
   /** Writes a call of a statement, as lines of a method. */
   call: (statement: SqlStatement) => string[];
+}
+
+/** The lines that come before anything in the state schema is touched: see `refuseForeignState`. */
+export function refusal(
+  steps: readonly PlanStep[],
+  { stateSchema, isTypeScript, call }: InstallationText,
+): string[] {
+  if (!steps.some(needsInstallation)) {
+    return [];
+  }
+  const [first = ''] = call(selectStrangers(stateSchema));
+  const question = first.trim().replace(/;$/, '');
+  const type = '{ owner: string; description: string; role: string }[]';
+  return [
+    '    // Code of another role could run with the rights of this one.',
+    `    const [stranger] = ${isTypeScript ? `(${question}) as ${type}` : question};`,
+    '    if (stranger !== undefined) {',
+    '      throw new Error(',
+    '        `${this.name}: role "${stranger.owner}" owns ${stranger.description}, and role "${stranger.role}" is not a member of it. Nothing has been changed. If you know what it is, make "${stranger.role}" its owner or a member of its owner; if not, drop it.`,',
+    '      );',
+    '    }',
+  ];
 }
 
 /** The lines that make the tables where they are not there, or not as this release needs them. */

@@ -4,7 +4,7 @@ import { displayName } from '../postgres/identifier.js';
 import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
 import { factsConstant, factsMethods, keepCall, lookCall } from './migration-facts.js';
 import type { MigrationChecks, ViewCheck } from './migration-checks.js';
-import { installation } from './migration-installation.js';
+import { installation, refusal } from './migration-installation.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import {
   giveBackSettings,
@@ -42,11 +42,9 @@ export function writeMigration(
 ): MigrationFile {
   const { timestamp = Date.now(), language = 'ts' } = options;
   const className = `${pascalCase(options.name)}${timestamp}`;
-  const installed = installation(plan.steps, {
-    stateSchema: options.stateSchema,
-    isTypeScript: language === 'ts',
-    call,
-  });
+  const text = { stateSchema: options.stateSchema, isTypeScript: language === 'ts', call };
+  const refuses = refusal(plan.steps, text);
+  const installs = installation(plan.steps, text);
   const up = plan.steps
     .filter(({ action }) => action !== 'install')
     .map((step) => ({ step, statements: step.statements }));
@@ -56,9 +54,9 @@ export function writeMigration(
     ...head(plan, className, { ...options, looks }),
     `  name = '${className}';`,
     '',
-    ...method('up', { steps: up, checks: checks.up, installs: installed }, options),
+    ...method('up', { steps: up, checks: checks.up, refuses, installs }, options),
     '',
-    ...method('down', { steps: down, checks: checks.down, installs: [] }, options),
+    ...method('down', { steps: down, checks: checks.down, refuses, installs: [] }, options),
     ...(looks ? factsMethods(language === 'ts') : []),
     '}',
     ...(isCommonJs(options) ? ['', `module.exports = { ${className} };`] : []),
@@ -108,7 +106,12 @@ function comment({ view, reason, lock: taken, rewritesRows }: PlanStep): string 
 
 function method(
   name: 'up' | 'down',
-  { steps, checks, installs }: { steps: WrittenStep[]; checks: ViewCheck[]; installs: string[] },
+  {
+    steps,
+    checks,
+    refuses,
+    installs,
+  }: { steps: WrittenStep[]; checks: ViewCheck[]; refuses: string[]; installs: string[] },
   { language = 'ts' }: MigrationOptions,
 ): string[] {
   const signature =
@@ -123,6 +126,7 @@ function method(
     '    // Names resolve as in PostgreSQL itself, but for those in text of the application.',
     ...call(takeOwnSettings()),
     ...call(setLocalLockTimeout(MIGRATION_LOCK_TIMEOUT_MS)),
+    ...refuses,
     '    // No refresh of these views meanwhile.',
     ...lockedViews(steps.map(({ step }) => step)).flatMap(call),
     ...(checks.length > 0 ? lookCall(checks) : []),

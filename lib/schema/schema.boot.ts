@@ -2,6 +2,7 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
 import { ForeignStateSchemaError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
+import type { Session } from '../postgres/session.js';
 import { MATERIALIZED, sentenceCase, type ViewKind } from '../postgres/view-kind.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { describeIdle, describePostponed } from '../tracking/capture-warnings.js';
@@ -27,6 +28,20 @@ export class SchemaBoot {
       ? this.look()
       : this.synchronize());
     await this.warnOfStandbys();
+  }
+
+  /**
+   * What a process asks that uses the library's own tables without booting.
+   *
+   * @throws ForeignStateSchemaError when another role owns some of them
+   */
+  async refuseForeignState(): Promise<void> {
+    await this.synchronizer.within((session) => this.refuseForeign(session), { isReadOnly: true });
+  }
+
+  private refuseForeign(session: Session): Promise<void> {
+    const { stateSchema } = this.context.database;
+    return refuseForeignState(session, stateSchema, { mayBeAnothers: true });
   }
 
   private async synchronize(): Promise<void> {
@@ -60,7 +75,7 @@ export class SchemaBoot {
     try {
       const unrecorded = await this.synchronizer.within(
         async (session) => {
-          await refuseForeignState(session, database.stateSchema, { mayBeAnothers: true });
+          await this.refuseForeign(session);
           return readUnrecorded(session, database.stateSchema, views.all());
         },
         { isReadOnly: true },

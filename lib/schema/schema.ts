@@ -63,6 +63,15 @@ export class Schema {
     await this.starter.boot();
   }
 
+  /**
+   * To be asked before anything else where nobody boots: reading a table of another role may run that role's code.
+   *
+   * @throws ForeignStateSchemaError when another role owns some of the state schema
+   */
+  async refuseForeignState(): Promise<void> {
+    await this.starter.refuseForeignState();
+  }
+
   async diff(policy: PlanPolicy): Promise<SchemaDifference[]> {
     const { diff, failing, refusals } = await this.synchronizer.inspect(this.policy(policy));
     return [

@@ -1,7 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { randomBytes } from 'node:crypto';
-import { ForeignStateSchemaError, RefreshService } from '../../../lib/index.js';
+import { DataSource } from 'typeorm';
+import { Project } from '../../../lib/cli/project.js';
+import {
+  alterTable,
+  ForeignStateSchemaError,
+  type MigrationFile,
+  RefreshService,
+  SchemaService,
+} from '../../../lib/index.js';
+import { runMigrations } from '../../support/migration-runner.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
@@ -95,6 +104,80 @@ describe('a state schema of another role', () => {
     await database.query(`ALTER TABLE ${STATE}.installation OWNER TO ${stranger}`);
     await expect(start()).rejects.toBeInstanceOf(ForeignStateSchemaError);
     expect(await intrusions()).toBe(false);
+  });
+
+  describe('is not touched without a boot', () => {
+    let file: MigrationFile | undefined;
+
+    const dataSource = (): DataSource =>
+      new DataSource({ type: 'postgres', url: database.url, entities: [Numbers as never] });
+
+    /** All that the library would read or write calls a function of the stranger's. */
+    beforeEach(async () => {
+      await start({ synchronize: false });
+      file = await app?.get(SchemaService).generateMigration({ name: 'first' });
+      await app?.close();
+      await start();
+      await app?.close();
+      app = undefined;
+      await database.query(intrude);
+      await database.query(`CREATE FUNCTION public.look() RETURNS boolean LANGUAGE sql AS
+        $$ SELECT nextval('public.intrusions') > 0 $$`);
+      const tables = await database.query<{ name: string }>(
+        `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'my "own" tables'`,
+      );
+      for (const { name } of tables) {
+        await database.query(`ALTER TABLE ${STATE}.${name} RENAME TO kept_${name}`);
+        await database.query(`CREATE TRIGGER t BEFORE INSERT OR UPDATE OR DELETE ON ${STATE}.kept_${name}
+          FOR EACH ROW EXECUTE FUNCTION public.intrude()`);
+        await database.query(
+          `CREATE VIEW ${STATE}.${name} AS SELECT * FROM ${STATE}.kept_${name} WHERE public.look()`,
+        );
+        await database.query(`ALTER TABLE ${STATE}.kept_${name} OWNER TO ${stranger}`);
+        await database.query(`ALTER VIEW ${STATE}.${name} OWNER TO ${stranger}`);
+      }
+      await database.query(`ALTER SCHEMA ${STATE} OWNER TO ${stranger}`);
+    });
+
+    const WAYS: Record<string, () => Promise<unknown>> = {
+      'the command line': () =>
+        Project.open(
+          dataSource(),
+          { stateSchema: 'my "own" tables' },
+          {
+            error: () => undefined,
+            warn: () => undefined,
+            log: () => undefined,
+            debug: () => undefined,
+          },
+        ),
+      'alterTable in a migration': async () => {
+        const source = await dataSource().initialize();
+        try {
+          await alterTable(source.createQueryRunner(), 'pg_class', () => Promise.resolve(), {
+            stateSchema: 'my "own" tables',
+          });
+        } finally {
+          await source.destroy();
+        }
+      },
+      'a generated migration': () => runMigrations(database, file, (each) => each.runMigrations()),
+      'a generated migration that goes back': () =>
+        runMigrations(database, file, async (each) => {
+          const [migration] = each.migrations;
+          await each.query(`CREATE TABLE migrations (id serial, timestamp bigint, name text)`);
+          await each.query(`INSERT INTO migrations (timestamp, name) VALUES (1, $1)`, [
+            migration?.name,
+          ]);
+          await each.undoLastMigration();
+        }),
+    };
+
+    it.each(Object.keys(WAYS))('by %s', async (way) => {
+      const error = await WAYS[way]?.().catch((caught: unknown) => caught);
+      expect(String(error)).toContain(stranger);
+      expect(await intrusions()).toBe(false);
+    });
   });
 
   it('is used where this role is a member of the owner, at whatever distance', async () => {
