@@ -21,3 +21,24 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   listeners.add(own);
   return () => listeners.delete(own);
 }
+
+/**
+ * Passes after that time. Unlike with the `setTimeout` of `timers/promises`, any number of waits may share a signal.
+ *
+ * @throws what the signal was aborted for
+ */
+export function pause(durationMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      stopListening();
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+      } else {
+        resolve();
+      }
+    };
+    const timer = setTimeout(end, durationMs);
+    const stopListening = onAbort(signal, end);
+  });
+}

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { RefreshCancelledError } from '../errors/refresh.errors.js';
 import { statusErrorFrom } from '../errors/status-error.factory.js';
 import type { Database } from '../postgres/database.js';
@@ -9,6 +8,7 @@ import {
   type WalPositionRow,
 } from '../postgres/replica.sql.js';
 import { AnswerTimeout } from '../postgres/time-limit.js';
+import { pause } from './abort-listeners.js';
 import type { RefreshResult } from './refresh-result.js';
 import { ReplicasBehindError } from './replicas-behind.error.js';
 
@@ -60,7 +60,7 @@ export async function untilReplayed(
       if (performance.now() + waitMs >= endsAtMs || found.some(({ name }) => name === null)) {
         throw replicasBehind(result, found, behind);
       }
-      await delay(waitMs, undefined, { signal });
+      await pause(waitMs, signal);
     }
   } catch (cause) {
     if (signal?.aborted) {

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
-import { onAbort } from '../../../lib/refresh/abort-listeners.js';
+import { onAbort, pause } from '../../../lib/refresh/abort-listeners.js';
 
 describe('onAbort', () => {
   it('puts one listener on a signal for any number of calls, and calls each once', () => {
@@ -28,5 +28,23 @@ describe('onAbort', () => {
 
   it('does nothing without a signal', () => {
     expect(() => onAbort(undefined, () => undefined)()).not.toThrow();
+  });
+});
+
+describe('pause', () => {
+  it('puts one listener on a signal for any number of waits, and ends them when it is aborted', async () => {
+    const controller = new AbortController();
+    const waits = Array.from({ length: 50 }, () => pause(3_600_000, controller.signal));
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
+    controller.abort(new Error('enough'));
+    const ends = await Promise.allSettled(waits);
+    expect(ends.every((end) => end.status === 'rejected' && end.reason.message === 'enough')).toBe(
+      true,
+    );
+  });
+
+  it('passes, and throws where the signal was aborted before', async () => {
+    await pause(0);
+    await expect(pause(0, AbortSignal.abort(new Error('before')))).rejects.toThrow('before');
   });
 });
