@@ -1,4 +1,5 @@
 import { type Meter, metrics, trace, type Tracer } from '@opentelemetry/api';
+import { checkOptions, matching, objectOf } from '../definition/option-rules.js';
 import type { RefreshService } from '../engine/refresh.service.js';
 import { watchRefreshes } from '../metrics/refresh-watch.js';
 import { observeGauges } from './observed-gauges.js';
@@ -17,12 +18,24 @@ export interface Instrumentation {
   stop(): void;
 }
 
+const instrumentOptions = objectOf<InstrumentOptions>({
+  meter: matching(
+    'a meter of OpenTelemetry, as `provider.getMeter(name)` gives it',
+    (value) => typeof (value as Partial<Meter> | null)?.createHistogram === 'function',
+  ),
+  tracer: matching(
+    'a tracer of OpenTelemetry, as `provider.getTracer(name)` gives it',
+    (value) => typeof (value as Partial<Tracer> | null)?.startSpan === 'function',
+  ),
+});
+
 const SCOPE = 'nestjs-materialized-views';
 
 /**
  * Makes spans and metrics of the materialized views of an application. Spans, counters and histograms are of this process.
  * Gauges are read from the database when they are collected, at most once in 5 s, and are the same in every process.
  *
+ * @throws InvalidOptionsError when an option is unknown or not as it must be
  * @example
  * ```ts
  * const app = await NestFactory.create(AppModule);
@@ -31,8 +44,10 @@ const SCOPE = 'nestjs-materialized-views';
  */
 export function instrument(
   refreshes: RefreshService,
-  { meter = metrics.getMeter(SCOPE), tracer = trace.getTracer(SCOPE) }: InstrumentOptions = {},
+  options: InstrumentOptions = {},
 ): Instrumentation {
+  checkOptions('instrument', instrumentOptions, options);
+  const { meter = metrics.getMeter(SCOPE), tracer = trace.getTracer(SCOPE) } = options;
   const stops = [
     watchRefreshes(refreshes, refreshSpans(refreshes, tracer)),
     watchRefreshes(refreshes, refreshMetrics(refreshes, meter)),

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, register, type Registry } from 'prom-client';
+import { checkOptions, matching, objectOf } from '../definition/option-rules.js';
 import type { RefreshService } from '../engine/refresh.service.js';
 import {
   ACTIVE,
@@ -31,6 +32,17 @@ export interface RegisteredMetrics {
 
 const VIEW_LABELS = ['data_source', 'schema', 'view'];
 
+const prometheusOptions = objectOf<PrometheusOptions>({
+  registry: matching(
+    'a registry of prom-client',
+    (value) => typeof (value as Partial<Registry> | null)?.registerMetric === 'function',
+  ),
+  prefix: matching(
+    'what the name of a metric may begin with: letters, digits, _ and :, and no digit first',
+    (value) => typeof value === 'string' && /^(?:[a-zA-Z_:][\w:]*)?$/.test(value),
+  ),
+});
+
 interface Registration {
   registry: Registry;
   prefix: string;
@@ -40,6 +52,7 @@ interface Registration {
  * Registers the metrics of all materialized views with prom-client. Counters and histograms are of this process. Gauges are
  * read from the database when they are collected, at most once in 5 s, and are the same in every process.
  *
+ * @throws InvalidOptionsError when an option is unknown or not as it must be
  * @throws Error of prom-client when the registry has metrics of these names already
  * @example
  * ```ts
@@ -48,8 +61,10 @@ interface Registration {
  */
 export function registerMetrics(
   refreshes: RefreshService,
-  { registry = register, prefix = '' }: PrometheusOptions = {},
+  options: PrometheusOptions = {},
 ): RegisteredMetrics {
+  checkOptions('registerMetrics', prometheusOptions, options);
+  const { registry = register, prefix = '' } = options;
   const registration = { registry, prefix };
   const { watcher, names } = processMetrics(registration);
   const all = [...names, ...gauges(refreshes, registration)];

@@ -1,6 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Duration, milliseconds } from '../definition/duration.js';
+import { aDuration, checkOptions, objectOf } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { ManagedDataSources } from '../engine/managed-data-sources.js';
@@ -12,6 +13,8 @@ export interface IdleOptions {
   /** How long to wait at the most. @default '10s' */
   timeout?: Duration;
 }
+
+const idleOptions = objectOf<IdleOptions>({ timeout: aDuration(1) });
 
 /** How often it looks. */
 const LOOK_MS = 20;
@@ -36,12 +39,15 @@ export async function expectFresh(app: INestApplicationContext, view: ViewTarget
  * no refresh is running. The application has to be initialized with `scheduling`; paused views are not waited for.
  *
  * @param app the application, or the testing module
+ * @throws InvalidOptionsError when an option is unknown or not as it must be
  * @throws StatusError when that takes longer than `timeout`, naming the views
  */
 export async function untilIdle(
   app: INestApplicationContext,
-  { timeout = '10s' }: IdleOptions = {},
+  options: IdleOptions = {},
 ): Promise<void> {
+  checkOptions('untilIdle', idleOptions, options);
+  const { timeout = '10s' } = options;
   const endsAtMs = performance.now() + milliseconds(timeout);
   for (;;) {
     const busy = await busyViews(app);

@@ -2,6 +2,15 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { getDataSourceToken, getRepositoryToken } from '@nestjs/typeorm';
 import type { TestingModuleBuilder } from '@nestjs/testing';
 import { DataSource } from 'typeorm';
+import {
+  aDataSource,
+  aFunction,
+  checkOptions,
+  listOf,
+  matching,
+  objectOf,
+  type Rule,
+} from '../definition/option-rules.js';
 import type { ViewClass } from '../definition/view-class.js';
 import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
 import { RefreshService } from '../engine/refresh.service.js';
@@ -21,6 +30,16 @@ export interface WithoutDatabaseOptions {
   dataSources?: readonly string[];
 }
 
+const viewRows: Rule = (value, at) => {
+  matching('a pair of a class and the rows of its view', (pair) => Array.isArray(pair))(value, at);
+  const [view, rows] = value as unknown[];
+  aFunction(view, at.element(0));
+  listOf(() => undefined)(rows, at.element(1));
+};
+const rules = { rows: listOf(viewRows), dataSources: listOf(aDataSource) };
+const moduleOptions = objectOf<Pick<WithoutDatabaseOptions, 'rows'>>({ rows: rules.rows });
+const withoutDatabaseOptions = objectOf<WithoutDatabaseOptions>(rules);
+
 /** For tests of code that uses views, without a database. */
 @Module({})
 export class MaterializedViewsTestingModule {
@@ -28,6 +47,7 @@ export class MaterializedViewsTestingModule {
    * Stands in for `MaterializedViewsModule` in a test of one module: provides `RefreshService`, which records its calls
    * (`RecordingRefreshService`), and the repositories of the given views, everywhere.
    *
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @example
    * ```ts
    * const module = await Test.createTestingModule({
@@ -36,7 +56,9 @@ export class MaterializedViewsTestingModule {
    * }).compile();
    * ```
    */
-  static forRoot({ rows = [] }: Pick<WithoutDatabaseOptions, 'rows'> = {}): DynamicModule {
+  static forRoot(options: Pick<WithoutDatabaseOptions, 'rows'> = {}): DynamicModule {
+    checkOptions('MaterializedViewsTestingModule.forRoot', moduleOptions, options);
+    const { rows = [] } = options;
     const dataSource = offline();
     const providers = [
       RecordingRefreshService,
@@ -59,6 +81,7 @@ export class MaterializedViewsTestingModule {
    * on a schedule, and `RefreshService` records its calls (`RecordingRefreshService`). Repositories read the rows that
    * are given here; any other access to the database throws.
    *
+   * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @example
    * ```ts
    * const builder = Test.createTestingModule({ imports: [AppModule] });
@@ -69,8 +92,11 @@ export class MaterializedViewsTestingModule {
    */
   static withoutDatabase(
     builder: TestingModuleBuilder,
-    { rows = [], dataSources = [DEFAULT_DATA_SOURCE] }: WithoutDatabaseOptions = {},
+    options: WithoutDatabaseOptions = {},
   ): TestingModuleBuilder {
+    const subject = 'MaterializedViewsTestingModule.withoutDatabase';
+    checkOptions(subject, withoutDatabaseOptions, options);
+    const { rows = [], dataSources = [DEFAULT_DATA_SOURCE] } = options;
     for (const name of dataSources) {
       const dataSource = offline();
       builder.overrideProvider(getDataSourceToken(name)).useValue(dataSource);

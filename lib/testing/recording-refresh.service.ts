@@ -17,6 +17,7 @@ import type {
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../status/view-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
+import { checkCall, type Call } from './checked-call.js';
 
 /** One call of a method of `RefreshService`. */
 export interface RecordedCall {
@@ -30,7 +31,8 @@ const SILENT = { error: ignore, warn: ignore, log: ignore, debug: ignore };
 
 /**
  * A `RefreshService` without a database. It records what it is asked for, and answers as if each view were fresh and
- * each refresh succeeded at once. For other answers replace a method, as with `jest.spyOn(refreshes, 'refresh')`.
+ * each refresh succeeded at once. Options that `RefreshService` refuses are refused here too. For other answers replace a
+ * method, as with `jest.spyOn(refreshes, 'refresh')`.
  */
 export class RecordingRefreshService extends RefreshService {
   /** All calls, in their order. */
@@ -41,18 +43,15 @@ export class RecordingRefreshService extends RefreshService {
   }
 
   override refresh(view: ViewTarget, options: object = {}): Promise<RefreshResult> {
-    this.record('refresh', [view], options);
-    return Promise.resolve(refreshed(view));
+    return this.answer({ method: 'refresh', views: [view], options }, refreshed(view));
   }
 
   override refreshMany(views: readonly ViewTarget[], options: object = {}): Promise<GraphReport> {
-    this.record('refreshMany', views, options);
-    return Promise.resolve(reportOf(views));
+    return this.answer({ method: 'refreshMany', views, options }, reportOf(views));
   }
 
   override refreshAll(options: object = {}): Promise<GraphReport> {
-    this.record('refreshAll', [], options);
-    return Promise.resolve(reportOf([]));
+    return this.answer({ method: 'refreshAll', views: [], options }, reportOf([]));
   }
 
   override async after<T>(
@@ -60,74 +59,76 @@ export class RecordingRefreshService extends RefreshService {
     views: readonly ViewTarget[],
     options: object = {},
   ): Promise<AfterResult<T>> {
+    const call: Call = { method: 'after', views, options };
+    checkCall(call);
     const value = await work();
-    this.record('after', views, options);
+    this.record(call);
     return { value, report: reportOf(views) };
   }
 
   override cancel(view: ViewTarget, options: object = {}): Promise<boolean> {
-    this.record('cancel', [view], options);
-    return Promise.resolve(false);
+    return this.answer({ method: 'cancel', views: [view], options }, false);
   }
 
   override pause(view: ViewTarget, options: object = {}): Promise<void> {
-    this.record('pause', [view], options);
-    return Promise.resolve();
+    return this.answer({ method: 'pause', views: [view], options }, undefined);
   }
 
   override resume(view: ViewTarget, options: object = {}): Promise<void> {
-    this.record('resume', [view], options);
-    return Promise.resolve();
+    return this.answer({ method: 'resume', views: [view], options }, undefined);
   }
 
   override running(options: object = {}): Promise<RunningRefresh[]> {
-    this.record('running', [], options);
-    return Promise.resolve([]);
+    return this.answer({ method: 'running', views: [], options }, []);
   }
 
   override history(view: ViewTarget, options: object = {}): Promise<RefreshHistoryEntry[]> {
-    this.record('history', [view], options);
-    return Promise.resolve([]);
+    return this.answer({ method: 'history', views: [view], options }, []);
   }
 
   override historyAll(options: object = {}): Promise<ViewHistoryEntry[]> {
-    this.record('historyAll', [], options);
-    return Promise.resolve([]);
+    return this.answer({ method: 'historyAll', views: [], options }, []);
   }
 
   override recentRuns(options: object = {}): Promise<RecentRuns[]> {
-    this.record('recentRuns', [], options);
-    return Promise.resolve([]);
+    return this.answer({ method: 'recentRuns', views: [], options }, []);
   }
 
   override status(view: ViewTarget, options: object = {}): Promise<ViewStatus> {
-    this.record('status', [view], options);
-    return Promise.resolve(fresh(view));
+    return this.answer({ method: 'status', views: [view], options }, fresh(view));
   }
 
   override statusAll(options: object = {}): Promise<ViewStatus[]> {
-    this.record('statusAll', [], options);
-    return Promise.resolve([]);
+    return this.answer({ method: 'statusAll', views: [], options }, []);
   }
 
   override dataSources(): ViewDataSource[] {
-    this.record('dataSources', [], {});
+    this.record({ method: 'dataSources', views: [], options: {} });
     return [];
   }
 
   override drift(view: ViewTarget, options: object = {}): Promise<DataDrift> {
-    this.record('drift', [view], options);
-    return Promise.resolve({
-      view: nameOf(view),
-      isDrifted: false,
-      missingCount: 0,
-      extraCount: 0,
-      checkedAt: new Date(),
-    });
+    return this.answer(
+      { method: 'drift', views: [view], options },
+      {
+        view: nameOf(view),
+        isDrifted: false,
+        missingCount: 0,
+        extraCount: 0,
+        checkedAt: new Date(),
+      },
+    );
   }
 
-  private record(method: string, views: readonly ViewTarget[], options: object): void {
-    this.calls.push({ method, views: [...views], options });
+  private async answer<T>(call: Call, value: T): Promise<T> {
+    this.record(call);
+    return Promise.resolve(value);
+  }
+
+  /** @throws InvalidOptionsError */
+  private record(call: Call): void {
+    checkCall(call);
+    this.calls.push({ ...call, views: [...call.views] });
   }
 }
 

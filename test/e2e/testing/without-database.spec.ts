@@ -68,6 +68,18 @@ class RevenueController {
 })
 class AppModule {}
 
+/** The arguments of the methods that do not take one view. */
+const CALLED_WITH: Record<string, unknown[]> = {
+  after: [() => Promise.resolve(1), [Revenue]],
+  dataSources: [],
+  historyAll: [],
+  recentRuns: [],
+  refreshAll: [],
+  refreshMany: [[Revenue]],
+  running: [],
+  statusAll: [],
+};
+
 describe('testing: features.md row 16, an application without a database', () => {
   let app: TestingModule | undefined;
 
@@ -118,10 +130,7 @@ describe('testing: features.md row 16, an application without a database', () =>
       (name) => name !== 'constructor',
     );
     for (const method of methods) {
-      const given =
-        method === 'after'
-          ? [() => Promise.resolve(1), [Revenue]]
-          : [['refreshMany'].includes(method) ? [Revenue] : Revenue];
+      const given = CALLED_WITH[method] ?? [Revenue];
       await (refreshes as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[
         method
       ]?.(...given);
