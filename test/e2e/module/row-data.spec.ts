@@ -5,7 +5,15 @@ import { getDataSourceToken } from '@nestjs/typeorm';
 import type { TestingModule } from '@nestjs/testing';
 import diagnostics from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
+import { Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
+import { check } from '../../../lib/cli/check.js';
+import { doctor } from '../../../lib/cli/doctor.js';
+import { explain } from '../../../lib/cli/explain.js';
+import { DashboardReader } from '../../../lib/dashboard/dashboard.reader.js';
+import { viewPage } from '../../../lib/dashboard/pages/view.page.js';
+import { viewsPage } from '../../../lib/dashboard/pages/views.page.js';
+import { judge } from '../../../lib/health/view-health.js';
 import {
   alterTable,
   defineMaterializedView,
@@ -16,6 +24,8 @@ import {
   SchemaService,
   SYNC_CHANNEL,
 } from '../../../lib/index.js';
+import { registerMetrics } from '../../../lib/prometheus/index.js';
+import { managed } from '../../support/managed.js';
 import { RUNS_WHOLE_MATRIX } from '../../support/matrix.js';
 import { bootWith } from '../../support/test-app.js';
 import { type Leak, LEAK_TYPES, LEAKS, MARKER } from '../../support/leaks.js';
@@ -198,6 +208,36 @@ it('is in nothing of many views, some of which are tried again', async () => {
   expectNoRowData(await failureOf(() => refreshes.refreshAll({ concurrency: 8 })));
   expectNoRowData(await refreshes.statusAll());
 }, 120_000);
+
+describe('what people look at', () => {
+  it('has none on the pages of the dashboard', async () => {
+    const reader = new DashboardReader(refreshes, app.get(SchemaService));
+    const overview = await reader.overview();
+    const filter = { name: '', state: '' };
+    expectNoRowData(overview, viewsPage(overview, { filter, isReadOnly: false }).body.text);
+    for (const [, position] of cases) {
+      const name = `${SCHEMA}.${viewNameOf(position)}`;
+      const details = await reader.view({ dataSource: 'default', view: name });
+      expectNoRowData(details, viewPage(details, { notice: null, isReadOnly: false }).body.text);
+    }
+  });
+
+  it('has none in metrics, health, and the answers of the command line', async () => {
+    const registry = new Registry();
+    const metrics = registerMetrics(refreshes, { registry });
+    const statuses = await refreshes.statusAll();
+    const source = managed(app);
+    expectNoRowData(
+      await registry.metrics(),
+      statuses.map((status) => judge(status, {})),
+      await check(source, { freshness: true }),
+      await doctor(source),
+      await explain(source, []),
+    );
+    metrics.stop();
+    expectNoRowData(await failureOf(() => check(source, { data: true })));
+  });
+});
 
 describe('indexes', () => {
   const columns = ['id', 'secret'];
