@@ -10,9 +10,9 @@ import type { DataSource } from 'typeorm';
 import { check } from '../../../lib/cli/check.js';
 import { doctor } from '../../../lib/cli/doctor.js';
 import { explain } from '../../../lib/cli/explain.js';
+import { DashboardActions } from '../../../lib/dashboard/dashboard.actions.js';
 import { DashboardReader } from '../../../lib/dashboard/dashboard.reader.js';
-import { viewPage } from '../../../lib/dashboard/pages/view.page.js';
-import { viewsPage } from '../../../lib/dashboard/pages/views.page.js';
+import { DashboardRoutes } from '../../../lib/dashboard/dashboard.routes.js';
 import { judge } from '../../../lib/health/view-health.js';
 import {
   alterTable,
@@ -211,14 +211,23 @@ it('is in nothing of many views, some of which are tried again', async () => {
 
 describe('what people look at', () => {
   it('has none on the pages of the dashboard', async () => {
-    const reader = new DashboardReader(refreshes, app.get(SchemaService));
-    const overview = await reader.overview();
-    const filter = { name: '', state: '' };
-    expectNoRowData(overview, viewsPage(overview, { filter, isReadOnly: false }).body.text);
-    for (const [, position] of cases) {
-      const name = `${SCHEMA}.${viewNameOf(position)}`;
-      const details = await reader.view({ dataSource: 'default', view: name });
-      expectNoRowData(details, viewPage(details, { notice: null, isReadOnly: false }).body.text);
+    const routes = new DashboardRoutes(
+      { path: '/materialized-views', isReadOnly: false },
+      new DashboardReader(refreshes, app.get(SchemaService)),
+      new DashboardActions(refreshes),
+    );
+    const names = cases.map(([, position]) => `${SCHEMA}.${viewNameOf(position)}`);
+    for (const { method, path, answer } of routes.all()) {
+      const isOfView = path.endsWith('view') || path === 'confirm';
+      for (const view of method === 'GET' ? names.slice(0, isOfView ? undefined : 1) : []) {
+        const query = new URLSearchParams({
+          ...(isOfView && { source: 'default', view }),
+          action: 'refresh',
+        });
+        const { status, body } = await answer({ method, path, query, headers: {} });
+        expect({ path, status }).toEqual({ path, status: 200 });
+        expectNoRowData(body);
+      }
     }
   });
 
