@@ -85,6 +85,7 @@ export default defineConfig({
         '/operations/several-applications': 'Several applications in one database',
         '/operations/sleeping-databases': 'Sleeping databases',
         '/operations/restore-and-upgrade': 'Restore and upgrade',
+        '/operations/fleets': 'Fleets',
         '/operations/scaling-out': 'Scaling out',
       }),
       section('Reference', {

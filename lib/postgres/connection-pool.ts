@@ -33,6 +33,12 @@ export interface ConnectionPoolOptions {
   onSilence: () => void;
 }
 
+export interface SessionOptions<T> {
+  turn?: Turn;
+  /** Whether the connection stays open for who comes next. @default always */
+  isKept?: (result: T) => boolean;
+}
+
 /** Connections of the library's own, opened when needed and closed when idle. */
 export class ConnectionPool {
   private readonly pool: Pool;
@@ -70,7 +76,10 @@ export class ConnectionPool {
    * @throws PoolStopped when it still waits when the pool is stopped, or comes later
    * @throws ConnectFailed when none can be opened, or none could be while it waited
    */
-  async session<T>(work: (session: Session) => Promise<T>, turn?: Turn): Promise<T> {
+  async session<T>(
+    work: (session: Session) => Promise<T>,
+    { turn, isKept }: SessionOptions<T> = {},
+  ): Promise<T> {
     const askedAtMs = performance.now();
     const release = await this.line.take(turn);
     try {
@@ -81,7 +90,7 @@ export class ConnectionPool {
       if (this.unanswered !== undefined && this.unanswered.atMs > askedAtMs) {
         throw this.unanswered.error;
       }
-      return await this.useConnection(work);
+      return await this.useConnection(work, isKept);
     } finally {
       release();
     }
@@ -132,13 +141,16 @@ export class ConnectionPool {
     );
   }
 
-  private async useConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  private async useConnection<T>(
+    work: (session: Session) => Promise<T>,
+    isKept: (result: T) => boolean = () => true,
+  ): Promise<T> {
     const client = await this.connect();
     this.held.add(client);
-    let failed = true;
+    let isOver = true;
     try {
       const result = await work(new Session(client as unknown as LibraryClient));
-      failed = false;
+      isOver = !isKept(result);
       return result;
     } catch (error) {
       if (silenceOf(error) !== undefined) {
@@ -147,7 +159,7 @@ export class ConnectionPool {
       throw error;
     } finally {
       // After any failure the connection is closed: its state is not worth guessing.
-      this.giveBack(client, failed);
+      this.giveBack(client, isOver);
     }
   }
 

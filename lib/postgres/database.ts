@@ -1,10 +1,11 @@
-import type { PoolConfig } from 'pg';
+import type { PoolConfig, QueryResultRow } from 'pg';
 import { ConnectionPool } from './connection-pool.js';
 import { OwnTransaction } from './folded-transaction.js';
 import { NotificationClient } from './notification-client.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
 import { type ServerEngine, serverEngine } from './server-engine.js';
 import type { Session } from './session.js';
+import type { SqlStatement } from './sql-statement.js';
 import { ConnectFailed, isConnectionLoss, SessionLost } from './session-lost.js';
 import { AnswerTimeout, inTime } from './time-limit.js';
 import {
@@ -69,7 +70,7 @@ export class Database {
 
   /** Runs `work` on a connection of its own, waiting for a free one. */
   async session<T>(work: (session: Session) => Promise<T>, turn?: Turn): Promise<T> {
-    return this.pool.session(work, turn);
+    return this.pool.session(work, { turn });
   }
 
   /** Runs `work` in a transaction with the given limits, on a connection of its own. */
@@ -94,6 +95,18 @@ export class Database {
   async bookkeeping<T>(work: (session: Session) => Promise<T>): Promise<T> {
     await this.serverInfo();
     return this.onReservedConnection(work);
+  }
+
+  /**
+   * Sends one statement, in a transaction of its own that has no limits but those which the statement sets.
+   *
+   * @param isKept whether the connection stays open after this answer
+   */
+  async single<Row extends QueryResultRow>(
+    statement: SqlStatement,
+    isKept: (rows: Row[]) => boolean,
+  ): Promise<Row[]> {
+    return this.bookkeepingPool.session((session) => session.query<Row>(statement), { isKept });
   }
 
   /**

@@ -5,8 +5,8 @@ import { refreshKind } from './rounds.sql.js';
 import { signatureAfterRefresh } from './signature.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** Which process did a run, for people who read the history. */
-const HOST = `${hostname()}:${process.pid}`;
+/** Which process this is, for people who read the library's tables. */
+export const HOST = `${hostname()}:${process.pid}`;
 
 /** What is known of a run whatever becomes of it. */
 export interface RunRecord {

@@ -2,6 +2,7 @@ import { CAPTURE_FUNCTIONS } from './capture.sql.js';
 import { VIEW_CHANGES } from './change.sql.js';
 import { COMPUTED, foreignColumns, mendComputedColumns } from './computed-column.sql.js';
 import { quoteIdentifier } from './identifier.js';
+import { ASK_LEASE } from './lease.sql.js';
 import { REFRESH_CONDITIONS } from './refresh.sql.js';
 import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -15,7 +16,7 @@ import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
  */
 
 /** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
-export const INSTALLATION_VERSION = 7;
+export const INSTALLATION_VERSION = 8;
 
 /** The parts of each version: tables, indexes, and columns of `view_state`. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
@@ -25,10 +26,11 @@ const PARTS: Record<number, string[]> = {
   5: ['refresh_history_outcome'],
   6: ['relation_kind'],
   7: ['depends_on'],
+  8: ['lease'],
 };
 
 /** Each is there under its name, with its text. */
-const CALLED = [SOURCE_STATE, VIEW_CHANGES, REFRESH_CONDITIONS];
+const CALLED = [SOURCE_STATE, VIEW_CHANGES, REFRESH_CONDITIONS, ASK_LEASE];
 
 /** Have the text of the newest release that has been here. */
 const TRIGGERED = [...CAPTURE_FUNCTIONS, WAKE_UP_FUNCTION];
@@ -222,5 +224,15 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   ],
   7: (quotedSchema) => [
     `ALTER TABLE ${quotedSchema}.view_state ADD COLUMN IF NOT EXISTS depends_on text[]`,
+  ],
+  8: (quotedSchema) => [
+    `CREATE TABLE IF NOT EXISTS ${quotedSchema}.lease (
+  name text PRIMARY KEY,
+  holder text,
+  renewed_at timestamptz,
+  rested_at timestamptz,
+  rest_ms float8,
+  next_turn_at timestamptz
+)`,
   ],
 };

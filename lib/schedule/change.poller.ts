@@ -16,8 +16,14 @@ export class ChangePoller {
     private readonly changeLog: ChangeLogKeeper,
   ) {}
 
+  /** Whether there are such views. */
+  get isNeeded(): boolean {
+    return this.context.views.all().some(isWatched);
+  }
+
+  /** Begins anew after a `stop`, as if nothing had been looked at before. */
   start(): void {
-    if (!this.context.views.all().some(isWatched)) {
+    if (!this.isNeeded) {
       return;
     }
     this.watch = new ChangeWatch(this.context, this.runner, this.changeLog);

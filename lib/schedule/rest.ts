@@ -13,6 +13,11 @@ export class Rest {
     this.views = views;
   }
 
+  /** For how long it lasts, by the clock that says less. */
+  get leftMs(): number {
+    return Math.max(0, Math.min(this.untilMs - performance.now(), this.untilDateMs - Date.now()));
+  }
+
   /**
    * Whether there may be something to find. By either clock: the steady one stands still while the machine sleeps, the
    * other one may be set.

@@ -1,17 +1,6 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { messageOf } from '../errors/error-message.js';
-import { Rest } from './rest.js';
-import {
-  type EarlyTick,
-  isScheduled,
-  type ScheduledView,
-  type SweptViews,
-  type TickRunner,
-} from './tick.runner.js';
-
-/** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
-const SWEEP_JITTER = 0.5;
+import { type EarlyTick, isScheduled, type ScheduledView, type TickRunner } from './tick.runner.js';
 
 /** A timer that fires at the times of a view's schedule. */
 export interface ScheduledJob {
@@ -23,11 +12,9 @@ export interface ScheduledJob {
 /** Starts the timer of a view, which then calls `onTick`. */
 export type StartJob = (view: ScheduledView, onTick: () => Promise<void>) => ScheduledJob;
 
-/** Starts and stops what wakes the process up: a timer for each view, and the sweep. */
+/** Starts and stops what wakes the process up for ticks: a timer for each view. */
 export class ScheduleOrchestrator {
   private readonly jobs = new Map<ViewDefinition, ScheduledJob>();
-  /** In which a sweep would find nothing. */
-  private readonly rest = new Rest();
   private readonly timers = new Set<NodeJS.Timeout>();
   private isStopped = false;
 
@@ -38,25 +25,23 @@ export class ScheduleOrchestrator {
   ) {}
 
   start(): void {
-    const views = this.context.views.materialized();
-    for (const view of views.filter(isScheduled)) {
+    for (const view of this.context.views.materialized().filter(isScheduled)) {
       this.jobs.set(
         view,
         this.startJob(view, () => this.wake(view)),
       );
     }
-    const swept = views.filter(isSwept);
-    if (swept.length > 0) {
-      this.scheduleSweep(swept);
-    }
   }
 
-  /** Begins no more ticks and sweeps. Those under way go on. */
+  /** Begins no more ticks. Those under way go on. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timers.forEach(clearTimeout);
     await Promise.all([...this.jobs.values()].map(async (job) => job.stop()));
   }
+
+  /** The views that this process refreshes by schedule now. */
+  readonly scheduled = (): ScheduledView[] => [...this.jobs.keys()].filter(this.isOn);
 
   private readonly isOn = (view: ViewDefinition): view is ScheduledView =>
     this.jobs.get(view)?.isOn === true;
@@ -82,31 +67,6 @@ export class ScheduleOrchestrator {
     }
   }
 
-  /** Each time it is decided again whether there may be something to find: if not, nothing is sent. */
-  private scheduleSweep(views: ViewDefinition[]): void {
-    const { sweepIntervalMs } = this.context.options;
-    const delayMs = sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
-    this.after(delayMs, async () => {
-      const scheduled = views.filter(this.isOn);
-      if (this.rest.isOver(scheduled)) {
-        await this.sweep({ watched: views, scheduled });
-      }
-      this.scheduleSweep(views);
-    });
-  }
-
-  private async sweep(views: SweptViews): Promise<void> {
-    try {
-      this.rest.begin(await this.ticks.sweep(views), views.scheduled);
-    } catch (error) {
-      if (!this.isStopped) {
-        this.context.log.warn(
-          `Could not check for due refreshes in data source "${this.context.name}"; the next check is in ${this.context.options.sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
-        );
-      }
-    }
-  }
-
   private after(delayMs: number, work: () => Promise<void>): void {
     if (this.isStopped) {
       return;
@@ -117,9 +77,4 @@ export class ScheduleOrchestrator {
     }, delayMs).unref();
     this.timers.add(timer);
   }
-}
-
-/** A view with a schedule may have missed a tick, and one with `maxStaleness` may have become stale. */
-function isSwept({ schedule, freshness }: ViewDefinition): boolean {
-  return schedule !== undefined || freshness?.maxStalenessMs !== undefined;
 }

@@ -1,34 +1,69 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
 import type { ChangeLogKeeper } from '../tracking/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { StaleWatch } from '../status/stale.watch.js';
+import { BackgroundWork } from './background-work.js';
 import { ChangePoller } from './change.poller.js';
+import { Lease } from './lease.js';
+import { LeaseKeeper } from './lease.keeper.js';
+import { LeaseName } from './lease-name.js';
 import { ScheduleOrchestrator, type StartJob } from './schedule.orchestrator.js';
+import { isSwept, nextSweepInMs, Sweeper } from './sweeper.js';
 import { TickRunner } from './tick.runner.js';
 
-/** All that refreshes the views of a data source by itself: at scheduled times, and after writes. */
+/**
+ * All that refreshes the views of a data source by itself: at scheduled times, and after writes. Timers go off in every
+ * process; what has to look again and again is done by one at a time.
+ */
 export class Schedule {
+  private readonly ticks: TickRunner;
   private readonly orchestrator: ScheduleOrchestrator;
   private readonly changes: ChangePoller;
+  private keeper?: LeaseKeeper;
 
   constructor(
-    context: DataSourceContext,
+    private readonly context: DataSourceContext,
     runner: RefreshRunner,
     changeLog: ChangeLogKeeper,
     startJob: StartJob,
   ) {
-    const ticks = new TickRunner(context, runner, new StaleWatch(context));
-    this.orchestrator = new ScheduleOrchestrator(context, ticks, startJob);
+    this.ticks = new TickRunner(context, runner, new StaleWatch(context));
+    this.orchestrator = new ScheduleOrchestrator(context, this.ticks, startJob);
     this.changes = new ChangePoller(context, runner, changeLog);
   }
 
   start(): void {
     this.orchestrator.start();
-    this.changes.start();
+    const watched = this.context.views.materialized().filter(isSwept);
+    if (watched.length > 0 || this.changes.isNeeded) {
+      this.keepLease(watched);
+    }
   }
 
   /** Begins no more refreshes. Those under way go on. */
   async stop(): Promise<void> {
-    await Promise.all([this.orchestrator.stop(), this.changes.stop()]);
+    await Promise.all([this.orchestrator.stop(), this.keeper?.stop()]);
+  }
+
+  private keepLease(watched: ViewDefinition[]): void {
+    const { context, orchestrator, changes } = this;
+    const { scheduled } = orchestrator;
+    const firstSweepInMs = nextSweepInMs(context);
+    const newSweeper = (): Sweeper => new Sweeper(context, this.ticks, { watched, scheduled });
+    const name = new LeaseName(context);
+    this.keeper = new LeaseKeeper({
+      lease: new Lease(context),
+      nameOf: (views) => name.of(views),
+      scheduled,
+      work: new BackgroundWork(
+        changes,
+        watched.length > 0 ? newSweeper : undefined,
+        performance.now() + firstSweepInMs,
+      ),
+      isAlive: changes.isNeeded,
+      lookMs: context.options.sweepIntervalMs,
+    });
+    this.keeper.start(changes.isNeeded ? 0 : firstSweepInMs);
   }
 }

@@ -152,10 +152,10 @@ describe('the job of a view in the SchedulerRegistry', () => {
     expect(registry.getCronJobs().size).toBe(1);
     // The first sweep does what is due, and another one finds that nothing is.
     await untilTicks('asleep', 1);
-    await database.query('SELECT pg_sleep(0.5)');
-    const before = network.flightCount('last_tick');
-    await database.query('SELECT pg_sleep(0.5)');
-    expect(network.flightCount('last_tick')).toBe(before);
+    await database.until(`SELECT FROM materialized_views.lease WHERE rest_ms > 0`);
+    const before = network.flightCount('lease');
+    await database.query('SELECT pg_sleep(2.5)');
+    expect(network.flightCount('lease')).toBe(before);
     await app?.close();
     app = undefined;
     await network.stop();

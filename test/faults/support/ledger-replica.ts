@@ -9,6 +9,7 @@ import {
   RefreshService,
 } from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
+import { Lease } from '../../../dist/esm/schedule/lease.js';
 import { Rest } from '../../../dist/esm/schedule/rest.js';
 import type { ReplicaOptions } from '../../support/replica-process.js';
 import { shiftClock } from '../../support/shifted-clock.js';
@@ -36,6 +37,10 @@ const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOption
 shiftClock(options.clockOffsetMs ?? 0);
 // `Ledger.makeDue` makes ticks due that have been done, which a process that rests until the next one would not see.
 Rest.prototype.isOver = () => true;
+const { ask } = Lease.prototype;
+Lease.prototype.ask = function (name) {
+  return ask.call(this, name, 0);
+};
 
 @MaterializedViewEntity({ ...LEDGER, ...(options.cron && { refresh: { cron: options.cron } }) })
 @Index('balance_account', ['account'], { unique: true })

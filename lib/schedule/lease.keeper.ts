@@ -1,0 +1,115 @@
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
+import { isDoneWithin } from '../postgres/time-limit.js';
+import { type Lease, RENEWAL_MS } from './lease.js';
+import { nextLookAfterErrorInMs } from './look-interval.js';
+import { Rest } from './rest.js';
+
+/** How long a stopping application waits for the lease to be given back. */
+const STOP_TIMEOUT_MS = 2_000;
+
+/** What one process at a time does for all that are like it. */
+export interface SharedWork {
+  start(): void;
+  stop(): Promise<void>;
+  /** For how long there is nothing to be found; 0 where there may be something. */
+  readonly restMs: number;
+}
+
+export interface LeaseKeeperOptions {
+  lease: Lease;
+  /** The name of the lease for these views. */
+  nameOf: (scheduled: readonly ViewDefinition[]) => string;
+  /** The views that this process refreshes by schedule now. */
+  scheduled: () => readonly ViewDefinition[];
+  work: SharedWork;
+  /** Whether it keeps the process alive. */
+  isAlive: boolean;
+  /** How often it is looked whether a rest is over, by the clocks of this process. */
+  lookMs: number;
+}
+
+/**
+ * Has the work done by the process that holds the lease, and by nobody else.
+ *
+ * Its states: idle (another process works, or nothing is to be done) -> working -> idle. A process that cannot ask
+ * because the server refuses it works, too: the lease only spares the server what would be done twice.
+ */
+export class LeaseKeeper {
+  /** In which there is no need to ask. */
+  private readonly rest = new Rest();
+  private timer?: NodeJS.Timeout;
+  private asking: Promise<void> = Promise.resolve();
+  private isWorking = false;
+  private retryMs = 0;
+  private isStopped = false;
+
+  constructor(private readonly options: LeaseKeeperOptions) {}
+
+  start(firstInMs: number): void {
+    this.wait(firstInMs);
+  }
+
+  /** Ends the work, and lets another process have the lease. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    await Promise.all([this.options.work.stop(), isDoneWithin(this.asking, STOP_TIMEOUT_MS)]);
+    await isDoneWithin(this.options.lease.release(), STOP_TIMEOUT_MS);
+  }
+
+  private wait(ms: number): void {
+    if (!this.isStopped) {
+      this.timer = setTimeout(() => this.wakeUp(), ms);
+      if (!this.options.isAlive) {
+        this.timer.unref();
+      }
+    }
+  }
+
+  private wakeUp(): void {
+    if (this.rest.isOver(this.options.scheduled())) {
+      this.asking = this.ask();
+    } else {
+      this.waitForRest();
+    }
+  }
+
+  private waitForRest(): void {
+    this.wait(Math.min(this.rest.leftMs, this.options.lookMs));
+  }
+
+  private async ask(): Promise<void> {
+    const { lease, nameOf, scheduled, work } = this.options;
+    const views = scheduled();
+    const ownRestMs = this.isWorking ? work.restMs : 0;
+    try {
+      const answer = await lease.ask(nameOf(views), ownRestMs);
+      this.retryMs = 0;
+      await this.setWorking(answer.is_holder);
+      const awakeMs = answer.is_holder ? RENEWAL_MS : answer.turn_ms;
+      this.rest.begin(Math.max(answer.rest_ms + answer.turn_ms, awakeMs), views);
+    } catch (error) {
+      this.retryMs = nextLookAfterErrorInMs(this.retryMs, Math.random());
+      await this.setWorking(this.isWorking || isRefused(error));
+      this.rest.begin(this.retryMs, views);
+    }
+    this.waitForRest();
+  }
+
+  private async setWorking(isWorking: boolean): Promise<void> {
+    if (isWorking !== this.isWorking && !this.isStopped) {
+      this.isWorking = isWorking;
+      if (isWorking) {
+        this.options.work.start();
+      } else {
+        await this.options.work.stop();
+      }
+    }
+  }
+}
+
+/** There is no lease yet, or this role may not write it: waiting would not help. */
+function isRefused(error: unknown): boolean {
+  return isRefusal(error) || errorCode(error) === SqlState.readOnlyTransaction;
+}

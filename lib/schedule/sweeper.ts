@@ -1,0 +1,75 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
+import { Rest } from './rest.js';
+import type { ScheduledView, SweptViews, TickRunner } from './tick.runner.js';
+
+/** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
+const SWEEP_JITTER = 0.5;
+
+/** Sweeps now and then: looks for ticks that nobody has done, and for views that have become stale. */
+export class Sweeper {
+  /** In which a sweep would find nothing. */
+  private readonly rest = new Rest();
+  private timer?: NodeJS.Timeout;
+  private isStopped = false;
+
+  constructor(
+    private readonly context: DataSourceContext,
+    private readonly ticks: TickRunner,
+    private readonly views: {
+      /** Those that may become stale, or have a schedule. */
+      watched: ViewDefinition[];
+      /** Those that this process refreshes by schedule now. */
+      scheduled: () => ScheduledView[];
+    },
+  ) {}
+
+  /** For how long a sweep would find nothing. */
+  get restMs(): number {
+    return this.rest.leftMs;
+  }
+
+  start(firstInMs: number): void {
+    if (!this.isStopped) {
+      this.timer = setTimeout(() => void this.look(), firstInMs).unref();
+    }
+  }
+
+  /** Begins no more sweeps. One that is under way goes on. */
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  /** Each time it is decided again whether there may be something to find: if not, nothing is sent. */
+  private async look(): Promise<void> {
+    const { watched, scheduled } = this.views;
+    const views = { watched, scheduled: scheduled() };
+    if (this.rest.isOver(views.scheduled)) {
+      await this.sweep(views);
+    }
+    this.start(nextSweepInMs(this.context));
+  }
+
+  private async sweep(views: SweptViews): Promise<void> {
+    try {
+      this.rest.begin(await this.ticks.sweep(views), views.scheduled);
+    } catch (error) {
+      if (!this.isStopped) {
+        this.context.log.warn(
+          `Could not check for due refreshes in data source "${this.context.name}"; the next check is in ${this.context.options.sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
+        );
+      }
+    }
+  }
+}
+
+export function nextSweepInMs({ options }: Pick<DataSourceContext, 'options'>): number {
+  return options.sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
+}
+
+/** A view with a schedule may have missed a tick, and one with `maxStaleness` may have become stale. */
+export function isSwept({ schedule, freshness }: ViewDefinition): boolean {
+  return schedule !== undefined || freshness?.maxStalenessMs !== undefined;
+}
