@@ -109,7 +109,7 @@ describe('a view with `on`, in processes of their own', () => {
     await untilAllLooked();
     await untilAllLooked();
     expect(await refreshes()).toHaveLength(count);
-  });
+  }, 120_000);
 
   it('is refreshed by the next process for what was written while none ran', async () => {
     const before = await start();
