@@ -82,6 +82,8 @@ export {
   MaterializedViewEvents,
 } from './definition/materialized-view.events.js';
 export {
+  GRAPH_CHANNEL,
+  type GraphTrace,
   REFRESH_CHANNEL,
   type RefreshFailedEvent,
   type RefreshRetryingEvent,
@@ -117,6 +119,7 @@ export type {
 } from './introspection/inspected-view.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
+export { DIFF_CHANNEL, type DiffTrace } from './engine/diff-channel.js';
 export { SchemaService } from './engine/schema.service.js';
 export type { DeclaredView } from './definition/declared-view.js';
 export type { DataSourceSelector } from './definition/data-source-selector.js';

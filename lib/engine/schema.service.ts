@@ -17,6 +17,7 @@ import {
 import type { Schema, SchemaDifference } from '../schema/schema.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
 import type { SyncReport } from '../schema/sync-report.js';
+import { diffChannel } from './diff-channel.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
 import {
   answerTimeoutMs,
@@ -36,7 +37,8 @@ export class SchemaService {
    */
   async diff(options: PlanOptions = {}): Promise<SchemaDifference[]> {
     checkOptions('SchemaService.diff', planOptions, options);
-    return this.schemaOf(options).diff(options);
+    const { name, schema } = this.sources.get(dataSourceOf(options));
+    return diffChannel.tracePromise(() => schema.diff(options), { dataSource: name });
   }
 
   /**

@@ -12,7 +12,7 @@ import {
   skipChannel,
 } from '../refresh/refresh-events.js';
 import type { RefreshedResult, RefreshMode } from '../refresh/refresh-result.js';
-import { dataSourcesOf } from './source-reading.js';
+import { isOf } from './source-reading.js';
 
 export type RefreshEndOutcome = 'success' | 'failure' | 'timeout' | 'cancelled';
 
@@ -43,24 +43,22 @@ export interface RefreshWatcher {
  */
 export function watchRefreshes(refreshes: RefreshService, watcher: RefreshWatcher): () => void {
   const startedAtMs = new WeakMap<object, number>();
-  const isOurs = ({ dataSource }: { dataSource: string }): boolean =>
-    dataSourcesOf(refreshes).some(({ name }) => name === dataSource);
   const start = (message: unknown): void => {
     const trace = message as RefreshTrace;
     startedAtMs.set(trace, performance.now());
-    if (isOurs(trace)) {
+    if (isOf(refreshes, trace)) {
       watcher.started(trace);
     }
   };
   const end = (message: unknown): void => {
     const trace = message as RefreshTrace;
-    if (isOurs(trace)) {
+    if (isOf(refreshes, trace)) {
       watcher.ended(trace, endOf(trace, startedAtMs.get(trace)));
     }
   };
   const skip = (message: unknown): void => {
     const event = message as RefreshSkippedEvent;
-    if (isOurs(event)) {
+    if (isOf(refreshes, event)) {
       watcher.skipped(event);
     }
   };
@@ -94,7 +92,8 @@ function outcomeOf(error: unknown): RefreshEndOutcome {
   return error instanceof RefreshTimeoutError ? 'timeout' : 'failure';
 }
 
-function errorTypeOf(error: unknown): string {
+/** A SQLSTATE, or the `code` of one of the library's errors. */
+export function errorTypeOf(error: unknown): string {
   const { cause, code } = error as { cause?: unknown; code?: string };
   return errorCode(cause) ?? code ?? 'unknown';
 }

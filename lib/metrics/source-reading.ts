@@ -34,6 +34,11 @@ export function dataSourcesOf(refreshes: RefreshService): ViewDataSource[] {
   }
 }
 
+/** Whether what a channel tells is about one of its data sources: another application in the process publishes there too. */
+export function isOf(refreshes: RefreshService, { dataSource }: { dataSource: string }): boolean {
+  return dataSourcesOf(refreshes).some(({ name }) => name === dataSource);
+}
+
 /** What is measured of each data source. */
 export interface SourceGauge extends Pick<ViewGauge, 'name' | 'unit' | 'description'> {
   value(reading: SourceReading): number | undefined;

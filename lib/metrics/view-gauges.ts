@@ -91,6 +91,12 @@ export const VIEW_GAUGES: readonly ViewGauge[] = [
     ({ sizeBytes }) => sizeBytes,
   ),
   gauge(
+    'materialized_view.index.size',
+    'By',
+    'The size of the indexes of the view',
+    ({ indexSizeBytes }) => indexSizeBytes,
+  ),
+  gauge(
     'materialized_view.row.count',
     '{row}',
     'The rows of the view as the planner estimates them',

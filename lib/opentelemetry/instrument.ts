@@ -2,9 +2,11 @@ import { type Meter, metrics, trace, type Tracer } from '@opentelemetry/api';
 import { checkOptions, matching, objectOf } from '../definition/option-rules.js';
 import type { RefreshService } from '../engine/refresh.service.js';
 import { watchRefreshes } from '../metrics/refresh-watch.js';
+import { GraphSpans } from './graph-spans.js';
 import { observeGauges } from './observed-gauges.js';
 import { refreshMetrics } from './refresh-metrics.js';
 import { refreshSpans } from './refresh-spans.js';
+import { watchSchema } from './schema-spans.js';
 
 export interface InstrumentOptions {
   /** @default the meter of the global provider */
@@ -32,7 +34,8 @@ const instrumentOptions = objectOf<InstrumentOptions>({
 const SCOPE = 'nestjs-materialized-views';
 
 /**
- * Makes spans and metrics of the materialized views of an application. Spans, counters and histograms are of this process.
+ * Makes spans and metrics of the materialized views of an application: of refreshes, of calls that refresh several views, and of
+ * synchronisations and comparisons of the schema. Spans, counters and histograms are of this process.
  * Gauges are read from the database when they are collected, at most once in 5 s, and are the same in every process.
  *
  * @throws InvalidOptionsError when an option is unknown or not as it must be
@@ -48,8 +51,11 @@ export function instrument(
 ): Instrumentation {
   checkOptions('instrument', instrumentOptions, options);
   const { meter = metrics.getMeter(SCOPE), tracer = trace.getTracer(SCOPE) } = options;
+  const graphs = new GraphSpans(refreshes, tracer);
   const stops = [
-    watchRefreshes(refreshes, refreshSpans(refreshes, tracer)),
+    graphs.watch(),
+    watchRefreshes(refreshes, refreshSpans(refreshes, tracer, graphs)),
+    watchSchema(refreshes, tracer),
     watchRefreshes(refreshes, refreshMetrics(refreshes, meter)),
     observeGauges(refreshes, meter),
   ];

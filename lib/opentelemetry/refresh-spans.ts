@@ -8,6 +8,7 @@ import {
 import type { RefreshService } from '../engine/refresh.service.js';
 import type { RefreshEnd, RefreshWatcher } from '../metrics/refresh-watch.js';
 import { REFRESH_OPERATION } from '../postgres/refresh.sql.js';
+import type { GraphSpans } from './graph-spans.js';
 import { known, viewAttributes } from './view-attributes.js';
 
 interface Attempt {
@@ -18,13 +19,17 @@ interface Attempt {
 }
 
 /** A span for each attempt at a refresh. One that fails before it has its lock has a span without duration. */
-export function refreshSpans(refreshes: RefreshService, tracer: Tracer): RefreshWatcher {
+export function refreshSpans(
+  refreshes: RefreshService,
+  tracer: Tracer,
+  graphs: GraphSpans,
+): RefreshWatcher {
   const spans = new WeakMap<object, Span>();
-  const begin = (attempt: Attempt): Span =>
-    tracer.startSpan(`materialized_view.refresh ${attempt.view}`, {
-      kind: SpanKind.INTERNAL,
-      attributes: { ...viewAttributes(refreshes, attempt), ...attributesOf(attempt) },
-    });
+  const begin = (attempt: Attempt): Span => {
+    const attributes = { ...viewAttributes(refreshes, attempt), ...attributesOf(attempt) };
+    const options = { kind: SpanKind.INTERNAL, attributes };
+    return tracer.startSpan(`materialized_view.refresh ${attempt.view}`, options, graphs.parent());
+  };
   return {
     started: (trace) => void spans.set(trace, begin(trace)),
     ended: (trace, end) => {

@@ -210,6 +210,8 @@ export const NEVER_ANALYSED = `CASE
 export interface ViewSizeRow {
   /** With indexes and TOAST; `null` when the view is not there, or is locked against readers. */
   size_bytes: number | null;
+  /** Of its indexes alone; `null` in the same cases. */
+  index_bytes: number | null;
 }
 
 /**
@@ -228,7 +230,11 @@ export function selectViewSizes(views: QualifiedName[]): SqlStatement {
 SELECT CASE
          WHEN c.oid NOT IN (SELECT locked.relation FROM locked)
          THEN pg_catalog.pg_total_relation_size(c.oid)::float8
-       END AS size_bytes
+       END AS size_bytes,
+       CASE
+         WHEN c.oid NOT IN (SELECT locked.relation FROM locked)
+         THEN pg_catalog.pg_indexes_size(c.oid)::float8
+       END AS index_bytes
 FROM ROWS FROM (
   pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])
 ) WITH ORDINALITY AS w(schema_name, view_name, position)

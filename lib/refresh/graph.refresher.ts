@@ -1,5 +1,5 @@
 import type { DataSourceContext, Log } from '../definition/data-source.context.js';
-import type { ViewDefinition } from '../definition/view-definition.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { DependencyCycleError } from '../errors/schema.errors.js';
 import type { RefreshManyOptions } from './graph-options.js';
 import { type GraphPlan, planGraph } from './graph-plan.js';
@@ -11,6 +11,7 @@ import {
 } from './graph-report.js';
 import { failedView, GraphRun, type GraphRunOptions } from './graph-run.js';
 import { RefreshGraphError } from './refresh-graph.error.js';
+import { graphChannel, type GraphTrace } from './refresh-events.js';
 import type { RefreshResult } from './refresh-result.js';
 import type { RefreshCascade } from '../graph/view-graph.js';
 
@@ -38,6 +39,18 @@ export class GraphRefresher<Context extends DataSourceContext> {
    * @throws RefreshGraphError after all is done, when a view failed
    */
   async refresh(
+    targets: readonly GraphTarget<Context>[],
+    options: RefreshManyOptions,
+  ): Promise<GraphReport> {
+    const views = targets.map(({ source, view }) => ({
+      view: viewName(view),
+      dataSource: source.name,
+    }));
+    const trace: GraphTrace = { views, cascade: options.cascade };
+    return graphChannel.tracePromise(() => this.run(targets, options), trace);
+  }
+
+  private async run(
     targets: readonly GraphTarget<Context>[],
     options: RefreshManyOptions,
   ): Promise<GraphReport> {

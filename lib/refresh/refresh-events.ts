@@ -1,5 +1,7 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel';
 import type { RefreshError } from '../errors/refresh.errors.js';
+import type { RefreshCascade } from '../graph/view-graph.js';
+import type { GraphReport } from './graph-report.js';
 import type { RefreshedResult, RefreshTrigger, SkippedResult } from './refresh-result.js';
 
 interface RefreshEvent {
@@ -63,6 +65,24 @@ export const REFRESH_CHANNEL = 'nestjs-materialized-views.refresh';
 
 /** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
 export const refreshChannel = tracingChannel<RefreshTrace, RefreshTrace>(REFRESH_CHANNEL);
+
+/** What a subscriber of the tracing channel of graphs gets: Node adds `result` or `error` when it is over. */
+export interface GraphTrace {
+  /** The views that were named, without those that `cascade` adds. */
+  views: { view: string; dataSource: string }[];
+  cascade?: RefreshCascade;
+  result?: GraphReport;
+  error?: unknown;
+}
+
+/**
+ * The name of the tracing channel in node:diagnostics_channel on which each call that refreshes several views is traced
+ * (`refreshMany`, `refreshAll`, `after`), around the refreshes of its views.
+ */
+export const GRAPH_CHANNEL = 'nestjs-materialized-views.refresh_graph';
+
+/** Held here, as `refreshChannel` is. */
+export const graphChannel = tracingChannel<unknown, GraphTrace>(GRAPH_CHANNEL);
 
 /** The channel in node:diagnostics_channel on which each refresh that is skipped is published, as `RefreshSkippedEvent`. */
 export const SKIP_CHANNEL = 'nestjs-materialized-views.skip';

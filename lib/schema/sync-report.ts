@@ -35,7 +35,7 @@ export interface SyncReport {
 export const SYNC_CHANNEL = 'nestjs-materialized-views.sync';
 
 /** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
-const syncChannel = channel(SYNC_CHANNEL);
+export const syncChannel = channel(SYNC_CHANNEL);
 
 const NO_COUNTS: Record<SyncOutcome, number> = {
   created: 0,

@@ -71,6 +71,7 @@ async function readWith(
     const extras = {
       dataSource,
       sizeBytes: sizes[position]?.size_bytes ?? undefined,
+      indexSizeBytes: sizes[position]?.index_bytes ?? undefined,
       changes: changes.get(definition),
       holders: surroundings.holders
         .filter(({ key }) => key === refreshLockKey(definition.name))

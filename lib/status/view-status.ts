@@ -88,6 +88,8 @@ export interface ViewStatus {
   lastDurationMs?: number;
   /** In bytes, with indexes and TOAST. Left out while the view is locked against readers. */
   sizeBytes?: number;
+  /** Its part that is indexes, in bytes; left out likewise. */
+  indexSizeBytes?: number;
   /** As the planner estimates it. Left out before the first ANALYZE. */
   rowCountEstimate?: number;
   /** Whether it can be refreshed without stopping its readers; if not, why. */
@@ -106,6 +108,7 @@ interface StatusExtras {
   dataSource: string;
   /** Left out when it could not be had. */
   sizeBytes?: number;
+  indexSizeBytes?: number;
   changes?: ViewChanges;
   /** Whoever holds the refresh lock. */
   holders?: readonly LockHolder[];
@@ -117,7 +120,7 @@ interface StatusExtras {
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
-  { dataSource, sizeBytes, changes, holders = [], outdatedBelow = [] }: StatusExtras,
+  { dataSource, sizeBytes, indexSizeBytes, changes, holders = [], outdatedBelow = [] }: StatusExtras,
 ): ViewStatus {
   const success = lastSuccess(row);
   return {
@@ -141,6 +144,7 @@ export function refreshStatus(
     meanDurationMs: row.mean_duration_ms ?? undefined,
     lastDurationMs: success?.durationMs,
     sizeBytes,
+    indexSizeBytes,
     rowCountEstimate: row.row_count_estimate ?? undefined,
     concurrently: concurrently(row),
     keyMayHaveNulls: row.key_may_have_nulls,

@@ -26,7 +26,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   metrics: ['engine', 'status', 'refresh', 'errors', 'postgres'],
   dashboard: ['nest', 'engine', 'introspection', 'status', 'schema', 'definition', 'errors'],
   health: ['nest', 'engine', 'status', 'definition', 'errors'],
-  opentelemetry: ['metrics', 'engine', 'definition', 'postgres'],
+  opentelemetry: ['metrics', 'engine', 'refresh', 'schema', 'definition', 'postgres'],
   prometheus: ['metrics', 'engine', 'definition'],
   testing: ['nest', 'engine', 'status', 'refresh', 'definition', 'errors', 'postgres'],
   // What `nest add` and `matviews init` do: they edit files, and are no part of what an application loads.

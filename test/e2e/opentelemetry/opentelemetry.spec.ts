@@ -11,7 +11,7 @@ import {
   InMemorySpanExporter,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
-import { RefreshService } from '../../../lib/index.js';
+import { RefreshService, SchemaService } from '../../../lib/index.js';
 import { instrument, type Instrumentation } from '../../../lib/opentelemetry/index.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -115,10 +115,45 @@ describe('instrumentation for OpenTelemetry', () => {
     expect(points('materialized_view.readable')).toMatchObject([{ value: 1 }]);
   });
 
+  it('makes a span of each graph, above those of its views, and of what is done with the schema', async () => {
+    spans.reset();
+    await refreshes.refreshAll().catch(() => undefined);
+    const schema = app.get(SchemaService);
+    await schema.diff();
+    await schema.apply(await schema.plan());
+    const found = new Map(spans.getFinishedSpans().map((span) => [span.name, span]));
+    const graph = found.get('materialized_view.refresh_graph');
+    expect(graph).toMatchObject({
+      status: { code: 2 },
+      attributes: {
+        'materialized_view.refresh.trigger': 'demand',
+        'materialized_view.refresh_graph.view_count': 2,
+        'materialized_view.refresh_graph.failed_count': 1,
+        'error.type': 'MV_VIEW_QUERY_FAILED',
+      },
+    });
+    for (const view of ['total', 'ratio']) {
+      const refresh = found.get(`materialized_view.refresh public.${view}`);
+      expect(refresh?.parentSpanContext?.spanId).toBe(graph?.spanContext().spanId);
+    }
+    expect(found.get('materialized_view.diff')?.attributes).toEqual({
+      'db.system.name': 'postgresql',
+      'db.namespace': namespace.split('|')[0],
+      'materialized_view.diff.difference_count': 0,
+    });
+    expect(found.get('materialized_view.sync')?.attributes).toMatchObject({
+      'db.namespace': namespace.split('|')[0],
+      'materialized_view.sync.unchanged_count': 2,
+      'materialized_view.sync.failed_count': 0,
+    });
+    expect(found.size).toBe(5);
+  });
+
   it('ends with stop', async () => {
     instrumentation.stop();
     spans.reset();
-    await refreshes.refresh(Total);
+    await refreshes.refreshMany([Total]);
+    await app.get(SchemaService).diff();
     expect(spans.getFinishedSpans()).toEqual([]);
   });
 });
