@@ -7,8 +7,14 @@ import {
   matching,
   objectOf,
   type Rule,
+  type Rules,
 } from '../definition/option-rules.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
+import { requireFactory } from '../nest/require-factory.js';
+import type {
+  ASYNC_OPTIONS_TYPE,
+  MaterializedViewsDashboardFactoryOptions,
+} from './dashboard.module-definition.js';
 
 /** The options of `MaterializedViewsDashboardModule.forRoot`. One of `guards`, `basicAuth` and `allowUnauthenticated` is needed. */
 export interface MaterializedViewsDashboardOptions {
@@ -44,12 +50,13 @@ export interface ResolvedDashboardOptions {
   basicAuth?: BasicAuthOptions;
 }
 
-const SUBJECT = 'MaterializedViewsDashboardModule.forRoot';
+const SUBJECT = 'MaterializedViewsDashboardModule';
 const DEFAULT_PATH = '/materialized-views';
 
 const aPath = matching(
   "a path such as '/admin/materialized-views', without parameters and without a slash at its end",
-  (value) => typeof value === 'string' && /^(?:\/[\w.~-]+)+$/.test(value),
+  // Clients take segments of dots away before they ask.
+  (value) => typeof value === 'string' && /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/.test(value),
 );
 
 const aGuard = matching(
@@ -66,10 +73,11 @@ const aPassword: Rule = (value, at) => {
   }
 };
 
-const dashboardOptions = objectOf<MaterializedViewsDashboardOptions>({
+const guards = listOf(aGuard);
+const whatever: Rule = () => undefined;
+
+const factoryRules: Rules<MaterializedViewsDashboardFactoryOptions> = {
   path: aPath,
-  guards: listOf(aGuard),
-  imports: listOf(() => undefined),
   basicAuth: objectOf<BasicAuthOptions>(
     {
       username: matching(
@@ -83,15 +91,58 @@ const dashboardOptions = objectOf<MaterializedViewsDashboardOptions>({
   readOnly: aBoolean,
   environment: aFilledText,
   allowUnauthenticated: aBoolean,
+};
+
+const rootOptions = objectOf<MaterializedViewsDashboardOptions>({
+  ...factoryRules,
+  guards,
+  imports: listOf(whatever),
 });
+
+/** Nest checks the others: what they name is a provider or a module of the application. */
+const asyncOptions = objectOf<typeof ASYNC_OPTIONS_TYPE>({
+  useFactory: whatever,
+  useClass: whatever,
+  useExisting: whatever,
+  inject: whatever,
+  imports: whatever,
+  provideInjectionTokensFrom: whatever,
+  guards,
+});
+
+/** @throws InvalidOptionsError when an option is unknown, a guard is none, or there is no factory */
+export function checkAsyncDashboardOptions(options: typeof ASYNC_OPTIONS_TYPE): void {
+  checkOptions(SUBJECT, asyncOptions, options);
+  requireFactory(SUBJECT, options);
+}
 
 /** @throws InvalidOptionsError when an option is wrong, or nothing keeps strangers out */
 export function resolveDashboardOptions(
   options: MaterializedViewsDashboardOptions,
 ): ResolvedDashboardOptions {
-  checkOptions(SUBJECT, dashboardOptions, options);
-  const { path = DEFAULT_PATH, guards = [], basicAuth, readOnly = false, environment } = options;
-  if (guards.length === 0 && basicAuth === undefined && options.allowUnauthenticated !== true) {
+  checkOptions(SUBJECT, rootOptions, options);
+  return closed(options, options.guards);
+}
+
+/**
+ * The same of what a factory gave.
+ *
+ * @throws InvalidOptionsError likewise
+ */
+export function resolveFactoryOptions(
+  options: MaterializedViewsDashboardFactoryOptions,
+  given: MaterializedViewsDashboardOptions['guards'],
+): ResolvedDashboardOptions {
+  checkOptions(SUBJECT, objectOf(factoryRules), options);
+  return closed(options, given);
+}
+
+function closed(
+  options: MaterializedViewsDashboardFactoryOptions,
+  given: MaterializedViewsDashboardOptions['guards'] = [],
+): ResolvedDashboardOptions {
+  const { path = DEFAULT_PATH, basicAuth, readOnly = false, environment } = options;
+  if (given.length === 0 && basicAuth === undefined && options.allowUnauthenticated !== true) {
     throw new InvalidOptionsError(
       `${SUBJECT}: expected \`guards\` or \`basicAuth\`, got neither: anybody could open the dashboard, and refresh views.`,
       {

@@ -1,4 +1,5 @@
 import { BadRequestException, Inject, Injectable } from '@nestjs/common';
+import { isIP } from 'node:net';
 import { ASSETS } from './assets.js';
 import { asset, type DashboardAnswer, json, page, redirect } from './dashboard.answer.js';
 import { type Action, ACTIONS, DashboardActions } from './dashboard.actions.js';
@@ -138,11 +139,16 @@ export class DashboardRoutes {
     const notice = await this.actions.run(action, {
       ...name,
       withDependents: request.query.get('dependents') === 'true',
-      by: `${JSON.stringify(user)} (${request.ip ?? 'unknown address'})`,
+      by: `${JSON.stringify(user)} (${addressOf(request)})`,
     });
     this.reader.forget();
     return redirect(`view?${viewQuery(name, { notice })}`, 303);
   }
+}
+
+/** Behind a proxy that is trusted it may be whatever text a client has sent. */
+function addressOf({ ip = '' }: DashboardRequest): string {
+  return isIP(ip) === 0 ? JSON.stringify(ip) : ip;
 }
 
 function nameOf(query: URLSearchParams): ViewName {

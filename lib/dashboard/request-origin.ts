@@ -5,19 +5,22 @@ const OWN_HEADER = 'x-materialized-views';
 
 /**
  * Whether a request may do what it asks for. Browsers say where a request comes from (`Sec-Fetch-Site`), but only over HTTPS
- * and to localhost; elsewhere our header stands for it, and `Origin` must not be another host.
+ * and to localhost; elsewhere `Origin` must not be another host, and our header stands for the rest.
  */
 export function isFromHere({ method, headers }: DashboardRequest): boolean {
   const site = headers['sec-fetch-site'];
   if (method === 'GET' || method === 'HEAD') {
     // A link from elsewhere may lead here; a script from elsewhere must not read, whatever CORS the application allows.
-    const isNavigation = headers['sec-fetch-mode'] === 'navigate';
-    return isNavigation || site === undefined || site === 'same-origin' || site === 'none';
+    return headers['sec-fetch-mode'] === 'navigate' || site === 'none' || isSame(site, headers);
   }
-  if (site !== undefined) {
-    return site === 'same-origin';
-  }
-  return headers[OWN_HEADER] !== undefined && isOwnOrigin(headers.origin, headers.host);
+  return isSame(site, headers) && (site !== undefined || headers[OWN_HEADER] !== undefined);
+}
+
+function isSame(
+  site: string | string[] | undefined,
+  { origin, host }: DashboardRequest['headers'],
+): boolean {
+  return site === undefined ? isOwnOrigin(origin, host) : site === 'same-origin';
 }
 
 function isOwnOrigin(origin: string | undefined, host: string | undefined): boolean {

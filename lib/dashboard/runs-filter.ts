@@ -33,13 +33,13 @@ export function readRunsFilter(query: URLSearchParams): RunsFilter {
   };
 }
 
-/** A form has no time zone: what it says is UTC. */
+/** A form has no time zone: what it says is UTC. PostgreSQL has no instants as far away as JavaScript has them. */
 function instant(name: string, text: string | undefined): Date | undefined {
   if (text === undefined) {
     return undefined;
   }
   const parsed = new Date(/(?:Z|[+-]\d\d:\d\d)$/.test(text) ? text : `${text}Z`);
-  if (Number.isNaN(parsed.getTime())) {
+  if (!/^\d{4}-/.test(text) || Number.isNaN(parsed.getTime())) {
     throw new BadRequestException(`\`${name}\` has to be an instant such as 2026-01-31T12:00.`);
   }
   return parsed;

@@ -1,7 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { getViewOptions } from '../definition/definition-metadata.accessor.js';
-import { OptionPath } from '../definition/option-path.js';
 import {
   aBoolean,
   aDataSource,
@@ -29,6 +28,7 @@ import {
   MODULE_RULES,
   resolveOptions,
 } from '../definition/module.options.js';
+import { requireFactory } from './require-factory.js';
 
 /**
  * Creates, schedules and refreshes the application's materialized views.
@@ -68,7 +68,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     check(forRootAsyncRules, options);
     const { isGlobal, views, dataSource, ...asyncOptions } = options;
-    requireFactory(asyncOptions);
+    requireFactory(SUBJECT, asyncOptions);
     return withViews(super.forRootAsync(asyncOptions), { isGlobal, views, dataSource });
   }
 
@@ -151,13 +151,4 @@ const SUBJECT = 'MaterializedViewsModule';
 
 function check(rule: Rule, options: unknown): void {
   checkOptions(SUBJECT, rule, options);
-}
-
-/** Nest would say that it cannot resolve a dependency of a symbol. */
-function requireFactory({ useFactory, useClass, useExisting }: typeof ASYNC_OPTIONS_TYPE): void {
-  if ([useFactory, useClass, useExisting].every((each) => typeof each !== 'function')) {
-    throw new OptionPath(SUBJECT)
-      .member('useFactory')
-      .refuse('a function, or `useClass` or `useExisting` a class', useFactory);
-  }
 }

@@ -1,4 +1,4 @@
-/** What the browser runs. Without it every page works too, but none renews itself. */
+/** What the browser runs. Without it every page works too, but none reloads itself. */
 export const SCRIPT = `'use strict';
 (() => {
   const header = 'X-Materialized-Views';

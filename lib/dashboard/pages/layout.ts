@@ -7,7 +7,7 @@ export interface PageContent {
   /** The one of the links in the header that leads here. */
   current?: 'views' | 'graph' | 'runs';
   body: Html;
-  /** Whether the page is renewed while it is looked at. @default false */
+  /** Whether the page reloads itself while it is looked at. @default false */
   isLive?: boolean;
 }
 
@@ -51,7 +51,7 @@ export function layout(
         </header>
         <main id="main" tabindex="-1">
           <p class="problem" id="lost" role="alert" hidden>
-            The page could not be renewed; it is tried again.
+            The page could not be reloaded. The next attempt follows.
           </p>
           ${isLive ? html`<div id="live">${body}</div>` : body}
         </main>
@@ -59,7 +59,7 @@ export function layout(
     </html> `;
 }
 
-/** Shown by the script: without it nothing is renewed. */
+/** Shown by the script: without it nothing is reloaded. */
 const POLL = html`<div class="poll" hidden>
   <label for="poll">Reload</label>
   <select id="poll">

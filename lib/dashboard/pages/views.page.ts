@@ -34,8 +34,8 @@ export function viewsPage(
     isLive: true,
     body: html`<h1>Views</h1>
       ${failures.map(({ message }) => html`<p class="problem">${message}</p>`)} ${counts(views)}
-      ${filterForm(filter)}
-      ${shown.length === 0 ? html`<p>No view is like that.</p>` : viewTable(shown, isReadOnly)}`,
+      ${filterForm(filter)} ${shown.length > 0 && viewTable(shown, isReadOnly)}
+      ${shown.length === 0 && failures.length === 0 && html`<p>No view matches.</p>`}`,
   };
 }
 
