@@ -107,7 +107,7 @@ describe('dashboards of one application with two data sources', () => {
       boot(
         typeOrm(databases[0] as TestDatabase, { autoLoadEntities: false }),
         MaterializedViewsModule.forRoot({ scheduling: false }),
-        MaterializedViewsDashboardModule.forRootAsync(options as never),
+        MaterializedViewsDashboardModule.forRootAsync(options),
       );
     const error: unknown = await booting().catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(InvalidOptionsError);
