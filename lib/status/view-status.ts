@@ -120,7 +120,14 @@ interface StatusExtras {
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
-  { dataSource, sizeBytes, indexSizeBytes, changes, holders = [], outdatedBelow = [] }: StatusExtras,
+  {
+    dataSource,
+    sizeBytes,
+    indexSizeBytes,
+    changes,
+    holders = [],
+    outdatedBelow = [],
+  }: StatusExtras,
 ): ViewStatus {
   const success = lastSuccess(row);
   return {
