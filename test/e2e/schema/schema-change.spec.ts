@@ -309,6 +309,25 @@ describe('changing views', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
+    it.each(['side-by-side', 'drop-and-create'] as const)(
+      'computes rows %s within the limits of the module, and not within those for waiting',
+      async (rebuildStrategy) => {
+        const limits = `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement`;
+        const limited = { name: 'limited', expression: limits, columns: ['lock', 'statement'] };
+        const options = {
+          lockTimeout: '7s',
+          statementTimeout: '9min',
+          syncTimeout: '11s',
+        } as const;
+        await release([limited], { ...options, rebuildStrategy });
+        const changed = { ...limited, expression: `${limits}, 2 AS release` };
+        await release([changed], { ...options, rebuildStrategy });
+        expect(await database.query('SELECT * FROM limited')).toEqual([
+          { lock: '7s', statement: '9min', release: 2 },
+        ]);
+      },
+    );
+
     it('keeps row data out of the error and the report', async () => {
       await release([daily]);
       const error = await release([
