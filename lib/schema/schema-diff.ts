@@ -2,18 +2,17 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { codeAndMessageOf } from '../errors/error-message.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import { newerVersion } from '../tracking/capture-record.js';
-import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import { type ViewKind, viewKindOf } from '../postgres/view-kind.js';
 import type { AnyAspectDifference } from './aspects/aspects.js';
+import type { ViewMemory } from './aspects/view-aspect.js';
+import { compareView, type ViewAspectDifference } from './aspects/view-aspects.js';
 import type { DatabaseState } from './database-state.js';
 import type { DefinitionComparison } from './definition-comparison.js';
 import type { Rename } from './rename.js';
 import { type DeployedView } from './deployed-view.js';
-import { storageDiffers } from './storage.js';
 import { isRememberedDeclaration } from './fingerprint.js';
 import { asOrphan, isAsKnown, type Orphan } from './holders.js';
-import type { IndexRename } from './index-renames.js';
 
 /** One way in which the database is not what the code declares of a view. */
 export type Difference =
@@ -25,18 +24,9 @@ export type Difference =
   /** PostgreSQL refuses the declared query, also where all else is as declared: what it reads was renamed, say. */
   | { kind: 'query-fails'; failure: string }
   | { kind: 'renamed'; from: string }
-  /** `isUnfit`: the view's present columns do not bear it. */
-  | { kind: 'index-missing'; index: IndexDefinition; isUnfit?: boolean }
-  | { kind: 'index-changed'; index: IndexDefinition }
-  /** It is there under the name that it had in another release. */
-  | { kind: 'index-renamed'; index: IndexDefinition; from: string }
-  /** Made by the library, and declared no more. */
-  | { kind: 'index-superfluous'; name: string }
-  | { kind: 'storage' }
-  | { kind: 'tablespace' }
   | { kind: 'access-method' }
-  | { kind: 'comment' }
   | { kind: 'unpopulated' }
+  | ViewAspectDifference
   | Extract<AnyAspectDifference, { view: ViewDefinition }>;
 
 /** How one declared view compares. */
@@ -180,46 +170,24 @@ function diffView(
   };
 }
 
-interface Memory {
-  comparison: DefinitionComparison | undefined;
-  ownIndexes: string[];
-  isSameDeclaration: boolean;
-}
-
 function differencesOf(
   view: ViewDefinition,
   deployed: DeployedView,
-  { comparison, ownIndexes, isSameDeclaration }: Memory,
+  memory: ViewMemory & { isSameDeclaration: boolean },
 ): Difference[] {
   const { row } = deployed;
-  const isSameQuery = comparison?.isSameQuery ?? true;
+  const { isSameQuery = true, failure } = memory.comparison ?? {};
   return [
     ...when(!isSameQuery, {
       kind: 'definition',
-      isDrift: isSameDeclaration,
-      ...(comparison?.failure !== undefined && {
-        failure: describeFailure(view, comparison.failure),
-      }),
-    } as const),
-    ...(comparison?.changedIndexes ?? []).map(
-      (index) => ({ kind: 'index-changed', index }) as const,
-    ),
-    ...indexDifferences(view, deployed, {
-      ownIndexes,
-      renamed: comparison?.renamedIndexes ?? [],
-      unfit: comparison?.unfitIndexes ?? [],
+      isDrift: memory.isSameDeclaration,
+      ...(failure !== undefined && { failure: describeFailure(view, failure) }),
     }),
-    ...when(storageDiffers(view, row.storage), { kind: 'storage' } as const),
-    ...when(view.tablespace !== undefined && tablespaceDiffers(view, row.tablespace), {
-      kind: 'tablespace',
-    } as const),
     ...when(view.accessMethod !== undefined && view.accessMethod !== row.access_method, {
       kind: 'access-method',
-    } as const),
-    ...when(view.comment !== undefined && view.comment !== (row.comment ?? ''), {
-      kind: 'comment',
-    } as const),
-    ...when(view.withData && !row.is_populated, { kind: 'unpopulated' } as const),
+    }),
+    ...compareView(view, deployed, memory),
+    ...when(view.withData && !row.is_populated, { kind: 'unpopulated' }),
   ];
 }
 
@@ -230,38 +198,6 @@ export function describeFailure({ target }: ViewDefinition, error: unknown): str
 
 function when(condition: boolean, difference: Difference): Difference[] {
   return condition ? [difference] : [];
-}
-
-function indexDifferences(
-  view: ViewDefinition,
-  deployed: DeployedView,
-  { ownIndexes, renamed, unfit }: { ownIndexes: string[]; renamed: IndexRename[]; unfit: string[] },
-): Difference[] {
-  const arriving = new Set(renamed.map(({ index }) => index.name));
-  const leaving = new Set(renamed.map(({ from }) => from));
-  const present = new Set(deployed.indexes.map((index) => index.name));
-  const declared = new Set(view.indexes.map((index) => index.name));
-  return [
-    ...view.indexes
-      .filter(({ name }) => !present.has(name) && !arriving.has(name))
-      .map(
-        (index) =>
-          ({
-            kind: 'index-missing',
-            index,
-            ...(unfit.includes(index.name) && { isUnfit: true }),
-          }) as const,
-      ),
-    ...renamed.map((each) => ({ kind: 'index-renamed', ...each }) as const),
-    ...ownIndexes
-      .filter((name) => present.has(name) && !declared.has(name) && !leaving.has(name))
-      .map((name) => ({ kind: 'index-superfluous', name }) as const),
-  ];
-}
-
-/** `pg_default` is what a view without a tablespace of its own has, in most databases. */
-function tablespaceDiffers(view: ViewDefinition, deployed: string | null): boolean {
-  return view.tablespace !== (deployed ?? 'pg_default');
 }
 
 function missingSchemas(definitions: readonly ViewDefinition[], state: DatabaseState): string[] {

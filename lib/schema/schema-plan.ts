@@ -2,8 +2,9 @@ import { viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
 import { displayName } from '../postgres/identifier.js';
-import { alterPhases, populateSteps } from './alter-steps.js';
+import { populateSteps } from './populate-steps.js';
 import { aspectSteps } from './aspects/aspects.js';
+import { alterPhases } from './aspects/view-aspects.js';
 import type { DatabaseState } from './database-state.js';
 import { hide, type HiddenIndex, show } from './hidden-indexes.js';
 import type { NamePlan } from './name-plan.js';
@@ -94,7 +95,11 @@ export function planSchema(input: PlanInput): SchemaPlan {
     rehearsed.members.filter(({ isReplaced }) => isReplaced),
     { state, names, reasonOf: rebuildReasons(diff) },
   );
-  const altered = inPhases(...inPlace.map((view) => alterPhases(view, names)));
+  const altered = inPhases(
+    ...inPlace.map(({ view, deployed, differences }) =>
+      deployed === undefined ? {} : alterPhases(differences, { view, deployed, names }),
+    ),
+  );
   const exchange = isSideBySide
     ? [
         ...renamed.clear,

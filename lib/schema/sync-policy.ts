@@ -1,11 +1,10 @@
 import type { SyncPolicy } from '../definition/module.options.js';
 import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
 import { describeKind } from '../postgres/view-kind.js';
-import { isGiven } from './aspects/aspect.js';
+import { isGiven, type Right } from './aspects/aspect.js';
 import { describeOfAspect, isOfAspect, rightOf } from './aspects/aspects.js';
+import { viewAspectOf } from './aspects/view-aspects.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
-
-const CREATIONS: ReadonlySet<Difference['kind']> = new Set(['missing', 'index-missing']);
 
 /** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
 function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): boolean {
@@ -19,17 +18,17 @@ function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): 
   if (hasFailingQuery(diff) && difference.kind !== 'renamed') {
     return false;
   }
-  if (allowsChanges(policy)) {
-    return true;
-  }
-  return (
-    allowsCreation(policy) &&
-    CREATIONS.has(difference.kind) &&
-    !(difference.kind === 'index-missing' && (difference.isUnfit || hasOtherDefinition(diff)))
-  );
+  // An index that is declared for a new definition says nothing of the old one.
+  const isCreation = rightOfView(difference) === 'create' && !hasOtherDefinition(diff);
+  return allowsChanges(policy) || (allowsCreation(policy) && isCreation);
 }
 
-/** Whether the view itself is another: an index that is declared for the new one says nothing of it. */
+function rightOfView(difference: Difference): Right {
+  const usual = difference.kind === 'missing' ? 'create' : 'change';
+  return viewAspectOf(difference)?.right(difference) ?? usual;
+}
+
+/** Whether the view itself is another than the declared one. */
 export function hasOtherDefinition({ differences }: Pick<ViewDiff, 'differences'>): boolean {
   return differences.some(({ kind }) => ['definition', 'view-kind', 'query-fails'].includes(kind));
 }
@@ -89,17 +88,11 @@ export function describeDifference(difference: Difference): string {
       return difference.failure;
     case 'renamed':
       return `it is still "${difference.from}"`;
-    case 'index-missing':
-      return `index "${difference.index.name}" is missing${difference.isUnfit ? ', and the view does not have the columns for it' : ''}`;
-    case 'index-changed':
-      return `index "${difference.index.name}" changed`;
-    case 'index-renamed':
-      return `index "${difference.index.name}" is still "${difference.from}"`;
-    case 'index-superfluous':
-      return `index "${difference.name}" is no longer declared`;
+    case 'access-method':
+      return 'its access method changed';
     case 'unpopulated':
       return 'it has no data yet';
     default:
-      return describeOfAspect(difference) ?? `its ${difference.kind.replace('-', ' ')} changed`;
+      return viewAspectOf(difference)?.describe(difference) ?? describeOfAspect(difference) ?? '';
   }
 }

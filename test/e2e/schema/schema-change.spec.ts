@@ -316,7 +316,7 @@ describe('changing views', () => {
         const limited = { name: 'limited', expression: limits, columns: ['lock', 'statement'] };
         const options = {
           lockTimeout: '7s',
-          statementTimeout: '9min',
+          statementTimeout: '9m',
           syncTimeout: '11s',
         } as const;
         await release([limited], { ...options, rebuildStrategy });

@@ -1,18 +1,16 @@
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { createIndex } from '../postgres/ddl.sql.js';
-import type { QualifiedName } from '../postgres/identifier.js';
-import type { SqlStatement } from '../postgres/sql-statement.js';
-import { clusterOn, dropIndex, renameIndex } from '../postgres/view-ddl.sql.js';
-import type { DeployedView } from './deployed-view.js';
-import type { NamePlan } from './name-plan.js';
-import { inPhases, type PlanPhases } from './plan-phases.js';
-import { EXCLUSIVE_LOCK, NO_LOCK, SHARE_LOCK } from '../postgres/lock-words.js';
-import type { PlanStep } from './plan-step.js';
-import type { Difference } from './schema-diff.js';
-import { temporaryName } from './temporary-name.js';
-import { indexStatements } from './view-blueprint.js';
-
-export type IndexDifference = Extract<Difference, { kind: `index-${string}` }>;
+import { type ViewDefinition, viewName } from '../../definition/view-definition.js';
+import { createIndex } from '../../postgres/ddl.sql.js';
+import type { QualifiedName } from '../../postgres/identifier.js';
+import type { SqlStatement } from '../../postgres/sql-statement.js';
+import { clusterOn, dropIndex, renameIndex } from '../../postgres/view-ddl.sql.js';
+import type { DeployedView } from '../deployed-view.js';
+import type { NamePlan } from '../name-plan.js';
+import { inPhases, type PlanPhases } from '../plan-phases.js';
+import { EXCLUSIVE_LOCK, NO_LOCK, SHARE_LOCK } from '../../postgres/lock-words.js';
+import type { PlanStep } from '../plan-step.js';
+import type { IndexDifference } from './index.aspect.js';
+import { temporaryName } from '../temporary-name.js';
+import { indexStatements } from '../view-blueprint.js';
 
 /** One index of a view that stays. What has to be made is made beside what is there, before any reader has to wait. */
 export function indexPhases(
@@ -50,7 +48,7 @@ class IndexPlan {
     }
   }
 
-  private missing({ index }: Extract<Difference, { kind: 'index-missing' }>): PlanPhases {
+  private missing({ index }: Extract<IndexDifference, { kind: 'index-missing' }>): PlanPhases {
     const reason = `Index "${index.name}" is missing`;
     const create = (name: string): SqlStatement[] => [createIndex(this.before, { ...index, name })];
     if (!this.isTaken(index.name)) {
@@ -84,7 +82,7 @@ class IndexPlan {
     });
   }
 
-  private changed({ index }: Extract<Difference, { kind: 'index-changed' }>): PlanPhases {
+  private changed({ index }: Extract<IndexDifference, { kind: 'index-changed' }>): PlanPhases {
     const { name } = index;
     const existing = this.existing(name);
     const temporary = this.temporary(name);

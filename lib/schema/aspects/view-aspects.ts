@@ -1,0 +1,51 @@
+import type { ViewDefinition } from '../../definition/view-definition.js';
+import type { DeployedView } from '../deployed-view.js';
+import { inPhases, type PlanPhases } from '../plan-phases.js';
+import type { Right } from './aspect.js';
+import { commentAspect } from './comment.aspect.js';
+import { indexAspect } from './index.aspect.js';
+import { storageAspect } from './storage.aspect.js';
+import { tablespaceAspect } from './tablespace.aspect.js';
+import type { StayingView, ViewAspect, ViewMemory } from './view-aspect.js';
+
+const ASPECTS = [
+  indexAspect,
+  storageAspect,
+  tablespaceAspect,
+  commentAspect,
+] as const satisfies readonly ViewAspect[];
+
+type DifferenceOf<Each> = Each extends { right(difference: infer Difference): Right }
+  ? Difference
+  : never;
+
+/** What any of the aspects of a view finds. */
+export type ViewAspectDifference = DifferenceOf<(typeof ASPECTS)[number]>;
+
+const BY_KIND: ReadonlyMap<string, ViewAspect> = new Map(
+  ASPECTS.flatMap((aspect: ViewAspect) => aspect.kinds.map((kind) => [kind, aspect] as const)),
+);
+
+/** How a view that is there compares with what is declared, apart from its rows. */
+export function compareView(
+  view: ViewDefinition,
+  deployed: DeployedView,
+  memory: ViewMemory,
+): ViewAspectDifference[] {
+  return ASPECTS.flatMap((aspect): ViewAspectDifference[] => aspect.diff(view, deployed, memory));
+}
+
+/** The aspect of a view to which a difference belongs. */
+export function viewAspectOf({ kind }: { kind: string }): ViewAspect | undefined {
+  return BY_KIND.get(kind);
+}
+
+/** The steps that change a view where it is. */
+export function alterPhases(
+  differences: readonly { kind: string }[],
+  staying: StayingView,
+): PlanPhases {
+  return inPhases(
+    ...differences.map((difference) => viewAspectOf(difference)?.phases(difference, staying) ?? {}),
+  );
+}
