@@ -124,7 +124,7 @@ export { SchemaService } from './engine/schema.service.js';
 export type { DeclaredView } from './definition/declared-view.js';
 export type { DataSourceSelector } from './definition/data-source-selector.js';
 export type { PlanOptions } from './schema/schema-options.js';
-export type { SchemaDifference } from './schema/schema.js';
+export type { SchemaDifference } from './schema/schema-difference.js';
 export {
   SYNC_CHANNEL,
   type SyncReport,

@@ -3,7 +3,7 @@ import type { ManagedDataSource } from '../engine/managed-data-source.js';
 import { displayName } from '../postgres/identifier.js';
 import type { DataDrift } from '../status/data-drift.js';
 import type { ViewStatus } from '../status/view-status.js';
-import type { SchemaDifference } from '../schema/schema.js';
+import type { SchemaDifference } from '../schema/schema-difference.js';
 import type { CommandResult } from './cli-command.js';
 import { ExitCode } from './exit-code.js';
 

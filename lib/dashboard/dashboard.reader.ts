@@ -7,7 +7,7 @@ import { UnknownViewError } from '../errors/usage.errors.js';
 import type { InspectedView } from '../introspection/inspected-view.js';
 import type { ViewHistoryEntry } from '../status/refresh-history.js';
 import type { ViewStatus } from '../status/view-status.js';
-import type { SchemaDifference } from '../schema/schema.js';
+import type { SchemaDifference } from '../schema/schema-difference.js';
 import type { Overview, ViewDetails, ViewName } from './readings.js';
 import type { RunsFilter } from './runs-filter.js';
 import { SharedReadings } from './shared-readings.js';

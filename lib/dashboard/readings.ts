@@ -2,7 +2,7 @@ import type { DeclaredView } from '../definition/declared-view.js';
 import type { InspectedView } from '../introspection/inspected-view.js';
 import type { RecentRuns, ViewHistoryEntry } from '../status/refresh-history.js';
 import type { ViewStatus } from '../status/view-status.js';
-import type { SchemaDifference } from '../schema/schema.js';
+import type { SchemaDifference } from '../schema/schema-difference.js';
 
 export interface ViewName {
   dataSource: string;

@@ -14,7 +14,8 @@ import {
   planOptions,
   type PlanOptions,
 } from '../schema/schema-options.js';
-import type { Schema, SchemaDifference } from '../schema/schema.js';
+import type { Schema } from '../schema/schema.js';
+import type { SchemaDifference } from '../schema/schema-difference.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
 import type { SyncReport } from '../schema/sync-report.js';
 import { diffChannel } from './diff-channel.js';

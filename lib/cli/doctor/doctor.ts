@@ -12,7 +12,7 @@ import { quoteIdentifier } from '../../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../../postgres/installation.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../../postgres/wake-up.sql.js';
 import { readInstalledVersion } from '../../postgres/installed-version.js';
-import type { SchemaDifference } from '../../schema/schema.js';
+import type { SchemaDifference } from '../../schema/schema-difference.js';
 import type { InspectedView } from '../../introspection/inspected-view.js';
 import type { Finding } from './finding.js';
 import { poolerFindings } from './pooler.findings.js';
