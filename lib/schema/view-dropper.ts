@@ -5,7 +5,7 @@ import { displayName } from '../postgres/identifier.js';
 import { deleteKnownView } from '../postgres/state.sql.js';
 import { dropView } from '../postgres/view-ddl.sql.js';
 import { sentenceCase } from '../postgres/view-kind.js';
-import { removeSuperfluousCaptures } from '../tracking/capture-repair.js';
+import { removeSuperfluous } from './aspects/superfluous.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, refuseToDrop } from './dependents.js';
 import type { DeployedView } from './deployed-view.js';
@@ -14,7 +14,7 @@ import type { SchemaSynchronizer } from './schema.synchronizer.js';
 import { readSteadily } from './steady-read.js';
 import { inOldOrder } from './view-order.js';
 
-/** Drops declared views, with the triggers that no other view needs. */
+/** Drops declared views, with what no other view needs: the triggers of their tables, say. */
 export class ViewDropper {
   constructor(
     private readonly context: DataSourceContext,
@@ -26,7 +26,7 @@ export class ViewDropper {
     views: readonly ViewDefinition[],
     onHeld: (others: string[], view: ViewDefinition) => void,
   ): Promise<void> {
-    const { stateSchema, lockTimeoutMs } = this.context.options;
+    const { stateSchema } = this.context.options;
     const names = views.map(({ name }) => name);
     const dropped = await this.synchronizer.locked(async (session) => {
       const state = await readSteadily(session, stateSchema, names);
@@ -46,7 +46,7 @@ export class ViewDropper {
         await session.query(dropView(kind, name));
         await session.query(deleteKnownView(stateSchema, name));
       }
-      await removeSuperfluousCaptures(session, stateSchema, lockTimeoutMs);
+      await removeSuperfluous(session, this.context.options);
       return going;
     });
     for (const { kind, name } of dropped) {

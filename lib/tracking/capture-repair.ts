@@ -18,12 +18,7 @@ import {
   uncapturedTables,
 } from './capture-steps.js';
 import { readInstalledVersion } from '../postgres/installed-version.js';
-import {
-  briefForCaptures,
-  longForCaptures,
-  type Patience,
-  patiently,
-} from '../postgres/lock-attempts.js';
+import { briefForCaptures, patiently } from '../postgres/lock-attempts.js';
 import { wakeUpDifferences, wakeUpSteps } from './wake-up.js';
 
 /** The tables whose changes the given views need and that are not captured, or not completely. */
@@ -64,7 +59,7 @@ export async function captureTable(
   }
   const changes = row === undefined ? { missing: [table] } : { changed: [table] };
   const steps = captureStepsOf(changes, stateSchema);
-  await carryOut(session, steps, lockTimeoutMs, briefForCaptures(lockTimeoutMs));
+  await carryOut(session, steps, lockTimeoutMs);
   return true;
 }
 
@@ -94,17 +89,7 @@ export async function finishCaptures(
     ...captureSteps(captureDiff, stateSchema),
     ...wakeUpSteps(wakeUpDiff, stateSchema),
   ];
-  await carryOut(session, steps, lockTimeoutMs, briefForCaptures(lockTimeoutMs));
-}
-
-/** Drops the triggers of all tables whose changes no remembered view needs. Waits long for their locks. */
-export async function removeSuperfluousCaptures(
-  session: Session,
-  stateSchema: string,
-  lockTimeoutMs: number,
-): Promise<void> {
-  const steps = captureSteps(await readDifferences(session, stateSchema, []), stateSchema);
-  await carryOut(session, steps, lockTimeoutMs, longForCaptures(lockTimeoutMs));
+  await carryOut(session, steps, lockTimeoutMs);
 }
 
 /** Compares what is captured with what is needed by what the database remembers of views. */
@@ -138,11 +123,10 @@ async function carryOut(
   session: Session,
   steps: CaptureStep[],
   lockTimeoutMs: number,
-  patience: Patience,
 ): Promise<void> {
   const statements = steps.flatMap((step) => step.statements);
   if (statements.length > 0) {
     const work = (): Promise<unknown> => session.query(script(statements));
-    await patiently(session, lockTimeoutMs, work, patience);
+    await patiently(session, lockTimeoutMs, work, briefForCaptures(lockTimeoutMs));
   }
 }
