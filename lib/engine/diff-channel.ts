@@ -1,5 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel';
-import type { SchemaDifference } from '../schema/schema.js';
+import type { SchemaDifference } from '../schema/schema-difference.js';
 
 /** What a subscriber of the tracing channel of comparisons gets: Node adds `result` or `error` when it is over. */
 export interface DiffTrace {
