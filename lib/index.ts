@@ -35,6 +35,7 @@ export {
   DependencyCycleError,
   PlanOutdatedError,
   ForeignStateSchemaError,
+  PgCronUnavailableError,
   SchemaDriftError,
   SchemaSyncError,
   SyncLockTimeoutError,

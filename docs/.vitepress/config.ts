@@ -75,6 +75,7 @@ export default defineConfig({
         '/guide/schema-commands': 'Commands for the schema',
         '/guide/testing': 'Testing',
         '/guide/tenants': 'Tenants',
+        '/guide/pg-cron': 'Schedules in pg_cron',
       }),
       section('Operations', {
         '/operations/privileges': 'Privileges',

@@ -118,7 +118,8 @@ function refreshedBy({ schedule, freshness }: ViewDefinition): string[] {
   const told = [...(freshness?.readsSources ? ['all that it reads'] : []), ...tables].join(', ');
   const { onWrite, skipsUnchanged, maxStalenessMs } = freshness ?? {};
   const lines = [
-    schedule && `cron "${schedule.cron}" (${schedule.timeZone})`,
+    schedule &&
+      `cron "${schedule.cron}" (${schedule.timeZone}${schedule.scheduler === 'pg_cron' ? ', by pg_cron' : ''})`,
     onWrite &&
       `writes to ${told}, ${onWrite.debounceMs} ms after the last, ${onWrite.maxWaitMs} ms after the first at the latest`,
     maxStalenessMs !== undefined && `maxStaleness of ${maxStalenessMs} ms`,

@@ -1,5 +1,10 @@
 import { displayName } from '../postgres/identifier.js';
-import { type ModeChoice, type ViewDefinition, viewName } from './view-definition.js';
+import {
+  type ModeChoice,
+  type Scheduler,
+  type ViewDefinition,
+  viewName,
+} from './view-definition.js';
 
 /** How a registered view is refreshed, as its class says. */
 export interface DeclaredView {
@@ -15,6 +20,8 @@ export interface DeclaredView {
   schedule?: {
     cron: string;
     timeZone: string;
+    /** Who refreshes at these times. */
+    scheduler: Scheduler;
     /** The next scheduled times by the clock of this process, as many as were asked for. */
     nextTicks: Date[];
   };
@@ -67,5 +74,6 @@ function scheduleOf({ schedule }: ViewDefinition, tickCount: number): DeclaredVi
     nextTicks.push(next);
     next = schedule.grid.nextTickAfter(next);
   }
-  return { cron: schedule.cron, timeZone: schedule.timeZone, nextTicks };
+  const { cron, timeZone, scheduler } = schedule;
+  return { cron, timeZone, scheduler, nextTicks };
 }

@@ -1,7 +1,7 @@
 import type { DataSource, EntitySchema, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import type { Duration } from './duration.js';
 import type { ViewClass } from './view-class.js';
-import type { ModeChoice } from './view-definition.js';
+import type { ModeChoice, Scheduler } from './view-definition.js';
 
 /**
  * The query of a view: SQL, or a function that builds it, as in TypeORM's `ViewEntity`. A view can't have parameters,
@@ -54,6 +54,14 @@ export interface ViewRefreshOptions {
   cron?: string;
   /** The IANA time zone of `cron`; refused without it. @default 'UTC' */
   timeZone?: string;
+  /**
+   * Who refreshes at the times of `cron`; refused without it. `'application'`: the processes with `scheduling`.
+   * `'pg_cron'`: a job of the extension pg_cron, in the database and also while no process runs. It is made, changed and
+   * removed with the schema, and needs an expression of 5 fields in UTC. Refused with `on`, `maxStaleness`, `skipUnchanged`
+   * and `mode: 'swap'`, which need a process.
+   * @default 'application'
+   */
+  scheduler?: Scheduler;
   /**
    * A committed write to one of these tables triggers a refresh, whoever writes. List entities, `table` or
    * `schema.table`. `'sources'` means everything that the view reads according to the catalog, through plain views

@@ -10,9 +10,12 @@ import {
   listOf,
   notImported,
   objectOf,
+  oneOf,
   type Rule,
 } from './option-rules.js';
+import { isUtc, pgCronProblem } from './pg-cron-schedule.js';
 import { policyRules } from './refresh-policy.js';
+import { SCHEDULERS } from './view-definition.js';
 
 export const DEFAULT_TIME_ZONE = 'UTC';
 export const DEFAULT_DEBOUNCE_MS = 1_000;
@@ -51,6 +54,7 @@ const rules = objectOf<ViewRefreshOptions>({
   // Together with `timeZone`, below.
   cron: () => undefined,
   timeZone: aTimeZone,
+  scheduler: oneOf(...SCHEDULERS),
   on: tables,
   debounce: aDuration(0),
   maxWait: aDuration(0),
@@ -64,6 +68,7 @@ export const refreshRules: Rule = (value, at) => {
   rules(value, at);
   const refresh = value as ViewRefreshOptions;
   checkCron(refresh, at);
+  checkScheduler(refresh, at);
   checkWaits(refresh, at);
   checkSkipping(refresh, at);
 };
@@ -79,6 +84,38 @@ function checkCron({ cron, timeZone }: ViewRefreshOptions, at: OptionPath): void
     typeof cron === 'string' ? cronProblem(cron, timeZone ?? DEFAULT_TIME_ZONE) : 'it is not text';
   if (problem !== undefined) {
     throw at.member('cron').refuse(`a cron expression of 5 or 6 fields (${problem})`, cron);
+  }
+}
+
+/** What a job of pg_cron can neither say nor do. */
+function checkScheduler(refresh: ViewRefreshOptions, at: OptionPath): void {
+  const { scheduler, cron, timeZone = DEFAULT_TIME_ZONE, mode } = refresh;
+  if (scheduler !== undefined && cron === undefined) {
+    throw at.member('scheduler').refuse('absent where there is no `cron`', scheduler);
+  }
+  if (scheduler !== 'pg_cron' || cron === undefined) {
+    return;
+  }
+  const problem = pgCronProblem(cron);
+  if (problem !== undefined) {
+    throw at.member('cron').refuse(`one that pg_cron can run (${problem})`, cron);
+  }
+  if (!isUtc(timeZone)) {
+    const expected =
+      "'UTC' with `scheduler: 'pg_cron'` (pg_cron has one time zone for the whole server)";
+    throw at.member('timeZone').refuse(expected, timeZone);
+  }
+  if (mode === 'swap') {
+    const expected =
+      "another one with `scheduler: 'pg_cron'` (a process has to build the view that takes the place of this one)";
+    throw at.member('mode').refuse(expected, mode);
+  }
+  for (const name of ['on', 'maxStaleness', 'skipUnchanged'] as const) {
+    if (refresh[name] !== undefined && refresh[name] !== false) {
+      const expected =
+        "absent with `scheduler: 'pg_cron'` (a process has to watch the writes, and to keep their log small)";
+      throw at.member(name).refuse(expected, refresh[name]);
+    }
   }
 }
 

@@ -4,10 +4,17 @@ import type { ViewKind } from '../postgres/view-kind.js';
 import type { CronGrid } from './cron-grid.js';
 import type { ViewClass } from './view-class.js';
 
+/** Who refreshes a view at its scheduled times. */
+export type Scheduler = (typeof SCHEDULERS)[number];
+
+/** All of them. */
+export const SCHEDULERS = ['application', 'pg_cron'] as const;
+
 /** A view's schedule: what was declared, and the scheduled times that it stands for. */
 export interface ViewSchedule {
   cron: string;
   timeZone: string;
+  scheduler: Scheduler;
   grid: CronGrid;
 }
 

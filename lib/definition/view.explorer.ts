@@ -205,6 +205,7 @@ function schedule(target: ViewClass): ViewSchedule | undefined {
     cron && {
       cron: cron.cronTime,
       timeZone: cron.timeZone,
+      scheduler: getViewOptions(target)?.refresh?.scheduler ?? 'application',
       grid: CronGrid.of(cron.cronTime, cron.timeZone),
     }
   );

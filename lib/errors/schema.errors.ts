@@ -37,3 +37,8 @@ export class PlanOutdatedError extends MaterializedViewError {
 export class ForeignStateSchemaError extends MaterializedViewError {
   readonly code = 'MV_FOREIGN_STATE_SCHEMA';
 }
+
+/** A view is to be refreshed by pg_cron, which this database does not have, or not as it is needed. Nothing has been changed. */
+export class PgCronUnavailableError extends MaterializedViewError {
+  readonly code = 'MV_PG_CRON_UNAVAILABLE';
+}

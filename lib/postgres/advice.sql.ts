@@ -22,5 +22,8 @@ export const ADVICE = {
   functionPath: (quotedFunction: string, quotedPath: string) =>
     `ALTER FUNCTION ${quotedFunction} SET search_path = ${quotedPath};`,
   dropView: (kind: ViewKind, view: QualifiedName) => `${dropView(kind, view).text};`,
+  activateJob: (jobId: string) => `SELECT cron.alter_job(${jobId}, active => true);`,
+  jobRuns: (jobId: string) =>
+    `SELECT * FROM cron.job_run_details WHERE jobid = ${jobId} ORDER BY runid DESC;`,
   maxConnections: (count: number) => `ALTER SYSTEM SET max_connections = ${count};`,
 };

@@ -59,9 +59,34 @@ export interface FinishedRow {
  * may hold earlier transactions of the connection too: the server reports them once a second at the most.
  */
 export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlStatement {
-  const schema = quoteIdentifier(stateSchema);
   return {
-    text: `WITH run AS MATERIALIZED (
+    text: successText(stateSchema),
+    values: [
+      run.runId,
+      run.view.schema,
+      run.view.name,
+      run.tick ?? null,
+      run.startedAt,
+      run.snapshot,
+      run.trigger,
+      run.mode,
+      run.modeReason,
+      HOST,
+      run.attempt,
+      run.isEmptied ?? false,
+      run.signature,
+      run.countsBefore?.inserted ?? 0,
+      run.countsBefore?.deleted ?? 0,
+      run.writtenSince ?? 0,
+      run.round ?? 0,
+    ],
+  };
+}
+
+/** Its text, which a job of pg_cron runs too. */
+export function successText(stateSchema: string): string {
+  const schema = quoteIdentifier(stateSchema);
+  return `WITH run AS MATERIALIZED (
   SELECT $1::uuid AS run_id,
          $2::text AS schema_name,
          $3::text AS view_name,
@@ -116,27 +141,7 @@ SELECT run_id, schema_name, view_name, tick, started_at, finished_at, 'refreshed
        pg_catalog.pg_stat_get_xact_tuples_inserted(view_oid) - $14::bigint,
        pg_catalog.pg_stat_get_xact_tuples_deleted(view_oid) - $15::bigint
 FROM run
-RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count, deleted_count`,
-    values: [
-      run.runId,
-      run.view.schema,
-      run.view.name,
-      run.tick ?? null,
-      run.startedAt,
-      run.snapshot,
-      run.trigger,
-      run.mode,
-      run.modeReason,
-      HOST,
-      run.attempt,
-      run.isEmptied ?? false,
-      run.signature,
-      run.countsBefore?.inserted ?? 0,
-      run.countsBefore?.deleted ?? 0,
-      run.writtenSince ?? 0,
-      run.round ?? 0,
-    ],
-  };
+RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count, deleted_count`;
 }
 
 /**
@@ -195,9 +200,31 @@ const MAX_BACKOFF_STEPS = 20;
 
 /** Writes a failure, after the rollback of the refresh. A cancelled run says nothing of the view. */
 export function recordFailure(stateSchema: string, run: FailureRecord): SqlStatement {
-  const schema = quoteIdentifier(stateSchema);
   return {
-    text: `WITH run AS MATERIALIZED (
+    text: failureText(stateSchema),
+    values: [
+      run.runId,
+      run.view.schema,
+      run.view.name,
+      run.tick ?? null,
+      run.startedAt,
+      run.outcome,
+      run.errorCode,
+      run.backoffMs,
+      run.trigger,
+      run.errorMessage.slice(0, MAX_MESSAGE_LENGTH),
+      HOST,
+      run.isFinal,
+      run.endsTick,
+      run.attempt,
+    ],
+  };
+}
+
+/** Its text, which a job of pg_cron runs too. */
+export function failureText(stateSchema: string): string {
+  const schema = quoteIdentifier(stateSchema);
+  return `WITH run AS MATERIALIZED (
   SELECT $1::uuid AS run_id,
          $2::text AS schema_name,
          $3::text AS view_name,
@@ -238,28 +265,11 @@ export function recordFailure(stateSchema: string, run: FailureRecord): SqlState
 INSERT INTO ${schema}.refresh_history
   (run_id, schema_name, view_name, tick, started_at, finished_at, outcome, error_code, trigger, error_message, host, attempt)
 SELECT run_id, schema_name, view_name, tick, started_at, finished_at, outcome, error_code, $9, $10, $11, $14
-FROM run`,
-    values: [
-      run.runId,
-      run.view.schema,
-      run.view.name,
-      run.tick ?? null,
-      run.startedAt,
-      run.outcome,
-      run.errorCode,
-      run.backoffMs,
-      run.trigger,
-      run.errorMessage.slice(0, MAX_MESSAGE_LENGTH),
-      HOST,
-      run.isFinal,
-      run.endsTick,
-      run.attempt,
-    ],
-  };
+FROM run`;
 }
 
 /** A query's text may be part of a message. */
-const MAX_MESSAGE_LENGTH = 2_000;
+export const MAX_MESSAGE_LENGTH = 2_000;
 
 /** The row of a run that has been committed; none when it never was. */
 export function selectRun(stateSchema: string, runId: string): SqlStatement {

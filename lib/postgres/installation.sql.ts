@@ -3,6 +3,7 @@ import { VIEW_CHANGES } from './change.sql.js';
 import { COMPUTED, foreignColumns, mendComputedColumns } from './computed-column.sql.js';
 import { quoteIdentifier } from './identifier.js';
 import { ASK_LEASE } from './lease.sql.js';
+import { LAST_CRON_TICK, REFRESH_BY_PG_CRON } from './pg-cron-procedure.sql.js';
 import { REFRESH_CONDITIONS } from './refresh.sql.js';
 import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -30,7 +31,14 @@ const PARTS: Record<number, string[]> = {
 };
 
 /** Each is there under its name, with its text. */
-const CALLED = [SOURCE_STATE, VIEW_CHANGES, REFRESH_CONDITIONS, ASK_LEASE];
+const CALLED = [
+  SOURCE_STATE,
+  VIEW_CHANGES,
+  REFRESH_CONDITIONS,
+  LAST_CRON_TICK,
+  REFRESH_BY_PG_CRON,
+  ASK_LEASE,
+];
 
 /** Have the text of the newest release that has been here. */
 const TRIGGERED = [...CAPTURE_FUNCTIONS, WAKE_UP_FUNCTION];

@@ -26,6 +26,11 @@ export function storedFunction(name: string, text: FunctionText): StoredFunction
   return stored(`${name}_${digest(text)}`, text, []);
 }
 
+/** The same for a procedure, which is called and not selected. */
+export function storedProcedure(name: string, text: FunctionText): StoredFunction {
+  return stored(`${name}_${digest(text)}`, text, [], 'PROCEDURE');
+}
+
 /**
  * A function that triggers execute. All releases share the triggers, which stand on tables of the application's: to
  * exchange those takes locks, and two releases side by side would exchange them again and again. So its name stays, and
@@ -44,7 +49,12 @@ export function bodyHash(body: string): string {
   return createHash('sha256').update(body).digest('hex');
 }
 
-function stored(name: string, { head, body }: FunctionText, after: string[]): StoredFunction {
+function stored(
+  name: string,
+  { head, body }: FunctionText,
+  after: string[],
+  keyword = 'FUNCTION',
+): StoredFunction {
   return {
     name,
     body,
@@ -52,7 +62,7 @@ function stored(name: string, { head, body }: FunctionText, after: string[]): St
       const quoted = `${quoteIdentifier(stateSchema)}.${quoteIdentifier(name)}`;
       return [
         {
-          text: `CREATE OR REPLACE FUNCTION ${quoted}${head}\nAS ${escapeLiteral(body(stateSchema))}`,
+          text: `CREATE OR REPLACE ${keyword} ${quoted}${head}\nAS ${escapeLiteral(body(stateSchema))}`,
         },
         ...after.map((text) => ({ text: text.replace('$', () => `${quoted}()`) })),
       ];

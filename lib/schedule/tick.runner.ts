@@ -9,11 +9,11 @@ import { FailureLog } from '../refresh/failure-log.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import type { StaleWatch } from '../status/stale.watch.js';
 
-/** A view that has a schedule. */
+/** A view with a schedule that processes of the application keep. */
 export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };
 
 export function isScheduled(view: ViewDefinition): view is ScheduledView {
-  return view.schedule !== undefined;
+  return view.schedule?.scheduler === 'application';
 }
 
 /** The views that a sweep looks at. */

@@ -13,6 +13,7 @@ export type PlanAction =
   | 'populate'
   | 'record'
   | 'capture'
+  | 'schedule'
   | 'drop';
 
 /** One step of a plan, as data: it can be printed, carried out, or written into a migration. */

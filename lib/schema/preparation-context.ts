@@ -2,6 +2,7 @@ import type { LockWatch } from '../definition/lock.watch.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import type { ResolvedOptions, SyncPolicy } from '../definition/module.options.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
+import type { PgCronOptions } from './pg-cron-jobs.js';
 
 export interface PreparationContext {
   dataSource: string;
@@ -13,7 +14,7 @@ export interface PreparationContext {
   application: string;
   policy: SyncPolicy;
   /** For aspects. */
-  options: Pick<ResolvedOptions, 'wakeUp'>;
+  options: Pick<ResolvedOptions, 'wakeUp'> & PgCronOptions;
   /** How long to wait for a refresh that is under way. Readers do not notice. */
   syncTimeoutMs: number;
   /** How long to wait for readers, and how long a statement may take. */

@@ -11,12 +11,20 @@ import {
 } from '../postgres/status.sql.js';
 import { selectSurroundings, type SurroundingsRow } from '../postgres/surroundings.sql.js';
 import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
+import { readJobs, type ViewJob } from './job-status.js';
 import { graphOf, keyOf } from '../refresh/graph-plan.js';
 import { outdatedSince, refreshStatus, type ViewStatus } from './view-status.js';
 import { readViewChanges } from '../tracking/view-changes.js';
 
 /** A size is not worth waiting longer for a view that has just been locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;
+
+/** What is read apart, where somebody wants to know it. */
+interface Extras {
+  sizes: readonly ViewSizeRow[];
+  surroundings: SurroundingsRow;
+  jobs: ReadonlyMap<ViewDefinition, ViewJob>;
+}
 
 /** The status of views in the given order, in a constant number of statements. It waits for nobody. */
 export async function readBriefStatuses(
@@ -25,7 +33,7 @@ export async function readBriefStatuses(
 ): Promise<ViewStatus[]> {
   return context.database.bookkeeping(async (session) => {
     const surroundings = await readSurroundings(session, definitions, []);
-    return readWith(session, context, definitions, { sizes: [], surroundings });
+    return readWith(session, context, definitions, { sizes: [], surroundings, jobs: new Map() });
   });
 }
 
@@ -39,7 +47,8 @@ export async function readStatuses(
     const sizes = await readSizes(session, definitions);
     const keys = definitions.map(({ name }) => refreshLockKey(name));
     const surroundings = await readSurroundings(session, definitions, keys);
-    return readWith(session, context, definitions, { sizes, surroundings });
+    const jobs = await readJobs(session, definitions);
+    return readWith(session, context, definitions, { sizes, surroundings, jobs });
   });
 }
 
@@ -47,7 +56,7 @@ async function readWith(
   session: Session,
   { name: dataSource, database, views: registry, locks }: DataSourceContext,
   definitions: readonly ViewDefinition[],
-  { sizes, surroundings }: { sizes: readonly ViewSizeRow[]; surroundings: SurroundingsRow },
+  { sizes, surroundings, jobs }: Extras,
 ): Promise<ViewStatus[]> {
   const { stateSchema } = database;
   // All of the data source: readers of a view may miss what those below it have not seen.
@@ -72,6 +81,7 @@ async function readWith(
       dataSource,
       sizeBytes: sizes[position]?.size_bytes ?? undefined,
       indexSizeBytes: sizes[position]?.index_bytes ?? undefined,
+      job: jobs.get(definition),
       changes: changes.get(definition),
       holders: surroundings.holders
         .filter(({ key }) => key === refreshLockKey(definition.name))

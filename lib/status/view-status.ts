@@ -2,6 +2,7 @@ import { isWrong, type LockHolder } from '../definition/lock-holder.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewStatusRow } from '../postgres/status.sql.js';
 import { instant } from '../postgres/optional-instant.js';
+import type { ViewJob } from './job-status.js';
 import type { RefreshOutcome } from './refresh-history.js';
 import type { RefreshMode } from '../refresh/refresh-result.js';
 import { maxStalenessOf } from './staleness.js';
@@ -99,6 +100,8 @@ export interface ViewStatus {
    * concurrent refresh deletes and inserts such rows again.
    */
   keyMayHaveNulls: boolean;
+  /** Left out without `scheduler: 'pg_cron'`, and where pg_cron has no job that the role of the library may see. */
+  job?: ViewJob;
   /** Left out for a view that tracks no changes (`refresh.on`, `skipUnchanged`, `maxStaleness`). */
   changes?: ViewChanges;
 }
@@ -109,6 +112,7 @@ interface StatusExtras {
   /** Left out when it could not be had. */
   sizeBytes?: number;
   indexSizeBytes?: number;
+  job?: ViewJob;
   changes?: ViewChanges;
   /** Whoever holds the refresh lock. */
   holders?: readonly LockHolder[];
@@ -124,6 +128,7 @@ export function refreshStatus(
     dataSource,
     sizeBytes,
     indexSizeBytes,
+    job,
     changes,
     holders = [],
     outdatedBelow = [],
@@ -155,6 +160,7 @@ export function refreshStatus(
     rowCountEstimate: row.row_count_estimate ?? undefined,
     concurrently: concurrently(row),
     keyMayHaveNulls: row.key_may_have_nulls,
+    job,
     changes,
   };
 }

@@ -32,6 +32,8 @@ export interface PostgresServerOptions {
    * @default false
    */
   ownProcessGroup?: boolean;
+  /** Settings of the server, beside those that each gets. @default {} */
+  settings?: Record<string, string | number>;
 }
 
 export interface ServerUser {
@@ -65,7 +67,7 @@ export async function startPostgres(
 async function startIn(
   directory: string,
   packageName: string,
-  { ownProcessGroup = false }: PostgresServerOptions,
+  { ownProcessGroup = false, settings = {} }: PostgresServerOptions,
 ): Promise<PostgresServer> {
   const user = serverUser();
   const native = await binaries(packageName, directory);
@@ -77,12 +79,16 @@ async function startIn(
   }
   await initialise(path.join(native, 'bin', 'initdb'), data, user);
   const port = await freePort();
-  const server = spawn(path.join(native, 'bin', 'postgres'), serverArguments(data, port), {
-    ...user,
-    cwd: data,
-    detached: ownProcessGroup,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const server = spawn(
+    path.join(native, 'bin', 'postgres'),
+    serverArguments(data, { port, ...settings }),
+    {
+      ...user,
+      cwd: data,
+      detached: ownProcessGroup,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   const stop = (): Promise<void> => stopServer(server, directory);
   process.once('exit', () => server.kill('SIGQUIT'));
@@ -95,14 +101,14 @@ async function startIn(
   return { url, stop };
 }
 
-function serverArguments(data: string, port: number): string[] {
+function serverArguments(data: string, given: Record<string, string | number>): string[] {
   const settings = {
-    port,
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     fsync: 'off',
     max_connections: 200,
     shared_buffers: '128MB',
+    ...given,
   };
   return [
     '-D',

@@ -17,9 +17,14 @@ export interface ClosedGate {
 
 /** A database of its own for a test file. */
 export class TestDatabase {
-  /** @param serverUrl a server of the test's own, where it does not take the common one */
-  static async create(serverUrl = process.env.TEST_SERVER_URL ?? ''): Promise<TestDatabase> {
-    const name = `test_${randomBytes(6).toString('hex')}`;
+  /**
+   * @param serverUrl a server of the test's own, where it does not take the common one
+   * @param name where the server knows the database by it
+   */
+  static async create(
+    serverUrl = process.env.TEST_SERVER_URL ?? '',
+    name = `test_${randomBytes(6).toString('hex')}`,
+  ): Promise<TestDatabase> {
     await runOn(serverUrl, async (client) => {
       await client.query(
         `CREATE DATABASE ${escapeIdentifier(name)} TEMPLATE template0 ${await byCopyingFiles(client)}`,

@@ -32,6 +32,7 @@ interface ListedView {
   kind: 'materialized' | 'plain';
   cron?: string;
   timeZone?: string;
+  scheduler?: string;
   /** Of a materialized one. */
   mode?: string;
 }
@@ -43,6 +44,7 @@ function listed(view: ViewDefinition): ListedView {
     kind: view.kind.storesRows ? 'materialized' : 'plain',
     cron: view.schedule?.cron,
     timeZone: view.schedule?.timeZone,
+    scheduler: view.schedule?.scheduler,
     mode: view.kind.storesRows ? view.refresh.mode : undefined,
   };
 }

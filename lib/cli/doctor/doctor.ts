@@ -15,6 +15,7 @@ import { readInstalledVersion } from '../../postgres/installed-version.js';
 import type { SchemaDifference } from '../../schema/schema-difference.js';
 import type { InspectedView } from '../../introspection/inspected-view.js';
 import type { Finding } from './finding.js';
+import { jobFindings } from './job.findings.js';
 import { poolerFindings } from './pooler.findings.js';
 import { serverFindings } from './server.findings.js';
 import { logFindings, riskFinding, viewFindings } from './view.findings.js';
@@ -44,6 +45,7 @@ export async function examine(source: ManagedDataSource): Promise<Finding[]> {
     ...(await poolerFindings(source, hasWakeUpTrigger)),
     ...versionFindings(installedVersion, source.options.stateSchema),
     ...statuses.flatMap((status) => viewFindings(status, found.get(status.view))),
+    ...statuses.flatMap(jobFindings),
     ...risks.map((risk) => riskFinding(risk, facts.version, searchPath)),
     ...logFindings(statuses),
     ...(await differenceFindings(source, found)),
@@ -119,6 +121,14 @@ function differenceFinding(
   switch (kind) {
     case 'orphan':
       return [{ severity: 'warning', code: kind, view, message, fix: dropOf(found.get(view)) }];
+    case 'job-missing':
+    case 'job-changed':
+      return [{ severity: 'error', code: kind, view, message, fix: 'matviews sync' }];
+    case 'job-superfluous':
+    case 'job-left-over':
+      return [
+        { severity: 'warning', code: 'job-superfluous', view, message, fix: 'matviews sync' },
+      ];
     case 'capture-superfluous':
       return [{ severity: 'warning', code: kind, view, message, fix: 'matviews sync' }];
     case 'query-fails':

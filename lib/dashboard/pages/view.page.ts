@@ -118,7 +118,7 @@ function refreshedBy({ status, declared }: ViewDetails): Html | string {
   const said = [
     schedule !== undefined &&
       html`<code>${schedule.cron}</code>
-        (${schedule.timeZone})${cronInWords(schedule) !== undefined && html`: ${cronInWords(schedule)}`}`,
+        (${schedule.timeZone}${schedule.scheduler === 'pg_cron' && ', by pg_cron'})${cronInWords(schedule) !== undefined && html`: ${cronInWords(schedule)}`}`,
     onWrite !== undefined &&
       html`${shownDuration(onWrite.debounceMs)} after a write to
       ${onWrite.readsSources ? 'what it reads' : onWrite.tables.join(', ')},

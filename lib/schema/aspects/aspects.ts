@@ -4,12 +4,14 @@ import type { Aspect, AspectDifference, AspectInput, Right, StepInput } from './
 import { captureAspect } from './capture.aspect.js';
 import { captureRecordAspect } from './capture-record.aspect.js';
 import { installationAspect } from './installation.aspect.js';
+import { pgCronAspect } from './pg-cron.aspect.js';
 import { wakeUpAspect } from './wake-up.aspect.js';
 
 /** All of them, in the order of their steps. Writers wait from the steps of `captureAspect` on. */
 const ASPECTS = [
   installationAspect,
   captureRecordAspect,
+  pgCronAspect,
   captureAspect,
   wakeUpAspect,
 ] as const satisfies readonly Aspect[];

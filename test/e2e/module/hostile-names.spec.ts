@@ -95,10 +95,24 @@ const CIRCLE = [
 const NO_STATEMENTS = [
   'obstacleReasons',
   'storedFunction',
+  'storedProcedure',
   'triggerFunction',
   'listOf',
   'withoutServersOwn',
 ];
+
+/** Gone through in pg-cron.spec.ts: they need the extension. */
+const WITH_PG_CRON = [
+  'isOwnCommand',
+  'pgCronCommand',
+  'pgCronCommandStart',
+  'schedulePgCronJob',
+  'selectPgCronJobs',
+  'selectPgCronRuns',
+  'unschedulePgCronJob',
+];
+
+const EXCEPTED = [...NO_STATEMENTS, ...WITH_PG_CRON];
 
 /** What people add to a view by hand. */
 const BELONGINGS = [
@@ -300,7 +314,7 @@ describe('names in the schema that everybody may create in', () => {
       const exports = (await import(path.join(directory, file))) as Record<string, unknown>;
       const names = calledIn.get(path.join(directory, file));
       for (const [name, value] of Object.entries(exports)) {
-        if (typeof value === 'function' && !NO_STATEMENTS.includes(name) && !names?.has(name)) {
+        if (typeof value === 'function' && !EXCEPTED.includes(name) && !names?.has(name)) {
           missing.push(`${file}: ${name}`);
         }
       }

@@ -364,8 +364,10 @@ describe('installation', () => {
       await restart();
       expect(await own()).toEqual([
         'ask_lease #',
+        'last_cron_tick #',
         'log_changed_rows',
         'log_truncate',
+        'refresh_by_pg_cron #',
         'refresh_conditions #',
         'source_state #',
         'view_changes #',

@@ -14,6 +14,12 @@ function decorate(options: unknown): void {
   MaterializedViewEntity(options as MaterializedViewEntityOptions)(Sample);
 }
 
+/** A row of the table of refused options. */
+function byPgCron(refresh: object, message: RegExp): [string, unknown, RegExp][] {
+  const options = { expression, refresh: { scheduler: 'pg_cron', ...refresh } };
+  return [[`pg_cron and ${JSON.stringify(refresh)}`, options, message]];
+}
+
 describe('@MaterializedViewEntity', () => {
   it('makes the class a ViewEntity that TypeORM does not synchronise, and keeps its options', () => {
     const options = { name: 'one', schema: 'two', expression };
@@ -112,6 +118,26 @@ describe('@MaterializedViewEntity', () => {
       { expression, refresh: { skipUnchanged: 'yes' } },
       /`refresh\.skipUnchanged` to be true or false/,
     ],
+    [
+      'an unknown scheduler',
+      { expression, refresh: { cron: '* * * * *', scheduler: 'pgcron' } },
+      /`refresh\.scheduler` to be 'application' or 'pg_cron'.*Did you mean 'pg_cron'\?/,
+    ],
+    [
+      'a scheduler of nothing',
+      { expression, refresh: { on: ['a'], scheduler: 'pg_cron' } },
+      /`refresh\.scheduler` to be absent where there is no `cron`/,
+    ],
+    ...byPgCron({ cron: '*/5 * * * * *' }, /`refresh\.cron` .*pg_cron .*seconds can only be 0/),
+    ...byPgCron({ cron: '0 0 1 * 1' }, /`refresh\.cron` .*cron\.match_dom_and_dow/),
+    ...byPgCron(
+      { cron: '0 0 * * 1', timeZone: 'Europe/Berlin' },
+      /`refresh\.timeZone` to be 'UTC'/,
+    ),
+    ...byPgCron({ cron: '* * * * *', mode: 'swap' }, /`refresh\.mode` to be another one/),
+    ...byPgCron({ cron: '* * * * *', on: 'sources' }, /`refresh\.on` .*a process has to watch/),
+    ...byPgCron({ cron: '* * * * *', maxStaleness: '1m' }, /`refresh\.maxStaleness` .*a process/),
+    ...byPgCron({ cron: '* * * * *', skipUnchanged: true }, /`refresh\.skipUnchanged` .*a process/),
     ['a swap that is concurrent', { expression, refresh: { mode: 'fast' as never } }, /auto/],
     [
       'a duration without unit',

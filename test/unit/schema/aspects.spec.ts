@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { resolveOptions } from '../../../lib/definition/module.options.js';
 import { isGiven, type Right } from '../../../lib/schema/aspects/aspect.js';
 import { aspectSteps, compareAspects } from '../../../lib/schema/aspects/aspects.js';
 import { INSTALLATION_VERSION } from '../../../lib/postgres/installation.sql.js';
@@ -14,6 +15,8 @@ const NO_VIEWS = {
   policy: policy(true),
 };
 
+const options = resolveOptions({});
+
 /** A database without triggers. */
 const session = { query: () => Promise.resolve([]) };
 
@@ -22,7 +25,7 @@ describe('aspects', () => {
     const differences = await compareAspects(session, {
       ...NO_VIEWS,
       state: databaseState([], { installedVersion: 0 }),
-      options: { wakeUp: 'notify' },
+      options: { ...options, wakeUp: 'notify' },
     });
     expect(differences.map(({ kind }) => kind)).toEqual(['installation', 'wake-up']);
     const actions = (order: 'first' | 'last'): string[] =>
@@ -40,7 +43,7 @@ describe('aspects', () => {
         installedVersion: INSTALLATION_VERSION + 1,
         targetVersion: INSTALLATION_VERSION,
       }),
-      options: { wakeUp: 'poll' },
+      options,
     });
     expect(differences).toEqual([]);
   });

@@ -6,7 +6,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 const scheduled = (cron: string): Parameters<typeof maxStalenessOf>[0] => ({
-  schedule: { cron, timeZone: 'UTC', grid: new CronGrid(cron, 'UTC') },
+  schedule: { cron, timeZone: 'UTC', scheduler: 'application', grid: new CronGrid(cron, 'UTC') },
 });
 
 const allowed = (cron: string, since: string, meanDurationMs = 0): number | undefined =>

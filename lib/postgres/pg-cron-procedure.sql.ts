@@ -1,0 +1,226 @@
+import { escapeLiteral } from 'pg';
+import { followIndex } from './change-log.sql.js';
+import { failureText, MAX_MESSAGE_LENGTH, successText } from './history.sql.js';
+import { pruneHistory, selectPrunable } from './history-pruning.sql.js';
+import { quoteIdentifier } from './identifier.js';
+import { takeOwnSettings, withItsSettings } from './own-settings.sql.js';
+import { selectPending } from './pending.sql.js';
+import { REFRESH_CONDITIONS } from './refresh.sql.js';
+import { UNSURE } from './signature.sql.js';
+import { storedFunction, storedProcedure } from './stored-function.sql.js';
+
+/*
+ * What a job of pg_cron runs: the refresh of a scheduled time, in the database alone. It is done and recorded as by a
+ * process of the application, by the same statements under the same lock: whoever is second finds the tick done.
+ */
+
+/** How its name begins, in all releases. */
+const PROCEDURE = 'refresh_by_pg_cron';
+
+/** Who did a run, for people who read the history, in front of the process ID of the server. */
+export const PG_CRON_HOST = 'pg_cron';
+
+/** How many days it goes back: February 29th may be eight years away. */
+const LOOK_BACK_DAYS = 3_000;
+
+/** How often a job asks again for the lock while another refresh of the view runs, in seconds. */
+const ASK_AGAIN_S = 1;
+
+/** How many old rows of the history a run deletes at the most. */
+const PRUNED_AT_A_TIME = 1_000;
+
+/**
+ * The last scheduled time of a `PgCronSchedule` at or before an instant, in UTC; null where there is none. It is the
+ * one that `CronGrid` names.
+ */
+export const LAST_CRON_TICK = storedFunction('last_cron_tick', {
+  head: `(schedule jsonb, instant timestamptz)
+RETURNS timestamptz
+LANGUAGE plpgsql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp`,
+  body: () => `
+DECLARE
+  until timestamp := pg_catalog.timezone('UTC', instant);
+  day timestamp := pg_catalog.date_trunc('day', until);
+  tick timestamp;
+BEGIN
+FOR days_back IN 0..${LOOK_BACK_DAYS} LOOP
+  IF ${matches('days', 'day', 'day')} AND ${matches('months', 'month', 'day')} AND ${matches('weekdays', 'dow', 'day')} THEN
+    SELECT pg_catalog.max(m.minute) INTO tick
+    FROM pg_catalog.generate_series(day, day + interval '23 hours 59 minutes', interval '1 minute') AS m(minute)
+    WHERE m.minute <= until AND ${matches('hours', 'hour', 'm.minute')} AND ${matches('minutes', 'minute', 'm.minute')};
+    EXIT WHEN tick IS NOT NULL;
+  END IF;
+  day := day - interval '1 day';
+END LOOP;
+RETURN pg_catalog.timezone('UTC', tick);
+END
+`,
+});
+
+/** Whether a field of the schedule takes a part of an instant; an absent one takes all. */
+function matches(field: string, part: string, instant: string): string {
+  return `coalesce(schedule -> '${field}' @> pg_catalog.to_jsonb(pg_catalog.date_part('${part}', ${instant})::int), true)`;
+}
+
+/** What `text` does, from within PL/pgSQL: its `$1`-style places stay as they are. */
+function execute(text: string): string {
+  return `EXECUTE ${escapeLiteral(text)}`;
+}
+
+const [giveBack, , takeAgain] = withItsSettings({ text: '', hasApplicationText: true }).map(
+  ({ text }) => execute(text),
+);
+
+/** Each transaction begins like this: the isolation is explicit for the reason that `begin` has. */
+const BEGIN_TRANSACTION = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+  ${execute(takeOwnSettings().text)};
+  PERFORM pg_catalog.set_config('lock_timeout', job ->> 'lockTimeoutMs', true),
+    pg_catalog.set_config('exit_on_error', 'off', true),
+    CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL THEN pg_catalog.set_config('transaction_timeout', '0', true) END;`;
+
+/** Where the definitions are not those of the last refresh, a process of the application has to look for obstacles. */
+const SIGNATURE = `CASE WHEN pending.are_definitions_stored
+         THEN CASE WHEN pending.is_unsure THEN '${UNSURE}' || pending.signature ELSE pending.signature END
+       END`;
+
+/** See `writtenSince`. */
+const WRITTEN_SINCE = `CASE WHEN pending.is_signature_stored
+         THEN coalesce(pending.pending_since, condition.started_at)
+         ELSE least(coalesce(pending.pending_since, condition.started_at), coalesce(condition.last_started_at, 0))
+       END`;
+
+/** The server says it in its own language; so the time that the call has taken tells. */
+const IS_TIMEOUT = `(SELECT s.setting::float8 > 0
+          AND pg_catalog.clock_timestamp() >= pg_catalog.statement_timestamp() + s.setting::float8 * interval '1 millisecond'
+        FROM pg_catalog.pg_settings s
+        WHERE s.name = 'statement_timeout')`;
+
+/** Of statements of which only the text is taken. */
+const NO_LIMITS = { maxAgeMs: 0, maxCount: 0 };
+const NO_ROW = { schema_name: '', view_name: '', outcome: '', cutoff: 0, kept_runs: [] };
+
+/**
+ * Refreshes a view for the last scheduled time, if nobody has done that. A procedure and not a function: a failure is
+ * committed to the history, and then raised, so that pg_cron knows of it too.
+ *
+ * While another refresh of the view runs it asks again and again, and holds no snapshot meanwhile. The search path is
+ * pinned by a statement of the body, before which all is qualified: one that the procedure had would forbid COMMIT, and be in
+ * force for the view's query as well.
+ */
+export const REFRESH_BY_PG_CRON = storedProcedure(PROCEDURE, {
+  head: `(wanted_schema text, wanted_view text, job jsonb)
+LANGUAGE plpgsql`,
+  body: (stateSchema) => `
+DECLARE
+  this_run pg_catalog.uuid := pg_catalog.gen_random_uuid();
+  this_host pg_catalog.text := pg_catalog.concat('${PG_CRON_HOST}:', pg_catalog.pg_backend_pid());
+  give_up_at pg_catalog.timestamptz;
+  this_tick pg_catalog.timestamptz;
+  condition record;
+  pending record;
+  mode pg_catalog.text := 'blocking';
+  reason pg_catalog.text;
+  view_statement pg_catalog.text;
+  outcome pg_catalog.text := 'failed';
+  error_code pg_catalog.text;
+  error_message pg_catalog.text;
+  error_hint pg_catalog.text := '';
+  prunable record;
+BEGIN
+LOOP
+  COMMIT;
+  ${BEGIN_TRANSACTION}
+  give_up_at := coalesce(give_up_at, pg_catalog.clock_timestamp() + (job ->> 'patienceMs')::float8 * interval '1 millisecond');
+  EXIT WHEN pg_catalog.pg_try_advisory_xact_lock((job ->> 'lockKey')::bigint);
+  IF pg_catalog.clock_timestamp() > give_up_at THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'lock_not_available',
+      MESSAGE = pg_catalog.format('Materialized view "%s.%s" was not refreshed: somebody else has refreshed or changed it all the time. The next run does what is due then.', wanted_schema, wanted_view);
+  END IF;
+  PERFORM pg_catalog.pg_sleep(${ASK_AGAIN_S});
+END LOOP;
+
+this_tick := ${quoteIdentifier(stateSchema)}.${LAST_CRON_TICK.name}(job -> 'schedule', pg_catalog.clock_timestamp());
+SELECT * INTO condition
+FROM ${quoteIdentifier(stateSchema)}.${REFRESH_CONDITIONS.name}(wanted_schema, wanted_view, this_tick, 0);
+IF this_tick IS NULL OR condition.is_tick_done OR condition.is_paused THEN
+  RETURN;
+END IF;
+${execute(selectPending(stateSchema, []).text)} INTO pending USING ARRAY[wanted_schema], ARRAY[wanted_view];
+
+IF condition.relation_kind IS DISTINCT FROM 'm' THEN
+  error_code := 'MV_VIEW_MISSING';
+  error_message := pg_catalog.format('Materialized view "%s.%s" does not exist in the database.', wanted_schema, wanted_view);
+ELSIF job ->> 'mode' = 'blocking' THEN
+  reason := 'requested';
+ELSIF NOT condition.is_populated THEN
+  reason := 'unpopulated';
+ELSIF condition.has_usable_unique_index THEN
+  mode := 'concurrently';
+  reason := 'unique_index';
+ELSIF (job ->> 'isStrict')::boolean THEN
+  error_code := 'MV_BLOCKING_REFUSED';
+  error_message := pg_catalog.format('Materialized view "%s.%s" was not refreshed: it has no unique index that PostgreSQL can use to refresh it concurrently, and "strict" does not allow a refresh that blocks its readers.', wanted_schema, wanted_view);
+ELSE
+  reason := 'no_unique_index';
+END IF;
+
+IF error_code IS NULL THEN
+  BEGIN
+    PERFORM pg_catalog.set_config(s.key, s.value, true) FROM pg_catalog.jsonb_each_text(job -> 'settings') AS s;
+    view_statement := pg_catalog.format(CASE mode
+      WHEN 'concurrently' THEN 'REFRESH MATERIALIZED VIEW CONCURRENTLY %I.%I'
+      ELSE 'REFRESH MATERIALIZED VIEW %I.%I'
+    END, wanted_schema, wanted_view);
+    ${giveBack};
+    EXECUTE view_statement;
+    ${takeAgain};
+    ${execute(successText(stateSchema))}
+    USING this_run, wanted_schema, wanted_view, this_tick, condition.started_at, condition.snapshot,
+      'schedule'::text, mode, reason, this_host, 1, false, ${SIGNATURE},
+      condition.inserted_before, condition.deleted_before, ${WRITTEN_SINCE}, 0;
+  EXCEPTION
+    WHEN query_canceled OR OTHERS THEN
+      GET STACKED DIAGNOSTICS
+        error_code = RETURNED_SQLSTATE, error_message = MESSAGE_TEXT, error_hint = PG_EXCEPTION_HINT;
+      IF error_code = '57014' THEN
+        outcome := CASE WHEN ${IS_TIMEOUT} THEN 'timeout' ELSE 'cancelled' END;
+      END IF;
+  END;
+END IF;
+IF error_code IS NOT NULL THEN
+  ${execute(failureText(stateSchema))}
+  USING this_run, wanted_schema, wanted_view, this_tick, condition.started_at, outcome, error_code, 0::float8,
+    'schedule'::text, pg_catalog.left(error_message, ${MAX_MESSAGE_LENGTH}), this_host, true, outcome <> 'failed', 1;
+END IF;
+COMMIT;
+${BEGIN_TRANSACTION}
+${execute(followIndex().text)};
+FOR prunable IN ${execute(selectPrunable(stateSchema, [], NO_LIMITS).text)}
+  USING ARRAY[wanted_schema], ARRAY[wanted_view],
+    (job #>> '{history,maxAgeMs}')::float8, (job #>> '{history,maxCount}')::bigint
+LOOP
+  ${execute(pruneHistory(stateSchema, NO_ROW, { from: 0, batchSize: 0 }).text)}
+  USING wanted_schema, wanted_view, prunable.outcome, 0::float8, prunable.cutoff, prunable.kept_runs, ${PRUNED_AT_A_TIME};
+END LOOP;
+COMMIT;
+IF error_code IS NOT NULL THEN
+  RAISE EXCEPTION USING
+    ERRCODE = CASE WHEN pg_catalog.starts_with(error_code, 'MV_') THEN 'P0001' ELSE error_code END,
+    MESSAGE = error_message, HINT = error_hint;
+END IF;
+END
+`,
+});
+
+/** How the commands of the library's jobs begin, whichever release has made them. */
+export function pgCronCommandStart(stateSchema: string): string {
+  return `CALL ${quoteIdentifier(stateSchema)}.${PROCEDURE}_`;
+}
+
+/** What a job runs. */
+export function pgCronCommand(stateSchema: string, parameters: readonly string[]): string {
+  return `CALL ${quoteIdentifier(stateSchema)}.${REFRESH_BY_PG_CRON.name}(${parameters.map(escapeLiteral).join(', ')})`;
+}

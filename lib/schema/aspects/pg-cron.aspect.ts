@@ -1,0 +1,184 @@
+import { isByPgCron } from '../../definition/pg-cron-schedule.js';
+import { type ViewDefinition, viewName } from '../../definition/view-definition.js';
+import { displayName, type QualifiedName } from '../../postgres/identifier.js';
+import { JOB_LOCK } from '../../postgres/lock-words.js';
+import {
+  isOwnCommand,
+  type PgCronJobRow,
+  type PgCronRow,
+  schedulePgCronJob,
+  selectPgCron,
+  selectPgCronJobs,
+  unschedulePgCronJob,
+} from '../../postgres/pg-cron.sql.js';
+import { hasJobs, pgCronJobName } from '../../postgres/pg-cron-job.js';
+import { type PgCronJob, pgCronJob, requirePgCron } from '../pg-cron-jobs.js';
+import type { PlanStep } from '../plan-step.js';
+import type { Aspect, AspectInput, Right } from './aspect.js';
+
+/** How the jobs of pg_cron are not those that the code declares. */
+export type PgCronDifference =
+  | { kind: 'job-missing'; view: ViewDefinition; wanted: PgCronJob }
+  | { kind: 'job-changed'; view: ViewDefinition; wanted: PgCronJob; deployed: PgCronJob }
+  | { kind: 'job-superfluous'; view: ViewDefinition; deployed: PgCronJob }
+  /** Of a view that goes, or that nobody knows any more. */
+  | { kind: 'job-left-over'; subject: QualifiedName; deployed: PgCronJob };
+
+const RIGHTS: Record<PgCronDifference['kind'], Right> = {
+  'job-missing': 'create',
+  'job-changed': 'change',
+  'job-superfluous': 'change',
+  'job-left-over': 'change',
+};
+
+export interface PgCronFound {
+  server?: PgCronRow;
+  jobs: PgCronJobRow[];
+}
+
+/** The jobs of pg_cron that refresh views at their scheduled times. */
+export const pgCronAspect: Aspect<PgCronFound, PgCronDifference> = {
+  kinds: Object.keys(RIGHTS) as PgCronDifference['kind'][],
+  order: 'last',
+
+  read: async (session, { views, stateSchema }) => {
+    const [server] = await session.query<PgCronRow>(selectPgCron());
+    const wanted = views.filter(isByPgCron);
+    const [first] = wanted;
+    if (first !== undefined && server !== undefined) {
+      requirePgCron(first, server);
+    }
+    const names = wanted.map(({ name }) => pgCronJobName(name));
+    const jobs = hasJobs(server)
+      ? await session.query<PgCronJobRow>(selectPgCronJobs(stateSchema, names))
+      : [];
+    return { server, jobs };
+  },
+
+  diff: (found, input) => [
+    ...input.views
+      .filter((view) => isOwn(view, found, input))
+      .flatMap((view) => viewDifferences(view, found, input)),
+    ...leftOver(found, input),
+  ],
+
+  right: ({ kind }) => RIGHTS[kind],
+
+  steps: (differences, { failed }) =>
+    differences.filter((each) => !('view' in each && failed.has(viewName(each.view)))).map(stepOf),
+
+  describe: (difference) => {
+    switch (difference.kind) {
+      case 'job-missing':
+        return 'its pg_cron job is missing';
+      case 'job-changed':
+        return 'its pg_cron job changed';
+      default:
+        return `pg_cron job "${difference.deployed.name}" is no longer declared`;
+    }
+  },
+};
+
+/**
+ * Whether this role sees the job of a view, and can make one that works: jobs are shown to their role alone, and run as it.
+ * A job of a view that another role owns is that role's to keep.
+ */
+function isOwn(view: ViewDefinition, { server }: PgCronFound, { state }: AspectInput): boolean {
+  const deployed = state.views.get(viewName(view));
+  return deployed === undefined || (server?.own_roles.includes(deployed.row.owner) ?? false);
+}
+
+function viewDifferences(
+  view: ViewDefinition,
+  found: PgCronFound,
+  { options, stateSchema }: AspectInput,
+): PgCronDifference[] {
+  const job = jobNamed(found, pgCronJobName(view.name));
+  const others = [view.renamedFrom].flatMap((name) => {
+    const other = name && jobNamed(found, pgCronJobName(name));
+    return other !== undefined && isOwnCommand(other.command, stateSchema) ? [other] : [];
+  });
+  const superfluous = (deployed: PgCronJob): PgCronDifference => ({
+    kind: 'job-superfluous',
+    view,
+    deployed,
+  });
+  if (!isByPgCron(view)) {
+    const own = job !== undefined && isOwnCommand(job.command, stateSchema) ? [job] : [];
+    return [...own, ...others].map(superfluous);
+  }
+  const wanted = pgCronJob(view, options);
+  return [...compared(view, wanted, job), ...others.map(superfluous)];
+}
+
+function compared(
+  view: ViewDefinition,
+  wanted: PgCronJob,
+  deployed: PgCronJob | undefined,
+): PgCronDifference[] {
+  if (deployed === undefined) {
+    return [{ kind: 'job-missing', view, wanted }];
+  }
+  const isSame = deployed.schedule === wanted.schedule && deployed.command === wanted.command;
+  return isSame ? [] : [{ kind: 'job-changed', view, wanted, deployed }];
+}
+
+/** Jobs of views that are about to be dropped, or that are gone without anybody's knowing them. */
+function leftOver(found: PgCronFound, input: AspectInput): PgCronDifference[] {
+  const { views, state, gone, stateSchema } = input;
+  const declared = new Set(
+    views
+      .flatMap(({ name, renamedFrom }) => [name, ...(renamedFrom ? [renamedFrom] : [])])
+      .map(pgCronJobName),
+  );
+  const known = new Map(
+    [...state.known.values()].map(({ schema_name: schema, view_name: name }) => {
+      const view = { schema, name };
+      return [pgCronJobName(view), view] as const;
+    }),
+  );
+  return found.jobs
+    .filter(({ name, command }) => !declared.has(name ?? '') && isOwnCommand(command, stateSchema))
+    .flatMap(({ name, schedule, command }) => {
+      const view = known.get(name ?? '');
+      const stays =
+        view !== undefined && state.views.has(displayName(view)) && !gone.has(displayName(view));
+      return name === null || stays
+        ? []
+        : [
+            {
+              kind: 'job-left-over' as const,
+              subject: view ?? { schema: 'cron', name: 'job' },
+              deployed: { name, schedule, command },
+            },
+          ];
+    });
+}
+
+function jobNamed({ jobs }: PgCronFound, wanted: string): PgCronJob | undefined {
+  const found = jobs.find(({ name }) => name === wanted);
+  return found && { name: wanted, schedule: found.schedule, command: found.command };
+}
+
+function stepOf(difference: PgCronDifference): PlanStep {
+  const { kind } = difference;
+  const wanted = 'wanted' in difference ? difference.wanted : undefined;
+  const deployed = 'deployed' in difference ? difference.deployed : undefined;
+  const name = wanted?.name ?? deployed?.name ?? '';
+  return {
+    action: 'schedule',
+    ...('view' in difference && { view: viewName(difference.view), name: difference.view.name }),
+    reason: REASONS[kind](name),
+    statements: [wanted === undefined ? unschedulePgCronJob(name) : schedulePgCronJob(wanted)],
+    undo: [deployed === undefined ? unschedulePgCronJob(name) : schedulePgCronJob(deployed)],
+    lock: JOB_LOCK,
+    rewritesRows: false,
+  };
+}
+
+const REASONS: Record<PgCronDifference['kind'], (job: string) => string> = {
+  'job-missing': (job) => `pg_cron job "${job}" is missing`,
+  'job-changed': (job) => `pg_cron job "${job}" has another schedule or another command`,
+  'job-superfluous': (job) => `pg_cron job "${job}" is no longer declared`,
+  'job-left-over': (job) => `pg_cron job "${job}" refreshes a view that is gone`,
+};

@@ -1,0 +1,77 @@
+import { isByPgCron } from '../definition/pg-cron-schedule.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { instant } from '../postgres/optional-instant.js';
+import { hasJobs, pgCronJobName } from '../postgres/pg-cron-job.js';
+import {
+  type PgCronRow,
+  type PgCronRunRow,
+  selectPgCron,
+  selectPgCronRuns,
+} from '../postgres/pg-cron.sql.js';
+import type { Session } from '../postgres/session.js';
+
+/** The job of a view with `scheduler: 'pg_cron'`, as pg_cron has it. */
+export interface ViewJob {
+  /** In `cron.job`. */
+  name: string;
+  jobId: string;
+  /** Whether pg_cron runs it. What `pause` does is something else: see `isPaused`. */
+  isActive: boolean;
+  /** Left out where none is known: `cron.job_run_details` may be emptied, or not written. */
+  lastRun?: JobRun;
+}
+
+/** A run as pg_cron knows of it: also one that never came as far as to the history. */
+export interface JobRun {
+  status: 'starting' | 'connecting' | 'sending' | 'running' | 'succeeded' | 'failed';
+  /** What the server said. */
+  message?: string;
+  /** Left out for a run that never began, because pg_cron could not connect. */
+  startedAt?: Date;
+  endedAt?: Date;
+}
+
+/** The jobs of those of the views that have one which this role may see. */
+export async function readJobs(
+  session: Session,
+  definitions: readonly ViewDefinition[],
+): Promise<Map<ViewDefinition, ViewJob>> {
+  const scheduled = definitions.filter(isByPgCron);
+  if (scheduled.length === 0) {
+    return new Map();
+  }
+  const [server] = await session.query<PgCronRow>(selectPgCron());
+  if (!hasJobs(server)) {
+    return new Map();
+  }
+  const names = scheduled.map(({ name }) => pgCronJobName(name));
+  const rows = await session.query<PgCronRunRow>(selectPgCronRuns(names));
+  const jobs = new Map(rows.map((row) => [row.name, viewJob(row)]));
+  return new Map(
+    scheduled.flatMap((view) => {
+      const job = jobs.get(pgCronJobName(view.name));
+      return job === undefined ? [] : [[view, job] as const];
+    }),
+  );
+}
+
+function viewJob({ name, job_id: jobId, is_active: isActive, ...run }: PgCronRunRow): ViewJob {
+  const lastRun = run.status === null ? undefined : jobRun(run.status, run);
+  return { name, jobId, isActive, lastRun };
+}
+
+function jobRun(
+  status: string,
+  {
+    message,
+    started_at: startedAt,
+    ended_at: endedAt,
+  }: Pick<PgCronRunRow, 'message' | 'started_at' | 'ended_at'>,
+): JobRun {
+  return {
+    status: status as JobRun['status'],
+    message: message?.trim() || undefined,
+    startedAt: instant(startedAt),
+    endedAt: instant(endedAt),
+  };
+}

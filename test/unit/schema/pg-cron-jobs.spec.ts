@@ -1,0 +1,45 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
+import type { PgCronRow } from '../../../lib/postgres/pg-cron.sql.js';
+import { pgCronJobName } from '../../../lib/postgres/pg-cron-job.js';
+import { requirePgCron } from '../../../lib/schema/pg-cron-jobs.js';
+
+const VIEW = { name: { schema: 'public', name: 'daily' } } as ViewDefinition;
+
+const SERVER: PgCronRow = {
+  database: 'shop',
+  role: 'app "one"',
+  version: '1.6',
+  may_schedule: true,
+  can_log_in: true,
+  cron_database: null,
+  time_zone: null,
+  own_roles: [],
+};
+
+describe('requirePgCron', () => {
+  it.each(['GMT', 'UTC', 'Etc/UTC', null])('takes a server whose time zone is %s', (zone) => {
+    expect(() => requirePgCron(VIEW, { ...SERVER, time_zone: zone })).not.toThrow();
+  });
+
+  it.each<[Partial<PgCronRow>, string]>([
+    [{ time_zone: 'Europe/Berlin' }, 'the time zone "Europe/Berlin" (cron.timezone)'],
+    [{ can_log_in: false }, '"app "one"" may not log in'],
+    [{ may_schedule: false }, 'GRANT USAGE ON SCHEMA cron TO "app ""one"""'],
+    [{ version: null }, 'database "shop" does not have the extension pg_cron'],
+    [{ version: null, cron_database: 'shop' }, 'does not have the extension pg_cron'],
+    [{ version: null, cron_database: 'postgres' }, 'lives in database "postgres" of this server'],
+  ])('refuses %j', (found, message) => {
+    expect(() => requirePgCron(VIEW, { ...SERVER, ...found })).toThrow(message);
+  });
+});
+
+describe('pgCronJobName', () => {
+  it('is one that pg_cron keeps whole, and another one for each view', () => {
+    const name = (last: string): string =>
+      pgCronJobName({ schema: 's'.repeat(60), name: `${'ä'.repeat(30)}${last}` });
+    expect(Buffer.byteLength(name('1'))).toBeLessThanOrEqual(63);
+    expect(name('1')).not.toBe(name('2'));
+    expect(pgCronJobName(VIEW.name)).toBe('materialized-view:public.daily');
+  });
+});
