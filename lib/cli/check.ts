@@ -37,7 +37,7 @@ export async function check(
       ...drifted.map(rowText),
       ...stale.map(staleText),
     ]
-      .concat(isDrifted || stale.length > 0 ? [] : ['All is as declared.'])
+      .concat(isDrifted || stale.length > 0 ? [] : ['The database matches the code.'])
       .join('\n'),
     json: {
       isDrifted,
@@ -66,7 +66,7 @@ async function rowDrifts(
 }
 
 function rowText({ view, missingCount, extraCount }: RowDrift): string {
-  return `rows   ${view}: ${missingCount} missing, ${extraCount} that the query does not give`;
+  return `rows   ${view}: ${missingCount} missing, ${extraCount} extra`;
 }
 
 function staleText({ view, ageMs, maxStalenessMs, isPopulated }: ViewStatus): string {

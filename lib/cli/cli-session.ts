@@ -35,7 +35,7 @@ export class CliSession implements Cli {
     const { dataSource: file, module } = this.settings();
     if (file === undefined) {
       throw new CommandLineUsageError('No data source is named.', {
-        hint: 'Say which with `-d path/to/data-source.ts`, or with "matviews": { "dataSource": "..." } in package.json.',
+        hint: 'Name one with `-d path/to/data-source.ts`, or with "matviews": { "dataSource": "..." } in package.json.',
       });
     }
     // The engine is loaded only now: help and wrong usage need none of it.

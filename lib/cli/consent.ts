@@ -27,9 +27,9 @@ export class Consent {
     }
     if (!this.input.isTTY || !this.output.isTTY) {
       throw new CommandLineUsageError(
-        `${what}\nNothing has been changed, because nobody can be asked here.`,
+        `${what}\nNothing has been changed, because there is no terminal to ask for confirmation.`,
         {
-          hint: 'To do it, add --yes.',
+          hint: 'Add --yes to confirm.',
         },
       );
     }

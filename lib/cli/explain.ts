@@ -134,8 +134,8 @@ function concurrentlyOf(status: ViewStatus | undefined): Possibility {
   }
   const reason =
     status.concurrently.reason === 'unpopulated'
-      ? 'it has no rows yet: the first refresh stops its readers'
-      : 'it has no unique index on plain columns, for all rows: each refresh stops its readers';
+      ? 'it has no rows yet: the first refresh blocks its readers'
+      : 'it has no unique index on plain columns, for all rows: each refresh blocks its readers';
   return { isPossible: false, reasons: [status.exists ? reason : 'the database does not have it'] };
 }
 

@@ -22,7 +22,7 @@ export async function generate(
 ): Promise<CommandResult> {
   const file = await source.schema.generateMigration({ ...options, name: path.basename(target) });
   if (file === undefined) {
-    const text = 'Nothing to generate: the database is as declared.';
+    const text = 'Nothing to generate: the database matches the code.';
     return { text, json: { path: null } };
   }
   if (dryRun) {

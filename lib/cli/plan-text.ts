@@ -5,12 +5,12 @@ import type { SchemaPlan } from '../schema/schema-plan.js';
 /** What would run, as SQL with comments. What is bound to a statement stands behind it. */
 export function planText({ steps, skipped, orphans }: SchemaPlan): string {
   if (steps.length + skipped.length === 0) {
-    return 'Nothing to do: the database is as declared.';
+    return 'Nothing to do: the database matches the code.';
   }
   return [
     ...steps.map(stepText),
     ...skipped.map(({ view, reason }) => `-- "${view}" is left as it is: ${reason}`),
-    ...orphans.map((view) => `-- "${view}" is declared no more`),
+    ...orphans.map((view) => `-- "${view}" is not declared any more`),
   ].join('\n\n');
 }
 

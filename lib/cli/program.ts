@@ -24,7 +24,7 @@ export async function runProgram(surroundings: Surroundings): Promise<ExitCode> 
   const program = new Command('matviews')
     .description('PostgreSQL materialized views of a TypeORM data source.')
     .version(surroundings.version)
-    .showHelpAfterError('(--help shows what there is)');
+    .showHelpAfterError('(see --help)');
   for (const command of COMMANDS) {
     const defined = addCommonOptions(command.define()).copyInheritedSettings(program);
     defined.action(async () => {

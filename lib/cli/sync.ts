@@ -27,7 +27,7 @@ export async function sync(
   const steps = grave(plan, new Set(views.map(({ view }) => view)));
   if (steps.length > 0) {
     const list = steps.map(({ action, view, reason }) => `  ${action} ${view ?? ''}: ${reason}`);
-    await consent.require(`These steps drop something or compute rows anew:\n${list.join('\n')}`);
+    await consent.require(`These steps drop or rebuild views:\n${list.join('\n')}`);
   }
   const report = await source.schema.apply(plan);
   const done = report.views.filter(({ outcome }) => outcome !== 'unchanged');
@@ -35,7 +35,7 @@ export async function sync(
     [`${outcome.padEnd(9)} ${view}`, ...(reason === undefined ? [] : [reason])].join(': '),
   );
   return {
-    text: lines.length === 0 ? 'All is as declared: nothing was changed.' : lines.join('\n'),
+    text: lines.length === 0 ? 'Nothing to do: the database matches the code.' : lines.join('\n'),
     json: report,
   };
 }

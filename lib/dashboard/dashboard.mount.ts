@@ -134,8 +134,8 @@ export class DashboardMount implements OnModuleInit {
       return this.routes.failure(route, statusOf(error), error.message);
     }
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    this.logger.error(`A page could not be made: ${message}`, stack);
-    return this.routes.failure(route, 500, 'The page could not be made. The log says why.');
+    this.logger.error(`A page could not be rendered: ${message}`, stack);
+    return this.routes.failure(route, 500, 'The page could not be rendered. The log says why.');
   }
 
   /**

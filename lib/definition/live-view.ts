@@ -48,7 +48,7 @@ function refuseName({ target, name }: ViewDefinition, live: ViewDefinition): voi
       : identifierProblem(live.name.name);
   if (problem !== undefined) {
     throw new InvalidDefinitionError(
-      `${decoratorOf(target)}: expected \`liveView\` to give another name that PostgreSQL keeps whole (${problem}), got "${live.name.name}".`,
+      `${decoratorOf(target)}: expected \`liveView\` to give another name that PostgreSQL doesn't truncate (${problem}), got "${live.name.name}".`,
     );
   }
 }

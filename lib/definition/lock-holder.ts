@@ -78,7 +78,7 @@ export function describeHolder(holder: LockHolder): string {
       ? `prepared transaction ${JSON.stringify(preparedTransaction ?? '')} (role ${JSON.stringify(role)})`
       : `server process ${backendPid} (role ${JSON.stringify(role)}, application ${JSON.stringify(applicationName)})`;
   if (holder.isForeign) {
-    return `${who}, which is no refresh or schema change of this library`;
+    return `${who}, which is not a refresh or schema change of this library`;
   }
   return holder.startedAt === undefined
     ? who
@@ -88,6 +88,6 @@ export function describeHolder(holder: LockHolder): string {
 /** How to get rid of it. */
 export function releaseHint({ backendPid }: LockHolder): string {
   return backendPid === undefined
-    ? 'Its end, by ROLLBACK PREPARED, frees the lock.'
+    ? 'ROLLBACK PREPARED ends it and frees the lock.'
     : `pg_terminate_backend(${backendPid}) ends that session, which frees the lock.`;
 }

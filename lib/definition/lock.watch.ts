@@ -45,7 +45,7 @@ export class LockWatch {
   ) {
     this.upkeep = new Upkeep({
       intervalMs: INTERVAL_MS,
-      complaint: 'Could not look who holds the locks of refreshes.',
+      complaint: 'Could not find out who holds the refresh locks.',
       work: async () => {
         await this.look();
         return undefined;
@@ -134,7 +134,7 @@ export class LockWatch {
       keys,
       views.filter((name) => keys.has(refreshLockKey(name))),
     );
-    const forLong = first.holder.isForeign ? '' : ' for longer than it may be';
+    const forLong = first.holder.isForeign ? '' : ' for too long';
     this.context.log.warn(
       `${stopped.join('; ')}: the lock for that is held${forLong} by ${describeHolder(first.holder)}. ${releaseHint(first.holder)}`,
     );
@@ -164,8 +164,8 @@ function stoppedBy(keys: ReadonlySet<string>, views: readonly QualifiedName[]): 
     ...(views.length > 0
       ? [`Materialized view${views.length > 1 ? 's' : ''} ${listed(views)} cannot be refreshed`]
       : []),
-    ...(keys.has(syncLockKey()) ? ['Views cannot be made or changed'] : []),
-    ...(keys.has(changeLogLockKey()) ? ['The log of changes cannot be made smaller'] : []),
+    ...(keys.has(syncLockKey()) ? ['Views cannot be created or changed'] : []),
+    ...(keys.has(changeLogLockKey()) ? ['The change log cannot be compacted'] : []),
   ];
 }
 

@@ -139,7 +139,7 @@ export const anIdentifier: Rule = (value, at) => {
   }
   const problem = identifierProblem(value);
   if (problem !== undefined) {
-    throw at.refuse(`a name that PostgreSQL keeps whole (${problem})`, value);
+    throw at.refuse(`a name that PostgreSQL doesn't truncate (${problem})`, value);
   }
 };
 

@@ -76,7 +76,7 @@ export const refreshRules: Rule = (value, at) => {
 function checkCron({ cron, timeZone }: ViewRefreshOptions, at: OptionPath): void {
   if (cron === undefined) {
     if (timeZone !== undefined) {
-      throw at.member('timeZone').refuse('absent where there is no `cron`', timeZone);
+      throw at.member('timeZone').refuse('absent without `cron`', timeZone);
     }
     return;
   }
@@ -122,7 +122,7 @@ function checkScheduler(refresh: ViewRefreshOptions, at: OptionPath): void {
 function checkWaits({ on, debounce, maxWait }: ViewRefreshOptions, at: OptionPath): void {
   for (const [name, value] of Object.entries({ debounce, maxWait })) {
     if (value !== undefined && on === undefined) {
-      throw at.member(name).refuse('absent where there is no `on`', value);
+      throw at.member(name).refuse('absent without `on`', value);
     }
   }
   const debounceMs = durationMs(debounce, 0) ?? DEFAULT_DEBOUNCE_MS;
@@ -141,7 +141,7 @@ function checkSkipping(refresh: ViewRefreshOptions, at: OptionPath): void {
     throw at
       .member('skipUnchanged')
       .refuse(
-        'absent where the view is only refreshed on demand (no `cron`, `on` or `maxStaleness`): it is ticks that are skipped',
+        'absent if the view is only refreshed on demand (no `cron`, `on` or `maxStaleness`): only ticks are skipped',
         skipUnchanged,
       );
   }

@@ -118,7 +118,7 @@ function refuseLongName(target: ViewClass, what: string, name: string): void {
   const problem = identifierProblem(name);
   if (problem !== undefined) {
     throw new InvalidDefinitionError(
-      `${decoratorOf(target)}: expected ${what} to be one that PostgreSQL keeps whole (${problem}), got "${name}".`,
+      `${decoratorOf(target)}: expected ${what} to be a name that PostgreSQL doesn't truncate (${problem}), got "${name}".`,
     );
   }
 }

@@ -17,7 +17,7 @@ export function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition):
     if (relation !== undefined && metadata.tableType !== 'view') {
       throw new InvalidDefinitionError(
         `${metadata.targetName}.${relation.propertyName} refers to ${view.kind.noun} "${viewName(view)}" with a foreign key, which PostgreSQL cannot have.`,
-        { view: viewName(view), hint: 'Give the relation `createForeignKeyConstraints: false`.' },
+        { view: viewName(view), hint: 'Set `createForeignKeyConstraints: false` on the relation.' },
       );
     }
   }

@@ -96,7 +96,7 @@ export class ManagedDataSources {
       const names = [found, ...others].map(({ source }) => `"${source.name}"`).join(' and ');
       throw new UnknownViewError(
         `Materialized view "${viewName(found.view)}" is registered in the data sources ${names}.`,
-        { view: viewName(found.view), hint: 'Say which with the option `dataSource`.' },
+        { view: viewName(found.view), hint: 'Name one with the option `dataSource`.' },
       );
     }
     return found;
@@ -166,7 +166,7 @@ function refusePlain({ view: definition }: FoundView): void {
       `"${view}" of ${definition.target.name} is a plain view, which has no rows of its own: there is nothing to refresh.`,
       {
         view,
-        hint: 'Reads of it always see what its tables have. Name the materialized views above it, or declare it with @MaterializedViewEntity.',
+        hint: 'Reads of it are always current. Pass the materialized views that read it, or declare it with @MaterializedViewEntity.',
       },
     );
   }
@@ -180,7 +180,7 @@ function registeredHint(target: unknown, views: readonly ViewDefinition[]): stri
   const names = byLikeness(asked, [...new Set(views.map(viewName))]);
   const more = names.length - SHOWN_COUNT;
   const list = names.slice(0, SHOWN_COUNT).map((name) => `"${name}"`);
-  return `Registered are: ${list.join(', ') || 'none'}${more > 0 ? ` and ${more} more` : ''}.`;
+  return `Registered views: ${list.join(', ') || 'none'}${more > 0 ? ` and ${more} more` : ''}.`;
 }
 
 function shown(target: unknown): string {
@@ -188,5 +188,5 @@ function shown(target: unknown): string {
 }
 
 function circleHint(target: unknown): string {
-  return target === undefined ? 'A class that is undefined is imported in a circle. ' : '';
+  return target === undefined ? 'An undefined class usually means a circular import. ' : '';
 }

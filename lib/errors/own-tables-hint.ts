@@ -1,3 +1,3 @@
 /** What makes missing tables and functions of the library, under every policy. */
 export const OWN_TABLES_HINT =
-  'What is missing is made by the next boot, unless `synchronize` is false: then generate a migration with SchemaService.generateMigration, and run it.';
+  'The next boot creates what is missing, unless `synchronize` is false: then generate a migration with SchemaService.generateMigration, and run it.';

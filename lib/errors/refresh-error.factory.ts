@@ -33,7 +33,7 @@ const LOCKED: Explanation = {
 
 const MISSING: Explanation = {
   type: ViewMissingError,
-  what: 'something that it needs is not in the database',
+  what: 'something that it needs is missing from the database',
   hint: 'Was the view, its schema or a table that it reads dropped or renamed by hand? Booting creates a missing view again.',
 };
 
@@ -46,7 +46,7 @@ const DUPLICATES: Explanation = {
 const QUERY: Explanation = {
   type: ViewQueryError,
   what: 'the query of the view failed',
-  hint: 'From PostgreSQL 17 on functions run with a restricted search_path during a refresh: where one no longer finds what it names, qualify the name in it or use ALTER FUNCTION ... SET search_path.',
+  hint: 'From PostgreSQL 17 on, functions run with a restricted search_path during a refresh: qualify the names in them, or use ALTER FUNCTION ... SET search_path.',
 };
 
 const RESOURCES: Explanation = {
@@ -58,7 +58,7 @@ const RESOURCES: Explanation = {
 /** By SQLSTATE, never by message: messages are translated and change. */
 const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.lockNotAvailable]: LOCKED,
-  [SqlState.deadlockDetected]: { ...LOCKED, what: 'a deadlock was resolved against it' },
+  [SqlState.deadlockDetected]: { ...LOCKED, what: 'PostgreSQL cancelled it to end a deadlock' },
   [SqlState.serializationFailure]: { ...LOCKED, what: 'it conflicted with another transaction' },
   [SqlState.readOnlyTransaction]: {
     type: NotPrimaryError,

@@ -14,7 +14,7 @@ interface Explanation {
 }
 
 const DAMAGED: Explanation = {
-  what: 'something that it needs is not in the database',
+  what: 'something that it needs is missing from the database',
   hint: `Are the library's own tables there, in the schema \`stateSchema\`? ${OWN_TABLES_HINT}`,
 };
 
@@ -30,21 +30,21 @@ const EXPLANATIONS: Record<string, Explanation> = {
   },
   [SqlState.readOnlyTransaction]: {
     what: 'the server is a standby or read-only, and it has to write for this',
-    hint: 'Point the data source at the primary. To act as the owner of a view takes a function that has to be made.',
+    hint: 'Point the data source at the primary. Acting as the owner of a view means creating a function.',
   },
   [SqlState.lockNotAvailable]: {
     what: 'something that it reads stayed locked for too long',
     hint: 'A blocking refresh or a schema change holds up every reader while it runs: try again after it, or raise lockTimeout.',
   },
   [SqlState.queryCanceled]: {
-    what: 'it took longer than it may, or was cancelled',
-    hint: 'Looking for drift runs the query of the view, for statementTimeout at the most.',
+    what: 'it took too long, or was cancelled',
+    hint: "Looking for drift runs the view's query, for at most statementTimeout.",
   },
 };
 
 const SILENT: Explanation = {
   what: 'the database did not answer in time',
-  hint: 'Can it be reached, and is it not overloaded? To wait for longer, give `timeout`.',
+  hint: 'Is it reachable, or overloaded? To wait longer, pass `timeout`.',
 };
 const STOPPING: Explanation = { what: 'the application is stopping' };
 const UNKNOWN: Explanation = { what: 'PostgreSQL refused it' };

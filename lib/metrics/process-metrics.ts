@@ -2,25 +2,25 @@
 export const DURATION = {
   name: 'materialized_view.refresh.duration',
   unit: 's',
-  description: 'How long attempts at refreshes took, from having their lock on',
+  description: 'Duration of refresh attempts, from getting the lock',
 } as const;
 
 export const WAIT_TIME = {
   name: 'materialized_view.refresh.wait_time',
   unit: 's',
-  description: 'How long attempts at refreshes waited for a connection and for their lock',
+  description: 'How long refresh attempts waited for a connection and the lock',
 } as const;
 
 export const ACTIVE = {
   name: 'materialized_view.refresh.active',
   unit: '{refresh}',
-  description: 'Refreshes under way in this process',
+  description: 'Refreshes running in this process',
 } as const;
 
 export const SKIPS = {
   name: 'materialized_view.refresh.skips',
   unit: '{refresh}',
-  description: 'Refreshes for which there was no need, or no leave',
+  description: 'Skipped refreshes',
 } as const;
 
 /** In seconds. */

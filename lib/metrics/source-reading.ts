@@ -54,13 +54,13 @@ export const SOURCE_GAUGES: readonly SourceGauge[] = [
   {
     name: 'materialized_view.change_log.size',
     unit: 'By',
-    description: 'The size of the log of changes with its indexes',
+    description: 'Size of the change log with its indexes',
     value: (reading) => logOf(reading)?.logBytes,
   },
   {
     name: 'materialized_view.change_log.row.count',
     unit: '{row}',
-    description: 'The rows of the log of changes',
+    description: 'Rows of the change log',
     value: (reading) => logOf(reading)?.logRowCount,
   },
 ];

@@ -39,19 +39,17 @@ function stateOf(status: ViewStatus): ViewState {
 }
 
 export const VIEW_GAUGES: readonly ViewGauge[] = [
-  gauge('materialized_view.age', 's', 'How old the rows of the view are', ({ ageMs }) =>
-    seconds(ageMs),
-  ),
+  gauge('materialized_view.age', 's', 'Age of the rows of the view', ({ ageMs }) => seconds(ageMs)),
   gauge(
     'materialized_view.max_staleness',
     's',
-    'How long the rows may be out of date before the view is stale',
+    'How long rows may be out of date before the view counts as stale',
     ({ maxStalenessMs }) => seconds(maxStalenessMs),
   ),
   gauge(
     'materialized_view.last_success_timestamp',
     's',
-    'When the last refresh that succeeded was done, since the epoch',
+    'When the last successful refresh ended, since the epoch',
     ({ lastSuccess }) => seconds(lastSuccess?.at.getTime()),
   ),
   gauge(
@@ -69,19 +67,19 @@ export const VIEW_GAUGES: readonly ViewGauge[] = [
   gauge(
     'materialized_view.paused_timestamp',
     's',
-    'When the view was paused, since the epoch; absent where it is not',
+    "When the view was paused, since the epoch; absent if it isn't",
     ({ pausedAt, isPaused }) => (isPaused ? seconds(pausedAt?.getTime()) : undefined),
   ),
   gauge(
     'materialized_view.consecutive_failures',
     '{failure}',
-    'Refreshes that failed since the last success',
+    'Failures since the last success',
     ({ failureCount }) => failureCount,
   ),
   gauge(
     'materialized_view.blockers',
     '{holder}',
-    'Who keeps others from refreshing the view without being a refresh, or for longer than one may take',
+    'Sessions that hold the refresh lock without refreshing, or for too long',
     ({ lockedBy }) => lockedBy?.length ?? 0,
   ),
   gauge(
@@ -99,13 +97,13 @@ export const VIEW_GAUGES: readonly ViewGauge[] = [
   gauge(
     'materialized_view.row.count',
     '{row}',
-    'The rows of the view as the planner estimates them',
+    "The planner's estimate of the rows of the view",
     ({ rowCountEstimate }) => rowCountEstimate,
   ),
   {
     name: 'materialized_view.status',
     unit: '',
-    description: 'Whether the view is in this state: 1 for one of them, 0 for the others',
+    description: '1 for the state of the view, 0 for the others',
     samples: (status) =>
       VIEW_STATES.map((state) => ({ status: state, value: Number(stateOf(status) === state) })),
   },

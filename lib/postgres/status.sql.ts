@@ -32,7 +32,7 @@ export interface ViewStatusRow {
   last_failure_outcome: string | null;
   /** Until when a stored instant is ahead of the clock, and so counts as absent; `null` for none. */
   ahead_until: number | null;
-  /** The rows of the log of changes, the same for all views; left out where that was not asked for. */
+  /** Rows of the change log, the same for all views; left out where that was not asked for. */
   log_row_count?: number;
   /** Its size with its indexes, in bytes. */
   log_bytes?: number;

@@ -58,7 +58,7 @@ export class RefreshReporter {
     } else if (!this.ahead.has(view)) {
       this.ahead.add(view);
       this.context.log.warn(
-        `The database's clock has gone back: instants up to ${new Date(aheadUntil).toISOString()} are stored of materialized view "${view}", which are ahead of it. They count as absent, so that it is refreshed all the same.`,
+        `The database's clock has gone back: the state of materialized view "${view}" has times up to ${new Date(aheadUntil).toISOString()}, which are still ahead of it. They are ignored, and the view is refreshed as usual.`,
       );
     }
   }

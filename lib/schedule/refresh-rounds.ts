@@ -65,7 +65,7 @@ export class RefreshRounds {
     if (!this.warned.has(name)) {
       this.warned.add(name);
       this.context.log.warn(
-        `Refreshes write what materialized view "${name}" reads, so that each leads to the next: a trigger (an event trigger, for one) or a function writes during them. For as long as nothing else is written, the view is refreshed less and less often, every ${LONGEST_HOLD_MS / 60_000} minutes in the end.`,
+        `Refreshes write what materialized view "${name}" reads, so each one triggers the next: a trigger (such as an event trigger) or a function writes during them. Until something else is written, the view is refreshed less and less often, finally every ${LONGEST_HOLD_MS / 60_000} minutes.`,
       );
     }
   }

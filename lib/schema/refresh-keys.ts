@@ -21,5 +21,5 @@ export function withoutUsableKey(
 
 /** For the log. */
 export function describeWithoutKey(views: readonly ViewDefinition[]): string {
-  return `Each refresh stops the readers of ${displayNames(views.map(({ name }) => name))}: there is no unique index that PostgreSQL can use to refresh concurrently. Declare one on plain columns, without a predicate, or set \`refresh.mode\` to 'swap' or, where that is meant, to 'blocking'.`;
+  return `Each refresh blocks the readers of ${displayNames(views.map(({ name }) => name))}: there is no unique index that PostgreSQL can use to refresh concurrently. Declare one on plain columns, without a predicate, or set \`refresh.mode\` to 'swap' or, where that is meant, to 'blocking'.`;
 }

@@ -96,7 +96,7 @@ function describeDeclared(view: ViewDefinition): string {
 
 const HINTS: Record<string, string> = {
   [SqlState.undefinedTable]:
-    'Create the table first (a migration, or `synchronize: true` of TypeORM), or write its schema in front of its name. Views that read each other in a circle lack each other too.',
+    "Create the table first (a migration, or `synchronize: true` of TypeORM), or write its schema in front of its name. Views that read each other in a circle can't be created either.",
   [SqlState.insufficientPrivilege]:
     'The role has to own the views that change, and needs CREATE on their schemas, SELECT on what they read and, for a schema that does not exist, CREATE on the database.',
   [SqlState.uniqueViolation]:
@@ -115,7 +115,7 @@ const HINTS: Record<string, string> = {
     'The server is a standby or read-only. To compare definitions, and to change anything, the data source has to be the primary.',
   [SqlState.queryCanceled]: 'It was cancelled, or took longer than statementTimeout.',
   [SqlState.undefinedFunction]:
-    'From PostgreSQL 17 on functions run with a restricted search_path while a view is built: qualify the names inside, or use ALTER FUNCTION ... SET search_path.',
+    'From PostgreSQL 17 on, functions run with a restricted search_path while a view is built: qualify the names in them, or use ALTER FUNCTION ... SET search_path.',
 };
 
 /** The error that the booting application gets. */

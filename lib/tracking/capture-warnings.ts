@@ -5,11 +5,11 @@ import { allowsChanges } from '../definition/policy-rights.js';
 
 /** What it means when a table that a view needs is not captured. */
 const MEANWHILE =
-  'Until then writes to a table that is not captured may lead to no refresh, ticks of views that read it are not skipped, and with `maxStaleness` those are refreshed by their age';
+  'Until then, writes to a table that is not captured may not trigger a refresh, ticks of views that read it are not skipped, and views with `maxStaleness` are refreshed by age';
 
 /** What a role needs to capture the changes of tables. */
 export const OWNERSHIP_HINT =
-  'The role must own the tables, or be a member of their owner: only then may it make triggers that always fire. A migration that their owner runs can make them.';
+  'The role must own the tables, or be a member of their owner: only owners may create triggers that always fire. Or let the owner run a migration that creates them.';
 
 /** A difference in words, for logs and errors. */
 export function describeCaptureDifference(difference: CaptureDifference): string | undefined {
@@ -37,7 +37,7 @@ export function describePostponed({
 }): string {
   const cause = isTooLarge
     ? 'The server has no room for locks on all tables of this step at once (`max_locks_per_transaction`)'
-    : 'The tables of this step are locked for long, by a transaction or by VACUUM';
+    : 'The tables of this step have been locked for a long time, by a transaction or by VACUUM';
   return `${cause}, and so it is put off: ${reason}. ${MEANWHILE}. It is tried again in the background, table by table; nothing else has been put off.`;
 }
 
@@ -48,7 +48,7 @@ export function describeUncaptured(tables: QualifiedName[], reason: string): str
 
 /** For the log: what a boot put off, apart from capturing tables, could not be done since. */
 export function describeUnfinished(reason: string): string {
-  return `Not all that the boot put off has been done: triggers that no view needs may still be on their tables, and writers may not notify as \`wakeUp\` says. ${reason}.`;
+  return `Some of what the boot put off is not done yet: triggers that no view needs may still be on their tables, and writers may not notify as \`wakeUp\` says. ${reason}.`;
 }
 
 const IDLE: ReadonlySet<string> = new Set<CaptureDifference['kind']>([
@@ -66,5 +66,5 @@ export function describeIdle(
   );
   return allowsChanges(policy) || tables.length === 0
     ? undefined
-    : `No class of this process declares a view that has to know the changes of ${displayNames(tables)}, and they are captured all the same: writers go on paying for it. Unless a newer release needs them, take the triggers away with SchemaService.apply or a generated migration.`;
+    : `No class of this process declares a view that tracks ${displayNames(tables)}, but writers still pay for the triggers on them. Unless a newer release needs these, remove them with SchemaService.apply or a generated migration.`;
 }

@@ -17,7 +17,7 @@ const REMINDER_MS = 600_000;
 
 /** Why tables stay uncaptured in a process whose policy does not allow to make triggers. */
 const FORBIDDEN =
-  '`synchronize` lets nothing be made here; make the triggers with SchemaService.apply or a generated migration';
+  "`synchronize` doesn't allow creating anything here; create the triggers with SchemaService.apply or a generated migration";
 
 const COMPLAINT = 'Could not check whether the tables that views read are captured.';
 

@@ -35,7 +35,7 @@ export class ChangeLogKeeper {
     const { stateSchema } = context.database;
     this.upkeep = new Upkeep({
       intervalMs: INTERVAL_MS,
-      complaint: `${stateSchema}.change_log could not be made smaller.`,
+      complaint: `${stateSchema}.change_log could not be compacted.`,
       work: async () => {
         const count = await this.keepOnce();
         return count === 0 ? undefined : `Deleted ${count} rows of ${stateSchema}.change_log`;

@@ -5,7 +5,7 @@ import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 export const cancelCommand: CliCommand = {
   define: () =>
     new Command('cancel')
-      .description('cancel the refresh of a view that is running, in whatever process')
+      .description('cancel the running refresh of a view, in any process')
       .argument('<view>', 'as schema.name'),
 
   async run(cli: Cli, [name = '']: readonly string[]): Promise<CommandResult> {

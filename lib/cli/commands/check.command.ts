@@ -6,11 +6,11 @@ import type { CliCommand } from '../cli-command.js';
 export const checkCommand: CliCommand = {
   define: () =>
     new Command('check')
-      .description('whether the database is as declared: exit code 2 where it is not')
-      .option('--freshness', 'exit code 3 where rows are older than they may be')
+      .description("check that the database matches the code: exit code 2 if it doesn't")
+      .option('--freshness', 'exit code 3 if a view is stale')
       .option(
         '--data',
-        'compare the rows of each view with what its query gives now (as dear as a refresh)',
+        'compare the rows of each view with what its query returns now (as expensive as a refresh)',
       ),
 
   async run(cli, _args, options: CheckOptions) {

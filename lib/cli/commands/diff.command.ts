@@ -7,7 +7,9 @@ import { addPlanOptions, type PlanFlags, planPolicy } from './policy-options.js'
 export const diffCommand: CliCommand = {
   define: () =>
     addPlanOptions(
-      new Command('diff').description('the SQL that would make the database as declared'),
+      new Command('diff').description(
+        'print the SQL that would bring the database in line with the code',
+      ),
     ),
 
   async run(cli, _args, options: PlanFlags) {

@@ -6,7 +6,7 @@ import { doctor } from '../doctor.js';
 export const doctorCommand: CliCommand = {
   define: () =>
     new Command('doctor').description(
-      'all that will hurt later, with what mends it: exit code 1 where something fails already',
+      'find problems and how to fix them: exit code 1 if something already fails',
     ),
 
   async run(cli) {

@@ -7,8 +7,8 @@ import { drop } from '../drop.js';
 export const dropCommand: CliCommand = {
   define: () =>
     new Command('drop')
-      .description('drop declared views; the next sync or boot makes them again')
-      .argument('[views...]', 'schema.name, or the name alone')
+      .description('drop declared views; the next sync or boot creates them again')
+      .argument('[views...]', 'schema.name, or just the name')
       .option('--all', 'all declared views')
       .option('-y, --yes', 'do not ask'),
 

@@ -6,8 +6,8 @@ import { explain } from '../explain.js';
 export const explainCommand: CliCommand = {
   define: () =>
     new Command('explain')
-      .description('what can be said of the freshness and the modes of views, and why not')
-      .argument('[views...]', 'schema.name, or the name alone; all where none is named'),
+      .description('what triggers refreshes of views, and which modes and options they can have')
+      .argument('[views...]', 'schema.name, or just the name; all if none is given'),
 
   async run(cli, names) {
     const { source } = await cli.open();

@@ -16,12 +16,12 @@ export const generateCommand: CliCommand = {
   define: () =>
     addPlanOptions(
       new Command('generate')
-        .description('write a TypeORM migration that makes the database as declared')
+        .description('write a TypeORM migration that brings the database in line with the code')
         .argument('<path>', 'folder and name, as src/migrations/ChangeRevenue')
         .option('-o, --outputJs', 'JavaScript instead of TypeScript')
         .option('--esm', 'JavaScript as an ES module instead of CommonJS')
         .option('-t, --timestamp <milliseconds>', 'by which TypeORM orders migrations', wholeNumber)
-        .option('--dry-run', 'print the migration and write no file'),
+        .option('--dry-run', 'print the migration instead of writing a file'),
     ),
 
   async run(cli, [target = ''], { outputJs, esm, timestamp, dryRun, ...options }: GenerateFlags) {

@@ -12,7 +12,7 @@ const ANSWER_TIMEOUT_MS = 5_000;
 export const graphCommand: CliCommand = {
   define: () =>
     new Command('graph')
-      .description('which views read which, by the catalog and by dependsOn')
+      .description('which view reads which, from the catalog and dependsOn')
       .addOption(
         new Option('--format <format>', 'what is printed')
           .choices(['text', 'mermaid', 'dot', 'json'])

@@ -14,7 +14,7 @@ export const historyCommand: CliCommand = {
   define: () =>
     new Command('history')
       .description('the last runs, newest first')
-      .argument('[view]', 'as schema.name; all where none is named')
+      .argument('[view]', 'schema.name; all if none is given')
       .option('--limit <count>', 'runs at the most', DEFAULT_LIMIT),
 
   async run(cli: Cli, [name]: readonly string[], flags: { limit: string }): Promise<CommandResult> {

@@ -6,8 +6,8 @@ import { init } from '../init.js';
 export const initCommand: CliCommand = {
   define: () =>
     new Command('init')
-      .description('what to add to the Nest application in this folder')
-      .option('--write', 'add it to its files; packages are not installed'),
+      .description('print what to add to the Nest application in this folder')
+      .option('--write', 'edit its files; installs no packages'),
 
   run: (cli, _args, { write = false }: { write?: boolean }) =>
     Promise.resolve(init(cli.workingDirectory, write)),

@@ -6,7 +6,7 @@ import { forEachView } from '../for-each-view.js';
 export const pauseCommand: CliCommand = {
   define: () =>
     new Command('pause')
-      .description('stop refreshing views by themselves, in all processes')
+      .description('stop scheduled and write-triggered refreshes of views, in all processes')
       .argument('<views...>', 'as schema.name'),
 
   async run(cli: Cli, names: readonly string[]): Promise<CommandResult> {

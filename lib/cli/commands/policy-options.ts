@@ -10,7 +10,7 @@ export interface PlanFlags extends CommonFlags {
 export function addPlanOptions(command: Command): Command {
   return command.option(
     '--prune',
-    'also drop what the library made for this application and no class declares any more',
+    'also drop views that the library created for this application and that no class declares any more',
   );
 }
 

@@ -30,7 +30,7 @@ export const refreshCommand: CliCommand = {
 
   async run(cli: Cli, names: readonly string[], flags: RefreshFlags): Promise<CommandResult> {
     if ((names.length === 0) === (flags.all !== true)) {
-      throw new CommandLineUsageError('Name the views to refresh, or say --all.');
+      throw new CommandLineUsageError('Name the views to refresh, or pass --all.');
     }
     const poolSize = flags.parallel === undefined ? undefined : Number(flags.parallel);
     const project = await cli.open({ ...(poolSize !== undefined && { poolSize }) });
@@ -50,23 +50,24 @@ export const refreshCommand: CliCommand = {
 
 function define(): Command {
   return new Command('refresh')
-    .description('refresh views, each after what it reads')
+    .description('refresh views, each after the views that it reads')
     .argument('[views...]', 'as schema.name')
     .option('--all', 'all declared views')
     .addOption(
-      new Option('--cascade <which>', 'with what they read, what reads them, or both').choices(
-        REFRESH_CASCADES,
-      ),
+      new Option(
+        '--cascade <which>',
+        'also refresh the views that they read, that read them, or both',
+      ).choices(REFRESH_CASCADES),
     )
     .addOption(
-      new Option('--mode <mode>', 'how the rows are stored; else as each view says').choices(
+      new Option('--mode <mode>', 'how to refresh; by default the mode of each view').choices(
         MODE_CHOICES,
       ),
     )
-    .option('--strict', 'fail where readers would have to wait')
-    .option('--if-stale', 'only those of them that are stale')
+    .option('--strict', 'fail instead of blocking readers')
+    .option('--if-stale', 'only views that are stale')
     .option('--parallel <count>', 'views at a time')
-    .option('--timeout <duration>', 'for each view, waiting included, as in 5m');
+    .option('--timeout <duration>', 'per view, waiting included, such as 5m');
 }
 
 function targets(

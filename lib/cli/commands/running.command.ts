@@ -7,8 +7,7 @@ const HEAD = ['VIEW', 'SINCE', 'SERVER PROCESS', 'ROLE', 'APPLICATION'];
 
 /** The refreshes that are running. */
 export const runningCommand: CliCommand = {
-  define: () =>
-    new Command('running').description('the refreshes that are running, in whatever process'),
+  define: () => new Command('running').description('list the running refreshes, in any process'),
 
   async run(cli: Cli): Promise<CommandResult> {
     const { refreshes } = await cli.open();

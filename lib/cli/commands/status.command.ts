@@ -10,8 +10,8 @@ const HEAD = ['VIEW', 'STATE', 'AGE', 'LAST SUCCESS', 'TOOK', 'NEXT TICK', 'SIZE
 export const statusCommand: CliCommand = {
   define: () =>
     new Command('status')
-      .description('how the views stand: age, last refresh, next tick, size')
-      .argument('[views...]', 'as schema.name; all where none is named'),
+      .description('age, last refresh, next tick and size of each view')
+      .argument('[views...]', 'schema.name; all if none is given'),
 
   async run(cli: Cli, names: readonly string[]): Promise<CommandResult> {
     const { refreshes } = await cli.open();

@@ -14,9 +14,9 @@ export const syncCommand: CliCommand = {
   define: () =>
     addPlanOptions(
       new Command('sync')
-        .description('make the database as declared, in one transaction')
-        .option('--dry-run', 'print the SQL and write nothing, as diff does')
-        .option('-y, --yes', 'do not ask before something is dropped or rows are computed anew'),
+        .description('bring the database in line with the code, in one transaction')
+        .option('--dry-run', 'only print the SQL, like diff')
+        .option('-y, --yes', "don't ask before views are dropped or rebuilt"),
     ),
 
   async run(cli, _args, { dryRun = false, yes = false, ...options }: SyncFlags) {

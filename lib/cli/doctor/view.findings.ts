@@ -16,7 +16,7 @@ const SAFE_PATH_VERSION = 170_000;
 export function viewFindings(status: ViewStatus, inspected: InspectedView | undefined): Finding[] {
   const { view } = status;
   if (inspected === undefined) {
-    const message = 'it is declared, and the database does not have it.';
+    const message = 'it is declared but missing from the database.';
     return [{ severity: 'error', code: 'missing', view, message, fix: 'matviews sync' }];
   }
   return [
@@ -36,7 +36,7 @@ function keyFindings({ view, keyMayHaveNulls }: ViewStatus, inspected: Inspected
         code: 'no-unique-index',
         view,
         message:
-          'it has no unique index that PostgreSQL could refresh it by, so each refresh stops its readers for as long as it takes.',
+          'it has no unique index that PostgreSQL could refresh it by, so each refresh blocks its readers.',
         fix: `${ADVICE.uniqueIndex(inspected, columns)} -- leave out the columns that the others identify, and declare it with @Index`,
       },
     ];
@@ -93,7 +93,7 @@ export function logFindings(statuses: readonly ViewStatus[]): Finding[] {
     {
       severity: 'warning',
       code: 'log-full',
-      message: `the log of changes has ${rows} rows: they stay until every view that they concern has been refreshed.`,
+      message: `the log of changes has ${rows} rows: they stay until all views that track them have been refreshed.`,
       fix: `matviews refresh ${waiting.length === 0 ? '--all' : waiting.map(shellQuoted).join(' ')}`,
     },
   ];

@@ -27,7 +27,7 @@ export const STORY: readonly Step[] = [
         says: /add-daily-revenue\.ts/,
       });
       await project.run(RUN, { says: /AddDailyRevenue\d+ has been executed/ });
-      await project.run(CHECK, { says: /All is as declared/ });
+      await project.run(CHECK, { says: /The database matches the code/ });
       await project.showView(['day', 'revenue']);
     },
   },
@@ -38,7 +38,7 @@ export const STORY: readonly Step[] = [
       await project.run(CHECK, { exitCode: DRIFT, says: /daily_revenue/ });
       await project.run('matviews generate migrations/CountOrders', { says: /count-orders\.ts/ });
       await project.run(RUN, { says: /CountOrders\d+ has been executed/ });
-      await project.run(CHECK, { says: /All is as declared/ });
+      await project.run(CHECK, { says: /The database matches the code/ });
       await project.showView(['day', 'revenue', 'order_count']);
     },
   },

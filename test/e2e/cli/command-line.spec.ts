@@ -124,9 +124,9 @@ describe('matviews, on the command line', () => {
     expect(runs.map(({ code }) => code)).toEqual([4, 4, 4, 4]);
     expect(runs.map(({ stderr }) => stderr)).toEqual([
       expect.stringContaining('Did you mean status?'),
-      expect.stringContaining('Name the views to refresh, or say --all.'),
+      expect.stringContaining('Name the views to refresh, or pass --all.'),
       expect.stringContaining('is not a registered materialized view'),
-      expect.stringContaining('hint: Say which with `-d'),
+      expect.stringContaining('hint: Name one with `-d'),
     ]);
   });
 });

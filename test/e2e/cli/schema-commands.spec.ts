@@ -61,7 +61,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     expect(await database.query(VIEWS)).toEqual([{ name: REVENUE.name }]);
     expect(await project.run('check')).toMatchObject({
       exitCode: 0,
-      stdout: 'All is as declared.\n',
+      stdout: 'The database matches the code.\n',
     });
   });
 

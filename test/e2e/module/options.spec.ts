@@ -269,7 +269,7 @@ describe('a view that is not registered', () => {
     const error = await failureOf(() => refreshes.refresh('Far away.daily total'));
     expect(error).toBeInstanceOf(UnknownViewError);
     expect((error as Error).message).toContain(
-      '"Far away.daily total" is not a registered materialized view. Registered are: "Far away.Daily "Total"".',
+      '"Far away.daily total" is not a registered materialized view. Registered views: "Far away.Daily "Total"".',
     );
   });
 });

@@ -256,7 +256,7 @@ describe('refresh', () => {
 
   it('refuses what it does not understand', async () => {
     await expect(refreshes.refresh(undefined as never)).rejects.toThrow(UnknownViewError);
-    await expect(refreshes.refresh(undefined as never)).rejects.toThrow(/imported in a circle/);
+    await expect(refreshes.refresh(undefined as never)).rejects.toThrow(/circular import/);
     await expect(refreshes.refresh(7 as never)).rejects.toThrow(/7 is not a registered/);
     await expect(refreshes.refresh(OrderTotal, null as never)).rejects.toThrow(
       /expected `options` to be an object, got null/,

@@ -146,7 +146,7 @@ describe('declared columns and keys', () => {
 
   describe('a view without a usable unique index', () => {
     const ofKeys = (): string[] =>
-      releases.warnings.filter((warning) => warning.startsWith('Each refresh stops the readers'));
+      releases.warnings.filter((warning) => warning.startsWith('Each refresh blocks the readers'));
     const id = { expression: 'SELECT id FROM public.orders' };
     const bare: TestView[] = [
       { ...id, name: 'None "at all"' },

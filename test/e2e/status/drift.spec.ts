@@ -230,7 +230,7 @@ describe('drift', () => {
     expect(error).toBeInstanceOf(StatusError);
     expect(error).toMatchObject({
       view: 'Analytics eu.daily "Revenue"',
-      message: expect.stringMatching(/took longer than it may, or was cancelled.*statementTimeout/),
+      message: expect.stringMatching(/took too long, or was cancelled.*statementTimeout/),
     });
   });
 

@@ -44,8 +44,8 @@ const HOLDS: Record<string, string> = {
 
 const KEYS: Record<string, { key: string; says: string }> = {
   refresh: { key: refreshLockKey(NAME), says: `"${VIEW}" cannot be refreshed` },
-  sync: { key: syncLockKey(), says: 'Views cannot be made or changed' },
-  'change log': { key: changeLogLockKey(), says: 'log of changes cannot be made smaller' },
+  sync: { key: syncLockKey(), says: 'Views cannot be created or changed' },
+  'change log': { key: changeLogLockKey(), says: 'change log cannot be compacted' },
 };
 
 describe('locks that somebody else holds', () => {
@@ -241,7 +241,7 @@ describe('locks that somebody else holds', () => {
       });
     });
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain('held for longer than it may be');
+    expect(warnings[0]).toContain('held for too long');
   });
 
   it('names who holds the lock that a schema change waits for', async () => {

@@ -121,7 +121,7 @@ describe('the capture of changes, beside others', () => {
         expect.stringMatching(/put off: No view needs those of "public\.orders"/),
       ]);
       await untilWarned(2);
-      expect(warnings()[1]).toMatch(/Not all that the boot put off .* lock timeout; .* again/);
+      expect(warnings()[1]).toMatch(/Some of what the boot put off .* lock timeout; .* again/);
       await other.query('COMMIT');
       await database.until(`SELECT FROM (${TRIGGERS}) AS left_over HAVING count(*) = 0`);
     });
@@ -140,7 +140,7 @@ describe('the capture of changes, beside others', () => {
       await start([plain], { synchronize: 'create' });
       await start([plain], { synchronize: 'create' });
       const idle = expect.stringMatching(
-        /No class .* the changes of "public\.orders", "public\.orders_1", .* SchemaService\.apply/,
+        /No class .* tracks "public\.orders", "public\.orders_1", .* SchemaService\.apply/,
       );
       expect(warnings()).toEqual([idle, idle]);
       warn.mockClear();

@@ -116,7 +116,7 @@ END $$`);
     return refreshed;
   };
   const warned = (): string[] =>
-    releases.warnings.filter((each) => each.includes('each leads to the next'));
+    releases.warnings.filter((each) => each.includes('each one triggers the next'));
   /** Moves what has happened into the past, as if so much time had gone by. */
   const pass = (ms: number): Promise<unknown> =>
     database.query(

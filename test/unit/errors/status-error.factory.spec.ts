@@ -8,10 +8,10 @@ const refusal = (code: string): Error =>
 
 describe('statusErrorFrom', () => {
   it.each([
-    ['42P01', /is not in the database .42P01: undefined table .*`stateSchema`/],
+    ['42P01', /is missing from the database .42P01: undefined table .*`stateSchema`/],
     ['42501', /a privilege is missing/],
     ['55P03', /stayed locked for too long.*lockTimeout/],
-    ['57014', /took longer than it may, or was cancelled.*statementTimeout/],
+    ['57014', /took too long, or was cancelled.*statementTimeout/],
     ['57P01', /the connection failed or was lost/],
     ['22012', /PostgreSQL refused it .22012: said the server/],
     [

@@ -65,7 +65,7 @@ describe('@MaterializedViewEntity', () => {
     [
       'a time zone for no cron',
       { expression, refresh: { skipUnchanged: true, timeZone: 'UTC' } },
-      /`refresh\.timeZone` to be absent where there is no `cron`/,
+      /`refresh\.timeZone` to be absent without `cron`/,
     ],
     [
       'no tables',
@@ -86,7 +86,7 @@ describe('@MaterializedViewEntity', () => {
     [
       'a debounce of nothing',
       { expression, refresh: { skipUnchanged: true, debounce: '1s' } },
-      /`refresh\.debounce` to be absent where there is no `on`/,
+      /`refresh\.debounce` to be absent without `on`/,
     ],
     [
       'a longest wait of nothing',
@@ -111,7 +111,7 @@ describe('@MaterializedViewEntity', () => {
     [
       'a skipUnchanged without ticks',
       { expression, refresh: { skipUnchanged: true } },
-      /`refresh\.skipUnchanged` to be absent where the view is only refreshed on demand/,
+      /`refresh\.skipUnchanged` to be absent if the view is only refreshed on demand/,
     ],
     [
       'a skipUnchanged that is no boolean',
