@@ -1,7 +1,12 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ViewIndexOptions } from '../../../../lib/index.js';
 import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
-import type { TestView } from '../../../support/view-class.js';
+import {
+  plainViewClass,
+  type TestPlainView,
+  type TestView,
+  viewClass,
+} from '../../../support/view-class.js';
 import { type IndexSpec, NAMES, type Renames, type Step, type ViewSpec } from './steps.js';
 
 export interface Name {
@@ -12,6 +17,8 @@ export interface Name {
 /** A view of a release, with its place among the names. */
 export interface ReleasedView extends TestView {
   view: number;
+  isPlain: boolean;
+  securityBarrier?: boolean;
   schema: string;
   name: string;
   expression: string;
@@ -126,26 +133,44 @@ export class Application {
     const { schema, name } = this.nextNameOf(view);
     const previous = this.deployed.get(view);
     const read = queryOf(spec, [...before.values()], surroundings);
+    // One that reads a view without rows cannot be filled.
+    const isReadable = read.reads.every((each) => before.get(each)?.withData);
     return {
       view,
+      isPlain: spec.isPlain,
       schema,
       name,
       ...read,
-      ...(spec.storage && { storage: spec.storage }),
       ...(spec.comment !== undefined && { comment: spec.comment }),
-      ...(spec.tablespace && { tablespace: spec.tablespace }),
-      ...(spec.on && read.dependsOn === undefined && { refresh: { on: spec.on } }),
       ...(spec.hasVersion && { version: this.number }),
       ...(previous &&
         fullName(previous) !== fullName({ schema, name }) && { renamedFrom: fullName(previous) }),
-      // One that reads a view without rows cannot be filled.
-      withData: spec.withData && read.reads.every((each) => before.get(each)?.withData),
-      indexes: spec.indexes.flatMap((index) =>
-        indexOf(index, { view, place: `${schema} ${name}`, columns: read.columns }),
-      ),
+      ...(spec.isPlain
+        ? { ...plainOptions(spec), withData: isReadable }
+        : {
+            ...storedOptions(spec, read),
+            withData: spec.withData && isReadable,
+            indexes: spec.indexes.flatMap((index) =>
+              indexOf(index, { view, place: `${schema} ${name}`, columns: read.columns }),
+            ),
+          }),
     };
   }
 }
+
+const plainOptions = ({ securityBarrier }: ViewSpec): Partial<ReleasedView> & { indexes: [] } => ({
+  ...(securityBarrier !== undefined && { securityBarrier }),
+  indexes: [],
+});
+
+const storedOptions = (
+  { storage, tablespace, on }: ViewSpec,
+  { dependsOn }: Read,
+): Partial<ReleasedView> => ({
+  ...(storage && { storage }),
+  ...(tablespace && { tablespace }),
+  ...(on && dependsOn === undefined && { refresh: { on } }),
+});
 
 export const quoted = ({ schema, name }: Name): string =>
   `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
@@ -158,13 +183,19 @@ export const plainAbove = (view: number): Name => ({
   name: `plain above ${view}`,
 });
 
-/** The views without what this model alone knows of them. */
-export const declarationsOf = (views: ReleasedView[]): TestView[] =>
+/** The classes of a release: without what this model alone knows of the views. */
+export const classesOf = (views: ReleasedView[]): (new () => object)[] =>
   views.map((view) => {
     const declared: Partial<ReleasedView> & TestView = { ...view };
     delete declared.view;
     delete declared.reads;
-    return declared;
+    delete declared.isPlain;
+    if (!view.isPlain) {
+      return viewClass(declared) as new () => object;
+    }
+    delete declared.indexes;
+    delete declared.withData;
+    return plainViewClass(declared);
   });
 
 interface Source {
@@ -228,9 +259,11 @@ function queryOf(
         };
       }
   }
+  // Only a plain view of which the first columns stay can be replaced where it is.
+  const all = spec.isPlain ? ['id', ...columns] : [...columns, 'id'];
   return {
-    expression: `SELECT ${[...columns, 'id'].join(', ')} FROM ${left.sql} WHERE id % ${modulus} = 0`,
-    columns: [...columns, 'id'],
+    expression: `SELECT ${all.join(', ')} FROM ${left.sql} WHERE id % ${modulus} = 0`,
+    columns: all,
     reads: left.reads,
   };
 }

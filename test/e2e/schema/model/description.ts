@@ -20,10 +20,12 @@ function describeRollout(rollout: Rollout): string {
 
 function describeView(view: ReleasedView): string {
   const { expression, withData, indexes, storage, comment, renamedFrom, refresh, version } = view;
+  const { isPlain, securityBarrier } = view;
   const lines = [
-    `${quoted(view)} AS ${expression}${withData ? '' : ' WITH NO DATA'}`,
+    `${isPlain ? 'plain ' : ''}${quoted(view)} AS ${expression}${withData ? '' : ' WITH NO DATA'}`,
     renamedFrom && `renamedFrom ${renamedFrom}`,
     version !== undefined && `version ${version}`,
+    securityBarrier !== undefined && `securityBarrier ${securityBarrier}`,
     storage && `storage ${JSON.stringify(storage)}`,
     comment !== undefined && `comment ${JSON.stringify(comment)}`,
     refresh && `refresh ${JSON.stringify(refresh)}`,

@@ -1,8 +1,8 @@
 import { escapeIdentifier } from 'pg';
 import { SchemaSyncError, UnmanagedDependentsError } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import { type Name, plainAbove, quoted } from './application.js';
-import { invalidOf, type Snapshot } from './snapshot.js';
+import { fullName, type Name, plainAbove, quoted } from './application.js';
+import { invalidOf, type RelationFound, type Snapshot, validOf } from './snapshot.js';
 import type { HandWork } from './steps.js';
 
 /** The people who work on the database: roles are the whole server's, so each database has its own. */
@@ -57,6 +57,28 @@ export class People {
     }
   }
 
+  /** Takes away what somebody has put on the views of these names and cannot be carried over to another kind of view. */
+  async takeAway(found: Snapshot, names: readonly Name[]): Promise<void> {
+    for (const name of names) {
+      const { triggers, columns, indexes, statistics } = found.get(fullName(name)) ?? NOTHING;
+      const ofSchema = (own: string): string => quoted({ schema: name.schema, name: own });
+      for (const statement of [
+        ...Object.keys(triggers).map(
+          (trigger) => `DROP TRIGGER ${escapeIdentifier(trigger)} ON ${quoted(name)}`,
+        ),
+        ...Object.keys(columns)
+          .filter((column) => columns[column]?.default !== null)
+          .map(
+            (column) => `ALTER VIEW ${quoted(name)} ALTER ${escapeIdentifier(column)} DROP DEFAULT`,
+          ),
+        ...handMade(indexes).map((index) => `DROP INDEX IF EXISTS ${ofSchema(index)}`),
+        ...handMade(statistics).map((each) => `DROP STATISTICS ${ofSchema(each)}`),
+      ]) {
+        await this.database.query(statement);
+      }
+    }
+  }
+
   async leave(): Promise<void> {
     await this.database.query(
       `DROP OWNED BY ${this.reader}, ${this.otherReader}, ${this.owner} CASCADE`,
@@ -65,11 +87,53 @@ export class People {
   }
 }
 
+type ThingsOn = Pick<RelationFound, 'triggers' | 'columns' | 'indexes' | 'statistics'>;
+
+const NOTHING: ThingsOn = { triggers: {}, columns: {}, indexes: {}, statistics: {} };
+
+const handMade = (things: Record<string, unknown>): string[] =>
+  Object.keys(things).filter((name) => name.startsWith('hand'));
+
+/** What stops a view from becoming one of another kind, or a plain one from being made anew, as an error calls it. */
+export function isInTheWay(
+  { kind, triggers, columns, indexes, statistics }: RelationFound,
+  becomesPlain: boolean,
+  message: string,
+): boolean {
+  const names =
+    kind === 'v'
+      ? [
+          ...Object.keys(triggers).map((name) => `trigger "${name}"`),
+          ...(becomesPlain ? [] : Object.keys(columns))
+            .filter((name) => columns[name]?.default !== null)
+            .map((name) => `default of column "${name}"`),
+        ]
+      : [
+          ...(becomesPlain ? handMade(validOf(indexes)) : []).map((name) => `index "${name}"`),
+          ...(becomesPlain ? handMade(statistics) : []).map((name) => `statistics "${name}"`),
+        ];
+  return names.some((name) => message.includes(name));
+}
+
 interface Target {
   view: number;
   name: Name;
   found: Snapshot extends ReadonlyMap<string, infer Found> ? Found : never;
 }
+
+/** What only a view with rows can have, and what only one without. */
+const OF_ROWS: ReadonlySet<string> = new Set([
+  'empty',
+  'drop an index',
+  'add an index',
+  'set replica identity',
+  'add statistics',
+  'set statistics of a column',
+  'cluster',
+]);
+const OF_PLAIN_VIEWS: ReadonlySet<string> = new Set(['add a trigger', 'set a default']);
+
+export const keywordOf = (kind: string): string => (kind === 'v' ? 'VIEW' : 'MATERIALIZED VIEW');
 
 /** Statements on a view that is there. A number in a name keeps it unique in the schema. */
 export function handWorkSql(
@@ -79,13 +143,17 @@ export function handWorkSql(
 ): string[] {
   const quotedName = quoted(name);
   const hasGroup = 'grp' in found.columns;
+  const keyword = keywordOf(found.kind);
+  if ((found.kind === 'v' ? OF_ROWS : OF_PLAIN_VIEWS).has(work)) {
+    return [];
+  }
   switch (work) {
     case 'drop':
-      return [`DROP MATERIALIZED VIEW ${quotedName} CASCADE`];
+      return [`DROP ${keyword} ${quotedName} CASCADE`];
     case 'replace':
       return [
-        `DROP MATERIALIZED VIEW ${quotedName} CASCADE`,
-        `CREATE MATERIALIZED VIEW ${quotedName} AS SELECT 1 AS id`,
+        `DROP ${keyword} ${quotedName} CASCADE`,
+        `CREATE ${keyword} ${quotedName} AS SELECT 1 AS id`,
       ];
     case 'empty':
       return [`REFRESH MATERIALIZED VIEW ${quotedName} WITH NO DATA`];
@@ -95,7 +163,9 @@ export function handWorkSql(
         .slice(0, 1)
         .map((index) => `DROP INDEX ${quoted({ schema: name.schema, name: index })}`);
     case 'set storage':
-      return [`ALTER MATERIALIZED VIEW ${quotedName} SET (fillfactor = 33)`];
+      return [
+        `ALTER ${keyword} ${quotedName} SET (${found.kind === 'v' ? 'security_barrier = true' : 'fillfactor = 33'})`,
+      ];
     case 'grant':
       return [`GRANT SELECT, TRIGGER ON ${quotedName} TO ${reader}, PUBLIC`];
     case 'grant along a chain':
@@ -120,7 +190,7 @@ export function handWorkSql(
     case 'grant no more by default':
       return [`ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM ${reader}`];
     case 'give to another owner':
-      return [`ALTER MATERIALIZED VIEW ${quotedName} OWNER TO ${owner}`];
+      return [`ALTER ${keyword} ${quotedName} OWNER TO ${owner}`];
     case 'add an index':
       return [
         `CREATE INDEX IF NOT EXISTS "hand ${view} id" ON ${quotedName} (id DESC, (id + 1)) WHERE id > 1`,
@@ -134,7 +204,7 @@ export function handWorkSql(
     case 'comment':
       return [
         `COMMENT ON TYPE ${quotedName} IS 'row of ${view}'`,
-        `COMMENT ON MATERIALIZED VIEW ${quotedName} IS 'view ${view}, by hand'`,
+        `COMMENT ON ${keyword} ${quotedName} IS 'view ${view}, by hand'`,
         `COMMENT ON COLUMN ${quotedName}.id IS 'id of ${view}'`,
       ];
     case 'add statistics':
@@ -152,6 +222,14 @@ export function handWorkSql(
         `CREATE INDEX IF NOT EXISTS "hand ${view} cluster" ON ${quotedName} (id)`,
         `ALTER MATERIALIZED VIEW ${quotedName} CLUSTER ON "hand ${view} cluster"`,
       ];
+    case 'add a trigger':
+      return 'hand' in found.triggers
+        ? []
+        : [
+            `CREATE TRIGGER hand INSTEAD OF INSERT ON ${quotedName} FOR EACH ROW EXECUTE FUNCTION public.noticed()`,
+          ];
+    case 'set a default':
+      return [`ALTER VIEW ${quotedName} ALTER COLUMN id SET DEFAULT 77`];
     case 'put a plain view above':
       return [
         `CREATE OR REPLACE VIEW ${quoted(plainAbove(view))} AS SELECT id FROM ${quotedName}`,

@@ -13,7 +13,7 @@ import {
 } from './application.js';
 import { describeRelease } from './description.js';
 import { Dump } from './dump.js';
-import { handWorkSql, type People } from './hand-work.js';
+import { handWorkSql, isInTheWay, keywordOf, type People } from './hand-work.js';
 import { Invariants, type Predecessors } from './invariants.js';
 import { Memory } from './memory.js';
 import { type Options, Replicas } from './replicas.js';
@@ -27,6 +27,10 @@ import {
   withoutOids,
 } from './snapshot.js';
 import { type HandWork, NAMES, type Step, VIEW_COUNT } from './steps.js';
+
+/** Whether it is a view with rows, before and now. */
+const storesRows = (view: ReleasedView, before: Snapshot, old: Predecessors): boolean =>
+  !view.isPlain && before.get(fullName(old.get(view.view) ?? view))?.kind !== 'v';
 
 const isOurName = (name: string): boolean => NAMES.some((each) => fullName(each) === name);
 
@@ -126,7 +130,7 @@ export class History {
       await this.makeAnother(view);
     } else if (work === 'leave an invalid index') {
       await this.leaveInvalidIndex(view, name, found);
-    } else if (name && found?.kind === 'm') {
+    } else if (name && found && 'mv'.includes(found.kind)) {
       for (const statement of handWorkSql(work, { view, name, found }, this.people)) {
         await this.database.query(statement);
       }
@@ -167,7 +171,7 @@ export class History {
 
   private async pause(view: number): Promise<void> {
     const name = this.code.nameOf(view);
-    if (name && this.views.some((each) => each.view === view)) {
+    if (name && this.views.some((each) => each.view === view && !each.isPlain)) {
       await this.replicas.last?.get(RefreshService).pause(fullName(name));
     }
   }
@@ -233,9 +237,9 @@ export class History {
     this.invariants.othersKept(this.others(before, prunes), before, now, {
       isRenamed: this.views.some(({ renamedFrom }) => renamedFrom !== undefined),
     });
-    await this.invariants.rows(this.views, now);
+    await this.invariants.rows(this.views, [start, before, now], old);
     const isPaused = await pausedViews(this.database);
-    for (const view of this.views) {
+    for (const view of this.views.filter((each) => storesRows(each, before, old))) {
       const name = fullName(old.get(view.view) ?? view);
       expect({ name, isPaused: isPaused.has(fullName(view)) }).toEqual({
         name,
@@ -306,24 +310,41 @@ export class History {
     const undeclared = [...before]
       .filter(([name, { kind }]) => 'vm'.includes(kind) && !declared.includes(name))
       .map(([name]) => name);
-    const isInTheWay = error instanceof UnmanagedDependentsError && undeclared.length > 0;
-    if (!isInTheWay && !this.people.mayHaveCaused(error, before)) {
+    const isStopped =
+      error instanceof UnmanagedDependentsError &&
+      (undeclared.length > 0 || this.isInTheWay(error.message, before));
+    if (!isStopped && !this.people.mayHaveCaused(error, before)) {
       throw error;
     }
     this.counts.refusals++;
     expect(await snapshot(this.database)).toEqual(before);
   }
 
-  /** Drops all materialized views that are not declared, and takes back what else people did. */
+  /** Whether something that somebody has put on a view that is declared forbids to make it anew. */
+  private isInTheWay(message: string, before: Snapshot): boolean {
+    return this.views.some((view) =>
+      [fullName(view), view.renamedFrom ?? ''].some((name) => {
+        const found = before.get(name);
+        return found !== undefined && isInTheWay(found, view.isPlain, message);
+      }),
+    );
+  }
+
+  /** Drops all views that are not declared, and takes back what else people did. */
   private async clearTheWay(): Promise<void> {
-    await this.people.giveWay(await snapshot(this.database));
+    const found = await snapshot(this.database);
+    await this.people.giveWay(found);
+    await this.people.takeAway(found, NAMES);
     const declared = this.views.flatMap((view) => [fullName(view), view.renamedFrom]);
     const hand = [...Array(VIEW_COUNT).keys()].map((view) => ({
       schema: 'public',
       name: `hand above ${view}`,
     }));
     for (const name of [...NAMES, ...hand].filter((each) => !declared.includes(fullName(each)))) {
-      await this.database.query(`DROP MATERIALIZED VIEW IF EXISTS ${quoted(name)} CASCADE`);
+      const { kind } = (await snapshot(this.database)).get(fullName(name)) ?? {};
+      if (kind !== undefined) {
+        await this.database.query(`DROP ${keywordOf(kind)} ${quoted(name)} CASCADE`);
+      }
     }
   }
 

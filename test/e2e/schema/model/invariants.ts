@@ -47,6 +47,7 @@ export class Invariants {
       const own = Object.entries(found.indexes).filter(([index]) => !isByHand(index));
       expect({
         view: fullName(view),
+        kind: found.kind,
         definition: found.definition,
         indexes: Object.fromEntries(own.map(([index, each]) => [index, bodyOf(each.definition)])),
         options: found.options,
@@ -54,11 +55,12 @@ export class Invariants {
         populated: found.populated,
       }).toEqual({
         view: fullName(view),
+        kind: view.isPlain ? 'v' : 'm',
         ...wanted,
-        options:
-          view.storage === undefined && previous ? previous.options : optionsOf(view.storage),
+        options: optionsOf(view, previous),
         comment: view.comment ?? previous?.comment ?? '',
-        populated: view.withData || staysPopulated(view, views, { found, previous, now }),
+        populated:
+          view.isPlain || view.withData || staysPopulated(view, views, { found, previous, now }),
       });
     }
   }
@@ -69,7 +71,7 @@ export class Invariants {
       const name = old.get(view.view);
       const previous = name && before.get(fullName(name));
       const found = now.get(fullName(view));
-      if (previous?.kind === 'm' && found !== undefined) {
+      if (previous !== undefined && 'mv'.includes(previous.kind) && found !== undefined) {
         expect({ view: fullName(view), ...byHand(found, previous) }).toEqual({
           view: fullName(view),
           ...byHand(previous, found),
@@ -100,11 +102,19 @@ export class Invariants {
   }
 
   /** A view has the rows of its query, unless it or something below it has none. */
-  async rows(views: ReleasedView[], now: Snapshot): Promise<void> {
+  async rows(
+    views: ReleasedView[],
+    found: [start: Snapshot, before: Snapshot, now: Snapshot],
+    old: Predecessors,
+  ): Promise<void> {
+    const [, , now] = found;
     const hasRows = (view: ReleasedView): boolean =>
       now.get(fullName(view))?.populated === true &&
       view.reads.every((each) => views.some((other) => other.view === each && hasRows(other)));
-    for (const view of views.filter(hasRows)) {
+    this.noteStale(views, found, old);
+    const isFresh = (view: ReleasedView): boolean =>
+      this.stale.get(fullName(view)) !== now.get(fullName(view))?.oid;
+    for (const view of views.filter((each) => hasRows(each) && isFresh(each))) {
       this.comparisonCount++;
       const differences = await this.database.query(
         `(SELECT * FROM ${quoted(view)} EXCEPT ALL (${view.expression}))
@@ -114,6 +124,41 @@ export class Invariants {
         view: fullName(view),
         differences: [],
       });
+    }
+  }
+
+  /** A view keeps its rows until its next refresh where a plain view below it has been replaced. */
+  private readonly stale = new Map<string, number>();
+
+  private noteStale(
+    views: ReleasedView[],
+    [start, before, now]: [start: Snapshot, before: Snapshot, now: Snapshot],
+    old: Predecessors,
+  ): void {
+    const historyOf = (view: ReleasedView): (RelationFound | undefined)[] => {
+      const name = fullName(old.get(view.view) ?? view);
+      return [start.get(name), before.get(name), now.get(fullName(view))];
+    };
+    const isChanged = (view: ReleasedView, from: number): boolean =>
+      view.isPlain &&
+      (historyOf(view)[from]?.definition !== historyOf(view)[from + 1]?.definition ||
+        view.reads.some((read) =>
+          views.some((each) => each.view === read && isChanged(each, from)),
+        ));
+    for (const view of views.filter(({ isPlain }) => !isPlain)) {
+      const oids = historyOf(view).map((each) => each?.oid);
+      const isBelow = (from: number): boolean =>
+        view.reads.some((read) =>
+          views.some((each) => each.view === read && isChanged(each, from)),
+        );
+      const wasStale = this.stale.get(fullName(old.get(view.view) ?? view)) === oids[2];
+      if (
+        wasStale ||
+        (oids[1] === oids[2] && isBelow(1)) ||
+        (oids[0] === oids[1] && oids[1] === oids[2] && isBelow(0))
+      ) {
+        this.stale.set(fullName(view), oids[2] ?? 0);
+      }
     }
   }
 
@@ -160,8 +205,19 @@ export class Invariants {
   }
 }
 
-/** With what each new view gets. */
-function optionsOf(storage: ReleasedView['storage']): string[] {
+/** With what each new view gets. One that was of another kind says nothing of it. */
+function optionsOf(
+  { isPlain, securityBarrier, storage }: ReleasedView,
+  previous: RelationFound | undefined,
+): string[] {
+  const was = previous?.kind === (isPlain ? 'v' : 'm') ? previous.options : undefined;
+  if (isPlain) {
+    const declared = securityBarrier ? ['security_barrier=true'] : [];
+    return securityBarrier === undefined ? (was ?? []) : declared;
+  }
+  if (storage === undefined && was !== undefined) {
+    return was;
+  }
   return Object.entries({ vacuum_truncate: false, ...storage })
     .map(([name, value]) => `${name}=${String(value)}`)
     .sort();
@@ -178,7 +234,12 @@ function staysPopulated(
   }: { found: RelationFound; previous: RelationFound | undefined; now: Snapshot },
 ): boolean {
   const isFilled = (read: number): boolean =>
-    views.some((each) => each.view === read && now.get(fullName(each))?.populated);
+    views.some(
+      (each) =>
+        each.view === read &&
+        now.get(fullName(each))?.populated &&
+        (!each.isPlain || each.reads.every(isFilled)),
+    );
   return previous?.populated === true && (found.oid === previous.oid || view.reads.every(isFilled));
 }
 
@@ -192,14 +253,19 @@ function byHand(relation: RelationFound, other: RelationFound): Record<string, u
         .filter(([name, each]) => isByHand(name) && bears(each))
         .map(([name, each]) => [name, detached(each)]),
     );
+  const isOtherKind = relation.kind !== other.kind;
   const columns = Object.entries(relation.columns)
     .filter(([name]) => name in other.columns)
-    .map(([name, { acl, comment, statistics, options }]): [string, unknown] => [
+    .map(([name, { acl, comment, statistics, options, default: value }]): [string, unknown] => [
       name,
-      { acl, comment, statistics, options },
+      { acl, comment, ...(!isOtherKind && { statistics, options, value }) },
     ]);
   const { owner, acl, typeComment, identity, tablespace, method, triggers, rules } = relation;
   const { extensions, labels } = relation;
+  if (isOtherKind) {
+    // What is of the rows alone comes and goes with them.
+    return { owner, acl, typeComment, labels, triggers, columns: Object.fromEntries(columns) };
+  }
   return {
     extensions,
     labels,

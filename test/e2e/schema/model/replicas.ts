@@ -9,8 +9,7 @@ import {
 } from '../../../../lib/index.js';
 import { boot, typeOrm } from '../../../support/test-app.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import { viewClass } from '../../../support/view-class.js';
-import { declarationsOf, type ReleasedView } from './application.js';
+import { classesOf, type ReleasedView } from './application.js';
 
 export type Options = MaterializedViewsModuleOptions & { url?: string };
 
@@ -35,7 +34,7 @@ export class Replicas {
   /** Boots one more. */
   async start(views: ReleasedView[], { url, ...options }: Options = {}): Promise<TestingModule> {
     this.bootCount++;
-    const entities = declarationsOf(views).map(viewClass) as (new () => object)[];
+    const entities = classesOf(views);
     const app = await boot(
       typeOrm(this.database, { autoLoadEntities: false, entities, ...(url && { url }) }),
       MaterializedViewsModule.forRoot({ scheduling: false, ...options }),

@@ -202,7 +202,7 @@ export class Rollouts {
       await migration.run(way);
       return false;
     } catch (error) {
-      if (meanwhile === undefined || !isSaidToBeStopped(error)) {
+      if (!isWayBackRefused(error) && (meanwhile === undefined || !isSaidToBeStopped(error))) {
         throw error;
       }
       expect(await snapshot(this.database)).toEqual(before);
@@ -238,6 +238,11 @@ export class Rollouts {
 function isSaidToBeStopped(error: unknown): boolean {
   const { code, message } = error as { code?: string; message: string };
   return code === '2BP01' || message.includes('the database is not as it was');
+}
+
+/** A plain view that has more columns than before would lose what somebody has put on it, or above it. */
+function isWayBackRefused(error: unknown): boolean {
+  return (error as Error).message.includes('It cannot be made again without them');
 }
 
 async function expectAsDeclared(schema: SchemaService): Promise<void> {

@@ -27,6 +27,8 @@ export interface IndexSpec {
 
 /** What a class declares. */
 export interface ViewSpec {
+  /** Whether it stores no rows. It has no indexes then, and nothing else that only rows can have. */
+  isPlain: boolean;
   shape: 'filter' | 'star' | 'group' | 'join' | 'function' | 'whole row';
   /** Taken modulo what may be read: the table and the views before it. */
   sources: [number, number];
@@ -40,6 +42,8 @@ export interface ViewSpec {
   tablespace?: 'pg_default';
   on?: 'sources' | string[];
   withData: boolean;
+  /** Of a plain view. */
+  securityBarrier?: boolean;
   /** Whether it has a `version`, which is the number of the release. */
   hasVersion: boolean;
 }
@@ -66,6 +70,8 @@ const HAND_WORK = [
   'add statistics',
   'set statistics of a column',
   'cluster',
+  'add a trigger',
+  'set a default',
   'put a plain view above',
   'put a materialized view above',
   'make another of its name',
@@ -140,6 +146,8 @@ const anyIndex: fc.Arbitrary<IndexSpec> = fc.record(
 
 const anyView: fc.Arbitrary<ViewSpec> = fc.record(
   {
+    isPlain: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true)),
+    securityBarrier: fc.boolean(),
     shape: fc.constantFrom<ViewSpec['shape']>(
       'filter',
       'star',
@@ -166,6 +174,7 @@ const anyView: fc.Arbitrary<ViewSpec> = fc.record(
   },
   {
     requiredKeys: [
+      'isPlain',
       'shape',
       'sources',
       'throughPlain',
@@ -204,6 +213,8 @@ const anyDecoration: fc.Arbitrary<HandWork> = fc.record({
     'add statistics',
     'set statistics of a column',
     'cluster',
+    'add a trigger',
+    'set a default',
     'put a plain view above',
   ),
 });
