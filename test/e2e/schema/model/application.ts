@@ -1,12 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ViewIndexOptions } from '../../../../lib/index.js';
 import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
-import {
-  plainViewClass,
-  type TestPlainView,
-  type TestView,
-  viewClass,
-} from '../../../support/view-class.js';
+import { plainViewClass, type TestView, viewClass } from '../../../support/view-class.js';
 import { type IndexSpec, NAMES, type Renames, type Step, type ViewSpec } from './steps.js';
 
 export interface Name {

@@ -103,7 +103,7 @@ export function isInTheWay(
   const names =
     kind === 'v'
       ? [
-          ...Object.keys(triggers).map((name) => `trigger "${name}"`),
+          ...Object.keys(triggers).map((name) => `trigger ${name} on`),
           ...(becomesPlain ? [] : Object.keys(columns))
             .filter((name) => columns[name]?.default !== null)
             .map((name) => `default of column "${name}"`),
