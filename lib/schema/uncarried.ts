@@ -46,9 +46,12 @@ export function uncarried(
     ...defaults,
     ...unknownCode('replica identity', row.replica_identity, REPLICA_IDENTITIES),
     ...ungrantable(row),
-    ...unknown(row.storage, [...becomes.parameters, ...Object.keys(definition?.storage ?? {})]).map(
-      (name) => `storage parameter "${name}"`,
-    ),
+    // Those of a view of another kind go with what they are about: how its query is run for a reader.
+    ...unknown(row.storage, [
+      ...kind.parameters,
+      ...becomes.parameters,
+      ...Object.keys(definition?.storage ?? {}),
+    ]).map((name) => `storage parameter "${name}"`),
     ...unknown(row.toast_storage, TOAST_PARAMETERS).map(
       (name) => `storage parameter "toast.${name}"`,
     ),

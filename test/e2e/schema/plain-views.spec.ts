@@ -366,7 +366,8 @@ describe('plain views (features, 13)', () => {
 
     it('keep grants, owner and comments, and a migration goes back', async () => {
       const open2: TestView = { ...open, storage: { fillfactor: 70 } };
-      await releases.start([plain(), stored()]);
+      const plain2 = plain({ securityBarrier: true, checkOption: 'local' });
+      await releases.start([plain2, stored()]);
       await database.query(belongings);
       const asPlain = await catalog(database);
       const before = await kept();
@@ -387,7 +388,7 @@ describe('plain views (features, 13)', () => {
       await releases.start([materialized(open2), stored()]);
       const asMaterialized = await catalog(database);
       expect(await kept()).toEqual(before);
-      schema = await releases.start([plain(), stored()], { synchronize: false });
+      schema = await releases.start([plain2, stored()], { synchronize: false });
       const back = await schema.generateMigration({ name: 'back', language: 'js', module: 'cjs' });
       const toPlain = new GeneratedMigration(database, back!);
       await toPlain.run('up');
