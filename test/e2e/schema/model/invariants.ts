@@ -223,7 +223,7 @@ function optionsOf(
     .sort();
 }
 
-/** One that is declared without data keeps what it has, where it can be filled again. */
+/** One that is declared without data keeps the rows that it has, where it can be filled again. A plain view has none. */
 function staysPopulated(
   view: ReleasedView,
   views: ReleasedView[],
@@ -240,7 +240,11 @@ function staysPopulated(
         now.get(fullName(each))?.populated &&
         (!each.isPlain || each.reads.every(isFilled)),
     );
-  return previous?.populated === true && (found.oid === previous.oid || view.reads.every(isFilled));
+  return (
+    previous?.kind === 'm' &&
+    previous.populated &&
+    (found.oid === previous.oid || view.reads.every(isFilled))
+  );
 }
 
 /** What somebody has put on a relation, as far as the columns of another one in its place bear it too. */
