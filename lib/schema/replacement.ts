@@ -1,7 +1,7 @@
 import type { RebuildStrategy } from '../definition/module.options.js';
 import { displayName, rowName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import { dropView } from '../postgres/view-ddl.sql.js';
+import { dropView, refuseWayBack } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { deployedName, type DeployedView } from './deployed-view.js';
 import { type HiddenIndex, withHidden } from './hidden-indexes.js';
@@ -18,6 +18,7 @@ import {
   fillStatements,
   renameStatements,
 } from './view-blueprint.js';
+import { uncarried } from './uncarried.js';
 import { inOldOrder } from './view-order.js';
 
 export interface ReplacementInput {
@@ -42,6 +43,22 @@ const NAMES = 'The new views take the names of the old ones';
 
 /** How a closure is rebuilt and what nobody declares is dropped, and back. Nothing is dropped with CASCADE. */
 export function planReplacement(input: ReplacementInput): PlanPhases & { first: PlanStep[] } {
+  const { first, ...phases } = replacementOf(input);
+  return { first: [...first, ...oneWay(input.going)], ...phases };
+}
+
+/** What is dropped with a view that nobody declares, and cannot be made again, forbids the way back. */
+function oneWay(going: readonly OldView[]): PlanStep[] {
+  const lost = going.flatMap(({ deployed }) =>
+    uncarried(deployed).map((each) => `"${deployedName(deployed)}" with its ${each}`),
+  );
+  const reason = `There is no way back: what went cannot be made again, ${lost.join(', ')}.`;
+  return lost.length === 0
+    ? []
+    : [{ ...SWAP, reason, statements: [], undo: [refuseWayBack(reason)], lock: NO_LOCK }];
+}
+
+function replacementOf(input: ReplacementInput): PlanPhases & { first: PlanStep[] } {
   if (input.members.length === 0) {
     return { first: [], ...pruning(input) };
   }

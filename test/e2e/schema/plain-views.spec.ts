@@ -312,6 +312,31 @@ describe('plain views (features, 13)', () => {
     expect(await schema.diff()).toMatchObject([{ view: OPEN, kind: 'missing' }]);
   });
 
+  it.each(['alone', 'beside one that changes'])(
+    'go with a trigger by hand %s, and a migration that drops it refuses its way back',
+    async (how) => {
+      const prunes = { prune: true, application: 'tests' };
+      const other = (expression: string): new () => object =>
+        materialized({ name: 'other', expression, columns: ['id'] });
+      await releases.start([plain(), other('SELECT 1 AS id')], prunes);
+      await database.query(
+        `CREATE FUNCTION instead() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER by_hand INSTEAD OF INSERT ON ${QUOTED_OPEN} FOR EACH ROW EXECUTE FUNCTION instead()`,
+      );
+      const after = other(how === 'alone' ? 'SELECT 1 AS id' : 'SELECT 2 AS id');
+      const schema = await releases.start([after], { ...prunes, synchronize: false });
+      const file = await schema.generateMigration({ name: 'x', language: 'js', module: 'cjs' });
+      const migration = new GeneratedMigration(database, file!);
+      await migration.run('up');
+      expect(await schema.diff()).toEqual([]);
+      const migrated = await catalog(database);
+      await expect(migration.run('down')).rejects.toThrow(
+        `"${OPEN}" with its trigger by_hand on view`,
+      );
+      expect(await catalog(database)).toEqual(migrated);
+    },
+  );
+
   it('with the query of a materialized view (liveView; features, 14) show what a refresh would store, and change with it', async () => {
     const live: TestView = {
       schema: 'Far away',

@@ -72,7 +72,12 @@ export class People {
             (column) => `ALTER VIEW ${quoted(name)} ALTER ${escapeIdentifier(column)} DROP DEFAULT`,
           ),
         ...handMade(indexes).map((index) => `DROP INDEX IF EXISTS ${ofSchema(index)}`),
-        ...handMade(statistics).map((each) => `DROP STATISTICS ${ofSchema(each)}`),
+        // These stay in the schema in which they were made.
+        ...handMade(statistics).flatMap((each) =>
+          ['public', 'Far away'].map(
+            (schema) => `DROP STATISTICS IF EXISTS ${quoted({ schema, name: each })}`,
+          ),
+        ),
       ]) {
         await this.database.query(statement);
       }
