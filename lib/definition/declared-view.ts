@@ -6,15 +6,15 @@ import {
   viewName,
 } from './view-definition.js';
 
-/** How a registered view is refreshed, as its class says. */
+/** How a registered view is refreshed according to its class. */
 export interface DeclaredView {
   /** As `schema.name`. */
   view: string;
   dataSource: string;
-  /** The SELECT of the view, as the class has it. */
+  /** The view's query in the class. */
   query: string;
   mode: ModeChoice;
-  /** Whether a refresh fails where it would stop readers for want of a unique index. */
+  /** Whether a refresh fails instead of blocking readers because there is no usable unique index. */
   isStrict: boolean;
   /** Left out for a view without a schedule. */
   schedule?: {
@@ -22,20 +22,20 @@ export interface DeclaredView {
     timeZone: string;
     /** Who refreshes at these times. */
     scheduler: Scheduler;
-    /** The next scheduled times by the clock of this process, as many as were asked for. */
+    /** The next scheduled times by the clock of this process, as many as requested. */
     nextTicks: Date[];
   };
-  /** What is refreshed by itself on writes; left out where nothing is. */
+  /** When writes trigger a refresh; left out if they don't. */
   onWrite?: {
-    /** Whether a write to anything that the catalog knows the view to read counts. */
+    /** Whether writes to everything count that the view reads according to the catalog. */
     readsSources: boolean;
-    /** Tables that count beside those, as `schema.name`. */
+    /** Other tables that count, as `schema.name`. */
     tables: string[];
     debounceMs: number;
     maxWaitMs: number;
   };
   maxStalenessMs?: number;
-  /** Whether ticks are left out where nothing has changed. */
+  /** Whether ticks are skipped if nothing has changed. */
   skipsUnchanged: boolean;
 }
 

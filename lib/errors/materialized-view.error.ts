@@ -1,19 +1,19 @@
 import { hideRowData } from './server-error.js';
 
-/** What every error of this library carries besides its message. */
+/** What each error of this library has besides its message. */
 export interface MaterializedViewErrorDetails {
   /** The view that it is about, as `schema.name`. */
   view?: string;
   /** What to do about it. */
   hint?: string;
-  /** The error behind it; for a failed statement that of pg, with PostgreSQL's SQLSTATE in `code`. */
+  /** The error that caused it; for a failed statement the error of pg, with the SQLSTATE in `code`. */
   cause?: unknown;
 }
 
 /**
- * The base of all errors of this library. Neither its message nor what a logger prints of it, its `cause` included, holds
- * row data. Where PostgreSQL's own error may, its text is in `cause.originalMessage`, beside `cause.detail` and the like:
- * properties that are not enumerable, to be shown to nobody who may not read the rows.
+ * Base class of all errors of this library. Neither its message nor a printed error, its `cause` included, holds row
+ * data. If PostgreSQL's own text may hold some, it is in `cause.originalMessage`, next to `cause.detail` and the
+ * like. These properties are not enumerable: show them only to people who may read the rows.
  */
 export abstract class MaterializedViewError extends Error {
   abstract readonly code: string;

@@ -1,19 +1,19 @@
 import { MaterializedViewError } from './materialized-view.error.js';
 
-/** A refresh failed; the view has the rows that it had before. Base of all errors of a refresh. */
+/** A refresh failed. The view keeps its rows. Base class of all refresh errors. */
 export class RefreshError extends MaterializedViewError {
   readonly code: string = 'MV_REFRESH_FAILED';
-  /** Whether the same refresh may well succeed when it is tried again soon. */
+  /** Whether the same refresh is likely to succeed if it is retried soon. */
   readonly isTransient: boolean = false;
 }
 
-/** The view was locked for longer than `lockTimeout`, or a deadlock was resolved against the refresh. */
+/** The view was locked for longer than `lockTimeout`, or PostgreSQL cancelled the refresh to end a deadlock. */
 export class RefreshLockError extends RefreshError {
   override readonly code = 'MV_REFRESH_LOCKED';
   override readonly isTransient = true;
 }
 
-/** Another refresh of the view is running, and the caller asked with `onBusy: 'fail'`. */
+/** Another refresh of the view is running, and the call had `onBusy: 'fail'`. */
 export class RefreshBusyError extends RefreshError {
   override readonly code = 'MV_BUSY';
   override readonly isTransient = true;
@@ -26,7 +26,7 @@ export class RefreshBusyError extends RefreshError {
   }
 }
 
-/** The refresh would have stopped the readers of the view, and `strict` forbids that. */
+/** The refresh would have blocked the view's readers, and `strict` forbids that. */
 export class BlockingRefusedError extends RefreshError {
   override readonly code = 'MV_BLOCKING_REFUSED';
 }
@@ -36,12 +36,12 @@ export class RefreshTimeoutError extends RefreshError {
   override readonly code = 'MV_REFRESH_TIMEOUT';
 }
 
-/** The refresh was cancelled: by the stopping application, by its caller, or in the database. */
+/** A shutdown, the caller or someone in the database cancelled the refresh. */
 export class RefreshCancelledError extends RefreshError {
   override readonly code = 'MV_REFRESH_CANCELLED';
 }
 
-/** No connection could be had, or it was lost. The message says whether the outcome is known. */
+/** There was no connection, or it was lost. The message says whether the outcome is known. */
 export class ConnectionFailedError extends RefreshError {
   override readonly code = 'MV_CONNECTION_FAILED';
   override readonly isTransient = true;
@@ -53,7 +53,7 @@ export class NotPrimaryError extends RefreshError {
   override readonly isTransient = true;
 }
 
-/** The server is out of disk, memory or room for temporary files. */
+/** The server ran out of disk, memory or temporary file space. */
 export class ServerResourcesError extends RefreshError {
   override readonly code = 'MV_SERVER_RESOURCES';
 }
@@ -68,22 +68,22 @@ export class InsufficientPrivilegeError extends RefreshError {
   override readonly code = 'MV_INSUFFICIENT_PRIVILEGE';
 }
 
-/** The query gives the same unique key twice. */
+/** The query returns the same unique key twice. */
 export class DuplicateRowsError extends RefreshError {
   override readonly code = 'MV_DUPLICATE_ROWS';
 }
 
-/** The query of the view fails: a function, column or value is not as it expects. */
+/** The view's query fails: a function, a column or a value is not what it expects. */
 export class ViewQueryError extends RefreshError {
   override readonly code = 'MV_VIEW_QUERY_FAILED';
 }
 
-/** The view cannot be refreshed by swap: something depends on it, or belongs to it that a copy would not have. */
+/** The view can't be refreshed by swap: something depends on it, or it has something that a copy would lose. */
 export class SwapRefusedError extends RefreshError {
   override readonly code = 'MV_SWAP_REFUSED';
 }
 
-/** The application is stopping and takes no more refreshes. */
+/** The application is shutting down and accepts no more refreshes. */
 export class RefreshStoppedError extends RefreshError {
   override readonly code = 'MV_STOPPED';
 

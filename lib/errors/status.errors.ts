@@ -5,7 +5,7 @@ export class StatusError extends MaterializedViewError {
   readonly code: string = 'MV_STATUS_FAILED';
 }
 
-/** The view has no rows to compare with: it has never been filled, or was emptied WITH NO DATA. */
+/** The view has no rows to compare: it was never filled, or was emptied WITH NO DATA. */
 export class ViewNotPopulatedError extends StatusError {
   override readonly code = 'MV_VIEW_NOT_POPULATED';
 }

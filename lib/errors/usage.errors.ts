@@ -8,27 +8,27 @@ export class InvalidOptionsError extends MaterializedViewError {
   readonly code: string = 'MV_INVALID_OPTIONS';
 }
 
-/** A class is decorated wrongly. Thrown when the class is decorated, or at boot where it shows only there. */
+/** A class is decorated wrongly. Thrown when the class is decorated, or at boot if only the database can tell. */
 export class InvalidDefinitionError extends InvalidOptionsError {
   override readonly code = 'MV_INVALID_DEFINITION';
 }
 
-/** A service was called before the application was initialized, when no view is registered yet. */
+/** A service was called before the application was initialized. */
 export class NotInitializedError extends MaterializedViewError {
   readonly code = 'MV_NOT_INITIALIZED';
 }
 
-/** No registered view answers to the class or the name, or none is registered in the data source. */
+/** No registered view has this class or name, or none is registered in the data source. */
 export class UnknownViewError extends InvalidOptionsError {
   override readonly code = 'MV_UNKNOWN_VIEW';
 }
 
-/** `RefreshService` was asked about a plain view, which has no rows of its own. No SQL has been sent. */
+/** `RefreshService` was called with a plain view, which has no rows of its own. No SQL has been sent. */
 export class NotMaterializedError extends InvalidOptionsError {
   override readonly code = 'MV_NOT_MATERIALIZED';
 }
 
-/** An entity manager or a repository was asked to write to a materialized view. No SQL has been sent. */
+/** An entity manager or a repository tried to write to a materialized view. No SQL has been sent. */
 export class ReadOnlyViewError extends MaterializedViewError {
   readonly code = 'MV_READ_ONLY';
 }

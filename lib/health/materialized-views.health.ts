@@ -11,14 +11,14 @@ import { judge, type ViewHealth } from './view-health.js';
 export interface FreshnessOptions {
   /** Their classes, or `schema.name`. @default all */
   views?: readonly ViewTarget[];
-  /** From which age on a view is up with a warning. @default none */
+  /** A view older than this is up with a warning. @default none */
   warnAfter?: Duration;
   /**
-   * From which age on a view is down.
-   * @default the limit of the view itself: `refresh.maxStaleness`, or two ticks of its schedule
+   * A view older than this is down.
+   * @default the view's own limit: `refresh.maxStaleness`, or two ticks of its schedule
    */
   errorAfter?: Duration;
-  /** How long the answer may take, whatever the database does. @default '1s' */
+  /** How long the check waits for the database. @default '1s' */
   timeout?: Duration;
 }
 
@@ -34,8 +34,8 @@ const freshnessOptions = objectOf<FreshnessOptions>({
 });
 
 /**
- * Tells @nestjs/terminus whether views are fresh. For a readiness check or a health page of its own, never for liveness: to
- * restart a process makes no view fresh.
+ * Tells @nestjs/terminus whether views are fresh. Use it for readiness or a separate health page, never for liveness:
+ * a restart doesn't make a view fresh.
  */
 @Injectable()
 export class MaterializedViewsHealthIndicator {
@@ -45,8 +45,9 @@ export class MaterializedViewsHealthIndicator {
   ) {}
 
   /**
-   * `up` where all views are fresh; `up` with `warnings` where one is older than `warnAfter`, failed last, is paused, or is
-   * blocked; `down` where one is too old, has no rows or is missing, or the database does not answer within `timeout`.
+   * `up` if all views are fresh; `up` with `warnings` if a view is older than `warnAfter`, is paused or blocked, or
+   * its last refresh failed; `down` if a view is too old, empty or missing, or the database doesn't answer within
+   * `timeout`.
    *
    * @param key the name of the check in the answer
    * @throws InvalidOptionsError when an option is unknown or not as it must be

@@ -1,6 +1,6 @@
-/** Something that views read, or that reads them. */
+/** Something that a view reads, or that reads a view. */
 export interface CatalogObject {
-  /** A `table` is also a partitioned or a foreign one. */
+  /** A `table` may also be partitioned or foreign. */
   kind: 'table' | 'view' | 'materialized-view' | 'function';
   schema: string;
   /** A function with its arguments, as `name(integer, text)`. */
@@ -10,7 +10,7 @@ export interface CatalogObject {
 /** A column of a view. */
 export interface InspectedColumn {
   name: string;
-  /** As PostgreSQL writes it, as in `numeric(10,2)`. */
+  /** As PostgreSQL prints it, such as `numeric(10,2)`. */
   type: string;
   comment?: string;
 }
@@ -18,23 +18,26 @@ export interface InspectedColumn {
 /** An index of a materialized view. */
 export interface InspectedIndex {
   name: string;
-  /** The CREATE INDEX that makes it; `undefined` while it is locked against readers. */
+  /** Its CREATE INDEX statement; `undefined` while it is locked against readers. */
   definition?: string;
-  /** Its access method, as `btree`. */
+  /** Its access method, such as `btree`. */
   method: string;
   isUnique: boolean;
-  /** Not so when building it failed: then no query uses it. */
+  /** `false` if building it failed: no query uses it then. */
   isValid: boolean;
-  /** Whether it lets PostgreSQL refresh the view concurrently: unique, valid, on plain columns, and for all rows. */
+  /**
+   * Whether PostgreSQL can use it to refresh the view concurrently: unique, valid, on plain columns, without a
+   * predicate.
+   */
   allowsConcurrently: boolean;
-  /** How often it was read since the statistics of the database were reset last. */
+  /** How often it was scanned since the statistics of the database were last reset. */
   scanCount: number;
   /** `undefined` while it is locked against readers. */
   sizeBytes?: number;
   comment?: string;
 }
 
-/** A view as the database has it, declared or not. */
+/** A view in the database, declared or not. */
 export interface InspectedView {
   dataSource: string;
   /** `schema.name`. */
@@ -46,23 +49,23 @@ export interface InspectedView {
   isManaged: boolean;
   owner: string;
   comment?: string;
-  /** Its query as PostgreSQL writes it; `undefined` while the view or what it reads is locked against readers. */
+  /** Its query as PostgreSQL prints it; `undefined` while the view or what it reads is locked against readers. */
   definition?: string;
   columns: InspectedColumn[];
   /** Whether it can be read; a plain view always can. */
   isPopulated: boolean;
   /** With its indexes; `undefined` for a plain view, and while it is locked against readers. */
   sizeBytes?: number;
-  /** As of the last ANALYZE or VACUUM; `undefined` before the first, and for a plain view. */
+  /** From the last ANALYZE or VACUUM; `undefined` before the first, and for a plain view. */
   rowCountEstimate?: number;
   /** By name. A plain view has none. */
   indexes: InspectedIndex[];
   /** What it reads directly. */
   dependencies: CatalogObject[];
-  /** What it reads, at whatever distance, each after all that it reads itself. */
+  /** What it reads, directly or not, each after what it reads itself. */
   allDependencies: CatalogObject[];
   /** The views and functions that read it directly. */
   dependents: CatalogObject[];
-  /** The views and functions that read it, at whatever distance, each after all that it reads itself. */
+  /** The views and functions that read it, directly or not, each after what it reads itself. */
   allDependents: CatalogObject[];
 }

@@ -22,18 +22,18 @@ export interface DefineMaterializedViewOptions<
 > extends MaterializedViewEntityOptions {
   /** At most 63 bytes. The class gets its name from it, in PascalCase. */
   name: string;
-  /** The properties of a row and the columns behind them, or the names alone where they are the same. */
+  /** The properties of a row and their columns, or just the names if they are the same. */
   columns: Property[] | Record<Property, ViewColumnDefinition>;
 }
 
 /**
- * Declares a materialized view without writing a class, as TypeORM's EntitySchema does for a table. What
- * it returns is a class that is made and decorated here, and can stand wherever a decorated class can.
+ * Declares a materialized view without writing a class, like TypeORM's EntitySchema for a table. It returns a
+ * decorated class that you can use like any other.
  *
- * Nest names the token of a repository after the class, so two views of one name in different schemas
- * that are both injected need classes of their own.
+ * Nest derives the token of a repository from the class name. So if you inject two views with the same name in
+ * different schemas, write classes for them.
  *
- * @throws InvalidDefinitionError when an option is unknown or not as it must be
+ * @throws InvalidDefinitionError if an option is unknown or has a wrong value
  * @example
  * ```ts
  * interface DailyRevenue {

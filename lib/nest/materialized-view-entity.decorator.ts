@@ -10,14 +10,14 @@ import { markPrimaryColumns } from '../definition/primary-columns.js';
 import { DEFAULT_TIME_ZONE } from '../definition/refresh-validation.js';
 
 /**
- * Declares a class as a materialized view: a TypeORM ViewEntity that the library, and not TypeORM's
- * `synchronize` or `migration:generate`, creates and keeps.
+ * Declares a class as a materialized view: a TypeORM ViewEntity that this library creates and changes, not TypeORM's
+ * `synchronize` or `migration:generate`.
  *
- * Put it above `@Index`: the columns of the first unique index become the entity's primary columns
- * when it has none, and a decorator sees only those below it.
+ * Put it above `@Index`: if the entity has no primary columns, the columns of the first unique index become its
+ * primary columns, and a decorator sees only the decorators below it.
  *
- * @throws InvalidDefinitionError when an option is unknown or not as it must be, naming the class,
- *   the option, what was expected and what was given
+ * @throws InvalidDefinitionError if an option is unknown or has a wrong value; it names the class, the option, what
+ *   was expected and what it got
  * @example
  * ```ts
  * \@MaterializedViewEntity({

@@ -48,9 +48,9 @@ import { requireFactory } from './require-factory.js';
 @Module({})
 export class MaterializedViewsModule extends ConfigurableModuleClass {
   /**
-   * Sets the library up. Importing it again with the same options adds views and nothing else.
+   * Sets up the library. Importing it again with the same options only adds views.
    *
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     check(forRootRules, options);
@@ -60,8 +60,8 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
   }
 
   /**
-   * Sets the library up with options from `useFactory`, `useClass` or `useExisting`. `views`,
-   * `dataSource` and `isGlobal` stand beside the factory, since they shape the module itself.
+   * Sets up the library with options from `useFactory`, `useClass` or `useExisting`. `views`, `dataSource` and
+   * `isGlobal` go beside the factory, because they shape the module itself.
    *
    * @throws InvalidOptionsError when there is no factory; wrong options are refused at boot
    */

@@ -7,12 +7,12 @@ import { validatePlainViewOptions } from '../definition/definition-validation.js
 import type { PlainViewEntityOptions } from '../definition/plain-view-entity.options.js';
 
 /**
- * Declares a class as a plain view: a TypeORM ViewEntity that the library, and not TypeORM's `synchronize` or
- * `migration:generate`, creates and keeps, in one graph with the materialized views. It has no rows of its own and is
- * never refreshed. Where PostgreSQL can write through it, so can its repository.
+ * Declares a class as a plain view: a TypeORM ViewEntity that this library creates and changes, not TypeORM's
+ * `synchronize` or `migration:generate`. It is in the same dependency graph as materialized views, has no rows of its
+ * own and is never refreshed. If PostgreSQL can write through it, so can its repository.
  *
- * @throws InvalidDefinitionError when an option is unknown or not as it must be, naming the class,
- *   the option, what was expected and what was given
+ * @throws InvalidDefinitionError if an option is unknown or has a wrong value; it names the class, the option, what
+ *   was expected and what it got
  * @example
  * ```ts
  * \@PlainViewEntity({

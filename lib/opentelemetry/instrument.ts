@@ -16,7 +16,7 @@ export interface InstrumentOptions {
 }
 
 export interface Instrumentation {
-  /** Stops making spans and measuring. */
+  /** Stops tracing and measuring. */
   stop(): void;
 }
 
@@ -34,8 +34,8 @@ const instrumentOptions = objectOf<InstrumentOptions>({
 const SCOPE = 'nestjs-materialized-views';
 
 /**
- * Makes spans and metrics of the materialized views of an application: of refreshes, of calls that refresh several views, and of
- * synchronisations and comparisons of the schema. Spans, counters and histograms are of this process.
+ * Makes spans and metrics of the materialized views of an application: of refreshes, of calls that refresh several
+ * views, and of synchronisations and comparisons of the schema. Spans, counters and histograms are of this process.
  * Gauges are read from the database when they are collected, at most once in 5 s, and are the same in every process.
  *
  * @throws InvalidOptionsError when an option is unknown or not as it must be

@@ -21,12 +21,12 @@ import { metricName } from './metric-name.js';
 export interface PrometheusOptions {
   /** Where the metrics are registered. @default prom-client's global registry */
   registry?: Registry;
-  /** What the name of each metric begins with, as `shop_`. @default none */
+  /** Prepended to the name of each metric, such as `shop_`. @default none */
   prefix?: string;
 }
 
 export interface RegisteredMetrics {
-  /** Takes the metrics out of the registry, and stops counting. */
+  /** Removes the metrics from the registry and stops counting. */
   stop(): void;
 }
 
@@ -49,11 +49,11 @@ interface Registration {
 }
 
 /**
- * Registers the metrics of all materialized views with prom-client. Counters and histograms are of this process. Gauges are
- * read from the database when they are collected, at most once in 5 s, and are the same in every process.
+ * Registers the metrics of all materialized views with prom-client. Counters and histograms count what this process
+ * did. Gauges are read from the database on collection, at most once every 5 s, and are the same in every process.
  *
  * @throws InvalidOptionsError when an option is unknown or not as it must be
- * @throws Error of prom-client when the registry has metrics of these names already
+ * @throws Error of prom-client if the registry already has metrics with these names
  * @example
  * ```ts
  * registerMetrics(app.get(RefreshService), { registry });

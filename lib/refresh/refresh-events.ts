@@ -9,12 +9,12 @@ interface RefreshEvent {
   view: string;
   dataSource: string;
   trigger: RefreshTrigger;
-  /** The tick that the refresh is for, where a schedule asked for it. */
+  /** The tick of a scheduled refresh. */
   tick?: Date;
 }
 
 export interface RefreshStartedEvent extends RefreshEvent {
-  /** 1, and one more for each time that it is tried again. */
+  /** 1 for the first attempt, 2 for the first retry, and so on. */
   attempt: number;
 }
 
@@ -43,15 +43,15 @@ export interface ViewRecoveredEvent extends RefreshEvent {
 export interface ViewStaleEvent {
   view: string;
   dataSource: string;
-  /** Since the start of the last refresh; `undefined` when there never was one. */
+  /** Since the start of the last refresh; `undefined` if there was none. */
   ageMs?: number;
   /** Absent for a view without rows that has no next tick. */
   maxStalenessMs?: number;
 }
 
-/** What a subscriber of the tracing channel gets: Node adds `result` or `error` when it is over. */
+/** What subscribers of the tracing channel receive. Node adds `result` or `error` at the end. */
 export interface RefreshTrace extends RefreshStartedEvent {
-  /** How long this attempt waited for a connection and for its lock, in milliseconds. Absent where it never began. */
+  /** How long this attempt waited for a connection and the lock, in milliseconds. Absent if it never began. */
   waitMs?: number;
   result?: unknown;
   error?: unknown;
@@ -76,15 +76,15 @@ export interface GraphTrace {
 }
 
 /**
- * The name of the tracing channel in node:diagnostics_channel on which each call that refreshes several views is traced
- * (`refreshMany`, `refreshAll`, `after`), around the refreshes of its views.
+ * The name of the tracing channel in node:diagnostics_channel on which each call that refreshes several views is
+ * traced (`refreshMany`, `refreshAll`, `after`), around the refreshes of its views.
  */
 export const GRAPH_CHANNEL = 'nestjs-materialized-views.refresh_graph';
 
 /** Held here, as `refreshChannel` is. */
 export const graphChannel = tracingChannel<unknown, GraphTrace>(GRAPH_CHANNEL);
 
-/** The channel in node:diagnostics_channel on which each refresh that is skipped is published, as `RefreshSkippedEvent`. */
+/** The channel in node:diagnostics_channel that publishes each skipped refresh as a `RefreshSkippedEvent`. */
 export const SKIP_CHANNEL = 'nestjs-materialized-views.skip';
 
 /** Held here, as `refreshChannel` is. */

@@ -1,11 +1,11 @@
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import type { RefreshResult } from './refresh-result.js';
 
-/** Standbys do not show in time what a refresh with `waitForReplicas` has committed. The refresh itself has succeeded. */
+/** A refresh with `waitForReplicas` succeeded, but standbys didn't show it in time. */
 export class ReplicasBehindError extends MaterializedViewError {
   readonly code = 'MV_REPLICAS_BEHIND';
 
-  /** @param result what the refresh gave */
+  /** @param result the result of the refresh */
   constructor(
     readonly result: RefreshResult,
     message: string,

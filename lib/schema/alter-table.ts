@@ -45,26 +45,25 @@ import { refuseLosses } from './uncarried.js';
 import { inOldOrder } from './view-order.js';
 
 export interface AlterTableOptions {
-  /** What becomes of plain views between: refused, or rebuilt too. @default 'refuse' */
+  /** What happens to undeclared plain views in between: refuse the change, or rebuild them too. @default 'refuse' */
   unmanagedDependents?: UnmanagedDependents;
   /** As in the module's options. @default 'materialized_views' */
   stateSchema?: string;
 }
 
 /**
- * Changes a table in a way that PostgreSQL forbids while views read it: takes the library's views that do,
- * at whatever distance, out of the way, runs `work`, and makes them again with all that belongs
- * to them. In one transaction, the query runner's own where it has one: all of it happens or nothing.
- * Readers of these views wait until it ends.
+ * Changes a table in a way that PostgreSQL forbids while views read it. It drops the library's views that read the
+ * table, directly or not, runs `work`, and recreates the views with indexes, grants and comments. All of it happens
+ * in one transaction, the query runner's own if it has one. Readers of these views wait until it ends.
  *
- * Made for migrations. A view that is as its class declares it, where the data source has that among its entities, comes back
- * from the declared definition; any other one from the definition that the database had. One that names a column which is
- * gone fails, and with it the whole.
+ * Use it in migrations. If a view matches its class, and the class is among the entities of the data source, it is
+ * recreated from the class. Any other view is recreated from its definition in the database. If a view names a column
+ * that is gone, everything fails and nothing is changed.
  *
  * @param table an entity, or `name` or `schema.name`
- * @throws UnmanagedDependentsError when something that is not the library's stands in the way
+ * @throws UnmanagedDependentsError if something that the library doesn't manage is in the way
  * @throws ForeignStateSchemaError when another role owns some of the schema `stateSchema`
- * @throws SchemaSyncError when a view cannot be made again from the changed table
+ * @throws SchemaSyncError if a view can't be recreated on the changed table
  * @example
  * ```ts
  * async up(queryRunner: QueryRunner): Promise<void> {

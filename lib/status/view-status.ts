@@ -8,19 +8,19 @@ import type { RefreshMode } from '../refresh/refresh-result.js';
 import { maxStalenessOf } from './staleness.js';
 import type { ViewChanges } from '../tracking/view-changes.js';
 
-/** The refresh that brought a view's rows. */
+/** The refresh that produced a view's rows. */
 export interface LastSuccess {
-  /** When it was done. */
+  /** When it ended. */
   at: Date;
   /** When it began: the rows are as old as this. */
   startedAt: Date;
   runId: string;
   durationMs: number;
-  /** Left out when its row is no longer in the history. */
+  /** Left out if its row is no longer in the history. */
   mode?: RefreshMode;
 }
 
-/** The last refresh that failed or took too long. One that was cancelled says nothing of the view. */
+/** The last refresh that failed or took too long. Cancelled refreshes don't count. */
 export interface LastFailure {
   at: Date;
   /** A SQLSTATE, or the `code` of one of the library's errors. */
@@ -30,7 +30,7 @@ export interface LastFailure {
   outcome?: Extract<RefreshOutcome, 'failed' | 'timeout'>;
 }
 
-/** How a view stands. All instants and ages are by the database's clock. */
+/** The status of a view. All times and ages use the database's clock. */
 export interface ViewStatus {
   /** As `schema.name`. */
   view: string;
@@ -40,46 +40,45 @@ export interface ViewStatus {
   /** Whether it can be read. */
   isPopulated: boolean;
   /**
-   * Whether somebody, in whatever process, refreshes or changes it now. Left out where the server is a standby: the
-   * primary alone knows.
+   * Whether any process is refreshing or changing it. Left out on a standby: only the primary knows.
    */
   isRefreshing?: boolean;
-  /** When that began. Left out where the role of the library may not see it. */
+  /** When that began. Left out if the library's role may not see it. */
   refreshingSince?: Date;
   /**
-   * Who keeps all others from refreshing the view without being a refresh, or for longer than a refresh may take. Left
-   * out where nobody does.
+   * Who holds the view's refresh lock without being a refresh or schema change of the library, or for too long. Left
+   * out if nobody does.
    */
   lockedBy?: LockHolder[];
   isPaused: boolean;
   pausedAt?: Date;
-  /** Left out when the library has not filled the view yet. */
+  /** Left out if the library has not filled the view yet. */
   lastSuccess?: LastSuccess;
-  /** The last one of all: it may be older than the last success. */
+  /** It may be older than the last success. */
   lastFailure?: LastFailure;
   /** Failures in a row since the last success. */
   failureCount: number;
-  /** Schedules stay away from the view until then, because it failed. Left out when that is over. */
+  /** Scheduled refreshes back off until this time, because the view failed. Left out afterwards. */
   notBefore?: Date;
   /**
-   * Set when the database's clock has gone back: until it has come so far again, instants are stored that are ahead of
-   * it. They count as absent, also here. The next refresh ends that.
+   * Set if the database's clock has gone back: until this time, stored times lie in its future. They are ignored,
+   * also here. The next refresh ends that.
    */
   aheadUntil?: Date;
   /**
-   * How old the rows are, in milliseconds: the time since the last success began, or since it was last found that
-   * nothing had changed. Left out without a success.
+   * The age of the rows in milliseconds: the time since the last success began, or since the view was last found
+   * unchanged. Left out without a success.
    */
   ageMs?: number;
   /**
-   * The limit, in milliseconds: `refresh.maxStaleness`. Without that, the time from the start of the last success to
-   * the second tick of the schedule after it, and the mean duration more. Left out for a view that has neither.
+   * The limit in milliseconds: `refresh.maxStaleness`; otherwise the time from the start of the last success to the
+   * second tick after it, plus the mean duration. Left out for a view that has neither.
    */
   maxStalenessMs?: number;
   /**
-   * Whether the rows are out of date for longer than `maxStalenessMs`, or there are none although it is set. That
-   * counts from the oldest write that the rows do not have, where the view tracks all that it reads; with
-   * `refresh.maxStaleness` also from the oldest one that a view below it does not have; else from the age of the rows.
+   * Whether the rows have been out of date for longer than `maxStalenessMs`, or are missing although there is a
+   * limit. If the view tracks everything that it reads, that counts from the oldest write that is missing from its
+   * rows, and with `refresh.maxStaleness` also from those of the views below it; otherwise from the age of the rows.
    */
   isStale: boolean;
   /** The next scheduled time. */
@@ -91,12 +90,12 @@ export interface ViewStatus {
   sizeBytes?: number;
   /** Its part that is indexes, in bytes; left out likewise. */
   indexSizeBytes?: number;
-  /** As the planner estimates it. Left out before the first ANALYZE. */
+  /** The planner's estimate. Left out before the first ANALYZE. */
   rowCountEstimate?: number;
-  /** Whether it can be refreshed without stopping its readers; if not, why. */
+  /** Whether it can be refreshed without blocking readers; if not, why. */
   concurrently: { isPossible: boolean; reason?: 'unpopulated' | 'no_unique_index' };
   /**
-   * Whether a column of a unique index has NULLs, as far as the planner's statistics know. Every
+   * Whether a column of a unique index has NULLs, according to the planner's statistics. Every
    * concurrent refresh deletes and inserts such rows again.
    */
   keyMayHaveNulls: boolean;

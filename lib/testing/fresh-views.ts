@@ -10,7 +10,7 @@ import { StatusError } from '../errors/status.errors.js';
 import type { ViewStatus } from '../status/view-status.js';
 
 export interface IdleOptions {
-  /** How long to wait at the most. @default '10s' */
+  /** How long to wait at most. @default '10s' */
   timeout?: Duration;
 }
 
@@ -20,7 +20,7 @@ const idleOptions = objectOf<IdleOptions>({ timeout: aDuration(1) });
 const LOOK_MS = 20;
 
 /**
- * Passes when a view has rows, is not stale, and has seen all changes of the tables that it tracks.
+ * Passes if a view has rows, is not stale, and has seen all changes of the tables that it tracks.
  *
  * @param app the application, or the testing module
  * @throws Error saying what the view lacks
@@ -35,12 +35,12 @@ export async function expectFresh(app: INestApplicationContext, view: ViewTarget
 }
 
 /**
- * Waits until all that was committed before the call is in the views that are refreshed on writes (`refresh.on`), and
- * no refresh is running. The application has to be initialized with `scheduling`; paused views are not waited for.
+ * Waits until the views with `refresh.on` have everything that was committed before the call, and no refresh is
+ * running. The application must be initialized with `scheduling`. Paused views are ignored.
  *
  * @param app the application, or the testing module
  * @throws InvalidOptionsError when an option is unknown or not as it must be
- * @throws StatusError when that takes longer than `timeout`, naming the views
+ * @throws StatusError if that takes longer than `timeout`; it names the views
  */
 export async function untilIdle(
   app: INestApplicationContext,

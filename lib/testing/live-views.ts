@@ -7,9 +7,9 @@ import { createView, dropView, type NewView } from '../postgres/view-ddl.sql.js'
 import { PLAIN } from '../postgres/view-kind.js';
 
 /**
- * Puts a plain view in the place of each materialized view, in the test's own transaction: reads there see every write
- * at once. The rollback brings the materialized views back. Until then other sessions cannot read them, so give each
- * test process a database of its own.
+ * Replaces each materialized view with a plain view in the test's transaction, so that reads see each write at once.
+ * The rollback restores the materialized views. Until then other sessions can't read them, so give each test process
+ * its own database.
  *
  * @param app the application, or the testing module
  * @param queryRunner in a transaction that the test rolls back

@@ -20,11 +20,11 @@ import { DataSourceConnector } from '../nest/data-source.connector.js';
 import { FilledRepository } from './filled.repository.js';
 import { RecordingRefreshService } from './recording-refresh.service.js';
 
-/** A view, and the rows that its repository is to read. */
+/** A view, and the rows that its repository returns. */
 export type ViewRows = readonly [view: ViewClass, rows: readonly object[]];
 
 export interface WithoutDatabaseOptions {
-  /** What the repositories of views read. @default none: reading a view throws */
+  /** The rows that the repositories of views return. @default none: reading a view throws */
   rows?: readonly ViewRows[];
   /** The names of the application's TypeORM data sources. @default ['default'] */
   dataSources?: readonly string[];
@@ -44,16 +44,15 @@ const withoutDatabaseOptions = objectOf<WithoutDatabaseOptions>(rules);
 @Module({})
 export class MaterializedViewsTestingModule {
   /**
-   * Stands in for `MaterializedViewsModule` in a test of one module: provides `RefreshService`, which records its calls
-   * (`RecordingRefreshService`), and the repositories of the given views, everywhere.
+   * Replaces `MaterializedViewsModule` in a test of one module. It provides a `RefreshService` that records its calls
+   * (`RecordingRefreshService`) and the repositories of the given views, globally.
    *
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @example
    * ```ts
    * const module = await Test.createTestingModule({
-   *   imports: [MaterializedViewsTestingModule.forRoot({ rows: [[DailyRevenue, [{ day: '2026-01-01', revenue: '5' }]]] })],
-   *   controllers: [RevenueController],
-   * }).compile();
+   *   imports: [MaterializedViewsTestingModule.forRoot({ rows: [[DailyRevenue, [{ day: '2026-01-01', revenue: '5'
+   *   }]]] })], controllers: [RevenueController], }).compile();
    * ```
    */
   static forRoot(options: Pick<WithoutDatabaseOptions, 'rows'> = {}): DynamicModule {
@@ -77,9 +76,9 @@ export class MaterializedViewsTestingModule {
   }
 
   /**
-   * Compiles a whole application without a database. Its data sources are never connected, no view is made or refreshed
-   * on a schedule, and `RefreshService` records its calls (`RecordingRefreshService`). Repositories read the rows that
-   * are given here; any other access to the database throws.
+   * Lets a whole application compile without a database. Its data sources never connect, no view is created or
+   * refreshed on schedule, and `RefreshService` records its calls (`RecordingRefreshService`). Repositories return
+   * the given rows; any other access to the database throws.
    *
    * @throws InvalidOptionsError when an option is unknown or not as it must be
    * @example

@@ -22,7 +22,7 @@ import { checkCall, type Call } from './checked-call.js';
 /** One call of a method of `RefreshService`. */
 export interface RecordedCall {
   method: string;
-  /** The views as they were named: classes, or `schema.name`. */
+  /** The views as passed: classes, or `schema.name`. */
   views: ViewTarget[];
   options: object;
 }
@@ -31,11 +31,11 @@ const SILENT = { error: ignore, warn: ignore, log: ignore, debug: ignore };
 
 /**
  * A `RefreshService` without a database. It records what it is asked for, and answers as if each view were fresh and
- * each refresh succeeded at once. Options that `RefreshService` refuses are refused here too. For other answers replace a
- * method, as with `jest.spyOn(refreshes, 'refresh')`.
+ * each refresh succeeded at once. Options that `RefreshService` refuses are refused here too. For other answers
+ * replace a method, as with `jest.spyOn(refreshes, 'refresh')`.
  */
 export class RecordingRefreshService extends RefreshService {
-  /** All calls, in their order. */
+  /** All calls, in order. */
   readonly calls: RecordedCall[] = [];
 
   constructor() {
