@@ -23,7 +23,10 @@ export function graphPage({ layout, statuses, failures }: DrawnGraph): PageConte
     isLive: true,
     body: html`<h1>Graph</h1>
       ${failures.map((failure) => html`<p class="problem">${failure}</p>`)}
-      <p class="soft">What is read stands left of what reads it. A view leads to its page.</p>
+      <p class="soft">
+        Tables are on the left, the views that read them to the right. Select a view to open its
+        page.
+      </p>
       ${scrollable('Graph', drawing(layout, states))}`,
   };
 }

@@ -16,7 +16,13 @@ export function viewQuery(
 }
 
 export function viewLink(name: ViewName): Html {
-  return html`<a class="name" href="view?${viewQuery(name)}">${name.view}</a>`;
+  return html`<a class="name" href="view?${viewQuery(name)}">${breakable(name.view)}</a>`;
+}
+
+/** A name that is too long for its place is broken after a dot or an underscore first. */
+function breakable(name: string): Html {
+  const parts = name.split(/(?<=[._])/);
+  return html`${parts.map((part, position) => html`${position > 0 && html`<wbr />`}${part}`)}`;
 }
 
 /** @param words what it says, where that is more than its kind */
