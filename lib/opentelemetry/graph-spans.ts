@@ -10,7 +10,8 @@ import { known } from './view-attributes.js';
 /** Spans of calls that refresh several views. The spans of their refreshes stand below them. */
 export class GraphSpans {
   private readonly current = new AsyncLocalStorage<unknown>();
-  private readonly spans = new WeakMap<object, Span>();
+  /** Of the calls under way. */
+  private readonly spans = new Map<object, Span>();
 
   constructor(
     private readonly refreshes: RefreshService,
@@ -19,7 +20,7 @@ export class GraphSpans {
 
   /** @returns ends it */
   watch(): () => void {
-    const begin = (message: unknown): Span | undefined => this.begin(message as GraphTrace);
+    const begin = (message: GraphTrace): GraphTrace => this.begin(message);
     const end = (message: unknown): void => this.end(message as GraphTrace);
     graphChannel.start.bindStore(this.current, begin);
     graphChannel.asyncEnd.subscribe(end);
@@ -29,15 +30,16 @@ export class GraphSpans {
     };
   }
 
-  /** What a span that begins now stands below. */
+  /** What a span that begins now stands below. A timer that was set during a call still has its store when the call is over. */
   parent(): Context {
-    const span = this.current.getStore() as Span | undefined;
+    const graph = this.current.getStore() as GraphTrace | undefined;
+    const span = graph && this.spans.get(graph);
     return span === undefined ? context.active() : trace.setSpan(context.active(), span);
   }
 
-  private begin(message: GraphTrace): Span | undefined {
+  private begin(message: GraphTrace): GraphTrace {
     if (!message.views.some((view) => isOf(this.refreshes, view))) {
-      return undefined;
+      return message;
     }
     const span = this.tracer.startSpan('materialized_view.refresh_graph', {
       kind: SpanKind.INTERNAL,
@@ -48,7 +50,7 @@ export class GraphSpans {
       },
     });
     this.spans.set(message, span);
-    return span;
+    return message;
   }
 
   private end(message: GraphTrace): void {
@@ -56,6 +58,7 @@ export class GraphSpans {
     if (span === undefined) {
       return;
     }
+    this.spans.delete(message);
     const { result, error } = message;
     const report = result ?? (error instanceof RefreshGraphError ? error.report : undefined);
     span.setAttributes(
