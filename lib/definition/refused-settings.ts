@@ -3,7 +3,7 @@ const REFUSED: { reason: string; names: RegExp }[] = [
   {
     reason: "is the library's own: time limits are options of the module",
     names:
-      /^(statement_timeout|lock_timeout|transaction_timeout|deadlock_timeout|client_connection_check_interval|tcp_.*|idle_.*)$/,
+      /^(nestjs_materialized_views\..*|statement_timeout|lock_timeout|transaction_timeout|deadlock_timeout|client_connection_check_interval|tcp_.*|idle_.*)$/,
   },
   {
     reason: 'would change what a refresh sees or keep it from writing',
@@ -27,7 +27,8 @@ const REFUSED: { reason: string; names: RegExp }[] = [
   },
   {
     reason: 'would hide a refresh from those who watch the server',
-    names: /^(application_name|track_.*|stats_fetch_consistency|update_process_title)$/,
+    names:
+      /^(application_name|track_.*|stats_fetch_consistency|update_process_title|(pgaudit|pg_stat_statements)\..*)$/,
   },
   {
     reason: "could write what the view reads into the server's log",

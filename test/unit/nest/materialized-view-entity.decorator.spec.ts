@@ -370,6 +370,9 @@ describe('@MaterializedViewEntity', () => {
     'debug_print_parse',
     'default_tablespace',
     'default_table_access_method',
+    'nestjs_materialized_views.search_path',
+    'pgaudit.log',
+    'pg_stat_statements.track',
   ])('refuses the setting %s', (name) => {
     const decorating = (): void => decorate({ expression, refresh: { settings: { [name]: 'x' } } });
     expect(decorating).toThrow(`\`refresh.settings\` to be without ${name}, which `);
