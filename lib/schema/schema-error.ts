@@ -1,8 +1,9 @@
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { connectionFailure } from '../errors/connection-failure.js';
 import { codeAndMessageOf, messageOf } from '../errors/error-message.js';
 import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import { SchemaSyncError, SyncLockTimeoutError } from '../errors/schema.errors.js';
-import { isConnectionLoss, SESSION_LOST } from '../postgres/session-lost.js';
+import { ConnectFailed, isConnectionLoss, SESSION_LOST } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { OWNERSHIP_HINT } from '../tracking/capture-warnings.js';
 import type { PlanStep } from './plan-step.js';
@@ -123,17 +124,18 @@ export function schemaErrorFrom(error: unknown): MaterializedViewError {
   if (error instanceof MaterializedViewError) {
     return error;
   }
-  const code = errorCode(error instanceof SchemaStepError ? error.cause : error);
+  const cause = error instanceof SchemaStepError ? error.cause : error;
+  const code = errorCode(cause);
   if (!(error instanceof SchemaStepError) && code === SqlState.lockNotAvailable) {
     return new SyncLockTimeoutError(
       'Another process has been creating materialized views for longer than syncTimeout. Nothing has been changed.',
       { cause: error, hint: 'See which views it builds (pg_stat_activity), or raise syncTimeout.' },
     );
   }
-  return new SchemaSyncError(`Could not ${describeFailures(error)}. ${outcome(error)}`, {
+  return new SchemaSyncError(`Could not ${describeFailures(error)}. ${outcome(cause)}`, {
     view: error instanceof SchemaStepError && error.view ? viewName(error.view) : undefined,
-    hint: hintFor(error, code),
-    cause: error instanceof SchemaStepError ? error.cause : error,
+    hint: isConnectionLoss(cause) ? connectionFailure(cause).hint : hintFor(error, code),
+    cause,
   });
 }
 
@@ -147,9 +149,10 @@ function describeFailures(error: unknown): string {
   );
 }
 
-/** What was lost is no code of PostgreSQL's. */
 function describeCause(error: unknown): string {
-  return errorCode(error) === SESSION_LOST ? messageOf(error) : codeAndMessageOf(error);
+  // What was lost is no code of PostgreSQL's.
+  const said = errorCode(error) === SESSION_LOST ? messageOf(error) : codeAndMessageOf(error);
+  return isConnectionLoss(error) ? `${connectionFailure(error).what} (${said})` : said;
 }
 
 /** What a role needs where no view is concerned. */
@@ -172,8 +175,8 @@ function hintFor(error: unknown, code: string | undefined): string | undefined {
   return HINTS[code] ?? hint;
 }
 
-function outcome(error: unknown): string {
-  return isConnectionLoss(error instanceof SchemaStepError ? error.cause : error)
-    ? 'The connection was lost: the next boot finds out what is there.'
+function outcome(cause: unknown): string {
+  return isConnectionLoss(cause) && !(cause instanceof ConnectFailed)
+    ? 'The next boot finds out what is there.'
     : 'Nothing has been changed.';
 }

@@ -9,6 +9,8 @@ import {
   MaterializedViewEntity,
   MaterializedViewsModule,
   RefreshService,
+  SchemaService,
+  SchemaSyncError,
   StatusError,
 } from '../../../lib/index.js';
 import { type PostgresServer, startPostgres } from '../../../sample/support/postgres-server.js';
@@ -184,16 +186,21 @@ describe('a connection that the server refuses', () => {
       const running = await refusal(() => refreshes.running());
       const paused = await refusal(() => refreshes.pause(Sold));
       expect(paused).toBeInstanceOf(ConnectionFailedError);
+      const differing = await refusal(() => app?.get(SchemaService).diff() as Promise<unknown>);
+      expect(differing).toBeInstanceOf(SchemaSyncError);
       const outcome = refreshes.refresh(Sold).catch((error: unknown) => error);
       const warning = await retried;
       const said = /the connection failed or was lost|the server refused the connection/;
-      for (const message of [status, running, paused].map((error) => (error as Error).message)) {
+      for (const message of [status, running, paused, differing].map(
+        (error) => (error as Error).message,
+      )) {
         expect(message).toMatch(said);
         expect(message).toContain(code);
         expect(said.exec(warning)?.[0]).toBe(said.exec(message)?.[0]);
       }
       expect((status as StatusError).hint ?? '').toMatch(hint);
       expect((paused as ConnectionFailedError).hint).toBe((status as StatusError).hint);
+      expect((differing as SchemaSyncError).hint).toBe((status as StatusError).hint);
       await administer(mends);
       expect(await outcome).toMatchObject({ outcome: 'refreshed' });
     },
