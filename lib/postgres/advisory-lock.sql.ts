@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg';
 import { epochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -27,6 +28,33 @@ const isLock = (key: string, row = 'l'): string => `${row}.locktype = 'advisory'
   AND ${row}.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND ${row}.objsubid = 1
   AND ((${row}.classid::bigint << 32) | ${row}.objid::bigint) = ${key}::bigint`;
+
+/**
+ * `lock` where the application's own connection is used: who keeps it from being had within the transaction's `lock_timeout` is
+ * in the error of PostgreSQL (55P03). The statement takes no values, so that it can be run by hand too.
+ *
+ * @param subject what cannot be done meanwhile, as the beginning of a sentence
+ */
+export function lockOrSayWhose(key: string, subject: string): SqlStatement {
+  const body = `
+DECLARE
+  holders text;
+BEGIN
+  PERFORM pg_catalog.pg_advisory_xact_lock('${key}');
+EXCEPTION WHEN lock_not_available THEN
+  SELECT pg_catalog.string_agg(pg_catalog.format(
+           'server process %s (role %L, application %L)', l.pid, a.usename, a.application_name
+         ), ' and ')
+  INTO holders
+  FROM pg_catalog.pg_locks l
+  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+  WHERE ${isLock(`'${key}'`)} AND l.granted;
+  RAISE EXCEPTION USING ERRCODE = 'lock_not_available',
+    MESSAGE = ${escapeLiteral(subject)} || ': the lock for that is held by ' || coalesce(holders, 'nobody any more');
+END
+`;
+  return { text: `DO ${escapeLiteral(body)}` };
+}
 
 /** `lock` with the answer of `tryLock`. */
 export function lockInTime(key: string): SqlStatement {

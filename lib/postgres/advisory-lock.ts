@@ -26,11 +26,6 @@ export function changeLogLockKey(): string {
   return lockKey('change-log');
 }
 
-/** The key under which a role's default privileges are out of force for a moment, in one transaction at a time. */
-export function defaultPrivilegesLockKey(): string {
-  return lockKey('default-privileges');
-}
-
 function lockKey(subject: string): string {
   return createHash('sha256')
     .update(`${KEY_PREFIX}:${subject}`)

@@ -1,5 +1,4 @@
 import { escapeLiteral } from 'pg';
-import { defaultPrivilegesLockKey } from './advisory-lock.js';
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './identifier.js';
 import { RIGHT_TO_ACT } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -99,7 +98,7 @@ const KEPT = 'nestjs_materialized_views.default_privileges';
 
 /**
  * The statements around one that makes a view, which is then not granted to anybody by itself. Default privileges change
- * for this transaction only, and only where there are some: then one transaction at a time does this.
+ * for this transaction only, and only where there are some.
  */
 export function withoutDefaultPrivileges(
   { schema }: QualifiedName,
@@ -108,24 +107,37 @@ export function withoutDefaultPrivileges(
   return [suspendDefaultPrivileges(schema), create, restoreDefaultPrivileges()];
 }
 
+/** How often they are read and changed again where another transaction has changed them meanwhile. */
+const SUSPENSIONS = 10;
+
+/**
+ * Two transactions that do this change the same rows of the catalog: one waits for the other, fails, and looks again. That
+ * takes no advisory lock, which anybody could hold.
+ */
 function suspendDefaultPrivileges(schema: string): SqlStatement {
   return block(
-    ['entry record', 'grantee text'],
+    ['entry record', 'grantee text', 'attempt int := 0'],
     `  PERFORM pg_catalog.set_config('${KEPT}', '[]', true);
-  IF NOT EXISTS (SELECT FROM (${defaultPrivileges(schema)}) AS entries) THEN
-    RETURN;
-  END IF;
-  PERFORM pg_catalog.pg_advisory_xact_lock(${defaultPrivilegesLockKey()});
-  PERFORM pg_catalog.set_config('${KEPT}', (
-    SELECT pg_catalog.json_agg(pg_catalog.json_build_object('scope', e.scope, 'acl', e.acl::text))::text FROM (${defaultPrivileges(schema)}) AS e
-  ), true);
-  FOR entry IN ${defaultPrivileges(schema)} LOOP
-    FOR grantee IN SELECT DISTINCT ${GRANTEE} FROM pg_catalog.aclexplode(entry.acl) AS g LOOP
-      EXECUTE pg_catalog.format('ALTER DEFAULT PRIVILEGES %sREVOKE ALL ON TABLES FROM %s', entry.scope, grantee);
-    END LOOP;
-    IF entry.scope = '' THEN
-      EXECUTE pg_catalog.format('ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO %I', current_user);
-    END IF;
+  WHILE EXISTS (SELECT FROM (${defaultPrivileges(schema)}) AS entries) LOOP
+    BEGIN
+      PERFORM pg_catalog.set_config('${KEPT}', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object('scope', e.scope, 'acl', e.acl::text))::text FROM (${defaultPrivileges(schema)}) AS e
+      ), true);
+      FOR entry IN ${defaultPrivileges(schema)} LOOP
+        FOR grantee IN SELECT DISTINCT ${GRANTEE} FROM pg_catalog.aclexplode(entry.acl) AS g LOOP
+          EXECUTE pg_catalog.format('ALTER DEFAULT PRIVILEGES %sREVOKE ALL ON TABLES FROM %s', entry.scope, grantee);
+        END LOOP;
+        IF entry.scope = '' THEN
+          EXECUTE pg_catalog.format('ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO %I', current_user);
+        END IF;
+      END LOOP;
+      RETURN;
+    EXCEPTION WHEN internal_error OR unique_violation THEN
+      attempt := attempt + 1;
+      IF attempt = ${SUSPENSIONS} THEN
+        RAISE;
+      END IF;
+    END;
   END LOOP;`,
   );
 }
@@ -159,7 +171,8 @@ function defaultPrivileges(schema: string): string {
     JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = a.defaclnamespace
     WHERE r.rolname = current_user AND a.defaclobjtype = 'r'
-      AND (a.defaclnamespace = 0::oid OR n.nspname = ${escapeLiteral(schema)})`;
+      AND (a.defaclnamespace = 0::oid OR n.nspname = ${escapeLiteral(schema)})
+    ORDER BY scope`;
 }
 
 function block(declarations: string[], body: string): SqlStatement {

@@ -11,8 +11,6 @@ import type { ViewDefinition } from '../definition/view-definition.js';
 import { exploreViews } from '../definition/view.explorer.js';
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import { MODULE_RULES, type UnmanagedDependents } from '../definition/module.options.js';
-import { refreshLockKey } from '../postgres/advisory-lock.js';
-import { lock } from '../postgres/advisory-lock.sql.js';
 import {
   displayName,
   quoteIdentifier,
@@ -40,6 +38,7 @@ import type { DeployedView } from './deployed-view.js';
 import { canRebuildPlainView } from './rebuild-closure.js';
 import { refuseForeignState } from './foreign-state.js';
 import { QueryRunnerSession } from './query-runner.session.js';
+import { lockRefreshes } from './refresh-holdoff.js';
 import { findDeclared, restore } from './table-restoration.js';
 import { refuseLosses } from './uncarried.js';
 import { inOldOrder } from './view-order.js';
@@ -92,8 +91,8 @@ export async function alterTable<T>(
     const views = closure(readers, state);
     refuseUnmanaged(views, state, unmanagedDependents);
     refuseLosses(views.map((deployed) => ({ deployed })));
-    for (const key of views.map((view) => refreshLockKey(view.name)).sort()) {
-      await session.query(lock(key));
+    for (const statement of lockRefreshes(views.map(({ name }) => name))) {
+      await session.query(statement);
     }
     const declared = await findDeclared(session, definitions, views, state);
     for (const view of [...views].reverse()) {

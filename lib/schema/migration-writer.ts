@@ -1,5 +1,3 @@
-import { lock } from '../postgres/advisory-lock.sql.js';
-import { refreshLockKey } from '../postgres/advisory-lock.js';
 import { displayName } from '../postgres/identifier.js';
 import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
 import { factsConstant, factsMethods, keepCall, lookCall } from './migration-facts.js';
@@ -12,6 +10,7 @@ import {
   withItsSettings,
 } from '../postgres/own-settings.sql.js';
 import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
+import { lockRefreshes } from './refresh-holdoff.js';
 import type { PlanStep } from './plan-step.js';
 import type { SchemaPlan } from './schema-plan.js';
 
@@ -166,13 +165,8 @@ function stopReaders(direction: 'up' | 'down', steps: WrittenStep[]): string[] {
 }
 
 function lockedViews(steps: PlanStep[]): SqlStatement[] {
-  const keys = steps.flatMap(({ name }) => (name === undefined ? [] : [refreshLockKey(name)]));
-  return [...new Set(keys)].sort().map((key) => inlined(lock(key)));
-}
-
-/** A lock's key is a number: written out, the statement can be run by hand too. */
-function inlined({ text, values = [] }: SqlStatement): SqlStatement {
-  return { text: text.replace('$1', `'${String(values[0])}'`) };
+  const names = steps.flatMap(({ name }) => name ?? []);
+  return lockRefreshes([...new Map(names.map((name) => [displayName(name), name])).values()]);
 }
 
 function call({ text, values }: SqlStatement): string[] {

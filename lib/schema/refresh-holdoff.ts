@@ -1,6 +1,8 @@
 import { refreshLockKey } from '../postgres/advisory-lock.js';
+import { lockOrSayWhose } from '../postgres/advisory-lock.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
+import type { SqlStatement } from '../postgres/sql-statement.js';
 import { setLocalLimits } from '../postgres/transaction.sql.js';
 import { waitForLock } from './lock-wait.js';
 import type { PreparationContext } from './preparation-context.js';
@@ -27,4 +29,12 @@ export async function holdOffRefreshes(
     });
   }
   await session.query(setLocalLimits(limits));
+}
+
+/** The statements that do the same on a connection of the application's, as in a migration. */
+export function lockRefreshes(names: readonly QualifiedName[]): SqlStatement[] {
+  const byKey = new Map(names.map((name) => [refreshLockKey(name), displayName(name)]));
+  return [...byKey]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([key, view]) => lockOrSayWhose(key, `"${view}" cannot be changed`));
 }

@@ -98,10 +98,12 @@ export class Schema {
     const { unmanagedDependents = syncPolicy.unmanagedDependents } = options;
     const queryRunner = this.context.typeOrm.createQueryRunner();
     try {
-      return await alterTable(queryRunner, table, () => work(queryRunner), {
-        unmanagedDependents,
-        stateSchema,
-      });
+      return await this.context.locks.during(() =>
+        alterTable(queryRunner, table, () => work(queryRunner), {
+          unmanagedDependents,
+          stateSchema,
+        }),
+      );
     } finally {
       await queryRunner.release();
     }

@@ -3,7 +3,9 @@ import { CronExpression } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
+import { DataSource } from 'typeorm';
 import {
+  alterTable,
   InsufficientPrivilegeError,
   RefreshBusyError,
   RefreshCancelledError,
@@ -19,8 +21,9 @@ import {
 import { type LockHolderRow, selectLockHolders } from '../../../lib/postgres/advisory-lock.sql.js';
 import { FaultServer } from '../../support/fault-server.js';
 import { managed } from '../../support/managed.js';
+import { runMigrations } from '../../support/migration-runner.js';
 import { bootWith } from '../../support/test-app.js';
-import { TestDatabase } from '../../support/test-database.js';
+import { ADVISORY_LOCKS, TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
 
 const NAME = { schema: 'Sales eu', name: 'daily "Total"' };
@@ -261,6 +264,92 @@ describe('locks that somebody else holds', () => {
       expect((error as Error).message).toContain('a \\"stranger\\"');
       await free();
     }
+  });
+
+  describe('a view that is changed on a connection of the application', () => {
+    const holds = (pid: number): string =>
+      `"${VIEW}" cannot be changed: the lock for that is held by server process ${pid} (role`;
+
+    it('by a migration: is told who holds its lock', async () => {
+      const app = await start();
+      await app.get(SchemaService).drop(Total);
+      const file = await app.get(SchemaService).generateMigration({ name: 'again' });
+      const pid = await pidOf(await foreigner('SELECT pg_advisory_lock_shared($KEY)'));
+      const patient = file && {
+        ...file,
+        source: file.source.replace(/SET LOCAL lock_timeout = \d+/, 'SET LOCAL lock_timeout = 50'),
+      };
+      const failure = runMigrations(database, patient, (each) => each.runMigrations());
+      await expect(failure).rejects.toThrow(holds(pid));
+      await free();
+      await runMigrations(database, file, (each) => each.runMigrations());
+    });
+
+    it('by alterTable: is told who holds its lock', async () => {
+      const app = await start();
+      const pid = await pidOf(await foreigner('SELECT pg_advisory_lock_shared($KEY)'));
+      const runner = app.get(DataSource).createQueryRunner();
+      await runner.query(`SET lock_timeout = 50`);
+      const failure = alterTable(runner, 'orders', () => Promise.resolve());
+      await expect(failure).rejects.toThrow(holds(pid));
+      await runner.query(`RESET lock_timeout`);
+      await runner.release();
+    });
+  });
+
+  describe('where new relations are granted to somebody', () => {
+    const ALTER = 'ALTER DEFAULT PRIVILEGES';
+    const OTHER = { schema: 'public', name: 'other' };
+    /** Those of which somebody is told who holds them. */
+    const KNOWN = [refreshLockKey(NAME), refreshLockKey(OTHER), syncLockKey(), changeLogLockKey()];
+
+    beforeEach(async () => {
+      await start();
+      await database.query(`${ALTER} GRANT SELECT ON TABLES TO ${role}`);
+    });
+
+    afterEach(async () => {
+      await database.query(`${ALTER} REVOKE SELECT ON TABLES FROM ${role}`);
+    });
+
+    const unknown = (): Promise<unknown[]> =>
+      database.query(
+        `SELECT key FROM (
+           SELECT ((classid::bigint << 32) | objid::bigint)::text AS key FROM ${ADVISORY_LOCKS} WHERE classid <> 0
+         ) AS taken
+         WHERE key <> ALL ($1)`,
+        [KNOWN],
+      );
+
+    it('a view that is made anew takes no lock of which nobody is told', async () => {
+      const [app] = apps;
+      const gate = await database.closeGate();
+      const swap = app?.get(RefreshService).refresh(Total, { mode: 'swap' });
+      await gate.untilReached();
+      expect(await unknown()).toEqual([]);
+      await gate.open();
+      expect(await swap).toMatchObject({ outcome: 'refreshed' });
+    });
+
+    it('two views that are made anew at once wait for each other', async () => {
+      const refreshes = apps[0]?.get(RefreshService) as RefreshService;
+      const gate = await database.closeGate();
+      const total = refreshes.refresh(Total, { mode: 'swap' });
+      await gate.untilReached();
+      const other = refreshes.refresh(Other, { mode: 'swap' });
+      await database.until(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'`,
+      );
+      await gate.open();
+      expect(await Promise.all([total, other])).toMatchObject([{ attempt: 1 }, { attempt: 1 }]);
+      const [granted] = await database.query(
+        `SELECT defaclacl::text LIKE '%${role}=r/%' AS is_kept FROM pg_default_acl`,
+      );
+      expect(granted).toEqual({ is_kept: true });
+      expect(
+        await database.query(`SELECT FROM pg_class WHERE relname = 'other' AND relacl IS NULL`),
+      ).toHaveLength(1);
+    });
   });
 
   describe('an application whose role may see little', () => {
