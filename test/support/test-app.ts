@@ -3,7 +3,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { DataSourceOptions } from 'typeorm';
-import { MaterializedViewsModule } from '../../lib/index.js';
+import { MaterializedViewsModule, type ViewClass } from '../../lib/index.js';
 import type { TestDatabase } from './test-database.js';
 import { type TestView, viewClass } from './view-class.js';
 
@@ -53,10 +53,12 @@ export async function bootWith(
 /** A release of an application with these views: the next one may have others of the same names. */
 export async function bootRelease(
   database: TestDatabase,
-  views: TestView[],
+  views: (TestView | ViewClass)[],
   options: Parameters<typeof MaterializedViewsModule.forRoot>[0] = {},
 ): Promise<TestingModule> {
-  const entities = views.map(viewClass) as (new () => object)[];
+  const entities = views.map((view) =>
+    typeof view === 'function' ? view : viewClass(view),
+  ) as (new () => object)[];
   return boot(
     typeOrm(database, { autoLoadEntities: false, entities }),
     MaterializedViewsModule.forRoot({ scheduling: false, ...options }),

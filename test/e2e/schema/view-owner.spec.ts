@@ -2,11 +2,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource } from 'typeorm';
 import { RefreshService, SchemaService } from '../../../lib/index.js';
+import { check } from '../../../lib/cli/check.js';
+import { doctor } from '../../../lib/cli/doctor.js';
+import { explain } from '../../../lib/cli/explain.js';
+import { managed } from '../../support/managed.js';
 import { runMigrations } from '../../support/migration-runner.js';
 import { bootRelease } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
-import type { TestView } from '../../support/view-class.js';
+import { plainViewClass, type TestView } from '../../support/view-class.js';
 
+const NAME = { schema: 'Far away', name: 'Daily "Total"' };
 const VIEW = '"Far away"."Daily ""Total"""';
 
 /**
@@ -52,7 +57,10 @@ interface Way {
   work: (app: () => TestingModule, release: Release) => Promise<unknown>;
 }
 
-type Release = (views: TestView[], options?: Parameters<typeof bootRelease>[2]) => Promise<void>;
+type Release = (
+  views: Parameters<typeof bootRelease>[1],
+  options?: Parameters<typeof bootRelease>[2],
+) => Promise<void>;
 
 describe.each([['public.above', true] as const, ['nothing', false] as const])(
   'the query of a view of another owner, with %s above it',
@@ -223,6 +231,27 @@ describe.each([['public.above', true] as const, ['nothing', false] as const])(
             .transaction((manager) => refreshes(get).refresh(VIEW_NAME, { manager })),
       },
       { name: 'a search for drift', work: (get) => refreshes(get).drift(VIEW_NAME) },
+      {
+        name: 'a look of the command line',
+        work: async (get) => {
+          const source = managed(get());
+          await doctor(source);
+          await explain(source, []);
+          await check(source, { freshness: true, data: true });
+          await schema(get).inspect();
+        },
+      },
+      {
+        name: 'a boot that makes a plain view of it, and one that takes that back',
+        work: async (_app, next) => {
+          await asOwner('DROP INDEX "Far away".by_hand; DROP STATISTICS IF EXISTS stash.by_hand');
+          await next([
+            plainViewClass({ ...NAME, expression: CHANGED }),
+            ...(isRead ? [above] : []),
+          ]);
+          await next(views(ATTACKED, INDEXED));
+        },
+      },
       {
         name: 'a search for drift where a plain view has its name',
         work: async (get) => {
