@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import path from 'node:path';
 import type { CliCommand } from '../cli-command.js';
 import { generate } from '../generate.js';
-import { addPlanOptions, type PlanFlags, planPolicy, wholeNumber } from './policy-options.js';
+import { wholeNumber } from './flag-values.js';
+import { addPlanOptions, type PlanFlags, planPolicy } from './policy-options.js';
 
 interface GenerateFlags extends PlanFlags {
   outputJs?: boolean;

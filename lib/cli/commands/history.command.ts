@@ -3,8 +3,9 @@ import { viewName } from '../../definition/view-definition.js';
 import type { RefreshHistoryEntry } from '../../status/refresh-history.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { shownDuration, shownInstant } from '../../definition/format.js';
+import { wholeNumber } from './flag-values.js';
 
-const DEFAULT_LIMIT = '20';
+const DEFAULT_LIMIT = 20;
 const HEAD = ['STARTED', 'VIEW', 'TRIGGER', 'OUTCOME', 'MODE', 'TOOK', 'ERROR'];
 
 type Entry = RefreshHistoryEntry & { view: string };
@@ -15,11 +16,14 @@ export const historyCommand: CliCommand = {
     new Command('history')
       .description('the last runs, newest first')
       .argument('[view]', 'schema.name; all if none is given')
-      .option('--limit <count>', 'runs at the most', DEFAULT_LIMIT),
+      .option('--limit <count>', 'runs at the most', wholeNumber, DEFAULT_LIMIT),
 
-  async run(cli: Cli, [name]: readonly string[], flags: { limit: string }): Promise<CommandResult> {
+  async run(
+    cli: Cli,
+    [name]: readonly string[],
+    { limit }: { limit: number },
+  ): Promise<CommandResult> {
     const { source, refreshes } = await cli.open();
-    const limit = Number(flags.limit);
     const names = name === undefined ? source.views.materialized().map(viewName) : [name];
     const runs: Entry[] = [];
     for (const view of names) {

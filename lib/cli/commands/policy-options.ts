@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { PlanPolicy } from '../../schema/schema-options.js';
 import type { CommonFlags } from '../cli-options.js';
 
@@ -16,13 +16,4 @@ export function addPlanOptions(command: Command): Command {
 
 export function planPolicy({ prune }: PlanFlags): PlanPolicy {
   return { prune };
-}
-
-/** A whole number from 1 on. */
-export function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new InvalidArgumentError('Expected a whole number from 1 on.');
-  }
-  return value;
 }

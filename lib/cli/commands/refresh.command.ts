@@ -11,6 +11,7 @@ import { ExitCode } from '../exit-code.js';
 import { shownDuration } from '../../definition/format.js';
 import type { Output } from '../output.js';
 import { RefreshDisplay } from '../refresh-display.js';
+import { duration, wholeNumber } from './flag-values.js';
 
 interface RefreshFlags {
   all?: boolean;
@@ -18,7 +19,7 @@ interface RefreshFlags {
   mode?: RefreshManyOptions['mode'];
   strict?: boolean;
   ifStale?: boolean;
-  parallel?: string;
+  parallel?: number;
   timeout?: Duration;
 }
 
@@ -32,8 +33,8 @@ export const refreshCommand: CliCommand = {
     if ((names.length === 0) === (flags.all !== true)) {
       throw new CommandLineUsageError('Name the views to refresh, or pass --all.');
     }
-    const poolSize = flags.parallel === undefined ? undefined : Number(flags.parallel);
-    const project = await cli.open({ ...(poolSize !== undefined && { poolSize }) });
+    const { parallel } = flags;
+    const project = await cli.open({ ...(parallel !== undefined && { poolSize: parallel }) });
     const statuses = await project.refreshes.statusAll();
     const views = targets(names, flags, statuses, (name) =>
       viewName(project.sources.find(name).view),
@@ -66,8 +67,8 @@ function define(): Command {
     )
     .option('--strict', 'fail instead of blocking readers')
     .option('--if-stale', 'only views that are stale')
-    .option('--parallel <count>', 'views at a time')
-    .option('--timeout <duration>', 'per view, waiting included, such as 5m');
+    .option('--parallel <count>', 'views at a time', wholeNumber)
+    .option('--timeout <duration>', 'per view, waiting included, such as 5m', duration);
 }
 
 function targets(

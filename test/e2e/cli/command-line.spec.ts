@@ -120,13 +120,19 @@ describe('matviews, on the command line', () => {
       project.run('refresh'),
       project.run('pause', 'public.total'),
       unnamed.run('list'),
+      project.run('history', '--limit', 'all'),
+      project.run('refresh', '--all', '--parallel', 'many', '--timeout', '5m'),
+      project.run('refresh', '--all', '--timeout', 'soon'),
     ]);
-    expect(runs.map(({ code }) => code)).toEqual([4, 4, 4, 4]);
+    expect(runs.map(({ code }) => code)).toEqual([4, 4, 4, 4, 4, 4, 4]);
     expect(runs.map(({ stderr }) => stderr)).toEqual([
       expect.stringContaining('Did you mean status?'),
       expect.stringContaining('Name the views to refresh, or pass --all.'),
       expect.stringContaining('is not a registered materialized view'),
       expect.stringContaining('hint: Name one with `-d'),
+      expect.stringContaining("'--limit <count>' argument 'all' is invalid"),
+      expect.stringContaining("'--parallel <count>' argument 'many' is invalid"),
+      expect.stringContaining("'--timeout <duration>' argument 'soon' is invalid"),
     ]);
   });
 });
