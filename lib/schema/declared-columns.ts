@@ -1,8 +1,7 @@
 import { type MappedColumn, type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { RehearsedMember } from './rehearsal.js';
-import { keepsOldName, type SchemaDiff, type ViewDiff } from './schema-diff.js';
-import { hasOtherDefinition } from './sync-policy.js';
+import { keepsOldName, type SchemaDiff } from './schema-diff.js';
 
 /** A view with the columns that the database has, or will have, of it. */
 export interface ViewColumns {
@@ -13,13 +12,15 @@ export interface ViewColumns {
 /**
  * The columns of the views that will be as declared. Of one that is left as it is, what it lacks is known already, and
  * one that is not there has none.
+ *
+ * @param left the names of the views with another definition that stay, and of those above them: what these lack may
+ *   come with the definition
  */
 export function columnsToBe(
   { views }: SchemaDiff,
   members: RehearsedMember[],
-  left: ViewDiff[],
+  left: ReadonlySet<string>,
 ): ViewColumns[] {
-  const isLeft = new Set(left.filter(hasOtherDefinition).map(({ view }) => view));
   return views.flatMap((diff) => {
     const { view, deployed, newerVersion } = diff;
     const member = members.find(({ definition }) => definition === view);
@@ -27,7 +28,7 @@ export function columnsToBe(
       return [{ view, columns: member.columns }];
     }
     return deployed?.kind !== view.kind ||
-      isLeft.has(view) ||
+      left.has(viewName(view)) ||
       newerVersion !== undefined ||
       keepsOldName(diff)
       ? []

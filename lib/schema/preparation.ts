@@ -6,7 +6,11 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { type AnyAspectDifference, compareAspects } from './aspects/aspects.js';
 import { compare } from './comparison.js';
-import { withDeclaredDependencies, withRememberedDependencies } from './database-state.js';
+import {
+  withDeclaredDependencies,
+  withDependents,
+  withRememberedDependencies,
+} from './database-state.js';
 import {
   findFailingQueries,
   managedViews,
@@ -38,7 +42,7 @@ import {
 import type { StandInError } from './stand-ins.js';
 import { allowsChanges, prunes } from '../definition/policy-rights.js';
 import { followNames } from './name-plan.js';
-import { applyPolicy, describeDifference } from './sync-policy.js';
+import { applyPolicy, describeDifference, hasOtherDefinition } from './sync-policy.js';
 
 /** A plan, with what it was made from. */
 export interface Prepared {
@@ -147,9 +151,11 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     left: diffLeft,
     rehearseAsDeclared: () => rehearseAsDeclared(session, context, { ...compared, diff }),
   });
+  const others = diffLeft.filter(hasOtherDefinition).map(({ view }) => viewName(view));
+  const aboveLeft = withDependents(others, state);
   refusals.push(
     ...(await refusalsOf(() =>
-      refuseMissingColumns(columnsToBe(diff, rehearsed.members, diffLeft)),
+      refuseMissingColumns(columnsToBe(diff, rehearsed.members, aboveLeft)),
     )),
     ...refusedTables(
       found.flatMap((each) => (each.kind === 'table-missing' ? [each] : [])),

@@ -219,7 +219,7 @@ export class SchemaSynchronizer {
     if (diff === undefined) {
       return undefined;
     }
-    refuseMissingColumns(columnsToBe(diff, [], []));
+    refuseMissingColumns(columnsToBe(diff, [], new Set()));
     return { diff, withoutKey: withoutUsableKey(preparation.views, state) };
   }
 
