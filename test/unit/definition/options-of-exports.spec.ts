@@ -38,6 +38,11 @@ const CALLS: Record<string, [call: (options: never) => unknown, option: string, 
     { useFactory: () => ({}) },
   ],
   'MaterializedViewsDashboardModule.forRoot': [(given) => Dashboard.forRoot(given), 'readOnly'],
+  'MaterializedViewsDashboardModule.forRootAsync': [
+    (given) => Dashboard.forRootAsync(given),
+    'guards',
+    { useFactory: () => ({ allowUnauthenticated: true }) },
+  ],
   'MaterializedViewsHealthIndicator.isFresh': [
     (given) => indicator.isFresh('views', given),
     'warnAfter',
