@@ -210,6 +210,16 @@ describe('the dashboard in a browser', () => {
       `Object.defineProperty(document, 'hidden', { value: false }); document.dispatchEvent(new Event('visibilitychange'))`,
     );
     await page.getByRole('link', { name: 'Pause public.total' }).waitFor();
+
+    await page.route('**/*', (route) => route.abort());
+    await page.clock.runFor(6_000);
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('link', { name: 'Pause public.total' }).count()).toBe(1);
+    await page.unroute('**/*');
+    await page.clock.runFor(6_000);
+    await page.getByRole('alert').waitFor({ state: 'hidden' });
+    complaints = complaints.filter((text) => !text.includes('ERR_FAILED'));
+
     await page.getByRole('combobox', { name: 'Reload' }).selectOption('never');
     asked = 0;
     await page.clock.runFor(120_000);
