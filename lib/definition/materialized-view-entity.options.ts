@@ -52,13 +52,13 @@ export interface ViewRefreshOptions {
    * Without `cron`, `on` and `maxStaleness` the view is refreshed only on demand.
    */
   cron?: string;
-  /** The IANA time zone of `cron`; refused without it. @default 'UTC' */
+  /** The IANA time zone of `cron`. Requires `cron`. @default 'UTC' */
   timeZone?: string;
   /**
-   * Who refreshes at the times of `cron`; refused without it. `'application'`: the processes with `scheduling`.
-   * `'pg_cron'`: a job of the extension pg_cron, in the database and also while no process runs. It is made, changed and
-   * removed with the schema, and needs an expression of 5 fields in UTC. Refused with `on`, `maxStaleness`, `skipUnchanged`
-   * and `mode: 'swap'`, which need a process.
+   * Who refreshes at the times of `cron`. Requires `cron`. `'application'`: the processes with `scheduling`.
+   * `'pg_cron'`: a job of the extension pg_cron, in the database and also while no process runs. It is created,
+   * changed and removed with the schema, and needs an expression of 5 fields in UTC. Can't be combined with `on`,
+   * `maxStaleness`, `skipUnchanged` and `mode: 'swap'`, which need a process.
    * @default 'application'
    */
   scheduler?: Scheduler;

@@ -30,9 +30,9 @@ export interface RecordedCall {
 const SILENT = { error: ignore, warn: ignore, log: ignore, debug: ignore };
 
 /**
- * A `RefreshService` without a database. It records what it is asked for, and answers as if each view were fresh and
- * each refresh succeeded at once. Options that `RefreshService` refuses are refused here too. For other answers
- * replace a method, as with `jest.spyOn(refreshes, 'refresh')`.
+ * A `RefreshService` without a database. It records its calls and answers as if each view were fresh and each refresh
+ * succeeded at once. It refuses the same options as `RefreshService`. For other answers, replace a method, for
+ * example with `jest.spyOn(refreshes, 'refresh')`.
  */
 export class RecordingRefreshService extends RefreshService {
   /** All calls, in order. */
