@@ -23,10 +23,9 @@ export async function loadDataSource(
     });
   }
   const kind = moduleKind(file);
-  if (/\.[cm]?tsx?$/.test(file)) {
-    await loadTypeScriptLoader(file, kind, warn);
-  }
-  return onlyDataSource(file, await load(file, kind));
+  const isTypeScript = /\.[cm]?tsx?$/.test(file);
+  const loadedAs = isTypeScript ? await loadTypeScriptLoader(file, kind, warn) : kind;
+  return onlyDataSource(file, await load(file, loadedAs));
 }
 
 async function load(file: string, kind: ModuleKind): Promise<unknown> {

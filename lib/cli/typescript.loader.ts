@@ -10,6 +10,8 @@ interface TypeScriptLoader {
   /** What is resolved to see whether it is installed. */
   entry: string;
   load(file: string, kind: ModuleKind): void | Promise<void>;
+  /** Whether a CommonJS file has to be imported too: what it makes of one cannot be required. */
+  isImported?: true;
 }
 
 /** In the order in which they are preferred. */
@@ -32,6 +34,7 @@ const LOADERS: readonly TypeScriptLoader[] = [
       const directory = path.dirname(createRequire(file).resolve('@oxc-node/core'));
       await import(pathToFileURL(path.join(directory, 'register.mjs')).href);
     },
+    isImported: true,
   },
   {
     name: 'ts-node',
@@ -48,9 +51,10 @@ const LOADERS: readonly TypeScriptLoader[] = [
   {
     name: 'tsx',
     entry: 'tsx/cjs/api',
-    load: (file, kind) => {
-      const api = createRequire(file)(`tsx/${kind}/api`) as { register(): void };
-      api.register();
+    load: async (file, kind) => {
+      const { resolve } = createRequire(file);
+      // Its hooks for ES modules are found from an ES module alone.
+      await import(pathToFileURL(resolve(kind === 'esm' ? 'tsx/esm' : 'tsx/cjs')).href);
     },
   },
 ];
@@ -58,15 +62,16 @@ const LOADERS: readonly TypeScriptLoader[] = [
 /**
  * Has Node load TypeScript with what the project has for that.
  *
+ * @returns how the file is to be loaded then
  * @throws DataSourceFileError when it has nothing
  */
 export async function loadTypeScriptLoader(
   file: string,
   kind: ModuleKind,
   warn: (text: string) => void,
-): Promise<void> {
+): Promise<ModuleKind> {
   if (isLoaderActive()) {
-    return;
+    return kind;
   }
   const loader = LOADERS.find(({ entry }) => isInstalled(entry, file));
   if (loader === undefined) {
@@ -80,6 +85,7 @@ export async function loadTypeScriptLoader(
     );
   }
   await loader.load(file, kind);
+  return loader.isImported ? 'esm' : kind;
 }
 
 /** Where the user has chosen one. */

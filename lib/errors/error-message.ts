@@ -10,10 +10,19 @@ export const DATA_EXCEPTION_CLASS = '22';
  */
 export function messageOf(error: unknown): string {
   if (!isServerError(error)) {
-    return error instanceof Error ? error.message : String(error);
+    return wordsOf(error);
   }
   const server = error as ServerError;
   return isKnownSafe(server) ? originalMessageOf(server) : meaningOf(errorCode(server));
+}
+
+/** Of whatever may be thrown: what comes from a loader's thread may be no error, and have no text. */
+function wordsOf(error: unknown): string {
+  const { message } = (error ?? {}) as { message?: unknown };
+  if (typeof message === 'string') {
+    return message;
+  }
+  return typeof error === 'object' && error !== null ? 'it says nothing of itself' : String(error);
 }
 
 /** The same with its code, as in `40P01: deadlock detected`. */
