@@ -9,6 +9,7 @@ import { generateCommand } from './commands/generate.command.js';
 import { graphCommand } from './commands/graph.command.js';
 import { historyCommand } from './commands/history.command.js';
 import { initCommand } from './commands/init.command.js';
+import { inspectCommand } from './commands/inspect.command.js';
 import { listCommand } from './commands/list.command.js';
 import { pauseCommand } from './commands/pause.command.js';
 import { refreshCommand } from './commands/refresh.command.js';
@@ -23,6 +24,7 @@ export const COMMANDS: readonly CliCommand[] = [
   statusCommand,
   historyCommand,
   graphCommand,
+  inspectCommand,
   refreshCommand,
   runningCommand,
   cancelCommand,

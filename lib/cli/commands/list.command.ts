@@ -13,7 +13,7 @@ export const listCommand: CliCommand = {
       each.view,
       each.class,
       each.kind,
-      each.cron ?? '',
+      `${each.cron ?? ''}${each.scheduler === 'pg_cron' ? ' (pg_cron)' : ''}`,
       each.mode ?? '',
     ]);
     return {

@@ -84,6 +84,7 @@ describe('matviews, on data sources', () => {
           kind: 'materialized',
           cron: '0 3 * * *',
           timeZone: 'UTC',
+          scheduler: 'application',
           mode: 'auto',
         },
         { view: 'public.summary', class: 'Summary', kind: 'materialized', mode: 'auto' },
@@ -189,6 +190,20 @@ describe('matviews, at run time', () => {
     expect(dot.stdout).toContain('"public.totals" -> "public.summary";');
     const document = json(await project.run('graph', '--format', 'json'));
     expect(document).toMatchObject({ edges: [{ source: 'public.totals' }] });
+  });
+
+  it('shows what the database has of all views, and all of one', async () => {
+    const { views } = json(await project.run('inspect', '--schema', 'public', '--json')) as {
+      views: unknown[];
+    };
+    expect(views).toMatchObject([
+      { view: 'public.totals', isManaged: true, indexes: [{ name: 'totals_id' }] },
+      { view: 'public.summary', dependencies: [{ kind: 'materialized-view', name: 'totals' }] },
+    ]);
+    const one = await project.run('inspect', 'totals');
+    expect(one.stdout).toMatch(/^public\.totals\n {2}materialized-view, declared, owner /);
+    expect(one.stdout).toContain('\n  read by\n    materialized-view public.summary\n');
+    expect(await project.run('inspect', 'nix')).toMatchObject({ code: 4 });
   });
 
   it('pauses and resumes', async () => {
