@@ -6,9 +6,11 @@ export {
 } from './nest/define-materialized-view.js';
 export { MaterializedViewEntity } from './nest/materialized-view-entity.decorator.js';
 export { PlainViewEntity } from './nest/plain-view-entity.decorator.js';
+export { inSchema } from './definition/in-schema.js';
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
   MaterializedViewEntityOptions,
+  ViewExpression,
   ViewIndexOptions,
   ViewRefreshOptions,
 } from './definition/materialized-view-entity.options.js';
@@ -123,7 +125,7 @@ export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
 export { DIFF_CHANNEL, type DiffTrace } from './engine/diff-channel.js';
 export { SchemaService } from './engine/schema.service.js';
 export type { DeclaredView } from './definition/declared-view.js';
-export type { DataSourceSelector } from './definition/data-source-selector.js';
+export type { DataSourceSelector, ViewSelector } from './definition/data-source-selector.js';
 export type { PlanOptions } from './schema/schema-options.js';
 export type { SchemaDifference } from './schema/schema-difference.js';
 export {

@@ -9,17 +9,22 @@ import { CommandLineUsageError } from './command-line.errors.js';
 export async function drop(
   source: ManagedDataSource,
   names: readonly string[],
-  { isAll, consent }: { isAll: boolean; consent: Consent },
+  { isAll, schema, consent }: { isAll: boolean; schema?: string; consent: Consent },
 ): Promise<CommandResult> {
   if (isAll === names.length > 0) {
     throw new CommandLineUsageError('Expected the names of views, or --all.');
   }
-  const views = isAll ? source.views.all() : viewsNamed(source, names);
+  const all = source.views.all();
+  const ofSchema = all.filter(({ name }) => schema === undefined || name.schema === schema);
+  const views = isAll ? ofSchema : viewsNamed(source, names);
+  if (views.length === 0 && schema !== undefined) {
+    throw new CommandLineUsageError(`No view is declared in schema "${schema}".`);
+  }
   const dropped = views.map(viewName);
   await consent.require(
     `These views are dropped, materialized ones with their rows:\n${dropped.map((name) => `  ${name}`).join('\n')}`,
   );
-  if (isAll) {
+  if (isAll && schema === undefined) {
     await source.schema.dropAll();
   } else {
     const order = await source.schema.order();

@@ -7,13 +7,20 @@ const GRIDS = new Map<string, CronGrid>();
 
 /** The next tick, and the two after the last success of a view, which views with one schedule mostly have in common. */
 const STRETCH_COUNT = 8;
+/** The scheduled times of a view, the same in every process. */
+export interface TickGrid {
+  /** The last tick at or before `instant`; `undefined` when there never was one. */
+  lastTickAt(instant: Date): Date | undefined;
+  /** The first tick after `instant`; `undefined` when there is none any more. */
+  nextTickAfter(instant: Date): Date | undefined;
+}
 
 /**
  * The scheduled times of a cron expression, the same on every replica: all that is done at a scheduled time asks
  * here, also the job that wakes the process up. croner reads the expression; the `cron` package, whose type that job
  * has, computes no previous run, reads day fields in another way and has faults around changes of daylight saving.
  */
-export class CronGrid {
+export class CronGrid implements TickGrid {
   private readonly cron: Cron;
   /** The same for clocks that nobody changes. */
   private readonly local: Cron;
@@ -28,7 +35,6 @@ export class CronGrid {
     this.local = new Cron(expression, { timezone: 'UTC', paused: true });
   }
 
-  /** The last tick at or before `instant`; `undefined` when there never was one. */
   lastTickAt(instant: Date): Date | undefined {
     // croner leaves out a run at the reference itself.
     const last = this.cron.previousRuns(1, new Date(instant.getTime() + 1))[0];
@@ -43,7 +49,6 @@ export class CronGrid {
     return grid;
   }
 
-  /** The first tick after `instant`; `undefined` when there is none any more. */
   nextTickAfter(instant: Date): Date | undefined {
     const atMs = instant.getTime();
     const known = this.stretches.find(({ fromMs, tickMs }) => fromMs <= atMs && atMs < tickMs);

@@ -1,3 +1,9 @@
+/** Which view of a class is meant. */
+export interface ViewSelector extends DataSourceSelector {
+  /** The schema of the view. Needed for a class that has views in several (`schemas`). */
+  schema?: string;
+}
+
 /** In which data source a view or a schema is meant. */
 export interface DataSourceSelector {
   /**

@@ -2,7 +2,7 @@ import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { getViewOptions } from './definition-metadata.accessor.js';
 import { indexRules } from './index-validation.js';
 import type { MaterializedViewEntityOptions } from './materialized-view-entity.options.js';
-import type { OptionPath } from './option-path.js';
+import { OptionPath } from './option-path.js';
 import type { PlainViewEntityOptions } from './plain-view-entity.options.js';
 import {
   aBoolean,
@@ -44,12 +44,22 @@ const aDependency: Rule = (value, at) => {
   }
 };
 
+const aViewSchema: Rule = (value, at) => {
+  aRelationName(value, at);
+  aSchema(value, at);
+};
+
+/** Names of schemas, as the option `schemas` has them or its function gives them. */
+export const viewSchemas: Rule = listOf(aViewSchema);
+
 /** Of views of every kind. */
 const sharedRules = {
   name: aRelationName,
-  schema: (value: unknown, at: OptionPath) => {
-    aRelationName(value, at);
-    aSchema(value, at);
+  schema: aViewSchema,
+  schemas: (value: unknown, at: OptionPath) => {
+    if (typeof value !== 'function') {
+      viewSchemas(value, at);
+    }
   },
   expression: anExpression,
   comment: aText,
@@ -90,9 +100,42 @@ const plainViewRules = objectOf<PlainViewEntityOptions>(
 export function validateViewOptions(className: string, options: unknown): void {
   const subject = `@MaterializedViewEntity of ${className}`;
   checkOptions(subject, viewRules, options, InvalidDefinitionError);
+  checkTogether(subject, options as MaterializedViewEntityOptions);
 }
 
 /** The same of `@PlainViewEntity`. */
 export function validatePlainViewOptions(className: string, options: unknown): void {
-  checkOptions(`@PlainViewEntity of ${className}`, plainViewRules, options, InvalidDefinitionError);
+  const subject = `@PlainViewEntity of ${className}`;
+  checkOptions(subject, plainViewRules, options, InvalidDefinitionError);
+  checkTogether(subject, options as PlainViewEntityOptions);
+}
+
+type SchemaOptions = Pick<
+  MaterializedViewEntityOptions,
+  'schema' | 'schemas' | 'expression' | 'renamedFrom'
+>;
+
+/** What would mean one schema where there are several. */
+function checkTogether(
+  subject: string,
+  { schema, schemas, expression, renamedFrom }: SchemaOptions,
+): void {
+  if (schemas === undefined) {
+    return;
+  }
+  const at = new OptionPath(subject, InvalidDefinitionError);
+  if (schema !== undefined) {
+    throw at.member('schema').refuse('absent beside `schemas`', schema);
+  }
+  if (typeof expression !== 'function') {
+    throw at
+      .member('expression')
+      .refuse(
+        'a function beside `schemas`, as in `(dataSource, { table }) => ...`, where `table("orders")` names the table of each schema: text would read the same tables for all',
+        expression,
+      );
+  }
+  if (renamedFrom?.includes('.')) {
+    throw at.member('renamedFrom').refuse('a name without a schema beside `schemas`', renamedFrom);
+  }
 }

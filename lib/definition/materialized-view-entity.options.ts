@@ -3,12 +3,25 @@ import type { Duration } from './duration.js';
 import type { ViewClass } from './view-class.js';
 import type { ModeChoice, Scheduler } from './view-definition.js';
 
+/** Where a view is made. */
+export interface ViewPlace {
+  /** The name of its schema, not quoted. */
+  schema: string;
+  /** The name of a table or view of that schema, quoted as SQL needs it: `"tenant_a"."orders"`. */
+  table: (name: string) => string;
+}
+
 /**
- * The query of a view: SQL, or a function that builds it, as in TypeORM's `ViewEntity`. A view can't have parameters,
- * so those of a query builder become literals: strings, numbers, bigints, booleans, null, and arrays of these.
+ * The query of a view: SQL, or a function that returns it, as text or as a query builder of TypeORM. A view can't have
+ * parameters, so those of a query builder become literals: strings, numbers, bigints, booleans, null, and arrays of these.
  */
 export type ViewExpression =
-  string | ((dataSource: DataSource) => SelectQueryBuilder<ObjectLiteral>);
+  | string
+  | ((dataSource: DataSource, place: ViewPlace) => SelectQueryBuilder<ObjectLiteral> | string);
+
+/** The schemas that each have a view of the class: their names, or a function that tells them. */
+export type ViewSchemas =
+  readonly string[] | ((dataSource: DataSource) => readonly string[] | Promise<readonly string[]>);
 
 /** One key of an index, if a property name is not enough. */
 export interface ViewIndexKey {
@@ -130,6 +143,15 @@ export interface MaterializedViewEntityOptions {
   name?: string;
   /** Created if missing. @default the data source's schema, else the connection's current schema */
   schema?: string;
+  /**
+   * Has a view of the class in each of these schemas, as for tenants. `expression` is a function then, which names its
+   * tables by `place.table`; entities without a schema of their own are those of the same schema, in a query builder as
+   * in `on` and `dependsOn`. A function is asked at boot, by `SchemaService.sync`, and once in `sweepInterval`. Each
+   * view has its own state, history and ticks: they come after those of `cron`, spread over the time to the next
+   * one or over an hour, whichever is shorter. Refused beside `schema`.
+   * @default none: one view
+   */
+  schemas?: ViewSchemas;
   expression: ViewExpression;
   /**
    * Keeps the query in a plain view of this name (`true`: the view's name with `_live` appended) and stores `SELECT

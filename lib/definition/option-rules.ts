@@ -1,6 +1,7 @@
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { meantName } from '../errors/near-names.js';
 import { isSystemSchema, identifierProblem, textProblem } from '../postgres/identifier.js';
+import type { DataSourceSelector, ViewSelector } from './data-source-selector.js';
 import { durationExpected, durationMs } from './duration.js';
 import { OptionPath } from './option-path.js';
 
@@ -201,4 +202,10 @@ export const storageParameters = parameters(
 );
 
 /** The options that name a data source and nothing else. */
-export const dataSourceOptions = objectOf<{ dataSource?: string }>({ dataSource: aDataSource });
+export const dataSourceOptions = objectOf<DataSourceSelector>({ dataSource: aDataSource });
+
+/** The rules of the options that say which view is meant. */
+export const VIEW_RULES: Rules<ViewSelector> = { dataSource: aDataSource, schema: anIdentifier };
+
+/** The options that say which view is meant, and nothing else. */
+export const viewOptions = objectOf(VIEW_RULES);

@@ -1,5 +1,5 @@
 import type { ViewClass } from './view-class.js';
-import type { ViewExpression } from './materialized-view-entity.options.js';
+import type { ViewExpression, ViewSchemas } from './materialized-view-entity.options.js';
 
 /** The options of `@PlainViewEntity`. */
 export interface PlainViewEntityOptions {
@@ -7,6 +7,8 @@ export interface PlainViewEntityOptions {
   name?: string;
   /** Created if missing. @default the data source's schema, else the connection's current schema */
   schema?: string;
+  /** See the option of the same name of `@MaterializedViewEntity`. @default none: one view */
+  schemas?: ViewSchemas;
   expression: ViewExpression;
   /**
    * Whether privileges and row security of what the view reads are checked for the reader instead of the view's

@@ -1,6 +1,5 @@
 import type { DataSource, EntityManager, EntitySubscriberInterface } from 'typeorm';
 import { ReadOnlyViewError } from '../errors/usage.errors.js';
-import { displayName, type QualifiedName } from '../postgres/identifier.js';
 
 /** The methods of an EntityManager that write; a repository's are calls of these. */
 const WRITE_METHODS = [
@@ -29,7 +28,7 @@ type Methods = Record<string, ((...args: unknown[]) => unknown) | undefined>;
  * (a query builder with `callListeners(false)`) PostgreSQL refuses itself.
  */
 export class ReadOnlyGuard {
-  private readonly names = new Map<unknown, QualifiedName>();
+  private readonly names = new Map<unknown, string>();
 
   static of(dataSource: DataSource): ReadOnlyGuard {
     const guard = new ReadOnlyGuard(dataSource);
@@ -39,7 +38,8 @@ export class ReadOnlyGuard {
 
   private constructor(private readonly dataSource: DataSource) {}
 
-  protect(target: unknown, name: QualifiedName): void {
+  /** @param name how messages call the view, or the views, of a class */
+  protect(target: unknown, name: string): void {
     this.names.set(target, name);
   }
 
@@ -84,20 +84,19 @@ export class ReadOnlyGuard {
   private refusal(operation: string, subject: unknown): ReadOnlyViewError | undefined {
     const subjects = Array.isArray(subject) ? (subject as unknown[]) : [subject];
     const name = subjects.map((each) => this.viewOf(each)).find((each) => each !== undefined);
-    return (
-      name &&
-      new ReadOnlyViewError(
-        `Materialized view "${displayName(name)}" is read-only: ${operation} was refused.`,
-        {
-          view: displayName(name),
-          hint: 'Write to the tables that it reads and refresh it with RefreshService.',
-        },
-      )
-    );
+    return name === undefined
+      ? undefined
+      : new ReadOnlyViewError(
+          `Materialized view "${name}" is read-only: ${operation} was refused.`,
+          {
+            view: name,
+            hint: 'Write to the tables that it reads and refresh it with RefreshService.',
+          },
+        );
   }
 
   /** The subject of a write is a class, an entity's name, a schema, or an entity itself. */
-  private viewOf(subject: unknown): QualifiedName | undefined {
+  private viewOf(subject: unknown): string | undefined {
     if (typeof subject === 'string' && this.dataSource.hasMetadata(subject)) {
       return this.names.get(this.dataSource.getMetadata(subject).target);
     }

@@ -1,7 +1,7 @@
 import type { IndexDefinition } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { ViewKind } from '../postgres/view-kind.js';
-import type { CronGrid } from './cron-grid.js';
+import type { TickGrid } from './cron-grid.js';
 import type { ViewClass } from './view-class.js';
 
 /** Who refreshes a view at its scheduled times. */
@@ -15,7 +15,7 @@ export interface ViewSchedule {
   cron: string;
   timeZone: string;
   scheduler: Scheduler;
-  grid: CronGrid;
+  grid: TickGrid;
 }
 
 /** What the changes of other tables mean to a view. */

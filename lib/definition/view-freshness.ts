@@ -1,5 +1,4 @@
 import { inspect } from 'node:util';
-import type { DataSource } from 'typeorm';
 import { type Duration, durationMs } from './duration.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { QualifiedName } from '../postgres/identifier.js';
@@ -7,18 +6,13 @@ import type { SourceTable, ViewRefreshOptions } from './materialized-view-entity
 import { splitName } from './qualified-name.js';
 import { DEFAULT_DEBOUNCE_MS, defaultMaxWaitMs } from './refresh-validation.js';
 import type { ViewFreshness } from './view-definition.js';
-
-interface Surroundings {
-  /** Where PostgreSQL finds what is named without one. */
-  schema: string;
-  dataSource: DataSource;
-}
+import type { ViewSite } from './view-site.js';
 
 /** What the options of a view say about changes, with entities resolved to their tables. */
 export function resolveFreshness(
   subject: string,
   refresh: ViewRefreshOptions | undefined,
-  surroundings: Surroundings,
+  site: ViewSite,
 ): ViewFreshness | undefined {
   const { on, debounce, maxWait, maxStaleness } = refresh ?? {};
   const skipUnchanged = refresh?.skipUnchanged ?? maxStaleness !== undefined;
@@ -28,7 +22,7 @@ export function resolveFreshness(
   const tables = Array.isArray(on) ? on : [];
   return {
     readsSources: on === 'sources' || skipUnchanged || maxStaleness !== undefined,
-    tables: tables.map((table) => tableName(subject, table, surroundings)),
+    tables: tables.map((table) => tableName(subject, table, site)),
     skipsUnchanged: skipUnchanged,
     ...(on !== undefined && { onWrite: waits(debounce, maxWait) }),
     ...(maxStaleness !== undefined && { maxStalenessMs: durationMs(maxStaleness, 1) }),
@@ -43,10 +37,10 @@ function waits(debounce?: Duration, maxWait?: Duration): NonNullable<ViewFreshne
 function tableName(
   subject: string,
   table: SourceTable | string,
-  { schema, dataSource }: Surroundings,
+  { defaultSchema, dataSource, schemaOf }: ViewSite,
 ): QualifiedName {
   if (typeof table === 'string') {
-    return splitName(table, schema);
+    return splitName(table, defaultSchema);
   }
   if (!dataSource.hasMetadata(table)) {
     throw new InvalidDefinitionError(
@@ -57,7 +51,7 @@ function tableName(
     );
   }
   const metadata = dataSource.getMetadata(table);
-  return { schema: metadata.schema ?? schema, name: metadata.tableName };
+  return { schema: schemaOf(metadata), name: metadata.tableName };
 }
 
 function nameOf(table: SourceTable): string {

@@ -1,7 +1,7 @@
 import { escapeLiteral } from 'pg';
-import type { DataSource } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { ViewExpression } from './materialized-view-entity.options.js';
+import { placeOf, type ViewSite } from './view-site.js';
 
 /** TypeORM's own grammar of a parameter, `:name` and `:...name`, but for casts (`::name`), which it does not spare. */
 const PARAMETER = /(?<!:):(\.\.\.)?([A-Za-z0-9_.]+)/g;
@@ -15,10 +15,9 @@ const PARAMETER = /(?<!:):(\.\.\.)?([A-Za-z0-9_.]+)/g;
 export function resolveViewQuery(
   subject: string,
   expression: ViewExpression,
-  dataSource: DataSource,
+  site: ViewSite,
 ): string {
-  const query =
-    typeof expression === 'string' ? expression : buildQuery(subject, expression, dataSource);
+  const query = typeof expression === 'string' ? expression : buildQuery(subject, expression, site);
   return withoutClosingSemicolon(query);
 }
 
@@ -34,34 +33,40 @@ function withoutClosingSemicolon(query: string): string {
 function buildQuery(
   subject: string,
   build: Exclude<ViewExpression, string>,
-  dataSource: DataSource,
+  site: ViewSite,
 ): string {
-  const builder = callBuilder(subject, build, dataSource);
-  const parameters: Record<string, unknown> = builder.getParameters();
+  const built = callBuilder(subject, build, site);
+  if (typeof built === 'string') {
+    return site.located(built);
+  }
+  const parameters: Record<string, unknown> = built.getParameters();
   // With the places still in it: getQueryAndParameters would number them, and `$1` may also stand in a literal.
-  return builder.getQuery().replaceAll(PARAMETER, (place: string, spread: string, name: string) => {
-    if (!Object.hasOwn(parameters, name)) {
-      return place;
-    }
-    const value = parameters[name];
-    const values: unknown[] = spread && Array.isArray(value) ? value : [value];
-    if (values.length === 0) {
-      throw new InvalidDefinitionError(
-        `${subject}: expected the parameter \`${name}\` of \`expression\` to have elements, got an empty array.`,
-      );
-    }
-    return values.map((each) => literal(subject, name, each)).join(', ');
-  });
+  const query = built
+    .getQuery()
+    .replaceAll(PARAMETER, (place: string, spread: string, name: string) => {
+      if (!Object.hasOwn(parameters, name)) {
+        return place;
+      }
+      const value = parameters[name];
+      const values: unknown[] = spread && Array.isArray(value) ? value : [value];
+      if (values.length === 0) {
+        throw new InvalidDefinitionError(
+          `${subject}: expected the parameter \`${name}\` of \`expression\` to have elements, got an empty array.`,
+        );
+      }
+      return values.map((each) => literal(subject, name, each)).join(', ');
+    });
+  return site.located(query);
 }
 
 function callBuilder(
   subject: string,
   build: Exclude<ViewExpression, string>,
-  dataSource: DataSource,
-): { getQuery(): string; getParameters(): Record<string, unknown> } {
-  let builder: ReturnType<typeof build> | undefined;
+  site: ViewSite,
+): string | { getQuery(): string; getParameters(): Record<string, unknown> } {
+  let built: ReturnType<typeof build> | undefined;
   try {
-    builder = build(dataSource);
+    built = build(site.queryDataSource, placeOf(site));
   } catch (cause) {
     throw new InvalidDefinitionError(
       `${subject}: \`expression\` threw an error: ${String(cause)}.`,
@@ -71,12 +76,13 @@ function callBuilder(
       },
     );
   }
-  if (typeof builder?.getQuery !== 'function') {
+  const isText = typeof built === 'string' && built.trim() !== '';
+  if (!isText && typeof (built as { getQuery?: unknown } | undefined)?.getQuery !== 'function') {
     throw new InvalidDefinitionError(
-      `${subject}: expected \`expression\` to return a query builder, got ${typeof builder}.`,
+      `${subject}: expected \`expression\` to return a SELECT statement or a query builder, got ${typeof built === 'string' ? 'empty text' : typeof built}.`,
     );
   }
-  return builder;
+  return built;
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { DataSource, EntityMetadata } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
-import type { IndexDefinition, IndexKey } from '../postgres/ddl.sql.js';
 import { identifierProblem, type QualifiedName } from '../postgres/identifier.js';
 import { CronGrid } from './cron-grid.js';
+import { indexesOf } from './declared-indexes.js';
 import {
   decoratorOf,
   getCronMetadata,
@@ -12,13 +12,16 @@ import {
 } from './definition-metadata.accessor.js';
 import { refreshPolicy } from './refresh-policy.js';
 import type { ViewClass } from './view-class.js';
-import type { ViewIndexKey, ViewIndexOptions } from './materialized-view-entity.options.js';
 import type { ViewDefinition, ViewSchedule } from './view-definition.js';
 import { splitName } from './qualified-name.js';
 import { withLiveView } from './live-view.js';
 import { refuseIndexes, viewParameters } from './plain-view.js';
 import { resolveFreshness } from './view-freshness.js';
 import { resolveViewQuery } from './view-query.js';
+import { viewClasses } from './view-classes.js';
+import { schemasOnce } from './view-schemas.js';
+import { siteAmongMany, siteOf, type ViewSite } from './view-site.js';
+import { SpreadGrid } from './spread-grid.js';
 
 export interface ExploredDataSource {
   dataSource: DataSource;
@@ -28,69 +31,85 @@ export interface ExploredDataSource {
   registered: readonly ViewClass[];
 }
 
-/** Finds the decorated classes among a data source's entities and resolves what they declare. */
-export function exploreViews(explored: ExploredDataSource): ViewDefinition[] {
-  const decorated = explored.dataSource.entityMetadatas.filter(
-    ({ target }) => typeof target === 'function' && getViewOptions(target) !== undefined,
-  );
-  return decorated
-    .filter((metadata) => !isReplaced(metadata, decorated, explored.registered))
-    .flatMap((metadata) => {
-      const options = getViewOptions(metadata.target as ViewClass) as ViewOptions;
-      return withLiveView(definition(metadata, options, explored), options);
-    });
+/** What was declared before, where the schemas of classes are asked again. */
+export interface DeclaredBefore {
+  views: readonly ViewDefinition[];
+  /** The one class that is asked. Default: all that have a function. */
+  only?: ViewClass;
 }
 
 /**
- * Whether a class is one that hot reload has left behind: Nest's autoLoadEntities keeps every class that the process has
- * ever loaded. TypeORM has them in the order in which they were decorated.
+ * Finds the decorated classes among a data source's entities and resolves what they declare. What was declared before is
+ * not resolved again: only functions of `schemas` may give others.
+ *
+ * @throws InvalidDefinitionError when a definition is wrong, or `schemas` cannot be asked
  */
-function isReplaced(
+export async function exploreViews(
+  explored: ExploredDataSource,
+  before?: DeclaredBefore,
+): Promise<ViewDefinition[]> {
+  const { dataSource, registered } = explored;
+  const ask = schemasOnce(dataSource);
+  const known = groupedBy(before?.views ?? [], ({ target }) => target);
+  const views = viewClasses(dataSource, registered).map(async (metadata) => {
+    const target = metadata.target as ViewClass;
+    const own = known.get(target) ?? [];
+    const { schemas } = getViewOptions(target) as ViewOptions;
+    const isAsked = typeof schemas === 'function' && target === (before?.only ?? target);
+    return before === undefined || isAsked
+      ? viewsOf(metadata, { explored, own, schemas: await ask(decoratorOf(target), schemas) })
+      : own;
+  });
+  return (await Promise.all(views)).flat();
+}
+
+/** One view, or one in each of its schemas. */
+function viewsOf(
   metadata: EntityMetadata,
-  all: readonly EntityMetadata[],
-  registered: readonly ViewClass[],
-): boolean {
-  const isRegistered = ({ target }: EntityMetadata): boolean =>
-    registered.includes(target as ViewClass);
-  const newer = all.slice(all.indexOf(metadata) + 1);
-  return (
-    !isRegistered(metadata) &&
-    newer.some(
-      (each) =>
-        each.tableName === metadata.tableName &&
-        each.schema === metadata.schema &&
-        (isRegistered(each) || each.targetName === metadata.targetName),
-    )
+  {
+    explored,
+    own,
+    schemas,
+  }: { explored: ExploredDataSource; own: ViewDefinition[]; schemas: string[] | undefined },
+): ViewDefinition[] {
+  const options = getViewOptions(metadata.target as ViewClass) as ViewOptions;
+  const shared = sharedParts(metadata, options);
+  const schedule = scheduleOf(shared.target);
+  const whole = (placed: PlacedParts): ViewDefinition[] =>
+    withLiveView({ ...shared, ...placed }, options);
+  if (schemas === undefined) {
+    return whole({ ...placedParts(metadata, options, siteIn(metadata, explored)), schedule });
+  }
+  const known = groupedBy(own, ({ name }) => name.schema);
+  return schemas.flatMap(
+    (schema) =>
+      known.get(schema) ??
+      whole({
+        ...placedParts(metadata, options, siteAmongMany(explored.dataSource, schema)),
+        schedule: spread(schedule, schema),
+      }),
   );
 }
 
-function definition(
-  metadata: EntityMetadata,
-  options: ViewOptions,
-  { dataSource, currentSchema }: ExploredDataSource,
-): ViewDefinition {
+/** What the views of one class have in common. */
+type SharedParts = Omit<ViewDefinition, keyof PlacedParts>;
+
+/** What depends on the schema. */
+type PlacedParts = Pick<
+  ViewDefinition,
+  'name' | 'query' | 'dependsOn' | 'renamedFrom' | 'schedule' | 'freshness'
+>;
+
+function sharedParts(metadata: EntityMetadata, options: ViewOptions): SharedParts {
   const target = metadata.target as ViewClass;
   const kind = getViewKind(target);
-  const subject = decoratorOf(target);
-  const schema = metadata.schema ?? currentSchema;
-  if (schema === null) {
-    throw new InvalidDefinitionError(
-      `${subject}: expected \`schema\` to be set, got undefined, and the connection has no current schema either.`,
-    );
-  }
-  const indexes = [
-    ...declaredIndexes(metadata),
-    ...uniqueIndexes(metadata),
-    ...(options.indexes ?? []).map((index) => indexFromOptions(metadata, index)),
-  ];
+  const indexes = indexesOf(metadata, options.indexes);
   refuseIndexes(target, indexes);
   refuseLongName(target, 'name', metadata.tableName);
   indexes.forEach((index) => refuseLongName(target, 'the name of an index', index.name));
   return {
     target,
     kind,
-    name: { schema, name: metadata.tableName },
-    query: resolveViewQuery(subject, options.expression, dataSource),
     columns: metadata.columns
       .filter(({ isVirtualProperty }) => !isVirtualProperty)
       .map(({ databaseName: name, propertyPath: property }) => ({ name, property })),
@@ -100,16 +119,37 @@ function definition(
     tablespace: options.tablespace,
     accessMethod: options.accessMethod,
     comment: options.comment,
-    dependsOn: (options.dependsOn ?? []).map((each) => dependency(each, schema, dataSource)),
-    renamedFrom:
-      options.renamedFrom === undefined ? undefined : splitName(options.renamedFrom, schema),
     version: options.version,
     refresh: refreshPolicy(options.refresh),
-    schedule: schedule(target),
-    freshness: resolveFreshness(subject, options.refresh, {
-      schema: currentSchema ?? schema,
-      dataSource,
-    }),
+  };
+}
+
+function siteIn(
+  metadata: EntityMetadata,
+  { dataSource, currentSchema }: ExploredDataSource,
+): ViewSite {
+  const schema = metadata.schema ?? currentSchema;
+  if (schema === null) {
+    throw new InvalidDefinitionError(
+      `${decoratorOf(metadata.target as ViewClass)}: expected \`schema\` to be set, got undefined, and the connection has no current schema either.`,
+    );
+  }
+  return siteOf(dataSource, schema, currentSchema);
+}
+
+function placedParts(
+  metadata: EntityMetadata,
+  { expression, dependsOn = [], renamedFrom, refresh }: ViewOptions,
+  site: ViewSite,
+): Omit<PlacedParts, 'schedule'> {
+  const subject = decoratorOf(metadata.target as ViewClass);
+  const { schema } = site;
+  return {
+    name: { schema, name: metadata.tableName },
+    query: resolveViewQuery(subject, expression, site),
+    dependsOn: dependsOn.map((each) => dependency(each, site)),
+    renamedFrom: renamedFrom === undefined ? undefined : splitName(renamedFrom, schema),
+    freshness: resolveFreshness(subject, refresh, site),
   };
 }
 
@@ -125,81 +165,16 @@ function refuseLongName(target: ViewClass, what: string, name: string): void {
 
 function dependency(
   view: ViewClass | string,
-  schema: string,
-  dataSource: DataSource,
+  { schema, schemaOf, dataSource }: ViewSite,
 ): QualifiedName {
   if (typeof view === 'string') {
     return splitName(view, schema);
   }
   const metadata = dataSource.getMetadata(view);
-  return { schema: metadata.schema ?? schema, name: metadata.tableName };
+  return { schema: schemaOf(metadata), name: metadata.tableName };
 }
 
-function declaredIndexes(metadata: EntityMetadata): IndexDefinition[] {
-  return metadata.indices
-    .filter((index) => index.synchronize)
-    .map((index) => ({
-      name: index.name,
-      keys: index.columns.map((column) => ({ column: column.databaseName })),
-      unique: index.isUnique,
-      method: index.isSpatial ? 'gist' : index.type,
-      where: index.where,
-    }));
-}
-
-/** `@Unique`: a view has no constraints, and a unique index does the same. Those of TypeORM's own relations have no columns given. */
-function uniqueIndexes(metadata: EntityMetadata): IndexDefinition[] {
-  const declared = metadata.uniques.filter(
-    ({ givenColumnNames }) => givenColumnNames !== undefined,
-  );
-  return declared.map(({ name, columns, deferrable }) => {
-    if (deferrable !== undefined) {
-      throw new InvalidDefinitionError(
-        `@Unique "${name}" of ${metadata.targetName}: expected \`deferrable\` to be absent, because a view has a unique index in the place of the constraint, got "${deferrable}".`,
-      );
-    }
-    return {
-      name,
-      keys: columns.map((column) => ({ column: column.databaseName })),
-      unique: true,
-    };
-  });
-}
-
-function indexFromOptions(metadata: EntityMetadata, index: ViewIndexOptions): IndexDefinition {
-  const columnOf = (property: string): string => columnName(metadata, index.name, property);
-  return {
-    name: index.name,
-    keys: index.keys.map((key) => indexKey(key, columnOf)),
-    unique: index.unique ?? false,
-    method: index.method,
-    include: index.include?.map(columnOf),
-    where: index.where,
-    storage: index.storage,
-    tablespace: index.tablespace,
-  };
-}
-
-function indexKey(key: string | ViewIndexKey, columnOf: (property: string) => string): IndexKey {
-  if (typeof key === 'string') {
-    return { column: columnOf(key) };
-  }
-  const { property, ...rest } = key;
-  return property === undefined ? rest : { ...rest, column: columnOf(property) };
-}
-
-function columnName(metadata: EntityMetadata, index: string, property: string): string {
-  const column = metadata.findColumnWithPropertyPath(property);
-  if (column === undefined) {
-    const known = metadata.columns.map((each) => each.propertyPath).join(', ');
-    throw new InvalidDefinitionError(
-      `@MaterializedViewEntity of ${metadata.targetName}: expected the index "${index}" to name properties of the class (${known}), got "${property}".`,
-    );
-  }
-  return column.databaseName;
-}
-
-function schedule(target: ViewClass): ViewSchedule | undefined {
+function scheduleOf(target: ViewClass): ViewSchedule | undefined {
   const cron = getCronMetadata(target);
   return (
     cron && {
@@ -209,4 +184,24 @@ function schedule(target: ViewClass): ViewSchedule | undefined {
       grid: CronGrid.of(cron.cronTime, cron.timeZone),
     }
   );
+}
+
+/** A job of pg_cron goes off when its expression says. */
+function spread(schedule: ViewSchedule | undefined, schema: string): ViewSchedule | undefined {
+  return schedule?.scheduler === 'application'
+    ? { ...schedule, grid: new SpreadGrid(schedule.grid, schema) }
+    : schedule;
+}
+
+function groupedBy<Key>(
+  views: readonly ViewDefinition[],
+  keyOf: (view: ViewDefinition) => Key,
+): Map<Key, ViewDefinition[]> {
+  const groups = new Map<Key, ViewDefinition[]>();
+  for (const view of views) {
+    const group = groups.get(keyOf(view)) ?? [];
+    group.push(view);
+    groups.set(keyOf(view), group);
+  }
+  return groups;
 }

@@ -6,38 +6,52 @@ import { type ViewDefinition, viewName } from './view-definition.js';
 /** A view as a caller names it: its class, or `schema.name`. */
 export type ViewTarget = ViewClass | string;
 
-/** The views of one data source, filled when it is opened. */
+/** The views of one data source: those that it was opened with, and those of schemas that came since. */
 export class ViewRegistry {
-  private readonly definitions: ViewDefinition[] = [];
+  private byName: ReadonlyMap<string, ViewDefinition> = new Map();
 
-  /** @throws InvalidDefinitionError when two classes declare the same view */
-  add(definition: ViewDefinition): void {
-    const twin = this.find(viewName(definition));
-    if (twin === undefined) {
-      this.definitions.push(definition);
-    } else if (twin.target !== definition.target) {
-      throw new InvalidDefinitionError(
-        `${decoratorOf(definition.target)}: expected its name to be unique, got "${viewName(definition)}", which ${twin.target.name} declares already in the same data source.`,
-        { view: viewName(definition) },
-      );
+  /**
+   * Takes these views in the place of those that it has. A view that stays is the same object as before.
+   *
+   * @throws InvalidDefinitionError when two classes declare the same view; nothing is changed
+   */
+  set(definitions: readonly ViewDefinition[]): void {
+    const next = new Map<string, ViewDefinition>();
+    for (const definition of definitions) {
+      const name = viewName(definition);
+      const twin = next.get(name);
+      if (twin !== undefined && twin.target !== definition.target) {
+        throw new InvalidDefinitionError(
+          `${decoratorOf(definition.target)}: expected its name to be unique, got "${name}", which ${twin.target.name} declares already in the same data source.`,
+          { view: name },
+        );
+      }
+      next.set(name, twin ?? this.byName.get(name) ?? definition);
     }
+    this.byName = next;
   }
 
   /** Views of every kind. */
   all(): readonly ViewDefinition[] {
-    return this.definitions;
+    return [...this.byName.values()];
   }
 
   /** Those that are refreshed. */
   materialized(): readonly ViewDefinition[] {
-    return this.definitions.filter(({ kind }) => kind.storesRows);
+    return this.all().filter(({ kind }) => kind.storesRows);
   }
 
-  find(target: ViewTarget): ViewDefinition | undefined {
-    return this.definitions.find((each) =>
-      typeof target === 'string'
-        ? viewName(each) === target
-        : each.target === target && !each.isLive,
-    );
+  /** The view that is called `schema.name`. */
+  named(name: string): ViewDefinition | undefined {
+    return this.byName.get(name);
+  }
+
+  /** The one of a name, or those of a class, which may have one in each of several schemas. */
+  find(target: ViewTarget): readonly ViewDefinition[] {
+    if (typeof target === 'string') {
+      const view = this.named(target);
+      return view === undefined ? [] : [view];
+    }
+    return this.all().filter((each) => each.target === target && !each.isLive);
   }
 }

@@ -1,15 +1,57 @@
 import type { DataSource } from 'typeorm';
 import type { Log } from '../definition/data-source.context.js';
-import { decoratorOf } from '../definition/definition-metadata.accessor.js';
+import { decoratorOf, getViewOptions } from '../definition/definition-metadata.accessor.js';
+import { ReadOnlyGuard } from '../definition/read-only.guard.js';
+import type { ViewClass } from '../definition/view-class.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
+
+/** What of a class is wrong in its data source. */
+export class EntityChecks {
+  private readonly checked = new Set<ViewClass>();
+  private readonly guard: ReadOnlyGuard;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly log: Log,
+    private readonly server: { hasSecurityInvoker: boolean },
+  ) {
+    this.guard = ReadOnlyGuard.of(dataSource);
+  }
+
+  /**
+   * Checks the classes of these views that it has not seen yet, and guards materialized ones against writes.
+   *
+   * @throws InvalidDefinitionError
+   */
+  check(views: readonly ViewDefinition[]): void {
+    for (const view of views.filter(({ isLive }) => !isLive)) {
+      if (!this.checked.has(view.target)) {
+        this.checkOne(view);
+        this.checked.add(view.target);
+      }
+    }
+  }
+
+  private checkOne(view: ViewDefinition): void {
+    if (view.kind.storesRows) {
+      const isOneOfMany = getViewOptions(view.target)?.schemas !== undefined;
+      this.guard.protect(view.target, isOneOfMany ? view.name.name : viewName(view));
+    }
+    refuseForeignKeys(this.dataSource, view);
+    warnWithoutPrimaryColumns(this.dataSource, view, this.log);
+    if (!this.server.hasSecurityInvoker) {
+      refuseSecurityInvoker(view);
+    }
+  }
+}
 
 /**
  * TypeORM would make a foreign key to the view, which PostgreSQL refuses.
  *
  * @throws InvalidDefinitionError
  */
-export function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition): void {
+function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition): void {
   for (const metadata of dataSource.entityMetadatas) {
     const relation = metadata.relations.find(
       (each) => each.inverseEntityMetadata.target === view.target && each.foreignKeys.length > 0,
@@ -28,7 +70,7 @@ export function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition):
  *
  * @throws InvalidDefinitionError
  */
-export function refuseSecurityInvoker(view: ViewDefinition): void {
+function refuseSecurityInvoker(view: ViewDefinition): void {
   if (view.storage?.['security_invoker'] === true && !view.kind.storesRows) {
     throw new InvalidDefinitionError(
       `${decoratorOf(view.target)}: expected \`securityInvoker\` to be absent, because the server is older than PostgreSQL 15, got true.`,
@@ -41,11 +83,7 @@ export function refuseSecurityInvoker(view: ViewDefinition): void {
 }
 
 /** Without primary columns TypeORM's relations and paging give errors or wrong rows. */
-export function warnWithoutPrimaryColumns(
-  dataSource: DataSource,
-  view: ViewDefinition,
-  log: Log,
-): void {
+function warnWithoutPrimaryColumns(dataSource: DataSource, view: ViewDefinition, log: Log): void {
   const hasPrimary = dataSource.getMetadata(view.target).primaryColumns.length > 0;
   if (!hasPrimary && view.indexes.some((index) => index.unique)) {
     log.warn(

@@ -10,10 +10,9 @@ export async function historyOfAll(
 ): Promise<ViewHistoryEntry[]> {
   const { limit = HISTORY_LIMIT } = options;
   const bounds = { filter: filterOf(options), limit, timeoutMs: answerTimeoutMs(options) };
-  const { dataSource, views } = options;
   const targets =
-    views?.flatMap((view) => sources.findEveryMaterialized(view, dataSource)) ??
-    sources.materialized(dataSource);
+    options.views?.flatMap((view) => sources.findEveryMaterialized(view, options)) ??
+    sources.materialized(options);
   const pages = [...new Set(targets.map(({ source }) => source))].map((source) =>
     source.inspector.historyOfAll(
       targets.filter((each) => each.source === source).map(({ view }) => view),

@@ -3,10 +3,10 @@ import type { DataSource } from 'typeorm';
 import type { DataSourceContext, EventSink, Log } from '../definition/data-source.context.js';
 import { describeEngine } from './engine-warning.js';
 import { LockWatch } from '../definition/lock.watch.js';
-import { ReadOnlyGuard } from '../definition/read-only.guard.js';
 import type { ViewClass } from '../definition/view-class.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { exploreViews } from '../definition/view.explorer.js';
+import { type DeclaredBefore, exploreViews } from '../definition/view.explorer.js';
+import { hasSchemaFunctions, viewClasses } from '../definition/view-classes.js';
 import { ViewRegistry } from '../definition/view.registry.js';
 import type { ResolvedOptions } from '../definition/module.options.js';
 import { CatalogInspector } from '../introspection/catalog.inspector.js';
@@ -21,11 +21,8 @@ import type { StartJob } from '../schedule/schedule.orchestrator.js';
 import { Schema } from '../schema/schema.js';
 import { Tracking } from '../tracking/tracking.js';
 import { SharedStatus } from './shared-status.js';
-import {
-  refuseForeignKeys,
-  refuseSecurityInvoker,
-  warnWithoutPrimaryColumns,
-} from './entity-checks.js';
+import { EntityChecks } from './entity-checks.js';
+import { SchemasWatch } from './schemas.watch.js';
 
 export interface ManagedDataSourceOptions {
   name: string;
@@ -64,7 +61,10 @@ export class ManagedDataSource implements DataSourceContext {
   readonly inspector: ViewInspector;
   readonly sharedStatus: SharedStatus;
   readonly catalog: CatalogInspector;
+  /** Once it is open. */
+  schemas!: SchemasWatch;
   private readonly schedule: Schedule;
+  private isStarted = false;
 
   private constructor(given: ManagedDataSourceOptions) {
     const { name, typeOrm, options, log, events, viewsElsewhere = () => [], startJob } = given;
@@ -110,13 +110,15 @@ export class ManagedDataSource implements DataSourceContext {
 
   /** Begins to refresh views at their scheduled times and after writes, unless `scheduling` is off. */
   start(): void {
-    if (this.options.scheduling) {
-      this.schedule.start();
-    }
+    this.isStarted = true;
+    this.startSchedule();
+    this.schemas.start();
   }
 
   /** Ends all that is under way within `shutdownTimeout`, and closes the library's own connections. */
   async stop(): Promise<void> {
+    this.isStarted = false;
+    await this.schemas.stop();
     await this.schedule.stop();
     // Repairs share the pool of the refreshes, which from now on turns them away.
     await Promise.all([this.tracking.captures.stop(), this.refresher.stop()]);
@@ -128,24 +130,34 @@ export class ManagedDataSource implements DataSourceContext {
     await this.database.close();
   }
 
+  private startSchedule(): void {
+    if (this.options.scheduling && this.isStarted) {
+      this.schedule.start();
+    }
+  }
+
   private async explore(registered: readonly ViewClass[]): Promise<void> {
     const { currentSchema, engine, hasSecurityInvoker } = await this.database.serverInfo();
     if (engine !== undefined) {
       this.log.warn(describeEngine(this.name, engine));
     }
-    const guard = ReadOnlyGuard.of(this.typeOrm);
+    const checks = new EntityChecks(this.typeOrm, this.log, { hasSecurityInvoker });
     const explored = { dataSource: this.typeOrm, currentSchema, registered };
-    for (const definition of exploreViews(explored)) {
-      this.views.add(definition);
-      if (definition.kind.storesRows) {
-        guard.protect(definition.target, definition.name);
-      }
-      refuseForeignKeys(this.typeOrm, definition);
-      warnWithoutPrimaryColumns(this.typeOrm, definition, this.log);
-      if (!hasSecurityInvoker) {
-        refuseSecurityInvoker(definition);
-      }
-    }
+    const explore = async (before?: DeclaredBefore): Promise<ViewDefinition[]> => {
+      const views = await exploreViews(explored, before);
+      checks.check(views);
+      return views;
+    };
+    this.views.set(await explore());
+    this.schemas = new SchemasWatch({
+      context: this,
+      schema: this.schema,
+      hasFunctions: hasSchemaFunctions(viewClasses(this.typeOrm, registered)),
+      explore: (only) => explore({ views: this.views.all(), only }),
+      onChange: () => {
+        this.startSchedule();
+      },
+    });
   }
 }
 

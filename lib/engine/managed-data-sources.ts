@@ -1,5 +1,8 @@
 import type { Log } from '../definition/data-source.context.js';
+import type { ViewSelector } from '../definition/data-source-selector.js';
+import { getViewOptions } from '../definition/definition-metadata.accessor.js';
 import { describe } from '../definition/option-path.js';
+import type { ViewClass } from '../definition/view-class.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { byLikeness, meantName } from '../errors/near-names.js';
@@ -83,14 +86,14 @@ export class ManagedDataSources {
   /**
    * Finds one view.
    *
-   * @param dataSource needed only where the same class or name is registered in several
-   * @throws UnknownViewError when there is none, or more than one
+   * @throws UnknownViewError when there is none, or more than one, or no schema is named for a class with `schemas`
    * @throws NotInitializedError before all are open
    */
-  find(target: ViewTarget, dataSource?: string): FoundView {
-    const [found, ...others] = this.findAll(target, dataSource);
+  find(target: ViewTarget, selector: ViewSelector = {}): FoundView {
+    refuseWithoutSchema(target, selector);
+    const [found, ...others] = this.findAll(target, selector);
     if (found === undefined) {
-      throw this.unknown(target, dataSource);
+      throw this.unknown(target, selector);
     }
     if (others.length > 0) {
       const names = [found, ...others].map(({ source }) => `"${source.name}"`).join(' and ');
@@ -107,59 +110,97 @@ export class ManagedDataSources {
    *
    * @throws NotMaterializedError when it is a plain one
    */
-  findMaterialized(target: ViewTarget, dataSource?: string): FoundView {
-    const found = this.find(target, dataSource);
-    refusePlain(found);
+  findMaterialized(target: ViewTarget, selector: ViewSelector = {}): FoundView {
+    return materializedOne(this.find(target, selector));
+  }
+
+  /**
+   * The named views, or all that are refreshed. A class with `schemas` stands for its views in all of them, or in `schema`.
+   *
+   * @throws UnknownViewError when no view is registered in the data source, or one of `views` is not
+   * @throws NotMaterializedError when one of `views` is a plain one
+   */
+  materialized({ dataSource, schema }: ViewSelector, views?: readonly ViewTarget[]): FoundView[] {
+    if (views !== undefined) {
+      return views.flatMap((view) =>
+        hasSchemas(view)
+          ? this.findEveryMaterialized(view, { dataSource, schema })
+          : [this.findMaterialized(view, { dataSource })],
+      );
+    }
+    const found = this.named(dataSource).flatMap((source) =>
+      source.views
+        .materialized()
+        .filter(({ name }) => schema === undefined || name.schema === schema)
+        .map((view) => ({ source, view })),
+    );
+    if (schema !== undefined && found.length === 0) {
+      throw new UnknownViewError(`No materialized view is registered in schema "${schema}".`, {
+        hint: NEW_SCHEMA,
+      });
+    }
     return found;
   }
 
   /**
-   * Those of a name or class in all data sources, or in one.
+   * The data sources that have a class among their entities, which may have no views yet; all where none is named.
+   *
+   * @throws UnknownViewError when there is none
+   */
+  declaring(view: ViewClass | undefined, dataSource?: string): ManagedDataSource[] {
+    const found = this.named(dataSource).filter(
+      ({ typeOrm }) => view === undefined || (getViewOptions(view) && typeOrm.hasMetadata(view)),
+    );
+    if (found.length === 0) {
+      throw this.unknown(view, { dataSource });
+    }
+    return found;
+  }
+
+  /**
+   * Those of a name or class in all data sources, or in one. The schema is that of classes with `schemas`; without one they
+   * stand for all their views.
    *
    * @throws UnknownViewError when there is none
    * @throws NotMaterializedError when one of them is a plain one
    */
-  findEveryMaterialized(target: ViewTarget, dataSource?: string): FoundView[] {
-    const found = this.findAll(target, dataSource);
-    if (found.length === 0) {
-      throw this.unknown(target, dataSource);
+  findEveryMaterialized(target: ViewTarget, selector: ViewSelector): FoundView[] {
+    const { dataSource, schema } = selector;
+    const isOfMany = hasSchemas(target);
+    const found = this.findAll(target, isOfMany ? { dataSource, schema } : { dataSource });
+    // A class with `schemas` may have none yet.
+    if (found.length === 0 && (!isOfMany || schema !== undefined)) {
+      throw this.unknown(target, selector);
     }
-    found.forEach(refusePlain);
-    return found;
+    return found.map(materializedOne);
   }
 
-  private findAll(target: ViewTarget, dataSource: string | undefined): FoundView[] {
-    return this.named(dataSource).flatMap((source): FoundView[] => {
-      const view = source.views.find(target);
-      return view === undefined ? [] : [{ source, view }];
-    });
-  }
-
-  /**
-   * The named views, or all that are refreshed, of one data source or of all.
-   *
-   * @throws UnknownViewError when no view is registered in `dataSource`, or one of `views` is not
-   * @throws NotMaterializedError when one of `views` is a plain one
-   */
-  materialized(dataSource?: string, views?: readonly ViewTarget[]): FoundView[] {
-    return (
-      views?.map((view) => this.findMaterialized(view, dataSource)) ??
-      this.named(dataSource).flatMap((source) =>
-        source.views.materialized().map((view) => ({ source, view })),
-      )
+  private findAll(target: ViewTarget, { dataSource, schema }: ViewSelector): FoundView[] {
+    return this.named(dataSource).flatMap((source) =>
+      source.views
+        .find(target)
+        .filter(({ name }) => schema === undefined || name.schema === schema)
+        .map((view) => ({ source, view })),
     );
   }
 
-  private unknown(target: unknown, dataSource: string | undefined): UnknownViewError {
-    const where = dataSource === undefined ? '' : ` in data source "${dataSource}"`;
+  private unknown(target: unknown, { dataSource, schema }: ViewSelector): UnknownViewError {
+    const where = [
+      ...(schema === undefined ? [] : [` in schema "${schema}"`]),
+      ...(dataSource === undefined ? [] : [` in data source "${dataSource}"`]),
+    ].join('');
     const views = this.named(dataSource).flatMap((source) => source.views.all());
+    const advice = hasSchemas(target)
+      ? NEW_SCHEMA
+      : 'Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".';
     return new UnknownViewError(`${shown(target)} is not a registered materialized view${where}.`, {
-      hint: `${circleHint(target)}${registeredHint(target, views)} Pass the class to MaterializedViewsModule.forRoot({ views }) or forFeature([...]); a name is "schema.name".`,
+      hint: `${circleHint(target)}${registeredHint(target, views)} ${advice}`,
     });
   }
 }
 
-function refusePlain({ view: definition }: FoundView): void {
+function materializedOne(found: FoundView): FoundView {
+  const { view: definition } = found;
   if (!definition.kind.storesRows) {
     const view = viewName(definition);
     throw new NotMaterializedError(
@@ -170,7 +211,28 @@ function refusePlain({ view: definition }: FoundView): void {
       },
     );
   }
+  return found;
 }
+
+/** Whether it is a class with a view in each of several schemas, also where there is but one so far. */
+function hasSchemas(target: unknown): boolean {
+  return typeof target === 'function' && getViewOptions(target)?.schemas !== undefined;
+}
+
+/** Also where it has one schema so far: what is written for one must not refresh another once there are two. */
+function refuseWithoutSchema(target: ViewTarget, { schema }: ViewSelector): void {
+  if (schema === undefined && hasSchemas(target)) {
+    throw new UnknownViewError(
+      `${shown(target)} has a view in each of its \`schemas\`, and no schema is named.`,
+      {
+        hint: 'Say which with the option `schema`, or name the view as "schema.name".',
+      },
+    );
+  }
+}
+
+const NEW_SCHEMA =
+  'Of a schema that is new, a process learns by SchemaService.sync, or within `sweepInterval`.';
 
 const SHOWN_COUNT = 10;
 

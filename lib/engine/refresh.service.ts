@@ -1,6 +1,6 @@
-import type { DataSourceSelector } from '../definition/data-source-selector.js';
+import type { ViewSelector } from '../definition/data-source-selector.js';
 import { milliseconds } from '../definition/duration.js';
-import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
+import { checkOptions, viewOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { type AfterResult, checkAfter, checkViews } from '../refresh/after-commit.js';
@@ -54,7 +54,7 @@ export class RefreshService {
 
   constructor(private readonly sources: ManagedDataSources) {
     this.graph = new GraphRefresher(sources.log, ({ source, view }, options) =>
-      this.refresh(viewName(view), { ...options, dataSource: source.name }),
+      this.refresh(viewName(view), { ...options, dataSource: source.name, schema: undefined }),
     );
   }
 
@@ -65,7 +65,7 @@ export class RefreshService {
    * unique index, readers are not blocked; otherwise they wait for the whole refresh. The result has the mode and the
    * reason.
    *
-   * @param view its class, or `schema.name`
+   * @param view its class, or `schema.name`; a class with `schemas` needs the option `schema`
    * @throws UnknownViewError if no such view is registered
    * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @throws RefreshError or a subclass, if the refresh fails, after up to three retries where they may help. The
@@ -79,7 +79,7 @@ export class RefreshService {
    */
   async refresh(view: ViewTarget, options: SingleRefreshOptions = {}): Promise<RefreshResult> {
     checkOptions('RefreshService.refresh', singleRefresh, options);
-    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.refresher.refresh(found, options);
   }
 
@@ -88,7 +88,7 @@ export class RefreshService {
    * soon as the views that it depends on are done, directly or through views in between. If a view fails, those that
    * depend on it are left out and the others go on.
    *
-   * @param views their classes, or `schema.name`
+   * @param views their classes, or `schema.name`; a class with `schemas` stands for all its views, or that in `schema`
    * @throws UnknownViewError if a view is not registered
    * @throws InvalidOptionsError if an option is unknown or has a wrong value; nothing is refreshed
    * @throws DependencyCycleError if views depend on each other in a circle; nothing is refreshed
@@ -105,12 +105,12 @@ export class RefreshService {
   ): Promise<GraphReport> {
     checkViews('RefreshService.refreshMany', views);
     checkOptions('RefreshService.refreshMany', manyRefreshes, options);
-    const targets = this.sources.materialized(options.dataSource, views);
+    const targets = this.sources.materialized(options, views);
     return this.graph.refresh(targets, graphOptions(options));
   }
 
   /**
-   * Refreshes all registered views, of all data sources or of one, in dependency order.
+   * Refreshes all registered views, of all data sources or of one, of all schemas or of one, in dependency order.
    *
    * @throws UnknownViewError if no view is registered in `dataSource`
    * @throws InvalidOptionsError if an option is unknown or has a wrong value; nothing is refreshed
@@ -119,7 +119,7 @@ export class RefreshService {
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
     checkOptions('RefreshService.refreshAll', allRefreshes, options);
-    return this.graph.refresh(this.sources.materialized(options.dataSource), graphOptions(options));
+    return this.graph.refresh(this.sources.materialized(options), graphOptions(options));
   }
 
   /**
@@ -129,7 +129,7 @@ export class RefreshService {
    * 'skip'` and `onPaused: 'skip'` may skip views. `work` must be the whole transaction: a nested one is not
    * committed when it ends.
    *
-   * @param views their classes, or `schema.name`
+   * @param views their classes, or `schema.name`; a class with `schemas` stands for all of them, or for the option `schema`
    * @throws whatever `work` throws
    * @throws UnknownViewError if a view is not registered; `work` was not run
    * @throws InvalidOptionsError if an argument or an option is wrong; `work` was not run
@@ -152,7 +152,7 @@ export class RefreshService {
   ): Promise<AfterResult<T>> {
     checkOptions('RefreshService.after', manyRefreshes, options);
     checkAfter(work, views, options);
-    views.forEach((view) => this.sources.findMaterialized(view, options.dataSource));
+    this.sources.materialized(options, views);
     const value = await work();
     return { value, report: await this.refreshMany(views, options) };
   }
@@ -161,15 +161,15 @@ export class RefreshService {
    * Cancels the running refresh of a view, in any process. Its caller gets `RefreshCancelledError`, its tick is not
    * repeated, and the view keeps its rows. Calls that wait behind it go on.
    *
-   * @param view its class, or `schema.name`
+   * @param view its class, or `schema.name`; a class with `schemas` needs the option `schema`
    * @returns whether there was one
    * @throws UnknownViewError if no such view is registered
    * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @throws RefreshError or a subclass, if the database can't be reached
    */
-  async cancel(view: ViewTarget, options: DataSourceSelector = {}): Promise<boolean> {
-    checkOptions('RefreshService.cancel', dataSourceOptions, options);
-    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
+  async cancel(view: ViewTarget, options: ViewSelector = {}): Promise<boolean> {
+    checkOptions('RefreshService.cancel', viewOptions, options);
+    const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.refresher.control.cancel(found);
   }
 
@@ -177,28 +177,28 @@ export class RefreshService {
    * Stops refreshes of the view by its schedule and after writes, in all processes and across restarts, until
    * `resume`. Refreshes on demand still run, unless they have `onPaused: 'skip'`. A running refresh goes on.
    *
-   * @param view its class, or `schema.name`
+   * @param view its class, or `schema.name`; a class with `schemas` needs the option `schema`
    * @throws UnknownViewError if no such view is registered
    * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @throws RefreshError or a subclass, if that can't be stored
    */
-  async pause(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
-    checkOptions('RefreshService.pause', dataSourceOptions, options);
-    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
+  async pause(view: ViewTarget, options: ViewSelector = {}): Promise<void> {
+    checkOptions('RefreshService.pause', viewOptions, options);
+    const { source, view: found } = this.sources.findMaterialized(view, options);
     await source.refresher.control.setPaused(found, true);
   }
 
   /**
    * Ends a pause. At the next sweep, one refresh makes up for the ticks missed. The next poll finds what was written.
    *
-   * @param view its class, or `schema.name`
+   * @param view its class, or `schema.name`; a class with `schemas` needs the option `schema`
    * @throws UnknownViewError if no such view is registered
    * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @throws RefreshError or a subclass, if that can't be stored
    */
-  async resume(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
-    checkOptions('RefreshService.resume', dataSourceOptions, options);
-    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
+  async resume(view: ViewTarget, options: ViewSelector = {}): Promise<void> {
+    checkOptions('RefreshService.resume', viewOptions, options);
+    const { source, view: found } = this.sources.findMaterialized(view, options);
     await source.refresher.control.setPaused(found, false);
   }
 
@@ -220,14 +220,14 @@ export class RefreshService {
    * Returns the last runs of a view, in all processes, newest first. The only skipped runs are ticks that found the
    * view `unchanged`.
    *
-   * @param view its class, or `schema.name`
+   * @param view its class, or `schema.name`; a class with `schemas` needs the option `schema`
    * @throws UnknownViewError if no such view is registered
    * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @throws StatusError if the history can't be read within `timeout` (default 5 s)
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
     checkOptions('RefreshService.history', historyQuery, options);
-    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options);
     const { limit = HISTORY_LIMIT } = options;
     return source.inspector.history(found, { limit, timeoutMs: answerTimeoutMs(options) });
   }
@@ -267,14 +267,14 @@ export class RefreshService {
    * Returns the status of a view: its age, its last success and failure, and whether it is being refreshed. The call
    * never waits for a refresh. A view that is missing from the database has a status too.
    *
-   * @param view its class, or `schema.name`
+   * @param view its class, or `schema.name`; a class with `schemas` needs the option `schema`
    * @throws UnknownViewError if no such view is registered
    * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @throws StatusError if it can't be read within `timeout` (default 5 s)
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewStatus> {
     checkOptions('RefreshService.status', statusQuery, options);
-    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.inspector.status(found, answerTimeoutMs(options));
   }
 
@@ -288,12 +288,13 @@ export class RefreshService {
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewStatus[]> {
     checkOptions('RefreshService.statusAll', statusAllQuery, options);
-    const { maxAge, views } = options;
+    const { maxAge, views, dataSource, schema } = options;
     if (views !== undefined) {
       checkViews('RefreshService.statusAll', views);
     }
-    const found = views?.map((view) => this.sources.findMaterialized(view, options.dataSource));
-    const sources = found?.map(({ source }) => source) ?? this.sources.named(options.dataSource);
+    const isAll = views === undefined && schema === undefined;
+    const found = isAll ? undefined : this.sources.materialized({ dataSource, schema }, views);
+    const sources = found?.map(({ source }) => source) ?? this.sources.named(dataSource);
     const timeoutMs = answerTimeoutMs(options);
     const statuses = [...new Set(sources)].map(({ inspector, sharedStatus }) =>
       maxAge === undefined
@@ -319,7 +320,7 @@ export class RefreshService {
    * Compares the rows of a view with what its query returns now, in one snapshot. That costs about as much as a
    * refresh. Meanwhile it uses one of the `poolSize` connections and delays a blocking refresh.
    *
-   * @param view its class, or `schema.name`
+   * @param view its class, or `schema.name`; a class with `schemas` needs the option `schema`
    * @throws UnknownViewError if no such view is registered
    * @throws ViewMissingError if the view is not in the database
    * @throws ViewNotPopulatedError if it has no rows to compare
@@ -328,7 +329,7 @@ export class RefreshService {
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
     checkOptions('RefreshService.drift', driftQuery, options);
-    const { source, view: found } = this.sources.findMaterialized(view, options.dataSource);
+    const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }
 }

@@ -1,7 +1,8 @@
 import type { EntityTarget, ObjectLiteral, QueryRunner } from 'typeorm';
 import { type DeclaredView, declaredView } from '../definition/declared-view.js';
-import type { DataSourceSelector } from '../definition/data-source-selector.js';
-import { checkOptions, dataSourceOptions } from '../definition/option-rules.js';
+import type { DataSourceSelector, ViewSelector } from '../definition/data-source-selector.js';
+import { checkOptions, dataSourceOptions, viewOptions } from '../definition/option-rules.js';
+import type { ViewClass } from '../definition/view-class.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import type { InspectedView } from '../introspection/inspected-view.js';
 import type { MigrationFile, MigrationOptions } from '../schema/migration-writer.js';
@@ -19,6 +20,7 @@ import type { SchemaDifference } from '../schema/schema-difference.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
 import type { SyncReport } from '../schema/sync-report.js';
 import { diffChannel } from './diff-channel.js';
+import type { SchemasChange } from './schemas.watch.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
 import {
   answerTimeoutMs,
@@ -63,6 +65,34 @@ export class SchemaService {
     return this.schemaOf(plan).apply(plan);
   }
 
+  /**
+   * Asks the functions of `schemas` again, and makes the views of schemas that are new, as when a tenant has been added.
+   * What a boot of this process would make is made, and nothing is changed or dropped; with `synchronize: 'verify'` or
+   * `false` a migration has to have made them. Other processes do the same by themselves within `sweepInterval`.
+   *
+   * @param view the class whose function is asked. Default: all classes
+   * @throws UnknownViewError when no such view is registered
+   * @throws InvalidDefinitionError when a function fails, or gives something else than names of schemas
+   * @throws SchemaSyncError when the views of a schema cannot be made, as where its tables are missing; those of other
+   *   schemas are made all the same
+   * @example
+   * ```ts
+   * await this.tenants.create('tenant_c'); // its schema and its tables
+   * await this.schema.sync();
+   * ```
+   */
+  async sync(view?: ViewClass, options: DataSourceSelector = {}): Promise<SchemasChange> {
+    checkOptions('SchemaService.sync', dataSourceOptions, options);
+    const changes: SchemasChange[] = [];
+    for (const { schemas } of this.sources.declaring(view, options.dataSource)) {
+      changes.push(await schemas.sync(view));
+    }
+    return {
+      added: changes.flatMap(({ added }) => added),
+      removed: changes.flatMap(({ removed }) => removed),
+    };
+  }
+
   /** @throws SchemaDriftError naming all differences, if there are any. Orphans don't count */
   async verify(options: DataSourceSelector = {}): Promise<void> {
     checkOptions('SchemaService.verify', dataSourceOptions, options);
@@ -104,9 +134,9 @@ export class SchemaService {
    *
    * @throws SchemaSyncError if anything depends on it, declared views included, or another application holds it
    */
-  async drop(view: ViewTarget, options: DataSourceSelector = {}): Promise<void> {
-    checkOptions('SchemaService.drop', dataSourceOptions, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+  async drop(view: ViewTarget, options: ViewSelector = {}): Promise<void> {
+    checkOptions('SchemaService.drop', viewOptions, options);
+    const { source, view: found } = this.sources.find(view, options);
     await source.schema.drop(found);
   }
 
@@ -136,35 +166,32 @@ export class SchemaService {
    */
   declared(options: DeclaredQuery = {}): DeclaredView[] {
     checkOptions('SchemaService.declared', declaredQuery, options);
-    const { views, dataSource, tickCount = 0 } = options;
+    const { views, tickCount = 0 } = options;
     return this.sources
-      .materialized(dataSource, views)
+      .materialized(options, views)
       .map(({ source, view }) => declaredView(view, { dataSource: source.name, tickCount }));
   }
 
   /**
    * Returns the definition of a view in the database, as PostgreSQL prints it; `undefined` if there is no such view.
    */
-  async definition(
-    view: ViewTarget,
-    options: DataSourceSelector = {},
-  ): Promise<string | undefined> {
-    checkOptions('SchemaService.definition', dataSourceOptions, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+  async definition(view: ViewTarget, options: ViewSelector = {}): Promise<string | undefined> {
+    checkOptions('SchemaService.definition', viewOptions, options);
+    const { source, view: found } = this.sources.find(view, options);
     return source.schema.definition(found);
   }
 
   /** Lists the views that a view reads directly, according to the catalog. */
-  async dependencies(view: ViewTarget, options: DataSourceSelector = {}): Promise<string[]> {
-    checkOptions('SchemaService.dependencies', dataSourceOptions, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+  async dependencies(view: ViewTarget, options: ViewSelector = {}): Promise<string[]> {
+    checkOptions('SchemaService.dependencies', viewOptions, options);
+    const { source, view: found } = this.sources.find(view, options);
     return source.schema.dependencies(found);
   }
 
   /** Lists the views that read a view directly, according to the catalog, including undeclared ones. */
-  async dependents(view: ViewTarget, options: DataSourceSelector = {}): Promise<string[]> {
-    checkOptions('SchemaService.dependents', dataSourceOptions, options);
-    const { source, view: found } = this.sources.find(view, options.dataSource);
+  async dependents(view: ViewTarget, options: ViewSelector = {}): Promise<string[]> {
+    checkOptions('SchemaService.dependents', viewOptions, options);
+    const { source, view: found } = this.sources.find(view, options);
     return source.schema.dependents(found);
   }
 

@@ -1,3 +1,4 @@
+import type { ViewSelector } from '../definition/data-source-selector.js';
 import { type Duration, milliseconds } from '../definition/duration.js';
 import {
   aCount,
@@ -8,6 +9,7 @@ import {
   matching,
   objectOf,
   oneOf,
+  VIEW_RULES,
 } from '../definition/option-rules.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import {
@@ -28,16 +30,15 @@ export interface AnswerOptions {
   timeout?: Duration;
 }
 
-export interface StatusQuery extends AnswerOptions {
-  /** Needed only if the view is registered in several data sources. */
-  dataSource?: string;
-}
+export interface StatusQuery extends AnswerOptions, ViewSelector {}
 
 export interface StatusAllQuery extends AnswerOptions {
   /** The views: their classes, or `schema.name`. @default all */
   views?: readonly ViewTarget[];
   /** Only views of this data source. @default all */
   dataSource?: string;
+  /** The one schema whose views are asked for. @default all */
+  schema?: string;
   /**
    * How old the answer may be. Callers in this process then share one reading of the database, including those that
    * ask while it is running. Use it for frequent callers such as metrics and pages.
@@ -64,6 +65,8 @@ export interface HistoryAllQuery extends AnswerOptions {
   views?: readonly ViewTarget[];
   /** Only views of this data source. @default all */
   dataSource?: string;
+  /** The one schema whose views are asked for. @default all */
+  schema?: string;
   /** Only runs with these outcomes. @default all */
   outcomes?: readonly RefreshOutcome[];
   /** Only runs that started at this time or later. @default all */
@@ -88,13 +91,13 @@ export interface DeclaredQuery {
   views?: readonly ViewTarget[];
   /** Only views of this data source. @default all */
   dataSource?: string;
+  /** The one schema whose views are asked for. @default all */
+  schema?: string;
   /** How many of the next scheduled times to compute for each view, up to 1,000. @default 0 */
   tickCount?: number;
 }
 
-export interface DriftQuery {
-  /** Needed only if the view is registered in several data sources. */
-  dataSource?: string;
+export interface DriftQuery extends ViewSelector {
   /** The most keys in each list of the sample, up to 1,000. @default 100 */
   limit?: number;
 }
@@ -109,18 +112,18 @@ export interface InspectQuery extends AnswerOptions {
 const timeout = aDuration(1);
 const limit = aCount(1, MAX_LIMIT);
 export const answerOptions = objectOf<AnswerOptions>({ timeout });
-export const statusQuery = objectOf<StatusQuery>({ dataSource: aDataSource, timeout });
+export const statusQuery = objectOf<StatusQuery>({ ...VIEW_RULES, timeout });
 export const statusAllQuery = objectOf<StatusAllQuery>({
-  dataSource: aDataSource,
+  ...VIEW_RULES,
   timeout,
   maxAge: aDuration(0),
   views: () => undefined,
 });
-export const historyQuery = objectOf<HistoryQuery>({ dataSource: aDataSource, limit, timeout });
+export const historyQuery = objectOf<HistoryQuery>({ ...VIEW_RULES, limit, timeout });
 const anInstant = matching('a valid Date', isInstant);
 export const historyAllQuery = objectOf<HistoryAllQuery>({
   views: () => undefined,
-  dataSource: aDataSource,
+  ...VIEW_RULES,
   outcomes: listOf(oneOf(...REFRESH_OUTCOMES)),
   since: anInstant,
   until: anInstant,
@@ -135,7 +138,7 @@ export const recentRunsQuery = objectOf<RecentRunsQuery>({
 });
 export const declaredQuery = objectOf<DeclaredQuery>({
   views: listOf(() => undefined),
-  dataSource: aDataSource,
+  ...VIEW_RULES,
   tickCount: aCount(0, MAX_LIMIT),
 });
 export const inspectQuery = objectOf<InspectQuery>({
@@ -143,7 +146,7 @@ export const inspectQuery = objectOf<InspectQuery>({
   schema: anIdentifier,
   timeout,
 });
-export const driftQuery = objectOf<DriftQuery>({ dataSource: aDataSource, limit });
+export const driftQuery = objectOf<DriftQuery>({ ...VIEW_RULES, limit });
 
 /** For how long the answer is waited for, in milliseconds. */
 export function answerTimeoutMs(options: AnswerOptions): number {

@@ -33,7 +33,12 @@ export class CronJobs {
       get isOn() {
         return job.isActive && registry.getCronJobs().get(name) === job;
       },
-      stop: () => job.stop(),
+      stop: async () => {
+        await job.stop();
+        if (registry.getCronJobs().get(name) === job) {
+          registry.deleteCronJob(name);
+        }
+      },
     };
   }
 

@@ -1,5 +1,6 @@
 import { Cron } from '@nestjs/schedule';
 import { ViewEntity } from 'typeorm';
+import type { ViewEntityOptions } from 'typeorm/decorator/options/ViewEntityOptions.js';
 import {
   refuseSecondDecoration,
   setViewOptions,
@@ -39,7 +40,8 @@ export function MaterializedViewEntity(options: MaterializedViewEntityOptions): 
     ViewEntity({
       name: options.name,
       schema: options.schema,
-      expression: options.expression,
+      // TypeORM never calls it, since it leaves the view alone.
+      expression: options.expression as ViewEntityOptions['expression'],
       materialized: true,
       synchronize: false,
     })(target);

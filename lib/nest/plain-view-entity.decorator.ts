@@ -1,4 +1,5 @@
 import { ViewEntity } from 'typeorm';
+import type { ViewEntityOptions } from 'typeorm/decorator/options/ViewEntityOptions.js';
 import {
   refuseSecondDecoration,
   setPlainViewOptions,
@@ -33,7 +34,8 @@ export function PlainViewEntity(options: PlainViewEntityOptions): ClassDecorator
     ViewEntity({
       name: options.name,
       schema: options.schema,
-      expression: options.expression,
+      // TypeORM never calls it, since it leaves the view alone.
+      expression: options.expression as ViewEntityOptions['expression'],
       synchronize: false,
     })(target);
     setPlainViewOptions(target, options);

@@ -1,5 +1,5 @@
 import { CronJob, CronTime } from 'cron';
-import type { CronGrid } from '../definition/cron-grid.js';
+import type { TickGrid } from '../definition/cron-grid.js';
 import { viewName } from '../definition/view-definition.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 import type { ScheduledView } from '../schedule/tick.runner.js';
@@ -11,7 +11,7 @@ class GridTime extends CronTime {
   constructor(
     expression: string,
     private readonly zone: string,
-    private readonly grid: CronGrid,
+    private readonly grid: TickGrid,
   ) {
     super(expression, zone);
   }

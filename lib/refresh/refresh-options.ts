@@ -1,9 +1,9 @@
 import type { EntityManager } from 'typeorm';
+import type { ViewSelector } from '../definition/data-source-selector.js';
 import { type Duration, milliseconds } from '../definition/duration.js';
 import type { OptionPath } from '../definition/option-path.js';
 import {
   aBoolean,
-  aDataSource,
   aDuration,
   aSignal,
   matching,
@@ -11,6 +11,7 @@ import {
   oneOf,
   type Rule,
   type Rules,
+  VIEW_RULES,
 } from '../definition/option-rules.js';
 import { aMode } from '../definition/refresh-policy.js';
 import type { ModeChoice, ViewDefinition } from '../definition/view-definition.js';
@@ -20,7 +21,7 @@ import type { RefreshTrigger } from './refresh-result.js';
 /** What a call does while another refresh of the view is running, in any process. */
 export type OnBusy = 'join' | 'wait' | 'skip' | 'fail';
 
-export interface RefreshOptions {
+export interface RefreshOptions extends ViewSelector {
   /**
    * What to do if the view is already being refreshed, by any process. `'join'` waits for a refresh that began after
    * this call, whoever runs it: a thousand calls cost two refreshes. `'wait'` waits for the running one to end and
@@ -49,8 +50,6 @@ export interface RefreshOptions {
    * with it. All other refreshes of the view wait until that transaction ends.
    */
   manager?: EntityManager;
-  /** Needed only if the view is registered in several data sources. */
-  dataSource?: string;
 }
 
 /** Options of a refresh of one view. */
@@ -87,7 +86,7 @@ export const REFRESH_RULES: Rules<RefreshOptions> = {
     'the entity manager of an open transaction, as `dataSource.transaction((manager) => ...)` gives it',
     (value) => (value as EntityManager | null)?.queryRunner?.isTransactionActive === true,
   ),
-  dataSource: aDataSource,
+  ...VIEW_RULES,
 };
 
 function isListOfNames(value: unknown): boolean {

@@ -24,12 +24,22 @@ export class ScheduleOrchestrator {
     private readonly startJob: StartJob,
   ) {}
 
+  /** To be called again when there are other views: those that stay keep their timers. */
   start(): void {
-    for (const view of this.context.views.materialized().filter(isScheduled)) {
-      this.jobs.set(
-        view,
-        this.startJob(view, () => this.wake(view)),
-      );
+    const views = this.context.views.materialized();
+    for (const [view, job] of this.jobs) {
+      if (!views.includes(view)) {
+        this.jobs.delete(view);
+        void job.stop();
+      }
+    }
+    for (const view of views.filter(isScheduled)) {
+      if (!this.jobs.has(view)) {
+        this.jobs.set(
+          view,
+          this.startJob(view, () => this.wake(view)),
+        );
+      }
     }
   }
 

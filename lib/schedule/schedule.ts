@@ -21,6 +21,9 @@ export class Schedule {
   private readonly orchestrator: ScheduleOrchestrator;
   private readonly changes: ChangePoller;
   private keeper?: LeaseKeeper;
+  /** Ends when the keeper is that of the views of now. Never fails. */
+  private keeping: Promise<void> = Promise.resolve();
+  private isStopped = false;
 
   constructor(
     private readonly context: DataSourceContext,
@@ -33,20 +36,27 @@ export class Schedule {
     this.changes = new ChangePoller(context, runner, changeLog);
   }
 
+  /** To be called again when there are other views. */
   start(): void {
     this.orchestrator.start();
-    const watched = this.context.views.materialized().filter(isSwept);
-    if (watched.length > 0 || this.changes.isNeeded) {
-      this.keepLease(watched);
-    }
+    // The lease has the name of the views, so other views need another one.
+    this.keeping = this.keeping.then(async () => {
+      await this.keeper?.stop();
+      this.keeper = undefined;
+      this.keepLease(this.context.views.materialized().filter(isSwept));
+    });
   }
 
   /** Begins no more refreshes. Those under way go on. */
   async stop(): Promise<void> {
-    await Promise.all([this.orchestrator.stop(), this.keeper?.stop()]);
+    this.isStopped = true;
+    await Promise.all([this.orchestrator.stop(), this.keeping.then(() => this.keeper?.stop())]);
   }
 
   private keepLease(watched: ViewDefinition[]): void {
+    if (this.isStopped || (watched.length === 0 && !this.changes.isNeeded)) {
+      return;
+    }
     const { context, orchestrator, changes } = this;
     const { scheduled } = orchestrator;
     const firstSweepInMs = nextSweepInMs(context);

@@ -94,7 +94,7 @@ export class SchemaBoot {
   }
 
   private kindOf(view: string): ViewKind {
-    return this.context.views.find(view)?.kind ?? MATERIALIZED;
+    return this.context.views.named(view)?.kind ?? MATERIALIZED;
   }
 
   private named(view: string): string {

@@ -4,6 +4,7 @@ import type { SyncPolicy } from '../definition/module.options.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaDriftError, SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
+import { bootAdded } from './added-views.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { describeHolders } from './holders.js';
@@ -25,7 +26,7 @@ export class Schema {
 
   constructor(
     private readonly context: DataSourceContext,
-    captures: CaptureKeeper,
+    private readonly captures: CaptureKeeper,
   ) {
     this.synchronizer = new SchemaSynchronizer(context);
     this.starter = new SchemaBoot(context, this.synchronizer, captures);
@@ -44,6 +45,11 @@ export class Schema {
    */
   async refuseForeignState(): Promise<void> {
     await this.starter.refuseForeignState();
+  }
+
+  /** What a boot does, for views that have come since, and for them alone: see `bootAdded`. */
+  async bootAdded(views: readonly ViewDefinition[]): Promise<void> {
+    await bootAdded(this.context, this.captures, views);
   }
 
   async diff(policy: PlanPolicy): Promise<SchemaDifference[]> {

@@ -8,6 +8,7 @@ import {
   type ObjectLiteral,
   Repository,
 } from 'typeorm';
+import { IN_SCHEMA } from '../definition/in-schema.js';
 import type { ViewClass } from '../definition/view-class.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 
@@ -24,6 +25,11 @@ export class FilledRepository extends Repository<ObjectLiteral> {
     dataSource: DataSource,
   ) {
     super(view, dataSource.manager);
+  }
+
+  /** The same rows stand for those of every schema. */
+  [IN_SCHEMA](): this {
+    return this;
   }
 
   override find(options: FindManyOptions<ObjectLiteral> = {}): Promise<ObjectLiteral[]> {

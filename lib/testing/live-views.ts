@@ -29,7 +29,7 @@ export async function useLiveViews(
   const source = app.get(ManagedDataSources, { strict: false }).get(dataSource);
   const views: { view: ViewDefinition; definition: string }[] = [];
   for (const name of await source.schema.order()) {
-    const view = source.views.find(name);
+    const view = source.views.named(name);
     const definition = view && (await source.schema.definition(view));
     if (view !== undefined && definition !== undefined) {
       views.push({ view, definition });

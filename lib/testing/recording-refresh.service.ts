@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { ViewSelector } from '../definition/data-source-selector.js';
 import { getViewOptions } from '../definition/definition-metadata.accessor.js';
 import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
@@ -42,28 +43,31 @@ export class RecordingRefreshService extends RefreshService {
     super(new ManagedDataSources(SILENT));
   }
 
-  override refresh(view: ViewTarget, options: object = {}): Promise<RefreshResult> {
-    return this.answer({ method: 'refresh', views: [view], options }, refreshed(view));
+  override refresh(view: ViewTarget, options: ViewSelector = {}): Promise<RefreshResult> {
+    return this.answer({ method: 'refresh', views: [view], options }, refreshed(view, options));
   }
 
-  override refreshMany(views: readonly ViewTarget[], options: object = {}): Promise<GraphReport> {
-    return this.answer({ method: 'refreshMany', views, options }, reportOf(views));
+  override refreshMany(
+    views: readonly ViewTarget[],
+    options: ViewSelector = {},
+  ): Promise<GraphReport> {
+    return this.answer({ method: 'refreshMany', views, options }, reportOf(views, options));
   }
 
   override refreshAll(options: object = {}): Promise<GraphReport> {
-    return this.answer({ method: 'refreshAll', views: [], options }, reportOf([]));
+    return this.answer({ method: 'refreshAll', views: [], options }, reportOf([], {}));
   }
 
   override async after<T>(
     work: () => Promise<T>,
     views: readonly ViewTarget[],
-    options: object = {},
+    options: ViewSelector = {},
   ): Promise<AfterResult<T>> {
     const call: Call = { method: 'after', views, options };
     checkCall(call);
     const value = await work();
     this.record(call);
-    return { value, report: reportOf(views) };
+    return { value, report: reportOf(views, options) };
   }
 
   override cancel(view: ViewTarget, options: object = {}): Promise<boolean> {
@@ -94,8 +98,8 @@ export class RecordingRefreshService extends RefreshService {
     return this.answer({ method: 'recentRuns', views: [], options }, []);
   }
 
-  override status(view: ViewTarget, options: object = {}): Promise<ViewStatus> {
-    return this.answer({ method: 'status', views: [view], options }, fresh(view));
+  override status(view: ViewTarget, options: ViewSelector = {}): Promise<ViewStatus> {
+    return this.answer({ method: 'status', views: [view], options }, fresh(view, options));
   }
 
   override statusAll(options: object = {}): Promise<ViewStatus[]> {
@@ -107,11 +111,11 @@ export class RecordingRefreshService extends RefreshService {
     return [];
   }
 
-  override drift(view: ViewTarget, options: object = {}): Promise<DataDrift> {
+  override drift(view: ViewTarget, options: ViewSelector = {}): Promise<DataDrift> {
     return this.answer(
       { method: 'drift', views: [view], options },
       {
-        view: nameOf(view),
+        view: nameOf(view, options),
         isDrifted: false,
         missingCount: 0,
         extraCount: 0,
@@ -137,18 +141,18 @@ function ignore(): void {
 }
 
 /** As a data source would name it whose default schema is `public`. */
-function nameOf(view: ViewTarget): string {
+function nameOf(view: ViewTarget, selector: ViewSelector = {}): string {
   if (typeof view === 'string') {
     return view;
   }
   const { schema = 'public', name = view.name } = getViewOptions(view) ?? {};
-  return displayName({ schema, name });
+  return displayName({ schema: selector.schema ?? schema, name });
 }
 
-function refreshed(view: ViewTarget): RefreshResult {
+function refreshed(view: ViewTarget, selector: ViewSelector): RefreshResult {
   const now = new Date();
   return {
-    view: nameOf(view),
+    view: nameOf(view, selector),
     runId: randomUUID(),
     trigger: 'demand',
     startedAt: now,
@@ -161,21 +165,21 @@ function refreshed(view: ViewTarget): RefreshResult {
   };
 }
 
-function reportOf(views: readonly ViewTarget[]): GraphReport {
+function reportOf(views: readonly ViewTarget[], selector: ViewSelector): GraphReport {
   return graphReport(
     views.map((view) => ({
-      view: nameOf(view),
+      view: nameOf(view, selector),
       dataSource: DEFAULT_DATA_SOURCE,
       outcome: 'refreshed',
-      result: refreshed(view),
+      result: refreshed(view, selector),
     })),
     0,
   );
 }
 
-function fresh(view: ViewTarget): ViewStatus {
+function fresh(view: ViewTarget, selector: ViewSelector): ViewStatus {
   return {
-    view: nameOf(view),
+    view: nameOf(view, selector),
     dataSource: DEFAULT_DATA_SOURCE,
     exists: true,
     isPopulated: true,

@@ -4,6 +4,7 @@ import type { RefreshHistoryEntry } from '../../status/refresh-history.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { shownDuration, shownInstant } from '../../definition/format.js';
 import { wholeNumber } from './flag-values.js';
+import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
 const DEFAULT_LIMIT = 20;
 const HEAD = ['STARTED', 'VIEW', 'TRIGGER', 'OUTCOME', 'MODE', 'TOOK', 'ERROR'];
@@ -16,15 +17,19 @@ export const historyCommand: CliCommand = {
     new Command('history')
       .description('the last runs, newest first')
       .argument('[view]', 'schema.name; all if none is given')
+      .addOption(schemaOption())
       .option('--limit <count>', 'runs at the most', wholeNumber, DEFAULT_LIMIT),
 
   async run(
     cli: Cli,
-    [name]: readonly string[],
-    { limit }: { limit: number },
+    given: readonly string[],
+    { limit, ...flags }: SchemaFlag & { limit: number },
   ): Promise<CommandResult> {
-    const { source, refreshes } = await cli.open();
-    const names = name === undefined ? source.views.materialized().map(viewName) : [name];
+    const [name] = inSchemaOf(given, flags);
+    const { sources, refreshes } = await cli.open();
+    const all = (): string[] =>
+      sources.materialized({ schema: flags.schema }).map(({ view }) => viewName(view));
+    const names = name === undefined ? all() : [name];
     const runs: Entry[] = [];
     for (const view of names) {
       const entries = await refreshes.history(view, { limit });

@@ -12,8 +12,9 @@ import { shownDuration } from '../../definition/format.js';
 import type { Output } from '../output.js';
 import { RefreshDisplay } from '../refresh-display.js';
 import { duration, wholeNumber } from './flag-values.js';
+import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
-interface RefreshFlags {
+interface RefreshFlags extends SchemaFlag {
   all?: boolean;
   cascade?: RefreshManyOptions['cascade'];
   mode?: RefreshManyOptions['mode'];
@@ -29,13 +30,14 @@ const HEAD = ['VIEW', 'OUTCOME', 'MODE', 'TOOK', 'WHY'];
 export const refreshCommand: CliCommand = {
   define,
 
-  async run(cli: Cli, names: readonly string[], flags: RefreshFlags): Promise<CommandResult> {
+  async run(cli: Cli, given: readonly string[], flags: RefreshFlags): Promise<CommandResult> {
+    const names = inSchemaOf(given, flags);
     if ((names.length === 0) === (flags.all !== true)) {
       throw new CommandLineUsageError('Name the views to refresh, or pass --all.');
     }
-    const { parallel } = flags;
+    const { parallel, schema } = flags;
     const project = await cli.open({ ...(parallel !== undefined && { poolSize: parallel }) });
-    const statuses = await project.refreshes.statusAll();
+    const statuses = await project.refreshes.statusAll(flags.all === true ? { schema } : {});
     const views = targets(names, flags, statuses, (name) =>
       viewName(project.sources.find(name).view),
     );
@@ -54,6 +56,7 @@ function define(): Command {
     .description('refresh views, each after the views that it reads')
     .argument('[views...]', 'as schema.name')
     .option('--all', 'all declared views')
+    .addOption(schemaOption())
     .addOption(
       new Option(
         '--cascade <which>',

@@ -1,13 +1,18 @@
 import { Command } from 'commander';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { forEachView } from '../for-each-view.js';
+import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
 /** Resumes the refreshing of views by their schedules and after writes. */
 export const resumeCommand: CliCommand = {
   define: () =>
-    new Command('resume').description('take pause back').argument('<views...>', 'as schema.name'),
+    new Command('resume')
+      .description('take pause back')
+      .argument('<views...>', 'as schema.name')
+      .addOption(schemaOption()),
 
-  async run(cli: Cli, names: readonly string[]): Promise<CommandResult> {
+  async run(cli: Cli, given: readonly string[], flags: SchemaFlag): Promise<CommandResult> {
+    const names = inSchemaOf(given, flags);
     await forEachView(cli, names, (refreshes, name) => refreshes.resume(name));
     return { json: { resumed: names }, text: `Resumed: ${names.join(', ')}.` };
   },

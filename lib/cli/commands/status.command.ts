@@ -3,6 +3,7 @@ import type { ViewStatus } from '../../status/view-status.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { shownDuration, shownInstant, shownSize } from '../../definition/format.js';
 import type { Output } from '../output.js';
+import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
 const HEAD = ['VIEW', 'STATE', 'AGE', 'LAST SUCCESS', 'TOOK', 'NEXT TICK', 'SIZE'];
 
@@ -11,14 +12,15 @@ export const statusCommand: CliCommand = {
   define: () =>
     new Command('status')
       .description('age, last refresh, next tick and size of each view')
-      .argument('[views...]', 'schema.name; all if none is given'),
+      .argument('[views...]', 'schema.name; all if none is given')
+      .addOption(schemaOption()),
 
-  async run(cli: Cli, names: readonly string[]): Promise<CommandResult> {
+  async run(cli: Cli, names: readonly string[], flags: SchemaFlag): Promise<CommandResult> {
     const { refreshes } = await cli.open();
     const views =
       names.length === 0
-        ? await refreshes.statusAll()
-        : await Promise.all(names.map((name) => refreshes.status(name)));
+        ? await refreshes.statusAll({ schema: flags.schema })
+        : await Promise.all(inSchemaOf(names, flags).map((name) => refreshes.status(name)));
     const rows = views.map((status) => row(status, cli.output));
     return { json: { views }, text: cli.output.table(HEAD, rows) };
   },

@@ -27,7 +27,7 @@ export class BrowserYear {
   total!: number;
 }
 
-function gainedFeatures(dataSource: DataSource): SelectQueryBuilder<SupportStatement> {
+export function gainedFeatures(dataSource: DataSource): SelectQueryBuilder<SupportStatement> {
   const year = 'extract(year FROM release.releasedOn)::int';
   return dataSource
     .createQueryBuilder(SupportStatement, 'statement')

@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { getViewOptions } from 'nestjs-materialized-views';
 import type { DataSource, ObjectLiteral } from 'typeorm';
 import { AdoptionYear, adoptionYearQuery } from './adoption-year.view.js';
+import { gainedFeatures } from './browser-year.view.js';
 import { FEATURE_LAG_QUERY } from './feature-lag.view.js';
 
 /** As much of TypeORM's `FindManyOptions` as this sample needs. */
@@ -44,10 +45,10 @@ export class LiveQueryService {
       view === AdoptionYear
         ? adoptionYearQuery(`(${FEATURE_LAG_QUERY})`)
         : getViewOptions(view)?.expression;
-    if (typeof expression !== 'function') {
-      return { sql: expression ?? '', parameters: {} };
+    if (typeof expression === 'string') {
+      return { sql: expression, parameters: {} };
     }
-    const builder = expression(this.dataSource);
+    const builder = gainedFeatures(this.dataSource);
     return { sql: builder.getQuery(), parameters: builder.getParameters() };
   }
 }

@@ -158,6 +158,33 @@ describe('matviews, at run time', () => {
     });
   });
 
+  it('takes a schema for views that are named without one (features.md row 6)', async () => {
+    const schema = ['--schema', 'public', '--json'];
+    const commands = ['status', 'history', 'explain', 'pause'];
+    for (const run of await Promise.all(
+      commands.map((command) => project.run(command, 'totals', ...schema)),
+    )) {
+      expect(run).toMatchObject({ code: 0, stderr: '' });
+      expect(run.stdout).toContain('public.totals');
+      expect(run.stdout).not.toContain('"public.summary"');
+    }
+    const [resumed, refreshed, cancelled] = await Promise.all(
+      ['resume', 'refresh', 'cancel'].map((command) => project.run(command, 'totals', ...schema)),
+    );
+    expect(json(resumed as CliRun)).toEqual({ resumed: ['public.totals'] });
+    expect(json(refreshed as CliRun)).toMatchObject({
+      views: [{ view: 'public.totals', outcome: 'refreshed' }],
+    });
+    expect(json(cancelled as CliRun)).toMatchObject({ view: 'public.totals' });
+    const all = [['refresh', '--all'], ['status'], ['drop', '--all', '--yes']];
+    for (const run of await Promise.all(
+      all.map((args) => project.run(...args, '--schema', 'nowhere')),
+    )) {
+      expect(run).toMatchObject({ code: 4, stdout: '' });
+      expect(run.stderr).toContain('schema "nowhere"');
+    }
+  });
+
   it('fails with the whole report where a view fails', async () => {
     const run = await project.run(
       'refresh',

@@ -55,7 +55,8 @@ import { OnDemandService } from './on-demand.service.js';
 import { OrderService } from './order.service.js';
 import { LargestDay, OrderTotal } from './recent.views.js';
 import { TenantRevenue } from './tenant-revenue.view.js';
-import { TenantsModule } from './tenants.module.js';
+import { TenantRevenueService } from './tenant-revenue.service.js';
+import { TenantService } from './tenant.service.js';
 import './refresh-alerts.js';
 import { durations } from './refresh-tracing.js';
 import { ReportController } from './report.controller.js';
@@ -95,9 +96,23 @@ Module({
 })(FreshModule);
 await (await NestFactory.createApplicationContext(FreshModule, { logger: false })).close();
 
+class TenantsModule {}
+Module({
+  imports: [
+    TypeOrmModule.forRoot({
+      type: 'postgres',
+      url: process.env.DATABASE_URL,
+      entities: [TenantRevenue],
+    }),
+    MaterializedViewsModule.forRoot({ views: [TenantRevenue], scheduling: false }),
+  ],
+  providers: [TenantService, TenantRevenueService],
+})(TenantsModule);
 const tenants = await NestFactory.createApplicationContext(TenantsModule, { logger: false });
-const { view } = await tenants.get(RefreshService).refresh(TenantRevenue, { dataSource: 'globex' });
-console.log(JSON.stringify([view]));
+await tenants.get(TenantService).add('globex');
+const revenue = tenants.get(TenantRevenueService);
+await revenue.refresh('globex');
+console.log(JSON.stringify(await revenue.list('globex')));
 await tenants.close();
 `;
 
@@ -109,11 +124,9 @@ describe('README and docs', () => {
     database = await TestDatabase.create();
     await database.query(`CREATE TABLE orders (day date, amount numeric)`);
     await database.query(`INSERT INTO orders VALUES ('2026-01-01', 5), ('2026-01-01', 7)`);
-    for (const tenant of ['acme', 'globex']) {
-      await database.query(
-        `CREATE SCHEMA ${tenant} CREATE TABLE orders (day date, amount numeric)`,
-      );
-    }
+    await database.query(`CREATE TABLE tenants (schema text PRIMARY KEY)`);
+    await database.query(`CREATE SCHEMA globex CREATE TABLE orders (day date, amount numeric)`);
+    await database.query(`INSERT INTO globex.orders VALUES ('2026-01-01', 3)`);
     directory = mkdtempSync(path.resolve('test/readme-'));
     const named = snippets().filter(({ name }) => name !== '');
     for (const { name, text } of [...named, { name: 'check.ts', text: CHECK }]) {
@@ -153,12 +166,11 @@ describe('README and docs', () => {
     const { stdout } = await run(
       process.execPath,
       ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
-      // The page on tenants sends `options` at connect, which PgBouncer refuses.
-      { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.directUrl } },
+      { env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
     );
     const [ofApp = '', ofTenants = ''] = stdout.trim().split('\n');
     const [refreshed, listed, statuses, history, drift, whole] = JSON.parse(ofApp) as unknown[];
-    expect(JSON.parse(ofTenants)).toEqual(['globex.tenant_revenue']);
+    expect(JSON.parse(ofTenants)).toEqual([{ day: '2026-01-01', revenue: '3' }]);
     expect(refreshed).toMatchObject({
       view: 'analytics.daily_revenue',
       outcome: 'refreshed',

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { type DataSource, DataSource as TypeOrmDataSource, EntitySchema } from 'typeorm';
 import type { ViewRefreshOptions } from '../../../lib/definition/materialized-view-entity.options.js';
 import type { ViewFreshness } from '../../../lib/definition/view-definition.js';
+import { siteOf } from '../../../lib/definition/view-site.js';
 import { resolveFreshness } from '../../../lib/definition/view-freshness.js';
 
 class Order {}
@@ -90,8 +91,8 @@ describe('resolveFreshness', () => {
       },
     ],
   ])('resolves %s', async (_, refresh, expected) => {
-    const surroundings = { schema: 'current', dataSource: await dataSource() };
-    expect(resolveFreshness('Sample', refresh, surroundings)).toEqual(expected);
+    const site = siteOf(await dataSource(), 'current', null);
+    expect(resolveFreshness('Sample', refresh, site)).toEqual(expected);
   });
 
   it.each([
@@ -110,9 +111,8 @@ describe('resolveFreshness', () => {
       /data source, got \[Function \(anonymous\)\], which/,
     ],
   ])('refuses %s', async (_, table, got) => {
-    const surroundings = { schema: 'current', dataSource: await dataSource() };
-    const resolve = (): unknown =>
-      resolveFreshness('Sample', { on: [table as never] }, surroundings);
+    const site = siteOf(await dataSource(), 'current', null);
+    const resolve = (): unknown => resolveFreshness('Sample', { on: [table as never] }, site);
     expect(resolve).toThrow(/Sample: expected `refresh\.on` to name entities of the view's/);
     expect(resolve).toThrow(got);
   });

@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { resolveViewQuery } from '../../../lib/definition/view-query.js';
+import { siteOf } from '../../../lib/definition/view-site.js';
 import { InvalidDefinitionError } from '../../../lib/index.js';
+
+const SITE = siteOf({} as DataSource, 'public', 'public');
 
 /** What a query builder gives, without a data source. */
 function builder(
@@ -15,11 +18,11 @@ function builder(
 }
 
 const resolve = (query: string, parameters?: Record<string, unknown>): string =>
-  resolveViewQuery('Sample', () => builder(query, parameters), {} as DataSource);
+  resolveViewQuery('Sample', () => builder(query, parameters), SITE);
 
 describe('resolveViewQuery', () => {
   it('takes SQL as it is, but for closing semicolons', () => {
-    expect(resolveViewQuery('Sample', "SELECT ':a' ; ;\n", {} as DataSource)).toBe("SELECT ':a'");
+    expect(resolveViewQuery('Sample', "SELECT ':a' ; ;\n", SITE)).toBe("SELECT ':a'");
   });
 
   it.each<[string, Record<string, unknown>, string]>([
@@ -53,9 +56,21 @@ describe('resolveViewQuery', () => {
     );
   });
 
-  it('refuses what is no query builder', () => {
-    expect(() => resolveViewQuery('Sample', (() => 'SELECT 1') as never, {} as DataSource)).toThrow(
-      /`expression` to return a query builder, got string/,
+  it('takes SQL that a function gives, with its own schema', () => {
+    const site = siteOf({} as DataSource, 'Odd "one"', null);
+    const query = resolveViewQuery('Sample', (_, { table }) => `TABLE ${table('a"b')};`, site);
+    expect(query).toBe('TABLE "Odd ""one"""."a""b"');
+  });
+
+  it.each([
+    [undefined, 'undefined'],
+    [' ', 'empty text'],
+    [5, 'number'],
+  ])('refuses %p for a query', (given, called) => {
+    expect(() => resolveViewQuery('Sample', (() => given) as never, SITE)).toThrow(
+      new RegExp(
+        `\\\`expression\\\` to return a SELECT statement or a query builder, got ${called}`,
+      ),
     );
   });
 });

@@ -328,6 +328,27 @@ describe('@MaterializedViewEntity', () => {
       /`dependsOn\[0\]` to be a class decorated with/,
     ],
     [
+      'text for several schemas',
+      { expression, schemas: ['a'] },
+      /`expression` to be a function beside `schemas`/,
+    ],
+    [
+      'a schema beside several',
+      { expression: () => 'SELECT 1', schemas: ['a'], schema: 'b' },
+      /`schema` to be absent beside `schemas`, got "b"/,
+    ],
+    [
+      'one old name for several schemas',
+      { expression: () => 'SELECT 1', schemas: ['a'], renamedFrom: 'a.b' },
+      /`renamedFrom` to be a name without a schema/,
+    ],
+    [
+      'a schema of PostgreSQL among several',
+      { expression: () => 'SELECT 1', schemas: ['a', 'pg_toast'] },
+      /`schemas\[1\]` to be a schema of the application/,
+    ],
+    ['schemas in one text', { expression, schemas: 'a' }, /`schemas` to be an array, got "a"/],
+    [
       'a wrong order',
       { expression, indexes: [{ name: 'i', keys: [{ property: 'id', order: 'down' }] }] },
       /`indexes\[0\]\.keys\[0\]\.order` to be 'ASC' or 'DESC', got "down"/,

@@ -1,0 +1,19 @@
+import { Option } from 'commander';
+
+/** The flag of commands that take names of views. */
+export interface SchemaFlag {
+  schema?: string;
+}
+
+export const schemaOption = (): Option =>
+  new Option(
+    '--schema <name>',
+    'the schema of views that are named without one; of all where none is named',
+  );
+
+/** The names with the schema of the flag in front, where they have none of their own. */
+export function inSchemaOf(names: readonly string[], { schema }: SchemaFlag): string[] {
+  return names.map((name) =>
+    schema === undefined || name.includes('.') ? name : `${schema}.${name}`,
+  );
+}

@@ -1,0 +1,132 @@
+import { Mutex } from 'async-mutex';
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { ViewClass } from '../definition/view-class.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
+import { messageOf } from '../errors/error-message.js';
+import { isDoneWithin } from '../postgres/time-limit.js';
+import { RareWarning } from '../schedule/rare-warning.js';
+import { schemaErrorFrom } from '../schema/schema-error.js';
+import type { Schema } from '../schema/schema.js';
+
+/** The same as of the sweeps: processes do not all ask at the same moment. */
+const JITTER = 0.5;
+
+/** How long a stopping application waits for views that are being made. */
+const STOP_TIMEOUT_MS = 2_000;
+
+/** Which views this process has, and has not, since the `schemas` of its classes were asked again. */
+export interface SchemasChange {
+  /** As `schema.name`. */
+  added: string[];
+  /** As `schema.name`. They stay in the database: a boot reports them as any other view that no class declares. */
+  removed: string[];
+}
+
+export interface SchemasWatchOptions {
+  context: DataSourceContext;
+  schema: Pick<Schema, 'bootAdded'>;
+  /** Whether a class has a function that tells its schemas. */
+  hasFunctions: boolean;
+  /** What the code declares now. What it declared before are the same objects. */
+  explore: (only?: ViewClass) => Promise<ViewDefinition[]>;
+  /** Called when there are other views than before. */
+  onChange: () => void;
+}
+
+/** Asks the functions of `schemas` again, so that all processes learn of a schema that one of them has added. */
+export class SchemasWatch {
+  private readonly mutex = new Mutex();
+  private readonly rareWarning: RareWarning;
+  private timer?: NodeJS.Timeout;
+  private isStopped = false;
+
+  constructor(private readonly options: SchemasWatchOptions) {
+    this.rareWarning = new RareWarning(options.context.log);
+  }
+
+  start(): void {
+    if (this.options.hasFunctions) {
+      this.askLater();
+    }
+  }
+
+  /** Asks no more. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    await isDoneWithin(this.mutex.waitForUnlock(), STOP_TIMEOUT_MS);
+  }
+
+  /**
+   * Asks now, and makes the views of schemas that are new. What fails in one schema keeps no other from having its views.
+   *
+   * @param only the class whose function is asked. Default: all of them
+   * @throws SchemaSyncError when the views of a schema cannot be made: that one is asked for again
+   */
+  sync(only?: ViewClass): Promise<SchemasChange> {
+    return this.mutex.runExclusive(() => this.follow(only));
+  }
+
+  private askLater(): void {
+    const { sweepIntervalMs } = this.options.context.options;
+    this.timer = setTimeout(
+      () => {
+        void this.ask();
+      },
+      sweepIntervalMs * (1 - JITTER * Math.random()),
+    ).unref();
+  }
+
+  private async ask(): Promise<void> {
+    const { name } = this.options.context;
+    try {
+      await this.sync();
+    } catch (error) {
+      if (!this.isStopped) {
+        this.rareWarning.warn(
+          `Could not follow the \`schemas\` of the views of data source "${name}"; they are asked for again within \`sweepInterval\`: ${messageOf(error)}`,
+        );
+      }
+    }
+    if (!this.isStopped) {
+      this.askLater();
+    }
+  }
+
+  private async follow(only: ViewClass | undefined): Promise<SchemasChange> {
+    const { views } = this.options.context;
+    const before = new Set(views.all());
+    const declared = new Set(await this.options.explore(only));
+    const added = [...declared].filter((view) => !before.has(view));
+    const removed = [...before].filter((view) => !declared.has(view));
+    if (added.length === 0 && removed.length === 0) {
+      return { added: [], removed: [] };
+    }
+    const { failed, errors } = await this.make(added);
+    const made = added.filter((view) => !failed.has(view));
+    views.set([...declared].filter((view) => !failed.has(view)));
+    this.options.onChange();
+    if (errors.length > 0) {
+      throw schemaErrorFrom(errors[0]);
+    }
+    return { added: made.map(viewName), removed: removed.map(viewName) };
+  }
+
+  /** Schema by schema: the views of one may read each other, and those of others need not wait for one that fails. */
+  private async make(
+    added: readonly ViewDefinition[],
+  ): Promise<{ failed: Set<ViewDefinition>; errors: unknown[] }> {
+    const failed = new Set<ViewDefinition>();
+    const errors: unknown[] = [];
+    for (const schema of new Set(added.map(({ name }) => name.schema))) {
+      const own = added.filter(({ name }) => name.schema === schema);
+      try {
+        await this.options.schema.bootAdded(own);
+      } catch (error) {
+        own.forEach((view) => failed.add(view));
+        errors.push(error);
+      }
+    }
+    return { failed, errors };
+  }
+}
