@@ -63,6 +63,7 @@ const OTHERS = [
   'alterTable',
   'expectFresh',
   'getViewOptions',
+  'inSchema',
   'useLiveViews',
 ];
 

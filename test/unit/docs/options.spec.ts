@@ -36,7 +36,7 @@ const TABLES: OptionTables[] = [
   {
     head: 'option of `refresh()`',
     pages: ['guide/on-demand.md'],
-    interfaces: ['RefreshOptions', 'SingleRefreshOptions'],
+    interfaces: ['RefreshOptions', 'SingleRefreshOptions', 'ViewSelector', 'DataSourceSelector'],
   },
   {
     head: 'option of `refreshMany()`',
