@@ -11,8 +11,10 @@ export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
   MaterializedViewEntityOptions,
   ViewExpression,
+  ViewPlace,
   ViewIndexOptions,
   ViewRefreshOptions,
+  ViewSchemas,
 } from './definition/materialized-view-entity.options.js';
 export type { PlainViewEntityOptions } from './definition/plain-view-entity.options.js';
 export { MaterializedViewError } from './errors/materialized-view.error.js';
@@ -125,6 +127,7 @@ export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
 export { DIFF_CHANNEL, type DiffTrace } from './engine/diff-channel.js';
 export { SchemaService } from './engine/schema.service.js';
 export type { DeclaredView } from './definition/declared-view.js';
+export type { SchemasChange } from './engine/schemas.watch.js';
 export type { DataSourceSelector, ViewSelector } from './definition/data-source-selector.js';
 export type { PlanOptions } from './schema/schema-options.js';
 export type { SchemaDifference } from './schema/schema-difference.js';

@@ -1,4 +1,5 @@
 export { expectFresh, untilIdle, type IdleOptions } from './fresh-views.js';
+export { tick } from './tick.js';
 export { useLiveViews } from './live-views.js';
 export {
   MaterializedViewsTestingModule,

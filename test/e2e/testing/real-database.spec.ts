@@ -3,11 +3,11 @@ import { getRepositoryToken } from '@nestjs/typeorm';
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource, type QueryRunner, type Repository } from 'typeorm';
 import { RefreshService, StatusError } from '../../../lib/index.js';
-import { expectFresh, untilIdle, useLiveViews } from '../../../lib/testing/index.js';
+import { expectFresh, tick, untilIdle, useLiveViews } from '../../../lib/testing/index.js';
 import { refreshLockKey } from '../../../lib/postgres/advisory-lock.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
-import { viewClass } from '../../support/view-class.js';
+import { viewClass, YEARLY } from '../../support/view-class.js';
 
 const Orders = viewClass({
   schema: 'Analytics eu',
@@ -53,6 +53,31 @@ describe('testing: features.md row 16, on a real database', () => {
     await untilIdle(app);
     expect(await count.find()).toEqual([{ id: 2 }]);
     await expectFresh(app, Count);
+  });
+
+  it('tick does what a scheduled time does, as often as it is told', async () => {
+    const Nightly = viewClass({
+      name: 'nightly',
+      expression: 'SELECT count(*)::int AS id FROM public.orders',
+      refresh: { cron: YEARLY, skipUnchanged: true },
+    });
+    const other = await bootWith(database, { views: [Nightly] });
+    try {
+      const refreshes = other.get(RefreshService);
+      await tick(other, Nightly);
+      expect(await tick(other, Nightly)).toMatchObject({ outcome: 'skipped', reason: 'unchanged' });
+      await database.query('INSERT INTO orders VALUES (1)');
+      expect(await tick(other, Nightly)).toMatchObject({
+        outcome: 'refreshed',
+        trigger: 'schedule',
+      });
+      expect(await database.query('SELECT id FROM nightly')).toEqual([{ id: 1 }]);
+      await refreshes.pause(Nightly);
+      expect(await tick(other, Nightly)).toMatchObject({ outcome: 'skipped', reason: 'paused' });
+      await expect(tick(app, Count)).rejects.toThrow(/"public.order_count" to have a schedule/);
+    } finally {
+      await other.close();
+    }
   });
 
   it('untilIdle names the views that do not come to rest', async () => {

@@ -64,6 +64,7 @@ const OTHERS = [
   'expectFresh',
   'getViewOptions',
   'inSchema',
+  'tick',
   'useLiveViews',
 ];
 
