@@ -228,8 +228,8 @@ export class History {
     { prunes, paused, start }: { prunes: boolean; paused: ReadonlySet<string>; start: Snapshot },
   ): Promise<void> {
     const now = await snapshot(this.database);
-    this.memory.declared(this.views);
     const old = this.predecessors(before, start);
+    this.memory.declared(this.views);
     const differences = await this.replicas.last?.get(SchemaService).diff();
     expect(differences?.filter(({ kind }) => kind !== 'orphan')).toEqual([]);
     await this.invariants.declared(this.views, before, now, old);
@@ -264,7 +264,9 @@ export class History {
     for (const view of this.views) {
       const name = this.code.nameOf(view.view);
       const found = name && before.get(fullName(name));
-      if (name && found && found.oid === start.get(fullName(name))?.oid) {
+      // Where somebody has made a view of the new name, that is taken for it, and the old one stays.
+      const isTakenOver = this.memory.handMade.has(fullName(view)) && start.has(fullName(view));
+      if (name && found && found.oid === start.get(fullName(name))?.oid && !isTakenOver) {
         old.set(view.view, name);
       }
     }
