@@ -133,6 +133,9 @@ function withDependencies(
   state: DatabaseState,
   [name, sources]: readonly [string, string[]],
 ): DatabaseState {
+  if (sources.length === 0) {
+    return state;
+  }
   const dependents = new Map(state.dependents);
   for (const source of sources) {
     if (!withDependents([name], { dependents }).has(source)) {
