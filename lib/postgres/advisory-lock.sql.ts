@@ -42,9 +42,13 @@ DECLARE
 BEGIN
   PERFORM pg_catalog.pg_advisory_xact_lock('${key}');
 EXCEPTION WHEN lock_not_available THEN
-  SELECT pg_catalog.string_agg(pg_catalog.format(
-           'server process %s (role %L, application %L)', l.pid, a.usename, a.application_name
-         ), ' and ')
+  SELECT pg_catalog.string_agg(
+           CASE
+             WHEN l.pid IS NULL THEN 'a prepared transaction'
+             ELSE pg_catalog.format('server process %s (role %L, application %L)', l.pid, a.usename, a.application_name)
+           END,
+           ' and '
+         )
   INTO holders
   FROM pg_catalog.pg_locks l
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
