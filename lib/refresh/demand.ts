@@ -76,7 +76,7 @@ export class Demand {
     try {
       for (let look = 0; ; look++) {
         const result = await this.runner.run(request);
-        if (!isBusy(result) || !request.waitsWhenBusy) {
+        if (!isBusy(result) || request.policy.whenBusy !== 'ask-again') {
           return this.unlessBusy(result);
         }
         await this.untilWorthALook(look);

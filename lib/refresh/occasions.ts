@@ -1,14 +1,16 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 import type { CheckedRefreshOptions, OnBusy } from './refresh-options.js';
-import { modeOf, type RefreshRequest } from './refresh-request.js';
+import { modeOf, type RefreshPolicy, type RefreshRequest } from './refresh-request.js';
 
 /*
  * The four occasions of a refresh, each with its policy: what it skips, what it waits for, and whom it serves.
  */
 
+/** Nobody waits. Who pauses a view means this, and a schedule says itself how often: `minInterval` does not count. */
+const IN_BACKGROUND = { isAwaited: false, skipsPaused: true, keepsMinInterval: false } as const;
+
 /**
- * A scheduled time. It is done once in the cluster, so it waits for nobody. Who pauses a view means its schedule, and a
- * schedule says itself how often: `minInterval` does not count.
+ * A scheduled time. It is done once in the cluster, so it waits for nobody.
  */
 export function tickRequest(
   definition: ViewDefinition,
@@ -21,9 +23,11 @@ export function tickRequest(
     mode: modeOf(definition),
     tick,
     retryUntil,
-    skipsPaused: true,
-    skipsUnchanged: definition.freshness?.skipsUnchanged ?? false,
-    keepsMinInterval: false,
+    policy: {
+      ...IN_BACKGROUND,
+      skipsUnchanged: definition.freshness?.skipsUnchanged ? 'same-rows' : 'never',
+      whenBusy: 'leave',
+    },
   };
 }
 
@@ -48,11 +52,12 @@ export function changeRequest(
     trigger,
     round,
     mode: modeOf(definition),
-    skipsPaused: true,
-    skipsUnchanged: true,
-    keepsMinInterval: false,
+    policy: {
+      ...IN_BACKGROUND,
+      skipsUnchanged: trigger === 'write' ? 'all-seen' : 'same-rows',
+      whenBusy: 'ask-again',
+    },
     servedSince: () => sinceMs,
-    waitsWhenBusy: true,
   };
 }
 
@@ -67,22 +72,19 @@ export interface Callers {
 }
 
 /**
- * A call, or several that share a refresh. It is carried out though nothing has changed. `minInterval` counts, but not
- * for emptying, and nobody who empties a view is served by a refresh of somebody else's.
+ * A call, or several that share a refresh. Nobody who empties a view is served by a refresh of somebody else's.
  */
 export function callRequest(
   definition: ViewDefinition,
-  { mode, onBusy, onPaused, trigger }: CheckedRefreshOptions,
+  options: CheckedRefreshOptions,
   { lastCallAt, onClosed, signal }: Callers,
 ): RefreshRequest {
+  const { mode, onBusy, trigger } = options;
   return {
     definition,
     trigger,
     mode,
-    skipsPaused: onPaused === 'skip',
-    skipsUnchanged: false,
-    keepsMinInterval: mode.withData,
-    waitsWhenBusy: onBusy === 'join' || onBusy === 'wait',
+    policy: onCall(options, onBusy === 'join' || onBusy === 'wait' ? 'ask-again' : 'leave'),
     servedSince: onBusy === 'join' && mode.withData ? lastCallAt : undefined,
     onBegin: onClosed,
     onDecided: onClosed,
@@ -96,16 +98,24 @@ export function callRequest(
  */
 export function transactionRequest(
   definition: ViewDefinition,
-  { mode, onPaused, trigger }: CheckedRefreshOptions,
+  options: CheckedRefreshOptions,
   onBusy: OnBusy,
 ): RefreshRequest {
+  const { mode, trigger } = options;
+  const policy = onCall(options, onBusy === 'wait' ? 'wait-for-lock' : 'leave');
+  return { definition, trigger, mode, policy };
+}
+
+/** It is carried out though nothing has changed. `minInterval` counts, but not for emptying. */
+function onCall(
+  { mode, onPaused }: CheckedRefreshOptions,
+  whenBusy: RefreshPolicy['whenBusy'],
+): RefreshPolicy {
   return {
-    definition,
-    trigger,
-    mode,
+    isAwaited: true,
     skipsPaused: onPaused === 'skip',
-    skipsUnchanged: false,
+    skipsUnchanged: 'never',
     keepsMinInterval: mode.withData,
-    waitsForLock: onBusy === 'wait',
+    whenBusy,
   };
 }

@@ -52,7 +52,7 @@ export function allowedMode(
 /** Why the request is not carried out; `undefined` when it is. */
 export function skipReason(
   conditions: RefreshPreconditionRow,
-  { tick, skipsPaused, skipsUnchanged, keepsMinInterval }: RefreshRequest,
+  { tick, policy: { skipsPaused, keepsMinInterval } }: RefreshRequest,
   isUnchanged: boolean,
 ): SkipReason | undefined {
   if (tick !== undefined && conditions.is_tick_done) {
@@ -71,7 +71,7 @@ export function skipReason(
   if (keepsMinInterval && conditions.is_populated && conditions.is_too_soon) {
     return 'min_interval';
   }
-  return skipsUnchanged && isUnchanged ? 'unchanged' : undefined;
+  return isUnchanged ? 'unchanged' : undefined;
 }
 
 /** By how much two clocks may drift apart, as a share of the time over which they are compared. */
@@ -104,17 +104,19 @@ export function isAnalyzeDue(changedCount: number, rowCountEstimate: number): bo
   return changedCount > ANALYZE_THRESHOLD + ANALYZE_SCALE_FACTOR * Math.max(rowCountEstimate, 0);
 }
 
-/**
- * Whether a view need not be refreshed. A refresh because of writes is not needed when the view has seen them all; any
- * other is not needed when it would give the same rows.
- */
+/** Whether the request is not needed, because too little has changed. */
 export function isUnchangedFor(
-  { trigger, definition }: Pick<RefreshRequest, 'trigger' | 'definition'>,
+  { policy, definition }: Pick<RefreshRequest, 'policy' | 'definition'>,
   pending: PendingChanges | undefined,
 ): boolean {
-  return trigger === 'write'
-    ? (pending?.hasNothingNew ?? false)
-    : wouldGiveSameRows(definition, pending);
+  switch (policy.skipsUnchanged) {
+    case 'never':
+      return false;
+    case 'all-seen':
+      return pending?.hasNothingNew ?? false;
+    case 'same-rows':
+      return wouldGiveSameRows(definition, pending);
+  }
 }
 
 /**

@@ -161,7 +161,7 @@ export class RefreshFailure {
   ): Promise<void> {
     const outcome = outcomeOf(error);
     const backsOff =
-      this.request.trigger !== 'demand' && !error.isTransient && outcome !== 'cancelled';
+      !this.request.policy.isAwaited && !error.isTransient && outcome !== 'cancelled';
     const statement = recordFailure(this.context.database.stateSchema, {
       ...runRecord(this.request, this.progress),
       outcome,

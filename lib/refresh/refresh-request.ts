@@ -10,10 +10,31 @@ export interface RequestedMode {
   withData: boolean;
 }
 
-/** One wish to refresh one view. Each occasion has its own: see `occasions.ts`. */
+/** What an occasion has a refresh skip, keep to and wait for: see `occasions.ts`. */
+export interface RefreshPolicy {
+  /**
+   * Whether somebody waits for the result. Such a refresh begins before those that are only due, and its failures keep no
+   * schedule away from the view.
+   */
+  isAwaited: boolean;
+  /** Whether a paused view is left alone. */
+  skipsPaused: boolean;
+  /** When a view is left alone: where it has seen all writes, or where a refresh would give the same rows. */
+  skipsUnchanged: 'never' | 'all-seen' | 'same-rows';
+  /** Whether `minInterval` counts. */
+  keepsMinInterval: boolean;
+  /**
+   * While another refresh of the view runs: leave it alone; ask again later, so that until then there is nothing to tell
+   * anybody; or wait for the lock in the database, for as long as the transaction's `lock_timeout` allows.
+   */
+  whenBusy: 'leave' | 'ask-again' | 'wait-for-lock';
+}
+
+/** One wish to refresh one view. */
 export interface RefreshRequest {
   definition: ViewDefinition;
   trigger: RefreshTrigger;
+  policy: RefreshPolicy;
   mode: RequestedMode;
   /** How many refreshes in a row wrote what the next one was made for, this one included. @default 0 */
   round?: number;
@@ -21,21 +42,11 @@ export interface RefreshRequest {
   tick?: Date;
   /** Nothing is tried again after this instant: a later tick would do the same. */
   retryUntil?: Date;
-  /** Whether a paused view is left alone. A schedule always does that. */
-  skipsPaused: boolean;
-  /** Whether a view that has nothing to be refreshed for is left alone. */
-  skipsUnchanged: boolean;
-  /** Whether `minInterval` counts. Not for a schedule, which says itself how often, nor for emptying. */
-  keepsMinInterval: boolean;
   /**
    * The instant, by `performance.now()`, from which on another refresh serves the request too; absent
    * where none does. Asked late: until the refresh begins, more callers may come to share it.
    */
   servedSince?: () => number;
-  /** Whether the lock is waited for in the database, for as long as the transaction's `lock_timeout` allows. */
-  waitsForLock?: boolean;
-  /** Whether `busy` only means that it is tried again later, and so is nothing to tell anybody. */
-  waitsWhenBusy?: boolean;
   /** Aborted when nobody wants the refresh any more. */
   signal?: AbortSignal;
   /** Called when it is decided that nothing is refreshed: who asks from now on, asks for something else. */

@@ -105,7 +105,7 @@ export class RefreshRun {
   async execute(): Promise<RefreshResult> {
     try {
       return await this.context.database.session((session) => this.executeOn(session), {
-        isBackground: this.request.trigger !== 'demand',
+        isBackground: !this.request.policy.isAwaited,
         urgency: this.urgency.signal,
       });
     } catch (cause) {
@@ -212,12 +212,12 @@ export class RefreshRun {
     transaction: FoldedTransaction,
   ): Promise<{ isLocked: boolean; found?: RefreshPreconditionRow }> {
     const { stateSchema } = this.context.database;
-    const { definition, tick, waitsForLock } = this.request;
+    const { definition, tick, policy } = this.request;
     const { settings, minIntervalMs } = definition.refresh;
     this.progress.settingsStatement = setLocalSettings(settings);
     const [, [locked], [found], [pending] = []] = (await transaction.open([
       this.progress.settingsStatement,
-      waitsForLock ? lockInTime(this.lockKey) : tryLock(this.lockKey),
+      policy.whenBusy === 'wait-for-lock' ? lockInTime(this.lockKey) : tryLock(this.lockKey),
       selectRefreshPreconditions(stateSchema, definition.name, { tick, minIntervalMs }),
       ...questionOfPending(stateSchema, definition),
     ])) as [unknown, TryLockRow[], RefreshPreconditionRow[], PendingRow[]?];

@@ -68,7 +68,10 @@ export class RefreshReporter {
     if (result.outcome === 'refreshed') {
       this.endTrace(request, { result });
       this.succeeded(result, request, run?.conditions?.failure_count ?? 0);
-    } else if (result.outcome === 'skipped' && !(isBusy(result) && request.waitsWhenBusy)) {
+    } else if (
+      result.outcome === 'skipped' &&
+      !(isBusy(result) && request.policy.whenBusy === 'ask-again')
+    ) {
       this.skipped(result, request);
     }
     return result;

@@ -49,7 +49,7 @@ export class RefreshRunner {
     this.throwIfStopped(definition);
     const underWay = this.active.get(definition);
     if (underWay !== undefined) {
-      if (request.trigger === 'demand') {
+      if (request.policy.isAwaited) {
         underWay.run?.hurry();
       }
       return this.reporter.finished(skippedResult(request, 'busy', new Date()), request);

@@ -156,7 +156,7 @@ describe('what changes the rows of a view without a write', () => {
     const result: RefreshResult = await managed(own()).refresher.runner.run({
       ...request,
       tick: undefined,
-      skipsUnchanged: true,
+      policy: { ...request.policy, skipsUnchanged: 'same-rows' },
     });
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }

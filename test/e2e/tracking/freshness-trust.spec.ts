@@ -68,10 +68,11 @@ describe('what is known of a view', () => {
     if (definition === undefined) {
       throw new Error('The view is not declared');
     }
-    const request = { ...tickRequest(definition, new Date()), tick: undefined, trigger };
+    const request = tickRequest(definition, new Date());
+    const skipsUnchanged = trigger === 'write' ? 'all-seen' : 'same-rows';
     const result = await managed(app as TestingModule).refresher.runner.run({
-      ...request,
-      skipsUnchanged: true,
+      ...{ ...request, tick: undefined, trigger },
+      policy: { ...request.policy, skipsUnchanged },
     });
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }

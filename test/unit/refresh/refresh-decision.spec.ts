@@ -1,14 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import type { RefreshPreconditionRow } from '../../../lib/postgres/refresh.sql.js';
 import { isAnalyzeDue, isServed, skipReason } from '../../../lib/refresh/refresh-decision.js';
-import type { RefreshRequest } from '../../../lib/refresh/refresh-request.js';
+import type { RefreshPolicy, RefreshRequest } from '../../../lib/refresh/refresh-request.js';
 
 const found = (row: Partial<RefreshPreconditionRow> = {}): RefreshPreconditionRow =>
   ({ is_populated: true, has_usable_unique_index: true, ...row }) as RefreshPreconditionRow;
 
 describe('a skip', () => {
   const tick = new Date(0);
-  const request = (of: Partial<RefreshRequest>): RefreshRequest => of as RefreshRequest;
+  const request = ({ tick: of, ...policy }: Partial<RefreshPolicy> & { tick?: Date }) =>
+    ({ tick: of, policy }) as RefreshRequest;
 
   it.each([
     ['tick_done', { tick }, { is_tick_done: true, is_tick_early: true, is_paused: true }],
