@@ -29,13 +29,13 @@ export function getViewKind(target: object): ViewKind {
 }
 
 /** Keeps the options of `@MaterializedViewEntity` on the class. */
-export function setViewOptions(target: object, options: MaterializedViewEntityOptions): void {
+export function setViewOptions(target: object, options: ViewOptions): void {
   Reflect.defineMetadata(OPTIONS, options, target);
 }
 
 /** The same of `@PlainViewEntity`. */
 export function setPlainViewOptions(target: object, options: PlainViewEntityOptions): void {
-  Reflect.defineMetadata(OPTIONS, options, target);
+  setViewOptions(target, options);
   Reflect.defineMetadata(KIND, PLAIN.relkind, target);
 }
 

@@ -1,4 +1,5 @@
 import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
+import { lastRuns } from './last-runs.sql.js';
 import { isView } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -47,6 +48,11 @@ const RECENT_RUNS = 20;
 
 /** How long the views took of late, on average; a view without a success of late has no row. */
 export function selectMeanDurations(stateSchema: string, views: QualifiedName[]): SqlStatement {
+  const runs = lastRuns({
+    history: `${quoteIdentifier(stateSchema)}.refresh_history`,
+    ...{ of: 'wanted', outcome: 'o.outcome', columns: 'h.duration_ms, h.outcome, h.started_at' },
+    ...{ limit: RECENT_RUNS, isTimed: true },
+  });
   return {
     text: `SELECT wanted.schema_name, wanted.view_name, recent.mean_ms
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
@@ -55,17 +61,7 @@ CROSS JOIN LATERAL (
   FROM (
     SELECT each.duration_ms, each.outcome
     FROM (VALUES ('refreshed'), ('failed'), ('timeout'), ('cancelled')) AS o(outcome)
-    CROSS JOIN LATERAL (
-      SELECT h.duration_ms, h.outcome, h.started_at
-      FROM ${quoteIdentifier(stateSchema)}.refresh_history h
-      WHERE h.schema_name = wanted.schema_name
-        AND h.view_name = wanted.view_name
-        AND h.outcome = o.outcome
-        AND h.started_at <= h.finished_at
-        AND h.started_at <= pg_catalog.clock_timestamp()
-      ORDER BY h.started_at DESC
-      LIMIT ${RECENT_RUNS}
-    ) AS each
+    CROSS JOIN LATERAL (${runs}) AS each
     ORDER BY each.started_at DESC
     LIMIT ${RECENT_RUNS}
   ) AS run

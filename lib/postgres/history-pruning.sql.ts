@@ -1,5 +1,6 @@
 import { quoteIdentifier } from './identifier.js';
 import { epochMs, fromEpochMs } from './instant.js';
+import { lastFailure, lastRuns } from './last-runs.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
@@ -67,26 +68,17 @@ export function selectPrunable(
   { maxAgeMs, maxCount }: HistoryLimits,
 ): SqlStatement {
   const history = `${quoteIdentifier(stateSchema)}.refresh_history`;
-  const last = (outcome: string, limit: string): string => `SELECT h.run_id, h.started_at
-    FROM ${history} h
-    WHERE h.schema_name = v.schema_name
-      AND h.view_name = v.view_name
-      AND h.outcome = ${outcome}
-      AND h.started_at <= (SELECT pg_catalog.clock_timestamp())
-    ORDER BY h.started_at DESC
-    LIMIT ${limit}`;
+  const runs = { history, of: 'v', columns: 'h.run_id, h.started_at' };
+  const last = (outcome: string, limit: number | string): string =>
+    lastRuns({ ...runs, outcome, limit });
   return {
     text: `SELECT v.schema_name, v.view_name, o.outcome, cut.cutoff, kept.runs AS kept_runs
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS v(schema_name, view_name)
 CROSS JOIN LATERAL (
   SELECT ARRAY(
-    SELECT success.run_id FROM (${last("'refreshed'", '1')}) AS success
+    SELECT success.run_id FROM (${last("'refreshed'", 1)}) AS success
     UNION ALL
-    (SELECT failure.run_id
-     FROM (VALUES ('failed'), ('timeout')) AS f(outcome)
-     CROSS JOIN LATERAL (${last('f.outcome', '1')}) AS failure
-     ORDER BY failure.started_at DESC
-     LIMIT 1)
+    SELECT failure.run_id FROM (${lastFailure(runs)}) AS failure
   ) AS runs
 ) AS kept
 CROSS JOIN (VALUES

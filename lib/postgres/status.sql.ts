@@ -1,5 +1,6 @@
 import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { AHEAD_UNTIL, epochMs, IS_BACKING_OFF, IS_SUCCESS_PAST, past } from './instant.js';
+import { lastFailure, lastRuns } from './last-runs.sql.js';
 import { SERVER_VERSION } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -73,6 +74,7 @@ export function selectViewStatuses(
 ): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
   const log = `${schema}.change_log`;
+  const history = `${schema}.refresh_history`;
   return {
     text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS now,
        pg_catalog.pg_is_in_recovery() AS is_standby,
@@ -136,33 +138,16 @@ LEFT JOIN (
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ) ON n.nspname = w.schema_name AND c.relname = w.view_name AND c.relkind = 'm'
 LEFT JOIN ${schema}.view_state s ON s.schema_name = w.schema_name AND s.view_name = w.view_name
-LEFT JOIN ${schema}.refresh_history success ON success.run_id = s.last_run_id
+LEFT JOIN ${history} success ON success.run_id = s.last_run_id
 LEFT JOIN LATERAL (
-  SELECT last.error_message, last.outcome
-  FROM (VALUES ('failed'), ('timeout')) AS f(outcome)
-  CROSS JOIN LATERAL (
-    SELECT h.error_message, h.outcome, h.started_at
-    FROM ${schema}.refresh_history h
-    WHERE h.schema_name = w.schema_name
-      AND h.view_name = w.view_name
-      AND h.outcome = f.outcome
-      AND h.started_at <= pg_catalog.clock_timestamp()
-    ORDER BY h.started_at DESC
-    LIMIT 1
-  ) AS last
-  ORDER BY last.started_at DESC
-  LIMIT 1
+  ${lastFailure({ history, of: 'w', columns: 'h.error_message, h.outcome, h.started_at' })}
 ) AS failure ON s.last_failure_at IS NOT NULL
 LEFT JOIN LATERAL (
   SELECT avg(last.duration_ms) AS duration_ms
-  FROM (
-    SELECT h.duration_ms
-    FROM ${schema}.refresh_history h
-    WHERE h.schema_name = w.schema_name AND h.view_name = w.view_name AND h.outcome = 'refreshed'
-      AND h.started_at <= h.finished_at AND h.started_at <= pg_catalog.clock_timestamp()
-    ORDER BY h.started_at DESC
-    LIMIT ${MEAN_OF}
-  ) AS last
+  FROM (${lastRuns({
+    ...{ history, of: 'w', outcome: "'refreshed'", columns: 'h.duration_ms' },
+    ...{ limit: MEAN_OF, isTimed: true },
+  })}) AS last
 ) AS mean ON true
 ${
   withLog

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { viewName } from '../../definition/view-definition.js';
-import type { RefreshHistoryEntry } from '../../status/refresh-history.js';
+import type { ViewHistoryEntry } from '../../status/refresh-history.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { shownDuration, shownInstant } from '../../definition/format.js';
 import { wholeNumber } from './flag-values.js';
@@ -8,8 +8,6 @@ import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
 const DEFAULT_LIMIT = 20;
 const HEAD = ['STARTED', 'VIEW', 'TRIGGER', 'OUTCOME', 'MODE', 'TOOK', 'ERROR'];
-
-type Entry = RefreshHistoryEntry & { view: string };
 
 /** The last runs. */
 export const historyCommand: CliCommand = {
@@ -29,22 +27,14 @@ export const historyCommand: CliCommand = {
     const { sources, refreshes } = await cli.open();
     const all = (): string[] =>
       sources.materialized({ schema: flags.schema }).map(({ view }) => viewName(view));
-    const names = name === undefined ? all() : [name];
-    const runs: Entry[] = [];
-    for (const view of names) {
-      const entries = await refreshes.history(view, { limit });
-      runs.push(...entries.map((entry) => ({ view, ...entry })));
-    }
-    const last = runs
-      .sort((one, other) => other.startedAt.getTime() - one.startedAt.getTime())
-      .slice(0, limit);
+    const runs = await refreshes.historyAll({ views: name === undefined ? all() : [name], limit });
     const text =
-      last.length === 0 ? 'No runs are in the history.' : cli.output.table(HEAD, last.map(row));
-    return { json: { runs: last }, text };
+      runs.length === 0 ? 'No runs are in the history.' : cli.output.table(HEAD, runs.map(row));
+    return { json: { runs }, text };
   },
 };
 
-function row(entry: Entry): string[] {
+function row(entry: ViewHistoryEntry): string[] {
   return [
     shownInstant(entry.startedAt),
     entry.view,
