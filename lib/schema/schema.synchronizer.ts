@@ -1,20 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DataSourceContext } from '../definition/data-source.context.js';
-import { type ViewDefinition, viewName } from '../definition/view-definition.js';
-import { MaterializedViewEvents } from '../definition/materialized-view.events.js';
-import { PlanOutdatedError, SchemaDriftError } from '../errors/schema.errors.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { PlanOutdatedError } from '../errors/schema.errors.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
-import { displayName } from '../postgres/identifier.js';
 import { type Session, StandbyRefusal } from '../postgres/session.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
-import { sentenceCase } from '../postgres/view-kind.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { checksOf, type MigrationChecks, refuseLiterals } from './migration-checks.js';
 import { SYNC_LOCK_TAKEN, waitForLock } from './lock-wait.js';
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
-import { describeUnpruned } from './holders.js';
 import { declaredElsewhere, readState, remember } from './remembering.js';
 import { PlanRun } from './plan-run.js';
 import type { PostponedStep } from './plan-step.js';
@@ -26,15 +22,9 @@ import { refuseForeignState } from './foreign-state.js';
 import { schemaErrorFrom } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
-import {
-  failedReports,
-  isDrifted,
-  publishReport,
-  reportsOf,
-  type SyncReport,
-  unchangedReports,
-  type ViewReport,
-} from './sync-report.js';
+import { refuseDrift } from './sync-policy.js';
+import type { SyncReport } from './sync-report.js';
+import { SyncReporter } from './sync.reporter.js';
 
 /** What became of a synchronisation. */
 export interface Synchronized {
@@ -51,14 +41,18 @@ type Remembered = Pick<Synchronized, 'diff' | 'withoutKey'>;
 
 /** Brings a database to what the code declares, one process at a time. */
 export class SchemaSynchronizer {
-  constructor(private readonly context: DataSourceContext) {}
+  private readonly reporter: SyncReporter;
+
+  constructor(private readonly context: DataSourceContext) {
+    this.reporter = new SyncReporter(context);
+  }
 
   /** Works a plan out and leaves everything as it is. */
   async plan(policy: SyncPolicy): Promise<SchemaPlan> {
     return this.explained(async () => {
       const prepared = await this.look(policy);
       refuse(prepared);
-      this.warnOfUnpruned(prepared);
+      this.reporter.unpruned(prepared);
       return prepared.plan;
     });
   }
@@ -91,7 +85,7 @@ export class SchemaSynchronizer {
         session.undone(async () => {
           const prepared = await prepare(session, this.preparation(policy));
           refuse(prepared);
-          this.warnOfUnpruned(prepared);
+          this.reporter.unpruned(prepared);
           const { plan, touched } = prepared;
           const names = touched.map(({ before }) => before);
           const facts = await session.query<ViewFactRow>(selectViewFacts(names));
@@ -110,38 +104,25 @@ export class SchemaSynchronizer {
    */
   async carryOut(policy: SyncPolicy, expected?: SchemaPlan): Promise<Synchronized> {
     const startedAtMs = performance.now();
-    const { name } = this.context;
-    const views = this.context.views.all();
     return this.explained(async () => {
       // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
       const remembered = expected === undefined ? await this.lookBriefly(policy) : undefined;
       if (remembered !== undefined) {
-        return this.unchanged(remembered, startedAtMs);
+        return this.reporter.unchanged(remembered, startedAtMs);
       }
       try {
         const done = await this.underLock(policy, expected);
         if (!('prepared' in done)) {
-          return this.unchanged(done, startedAtMs);
+          return this.reporter.unchanged(done, startedAtMs);
         }
         const { prepared, postponed, withoutKey } = done;
-        const reports = reportsOf(prepared, views);
-        this.warnOfDropped(reports, prepared.diff);
-        const report = this.told(publishReport(name, reports, startedAtMs));
+        const report = this.reporter.carriedOut(prepared, startedAtMs);
         return { report, diff: prepared.diff, postponed, withoutKey };
       } catch (error) {
-        publishReport(name, failedReports(views, error), startedAtMs);
+        this.reporter.failed(error, startedAtMs);
         throw error;
       }
     });
-  }
-
-  private unchanged({ diff, withoutKey }: Remembered, startedAtMs: number): Synchronized {
-    const reports = unchangedReports(diff);
-    return {
-      report: this.told(publishReport(this.context.name, reports, startedAtMs)),
-      diff,
-      withoutKey,
-    };
   }
 
   /** Runs `work` in a transaction. */
@@ -264,43 +245,5 @@ export class SchemaSynchronizer {
     } catch (error) {
       throw schemaErrorFrom(error);
     }
-  }
-
-  private warnOfUnpruned({ diff, plan }: Prepared): void {
-    const unpruned = describeUnpruned(diff.orphans, this.context.application);
-    if (plan.policy.prune && unpruned !== undefined) {
-      this.context.log.warn(unpruned);
-    }
-  }
-
-  private warnOfDropped(reports: readonly ViewReport[], { orphans }: SchemaDiff): void {
-    for (const { view, outcome, reason } of reports) {
-      if (outcome === 'dropped') {
-        const orphan = orphans.find(({ name }) => displayName(name) === view);
-        const noun = sentenceCase(orphan?.kind.noun ?? 'view');
-        this.context.log.warn(`${noun} "${view}" was dropped: ${reason}`);
-      }
-    }
-  }
-
-  private told(report: SyncReport): SyncReport {
-    const name = isDrifted(report) ? 'schemaDrifted' : 'schemaSynced';
-    this.context.events.publish(MaterializedViewEvents[name], report);
-    return report;
-  }
-}
-
-/** `onDrift: 'fail'`: what the policy leaves is an error. */
-function refuseDrift({ plan, left }: Prepared, policy: SyncPolicy): void {
-  const [first] = left;
-  if (policy.onDrift === 'fail' && first !== undefined) {
-    const views = plan.skipped.map(({ view, reason }) => `"${view}": ${reason}`).join('; ');
-    throw new SchemaDriftError(
-      `The database is not what the code declares: ${views}. Nothing has been changed.`,
-      {
-        view: viewName(first.view),
-        hint: 'Apply the change with a migration or SchemaService.apply.',
-      },
-    );
   }
 }

@@ -1,3 +1,5 @@
+import { viewName } from '../definition/view-definition.js';
+import { SchemaDriftError } from '../errors/schema.errors.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
 import { describeKind } from '../postgres/view-kind.js';
@@ -5,6 +7,7 @@ import { isGiven, type Right } from './aspects/aspect.js';
 import { describeOfAspect, isOfAspect, rightOf } from './aspects/aspects.js';
 import { viewAspectOf } from './aspects/view-aspects.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
+import type { SchemaPlan } from './schema-plan.js';
 
 /** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
 function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): boolean {
@@ -94,5 +97,23 @@ export function describeDifference(difference: Difference): string {
       return 'it has no data yet';
     default:
       return viewAspectOf(difference)?.describe(difference) ?? describeOfAspect(difference) ?? '';
+  }
+}
+
+/** `onDrift: 'fail'`: what the policy leaves is an error. */
+export function refuseDrift(
+  { plan, left }: { plan: Pick<SchemaPlan, 'skipped'>; left: readonly ViewDiff[] },
+  policy: SyncPolicy,
+): void {
+  const [first] = left;
+  if (policy.onDrift === 'fail' && first !== undefined) {
+    const views = plan.skipped.map(({ view, reason }) => `"${view}": ${reason}`).join('; ');
+    throw new SchemaDriftError(
+      `The database is not what the code declares: ${views}. Nothing has been changed.`,
+      {
+        view: viewName(first.view),
+        hint: 'Apply the change with a migration or SchemaService.apply.',
+      },
+    );
   }
 }
