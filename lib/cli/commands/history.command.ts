@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { viewName } from '../../definition/view-definition.js';
 import type { ViewHistoryEntry } from '../../status/refresh-history.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { shownDuration, shownInstant } from '../../definition/format.js';
@@ -24,10 +23,9 @@ export const historyCommand: CliCommand = {
     { limit, ...flags }: SchemaFlag & { limit: number },
   ): Promise<CommandResult> {
     const [name] = inSchemaOf(given, flags);
-    const { sources, refreshes } = await cli.open();
-    const all = (): string[] =>
-      sources.materialized({ schema: flags.schema }).map(({ view }) => viewName(view));
-    const runs = await refreshes.historyAll({ views: name === undefined ? all() : [name], limit });
+    const { refreshes } = await cli.open();
+    const which = name === undefined ? { schema: flags.schema } : { views: [name] };
+    const runs = await refreshes.historyAll({ ...which, limit });
     const text =
       runs.length === 0 ? 'No runs are in the history.' : cli.output.table(HEAD, runs.map(row));
     return { json: { runs }, text };
