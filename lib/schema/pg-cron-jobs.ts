@@ -49,11 +49,15 @@ export function pgCronJob(view: ViewDefinition, options: PgCronOptions): PgCronJ
 }
 
 /**
- * Whether jobs can be kept in step here.
+ * Whether jobs can be kept in step here. What the role lacks matters for its own views alone.
  *
  * @throws PgCronUnavailableError naming what is missing, and what makes it good
  */
-export function requirePgCron(view: ViewDefinition, server: PgCronRow): void {
+export function requirePgCron(
+  view: ViewDefinition,
+  server: PgCronRow,
+  { isOwn }: { isOwn: boolean },
+): void {
   const { role, version, time_zone: timeZone } = server;
   const { may_schedule: maySchedule, can_log_in: canLogIn } = server;
   const refuse = (reason: string, hint: string): never => {
@@ -65,13 +69,13 @@ export function requirePgCron(view: ViewDefinition, server: PgCronRow): void {
   if (version === null) {
     refuse(...missingExtension(server));
   }
-  if (!maySchedule) {
+  if (isOwn && !maySchedule) {
     refuse(
       `role "${role}" may not use schema "cron"`,
       `Have a superuser run: GRANT USAGE ON SCHEMA cron TO ${quoteIdentifier(role)};`,
     );
   }
-  if (!canLogIn) {
+  if (isOwn && !canLogIn) {
     refuse(
       `pg_cron runs a job as the role that makes it, and "${role}" may not log in`,
       'Synchronize as a role that owns the view and has LOGIN.',

@@ -41,12 +41,12 @@ export const pgCronAspect: Aspect<PgCronFound, PgCronDifference> = {
   kinds: Object.keys(RIGHTS) as PgCronDifference['kind'][],
   order: 'last',
 
-  read: async (session, { views, stateSchema }) => {
+  read: async (session, input) => {
+    const { views, stateSchema } = input;
     const [server] = await session.query<PgCronRow>(selectPgCron());
     const wanted = views.filter(isByPgCron);
-    const [first] = wanted;
-    if (first !== undefined && server !== undefined) {
-      requirePgCron(first, server);
+    if (server !== undefined) {
+      wanted.forEach((view) => requirePgCron(view, server, { isOwn: isOwn(view, server, input) }));
     }
     const names = wanted.map(({ name }) => pgCronJobName(name));
     const jobs = hasJobs(server)
@@ -57,7 +57,7 @@ export const pgCronAspect: Aspect<PgCronFound, PgCronDifference> = {
 
   diff: (found, input) => [
     ...input.views
-      .filter((view) => isOwn(view, found, input))
+      .filter((view) => isOwn(view, found.server, input))
       .flatMap((view) => viewDifferences(view, found, input)),
     ...leftOver(found, input),
   ],
@@ -83,7 +83,11 @@ export const pgCronAspect: Aspect<PgCronFound, PgCronDifference> = {
  * Whether this role sees the job of a view, and can make one that works: jobs are shown to their role alone, and run as it.
  * A job of a view that another role owns is that role's to keep.
  */
-function isOwn(view: ViewDefinition, { server }: PgCronFound, { state }: AspectInput): boolean {
+function isOwn(
+  view: ViewDefinition,
+  server: PgCronRow | undefined,
+  { state }: AspectInput,
+): boolean {
   const deployed = state.views.get(viewName(view));
   return deployed === undefined || (server?.own_roles.includes(deployed.row.owner) ?? false);
 }

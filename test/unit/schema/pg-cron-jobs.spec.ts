@@ -17,9 +17,11 @@ const SERVER: PgCronRow = {
   own_roles: [],
 };
 
+const OWN = { isOwn: true };
+
 describe('requirePgCron', () => {
   it.each(['GMT', 'UTC', 'Etc/UTC', null])('takes a server whose time zone is %s', (zone) => {
-    expect(() => requirePgCron(VIEW, { ...SERVER, time_zone: zone })).not.toThrow();
+    expect(() => requirePgCron(VIEW, { ...SERVER, time_zone: zone }, OWN)).not.toThrow();
   });
 
   it.each<[Partial<PgCronRow>, string]>([
@@ -30,7 +32,12 @@ describe('requirePgCron', () => {
     [{ version: null, cron_database: 'shop' }, 'does not have the extension pg_cron'],
     [{ version: null, cron_database: 'postgres' }, 'lives in database "postgres" of this server'],
   ])('refuses %j', (found, message) => {
-    expect(() => requirePgCron(VIEW, { ...SERVER, ...found })).toThrow(message);
+    expect(() => requirePgCron(VIEW, { ...SERVER, ...found }, OWN)).toThrow(message);
+  });
+
+  it('asks for no rights where the view is of another role', () => {
+    const server = { ...SERVER, may_schedule: false, can_log_in: false };
+    expect(() => requirePgCron(VIEW, server, { isOwn: false })).not.toThrow();
   });
 });
 
