@@ -126,6 +126,7 @@ export class ManagedDataSource implements DataSourceContext {
       this.refresher.history.stop(),
       this.tracking.changeLog.stop(),
       this.locks.stop(),
+      this.schedule.untilReleased(),
     ]);
     await this.database.close();
   }

@@ -96,6 +96,10 @@ export class ConnectionPool {
     }
   }
 
+  get freeCount(): number {
+    return this.line.freeCount;
+  }
+
   /** Closes idle connections of its own accord after half the time after which the server would. */
   closeIdleBefore(idleSessionTimeoutMs: number): void {
     if (idleSessionTimeoutMs > 0) {

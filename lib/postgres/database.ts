@@ -73,6 +73,11 @@ export class Database {
     return this.pool.session(work, { turn });
   }
 
+  /** How many could have a connection for `session` without waiting. */
+  get freeCount(): number {
+    return this.pool.freeCount;
+  }
+
   /** Runs `work` in a transaction with the given limits, on a connection of its own. */
   async transaction<T>(
     limits: TransactionLimits,

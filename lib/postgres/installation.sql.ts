@@ -1,5 +1,6 @@
 import { CAPTURE_FUNCTIONS } from './capture.sql.js';
 import { VIEW_CHANGES } from './change.sql.js';
+import { CLAIM_TICKS } from './claim.sql.js';
 import { COMPUTED, foreignColumns, mendComputedColumns } from './computed-column.sql.js';
 import { quoteIdentifier } from './identifier.js';
 import { ASK_LEASE } from './lease.sql.js';
@@ -17,7 +18,7 @@ import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
  */
 
 /** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
-export const INSTALLATION_VERSION = 8;
+export const INSTALLATION_VERSION = 9;
 
 /** The parts of each version: tables, indexes, and columns of `view_state`. No name occurs twice. */
 const PARTS: Record<number, string[]> = {
@@ -28,6 +29,7 @@ const PARTS: Record<number, string[]> = {
   6: ['relation_kind'],
   7: ['depends_on'],
   8: ['lease'],
+  9: ['claimed_tick', 'claimed_at'],
 };
 
 /** Each is there under its name, with its text. */
@@ -38,6 +40,7 @@ const CALLED = [
   LAST_CRON_TICK,
   REFRESH_BY_PG_CRON,
   ASK_LEASE,
+  CLAIM_TICKS,
 ];
 
 /** Have the text of the newest release that has been here. */
@@ -242,5 +245,10 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   rest_ms float8,
   next_turn_at timestamptz
 )`,
+  ],
+  9: (quotedSchema) => [
+    `ALTER TABLE ${quotedSchema}.view_state
+  ADD COLUMN IF NOT EXISTS claimed_tick timestamptz,
+  ADD COLUMN IF NOT EXISTS claimed_at timestamptz`,
   ],
 };

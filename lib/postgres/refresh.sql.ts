@@ -6,7 +6,7 @@ import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 import { storedFunction } from './stored-function.sql.js';
 
 /** A tick may start this much before its instant by the database's clock: timers are not exact. */
-const EARLY_TOLERANCE = '250 ms';
+export const EARLY_TOLERANCE = '250 ms';
 
 /**
  * What is committed now, of which the transaction's own writes are no part: `pg_current_snapshot` counts them

@@ -25,6 +25,10 @@ export class WaitingLine {
     this.places.cancel();
   }
 
+  get freeCount(): number {
+    return Math.max(0, this.places.getValue());
+  }
+
   /** @returns what gives the place back */
   async take(turn?: Turn): Promise<() => void> {
     return turn?.isBackground ? this.takeBehindOthers(turn) : this.takeBy(PRIORITY.ordinary);

@@ -40,6 +40,7 @@ export class LeaseKeeper {
   private readonly rest = new Rest();
   private timer?: NodeJS.Timeout;
   private asking: Promise<void> = Promise.resolve();
+  private releasing: Promise<void> = Promise.resolve();
   private isWorking = false;
   private retryMs = 0;
   private isStopped = false;
@@ -50,12 +51,18 @@ export class LeaseKeeper {
     this.wait(firstInMs);
   }
 
-  /** Ends the work, and lets another process have the lease. */
+  /** Ends the work, and begins to give the lease back. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearTimeout(this.timer);
-    await Promise.all([this.options.work.stop(), isDoneWithin(this.asking, STOP_TIMEOUT_MS)]);
-    await isDoneWithin(this.options.lease.release(), STOP_TIMEOUT_MS);
+    // What was asked before may still bring it.
+    this.releasing = this.asking.then(() => this.options.lease.release());
+    await this.options.work.stop();
+  }
+
+  /** After `stop`: waits a short time for the lease to be given back, so that another process can have it at once. */
+  async untilReleased(): Promise<void> {
+    await isDoneWithin(this.releasing, STOP_TIMEOUT_MS);
   }
 
   private wait(ms: number): void {

@@ -46,7 +46,7 @@ export class Lease {
     this.mayHold = true;
     const [answer] = await database.single<LeaseRow>(
       askLease(database.stateSchema, question),
-      ([row]) => row?.is_holder === true && restMs === 0,
+      ([row]) => row?.is_holder === true && restMs <= RENEWAL_MS,
     );
     if (answer === undefined) {
       throw new Error('The lease gave no answer');

@@ -47,6 +47,7 @@ export class ScheduleOrchestrator {
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timers.forEach(clearTimeout);
+    this.ticks.stop();
     await Promise.all([...this.jobs.values()].map(async (job) => job.stop()));
   }
 
@@ -71,7 +72,7 @@ export class ScheduleOrchestrator {
     if (early !== undefined && early.dueInMs < this.context.options.sweepIntervalMs) {
       this.after(early.dueInMs, async () => {
         if (this.isOn(view)) {
-          this.whenDue(view, await this.ticks.attempt(view, early.tick));
+          this.whenDue(view, await this.ticks.share(view, early.tick));
         }
       });
     }

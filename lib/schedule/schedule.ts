@@ -53,6 +53,11 @@ export class Schedule {
     await Promise.all([this.orchestrator.stop(), this.keeping.then(() => this.keeper?.stop())]);
   }
 
+  /** Waits a short time until another process can have what this one did for all. */
+  async untilReleased(): Promise<void> {
+    await this.keeper?.untilReleased();
+  }
+
   private keepLease(watched: ViewDefinition[]): void {
     if (this.isStopped || (watched.length === 0 && !this.changes.isNeeded)) {
       return;

@@ -7,6 +7,7 @@ import { type ScheduleStateRow, selectScheduleStates } from '../postgres/schedul
 import { tickRequest } from '../refresh/occasions.js';
 import { FailureLog } from '../refresh/failure-log.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
+import { TickClaims } from './tick.claims.js';
 import type { StaleWatch } from '../status/stale.watch.js';
 
 /** A view with a schedule that processes of the application keep. */
@@ -42,6 +43,7 @@ const TIMER_TOLERANCE_MS = 250;
  */
 export class TickRunner {
   private readonly failures: FailureLog;
+  private readonly claims: TickClaims;
 
   constructor(
     private readonly context: DataSourceContext,
@@ -49,12 +51,27 @@ export class TickRunner {
     private readonly staleness: StaleWatch,
   ) {
     this.failures = new FailureLog(context.log);
+    this.claims = new TickClaims(context, (view, tick) => this.attempt(view, tick));
   }
 
-  /** Does the tick for which a timer of this process fires now. Never throws; see `attempt`. */
+  /** Does the tick for which a timer of this process fires now, unless another process does. Never throws. */
   async wake(view: ScheduledView): Promise<EarlyTick | undefined> {
     const tick = view.schedule.grid.lastTickAt(new Date(Date.now() + TIMER_TOLERANCE_MS));
-    return tick && this.attempt(view, tick);
+    return tick && this.share(view, tick);
+  }
+
+  /**
+   * Has a tick done by this process or by another. Never throws.
+   *
+   * @returns the tick when the clock of this process is ahead and its time has not come
+   */
+  async share(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
+    return this.claims.add(view, tick);
+  }
+
+  /** Begins no more ticks that timers have found due. */
+  stop(): void {
+    this.claims.stop();
   }
 
   /**
@@ -92,11 +109,11 @@ export class TickRunner {
   }
 
   /**
-   * Does one tick. Never throws: a failure is recorded and logged, and a later sweep or tick tries again.
+   * Attempts one tick. Never throws: a failure is recorded and logged, and a later sweep or tick tries again.
    *
    * @returns the tick when the clock of this process is ahead and its time has not come
    */
-  async attempt(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
+  private async attempt(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
     try {
       const result = await this.refreshes.run(
         tickRequest(view, tick, view.schedule.grid.nextTickAfter(tick)),

@@ -7,6 +7,7 @@ import { DataSource, type QueryRunner } from 'typeorm';
 import { alterTable, RefreshService, SchemaService, type ViewClass } from '../../../lib/index.js';
 import { cancelLockHolder, selectLockHeldBy } from '../../../lib/postgres/advisory-lock.sql.js';
 import { compactChanges } from '../../../lib/postgres/change-log.sql.js';
+import { claimTicks } from '../../../lib/postgres/claim.sql.js';
 import {
   selectBackendPid,
   selectServerFacts,
@@ -256,6 +257,7 @@ describe('names in the schema that everybody may create in', () => {
         selectWalPosition(),
         selectViewRisks([view]),
         selectBackendPid(),
+        claimTicks(stateSchema, [{ view, tick: new Date() }], 1),
         setTablespace(view, 'pg_default'),
         claimViews(stateSchema, 'other', [view]),
         releaseViews(stateSchema, 'other', [view]),

@@ -98,7 +98,8 @@ describe('the lease', () => {
     await fail(failing);
     expect(await untilRefreshed('totals "by" key')).not.toContain(`:${failing.pid}`);
     const next = await holder(`%:${failing.pid}:%`);
-    if (recover !== undefined) {
+    // PgBouncer keeps the connections of processes that have closed theirs.
+    if (recover !== undefined && database.url === database.directUrl) {
       await recover(failing);
       // It finds that somebody else has the lease, and keeps no connection.
       await database.until(ALONE);

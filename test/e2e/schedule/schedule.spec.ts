@@ -232,7 +232,7 @@ describe('schedule', () => {
     const tickWith = async (value: number): Promise<void> => {
       await database.query('UPDATE numbers SET value = $1', [value]);
       await database.query(
-        `UPDATE materialized_views.view_state SET last_tick = '2020-01-01', not_before = NULL`,
+        `UPDATE materialized_views.view_state SET last_tick = '2020-01-01', not_before = NULL, claimed_tick = NULL`,
       );
       await job.fireOnTick();
     };

@@ -34,6 +34,6 @@ describe('triggerFunction', () => {
     const marks = [...CAPTURE_FUNCTIONS, WAKE_UP_FUNCTION].map(
       (each) => /^\n-- (\w+)/.exec(each.body('state'))?.[1],
     );
-    expect([INSTALLATION_VERSION, ...marks]).toEqual([8, 'e0294c98', '8aeb4c2d', '041b2b4a']);
+    expect([INSTALLATION_VERSION, ...marks]).toEqual([9, 'e0294c98', '8aeb4c2d', '041b2b4a']);
   });
 });
