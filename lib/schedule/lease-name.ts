@@ -33,6 +33,6 @@ export class LeaseName {
 
 function describe(view: ViewDefinition): string {
   const { name, query, dependsOn, refresh, freshness, schedule } = view;
-  const ticks = schedule && [schedule.cron, schedule.timeZone];
+  const ticks = schedule && [schedule.cron, schedule.timeZone, schedule.scheduler];
   return JSON.stringify([name, query, dependsOn, refresh, freshness, ticks]);
 }
