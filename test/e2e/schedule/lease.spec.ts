@@ -89,23 +89,26 @@ describe('the lease', () => {
       () => network?.goSilent({ except: 0, newOnesToo: true }),
       () => network?.recover(),
     ],
-  ])('is taken over when its holder %s', async (_, fail, recover) => {
-    network = await Network.to(database.url);
-    const failing = await startReplica(network.url);
-    await startReplica();
-    await startReplica();
-    expect(await holder()).toContain(`:${failing.pid}:`);
-    await fail(failing);
-    expect(await untilRefreshed('totals "by" key')).not.toContain(`:${failing.pid}`);
-    const next = await holder(`%:${failing.pid}:%`);
-    // PgBouncer keeps the connections of processes that have closed theirs.
-    if (recover !== undefined && database.url === database.directUrl) {
-      await recover(failing);
-      // It finds that somebody else has the lease, and keeps no connection.
-      await database.until(ALONE);
-      expect(await holder()).toBe(next);
-    }
-  });
+  ])(
+    'is taken over when its holder %s',
+    async (_, fail, recover) => {
+      network = await Network.to(database.url);
+      const failing = await startReplica(network.url);
+      await startReplica();
+      expect(await holder()).toContain(`:${failing.pid}:`);
+      await fail(failing);
+      expect(await untilRefreshed('totals "by" key')).not.toContain(`:${failing.pid}`);
+      const next = await holder(`%:${failing.pid}:%`);
+      // PgBouncer keeps the connections of processes that have closed theirs.
+      if (recover !== undefined && database.url === database.directUrl) {
+        await recover(failing);
+        // It finds that somebody else has the lease, and keeps no connection.
+        await database.until(ALONE);
+        expect(await holder()).toBe(next);
+      }
+    },
+    120_000,
+  );
 
   it('is had by one of several processes, and by another as soon as that one stops', async () => {
     await start([Written]);
