@@ -35,8 +35,8 @@ export async function expectFresh(app: INestApplicationContext, view: ViewTarget
 }
 
 /**
- * Waits until the views with `refresh.on` have everything that was committed before the call, and no refresh is
- * running. The application must be initialized with `scheduling`. Paused views are ignored.
+ * Waits until the views with `refresh.on` have everything that was committed before the call, no view with
+ * `maxStaleness` is stale, and no refresh is running. The application must be initialized with `scheduling`. Paused views are ignored.
  *
  * @param app the application, or the testing module
  * @throws InvalidOptionsError when an option is unknown or not as it must be
@@ -78,8 +78,9 @@ async function busyViews(app: INestApplicationContext): Promise<string[]> {
   const statuses = await refreshesOf(app).statusAll();
   return statuses
     .filter(
-      ({ dataSource, view, isRefreshing, isPaused, changes }) =>
+      ({ dataSource, view, isRefreshing, isPaused, isStale, changes }) =>
         isRefreshing ||
+        (!isPaused && isStale) ||
         (!isPaused && followers.has(`${dataSource} ${view}`) && changes?.isUnchanged === false),
     )
     .map(({ view }) => view);

@@ -1,3 +1,4 @@
+export { advance } from './advance.js';
 export { expectFresh, untilIdle, type IdleOptions } from './fresh-views.js';
 export { tick } from './tick.js';
 export { useLiveViews } from './live-views.js';

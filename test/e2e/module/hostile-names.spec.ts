@@ -5,6 +5,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/gl
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource, type QueryRunner } from 'typeorm';
 import { alterTable, RefreshService, SchemaService, type ViewClass } from '../../../lib/index.js';
+import { advanceRecords } from '../../../lib/postgres/advance.sql.js';
 import { cancelLockHolder, selectLockHeldBy } from '../../../lib/postgres/advisory-lock.sql.js';
 import { compactChanges } from '../../../lib/postgres/change-log.sql.js';
 import { claimTicks } from '../../../lib/postgres/claim.sql.js';
@@ -261,6 +262,7 @@ describe('names in the schema that everybody may create in', () => {
         setTablespace(view, 'pg_default'),
         claimViews(stateSchema, 'other', [view]),
         releaseViews(stateSchema, 'other', [view]),
+        ...advanceRecords(stateSchema, 0),
         replaceFingerprint(stateSchema, view, { before: '', after: '' }),
       ]);
     });

@@ -3,7 +3,7 @@ import { getRepositoryToken } from '@nestjs/typeorm';
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource, type QueryRunner, type Repository } from 'typeorm';
 import { RefreshService, StatusError } from '../../../lib/index.js';
-import { expectFresh, tick, untilIdle, useLiveViews } from '../../../lib/testing/index.js';
+import { advance, expectFresh, tick, untilIdle, useLiveViews } from '../../../lib/testing/index.js';
 import { refreshLockKey } from '../../../lib/postgres/advisory-lock.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -75,6 +75,44 @@ describe('testing: features.md row 16, on a real database', () => {
       await refreshes.pause(Nightly);
       expect(await tick(other, Nightly)).toMatchObject({ outcome: 'skipped', reason: 'paused' });
       await expect(tick(app, Count)).rejects.toThrow(/"public.order_count" to have a schedule/);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('advance makes a view with maxStaleness due, and its age what it would be', async () => {
+    const Hourly = viewClass({
+      name: 'hourly',
+      expression: 'SELECT count(*)::int AS id FROM public.orders',
+      refresh: { maxStaleness: '1h' },
+    });
+    const Daily = viewClass({
+      name: 'at_most_daily',
+      expression: 'SELECT 1 AS id',
+      refresh: { minInterval: '1d' },
+    });
+    const other = await bootWith(database, { views: [Hourly, Daily], scheduling: true });
+    try {
+      const refreshes = other.get(RefreshService);
+      await refreshes.refresh(Hourly);
+      await advance(other, '30m');
+      await database.query('INSERT INTO orders VALUES (1)');
+      await advance(other, '59m');
+      expect(await refreshes.status(Hourly)).toMatchObject({ isStale: false });
+      await advance(other, '2m');
+      await untilIdle(other);
+      expect(await database.query('SELECT id FROM hourly')).toEqual([{ id: 1 }]);
+      await expectFresh(other, Hourly);
+      const [last] = await refreshes.history(Hourly);
+      expect(last).toMatchObject({ trigger: 'staleness', outcome: 'refreshed' });
+      expect(await refreshes.refresh(Daily)).toMatchObject({ reason: 'min_interval' });
+      await advance(other, '1d');
+      expect(await refreshes.refresh(Daily)).toMatchObject({ outcome: 'refreshed' });
+      for (const duration of [-1, '1 fortnight', '5', NaN, undefined]) {
+        await expect(advance(other, duration as never)).rejects.toThrow(
+          /advance: expected a duration/,
+        );
+      }
     } finally {
       await other.close();
     }

@@ -60,6 +60,7 @@ const CALLS: Record<string, [call: (options: never) => unknown, option: string, 
 /** These have no options, or are gone through in test/e2e/module/options.spec.ts. */
 const OTHERS = [
   'MaterializedViewsModule.forFeature',
+  'advance',
   'alterTable',
   'expectFresh',
   'getViewOptions',
