@@ -18,7 +18,7 @@ import { storedFunction, storedProcedure } from './stored-function.sql.js';
 const PROCEDURE = 'refresh_by_pg_cron';
 
 /** Who did a run, for people who read the history, in front of the process ID of the server. */
-export const PG_CRON_HOST = 'pg_cron';
+const PG_CRON_HOST = 'pg_cron';
 
 /** How many days it goes back: February 29th may be eight years away. */
 const LOOK_BACK_DAYS = 3_000;

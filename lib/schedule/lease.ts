@@ -7,7 +7,7 @@ import { askLease, type LeaseRow, releaseLeases } from '../postgres/lease.sql.js
 export const RENEWAL_MS = 2_000;
 
 /** How far apart the turns of the other processes are. */
-export const SLOT_MS = 3_000;
+const SLOT_MS = 3_000;
 
 const TIMES = {
   /** Two renewals may fail. */

@@ -15,7 +15,6 @@ export interface PlanPhases {
 }
 
 /** Of a change that needs no steps. */
-export const NO_PHASES: PlanPhases = { build: [], clear: [], finish: [] };
 
 /** Several changes as one; steps that do nothing in either direction are left out. */
 export function inPhases(...changes: Partial<PlanPhases>[]): PlanPhases {
