@@ -14,8 +14,6 @@ export interface PlanPhases {
   finish: PlanStep[];
 }
 
-/** Of a change that needs no steps. */
-
 /** Several changes as one; steps that do nothing in either direction are left out. */
 export function inPhases(...changes: Partial<PlanPhases>[]): PlanPhases {
   const all = (phase: keyof PlanPhases): PlanStep[] =>
