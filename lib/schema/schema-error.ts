@@ -157,7 +157,7 @@ function describeCause(error: unknown): string {
 
 /** What a role needs where no view is concerned. */
 const OWN_HINT =
-  "The role needs USAGE and CREATE on the schema `stateSchema`, and to own the library's tables in it; where a schema does not exist, CREATE on the database.";
+  "The role needs USAGE on the schema `stateSchema`, and SELECT, INSERT, UPDATE and DELETE on the library's tables in it. To create or upgrade them it needs CREATE on that schema and has to own the tables; where a schema does not exist, CREATE on the database.";
 
 function hintFor(error: unknown, code: string | undefined): string | undefined {
   const { isCapture, computesRows, hint }: Partial<FailedTask> =
@@ -165,7 +165,7 @@ function hintFor(error: unknown, code: string | undefined): string | undefined {
   if (isCapture && code === SqlState.insufficientPrivilege) {
     return OWNERSHIP_HINT;
   }
-  const isOwn = error instanceof SchemaStepError && error.view === undefined;
+  const isOwn = !(error instanceof SchemaStepError && error.view !== undefined);
   if (isOwn && code === SqlState.insufficientPrivilege) {
     return OWN_HINT;
   }

@@ -9,7 +9,7 @@ const MEANWHILE =
 
 /** What a role needs to capture the changes of tables. */
 export const OWNERSHIP_HINT =
-  'The role must own the tables, or be a member of their owner: only owners may create triggers that always fire. Or let the owner run a migration that creates them.';
+  'The role must own the tables, or be a member of their owner: only owners may create triggers that always fire. It also needs EXECUTE on the functions in the schema `stateSchema`, which the role that created that schema has. Or let the owner run a migration that creates the triggers.';
 
 /** A difference in words, for logs and errors. */
 export function describeCaptureDifference(difference: CaptureDifference): string | undefined {

@@ -1,0 +1,170 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import { RefreshService } from '../../../lib/index.js';
+import { bootWith } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { viewClass } from '../../support/view-class.js';
+
+const STATE = '"Own state"';
+
+const Standing = viewClass({
+  schema: 'Far away',
+  name: 'standing',
+  expression: 'SELECT id FROM "The shop".orders',
+  key: ['id'],
+});
+
+const Changed = viewClass({
+  schema: 'Far away',
+  name: 'standing',
+  expression: 'SELECT id, 1 AS more FROM "The shop".orders',
+  key: ['id'],
+});
+
+const newView = (schema: string, refresh = {}): ReturnType<typeof viewClass> =>
+  viewClass({ schema, name: 'made', expression: 'SELECT id FROM "The shop".orders', refresh });
+
+interface Task {
+  name: string;
+  /** What docs/operations/privileges.md says: `privilege ON object`, or a role; and what the hint says without it. */
+  needs: Record<string, RegExp>;
+  work: () => Promise<unknown>;
+  /** Makes it possible again. */
+  undo: string;
+}
+
+const OWN_TABLES = /on the schema `stateSchema`/;
+const VIEWS = /own the views that change.*CREATE on their schemas, SELECT on what they read/;
+const SWAP = /member of the owner/;
+const TRACKING = /own the tables, or be a member of their owner.*EXECUTE/;
+
+const STATE_NEEDS = {
+  [`USAGE ON SCHEMA ${STATE}`]: OWN_TABLES,
+  [`SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA ${STATE}`]: OWN_TABLES,
+};
+const READ_NEEDS = {
+  'USAGE ON SCHEMA "The shop"': VIEWS,
+  'SELECT ON "The shop".orders': VIEWS,
+};
+
+describe('the privileges of docs/operations/privileges.md, of those who change the schema', () => {
+  let database: TestDatabase;
+  let role: string;
+  let owner: string;
+  let admin: TestingModule;
+  let least: TestDatabase;
+  const apps: TestingModule[] = [];
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+    role = `least_${database.name}`;
+    owner = `owner_${database.name}`;
+    await database.query(`
+      CREATE SCHEMA "The shop";
+      CREATE TABLE "The shop".orders (id int PRIMARY KEY);
+      CREATE ROLE ${role} LOGIN PASSWORD 'secret';
+      CREATE ROLE ${owner}`);
+    admin = await bootWith(database, { views: [Standing], stateSchema: 'Own state' });
+    await database.query(`
+      ALTER MATERIALIZED VIEW "Far away".standing OWNER TO ${owner};
+      ALTER TABLE "The shop".orders OWNER TO ${owner};
+      GRANT USAGE, CREATE ON SCHEMA "Far away" TO ${owner};
+      GRANT USAGE ON SCHEMA "The shop" TO ${owner}`);
+    const url = new URL(database.url);
+    url.username = role;
+    url.password = 'secret';
+    least = Object.assign(Object.create(database) as TestDatabase, { url: url.href });
+  });
+
+  afterEach(async () => {
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+  });
+
+  afterAll(async () => {
+    await admin.close();
+    await database.query(`DROP OWNED BY ${role}, ${owner}; DROP ROLE ${role}, ${owner}`);
+    await database.drop();
+  });
+
+  const boot = async (view: ReturnType<typeof viewClass>): Promise<TestingModule> => {
+    const app = await bootWith(least, {
+      views: [view],
+      stateSchema: 'Own state',
+      synchronize: true,
+    });
+    apps.push(app);
+    return app;
+  };
+
+  const tasks = (): Task[] => [
+    {
+      name: 'create a view and its schema',
+      needs: {
+        [`CREATE ON DATABASE ${database.name}`]: /CREATE on the database/,
+        ...READ_NEEDS,
+        ...STATE_NEEDS,
+      },
+      work: () => boot(newView('New place')),
+      undo: 'DROP SCHEMA IF EXISTS "New place" CASCADE',
+    },
+    {
+      name: 'create a view',
+      needs: { 'USAGE, CREATE ON SCHEMA "Far away"': VIEWS, ...READ_NEEDS, ...STATE_NEEDS },
+      work: () => boot(newView('Far away')),
+      undo: 'DROP MATERIALIZED VIEW IF EXISTS "Far away".made',
+    },
+    {
+      name: 'change a view of another role',
+      needs: { [owner]: VIEWS, ...STATE_NEEDS },
+      work: () => boot(Changed),
+      undo: `DROP MATERIALIZED VIEW "Far away".standing;
+        CREATE MATERIALIZED VIEW "Far away".standing AS SELECT id FROM "The shop".orders;
+        ALTER MATERIALIZED VIEW "Far away".standing OWNER TO ${owner}`,
+    },
+    {
+      name: 'refresh a view of another role by swap',
+      needs: { [owner]: SWAP, ...STATE_NEEDS },
+      work: async () =>
+        (await boot(Changed)).get(RefreshService).refresh(Changed, { mode: 'swap' }),
+      undo: '',
+    },
+    {
+      name: 'track the writes of a table of another role',
+      needs: {
+        [owner]: VIEWS,
+        [`EXECUTE ON ALL FUNCTIONS IN SCHEMA ${STATE}`]: TRACKING,
+        ...STATE_NEEDS,
+      },
+      work: () => boot(newView('Far away', { on: 'sources' })),
+      undo: `DROP MATERIALIZED VIEW IF EXISTS "Far away".made;
+        DROP TRIGGER IF EXISTS "Own state_capture_insert" ON "The shop".orders`,
+    },
+  ];
+
+  it.each([0, 1, 2, 3, 4])('are enough for task %i, and each is needed', async (index) => {
+    const { needs, work, undo } = tasks()[index] as Task;
+    const reset = (): Promise<unknown> =>
+      database.query(`${undo}; DELETE FROM ${STATE}.view_state WHERE view_name = 'made'`);
+    for (const need of Object.keys(needs)) {
+      await database.query(`GRANT ${need} TO ${role}`);
+    }
+    await expect(work()).resolves.toBeDefined();
+    for (const [need, hint] of Object.entries(needs)) {
+      await reset();
+      await database.query(`REVOKE ${need} FROM ${role}`);
+      const error = await work().then(
+        () => 'none',
+        (thrown: unknown) => thrown,
+      );
+      expect({ need, error }).toMatchObject({
+        need,
+        error: { cause: { code: '42501' }, hint: expect.stringMatching(hint) as unknown as string },
+      });
+      await database.query(`GRANT ${need} TO ${role}`);
+    }
+    await reset();
+    for (const need of Object.keys(needs)) {
+      await database.query(`REVOKE ${need} FROM ${role}`);
+    }
+  });
+});
