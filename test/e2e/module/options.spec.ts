@@ -60,6 +60,7 @@ const CALLS: Record<string, Call> = {
   'SchemaService.dependents': (given) => schema.dependents(DailyTotal, options(given)),
   'SchemaService.inspect': (given) => schema.inspect(options(given)),
   'SchemaService.order': (given) => schema.order(options(given)),
+  'SchemaService.sync': (given) => schema.sync(undefined, options(given)),
 };
 
 /** These take none. */
