@@ -6,7 +6,8 @@ import type { ViewQuery } from '../postgres/rehearsal.sql.js';
 import type { ViewKind } from '../postgres/view-kind.js';
 import type { DatabaseState } from './database-state.js';
 import { dependentsLeft, describeView, refuseToDrop } from './dependents.js';
-import type { DeployedView } from './deployed-view.js';
+import { type DeployedView, deployedName } from './deployed-view.js';
+import { isAsKnown } from './holders.js';
 import { refuseLosses } from './uncarried.js';
 
 /** One view that is rebuilt: because it changed or is missing, or because it reads one that is. */
@@ -60,7 +61,16 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
     throw refusal(input.changed, [...unmanaged]);
   }
   refuseInUse(input, members);
-  refuseLosses(members.filter(({ isReplaced }) => !isReplaced));
+  const { known } = input.state;
+  refuseLosses(
+    members
+      .filter(({ isReplaced }) => !isReplaced)
+      .map((member) => ({
+        ...member,
+        isOwn:
+          member.deployed && isAsKnown(member.deployed, known.get(deployedName(member.deployed))),
+      })),
+  );
   return members;
 }
 

@@ -23,7 +23,7 @@ import { ungrantable } from './privilege-statements.js';
 export function uncarried(
   { row, kind, indexes, statistics }: DeployedView,
   definition?: ViewDefinition,
-  ownIndexes: readonly string[] = [],
+  { ownIndexes = [], isOwn = false }: Pick<Remade, 'ownIndexes' | 'isOwn'> = {},
 ): string[] {
   const becomes = definition?.kind ?? kind;
   const defaults = row.columns
@@ -46,9 +46,9 @@ export function uncarried(
     ...defaults,
     ...unknownCode('replica identity', row.replica_identity, REPLICA_IDENTITIES),
     ...ungrantable(row),
-    // Those of a view of another kind go with what they are about: how its query is run for a reader.
+    // Those that a class declared go with what they are about: how the query of a plain view is run for a reader.
     ...unknown(row.storage, [
-      ...kind.parameters,
+      ...(isOwn ? kind.parameters : []),
       ...becomes.parameters,
       ...Object.keys(definition?.storage ?? {}),
     ]).map((name) => `storage parameter "${name}"`),
@@ -109,13 +109,15 @@ interface Remade {
   deployed?: DeployedView;
   definition?: ViewDefinition;
   ownIndexes?: readonly string[];
+  /** Whether the library made it as it is: else somebody else gave it what it has. */
+  isOwn?: boolean;
 }
 
 /** @throws UnmanagedDependentsError where a view has something that would be lost, or that must not be read */
 export function refuseLosses(views: readonly Remade[]): void {
-  for (const { deployed, definition, ownIndexes } of views) {
+  for (const { deployed, definition, ...own } of views) {
     if (deployed !== undefined) {
-      refuse(deployed, uncarried(deployed, definition, ownIndexes), {
+      refuse(deployed, uncarried(deployed, definition, own), {
         reason: 'which the new view would not have',
         hint: 'Take that away, or change the view by hand.',
       });
