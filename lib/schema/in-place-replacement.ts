@@ -49,7 +49,7 @@ export async function findReplaceable(
   let replaced: ReadonlySet<string> = new Set(candidates);
   while (replaced.size > 0) {
     const trial = await tryReplacing(session, context, compared, { ...changes, replaced });
-    const unfit = unfitOf(trial, compared, changes);
+    const unfit = unfitOf(trial, compared, { ...changes, replaced });
     const left = new Set([...replaced].filter((name) => !unfit.has(name)));
     if (left.size === replaced.size) {
       break;
@@ -117,7 +117,7 @@ async function changedAbove(
 function unfitOf(
   { members, refused, grown, changedAbove: changed, edges }: Trial,
   { state, renames }: Comparison,
-  { pruned }: Changes,
+  { pruned, replaced }: Changes & { replaced: ReadonlySet<string> },
 ): Set<string> {
   const built = new Set(members.filter(({ isReplaced }) => !isReplaced).map(keyOf));
   const dependents = new Map(state.dependents);
@@ -132,12 +132,8 @@ function unfitOf(
     [...withDependents([name], { ...state, dependents })].some((above) => inTheWay.has(above)) ||
     // Its way back drops it, and has to know the names that views then have.
     (grown.has(name) && readsRenamed(name, { state, renames }));
-  return new Set(
-    members
-      .filter((member) => member.isReplaced)
-      .map(keyOf)
-      .filter(isUnfit),
-  );
+  // One that read a view which is built now was rebuilt with it, and not tried.
+  return new Set([...replaced].filter((name) => built.has(name) || isUnfit(name)));
 }
 
 /** Whether a view, one above it, or what these read comes under another name. */

@@ -269,6 +269,27 @@ describe('plain views (features, 13)', () => {
       expect(await rowsOf('totals')).toEqual([{ id: 1, total: '6' }]);
     });
 
+    it('comes below what it read by way of a view that goes', async () => {
+      const prunes = { prune: true, application: 'tests' };
+      const items = { name: 'items', expression: 'SELECT id, amount FROM orders', columns: ['id'] };
+      const between = { name: 'between', expression: 'SELECT amount, id FROM items' };
+      await releases.start(
+        [
+          materialized(items),
+          materialized(between),
+          plain({ expression: 'SELECT amount, id FROM between' }),
+        ],
+        prunes,
+      );
+      const after = [
+        materialized({ ...items, expression: `SELECT id FROM ${QUOTED_OPEN}` }),
+        plain(),
+      ];
+      const schema = await releases.start(after, prunes);
+      expect(await schema.diff()).toEqual([]);
+      expect(await schema.order()).toEqual([OPEN, 'public.items']);
+    });
+
     it('has what tracks it through track its new tables at once', async () => {
       const tracked = { refresh: { on: 'sources' as const } };
       await releases.start([plain(), stored(tracked)]);

@@ -243,7 +243,7 @@ export function handWorkSql(
       ];
     case 'put a materialized view above':
       return [
-        `CREATE MATERIALIZED VIEW IF NOT EXISTS public."hand above ${view}" AS SELECT id FROM ${quotedName}${found.populated ? '' : ' WITH NO DATA'}`,
+        `CREATE MATERIALIZED VIEW IF NOT EXISTS public."hand above ${view}" AS SELECT id FROM ${quotedName}${found.kind === 'm' && found.populated ? '' : ' WITH NO DATA'}`,
       ];
     default:
       return [];
