@@ -143,7 +143,7 @@ export class Application {
       ...(spec.isPlain
         ? { ...plainOptions(spec), withData: isReadable }
         : {
-            ...storedOptions(spec, read),
+            ...storedOptions(spec, callsFunction(read, before)),
             withData: spec.withData && isReadable,
             indexes: spec.indexes.flatMap((index) =>
               indexOf(index, { view, place: `${schema} ${name}`, columns: read.columns }),
@@ -158,14 +158,26 @@ const plainOptions = ({ securityBarrier }: ViewSpec): Partial<ReleasedView> & { 
   indexes: [],
 });
 
+/** The writes that change what a function reads are not noticed. */
 const storedOptions = (
   { storage, tablespace, on }: ViewSpec,
-  { dependsOn }: Read,
+  readsInFunction: boolean,
 ): Partial<ReleasedView> => ({
   ...(storage && { storage }),
   ...(tablespace && { tablespace }),
-  ...(on && dependsOn === undefined && { refresh: { on } }),
+  ...(on && !readsInFunction && { refresh: { on } }),
 });
+
+/** Whether a query calls a function, itself or in a plain view that it reads. */
+const callsFunction = (
+  { dependsOn, reads }: Pick<Read, 'dependsOn' | 'reads'>,
+  before: ReadonlyMap<number, ReleasedView>,
+): boolean =>
+  dependsOn !== undefined ||
+  reads.some((each) => {
+    const source = before.get(each);
+    return source?.isPlain === true && callsFunction(source, before);
+  });
 
 export const quoted = ({ schema, name }: Name): string =>
   `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
