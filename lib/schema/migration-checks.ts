@@ -162,7 +162,7 @@ export function refuseLiterals(
   }
 }
 
-function upCheck({ change, before, after }: TouchedView, facts: ViewFactRow[]): ViewCheck {
+function upCheck({ change, before, after, member }: TouchedView, facts: ViewFactRow[]): ViewCheck {
   const isInPlace = change === 'altered' || change === 'redefined';
   const required = isInPlace
     ? facts.filter(
@@ -174,7 +174,7 @@ function upCheck({ change, before, after }: TouchedView, facts: ViewFactRow[]): 
     required: required.map((fact) => statementOf(fact, before)),
     known: [],
     own: [],
-    others: isInPlace ? 'stay' : change === 'replaced' ? after : 'stop',
+    others: isInPlace ? 'stay' : change === 'replaced' && !changesKind(member) ? after : 'stop',
   };
 }
 
@@ -214,8 +214,13 @@ function downCheck(
       ),
       ...(definition?.tablespace === undefined ? [] : ['tablespace ']),
     ],
-    others: change === 'redefined' && !isMadeAgain ? 'stay' : before,
+    others: change === 'redefined' && !isMadeAgain ? 'stay' : changesKind(member) ? 'stop' : before,
   };
+}
+
+/** Not all that is given to a view of one kind can be given to one of another. */
+function changesKind(member: ViewAfter | undefined): boolean {
+  return member?.deployed !== undefined && member.deployed.kind !== member.kind;
 }
 
 /** What was of a view of one kind is of one of another. */

@@ -467,6 +467,25 @@ describe('plain views (features, 13)', () => {
       }
     });
 
+    it.each([
+      ['an index', `CREATE INDEX by_hand ON ${QUOTED_OPEN} (amount)`, /new: CREATE INDEX.*by_hand/],
+      [
+        'a statistics target',
+        `ALTER MATERIALIZED VIEW ${QUOTED_OPEN} ALTER COLUMN id SET STATISTICS 7`,
+        /new: ALTER .* STATISTICS 7/,
+      ],
+      ['a grant', `GRANT SELECT ON ${QUOTED_OPEN} TO PUBLIC`, /new: GRANT SELECT/],
+    ])('stop a migration that does not know of %s', async (_, statement, said) => {
+      await releases.start([materialized(open)]);
+      const schema = await releases.start([plain()], { synchronize: false });
+      const file = await schema.generateMigration({ name: 'x', language: 'js', module: 'cjs' });
+      await database.query(statement);
+      const was = await catalog(database);
+      const migration = new GeneratedMigration(database, file!);
+      await expect(migration.run('up')).rejects.toThrow(said);
+      expect(await catalog(database)).toEqual(was);
+    });
+
     it('name an index made by hand that a plain view cannot have', async () => {
       await releases.start([materialized(open)]);
       await database.query(`CREATE INDEX by_hand ON ${QUOTED_OPEN} (amount)`);

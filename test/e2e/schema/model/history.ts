@@ -32,6 +32,10 @@ import { type HandWork, NAMES, type Step, VIEW_COUNT } from './steps.js';
 const storesRows = (view: ReleasedView, before: Snapshot, old: Predecessors): boolean =>
   !view.isPlain && before.get(fullName(old.get(view.view) ?? view))?.kind !== 'v';
 
+/** A dump has no comments on the row types of views. */
+const asDumped = (found: Snapshot): unknown =>
+  Object.entries(withoutOids(found)).map(([name, each]) => [name, { ...each, typeComment: null }]);
+
 const isOurName = (name: string): boolean => NAMES.some((each) => fullName(each) === name);
 
 /** One application and its database, from one release to the next. */
@@ -390,7 +394,7 @@ export class History {
       const before = await snapshot(copy);
       await replicas.restart(this.views);
       expect(await snapshot(copy)).toEqual(before);
-      expect(withoutOids(before)).toEqual(withoutOids(await snapshot(this.database)));
+      expect(asDumped(before)).toEqual(asDumped(await snapshot(this.database)));
     } finally {
       await replicas.end();
       await copy.drop();

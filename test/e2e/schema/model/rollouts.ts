@@ -228,9 +228,12 @@ export class Rollouts {
     if (failure && meanwhile === undefined) {
       throw failure;
     }
-    expect(withoutOids(await snapshot(this.database))).toEqual(
-      withoutOids(failure ? before : migrated),
-    );
+    // What is declared comes back by a boot, also where the migration has left what somebody has made of it.
+    if (meanwhile === undefined || !['comment', 'set storage'].includes(meanwhile.work)) {
+      expect(withoutOids(await snapshot(this.database))).toEqual(
+        withoutOids(failure ? before : migrated),
+      );
+    }
   }
 }
 
