@@ -4,7 +4,13 @@ import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { DataSource, type QueryRunner } from 'typeorm';
-import { alterTable, RefreshService, SchemaService, type ViewClass } from '../../../lib/index.js';
+import {
+  alterTable,
+  type RefreshResult,
+  RefreshService,
+  SchemaService,
+  type ViewClass,
+} from '../../../lib/index.js';
 import { advanceRecords } from '../../../lib/postgres/advance.sql.js';
 import { cancelLockHolder, selectLockHeldBy } from '../../../lib/postgres/advisory-lock.sql.js';
 import { compactChanges } from '../../../lib/postgres/change-log.sql.js';
@@ -183,7 +189,12 @@ describe('names in the schema that everybody may create in', () => {
     const { runner } = managed(running).refresher;
     const daily = definitionOf(running, Daily);
     await runner.run(tickRequest(daily, new Date()));
-    expect(await runner.run(tickRequest(daily, new Date()))).toMatchObject({ reason: 'unchanged' });
+    let again: RefreshResult;
+    do {
+      // The application may be refreshing it by itself.
+      again = await runner.run(tickRequest(daily, new Date()));
+    } while (again.outcome === 'skipped' && again.reason === 'busy');
+    expect(again).toMatchObject({ reason: 'unchanged' });
     await refreshes.pause(Daily);
     await refreshes.resume(Daily);
     await refreshes.running();
