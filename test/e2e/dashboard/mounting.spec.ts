@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type CanActivate, Injectable, Module } from '@nestjs/common';
-import { MaterializedViewsDashboardModule } from '../../../lib/dashboard/index.js';
+import {
+  type MaterializedViewsDashboardFactoryOptions,
+  MaterializedViewsDashboardModule,
+  type MaterializedViewsDashboardOptionsFactory,
+} from '../../../lib/dashboard/index.js';
 import {
   InvalidOptionsError,
   MaterializedViewsModule,
@@ -16,9 +20,20 @@ const First = viewClass({ ...view, refresh: { cron: YEARLY } });
 const Second = viewClass(view);
 
 @Injectable()
-class Settings {
+class Settings implements MaterializedViewsDashboardOptionsFactory {
   readonly path = '/second';
   readonly password = 'from the settings';
+
+  createMaterializedViewsDashboardOptions(): MaterializedViewsDashboardFactoryOptions {
+    return { path: '/existing', basicAuth: { username: 'ops', password: this.password } };
+  }
+}
+
+@Injectable()
+class ClosedSettings implements MaterializedViewsDashboardOptionsFactory {
+  createMaterializedViewsDashboardOptions(): Promise<MaterializedViewsDashboardFactoryOptions> {
+    return Promise.resolve({ path: '/closed' });
+  }
 }
 
 @Module({ providers: [Settings], exports: [Settings] })
@@ -75,7 +90,11 @@ describe('dashboards of one application with two data sources', () => {
           }),
           MaterializedViewsDashboardModule.forRootAsync({
             guards: [NobodyGuard],
-            useFactory: () => ({ path: '/closed' }),
+            useClass: ClosedSettings,
+          }),
+          MaterializedViewsDashboardModule.forRootAsync({
+            imports: [SettingsModule],
+            useExisting: Settings,
           }),
           MaterializedViewsDashboardModule.forRoot({ path: '/broken', guards: [BrokenGuard] }),
         ],
@@ -88,13 +107,15 @@ describe('dashboards of one application with two data sources', () => {
     await Promise.all(databases.map((each) => each.drop()));
   });
 
-  it('takes options from a factory', async () => {
+  it('takes options from a factory, from a class, and from a provider that there is', async () => {
     expect((await ask('/second/')).status).toBe(401);
     expect((await ask('/second/', { headers: ADMIN })).status).toBe(200);
     const headers = { ...ADMIN, ...SAME_ORIGIN };
     const paused = await ask(`/second/pause?${query('default')}`, { method: 'POST', headers });
     expect(paused.status).toBe(404);
     expect((await ask('/closed/')).status).toBe(403);
+    expect((await ask('/existing/')).status).toBe(401);
+    expect((await ask('/existing/', { headers: ADMIN })).status).toBe(200);
   });
 
   it.each<[object, string]>([
