@@ -1,14 +1,11 @@
 import type { ViewSelector } from '../definition/data-source-selector.js';
 import { milliseconds } from '../definition/duration.js';
-import { checkOptions, viewOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { type AfterResult, checkAfter, checkViews } from '../refresh/after-commit.js';
 import type { DataDrift } from '../status/data-drift.js';
 import {
-  allRefreshes,
   graphOptions,
-  manyRefreshes,
   type RefreshAllOptions,
   type RefreshManyOptions,
 } from '../refresh/graph-options.js';
@@ -19,32 +16,26 @@ import type {
   RefreshHistoryEntry,
   ViewHistoryEntry,
 } from '../status/refresh-history.js';
-import { singleRefresh, type SingleRefreshOptions } from '../refresh/refresh-options.js';
+import type { SingleRefreshOptions } from '../refresh/refresh-options.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
 import type { ViewStatus } from '../status/view-status.js';
 import type { RunningRefresh } from '../refresh/refresh.control.js';
 import { historyOfAll } from './history-of-all.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 import type { FoundView, ManagedDataSources } from './managed-data-sources.js';
+import { checkCallOptions } from './refresh-service.options.js';
 import {
   type AnswerOptions,
-  answerOptions,
   answerTimeoutMs,
   DRIFT_LIMIT,
   type DriftQuery,
-  driftQuery,
   HISTORY_LIMIT,
   type HistoryAllQuery,
-  historyAllQuery,
   type HistoryQuery,
-  historyQuery,
   RECENT_LIMIT,
   type RecentRunsQuery,
-  recentRunsQuery,
   type StatusAllQuery,
-  statusAllQuery,
   type StatusQuery,
-  statusQuery,
   type ViewDataSource,
 } from './status-queries.js';
 
@@ -78,7 +69,7 @@ export class RefreshService {
    * ```
    */
   async refresh(view: ViewTarget, options: SingleRefreshOptions = {}): Promise<RefreshResult> {
-    checkOptions('RefreshService.refresh', singleRefresh, options);
+    checkCallOptions('refresh', options);
     const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.refresher.refresh(found, options);
   }
@@ -104,7 +95,7 @@ export class RefreshService {
     options: RefreshManyOptions = {},
   ): Promise<GraphReport> {
     checkViews('RefreshService.refreshMany', views);
-    checkOptions('RefreshService.refreshMany', manyRefreshes, options);
+    checkCallOptions('refreshMany', options);
     const targets = this.sources.materialized(options, views);
     return this.graph.refresh(targets, graphOptions(options));
   }
@@ -118,7 +109,7 @@ export class RefreshService {
    * @throws RefreshGraphError at the end, if a view failed; it has the report
    */
   async refreshAll(options: RefreshAllOptions = {}): Promise<GraphReport> {
-    checkOptions('RefreshService.refreshAll', allRefreshes, options);
+    checkCallOptions('refreshAll', options);
     return this.graph.refresh(this.sources.materialized(options), graphOptions(options));
   }
 
@@ -150,7 +141,7 @@ export class RefreshService {
     views: readonly ViewTarget[],
     options: RefreshManyOptions = {},
   ): Promise<AfterResult<T>> {
-    checkOptions('RefreshService.after', manyRefreshes, options);
+    checkCallOptions('after', options);
     checkAfter(work, views, options);
     this.sources.materialized(options, views);
     const value = await work();
@@ -168,7 +159,7 @@ export class RefreshService {
    * @throws RefreshError or a subclass, if the database can't be reached
    */
   async cancel(view: ViewTarget, options: ViewSelector = {}): Promise<boolean> {
-    checkOptions('RefreshService.cancel', viewOptions, options);
+    checkCallOptions('cancel', options);
     const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.refresher.control.cancel(found);
   }
@@ -183,7 +174,7 @@ export class RefreshService {
    * @throws RefreshError or a subclass, if that can't be stored
    */
   async pause(view: ViewTarget, options: ViewSelector = {}): Promise<void> {
-    checkOptions('RefreshService.pause', viewOptions, options);
+    checkCallOptions('pause', options);
     const { source, view: found } = this.sources.findMaterialized(view, options);
     await source.refresher.control.setPaused(found, true);
   }
@@ -197,7 +188,7 @@ export class RefreshService {
    * @throws RefreshError or a subclass, if that can't be stored
    */
   async resume(view: ViewTarget, options: ViewSelector = {}): Promise<void> {
-    checkOptions('RefreshService.resume', viewOptions, options);
+    checkCallOptions('resume', options);
     const { source, view: found } = this.sources.findMaterialized(view, options);
     await source.refresher.control.setPaused(found, false);
   }
@@ -210,7 +201,7 @@ export class RefreshService {
    *   primary knows
    */
   async running(options: AnswerOptions = {}): Promise<RunningRefresh[]> {
-    checkOptions('RefreshService.running', answerOptions, options);
+    checkCallOptions('running', options);
     const timeoutMs = answerTimeoutMs(options);
     const running = this.sources.all().map(({ refresher }) => refresher.control.running(timeoutMs));
     return (await Promise.all(running)).flat();
@@ -226,7 +217,7 @@ export class RefreshService {
    * @throws StatusError if the history can't be read within `timeout` (default 5 s)
    */
   async history(view: ViewTarget, options: HistoryQuery = {}): Promise<RefreshHistoryEntry[]> {
-    checkOptions('RefreshService.history', historyQuery, options);
+    checkCallOptions('history', options);
     const { source, view: found } = this.sources.findMaterialized(view, options);
     const { limit = HISTORY_LIMIT } = options;
     return source.inspector.history(found, { limit, timeoutMs: answerTimeoutMs(options) });
@@ -241,7 +232,7 @@ export class RefreshService {
    * @throws StatusError if the history can't be read within `timeout` (default 5 s)
    */
   async historyAll(options: HistoryAllQuery = {}): Promise<ViewHistoryEntry[]> {
-    checkOptions('RefreshService.historyAll', historyAllQuery, options);
+    checkCallOptions('historyAll', options);
     if (options.views !== undefined) {
       checkViews('RefreshService.historyAll', options.views);
     }
@@ -256,7 +247,7 @@ export class RefreshService {
    * @throws StatusError if the history can't be read within `timeout` (default 5 s)
    */
   async recentRuns(options: RecentRunsQuery = {}): Promise<RecentRuns[]> {
-    checkOptions('RefreshService.recentRuns', recentRunsQuery, options);
+    checkCallOptions('recentRuns', options);
     const { limit = RECENT_LIMIT } = options;
     const bounds = { limit, timeoutMs: answerTimeoutMs(options) };
     const sources = this.sources.named(options.dataSource);
@@ -273,7 +264,7 @@ export class RefreshService {
    * @throws StatusError if it can't be read within `timeout` (default 5 s)
    */
   async status(view: ViewTarget, options: StatusQuery = {}): Promise<ViewStatus> {
-    checkOptions('RefreshService.status', statusQuery, options);
+    checkCallOptions('status', options);
     const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.inspector.status(found, answerTimeoutMs(options));
   }
@@ -287,7 +278,7 @@ export class RefreshService {
    * @throws StatusError if the status can't be read within `timeout` (default 5 s)
    */
   async statusAll(options: StatusAllQuery = {}): Promise<ViewStatus[]> {
-    checkOptions('RefreshService.statusAll', statusAllQuery, options);
+    checkCallOptions('statusAll', options);
     const { maxAge, views, dataSource, schema } = options;
     if (views !== undefined) {
       checkViews('RefreshService.statusAll', views);
@@ -328,7 +319,7 @@ export class RefreshService {
    * @throws StatusError if the comparison fails or takes longer than `statementTimeout`
    */
   async drift(view: ViewTarget, options: DriftQuery = {}): Promise<DataDrift> {
-    checkOptions('RefreshService.drift', driftQuery, options);
+    checkCallOptions('drift', options);
     const { source, view: found } = this.sources.findMaterialized(view, options);
     return source.inspector.drift(found, options.limit ?? DRIFT_LIMIT);
   }

@@ -138,6 +138,15 @@ describe('testing: features.md row 16, an application without a database', () =>
     expect(refreshes.calls.map(({ method }) => method).sort()).toEqual(methods.sort());
   });
 
+  it.each(['refresh', 'cancel', 'pause', 'resume', 'history', 'status', 'drift'] as const)(
+    '%s takes the schema of one of many, as RefreshService does',
+    async (method) => {
+      const refreshes = new RecordingRefreshService();
+      await refreshes[method](Revenue, { schema: 'tenant_a' });
+      expect(refreshes.calls).toMatchObject([{ method, options: { schema: 'tenant_a' } }]);
+    },
+  );
+
   it('finds rows by values, in order, and refuses what it does not know', async () => {
     const module = await wholeApp();
     const revenue = module.get<Repository<RevenueRow>>(getRepositoryToken(Revenue as never));
