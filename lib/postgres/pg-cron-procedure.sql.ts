@@ -7,6 +7,7 @@ import { takeOwnSettings, withItsSettings } from './own-settings.sql.js';
 import { selectPending } from './pending.sql.js';
 import { REFRESH_CONDITIONS } from './refresh.sql.js';
 import { UNSURE } from './signature.sql.js';
+import { CANCEL_MESSAGES } from './sqlstate.js';
 import { storedFunction, storedProcedure } from './stored-function.sql.js';
 
 /*
@@ -91,11 +92,14 @@ const WRITTEN_SINCE = `CASE WHEN pending.is_signature_stored
          ELSE least(coalesce(pending.pending_since, condition.started_at), coalesce(condition.last_started_at, 0))
        END`;
 
-/** The server says it in its own language; so the time that the call has taken tells. */
-const IS_TIMEOUT = `(SELECT s.setting::float8 > 0
+/** As in a process: what the server says decides, and where it speaks another language the time that the call has taken. */
+const IS_TIMEOUT = `CASE error_message
+        ${[...CANCEL_MESSAGES].map(([message, isTimeout]) => `WHEN ${escapeLiteral(message)} THEN ${isTimeout}`).join('\n        ')}
+        ELSE (SELECT s.setting::float8 > 0
           AND pg_catalog.clock_timestamp() >= pg_catalog.statement_timestamp() + s.setting::float8 * interval '1 millisecond'
         FROM pg_catalog.pg_settings s
-        WHERE s.name = 'statement_timeout')`;
+        WHERE s.name = 'statement_timeout')
+      END`;
 
 /** Of statements of which only the text is taken. */
 const NO_LIMITS = { maxAgeMs: 0, maxCount: 0 };
@@ -178,7 +182,7 @@ IF error_code IS NULL THEN
     EXECUTE view_statement;
     ${takeAgain};
     ${execute(successText(stateSchema))}
-    USING this_run, wanted_schema, wanted_view, this_tick, condition.started_at, condition.snapshot,
+    USING this_run, wanted_schema, wanted_view, this_tick, condition.started_at, coalesce(pending.snapshot, condition.snapshot),
       'schedule'::text, mode, reason, this_host, 1, false, ${SIGNATURE},
       condition.inserted_before, condition.deleted_before, ${WRITTEN_SINCE}, 0;
   EXCEPTION

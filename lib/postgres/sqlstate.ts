@@ -46,18 +46,19 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /**
- * Of a statement that was cancelled, whether a time limit was over. `undefined` where the words are not PostgreSQL's
- * own in English: https://github.com/postgres/postgres/blob/master/src/backend/tcop/postgres.c (ProcessInterrupts).
+ * What PostgreSQL says of a statement that was cancelled, in English, and whether that is because a time limit was over:
+ * https://github.com/postgres/postgres/blob/master/src/backend/tcop/postgres.c (ProcessInterrupts).
  */
+export const CANCEL_MESSAGES: ReadonlyMap<string, boolean> = new Map([
+  ['canceling statement due to statement timeout', true],
+  ['canceling statement due to user request', false],
+]);
+
+/** Of a statement that was cancelled, whether a time limit was over; `undefined` where the words are others. */
 export function saysTimeout(error: unknown): boolean | undefined {
   const { message = '' } = error as { message?: string };
-  return CANCELLED_BY.get(message.replace(/^canceling statement due to /, ''));
+  return CANCEL_MESSAGES.get(message);
 }
-
-const CANCELLED_BY: ReadonlyMap<string, boolean> = new Map([
-  ['statement timeout', true],
-  ['user request', false],
-]);
 
 /** Whether PostgreSQL itself said this: all its errors have a severity, and no others do. */
 export function isServerError(error: unknown): boolean {

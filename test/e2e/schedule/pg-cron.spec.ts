@@ -279,6 +279,29 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     ]);
   });
 
+  // The server counts by a clock that may step: its timeout can come long before the time is over.
+  it('believes a server that cancels early what it says', async () => {
+    await releases.start([GATED]);
+    try {
+      for (const reason of ['user request', 'statement timeout']) {
+        await forgetTicks();
+        await database.query(
+          `CREATE OR REPLACE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql VOLATILE AS
+           $$BEGIN RAISE 'canceling statement due to ${reason}' USING ERRCODE = '57014'; END$$`,
+        );
+        const running = runJob(database.client, 'materialized-view:public.gated');
+        await expect(running).rejects.toMatchObject({ code: '57014' });
+      }
+      expect((await scheduledRuns('public.gated')).map(({ outcome }) => outcome)).toEqual([
+        'timeout',
+        'cancelled',
+      ]);
+    } finally {
+      await database.query('DROP FUNCTION public.gate CASCADE');
+      await database.createGate();
+    }
+  });
+
   it('stores what a view above it goes by', async () => {
     const below = { ...DAILY, expression: 'SELECT id, note AS ratio FROM public.orders' };
     const above: TestView = {
