@@ -68,6 +68,7 @@ export interface Aspect<Found = unknown, Difference extends AspectDifference = A
   describe(difference: Difference): string | undefined;
 }
 
+/** Whether a policy allows what a difference asks for. */
 export function isGiven(policy: SyncPolicy, right: Right): boolean {
   switch (right) {
     case 'always':

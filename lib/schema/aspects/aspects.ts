@@ -3,6 +3,7 @@ import type { PlanStep } from '../plan-step.js';
 import type { Aspect, AspectDifference, AspectInput, Right, StepInput } from './aspect.js';
 import { captureAspect } from './capture.aspect.js';
 import { captureRecordAspect } from './capture-record.aspect.js';
+import { byKind, type DifferenceOf } from './kinds.js';
 import { installationAspect } from './installation.aspect.js';
 import { pgCronAspect } from './pg-cron.aspect.js';
 import { wakeUpAspect } from './wake-up.aspect.js';
@@ -16,16 +17,10 @@ const ASPECTS = [
   wakeUpAspect,
 ] as const satisfies readonly Aspect[];
 
-type DifferenceOf<Each> = Each extends { right(difference: infer Difference): Right }
-  ? Difference
-  : never;
-
 /** What any of the aspects finds. */
 export type AnyAspectDifference = DifferenceOf<(typeof ASPECTS)[number]>;
 
-const BY_KIND: ReadonlyMap<string, Aspect> = new Map(
-  ASPECTS.flatMap((aspect: Aspect) => aspect.kinds.map((kind) => [kind, aspect] as const)),
-);
+const BY_KIND = byKind<Aspect>(ASPECTS);
 
 /** What the database has beside views, compared with what the code declares. */
 export async function compareAspects(
@@ -39,6 +34,7 @@ export async function compareAspects(
   return differences as AnyAspectDifference[];
 }
 
+/** Whether an aspect found it, and not the comparison of views. */
 export function isOfAspect(difference: { kind: string }): difference is AnyAspectDifference {
   return BY_KIND.has(difference.kind);
 }

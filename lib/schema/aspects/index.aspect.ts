@@ -13,6 +13,7 @@ export type IndexDifference =
   /** Made by the library, and declared no more. */
   | { kind: 'index-superfluous'; name: string };
 
+/** The declared indexes, and those that an earlier release declared. */
 export const indexAspect: ViewAspect<IndexDifference> = {
   kinds: ['index-missing', 'index-changed', 'index-renamed', 'index-superfluous'],
   diff: (view, deployed, memory) => [

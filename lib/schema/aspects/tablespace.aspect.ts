@@ -5,6 +5,7 @@ import { alteration, type ViewAspect } from './view-aspect.js';
 /** What a view without a tablespace of its own has, in most databases. */
 const DEFAULT = 'pg_default';
 
+/** The tablespace, where the class declares one. */
 export const tablespaceAspect: ViewAspect<{ kind: 'tablespace' }> = {
   kinds: ['tablespace'],
   diff: ({ tablespace }, { row }) =>

@@ -1,4 +1,4 @@
-import type { ViewDefinition } from '../../definition/view-definition.js';
+import { type ViewDefinition, viewName } from '../../definition/view-definition.js';
 import type { DefinitionComparison } from '../definition-comparison.js';
 import type { DeployedView } from '../deployed-view.js';
 import type { NamePlan } from '../name-plan.js';
@@ -49,8 +49,7 @@ type Change = Pick<PlanStep, 'reason' | 'statements' | 'undo' | 'lock' | 'rewrit
  * name is altered after it has it.
  */
 export function alteration(change: Change, { view, names }: StayingView): Partial<PlanPhases> {
-  const { schema, name } = view.name;
-  const step: PlanStep = { action: 'alter', view: `${schema}.${name}`, name: view.name, ...change };
+  const step: PlanStep = { action: 'alter', view: viewName(view), name: view.name, ...change };
   const before = names.nameBefore(view.name);
   return !change.rewritesRows && before === view.name
     ? { build: [step] }

@@ -1,9 +1,9 @@
 import type { ViewDefinition } from '../../definition/view-definition.js';
 import type { DeployedView } from '../deployed-view.js';
 import { inPhases, type PlanPhases } from '../plan-phases.js';
-import type { Right } from './aspect.js';
 import { commentAspect } from './comment.aspect.js';
 import { indexAspect } from './index.aspect.js';
+import { byKind, type DifferenceOf } from './kinds.js';
 import { storageAspect } from './storage.aspect.js';
 import { tablespaceAspect } from './tablespace.aspect.js';
 import type { StayingView, ViewAspect, ViewMemory } from './view-aspect.js';
@@ -15,16 +15,10 @@ const ASPECTS = [
   commentAspect,
 ] as const satisfies readonly ViewAspect[];
 
-type DifferenceOf<Each> = Each extends { right(difference: infer Difference): Right }
-  ? Difference
-  : never;
-
 /** What any of the aspects of a view finds. */
 export type ViewAspectDifference = DifferenceOf<(typeof ASPECTS)[number]>;
 
-const BY_KIND: ReadonlyMap<string, ViewAspect> = new Map(
-  ASPECTS.flatMap((aspect: ViewAspect) => aspect.kinds.map((kind) => [kind, aspect] as const)),
-);
+const BY_KIND = byKind<ViewAspect>(ASPECTS);
 
 /** How a view that is there compares with what is declared, apart from its rows. */
 export function compareView(
