@@ -10,7 +10,7 @@ import {
   type Rules,
 } from '../definition/option-rules.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
-import { requireFactory } from '../nest/require-factory.js';
+import { ASYNC_RULES, requireFactory } from '../nest/require-factory.js';
 import type {
   ASYNC_OPTIONS_TYPE,
   MaterializedViewsDashboardFactoryOptions,
@@ -74,7 +74,6 @@ const aPassword: Rule = (value, at) => {
 };
 
 const guards = listOf(aGuard);
-const whatever: Rule = () => undefined;
 
 const factoryRules: Rules<MaterializedViewsDashboardFactoryOptions> = {
   path: aPath,
@@ -96,19 +95,10 @@ const factoryRules: Rules<MaterializedViewsDashboardFactoryOptions> = {
 const rootOptions = objectOf<MaterializedViewsDashboardOptions>({
   ...factoryRules,
   guards,
-  imports: listOf(whatever),
+  imports: listOf(() => undefined),
 });
 
-/** Nest checks the others: what they name is a provider or a module of the application. */
-const asyncOptions = objectOf<typeof ASYNC_OPTIONS_TYPE>({
-  useFactory: whatever,
-  useClass: whatever,
-  useExisting: whatever,
-  inject: whatever,
-  imports: whatever,
-  provideInjectionTokensFrom: whatever,
-  guards,
-});
+const asyncOptions = objectOf<typeof ASYNC_OPTIONS_TYPE>({ ...ASYNC_RULES, guards });
 
 /** @throws InvalidOptionsError when an option is unknown, a guard is none, or there is no factory */
 export function checkAsyncDashboardOptions(options: typeof ASYNC_OPTIONS_TYPE): void {

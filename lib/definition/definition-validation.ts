@@ -44,7 +44,8 @@ const aDependency: Rule = (value, at) => {
   }
 };
 
-const aViewSchema: Rule = (value, at) => {
+/** A schema in which views can be. */
+export const aViewSchema: Rule = (value, at) => {
   aRelationName(value, at);
   aSchema(value, at);
 };

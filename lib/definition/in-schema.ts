@@ -1,6 +1,7 @@
 import type { DataSource, EntityManager, ObjectLiteral, Repository } from 'typeorm';
 import { dataSourceIn } from './data-source-in-schema.js';
-import { aRelationName, aSchema, checkOptions, objectOf } from './option-rules.js';
+import { aViewSchema } from './definition-validation.js';
+import { checkOptions, objectOf } from './option-rules.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 
 /** A repository that stands for its table or view in every schema has this method, as those of tests have. */
@@ -11,15 +12,7 @@ const REMEMBERED_COUNT = 1_000;
 
 const remembered = new WeakMap<DataSource, Map<string, DataSource>>();
 
-const rules = objectOf<{ schema: string }>(
-  {
-    schema: (value, at) => {
-      aRelationName(value, at);
-      aSchema(value, at);
-    },
-  },
-  ['schema'],
-);
+const rules = objectOf<{ schema: string }>({ schema: aViewSchema }, ['schema']);
 
 /**
  * The same repository for another schema: it reads the view, or the table, that has the name there. Entities with a

@@ -1,3 +1,4 @@
+import { groupedBy } from './grouped-by.js';
 import { changeLogLockKey, refreshLockKey, syncLockKey } from '../postgres/advisory-lock.js';
 import { type LockHolderRow, selectLockHolders } from '../postgres/advisory-lock.sql.js';
 import { displayNames, type QualifiedName } from '../postgres/identifier.js';
@@ -172,10 +173,4 @@ function stoppedBy(keys: ReadonlySet<string>, views: readonly QualifiedName[]): 
 function listed(views: readonly QualifiedName[]): string {
   const more = views.length - SHOWN_COUNT;
   return `${displayNames(views.slice(0, SHOWN_COUNT))}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-function groupedBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  items.forEach((item) => groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]));
-  return groups;
 }

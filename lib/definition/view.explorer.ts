@@ -1,3 +1,4 @@
+import { groupedBy } from './grouped-by.js';
 import type { DataSource, EntityMetadata } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { identifierProblem, type QualifiedName } from '../postgres/identifier.js';
@@ -191,17 +192,4 @@ function spread(schedule: ViewSchedule | undefined, schema: string): ViewSchedul
   return schedule?.scheduler === 'application'
     ? { ...schedule, grid: new SpreadGrid(schedule.grid, schema) }
     : schedule;
-}
-
-function groupedBy<Key>(
-  views: readonly ViewDefinition[],
-  keyOf: (view: ViewDefinition) => Key,
-): Map<Key, ViewDefinition[]> {
-  const groups = new Map<Key, ViewDefinition[]>();
-  for (const view of views) {
-    const group = groups.get(keyOf(view)) ?? [];
-    group.push(view);
-    groups.set(keyOf(view), group);
-  }
-  return groups;
 }

@@ -5,11 +5,9 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { messageOf } from '../errors/error-message.js';
 import { isDoneWithin } from '../postgres/time-limit.js';
 import { RareWarning } from '../schedule/rare-warning.js';
+import { nextSweepInMs } from '../schedule/sweeper.js';
 import { schemaErrorFrom } from '../schema/schema-error.js';
 import type { Schema } from '../schema/schema.js';
-
-/** The same as of the sweeps: processes do not all ask at the same moment. */
-const JITTER = 0.5;
 
 /** How long a stopping application waits for views that are being made. */
 const STOP_TIMEOUT_MS = 2_000;
@@ -68,13 +66,9 @@ export class SchemasWatch {
   }
 
   private askLater(): void {
-    const { sweepIntervalMs } = this.options.context.options;
-    this.timer = setTimeout(
-      () => {
-        void this.ask();
-      },
-      sweepIntervalMs * (1 - JITTER * Math.random()),
-    ).unref();
+    this.timer = setTimeout(() => {
+      void this.ask();
+    }, nextSweepInMs(this.options.context)).unref();
   }
 
   private async ask(): Promise<void> {

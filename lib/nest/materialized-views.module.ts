@@ -28,7 +28,7 @@ import {
   MODULE_RULES,
   resolveOptions,
 } from '../definition/module.options.js';
-import { requireFactory } from './require-factory.js';
+import { ASYNC_RULES, requireFactory } from './require-factory.js';
 
 /**
  * Creates, schedules and refreshes the application's materialized views.
@@ -129,16 +129,8 @@ const forRootRules = objectOf<MaterializedViewsModuleOptions & MaterializedViews
   ...extrasRules,
 });
 
-/** Nest checks the others: what they name is a provider or a module of the application. */
-const whatever: Rule = () => undefined;
-
 const forRootAsyncRules = objectOf<typeof ASYNC_OPTIONS_TYPE>({
-  useFactory: whatever,
-  useClass: whatever,
-  useExisting: whatever,
-  inject: whatever,
-  imports: whatever,
-  provideInjectionTokensFrom: whatever,
+  ...ASYNC_RULES,
   ...extrasRules,
 });
 

@@ -1,4 +1,17 @@
 import { OptionPath } from '../definition/option-path.js';
+import type { Rule } from '../definition/option-rules.js';
+
+const whatever: Rule = () => undefined;
+
+/** The options of `forRootAsync` that Nest checks: what they name is a provider or a module of the application. */
+export const ASYNC_RULES = {
+  useFactory: whatever,
+  useClass: whatever,
+  useExisting: whatever,
+  inject: whatever,
+  imports: whatever,
+  provideInjectionTokensFrom: whatever,
+};
 
 /**
  * Nest would say that it cannot resolve a dependency of a symbol.

@@ -1,3 +1,4 @@
+import { SHORT_WRITE } from './function-plans.js';
 import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { PAST_TICK } from './instant.js';
 import { EARLY_TOLERANCE } from './refresh.sql.js';
@@ -44,7 +45,7 @@ SET jit = off`,
 DECLARE
   moment timestamptz := clock_timestamp();
 BEGIN
-  PERFORM set_config('lock_timeout', '1s', true), set_config('synchronous_commit', 'off', true);
+  ${SHORT_WRITE}
   RETURN QUERY
   SELECT w.schema_name, w.view_name,
          CASE WHEN w.tick > moment + interval '${EARLY_TOLERANCE}' THEN 1000 * extract(epoch FROM w.tick - moment)::float8 END,

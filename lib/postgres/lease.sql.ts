@@ -1,4 +1,5 @@
 import { escapeLiteral } from 'pg';
+import { SHORT_WRITE } from './function-plans.js';
 import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 import { storedFunction } from './stored-function.sql.js';
@@ -50,7 +51,7 @@ DECLARE
   moment timestamptz;
   turn_at timestamptz;
 BEGIN
-  PERFORM set_config('lock_timeout', '1s', true), set_config('synchronous_commit', 'off', true);
+  ${SHORT_WRITE}
   IF NOT EXISTS (SELECT FROM ${lease} l WHERE l.name = own_name) THEN
     INSERT INTO ${lease} (name) VALUES (own_name) ON CONFLICT DO NOTHING;
   END IF;

@@ -65,6 +65,7 @@ export class Sweeper {
   }
 }
 
+/** When to look again: processes do not all look at the same moment. */
 export function nextSweepInMs({ options }: Pick<DataSourceContext, 'options'>): number {
   return options.sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
 }

@@ -1,8 +1,10 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { type Duration, durationExpected, durationMs } from '../definition/duration.js';
+import { type Duration, milliseconds } from '../definition/duration.js';
+import { aDuration, checkOptions, objectOf } from '../definition/option-rules.js';
 import { ManagedDataSources } from '../engine/managed-data-sources.js';
-import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { advanceRecords } from '../postgres/advance.sql.js';
+
+const rules = objectOf<{ duration: Duration }>({ duration: aDuration(0) }, ['duration']);
 
 /**
  * Makes everything that the library has recorded in the database older, as if this time had passed: refreshes, ticks,
@@ -17,12 +19,8 @@ import { advanceRecords } from '../postgres/advance.sql.js';
  * @throws InvalidOptionsError if the duration is none
  */
 export async function advance(app: INestApplicationContext, duration: Duration): Promise<void> {
-  const advancedMs = durationMs(duration, 0);
-  if (advancedMs === undefined) {
-    throw new InvalidOptionsError(
-      `advance: expected ${durationExpected(0)}, got ${JSON.stringify(duration)}.`,
-    );
-  }
+  checkOptions('advance', rules, { duration });
+  const advancedMs = milliseconds(duration);
   for (const { database } of app.get(ManagedDataSources, { strict: false }).all()) {
     await database.bookkeeping((session) =>
       session.queryAll(advanceRecords(database.stateSchema, advancedMs)),

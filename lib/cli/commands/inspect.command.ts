@@ -1,13 +1,11 @@
 import { Command } from 'commander';
 import { shownSize } from '../../definition/format.js';
 import type { CatalogObject, InspectedView } from '../../introspection/inspected-view.js';
+import { displayName } from '../../postgres/identifier.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { CommandLineUsageError } from '../command-line.errors.js';
 import type { Output } from '../output.js';
-
-interface InspectFlags {
-  schema?: string;
-}
+import type { SchemaFlag } from '../schema-option.js';
 
 const HEAD = ['VIEW', 'KIND', 'DECLARED', 'OWNER', 'POPULATED', 'SIZE', 'INDEXES', 'READS'];
 
@@ -27,7 +25,7 @@ export const inspectCommand: CliCommand = {
       )
       .option('--schema <name>', 'only views of this schema'),
 
-  async run(cli: Cli, names: readonly string[], { schema }: InspectFlags): Promise<CommandResult> {
+  async run(cli: Cli, names: readonly string[], { schema }: SchemaFlag): Promise<CommandResult> {
     const { source } = await cli.open();
     const all = await source.catalog.inspect(schema, TIMEOUT_MS);
     const views = names.length === 0 ? all : names.map((name) => viewNamed(all, name));
@@ -61,7 +59,7 @@ function row(view: InspectedView): string[] {
     yesOrNo(view.isPopulated),
     view.sizeBytes === undefined ? '' : shownSize(view.sizeBytes),
     String(view.indexes.length),
-    view.dependencies.map(objectName).join(', '),
+    view.dependencies.map(displayName).join(', '),
   ];
 }
 
@@ -99,9 +97,7 @@ function details(view: InspectedView, output: Output): string {
 
 const yesOrNo = (value: boolean): string => (value ? 'yes' : 'no');
 
-const objectName = ({ schema, name }: CatalogObject): string => `${schema}.${name}`;
-
-const described = (object: CatalogObject): string => `${object.kind} ${objectName(object)}`;
+const described = (object: CatalogObject): string => `${object.kind} ${displayName(object)}`;
 
 function indented(text: string): string {
   return text

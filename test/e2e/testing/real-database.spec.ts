@@ -110,7 +110,7 @@ describe('testing: features.md row 16, on a real database', () => {
       expect(await refreshes.refresh(Daily)).toMatchObject({ outcome: 'refreshed' });
       for (const duration of [-1, '1 fortnight', '5', NaN, undefined]) {
         await expect(advance(other, duration as never)).rejects.toThrow(
-          /advance: expected a duration/,
+          /advance: expected `duration` to be a duration/,
         );
       }
     } finally {
