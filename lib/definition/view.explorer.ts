@@ -1,9 +1,9 @@
-import { groupedBy } from './grouped-by.js';
 import type { DataSource, EntityMetadata } from 'typeorm';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import { identifierProblem, type QualifiedName } from '../postgres/identifier.js';
 import { CronGrid } from './cron-grid.js';
 import { indexesOf } from './declared-indexes.js';
+import { groupedBy } from './grouped-by.js';
 import {
   decoratorOf,
   getCronMetadata,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { PrimaryColumn, ViewColumn } from 'typeorm';
 import { MaterializedViewEntity, RefreshService } from '../../../lib/index.js';
+import { expectEachNeeded } from '../../support/needed-privileges.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 
@@ -100,25 +101,8 @@ describe('the privileges of docs/operations/privileges.md', () => {
     if (version < (need.since ?? 0)) {
       return;
     }
-    for (const privilege of need.privileges) {
-      await database.query(`GRANT ${privilege} TO ${role}`);
-    }
-    await expect(need.work(refreshes)).resolves.toBeDefined();
-    for (const privilege of need.privileges) {
-      await database.query(`REVOKE ${privilege} FROM ${role}`);
-      const error = await need.work(refreshes).then(
-        () => 'none',
-        (thrown: unknown) => thrown,
-      );
-      expect({ privilege, error }).toMatchObject({
-        privilege,
-        error: { cause: { code: '42501' } },
-      });
-      await database.query(`GRANT ${privilege} TO ${role}`);
-    }
-    for (const privilege of need.privileges) {
-      await database.query(`REVOKE ${privilege} FROM ${role}`);
-    }
+    const needs = Object.fromEntries(need.privileges.map((each) => [each, undefined]));
+    await expectEachNeeded(database, { role, needs, work: () => need.work(refreshes) });
   });
 
   it("never compares the rows with rights that are not the owner's", async () => {

@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
 import { RefreshService } from '../../../lib/index.js';
+import { expectEachNeeded } from '../../support/needed-privileges.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
@@ -25,7 +26,6 @@ const newView = (schema: string, refresh = {}): ReturnType<typeof viewClass> =>
   viewClass({ schema, name: 'made', expression: 'SELECT id FROM "The shop".orders', refresh });
 
 interface Task {
-  name: string;
   /** What docs/operations/privileges.md says: `privilege ON object`, or a role; and what the hint says without it. */
   needs: Record<string, RegExp>;
   work: () => Promise<unknown>;
@@ -96,9 +96,8 @@ describe('the privileges of docs/operations/privileges.md, of those who change t
     return app;
   };
 
-  const tasks = (): Task[] => [
-    {
-      name: 'create a view and its schema',
+  const tasks: Record<string, () => Task> = {
+    'create a view and its schema': () => ({
       needs: {
         [`CREATE ON DATABASE ${database.name}`]: /CREATE on the database/,
         ...READ_NEEDS,
@@ -106,30 +105,26 @@ describe('the privileges of docs/operations/privileges.md, of those who change t
       },
       work: () => boot(newView('New place')),
       undo: 'DROP SCHEMA IF EXISTS "New place" CASCADE',
-    },
-    {
-      name: 'create a view',
+    }),
+    'create a view': () => ({
       needs: { 'USAGE, CREATE ON SCHEMA "Far away"': VIEWS, ...READ_NEEDS, ...STATE_NEEDS },
       work: () => boot(newView('Far away')),
       undo: 'DROP MATERIALIZED VIEW IF EXISTS "Far away".made',
-    },
-    {
-      name: 'change a view of another role',
+    }),
+    'change a view of another role': () => ({
       needs: { [owner]: VIEWS, ...STATE_NEEDS },
       work: () => boot(Changed),
       undo: `DROP MATERIALIZED VIEW "Far away".standing;
         CREATE MATERIALIZED VIEW "Far away".standing AS SELECT id FROM "The shop".orders;
         ALTER MATERIALIZED VIEW "Far away".standing OWNER TO ${owner}`,
-    },
-    {
-      name: 'refresh a view of another role by swap',
+    }),
+    'refresh a view of another role by swap': () => ({
       needs: { [owner]: SWAP, ...STATE_NEEDS },
       work: async () =>
         (await boot(Changed)).get(RefreshService).refresh(Changed, { mode: 'swap' }),
       undo: '',
-    },
-    {
-      name: 'track the writes of a table of another role',
+    }),
+    'track the writes of a table of another role': () => ({
       needs: {
         [owner]: VIEWS,
         [`EXECUTE ON ALL FUNCTIONS IN SCHEMA ${STATE}`]: TRACKING,
@@ -138,33 +133,13 @@ describe('the privileges of docs/operations/privileges.md, of those who change t
       work: () => boot(newView('Far away', { on: 'sources' })),
       undo: `DROP MATERIALIZED VIEW IF EXISTS "Far away".made;
         DROP TRIGGER IF EXISTS "Own state_capture_insert" ON "The shop".orders`,
-    },
-  ];
+    }),
+  };
 
-  it.each([0, 1, 2, 3, 4])('are enough for task %i, and each is needed', async (index) => {
-    const { needs, work, undo } = tasks()[index] as Task;
+  it.each(Object.keys(tasks))('are enough to %s, and each is needed', async (name) => {
+    const { needs, work, undo } = tasks[name]?.() as Task;
     const reset = (): Promise<unknown> =>
       database.query(`${undo}; DELETE FROM ${STATE}.view_state WHERE view_name = 'made'`);
-    for (const need of Object.keys(needs)) {
-      await database.query(`GRANT ${need} TO ${role}`);
-    }
-    await expect(work()).resolves.toBeDefined();
-    for (const [need, hint] of Object.entries(needs)) {
-      await reset();
-      await database.query(`REVOKE ${need} FROM ${role}`);
-      const error = await work().then(
-        () => 'none',
-        (thrown: unknown) => thrown,
-      );
-      expect({ need, error }).toMatchObject({
-        need,
-        error: { cause: { code: '42501' }, hint: expect.stringMatching(hint) as unknown as string },
-      });
-      await database.query(`GRANT ${need} TO ${role}`);
-    }
-    await reset();
-    for (const need of Object.keys(needs)) {
-      await database.query(`REVOKE ${need} FROM ${role}`);
-    }
+    await expectEachNeeded(database, { role, needs, work, reset });
   });
 });

@@ -1,0 +1,42 @@
+import { expect } from '@jest/globals';
+import type { TestDatabase } from './test-database.js';
+
+interface Needs {
+  role: string;
+  /** What is granted, as `privilege ON object` or a role, and what the hint says without it. */
+  needs: Record<string, RegExp | undefined>;
+  work: () => Promise<unknown>;
+  /** Makes the work possible again. */
+  reset?: () => Promise<unknown>;
+}
+
+/** Expects that the privileges are enough for the work, and that without any one of them it is refused. */
+export async function expectEachNeeded(
+  database: TestDatabase,
+  { role, needs, work, reset = () => Promise.resolve() }: Needs,
+): Promise<void> {
+  for (const need of Object.keys(needs)) {
+    await database.query(`GRANT ${need} TO ${role}`);
+  }
+  await expect(work()).resolves.toBeDefined();
+  for (const [need, hint] of Object.entries(needs)) {
+    await reset();
+    await database.query(`REVOKE ${need} FROM ${role}`);
+    const error = await work().then(
+      () => 'none',
+      (thrown: unknown) => thrown,
+    );
+    expect({ need, error }).toMatchObject({
+      need,
+      error: {
+        cause: { code: '42501' },
+        ...(hint && { hint: expect.stringMatching(hint) as unknown }),
+      },
+    });
+    await database.query(`GRANT ${need} TO ${role}`);
+  }
+  await reset();
+  for (const need of Object.keys(needs)) {
+    await database.query(`REVOKE ${need} FROM ${role}`);
+  }
+}
