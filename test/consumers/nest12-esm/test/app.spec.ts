@@ -2,8 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { CanActivate, ExecutionContext, INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
+import { HealthCheckService, TerminusModule } from '@nestjs/terminus';
 import { MaterializedViewError, ReadOnlyViewError } from 'nestjs-materialized-views';
 import { MaterializedViewsDashboardModule } from 'nestjs-materialized-views/dashboard';
+import {
+  MaterializedViewsHealthIndicator,
+  MaterializedViewsHealthModule,
+} from 'nestjs-materialized-views/health';
 import { AppModule } from '../src/app.module.js';
 import { RevenueService } from '../src/revenue.service.js';
 import { TestDatabase } from './test-database.js';
@@ -29,6 +34,8 @@ describe('an application on Nest 12, in ES modules', () => {
     const imports = [
       AppModule.forDatabase(database.url),
       MaterializedViewsDashboardModule.forRoot({ guards: [KeyGuard] }),
+      TerminusModule,
+      MaterializedViewsHealthModule,
     ];
     app = await NestFactory.create(
       { module: WebModule, imports },
@@ -75,6 +82,21 @@ describe('an application on Nest 12, in ES modules', () => {
   it('has a job for its schedule', () => {
     const job = app.get(SchedulerRegistry).getCronJob('materialized-view:public.daily "Revenue"');
     expect(job.isActive).toBe(true);
+  });
+
+  it('is up in a health check of Terminus, and down where it is too old', async () => {
+    const health = app.get(HealthCheckService, { strict: false });
+    const indicator = app.get(MaterializedViewsHealthIndicator, { strict: false });
+    const check = (errorAfter: number): Promise<unknown> =>
+      health.check([() => indicator.isFresh('views', { errorAfter })]);
+    expect(await check(600_000)).toMatchObject({
+      status: 'ok',
+      details: { views: { status: 'up' } },
+    });
+    await expect(check(1)).rejects.toMatchObject({
+      status: 503,
+      response: { status: 'error', error: { views: { status: 'down' } } },
+    });
   });
 
   it('shows it in the dashboard, to whom the guard lets in', async () => {
