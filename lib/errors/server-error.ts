@@ -1,4 +1,4 @@
-import { errorCode, isServerError, SqlState } from '../postgres/sqlstate.js';
+import { errorCode, FIXED_TEXT_CODES, isServerError, SqlState } from '../postgres/sqlstate.js';
 import { conditionName } from './condition-names.js';
 
 /** What pg makes of PostgreSQL's answer: https://www.postgresql.org/docs/current/protocol-error-fields.html */
@@ -14,27 +14,6 @@ export interface ServerError extends Error {
   table?: string;
   constraint?: string;
 }
-
-/** Codes whose texts PostgreSQL itself writes without any value. */
-const FIXED_TEXTS: ReadonlySet<string> = new Set([
-  SqlState.divisionByZero,
-  SqlState.cardinalityViolation,
-  SqlState.readOnlyTransaction,
-  SqlState.inFailedTransaction,
-  SqlState.idleInTransactionTimeout,
-  SqlState.transactionTimeout,
-  SqlState.serializationFailure,
-  SqlState.deadlockDetected,
-  SqlState.diskFull,
-  SqlState.outOfMemory,
-  SqlState.tooManyConnections,
-  SqlState.configurationLimitExceeded,
-  SqlState.lockNotAvailable,
-  SqlState.queryCanceled,
-  SqlState.adminShutdown,
-  SqlState.crashShutdown,
-  SqlState.cannotConnectNow,
-]);
 
 /** Functions of PostgreSQL whose texts name an object that is in the catalog, and nothing else. */
 const NAMING_ROUTINES: Readonly<Record<string, readonly string[]>> = {
@@ -65,7 +44,7 @@ export function isKnownSafe(error: ServerError): boolean {
     return true;
   }
   const isNaming = NAMING_ROUTINES[error.code]?.includes(error.routine ?? '') ?? false;
-  return FIXED_TEXTS.has(error.code) || isNaming;
+  return FIXED_TEXT_CODES.has(error.code) || isNaming;
 }
 
 /** PostgreSQL says which function of its own gave an error. A pooler has none, and has not read any row. */

@@ -7,7 +7,7 @@ import { takeOwnSettings, withItsSettings } from './own-settings.sql.js';
 import { selectPending } from './pending.sql.js';
 import { REFRESH_CONDITIONS } from './refresh.sql.js';
 import { UNSURE } from './signature.sql.js';
-import { CANCEL_MESSAGES } from './sqlstate.js';
+import { CANCEL_MESSAGES, FIXED_TEXT_CODES } from './sqlstate.js';
 import { storedFunction, storedProcedure } from './stored-function.sql.js';
 
 /*
@@ -101,6 +101,13 @@ const IS_TIMEOUT = `CASE error_message
         WHERE s.name = 'statement_timeout')
       END`;
 
+/**
+ * Whether the text of an error cannot hold row data: PostgreSQL's own for such a code, without a function in its
+ * context, whose lines are the statement and this procedure.
+ */
+const IS_KNOWN_SAFE = `error_code IN (${[...FIXED_TEXT_CODES].map(escapeLiteral).join(', ')})
+        AND pg_catalog.array_length(pg_catalog.string_to_array(error_context, E'\\n'), 1) = 2`;
+
 /** Of statements of which only the text is taken. */
 const NO_LIMITS = { maxAgeMs: 0, maxCount: 0 };
 const NO_ROW = { schema_name: '', view_name: '', outcome: '', cutoff: 0, kept_runs: [] };
@@ -131,6 +138,7 @@ DECLARE
   error_code pg_catalog.text;
   error_message pg_catalog.text;
   error_hint pg_catalog.text := '';
+  error_context pg_catalog.text;
   prunable record;
 BEGIN
 LOOP
@@ -186,11 +194,18 @@ IF error_code IS NULL THEN
       'schedule'::text, mode, reason, this_host, 1, false, ${SIGNATURE},
       condition.inserted_before, condition.deleted_before, ${WRITTEN_SINCE}, 0;
   EXCEPTION
-    WHEN query_canceled OR OTHERS THEN
+    WHEN query_canceled OR assert_failure OR OTHERS THEN
       GET STACKED DIAGNOSTICS
-        error_code = RETURNED_SQLSTATE, error_message = MESSAGE_TEXT, error_hint = PG_EXCEPTION_HINT;
+        error_code = RETURNED_SQLSTATE, error_message = MESSAGE_TEXT, error_hint = PG_EXCEPTION_HINT, error_context = PG_EXCEPTION_CONTEXT;
       IF error_code = '57014' THEN
         outcome := CASE WHEN ${IS_TIMEOUT} THEN 'timeout' ELSE 'cancelled' END;
+      END IF;
+      IF NOT (${IS_KNOWN_SAFE}) THEN
+        RAISE LOG USING
+          ERRCODE = error_code, HINT = error_hint, DETAIL = error_context,
+          MESSAGE = pg_catalog.format('Materialized view "%s.%s" was not refreshed: %s', wanted_schema, wanted_view, error_message);
+        error_message := pg_catalog.format('SQLSTATE %s (PostgreSQL''s text may hold row data, and is only in the log of the server)', error_code);
+        error_hint := '';
       END IF;
   END;
 END IF;

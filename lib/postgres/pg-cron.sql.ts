@@ -96,18 +96,19 @@ export interface PgCronRunRow {
 /** How many of the last runs of all jobs are looked at. */
 const RUNS_LOOKED_AT = 10_000;
 
-export function selectPgCronRuns(names: string[]): SqlStatement {
+/** The text of a run is left out where somebody has changed the command: what that says may hold row data. */
+export function selectPgCronRuns(stateSchema: string, names: string[]): SqlStatement {
   return {
     text: `SELECT j.jobname::text AS name,
        j.jobid::text AS job_id,
        j.active AS is_active,
        d.status,
-       d.return_message AS message,
+       CASE WHEN pg_catalog.starts_with(d.command, $2::text) THEN d.return_message END AS message,
        ${epochMs('d.start_time')} AS started_at,
        ${epochMs('d.end_time')} AS ended_at
 FROM cron.job j
 LEFT JOIN LATERAL (
-  SELECT r.status, r.return_message, r.start_time, r.end_time
+  SELECT r.command, r.status, r.return_message, r.start_time, r.end_time
   FROM cron.job_run_details r
   WHERE r.jobid = j.jobid
     AND r.runid > (SELECT pg_catalog.max(newest.runid) - ${RUNS_LOOKED_AT} FROM cron.job_run_details newest)
@@ -115,6 +116,6 @@ LEFT JOIN LATERAL (
   LIMIT 1
 ) AS d ON true
 WHERE ${IS_OWN_JOB} AND j.jobname::text = ANY ($1::text[])`,
-    values: [names],
+    values: [names, pgCronCommandStart(stateSchema)],
   };
 }

@@ -54,6 +54,27 @@ export const CANCEL_MESSAGES: ReadonlyMap<string, boolean> = new Map([
   ['canceling statement due to user request', false],
 ]);
 
+/** Codes whose texts PostgreSQL itself writes without any value. */
+export const FIXED_TEXT_CODES: ReadonlySet<string> = new Set([
+  SqlState.divisionByZero,
+  SqlState.cardinalityViolation,
+  SqlState.readOnlyTransaction,
+  SqlState.inFailedTransaction,
+  SqlState.idleInTransactionTimeout,
+  SqlState.transactionTimeout,
+  SqlState.serializationFailure,
+  SqlState.deadlockDetected,
+  SqlState.diskFull,
+  SqlState.outOfMemory,
+  SqlState.tooManyConnections,
+  SqlState.configurationLimitExceeded,
+  SqlState.lockNotAvailable,
+  SqlState.queryCanceled,
+  SqlState.adminShutdown,
+  SqlState.crashShutdown,
+  SqlState.cannotConnectNow,
+]);
+
 /** Of a statement that was cancelled, whether a time limit was over; `undefined` where the words are others. */
 export function saysTimeout(error: unknown): boolean | undefined {
   const { message = '' } = error as { message?: string };

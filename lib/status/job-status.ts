@@ -24,7 +24,7 @@ export interface ViewJob {
 /** A run as pg_cron knows of it: also one that never came as far as to the history. */
 export interface JobRun {
   status: 'starting' | 'connecting' | 'sending' | 'running' | 'succeeded' | 'failed';
-  /** What the server said. */
+  /** What the server said; left out for a run of a command that somebody has changed. */
   message?: string;
   /** Left out for a run that never began, because pg_cron could not connect. */
   startedAt?: Date;
@@ -34,6 +34,7 @@ export interface JobRun {
 /** The jobs of those of the views that have one which this role may see. */
 export async function readJobs(
   session: Session,
+  stateSchema: string,
   definitions: readonly ViewDefinition[],
 ): Promise<Map<ViewDefinition, ViewJob>> {
   const scheduled = definitions.filter(isByPgCron);
@@ -45,7 +46,7 @@ export async function readJobs(
     return new Map();
   }
   const names = scheduled.map(({ name }) => pgCronJobName(name));
-  const rows = await session.query<PgCronRunRow>(selectPgCronRuns(names));
+  const rows = await session.query<PgCronRunRow>(selectPgCronRuns(stateSchema, names));
   const jobs = new Map(rows.map((row) => [row.name, viewJob(row)]));
   return new Map(
     scheduled.flatMap((view) => {

@@ -47,7 +47,7 @@ export async function readStatuses(
     const sizes = await readSizes(session, definitions);
     const keys = definitions.map(({ name }) => refreshLockKey(name));
     const surroundings = await readSurroundings(session, definitions, keys);
-    const jobs = await readJobs(session, definitions);
+    const jobs = await readJobs(session, context.database.stateSchema, definitions);
     return readWith(session, context, definitions, { sizes, surroundings, jobs });
   });
 }

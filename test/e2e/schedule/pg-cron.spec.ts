@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
 import type { Client } from 'pg';
 import type { PostgresServer } from '../../../sample/support/postgres-server.js';
 import { type RefreshHistoryEntry, RefreshService, SchemaService } from '../../../lib/index.js';
@@ -8,6 +9,7 @@ import type { Finding } from '../../../lib/cli/doctor/finding.js';
 import { quoteIdentifier } from '../../../lib/postgres/identifier.js';
 import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { definitionOf, managed } from '../../support/managed.js';
+import { LEAK_TYPES, LEAKS, MARKER } from '../../support/leaks.js';
 import { runMigrations } from '../../support/migration-runner.js';
 import { CRON_DATABASE, HAS_PG_CRON, startPgCronServer } from '../../support/pg-cron-server.js';
 import { Releases } from '../../support/releases.js';
@@ -243,6 +245,38 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     await forgetTicks();
     await expect(runJob()).rejects.toThrow(`Materialized view "${VIEW}" does not exist`);
     expect((await scheduledRuns())[0]).toMatchObject({ errorCode: 'MV_VIEW_MISSING' });
+  });
+
+  it('keeps row data out of the history and of what pg_cron stores, and leaves it to the log of the server', async () => {
+    const views = LEAKS.map(({ expression }, position): TestView => {
+      const name = `leak_${position}`;
+      return {
+        ...GATED,
+        name,
+        expression: `SELECT (${expression})::text AS v FROM public.people`,
+        columns: ['v'],
+      };
+    });
+    const setUps = LEAKS.flatMap(({ setup }) => setup ?? []);
+    await database.query(
+      `CREATE TABLE public.people (secret text); ${LEAK_TYPES}; ${setUps.join('\n')}`,
+    );
+    await releases.start(views);
+    await forgetTicks();
+    await database.query(`INSERT INTO public.people VALUES ('${MARKER}')`);
+    const texts: string[] = [];
+    for (const { name } of views) {
+      const error = await runJob(database.client, `materialized-view:public.${name}`).catch(
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toBeInstanceOf(Error);
+      const recorded = await scheduledRuns(`public.${name}`);
+      expect(recorded).toHaveLength(1);
+      texts.push(inspect({ error, recorded }, { depth: 5 }));
+    }
+    texts.push(inspect(await releases.get(RefreshService).statusAll(), { depth: 5 }));
+    expect(texts.filter((text) => text.includes(MARKER))).toEqual([]);
+    await database.query('DROP TABLE public.people CASCADE');
   });
 
   it('keeps to `strict`, `pause`, `cancel` and the limit of the role', async () => {
