@@ -1,7 +1,7 @@
 import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** The instants of the library's tables by which it decides what is due. */
+/** The times in the library's tables that decide what is due. */
 const INSTANTS = {
   view_state: [
     'known_since',
@@ -17,7 +17,7 @@ const INSTANTS = {
   change_log: ['changed_at'],
 };
 
-/** Makes all that is recorded older, as if that time had passed since. */
+/** Makes all recorded times older, as if that much time had passed. */
 export function advanceRecords(stateSchema: string, durationMs: number): SqlStatement[] {
   return Object.entries(INSTANTS).map(([table, columns]) => ({
     text: `UPDATE ${quoteIdentifier(stateSchema)}.${table}

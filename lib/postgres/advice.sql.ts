@@ -2,7 +2,9 @@ import { quoteIdentifier, quoteQualifiedName, type QualifiedName } from './ident
 import { dropView } from './view-ddl.sql.js';
 import type { ViewKind } from './view-kind.js';
 
-/** Statements that are shown to people and never run here. What is called quoted is part of SQL already. */
+/**
+ * Statements that are shown to people and never run here. A parameter called `quoted...` is already quoted.
+ */
 export const ADVICE = {
   uniqueIndex: (view: QualifiedName, columns: readonly string[]) =>
     `CREATE UNIQUE INDEX ON ${quoteQualifiedName(view)} (${columns.map(quoteIdentifier).join(', ')});`,

@@ -30,10 +30,10 @@ const isLock = (key: string, row = 'l'): string => `${row}.locktype = 'advisory'
   AND ((${row}.classid::bigint << 32) | ${row}.objid::bigint) = ${key}::bigint`;
 
 /**
- * `lock` where the application's own connection is used: who keeps it from being had within the transaction's `lock_timeout` is
- * in the error of PostgreSQL (55P03). The statement takes no values, so that it can be run by hand too.
+ * `lock` for the application's own connection. If the lock is not free within the transaction's `lock_timeout`, PostgreSQL's
+ * error (55P03) says who holds it. The statement takes no values, so it can be run by hand too.
  *
- * @param subject what cannot be done meanwhile, as the beginning of a sentence
+ * @param subject what has to wait for the lock, as the beginning of a sentence
  */
 export function lockOrSayWhose(key: string, subject: string): SqlStatement {
   const body = `
@@ -60,7 +60,7 @@ END
   return { text: `DO ${escapeLiteral(body)}` };
 }
 
-/** `lock` with the answer of `tryLock`. */
+/** `lock` that returns what `tryLock` returns. */
 export function lockInTime(key: string): SqlStatement {
   return {
     text: `SELECT true AS acquired
@@ -69,7 +69,7 @@ FROM pg_catalog.pg_advisory_xact_lock($1::bigint)`,
   };
 }
 
-/** What pg_locks has of a lock that a backend holds: $1 is its key, $2 the backend. */
+/** The row of pg_locks for a lock that a backend holds: $1 is its key, $2 the backend. */
 const HELD_BY_BACKEND = `pg_catalog.pg_locks l
 WHERE ${isLock('$1')}
   AND l.granted
@@ -87,7 +87,7 @@ FROM ${HELD_BY_BACKEND}`,
   };
 }
 
-/** A row when the backend holds the lock; none when its transaction has ended. */
+/** One row if the backend holds the lock; none if its transaction has ended. */
 export function selectLockHeldBy(key: string, backendPid: number): SqlStatement {
   return {
     text: `SELECT l.pid
@@ -96,21 +96,21 @@ FROM ${HELD_BY_BACKEND}`,
   };
 }
 
-/** Who holds one of the library's locks, as far as the server tells. Instants are milliseconds since the epoch. */
+/** Who holds one of the library's locks, as far as the server tells. Times are milliseconds since the epoch. */
 export interface LockHolderRow {
   key: string;
-  /** `null` for a prepared transaction, which no process carries out. */
+  /** `null` for a prepared transaction, which belongs to no process. */
   backend_pid: number | null;
   prepared_gid: string | null;
   role: string | null;
   application_name: string | null;
   now: number;
-  /** When its transaction began; `null` where it has none, or this role may not see it. */
+  /** When its transaction began; `null` if it has none or this role may not see it. */
   started_at: number | null;
-  /** For how long it has been idle in its transaction; `null` where it is not, or this role may not see it. */
+  /** How long it has been idle in its transaction; `null` if it is not idle or this role may not see it. */
   idle_ms: number | null;
   is_shared: boolean;
-  /** Whether it is in a transaction: if not, the lock is the session's. */
+  /** Whether it is in a transaction. If not, it is a session lock. */
   is_in_transaction: boolean;
   /** Whether it has, or waits for, a lock that a refresh or a schema change takes on relations. */
   changes_relations: boolean;
@@ -118,15 +118,21 @@ export interface LockHolderRow {
   changes_schema: boolean;
 }
 
-/** What refreshes and schema changes hold on relations from their first statement on, and readers and writers never. */
+/**
+ * The relation locks that refreshes and schema changes hold from their first statement on, and readers and writers
+ * never hold.
+ */
 const STRONG_MODES = `'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'`;
 
-/** Whether whoever holds `l` is in a transaction, where `l` is read from a CTE of that name with all of pg_locks. */
+/** Whether the holder of lock `l` is in a transaction. Needs a CTE with all of pg_locks. */
 const IS_IN_TRANSACTION = `EXISTS (
          SELECT FROM l AS x WHERE x.pid = l.pid AND x.locktype = 'virtualxid' AND x.mode = 'ExclusiveLock'
        )`;
 
-/** Who holds which of the given locks now. pg_locks is read once: it is not a snapshot, and each reading differs. */
+/**
+ * Who holds which of the given locks now. pg_locks is read only once, because it is not a snapshot: two reads may
+ * differ.
+ */
 export function selectLockHolders(keys: string[], schemaKey: string): SqlStatement {
   return {
     text: `WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks)
@@ -169,8 +175,8 @@ export interface CancelledRow {
 }
 
 /**
- * Cancels the statement of whoever refreshes or changes the view under its lock now, but for a transaction that holds
- * `exceptKey` too. A lock that is shared, or held outside a transaction, is nobody's who does that.
+ * Cancels the refresh or schema change that holds the view's lock now, unless its transaction also holds `exceptKey`.
+ * A shared lock, or one held outside a transaction, is not from a refresh or schema change.
  */
 export function cancelLockHolders(key: string, exceptKey: string): SqlStatement {
   return {

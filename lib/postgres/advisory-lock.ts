@@ -21,7 +21,7 @@ export function syncLockKey(): string {
   return lockKey('sync');
 }
 
-/** The key under which the log of changes is made smaller, by one process at a time. */
+/** The key under which the change log is pruned and compacted, by one process at a time. */
 export function changeLogLockKey(): string {
   return lockKey('change-log');
 }

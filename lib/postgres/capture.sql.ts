@@ -4,19 +4,19 @@ import type { SqlStatement } from './sql-statement.js';
 import { triggerFunction } from './stored-function.sql.js';
 
 /*
- * What writes the change log: statement-level triggers. A table has one set of them, however many views read it.
- * They are enabled ALWAYS, so that they fire whatever session_replication_role is.
+ * Statement-level triggers write the change log. A table has one set of them, however many views read it. They
+ * are enabled ALWAYS, so they fire whatever session_replication_role is.
  */
 
 /**
  * The functions add one row to the log, and do nothing else that could fail or wait. They are SECURITY DEFINER,
- * because a writer has no rights on the log. The search_path and the qualified name keep them from using objects
- * that the writer may have made.
+ * because a writer has no rights on the log. The pinned search_path and qualified names keep them from using
+ * objects that the writer may have created.
  *
  * A transaction has no ID before it writes something. So a statement that touches no row leaves no row in the log
- * when nothing else in its transaction has written: a job that finds nothing to delete is no reason to refresh.
- * After another write in the same transaction there may be a row for nothing. No better test is without risk:
- * transition tables copy each row to a file, which `temp_file_limit` bounds, and forbid writes that reach foreign
+ * unless its transaction has written before: a job that finds nothing to delete is no reason to refresh. After
+ * another write in the same transaction, the log row may be unnecessary. Any better test has risks: transition
+ * tables copy each row to a file, which `temp_file_limit` limits, and forbid writes that reach foreign
  * partitions; the transaction's own counters may miss rows (`track_counts`).
  */
 const CAPTURE_HEAD = `LANGUAGE plpgsql
@@ -57,23 +57,23 @@ const EVENTS = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] as const;
 /** How many triggers a captured table has. */
 export const CAPTURE_TRIGGER_COUNT = EVENTS.length;
 
-/** PostgreSQL keeps 63 bytes of a name, and the longest ending of ours, `_capture_truncate`, takes 17 of them. */
+/** PostgreSQL keeps 63 bytes of a name, and our longest suffix, `_capture_truncate`, takes 17 of them. */
 const MAX_PREFIX_BYTES = 46;
 
-/** The first part of names in which the state schema has to be told, as there may be several in a database. */
+/** The first part of names that must contain the state schema, because a database may have several. */
 export function ownPrefix(stateSchema: string): string {
   const digest = createHash('sha256').update(stateSchema).digest('hex').slice(0, 12);
   return Buffer.byteLength(stateSchema) > MAX_PREFIX_BYTES ? `mv_${digest}` : stateSchema;
 }
 
-/** Has the state schema in it, because two of them may capture the same table. */
+/** Contains the state schema, because two state schemas may capture the same table. */
 function triggerName(stateSchema: string, event: string): string {
   return `${ownPrefix(stateSchema)}_capture_${event.toLowerCase()}`;
 }
 
 /**
- * Locks tables against writers, all in one statement, and in one script with what needs the locks: no round trip may
- * pass while writers of a table wait. It waits for transactions that have written, so that no write is missed.
+ * Locks tables against writers, all in one statement and in one script with the statements that need the locks:
+ * writers must not wait for a round trip. It waits for transactions that have written, so no write is missed.
  */
 export function lockAgainstWriters(tables: QualifiedName[]): SqlStatement {
   const names = tables.map((table) => `ONLY ${quoteQualifiedName(table)}`);
@@ -86,7 +86,7 @@ export function lockAgainstAll(tables: QualifiedName[]): SqlStatement {
   return { text: `LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE` };
 }
 
-/** Makes the triggers that write the changes of a table into the log. */
+/** Creates the triggers that log a table's changes. */
 export function createCapture(stateSchema: string, table: QualifiedName): SqlStatement[] {
   const on = quoteQualifiedName(table);
   const schema = quoteIdentifier(stateSchema);
@@ -104,7 +104,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.${log.name}()`,
   });
 }
 
-/** Drops those of the triggers of a table that are there. */
+/** Drops a table's triggers, those that exist. */
 export function dropCapture(stateSchema: string, table: QualifiedName): SqlStatement[] {
   return EVENTS.map((event) => ({
     text: `DROP TRIGGER IF EXISTS ${quoteIdentifier(triggerName(stateSchema, event))} ON ${quoteQualifiedName(table)}`,
@@ -114,7 +114,7 @@ export function dropCapture(stateSchema: string, table: QualifiedName): SqlState
 export interface CapturedTableRow {
   schema_name: string;
   table_name: string;
-  /** Whether all triggers are there and enabled ALWAYS. */
+  /** Whether all triggers exist and are enabled ALWAYS. */
   is_complete: boolean;
 }
 

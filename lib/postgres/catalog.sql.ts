@@ -6,15 +6,15 @@ export interface RelationRow {
   view_name: string;
   /** pg_class.relkind: https://www.postgresql.org/docs/current/catalog-pg-class.html */
   relation_kind: string;
-  /** The extension to which it belongs. */
+  /** The extension that it belongs to. */
   extension: string | null;
-  /** The relation that it is an index of, as `schema.name`. */
+  /** The relation whose index it is, as `schema.name`. */
   index_of: string | null;
 }
 
 /**
- * The relations, of whatever kind, that carry one of the given names, and the types, whose names a view's row type
- * cannot have. PostgreSQL gives an array type another name by itself when its own is needed.
+ * The relations of any kind that have one of the given names, and the types: a view's row type can't share their
+ * names. Array types are left out, because PostgreSQL renames an array type if its name is needed.
  */
 export function selectRelations(names: QualifiedName[]): SqlStatement {
   return {

@@ -1,12 +1,12 @@
 import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* How the log of changes stays small. After `followIndex` none of these statements gets slower as the log grows. */
+/* How the change log stays small. After `followIndex`, none of these statements gets slower as the log grows. */
 
-/** The `kind` of rows that stand for many others. */
+/** The `kind` of a row that stands for many others. */
 const COMPACTED = 'COMPACTED';
 
-/** The greatest xid8: without any reader, all changes count as seen. */
+/** The greatest xid8: if no view tracks changes, all changes count as seen. */
 const NO_XMIN = '18446744073709551615';
 
 export interface DeletedChangesRow {
@@ -14,10 +14,10 @@ export interface DeletedChangesRow {
 }
 
 /**
- * Deletes changes that every view has seen: those below the xmin of all watermarks. A watermark that is being
- * written meanwhile does no harm, because it is not below the one that it replaces. A view without a watermark may be
- * getting its first one at the moment, so that nothing is deleted. A view that does not exist does not count: when it
- * is made again, its signature differs.
+ * Deletes changes that every view has seen: those below the xmin of all watermarks. A watermark that is being written
+ * meanwhile does no harm, because it is never below the one that it replaces. A view without a watermark may be
+ * getting its first one right now, so nothing is deleted. A view that doesn't exist doesn't count: when it is created
+ * again, its signature differs.
  */
 export function deleteSeenChanges(stateSchema: string, batchSize: number): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
@@ -53,9 +53,9 @@ SELECT count(*)::int AS deleted_count FROM deleted`,
 }
 
 /**
- * Makes the transaction walk along indexes. Of a table that has grown overnight there are no statistics yet, and the
- * planner would read and sort all of it. `jit` is off, because the price that the planner gives to a sort that is
- * switched off would make it compile the statement.
+ * Makes the transaction scan indexes. A table that has grown overnight has no statistics yet, so the planner would
+ * read and sort all of it. `jit` is off, because a disabled sort gets such a high cost that the planner would
+ * compile the statement.
  */
 export function followIndex(): SqlStatement {
   return {
@@ -63,7 +63,7 @@ export function followIndex(): SqlStatement {
   };
 }
 
-/** A source of which the log has too many rows. */
+/** A source that has too many rows in the log. */
 export interface CrowdedSourceRow {
   source: string;
 }
@@ -87,27 +87,29 @@ WHERE EXISTS (
   };
 }
 
-/** What one batch of a compaction did. */
+/** The result of one batch of a compaction. */
 export interface CompactedRow {
   compacted_count: number;
-  /** The newest transaction among the compacted rows, where the next batch goes on; `null` for none. */
+  /**
+   * The newest transaction among the compacted rows, where the next batch continues; `null` for none.
+   */
   last_xid: string | null;
 }
 
 /**
- * Puts two rows in the place of many of one source, beginning with the oldest. It is for views whose refresh is paused
- * or fails: as long as they have not seen the rows, these cannot be deleted.
+ * Replaces many rows of one source by two, beginning with the oldest. It is for views that are paused or failing: as
+ * long as they have not seen the rows, the rows can't be deleted.
  *
- * Nothing is lost, whatever the watermarks are. The new rows carry this transaction's ID. A watermark that is taken
- * before this transaction ends has not seen it; one that is taken later belongs to a refresh that sees the changes
- * themselves. So a view that had not seen one of the old rows has not seen the new ones either. A view that had seen
- * all of them is refreshed once more for nothing, as if it were as far behind as the oldest.
- * Old and new rows change places in one transaction. Uncommitted rows are not visible here, and stay.
+ * Nothing is lost, whatever the watermarks are. The new rows carry this transaction's ID. A watermark taken before
+ * this transaction ends does not include it; one taken later belongs to a refresh that sees the changes themselves.
+ * So a view that had not seen one of the old rows has not seen the new ones either. A view that had seen all of them
+ * gets one unnecessary refresh. Old and new rows are exchanged in one transaction. Uncommitted rows are not visible
+ * here, and stay.
  *
- * There are two rows, for the times of the oldest and of the newest change. They are the newest of the source, so
- * that a compaction that goes on from `last_xid` in the end also compacts the new rows of its own batches.
+ * The two rows have the times of the oldest and of the newest change. They are the source's newest rows, so a
+ * compaction that continues from `last_xid` finally compacts the rows of its own batches too.
  *
- * @param fromXid the oldest transaction to be looked at, so that index entries of deleted rows are not passed again
+ * @param fromXid the oldest transaction to read, so that index entries of deleted rows are not scanned again
  */
 export function compactChanges(
   stateSchema: string,
@@ -140,7 +142,7 @@ FROM gone`,
   };
 }
 
-/** The sources that have rows in the log, each found by one step along the index. It has to follow WITH RECURSIVE. */
+/** The sources that have rows in the log, each found by one index lookup. It must follow WITH RECURSIVE. */
 function loggedSources(quotedSchema: string): string {
   const next = (after: string): string =>
     `(SELECT l.source FROM ${quotedSchema}.change_log l ${after} ORDER BY l.source LIMIT 1)`;

@@ -13,29 +13,30 @@ import {
 import { SOURCE_STATE } from './source-state.sql.js';
 import { storedFunction } from './stored-function.sql.js';
 
-/* What has changed since a view was refreshed. */
+/* What has changed since a view's last refresh. */
 
 /**
- * When a change was made that a view has not seen. What the view's watermark does not have was committed after it, and
- * nobody could read it before. So it counts from then on, also where the row is older: that of a long transaction, or
- * one that stands for many, which other views have not seen for longer (see `compactChanges`). A refresh of a view
- * below is another matter: it brings writes to this view that its readers have missed since they were made.
+ * The time of a pending change. A change that the view's watermark does not include was committed after the watermark,
+ * and nobody could read it before. So its age counts from the watermark, even if the row is older: the row of a long
+ * transaction, or one that stands for many and that other views have not seen for longer (see `compactChanges`). A
+ * refresh of a view below is different: it brings writes to this view that its readers have missed since they were
+ * made.
  */
 const MADE_AT = `CASE WHEN ${isRefresh('l')} THEN l.changed_at ELSE greatest(l.changed_at, view.seen_at) END`;
 
 /**
- * The function that tells whether a view's sources have changed. A session plans a function once, while planning the
- * same as a statement took 5 ms each time. It is STABLE, so that all answers of one call are of one snapshot.
+ * The function that says whether a view's sources have changed. A session plans a function once; planned as a
+ * statement, the same took 5 ms each time. It is STABLE, so that one call reads everything in one snapshot.
  *
- * The sources are unchanged only if two things say so:
+ * The sources are unchanged only if both of these hold:
  *
  * 1. The log has no row that is visible now and was not visible in the watermark. A row is written in the writer's own
- *    transaction, so it is committed with the change or not at all. The watermark is taken before the snapshot of the
- *    refresh: what is not visible in the watermark, the refresh may not have seen.
- * 2. The signature is the remembered one, and the sources are captured: see `SOURCE_STATE`.
+ * transaction, so it is committed with the change or not at all. The watermark is taken before the snapshot of the
+ * refresh, so the refresh may not have seen what is not visible in the watermark.
+ * 2. The signature equals the stored one, and the sources are captured: see `SOURCE_STATE`.
  *
- * What is from before a restore means nothing. So neither does a watermark ahead of the transaction IDs of now count,
- * nor a row of the log that is: no watermark would cover it until this cluster has come as far.
+ * Values from before a restore mean nothing. So a watermark or a log row ahead of the current transaction IDs is
+ * ignored: no watermark would cover such a row until this server reached that ID.
  */
 export const VIEW_CHANGES = storedFunction('view_changes', {
   head: `(wanted_schemas text[], wanted_views text[])

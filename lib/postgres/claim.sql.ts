@@ -5,24 +5,26 @@ import { EARLY_TOLERANCE } from './refresh.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import { storedFunction } from './stored-function.sql.js';
 
-/** How long a tick is left to the process that has claimed it. After that, others may do it if it has not ended. */
+/**
+ * How long a claimed tick is left to the process that claimed it. After that, others may do it if it is not done.
+ */
 const CLAIM = '10 s';
 
-/** One of the ticks that were asked for that is this process's to do, or not due yet; and a row for all others. */
+/** A tick that this process may do, or that is not due yet. One last row stands for all other ticks. */
 export interface ClaimRow {
   /** `null` in the last row. */
   schema_name: string | null;
   view_name: string | null;
-  /** In how many milliseconds it is due, by the database's clock; `null` for a claimed one. */
+  /** The milliseconds until it is due, by the database's clock; `null` for a claimed one. */
   due_in_ms: number | null;
-  /** In the last row: how many nobody has claimed or done so far. */
+  /** In the last row: how many are neither claimed nor done. */
   open_count: number | null;
 }
 
 /**
- * Claims ticks that nobody has done or claimed, as many as the process can begin at once. That only spares attempts: whether
- * a tick is done is decided under the refresh lock. A view without a state row is anybody's, and one whose row is just being
- * written is passed by. It is one statement in a transaction of its own, so its limits are set here.
+ * Claims ticks that are neither done nor claimed, as many as the process can begin at once. That only saves attempts:
+ * whether a tick is done is decided under the refresh lock. A view without a state row can be claimed by every process, and
+ * one whose row is locked is left out. The statement is a transaction of its own, so its limits are set here.
  */
 export const CLAIM_TICKS = storedFunction('claim_ticks', {
   head: `(wanted_schemas text[], wanted_views text[], ticks timestamptz[], most int)
@@ -76,7 +78,7 @@ export interface WantedTick {
   tick: Date;
 }
 
-/** @param most how many may be claimed */
+/** @param most the maximum number of claims */
 export function claimTicks(
   stateSchema: string,
   wanted: readonly WantedTick[],

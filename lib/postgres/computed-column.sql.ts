@@ -3,18 +3,18 @@ import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * The columns of the library's own tables that PostgreSQL computes. It keeps the operators and functions that an
- * expression has found when the table was made. Where that was under a search_path with a schema in which others may
- * create, these may be somebody else's, and run with the rights of whoever writes a row.
+ * The columns of the library's own tables that PostgreSQL computes. An expression keeps the operators and functions
+ * that it resolved to when the table was created. If others could create objects in a schema of the search_path
+ * then, these may be theirs, and they run with the rights of whoever writes a row.
  */
 
 const CLOCK = 'DEFAULT pg_catalog.clock_timestamp()';
 
-/** Milliseconds between the beginning and the end of a run. */
+/** Milliseconds between the start and the end of a run. */
 const DURATION =
   'GENERATED ALWAYS AS (extract(epoch FROM finished_at OPERATOR(pg_catalog.-) started_at) OPERATOR(pg_catalog.*) 1000) STORED';
 
-/** What computes each of these columns. */
+/** The expression of each of these columns. */
 export const COMPUTED = {
   installed_at: CLOCK,
   known_since: CLOCK,
@@ -35,8 +35,8 @@ const TABLES: [table: string, column: keyof typeof COMPUTED][] = [
 const NAMES = TABLES.map((names) => `(${names.map((name) => `'${name}'`).join(', ')})`).join(', ');
 
 /**
- * The columns, as `c` and `a`, whose expressions use something that did not come with PostgreSQL: only such things have
- * rows in pg_depend. Up to PostgreSQL 14 it is the column that depends on what its expression uses.
+ * The columns, as `c` and `a`, whose expressions use something that isn't part of PostgreSQL: only that has rows in
+ * pg_depend. Up to PostgreSQL 14, the column itself depends on what its expression uses.
  */
 export function foreignColumns(stateSchema: string): string {
   return `pg_catalog.pg_namespace n
@@ -53,8 +53,8 @@ export function foreignColumns(stateSchema: string): string {
 }
 
 /**
- * Has the columns computed by PostgreSQL's own operators and functions, where they are not: a table is locked, and
- * rewritten, only then. Its rows get their values from the new expression, so that nothing stays of the old one.
+ * Makes PostgreSQL's own operators and functions compute the columns. Only a table that needs it is locked and
+ * rewritten. Its rows get new values, so nothing of the old expression remains.
  */
 export function mendComputedColumns(stateSchema: string): SqlStatement {
   const schema = quoteIdentifier(stateSchema);

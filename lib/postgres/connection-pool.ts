@@ -5,51 +5,55 @@ import { ConnectFailed, silenceOf } from './session-lost.js';
 import { errorCode, SqlState } from './sqlstate.js';
 import { type Turn, WaitingLine } from './waiting-line.js';
 
-/** A connection of the library's own is closed after this time without work. */
+/** An idle connection of the library is closed after this time. */
 const IDLE_TIMEOUT_MS = 10_000;
 
-/** Where the application sets none. pg's default is to wait for ever. */
+/** Used if the application sets none. pg's default is to wait for ever. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Node's timers may go off a little early by another clock. */
+/** Measured by another clock, Node's timers may fire a little early. */
 const TIMER_SHARE = 0.99;
 
-/** After this time without traffic TCP asks whether the peer is still there; the system's default is 2 h. */
+/**
+ * After this time without traffic, TCP checks whether the peer is still there. The system's default is 2 h.
+ */
 const KEEP_ALIVE_DELAY_MS = 10_000;
 
 /** How long the server may take to confirm that connections are closed. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
-/** The pool lets nobody in any more. */
+/** The pool accepts no more work. */
 export class PoolStopped extends Error {}
 
 export interface ConnectionPoolOptions {
   /** The connection options that the application itself uses. */
   connection: PoolConfig;
-  /** Connections at the most. */
+  /** The maximum number of connections. */
   size: number;
   onConnectionError: (error: Error) => void;
-  /** Called when nobody answers on a connection. */
+  /** Called when a connection gets no answer. */
   onSilence: () => void;
 }
 
 export interface SessionOptions<T> {
   turn?: Turn;
-  /** Whether the connection stays open for who comes next. @default always */
+  /** Whether the connection stays open for the next user. @default always */
   isKept?: (result: T) => boolean;
 }
 
 /** Connections of the library's own, opened when needed and closed when idle. */
 export class ConnectionPool {
   private readonly pool: Pool;
-  /** Work waits here and not in the pool, whose one timeout would count waiting as connecting. */
+  /**
+   * Work waits here and not in pg's pool, whose single timeout would count waiting as connecting.
+   */
   private readonly line: WaitingLine;
   private readonly held = new Set<PoolClient>();
   private readonly open = new Set<LibraryClient>();
-  /** What takes so long to fail got no answer: pg gives its timeouts no code. */
+  /** An attempt that takes this long to fail got no answer. pg gives its timeouts no code. */
   private readonly silenceMs: number;
   private readonly onSilence: () => void;
-  /** The last connection that could not be opened because nobody answered. */
+  /** The last attempt to connect that got no answer. */
   private unanswered?: { error: ConnectFailed; atMs: number };
   private isStopped = false;
 
@@ -60,7 +64,7 @@ export class ConnectionPool {
     this.silenceMs = (options.connectionTimeoutMillis || CONNECT_TIMEOUT_MS) * TIMER_SHARE;
     this.onSilence = onSilence;
     this.pool.on('error', (error, client) => {
-      // This process ends connections itself, and the server may end those that are idle.
+      // This process closes connections itself, and the server may close idle ones.
       const isOwn = this.isStopped || (client as unknown as LibraryClient).isCutOff;
       if (!isOwn && errorCode(error) !== SqlState.idleSessionTimeout) {
         onConnectionError(error);
@@ -73,8 +77,8 @@ export class ConnectionPool {
   /**
    * Runs `work` on a connection, waiting for a free one.
    *
-   * @throws PoolStopped when it still waits when the pool is stopped, or comes later
-   * @throws ConnectFailed when none can be opened, or none could be while it waited
+   * @throws PoolStopped if the pool is stopped before the work gets a connection
+   * @throws ConnectFailed if no connection can be opened, or none could be while it waited
    */
   async session<T>(
     work: (session: Session) => Promise<T>,
@@ -86,7 +90,8 @@ export class ConnectionPool {
       if (this.isStopped) {
         throw new PoolStopped('The pool is stopped');
       }
-      // Otherwise all who wait would find out one after the other that nobody is there.
+      // Otherwise all waiting work would find out, one after the other, that the server doesn't
+      // answer.
       if (this.unanswered !== undefined && this.unanswered.atMs > askedAtMs) {
         throw this.unanswered.error;
       }
@@ -100,14 +105,14 @@ export class ConnectionPool {
     return this.line.freeCount;
   }
 
-  /** Closes idle connections of its own accord after half the time after which the server would. */
+  /** Closes idle connections after half the time after which the server would close them. */
   closeIdleBefore(idleSessionTimeoutMs: number): void {
     if (idleSessionTimeoutMs > 0) {
       this.pool.options.idleTimeoutMillis = Math.min(IDLE_TIMEOUT_MS, idleSessionTimeoutMs / 2);
     }
   }
 
-  /** Turns away whoever waits or comes from now on. Work that has a connection goes on. */
+  /** Rejects work that waits or comes later. Work that has a connection goes on. */
   stop(): void {
     this.isStopped = true;
     this.line.close();
@@ -117,7 +122,7 @@ export class ConnectionPool {
   async close(): Promise<void> {
     this.stop();
     [...this.held].forEach((client) => {
-      // pg itself would wait for what is under way.
+      // pg's own `end` would wait for running statements.
       (client as unknown as LibraryClient).cutOff('The pool is closed');
       this.giveBack(client, true);
     });
@@ -129,7 +134,9 @@ export class ConnectionPool {
     }
   }
 
-  /** Ends the idle connections: on a network that has swallowed one, each would cost its next user the same wait. */
+  /**
+   * Closes the idle connections: if the network silently dropped one, the next user of each would wait just as long.
+   */
   cutOffIdle(): void {
     const held = new Set<unknown>(this.held);
     this.open.forEach((client) => {
@@ -189,7 +196,7 @@ export class ConnectionPool {
   }
 }
 
-/** Those of a connection of the library's own, from those of the application's pool. */
+/** The options of the library's own connections, derived from those of the application's pool. */
 export function ownOptions(options: PoolConfig): PoolConfig & { connectionTimeoutMillis: number } {
   return {
     ...options,

@@ -16,19 +16,19 @@ import {
 } from './transaction.sql.js';
 import type { Turn } from './waiting-line.js';
 
-/** For the library's own small tables: a table that somebody has locked must hold up nobody for long. */
+/** For the library's own small tables: if someone locks one, nothing may wait long for it. */
 export const BOOKKEEPING_LIMITS: TransactionLimits = {
   lockTimeoutMs: 5_000,
   statementTimeoutMs: 10_000,
 };
 
-/** What the server itself says about a limit tells more, so its limits are over first. */
+/** The server's own error says more, so the server's limits end first. */
 const ANSWER_SHARE = 0.8;
 
 export interface DatabaseOptions {
   /** The connection options that the application itself uses. */
   connection: PoolConfig;
-  /** Connections at the most, beside the one for bookkeeping. */
+  /** The maximum number of connections, not counting the one for bookkeeping. */
   poolSize: number;
   /** The schema of the library's own tables. */
   stateSchema: string;
@@ -38,9 +38,9 @@ export interface DatabaseOptions {
 export interface ServerInfo extends ServerAbilities {
   /** The schema in which unqualified names are created. */
   currentSchema: string | null;
-  /** What it is where it is not PostgreSQL alone. */
+  /** The engine, if it isn't plain PostgreSQL. */
   engine?: ServerEngine;
-  /** Whether plain views know `security_invoker` (PostgreSQL 15+). */
+  /** Whether plain views have `security_invoker` (PostgreSQL 15+). */
   hasSecurityInvoker: boolean;
 }
 
@@ -52,7 +52,7 @@ export class Database {
   readonly stateSchema: string;
   private readonly connection: PoolConfig;
   private readonly pool: ConnectionPool;
-  /** One connection, so that looking after refreshes never waits behind them. */
+  /** One connection, so that bookkeeping never waits behind refreshes. */
   private readonly bookkeepingPool: ConnectionPool;
   private server?: Promise<ServerInfo>;
 
@@ -73,7 +73,7 @@ export class Database {
     return this.pool.session(work, { turn });
   }
 
-  /** How many could have a connection for `session` without waiting. */
+  /** How many calls of `session` would get a connection without waiting. */
   get freeCount(): number {
     return this.pool.freeCount;
   }
@@ -103,9 +103,9 @@ export class Database {
   }
 
   /**
-   * Sends one statement, in a transaction of its own that has no limits but those which the statement sets.
+   * Sends one statement in its own transaction. The only limits are those that the statement sets.
    *
-   * @param isKept whether the connection stays open after this answer
+   * @param isKept whether the connection stays open after this statement
    */
   async single<Row extends QueryResultRow>(
     statement: SqlStatement,
@@ -115,9 +115,9 @@ export class Database {
   }
 
   /**
-   * Like `bookkeeping`, for who only reads, of a standby too, and waits no longer than that.
+   * Like `bookkeeping`, but only reads, on a standby too, and waits no longer than the given time.
    *
-   * @throws AnswerTimeout when the time is over; what was begun ends by itself
+   * @throws AnswerTimeout when the time is over; what was started ends by itself
    */
   async reading<T>(timeoutMs: number, work: (session: Session) => Promise<T>): Promise<T> {
     const askedAtMs = performance.now();
@@ -138,7 +138,7 @@ export class Database {
     return inTime(answer, timeoutMs);
   }
 
-  /** A connection for hearing notifications, not yet opened. It is the caller's to close. */
+  /** A connection that receives notifications, not yet opened. The caller must close it. */
   notificationClient(onNotification: (channel: string) => void): NotificationClient {
     return new NotificationClient(this.connection, onNotification);
   }
@@ -161,7 +161,7 @@ export class Database {
     return server;
   }
 
-  /** Turns away whoever waits for a connection or comes from now on, but for bookkeeping. */
+  /** Rejects all work that waits for a connection or comes later, except bookkeeping. */
   stop(): void {
     this.pool.stop();
   }
@@ -187,7 +187,7 @@ export class Database {
       if (hasBegun || error instanceof ConnectFailed || !isConnectionLoss(error)) {
         throw error;
       }
-      // It was idle, and is gone for the same reason for which there is something to look after.
+      // It was idle, and was lost for the same reason that made the bookkeeping necessary.
       return this.bookkeepingPool.session(run);
     }
   }
@@ -207,7 +207,10 @@ async function readServerInfo(
   };
 }
 
-/** Tried and not derived from the version: it depends on the platform and on PgBouncer's settings too. */
+/**
+ * Tried instead of derived from the version, because it also depends on the platform and on PgBouncer's
+ * settings.
+ */
 async function canCheckConnection(session: Session): Promise<boolean> {
   try {
     await session.query(tryConnectionCheck());

@@ -2,17 +2,17 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import { escapeLiteral } from 'pg';
 import type { SqlStatement } from './sql-statement.js';
 
-/** Asked for only where it is missing; a migration may run on a database where it is not. */
+/** Only if it is missing; a migration may run on a database that has it. */
 export function createSchema(schema: string): SqlStatement {
   return { text: `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}` };
 }
 
-/** Statistics of its own make a first read as fast as a later one. */
+/** With its own statistics, the first read is as fast as later ones. */
 export function analyze(view: QualifiedName): SqlStatement {
   return { text: `ANALYZE ${quoteQualifiedName(view)}`, hasApplicationText: true };
 }
 
-/** One key of an index: a column or an expression, with what may follow it. */
+/** One key of an index: a column or an expression, with its options. */
 export interface IndexKey {
   column?: string;
   expression?: string;
@@ -22,7 +22,10 @@ export interface IndexKey {
   nulls?: 'FIRST' | 'LAST';
 }
 
-/** An index with all that CREATE INDEX takes: https://www.postgresql.org/docs/current/sql-createindex.html */
+/**
+ * An index with everything that CREATE INDEX accepts:
+ * https://www.postgresql.org/docs/current/sql-createindex.html
+ */
 export interface IndexDefinition {
   name: string;
   keys: IndexKey[];
@@ -72,7 +75,7 @@ function storageParameters(storage: Record<string, string | number | boolean>): 
     .join(', ');
 }
 
-/** Only when it is empty: without CASCADE. */
+/** Without CASCADE, so only if it is empty. */
 export function dropSchema(schema: string): SqlStatement {
   return { text: `DROP SCHEMA ${quoteIdentifier(schema)}` };
 }

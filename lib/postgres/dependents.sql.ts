@@ -1,9 +1,11 @@
 import { isView } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* What depends on views, by pg_depend: none of it can be left out when a view is dropped. */
+/* What depends on views according to pg_depend. Dropping a view has to deal with all of it. */
 
-/** Views outside of the system's and other sessions' schemas, and of extensions: `c` with its namespace `n`. */
+/**
+ * Views `c` with their namespaces `n`, except those of system schemas, other sessions' schemas and extensions.
+ */
 export const IS_ORDINARY_VIEW = `${isView('c.relkind')}
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_t')
@@ -14,8 +16,8 @@ export const IS_ORDINARY_VIEW = `${isView('c.relkind')}
   )`;
 
 /**
- * The relation that a dependent object is a part of, so that it comes and goes with it; `NULL` where it is something by
- * itself. Rules other than the one that makes a view are something by themselves.
+ * The relation that a dependent object is a part of; `NULL` if the object stands alone. Rules other than a view's own
+ * stand alone.
  */
 const WHOLE = `CASE d.classid
     WHEN 'pg_catalog.pg_class'::pg_catalog.regclass
@@ -49,8 +51,8 @@ export interface DependentRow {
 }
 
 /**
- * All that depends on views or on their row types. Sequences that belong to a column of a plain view go with it without
- * a word, which is the one dependency of another kind than normal.
+ * Everything that depends on views or on their row types. Sequences that belong to a column of a plain view are dropped
+ * with it silently. They are the only dependency that isn't of the kind "normal".
  */
 export function selectDependents(): SqlStatement {
   return {

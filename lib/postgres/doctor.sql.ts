@@ -2,7 +2,7 @@ import { namesOf, type QualifiedName } from './identifier.js';
 import { RIGHT_TO_ACT, SERVER_VERSION } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* What will hurt later: read from the catalog, and without a lock. */
+/* What will fail later, read from the catalog without a lock. */
 
 export interface ServerFactsRow {
   version: number;
@@ -10,11 +10,11 @@ export interface ServerFactsRow {
   role: string;
   database_name: string;
   max_connections: number;
-  /** Those that only superusers may take. */
+  /** The connections reserved for superusers. */
   reserved_connections: number;
   /** Of all databases. */
   used_connections: number;
-  /** What is set for the role, the database or both, each with the statement that takes it back. */
+  /** The settings of the role, the database or both, each with the statement that resets it. */
   settings: { name: string; value: string; reset: string }[] | null;
 }
 
@@ -46,14 +46,14 @@ export function selectServerFacts(): SqlStatement {
   };
 }
 
-/** What stands in the way of a refresh, or of what it finds. */
+/** Something that stops a refresh, or changes what it finds. */
 export type ViewRisk = 'not-owner' | 'no-select' | 'no-execute' | 'row-security' | 'function-path';
 
 export interface ViewRiskRow {
   schema_name: string;
   view_name: string;
   risk: ViewRisk;
-  /** The role that it concerns: who refreshes, or in whose name something is read. */
+  /** The role that it concerns: the one that refreshes, or as which something is read. */
   role: string;
   /** The relation or function, quoted; for `not-owner` the view. */
   subject: string;
@@ -62,9 +62,9 @@ export interface ViewRiskRow {
 }
 
 /**
- * The risks of the given views. A refresh reads in the name of the view's owner, and what plain views read in the name
- * of theirs, unless they are made with security_invoker. A function that is no SQL for the catalog looks names up when it
- * runs; from PostgreSQL 17 on a refresh has a search_path that lets it find nothing of users.
+ * The risks of the given views. A refresh reads as the view's owner. Plain views are read as their own owners, unless
+ * they have security_invoker. A function whose body the catalog can't read looks names up when it runs, and from
+ * PostgreSQL 17 on the search_path of a refresh contains no user schema.
  */
 export function selectViewRisks(views: readonly QualifiedName[]): SqlStatement {
   return {
@@ -164,7 +164,7 @@ ORDER BY n.nspname, c.relname, r.risk, r.subject`,
   };
 }
 
-/** On a connection of the application's, with its settings. */
+/** Read on one of the application's connections, with its settings. */
 export function selectBackendPid(): SqlStatement {
   return { text: `SELECT pg_catalog.pg_backend_pid() AS backend_pid` };
 }

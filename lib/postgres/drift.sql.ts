@@ -7,13 +7,13 @@ import { script, type SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 
 /*
- * What a view has stored against what its query gives now. The query that counts is the one in the
- * catalog, whatever is declared.
+ * Compares the rows of a view with what its query returns now. The query is the one in the catalog,
+ * whatever is declared.
  */
 
 /**
- * Keeps the view as it is, for readers, until the transaction ends; it need not be populated. Nothing is planned: where
- * somebody has put a plain view under the name, planning would call what is constant in it.
+ * Keeps the view as it is until the transaction ends. It need not be populated. Nothing is planned: if someone has put
+ * a plain view under the name, planning would call its constant functions.
  */
 export function lockAsReader(view: QualifiedName): SqlStatement {
   return script([
@@ -25,8 +25,9 @@ export function lockAsReader(view: QualifiedName): SqlStatement {
 const OWN_NAME = 'nestjs_materialized_views_drift';
 
 /**
- * What follows sees names as a refresh does: with the search_path that PostgreSQL 17 and later have for it (before, with
- * the application's, but pg_catalog first: pg_get_viewdef itself has operators that the search_path decides about).
+ * From here on, names resolve as in a refresh: with the search_path that PostgreSQL 17 and later set for it. On older
+ * servers they resolve with the application's search_path but pg_catalog first, because the operators in
+ * pg_get_viewdef's text depend on the search_path.
  */
 export function readAsRefresh(): SqlStatement {
   return {
@@ -43,14 +44,17 @@ export function readAsRefresh(): SqlStatement {
 
 export interface DriftColumn {
   name: string;
-  /** Whether rows can be told apart by it: json, xml and point, for example, know no equality. */
+  /**
+   * Whether its values can be compared: json, xml and point, for example, have no equality
+   * operator.
+   */
   is_comparable: boolean;
 }
 
 export interface DriftSubjectRow {
   oid: string;
   is_populated: boolean;
-  /** The role that owns the view; `null` where that is this one. */
+  /** The role that owns the view; `null` if it is the current role. */
   other_owner: string | null;
   /** Whether this role may act as the owner. */
   may_act_as_owner: boolean;
@@ -60,8 +64,8 @@ export interface DriftSubjectRow {
 }
 
 /**
- * All that the comparison needs to know. A type can be compared when it is ordered by default, and so
- * is everything that it is made of: arrays, composite types and domains are as good as their parts.
+ * Everything that the comparison needs to know. A type can be compared if it and all its parts have a
+ * default order: arrays, composite types and domains are as comparable as their parts.
  */
 export function selectDriftSubject(view: QualifiedName): SqlStatement {
   return {
@@ -144,7 +148,7 @@ export interface DriftQueryRow {
   definition: string;
 }
 
-/** The query, without a semicolon, with the names that it needs where the application's search_path is in force. */
+/** The query, without a semicolon, with names that resolve under the application's search_path. */
 export function selectDriftQuery({ oid }: DriftSubjectRow): SqlStatement {
   return {
     text: `SELECT pg_catalog.rtrim(pg_catalog.pg_get_viewdef($1::pg_catalog.oid), ';') AS definition`,
@@ -155,7 +159,7 @@ export function selectDriftQuery({ oid }: DriftSubjectRow): SqlStatement {
 
 const IS_ARRAY = '(t.typelem <> 0 AND t.typlen = -1)';
 
-/** Of each row its key, the values as text. */
+/** The key of each row, with values as text. */
 export type KeyJson = Record<string, string | null>;
 
 export interface DriftRow {
@@ -169,11 +173,11 @@ export interface DriftRow {
 }
 
 /**
- * Compares in one statement, and so in one snapshot. EXCEPT ALL: a row that is there twice and should be
- * there once is a difference. The query comes first, where no other name of this statement can hide one
- * of its tables. It is read with the application's search_path, so all else in it says where its names are.
+ * Compares in one statement, and so in one snapshot. EXCEPT ALL, because a row that exists twice instead of
+ * once is a difference. The query comes first, where no other name of this statement can hide one of its
+ * tables. The application's search_path applies, so all other names are qualified.
  *
- * @param limit keys at the most, each way
+ * @param limit the maximum number of keys, each way
  */
 export function selectDrift(
   view: QualifiedName,
@@ -216,9 +220,9 @@ SELECT ${epochMs('pg_catalog.statement_timestamp()')} AS checked_at,
 }
 
 /**
- * The same as a function that runs as another role. To set the role would not do: what the query calls could set it back.
- * Within a function of the kind PostgreSQL refuses that. What could come after it, such as a cursor that is held, has to be
- * rolled back with the function.
+ * The same as a SECURITY DEFINER function that runs as another role. SET ROLE would not do, because a function that the
+ * query calls could set the role back. In a SECURITY DEFINER function PostgreSQL refuses that. Whatever may outlive the
+ * call, such as a held cursor, is rolled back with the function.
  */
 export function createDriftFunction({ text }: SqlStatement, owner: string): SqlStatement {
   const body = `BEGIN RETURN QUERY EXECUTE ${escapeLiteral(text)} USING $1; END`;
@@ -239,7 +243,7 @@ AS ${escapeLiteral(body)}`,
   ]);
 }
 
-/** @param limit as for the statement from which the function was made */
+/** @param limit as for the statement that created the function */
 export function selectDriftOfFunction(limit: number): SqlStatement {
   return {
     text: `SELECT * FROM pg_temp.${OWN_NAME}($1)`,

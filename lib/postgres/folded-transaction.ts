@@ -16,14 +16,17 @@ import {
   type TransactionLimits,
 } from './transaction.sql.js';
 
-/** A transaction whose beginning travels with its first statements, and whose end with its last ones. */
+/**
+ * A transaction whose BEGIN is sent with its first statements, and whose COMMIT is sent with its last
+ * ones.
+ */
 export interface FoldedTransaction {
   readonly session: Session;
-  /** Begins it; gives the rows of each of the statements. */
+  /** Begins it, and returns the rows of each statement. */
   open(statements: SqlStatement[]): Promise<QueryResultRow[][]>;
-  /** Commits it; gives the rows of each of the statements. */
+  /** Commits it, and returns the rows of each statement. */
   close(statements: SqlStatement[]): Promise<QueryResultRow[][]>;
-  /** Takes back all of it. Never throws: what it has to say would mask why it is called. */
+  /** Rolls all of it back. Never throws: its error would hide the one that caused the rollback. */
   undo(): Promise<void>;
 }
 
@@ -49,14 +52,14 @@ export class OwnTransaction implements FoldedTransaction {
   }
 
   /**
-   * Takes back all of it and does something else instead, in one flight: with the locks of this
-   * transaction gone, nobody gets far before that is done.
+   * Rolls all of it back and runs something else instead, in one round trip: other processes get
+   * this transaction's locks, but little time before that is done.
    */
   async replaceWith(statements: SqlStatement[], limits: TransactionLimits): Promise<void> {
     await this.session.queryAllAndCommit([rollback(), begin(limits, this.server), ...statements]);
   }
 
-  /** All of it in one flight. */
+  /** All of it in one round trip. */
   async whole(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
     const first = begin(this.limits, this.server);
     return (await this.session.queryAllAndCommit([first, ...statements])).slice(1);
@@ -68,8 +71,8 @@ export class OwnTransaction implements FoldedTransaction {
 }
 
 /**
- * Inside a transaction of the caller's, between savepoints. Its end is the caller's to decide; its
- * settings are as they were when this is over.
+ * Inside the caller's transaction, between savepoints. The caller decides how it ends. Its settings
+ * are restored afterwards.
  */
 export class CallerTransaction implements FoldedTransaction {
   private settings: SettingRow[] = [];
@@ -90,7 +93,8 @@ export class CallerTransaction implements FoldedTransaction {
     ]);
     this.settings = settings as SettingRow[];
     this.statementTimeoutMs = (limits as StatementTimeoutRow[])[0]?.statement_timeout_ms ?? 0;
-    // Apart, so that the limit is known when one of them runs into it. A borrowed connection has no pipeline anyway.
+    // Sent separately, so that the limit is known when a statement reaches it. A borrowed connection has no pipeline
+    // anyway.
     return this.session.queryAll(statements);
   }
 

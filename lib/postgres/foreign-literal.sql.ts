@@ -1,6 +1,6 @@
 import { FIRST_NORMAL_OID } from './signature.sql.js';
 
-/** A part of a view, of another role's, whose text cannot be read without running code that somebody made. */
+/** A part of another role's view whose text can't be parsed without running someone's code. */
 export interface ForeignLiteral {
   part: 'definition' | 'index' | 'statistics' | 'column';
   /** Of the part; `''` for the definition. */
@@ -10,11 +10,12 @@ export interface ForeignLiteral {
 }
 
 /**
- * The literals in the text of the view `c` whose input functions call what is not PostgreSQL's own. Reading `'{x}'::some_domain[]`
- * checks the domain, with the rights of whoever reads; only of a domain itself the check waits for a row. Columns of composite
- * types may be domains, if not now, then before the text is read; a range can have functions of its own.
+ * The literals in the text of the view `c` whose input functions call code that isn't PostgreSQL's own. Parsing
+ * `'{x}'::some_domain[]` checks the domain with the rights of the role that parses; only for a plain domain does the check wait
+ * for a row. Columns of composite types may be domains, or become domains before the text is parsed. A range type can have its own
+ * functions.
  *
- * As a FROM item without an alias. A view of this role's own is left out: its code runs as this role anyway.
+ * As a FROM item without an alias. The role's own views are left out: their code runs as this role anyway.
  */
 export const FOREIGN_LITERALS = `(
   WITH RECURSIVE text AS (

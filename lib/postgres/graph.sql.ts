@@ -12,7 +12,7 @@ export interface ViewEdgeRow {
 }
 
 /**
- * Which views read which, as the catalog has it now. Only what a view's own query reads: other rules
+ * Which views read which, according to the catalog now. Only a view's own query counts: other rules
  * of a plain view say where writes go.
  */
 export function selectViewEdges(): SqlStatement {
@@ -43,10 +43,10 @@ export interface MeanDurationRow {
   mean_ms: number;
 }
 
-/** So many runs of a view are looked at: what it took last month says little. */
+/** How many runs of a view are read: last month's durations say little. */
 const RECENT_RUNS = 20;
 
-/** How long the views took of late, on average; a view without a success of late has no row. */
+/** The views' recent average durations. A view without a recent success has no row. */
 export function selectMeanDurations(stateSchema: string, views: QualifiedName[]): SqlStatement {
   const runs = lastRuns({
     history: `${quoteIdentifier(stateSchema)}.refresh_history`,

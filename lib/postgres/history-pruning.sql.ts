@@ -4,23 +4,23 @@ import { lastFailure, lastRuns } from './last-runs.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * How the history stays short. All of these statements walk along indexes, see `followIndex`: none gets slower as the
+ * How the history stays short. All of these statements scan indexes (see `followIndex`), so none gets slower as the
  * history grows.
  */
 
-/** How much of the history of one view is kept. */
+/** How much of one view's history is kept. */
 export interface HistoryLimits {
   maxAgeMs: number;
   maxCount: number;
 }
 
-/** A view that has a history, declared or not. */
+/** A view with a history, declared or not. */
 export interface ViewWithHistoryRow {
   schema_name: string;
   view_name: string;
 }
 
-/** The next views that have a history, each found by one step along the index. */
+/** The next views with a history, each found by one index lookup. */
 export function selectViewsWithHistory(
   stateSchema: string,
   after: ViewWithHistoryRow | undefined,
@@ -48,19 +48,18 @@ SELECT schema_name, view_name FROM found LIMIT $1`,
   };
 }
 
-/** What of one view's history is older than it needs to be. */
+/** The part of one view's history that may be deleted. */
 export interface PrunableRow extends ViewWithHistoryRow {
   outcome: string;
-  /** Runs of that outcome that started before this are no longer wanted. Milliseconds since the epoch. */
+  /** Runs of that outcome that started before this may be deleted. Milliseconds since the epoch. */
   cutoff: number;
   /** The last success and the last failure, which are kept whatever their age. */
   kept_runs: string[];
 }
 
 /**
- * Where the history of these views is cut, for those that have more than that. Ticks that were left out are counted apart:
- * they would push the runs out that tell how long a refresh takes. What is ahead of the clock is left alone, and pushes
- * nothing out.
+ * Where the history of these views is cut, for views that have more. Skipped ticks are counted separately, because they
+ * would displace the runs that tell how long a refresh takes. Runs ahead of the clock are left alone and displace nothing.
  */
 export function selectPrunable(
   stateSchema: string,
@@ -116,15 +115,16 @@ CROSS JOIN LATERAL (
 
 export interface PrunedRow {
   pruned_count: number;
-  /** When the newest of the deleted rows began, where the next batch goes on; `null` for none. */
+  /** When the newest of the deleted runs began, where the next batch continues; `null` for none. */
   last_started_at: number | null;
 }
 
 /**
- * Deletes some of what is no longer wanted, the oldest first. Rows that another process is deleting are passed over, so
- * that two do not wait for each other.
+ * Deletes a batch of old runs, the oldest first. Rows that another process is deleting are skipped, so that two
+ * processes don't wait for each other.
  *
- * @param from milliseconds since the epoch; index entries of deleted rows before it are not passed again
+ * @param from milliseconds since the epoch; index entries of deleted rows before it are not scanned
+ * again
  */
 export function pruneHistory(
   stateSchema: string,

@@ -2,7 +2,7 @@ import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, fromEpochMs } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** One run of the history. Instants are milliseconds since the epoch. */
+/** One run of the history. Times are milliseconds since the epoch. */
 export interface HistoryRow {
   run_id: string;
   trigger: string;
@@ -37,7 +37,7 @@ const COLUMNS = `h.run_id::text AS run_id,
        h.error_message,
        h.host`;
 
-/** The last runs of a view, newest first. What is ahead of the clock was before it went back. Both are found along the index. */
+/** The last runs of a view, newest first. Runs ahead of the clock come from before it went back. An index scan finds both. */
 export function selectHistory(
   stateSchema: string,
   view: QualifiedName,
@@ -70,24 +70,24 @@ LIMIT $3`,
 
 /** A run of one of several views. */
 export interface ViewHistoryRow extends HistoryRow {
-  /** That of its view in the list that was asked for, from 1 on. */
+  /** Its view's position in the given list, from 1 on. */
   position: number;
 }
 
-/** Which runs are wanted; `null` where that does not matter. Instants are milliseconds since the epoch. */
+/** Which runs are wanted; `null` means any. Times are milliseconds since the epoch. */
 export interface HistoryFilter {
   outcomes: readonly string[] | null;
   since: number | null;
   until: number | null;
-  /** Only what comes after this one in the order of the answer. */
+  /** Only runs that come after this one in the order of the result. */
   olderThan: { startedAt: number; runId: string } | null;
 }
 
 const TO_THE_MS = "pg_catalog.date_trunc('milliseconds', h.started_at)";
 
 /**
- * The last runs of all given views, newest first. Each view's own are found by the index on the history, so that it
- * reads no more than it gives of each.
+ * The last runs of all given views, newest first. The index on the history finds each view's runs, so no more are
+ * read than returned.
  */
 export function selectHistoryOfAll(
   stateSchema: string,
@@ -130,11 +130,14 @@ LIMIT $8`,
 }
 
 export interface RecentRunsRow {
-  /** When it started, how long it took (both in milliseconds) and how it ended, oldest first; `null` without any. */
+  /**
+   * When each run started, how long it took (both in milliseconds) and how it ended, oldest first; `null` without
+   * any.
+   */
   runs: [startedAt: number, durationMs: number, outcome: string][] | null;
 }
 
-/** How the last runs of each view went, a row for each in the given order. Ticks that were left out are no runs. */
+/** The last runs of each view, one row per view in the given order. Skipped ticks don't count as runs. */
 export function selectRecentRuns(
   stateSchema: string,
   views: readonly QualifiedName[],

@@ -8,13 +8,13 @@ import type { SqlStatement } from './sql-statement.js';
 /** Which process this is, for people who read the library's tables. */
 export const HOST = `${hostname()}:${process.pid}`;
 
-/** What is known of a run whatever becomes of it. */
+/** What is known about a run, whatever its outcome. */
 export interface RunRecord {
   runId: string;
   view: QualifiedName;
   trigger: string;
   tick?: Date;
-  /** How often the same refresh had been tried before, and once more. */
+  /** Which attempt at the same refresh this is, from 1 on. */
   attempt: number;
   /** Milliseconds since the epoch, by the database's clock. */
   startedAt: number;
@@ -25,18 +25,21 @@ export interface SuccessRecord extends RunRecord {
   modeReason: string;
   /** `pg_snapshot` in text form. */
   snapshot: string;
-  /** Of the sources, from no earlier than the snapshot; `null` where nobody can tell from one. */
+  /**
+   * The signature of the sources, read with the snapshot or later; `null` if it can't tell
+   * anything.
+   */
   signature: string | null;
   /**
-   * When the oldest of what it brought was written, for those who read the view; absent when nobody knows.
+   * When the oldest write that it brought was made, as readers of the view count it; absent if unknown.
    * Milliseconds since the epoch.
    */
   writtenSince?: number;
-  /** The server's counts before the refresh; absent for a view that this transaction has made. */
+  /** The server's counts before the refresh; absent for a view that this transaction created. */
   countsBefore?: { inserted: string | null; deleted: string | null };
-  /** How many refreshes in a row wrote what the next one was made for: see `selectRounds`. @default 0 */
+  /** How many refreshes in a row each wrote what triggered the next: see `selectRounds`. @default 0 */
   round?: number;
-  /** Whether the view has been emptied: nobody can be served by such a success. */
+  /** Whether the view was emptied: such a success serves no caller. */
   isEmptied?: boolean;
 }
 
@@ -44,19 +47,19 @@ export interface FinishedRow {
   /** Milliseconds since the epoch. */
   finished_at: number;
   duration_ms: number;
-  /** Rows that the refresh put into the view and took out; `null` where the server does not count. */
+  /** Rows that the refresh inserted and deleted; `null` if the server doesn't count. */
   inserted_count: string | null;
   deleted_count: string | null;
 }
 
 /**
- * Writes the state and the history of a success in one statement. It belongs into the transaction of
- * the refresh: then a recorded success means committed data, and the other way round. To those who read
- * the view it is a change, of which no trigger tells: materialized views have none. It is as old as the
- * oldest write that it brought.
+ * Writes the state and the history of a success in one statement. It must run in the transaction of the
+ * refresh: then a recorded success means committed rows, and committed rows mean a recorded success.
+ * For views that read this one, a refresh is a change, but materialized views have no triggers to log
+ * it, so this statement does. The change is as old as the oldest write that it brought.
  *
- * What the transaction has done to the view is in the server's counters of the current transaction. They
- * may hold earlier transactions of the connection too: the server reports them once a second at the most.
+ * The server's counters of the current transaction say what the transaction did to the view. They may
+ * include earlier transactions of the connection, because the server flushes them at most once a second.
  */
 export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlStatement {
   return {
@@ -83,7 +86,7 @@ export function recordSuccess(stateSchema: string, run: SuccessRecord): SqlState
   };
 }
 
-/** Its text, which a job of pg_cron runs too. */
+/** Its text, which a pg_cron job runs too. */
 export function successText(stateSchema: string): string {
   const schema = quoteIdentifier(stateSchema);
   return `WITH run AS MATERIALIZED (
@@ -145,9 +148,9 @@ RETURNING ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count,
 }
 
 /**
- * Writes that a view was looked at and had nothing to be refreshed for. What it has seen is as of the
- * beginning of the transaction, which is before whatever was looked at. Only ticks are known beforehand, and
- * missed in the history: others may look often.
+ * Records that a view was checked and needed no refresh. Its watermark is from the beginning of the
+ * transaction, before anything was checked. Only ticks are recorded in the history, because their absence
+ * would be noticed; other checks may be frequent.
  */
 export function recordUnchanged(stateSchema: string, run: RunRecord): SqlStatement {
   const schema = quoteIdentifier(stateSchema);
@@ -187,18 +190,23 @@ export interface FailureRecord extends RunRecord {
   errorCode: string | null;
   /** Without PostgreSQL's DETAIL, which holds row data. */
   errorMessage: string;
-  /** Whether the refresh is not tried again at once: only then it counts as a failure of the view. */
+  /** Whether the refresh is not retried at once. Only then does it count as a failure of the view. */
   isFinal: boolean;
-  /** Whether the tick is not to be tried again by anybody. */
+  /** Whether no process may try the tick again. */
   endsTick: boolean;
-  /** Schedules stay away from the view for this time times the failures in a row; 0 for not at all. */
+  /**
+   * Scheduled refreshes back off for this time, multiplied by the number of failures in a row; 0 for
+   * no backoff.
+   */
   backoffMs: number;
 }
 
-/** No more than this many failures count for the time that schedules stay away. */
+/** The maximum number of failures that count for the backoff. */
 const MAX_BACKOFF_STEPS = 20;
 
-/** Writes a failure, after the rollback of the refresh. A cancelled run says nothing of the view. */
+/**
+ * Records a failure, after the rollback of the refresh. A cancelled run says nothing about the view.
+ */
 export function recordFailure(stateSchema: string, run: FailureRecord): SqlStatement {
   return {
     text: failureText(stateSchema),
@@ -221,7 +229,7 @@ export function recordFailure(stateSchema: string, run: FailureRecord): SqlState
   };
 }
 
-/** Its text, which a job of pg_cron runs too. */
+/** Its text, which a pg_cron job runs too. */
 export function failureText(stateSchema: string): string {
   const schema = quoteIdentifier(stateSchema);
   return `WITH run AS MATERIALIZED (
@@ -268,10 +276,10 @@ SELECT run_id, schema_name, view_name, tick, started_at, finished_at, outcome, e
 FROM run`;
 }
 
-/** A query's text may be part of a message. */
+/** A message may contain a query's text. */
 export const MAX_MESSAGE_LENGTH = 2_000;
 
-/** The row of a run that has been committed; none when it never was. */
+/** The row of a committed run; none if the run was never committed. */
 export function selectRun(stateSchema: string, runId: string): SqlStatement {
   return {
     text: `SELECT ${epochMs('finished_at')} AS finished_at, duration_ms, inserted_count, deleted_count

@@ -12,7 +12,7 @@ export interface QualifiedName {
   name: string;
 }
 
-/** Says what is wrong with a raw identifier, or `undefined` when PostgreSQL can keep it whole. */
+/** Says what is wrong with a raw identifier; `undefined` if PostgreSQL can store it unchanged. */
 export function identifierProblem(identifier: string): string | undefined {
   if (identifier === '') {
     return 'it is empty';
@@ -28,8 +28,8 @@ export function identifierProblem(identifier: string): string | undefined {
 }
 
 /**
- * Says which character of a text PostgreSQL cannot get as it is: its protocol ends a text at a NUL, and half of a
- * surrogate pair has no UTF-8, so that Node sends another character in its place.
+ * Says which character of a text can't be sent to PostgreSQL: its protocol ends a text at a NUL, and half of a
+ * surrogate pair has no UTF-8, so Node would send another character instead.
  */
 export function textProblem(text: string): string | undefined {
   if (text.includes('\0')) {
@@ -38,7 +38,7 @@ export function textProblem(text: string): string | undefined {
   return /\p{Surrogate}/u.test(text) ? 'half of a surrogate pair' : undefined;
 }
 
-/** Whether PostgreSQL keeps the name of a schema for itself. */
+/** Whether PostgreSQL reserves this schema name. */
 export function isSystemSchema(schema: string): boolean {
   return schema.startsWith('pg_') || schema === 'information_schema';
 }
@@ -51,12 +51,12 @@ export function quoteQualifiedName({ schema, name }: QualifiedName): string {
   return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
 }
 
-/** The form shown to people and used as a key: raw, never part of a statement. */
+/** The form for messages and map keys: raw, never part of a statement. */
 export function displayName({ schema, name }: QualifiedName): string {
   return `${schema}.${name}`;
 }
 
-/** Several of them, for a message. */
+/** Several names, for a message. */
 export function displayNames(names: readonly QualifiedName[]): string {
   return names.map((name) => `"${displayName(name)}"`).join(', ');
 }
@@ -66,7 +66,7 @@ export function rowName(row: { schema_name: string; view_name: string }): string
   return displayName({ schema: row.schema_name, name: row.view_name });
 }
 
-/** Several of them as two parameters of a statement. */
+/** Several names, as two parameters of a statement. */
 export function namesOf(names: readonly QualifiedName[]): [schemas: string[], names: string[]] {
   return [names.map(({ schema }) => schema), names.map(({ name }) => name)];
 }

@@ -12,12 +12,12 @@ import { BODY_HASH, bodyHash, type StoredFunction } from './stored-function.sql.
 import { WAKE_UP_FUNCTION } from './wake-up.sql.js';
 
 /*
- * The library's own tables and functions. Each version only adds to the one before, and removes nothing: during a
- * rolling deployment an older release has to go on working beside a newer one. Each statement works also where its
- * work is done already, because a generated migration contains it too.
+ * The library's own tables and functions. Each version only adds to the previous one and removes nothing: during a
+ * rolling deployment, an older release must keep working beside a newer one. Each statement can be run again,
+ * because a generated migration contains it too.
  */
 
-/** The version to which this release brings the tables. A release that edits a function of triggers raises it. */
+/** The version that this release upgrades the tables to. A release that changes a trigger function raises it. */
 export const INSTALLATION_VERSION = 9;
 
 /** The parts of each version: tables, indexes, and columns of `view_state`. No name occurs twice. */
@@ -32,7 +32,7 @@ const PARTS: Record<number, string[]> = {
   9: ['claimed_tick', 'claimed_at'],
 };
 
-/** Each is there under its name, with its text. */
+/** Each exists under its name, with its text. */
 const CALLED = [
   SOURCE_STATE,
   VIEW_CHANGES,
@@ -43,18 +43,18 @@ const CALLED = [
   CLAIM_TICKS,
 ];
 
-/** Have the text of the newest release that has been here. */
+/** They have the text of the newest release that has booted here. */
 const TRIGGERED = [...CAPTURE_FUNCTIONS, WAKE_UP_FUNCTION];
 
 export interface CompleteVersionRow {
   /** 0 for none. */
   version: number;
-  /** Whether the functions that triggers execute are as this release has them. */
+  /** Whether the trigger functions have this release's text. */
   has_own_triggered: boolean;
 }
 
 /**
- * The highest version of which all parts are there, so that what was dropped or replaced by hand is made again.
+ * The highest version whose parts all exist, so that anything dropped or replaced by hand is created again.
  * Functions are parts of the last version.
  */
 export function selectCompleteVersion(stateSchema: string): SqlStatement {
@@ -126,8 +126,8 @@ FROM ${quoteIdentifier(stateSchema)}.installation`,
 }
 
 /**
- * The statements that bring the tables from the given version to that of this release. Rows come last: what computes their
- * columns may have to be mended before.
+ * The statements that upgrade the tables from the given version to this release's. Rows come last, because computed
+ * columns may have to be repaired first.
  */
 export function installAfter(stateSchema: string, version: number): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
@@ -146,7 +146,7 @@ export function installAfter(stateSchema: string, version: number): SqlStatement
       ];
 }
 
-/** Comes with the last version, whatever that adds. */
+/** Part of the last version, whatever that adds. */
 function finishInstallation(stateSchema: string): SqlStatement[] {
   return [
     mendComputedColumns(stateSchema),
@@ -210,9 +210,9 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   ADD COLUMN IF NOT EXISTS source_signature text,
   ADD COLUMN IF NOT EXISTS capture jsonb`,
     /*
-     * Append-only, and without a unique index, by which writers would wait for each other. They would wait as well
-     * while VACUUM truncates the table. Without a unique index it needs another replica identity, or it could not be
-     * deleted from while there is a publication of all tables.
+     * Append-only, and without a unique index, which would make writers wait for each other. Writers would also wait
+     * while VACUUM truncates the table. Without a unique index it needs another replica identity: otherwise nothing
+     * could be deleted while a publication of all tables exists.
      */
     `CREATE TABLE IF NOT EXISTS ${quotedSchema}.change_log (
   xid xid8 NOT NULL ${COMPUTED.xid},
@@ -226,7 +226,7 @@ const VERSIONS: Record<number, (quotedSchema: string) => string[]> = {
   4: (quotedSchema) => [
     `ALTER TABLE ${quotedSchema}.view_state ADD COLUMN IF NOT EXISTS applications text[]`,
   ],
-  /* The runs of one outcome are found without passing those of the others: a history may be of millions of skipped ticks. */
+  /* Finds the runs of one outcome without scanning the others: a history may have millions of skipped ticks. */
   5: (quotedSchema) => [
     `CREATE INDEX IF NOT EXISTS refresh_history_outcome ON ${quotedSchema}.refresh_history (schema_name, view_name, outcome, started_at DESC)`,
   ],

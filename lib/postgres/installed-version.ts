@@ -8,8 +8,8 @@ import {
 import type { Session } from './session.js';
 
 /**
- * The version of the library's own tables of which every part is there; 0 for none. The functions that triggers execute
- * are left as they are where a newer release has been.
+ * The version of the library's own tables whose parts all exist; 0 for none. If a newer release has booted here, its
+ * trigger functions stay.
  */
 export async function readInstalledVersion(
   session: Pick<Session, 'query'>,

@@ -1,41 +1,43 @@
 /**
- * An instant as SQL that gives whole milliseconds since the epoch: as text it would depend on the
- * session's DateStyle, which also decides what a view's query computes and is left alone for that.
+ * An instant as SQL in whole milliseconds since the epoch. As text it would depend on the session's
+ * DateStyle, which is left alone because it also affects what a view's query computes.
  */
 export function epochMs(instant: string): string {
   return `pg_catalog.round(pg_catalog.date_part('epoch', pg_catalog.date_trunc('milliseconds', ${instant})) OPERATOR(pg_catalog.*) '1000'::pg_catalog.float8)`;
 }
 
-/** The other way round. */
+/** The reverse. */
 export function fromEpochMs(milliseconds: string): string {
   return `pg_catalog.to_timestamp(${milliseconds}::float8 / 1000)`;
 }
 
 /*
- * The clock of a database may go back: it is set, or another server takes over whose clock is behind. Then what was
- * stored before is ahead of it, and says nothing of how long ago anything was: it counts as absent.
+ * A database's clock may go back: someone sets it, or a server whose clock is behind takes over. Then times stored
+ * before are ahead of it. They say nothing about how long ago anything happened, so they count as absent.
  */
 
 const NOW = 'pg_catalog.clock_timestamp()';
 
-/** Whether the last success `s` of a view is none of the future. One without instants is none either. */
+/** Whether the last success `s` of a view is not in the future. A success without times is not. */
 export const IS_SUCCESS_PAST = `coalesce(greatest(s.last_started_at, s.last_success_at) <= ${NOW}, true)`;
 
-/** A tick may be done 250 ms before its instant. No grid is finer than a second. */
+/** A tick may be done 250 ms early. No schedule is finer than a second. */
 const TICK_TOLERANCE = `interval '1 second'`;
 
 /** The last tick that was done for a view `s`. */
 export const PAST_TICK = `CASE WHEN s.last_tick <= ${NOW} + ${TICK_TOLERANCE} THEN s.last_tick END`;
 
-/** Whether schedules stay away from a view `s`: for some time after its last failure, which has to be over. */
+/** Whether scheduled refreshes of a view `s` back off: for some time after its last failure. */
 export const IS_BACKING_OFF = `s.not_before > ${NOW} AND s.last_failure_at <= ${NOW}`;
 
-/** A stored instant, and null where it is one of the future. */
+/** A stored time, or null if it is in the future. */
 export function past(instant: string): string {
   return `CASE WHEN ${instant} <= ${NOW} THEN ${instant} END`;
 }
 
-/** When a change was written that a view has not seen: if that is ahead, it may be as old as the view's rows. */
+/**
+ * When a pending change was written. If that time is in the future, the change may be as old as the view's rows.
+ */
 export function writtenAt(instant: string, view = 's'): string {
   return `CASE
          WHEN ${instant} > ${NOW}
@@ -44,7 +46,9 @@ export function writtenAt(instant: string, view = 's'): string {
        END`;
 }
 
-/** Until when something that matters of a view `s` is ahead, and by more than a clock is set as a rule; null for never. */
+/**
+ * Until when a stored time of a view `s` that matters is in the future, by more than clocks usually differ; null for none.
+ */
 export const AHEAD_UNTIL = `(
          SELECT pg_catalog.max(a.at)
          FROM (VALUES

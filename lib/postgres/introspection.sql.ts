@@ -3,11 +3,11 @@ import { IS_USABLE_KEY, NEVER_ANALYSED } from './status.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What the catalog has of views, for who only looks. PostgreSQL's functions for definitions and sizes open the relations,
- * so they are not asked about what is locked against readers, or is about to be.
+ * What the catalog says about views, for reading only. PostgreSQL's functions for definitions and sizes open the
+ * relations, so they are not called for relations that are locked against readers or about to be.
  */
 
-/** Relations that somebody has locked against readers, or waits to. */
+/** Relations that someone has locked against readers, or is waiting to lock. */
 const LOCKED = `locked AS MATERIALIZED (
   SELECT l.relation
   FROM pg_catalog.pg_locks l
@@ -27,7 +27,7 @@ export interface InspectedColumnJson {
 }
 
 export interface InspectedViewRow {
-  /** What `CatalogEdgeRow` has for it. */
+  /** Its name in `CatalogEdgeRow`. */
   key: string;
   schema_name: string;
   view_name: string;
@@ -46,9 +46,9 @@ export interface InspectedViewRow {
 }
 
 /**
- * All views outside of the system's schemas and of extensions, or those of one schema.
+ * All views outside the system's schemas and extensions, or those of one schema.
  *
- * @param isBrief without what needs a lock
+ * @param isBrief leaves out what needs a lock
  */
 export function selectInspectedViews(schema: string | null, isBrief: boolean): SqlStatement {
   return {
@@ -107,7 +107,7 @@ export interface InspectedIndexRow {
   is_valid: boolean;
   /** Whether PostgreSQL can use it to refresh the view concurrently. */
   is_usable_key: boolean;
-  /** Since the statistics of the database were reset last. */
+  /** Since the database's statistics were last reset. */
   scan_count: number;
   /** `null` while the index or its view is locked against readers. */
   size_bytes: number | null;
@@ -165,8 +165,9 @@ export interface CatalogEdgeRow {
 const FUNCTION_NAME = `p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')'`;
 
 /**
- * What reads what: views and functions on the one side; tables, views and functions on the other. Of a view only its
- * own query; of a function what PostgreSQL knows: a body in standard SQL, and the rows that it takes or gives.
+ * What reads what: views and functions on one side; tables, views and functions on the other. For a view, only its
+ * own query; for a function, what PostgreSQL knows: a body in standard SQL, and the row types of its arguments and
+ * result.
  */
 export function selectCatalogEdges(): SqlStatement {
   return {

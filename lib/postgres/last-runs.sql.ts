@@ -2,19 +2,19 @@
 interface LastRuns {
   /** The quoted table. */
   history: string;
-  /** What has the view's `schema_name` and `view_name`. */
+  /** The alias that has the view's `schema_name` and `view_name`. */
   of: string;
   /** An expression. */
   outcome: string;
   columns: string;
   limit: number | string;
-  /** Whether those are left out between whose instants the clock went back. */
+  /** Whether runs during which the clock went back are left out. */
   isTimed?: boolean;
 }
 
 /**
- * The last runs of one outcome of a view, newest first, by the index on both: a history may be of millions of others. What is ahead
- * of the clock is left out.
+ * The last runs of a view with one outcome, newest first, by the index on both: a history may have millions of other runs. Runs
+ * ahead of the clock are left out.
  */
 export function lastRuns({ history, of, outcome, columns, limit, isTimed }: LastRuns): string {
   return `SELECT ${columns}

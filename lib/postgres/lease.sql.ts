@@ -4,35 +4,35 @@ import { quoteIdentifier } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 import { storedFunction } from './stored-function.sql.js';
 
-/** What became of asking for a lease. */
+/** The answer to a request for the lease. */
 export interface LeaseRow {
   is_holder: boolean;
-  /** For how long there is nothing to be found, as the holder has said; 0 where there may be something. */
+  /** For how long nothing will be due, as the holder said; 0 if something may be. */
   rest_ms: number;
-  /** After what time it is this process's turn to ask again; 0 for the holder. */
+  /** The time until this process may ask again; 0 for the holder. */
   turn_ms: number;
 }
 
-/** How a lease is taken, in milliseconds. */
+/** How a lease is timed, in milliseconds. */
 export interface LeaseTimes {
   /** How long a lease holds without being renewed. */
   heldMs: number;
-  /** How far apart the turns of those are who do not hold it. */
+  /** The time between the turns of the other processes. */
   slotMs: number;
   /** The longest time to a turn. */
   longestTurnMs: number;
 }
 
-/** Each release of an application may have a lease of its own. */
+/** Each release of an application may have its own lease. */
 const FORGOTTEN_AFTER = '30 days';
 
 /**
- * Takes or renews a lease, or says when to ask again. Who does not hold it queues for a turn to ask, so that the server
- * is asked as often whether two processes ask or a hundred.
+ * Takes or renews a lease, or says when to ask again. Processes that don't hold it queue for turns, so a hundred
+ * processes send no more statements than two.
  *
- * It is one statement in a transaction of its own, so its limits are set here. Losing the last renewals in a crash does
- * no harm. Instants that are ahead of the clock count as absent: a clock that goes back must not keep a dead process in
- * office. A rest counts for those who were there when it began: whoever starts looks for himself first.
+ * The statement is a transaction of its own, so its limits are set here. Losing the last renewals in a crash does no
+ * harm. Times ahead of the clock count as absent: after the clock goes back, a dead process must not keep the lease. A
+ * rest holds for processes that were there when it began; a process that starts checks for itself first.
  */
 export const ASK_LEASE = storedFunction('ask_lease', {
   head: `(
@@ -92,9 +92,9 @@ END
 export interface LeaseQuestion extends LeaseTimes {
   name: string;
   asker: string;
-  /** For how long the asker has been there. */
+  /** How long the asking process has been running. */
   askerAgeMs: number;
-  /** For how long there is nothing to be found, as far as the asker knows, if it holds the lease. */
+  /** For how long nothing will be due, as far as the process knows, if it holds the lease. */
   restMs: number;
 }
 
@@ -106,7 +106,7 @@ export function askLease(stateSchema: string, question: LeaseQuestion): SqlState
   };
 }
 
-/** Whoever asks next takes what the process has held. */
+/** Releases the lease: the next process that asks takes it. */
 export function releaseLeases(stateSchema: string, holder: string): SqlStatement {
   return {
     text: `UPDATE ${quoteIdentifier(stateSchema)}.lease

@@ -6,33 +6,33 @@ import { setLocalLockTimeout } from './transaction.sql.js';
 const FIRST_WAIT_MS = 10;
 
 /**
- * Well below PostgreSQL's deadlock_timeout (1 s): a reader of several views may hold one and wait for
- * another, and whoever waits that long first is the one that finds the deadlock, and may be shot.
+ * Well below PostgreSQL's deadlock_timeout (1 s). A reader of several views may hold one and wait for
+ * another, and the session that has waited that long first detects the deadlock and may be cancelled.
  */
 const LAST_WAIT_MS = 300;
 
-/** How often `lockTimeout` the attempts may take together. */
+/** The attempts may take `lockTimeout` times this in all. */
 const PATIENCE = 5;
 
 /**
- * The last attempt at the triggers of tables: longer than `deadlock_timeout`, because it is then that PostgreSQL
- * cancels an autovacuum that is in the way.
+ * The last attempt to create triggers: longer than `deadlock_timeout`, because only then does PostgreSQL cancel
+ * an autovacuum that is in the way.
  */
 const LAST_WAIT_FOR_TABLES_MS = 1_500;
 
 export interface Patience {
   /** How long the attempts may take together. */
   totalMs: number;
-  /** One more attempt after those, which waits for so long. */
+  /** How long one more attempt after those waits. */
   lastWaitMs?: number;
 }
 
-/** For triggers of tables that have to be made now. */
+/** For triggers that must be created now. */
 export function longForCaptures(lockTimeoutMs: number): Patience {
   return { totalMs: PATIENCE * lockTimeoutMs, lastWaitMs: LAST_WAIT_FOR_TABLES_MS };
 }
 
-/** For those that can be made later too. */
+/** For triggers that can also be created later. */
 export function briefForCaptures(lockTimeoutMs: number): Patience {
   return { totalMs: lockTimeoutMs, lastWaitMs: LAST_WAIT_FOR_TABLES_MS };
 }
@@ -43,9 +43,9 @@ const LOCKED: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * Runs work that locks views against their readers, with how long it may wait for all of these together. When it cannot have a lock within a short time it is
- * taken back, which lets waiting readers through, and tried again. The statements that take the
- * locks belong into one script: every round trip between two locks is a chance for a deadlock.
+ * Runs work that locks views against their readers, and passes it how long it may wait for all these locks together. If it doesn't get a lock within a short
+ * time, it is rolled back, which lets waiting readers through, and tried again. The statements that take the locks must be one script: every round trip
+ * between two locks is a chance for a deadlock.
  */
 export async function patiently<T>(
   session: Session,
@@ -74,17 +74,17 @@ export async function patiently<T>(
   }
 }
 
-/** Whether a lock could not be had. */
+/** Whether the work failed because it didn't get a lock. */
 export function isLockFailure(error: unknown): boolean {
   return LOCKED.has(codeOf(error));
 }
 
-/** Whether the server had no room for so many locks at once. */
+/** Whether the server had no room for that many locks at once. */
 export function isOutOfLocks(error: unknown): boolean {
   return codeOf(error) === SqlState.outOfMemory;
 }
 
-/** An error of the library's own may have none, and PostgreSQL's as its cause. */
+/** The library's own errors may have no code, but have PostgreSQL's error as their cause. */
 function codeOf(error: unknown): string | undefined {
   return errorCode(error) ?? errorCode((error as { cause?: unknown } | null)?.cause);
 }

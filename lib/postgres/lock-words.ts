@@ -1,4 +1,4 @@
-/* The locks of steps, as they are shown. */
+/* The locks of steps, as shown to users. */
 
 export const NO_LOCK = 'none: nothing reads it yet';
 export const STATE_LOCK = "rows of the library's own tables: nobody waits";

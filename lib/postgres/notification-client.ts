@@ -9,9 +9,12 @@ import { allowIdleness, listen } from './wake-up.sql.js';
 /** How long the server may take to confirm the end. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
-/** One connection that hears notifications. No pool's, because it is held for as long as the process runs. */
+/**
+ * One connection that receives notifications. It isn't from a pool, because it is held for as long as the
+ * process runs.
+ */
 export class NotificationClient {
-  /** Resolves to what the server said last, or the transport, when the connection is there no more. */
+  /** Resolves when the connection has ended, to the last error of the server or the network. */
   readonly ended: Promise<Error>;
   private readonly client: LibraryClient;
   private readonly session: Session;
@@ -27,28 +30,28 @@ export class NotificationClient {
     this.client.on('notification', ({ channel }) => onNotification(channel));
   }
 
-  /** @throws ConnectFailed when it cannot be opened */
+  /** @throws ConnectFailed if it can't be opened */
   async connect(): Promise<void> {
     try {
       await this.client.connect();
     } catch (error) {
       throw new ConnectFailed(error);
     }
-    // A process that has nothing else to do may end.
+    // The connection alone doesn't keep the process alive.
     (this.client as unknown as { unref(): void }).unref();
   }
 
-  /** Has the server not end the session for being idle. Only for a session that no pooler gives to others. */
+  /** Stops the server from ending the session for being idle. Only for a session that no pooler shares. */
   async allowIdleness(): Promise<void> {
     await this.session.query(allowIdleness());
   }
 
-  /** Hears what is sent there from when this resolves. */
+  /** Receives notifications sent after this resolves. */
   async listen(channel: string): Promise<void> {
     await this.session.query(listen(channel));
   }
 
-  /** Ends the connection, also one that is being opened. Never throws. */
+  /** Closes the connection, even while it is being opened. Never throws. */
   async close(): Promise<void> {
     await isDoneWithin(
       this.client.end().catch(() => undefined),

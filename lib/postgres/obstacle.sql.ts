@@ -3,7 +3,7 @@ import { rootsParameter, SOURCES_OF_VIEWS, type SourceRoot } from './source.sql.
 import { FIRST_NORMAL_OID, OBSTRUCTED, UNSURE } from './signature.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* Obstacles: what makes it impossible to know whether a view has to be refreshed. */
+/* Obstacles: reasons why it can't be known whether a view has to be refreshed. */
 
 /** With these, some writes cannot even be noticed. */
 const UNSEEN = [
@@ -14,15 +14,15 @@ const UNSEEN = [
   'system-catalog',
 ] as const;
 
-/** With these, writes are noticed, but without any a refresh may still give other rows. */
+/** With these, writes are noticed, but even without a write a refresh may give other rows. */
 const UNKNOWABLE = ['row-security', 'unlogged', 'volatile-function'] as const;
 
-/** Why changes of a source, or of what a view computes from it, cannot be noticed. */
+/** Why changes of a source, or of what a view computes from it, can't be noticed. */
 export type ObstacleReason = (typeof UNSEEN | typeof UNKNOWABLE)[number];
 
 /**
- * The obstacles that count: all of them for a view that is left alone when nothing has changed, else only unseen
- * writes.
+ * The obstacles that count: all of them for a view that is not refreshed while nothing changes, otherwise only
+ * unnoticed writes.
  */
 export function obstacleReasons(mustBeKnowable: boolean): readonly ObstacleReason[] {
   return mustBeKnowable ? [...UNSEEN, ...UNKNOWABLE] : UNSEEN;
@@ -36,8 +36,8 @@ export interface ObstacleRow {
 }
 
 /**
- * Functions of the system that only because of settings are not immutable. They are no obstacles, since the signature
- * has these settings; otherwise no view that groups by the day of a timestamptz could ever be left alone.
+ * System functions that are not immutable only because they depend on settings. They are no obstacles, because the
+ * signature contains these settings. Otherwise a view that groups by the day of a timestamptz could never be skipped.
  */
 const DEPEND_ON_SETTINGS =
   '^(date_trunc|date_part|extract|timezone|date_add|date_subtract|interval_pl_timestamptz' +
@@ -48,15 +48,16 @@ const DEPEND_ON_SETTINGS =
   '|jsonb?_build_(array|object)|to_tsvector|(plain|phrase|websearch_)?to_tsquery|interval_in|array_in|range_in|multirange_in|record_in|enum_in)$';
 
 /**
- * The obstacles of views. The system's own functions have no rows in pg_depend, and neither has CURRENT_DATE or its
- * like. So the IDs of functions, operators and relations are read from the rule's tree as PostgreSQL prints it. That is
- * a list of nodes and not SQL: names and constants cannot look like one of its fields, because a space in a name is
- * escaped, and constants are printed as bytes.
+ * The obstacles of views. System functions have no rows in pg_depend, and neither do CURRENT_DATE and the like. So the
+ * IDs of functions, operators and relations are read from the rule's tree as PostgreSQL prints it. That is a list of
+ * nodes and not SQL: names and constants can't look like one of its fields, because a space in a name is escaped and
+ * constants are printed as bytes.
  *
- * A value of a type such as regclass becomes text by a name in the catalog, which may change. A constant of such a type
- * is no obstacle unless it is made text, as the one of `to_tsvector('english', ...)` is not.
+ * The text of a value of a type such as regclass is a name in the catalog, which may change. A constant of such a type
+ * is no obstacle unless it is converted to text. The constant in `to_tsvector('english', ...)` is not converted.
  *
- * A plain view among the sources stands for a materialized one: all other plain views are walked through.
+ * A plain view among the sources stands for a materialized one: all other plain views are followed to
+ * what they read.
  */
 export function selectObstacles(
   stateSchema: string,
@@ -180,8 +181,8 @@ ORDER BY position, reason, subject`,
 }
 
 /**
- * Marks the signature of a view that has an obstacle, in the transaction that has stored it: since the last sync
- * somebody may have put `now()` into a plain view below.
+ * Marks the signature of a view that has an obstacle, in the transaction that stored it: since the last sync,
+ * someone may have put `now()` into a plain view below.
  */
 export function markObstructed(stateSchema: string, roots: readonly SourceRoot[]): SqlStatement {
   const { text, values = [] } = selectObstacles(stateSchema, roots, []);

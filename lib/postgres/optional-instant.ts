@@ -1,4 +1,4 @@
-/** The instant that so many milliseconds since the epoch stand for, if there is one. */
+/** The time for these milliseconds since the epoch, if there are any. */
 export function instant(milliseconds: number | null): Date | undefined {
   return milliseconds === null ? undefined : new Date(milliseconds);
 }

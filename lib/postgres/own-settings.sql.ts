@@ -1,50 +1,57 @@
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * Under which settings the library's statements run. A role or a database may have any, and whoever can create in a
- * schema of the search_path can put an operator there that fits better than PostgreSQL's. So names resolve in pg_catalog
- * alone, and the texts that PostgreSQL gives are the same everywhere.
+ * The settings that the library's statements run with. A role or a database may have any settings, and anyone who can
+ * create objects in a schema of the search_path can put an operator there that matches better than PostgreSQL's. So
+ * names resolve in pg_catalog only, and PostgreSQL's texts are the same everywhere.
  *
- * What an application's query computes depends on settings too. So text of the application's is read and run
- * with the application's own: they are kept in settings of the library's name for as long as the transaction lasts.
+ * What an application's query computes depends on settings too. So the application's text is parsed and run with
+ * the application's settings, which are kept in custom settings of the library until the transaction ends.
  */
 
-/** What names resolve in. Temporary relations come last, or they would come first. */
+/**
+ * The schemas that names resolve in. pg_temp is listed last, because otherwise it would come first.
+ */
 const OWN_SEARCH_PATH = 'pg_catalog, pg_temp';
 
-/** Set aside while text of the application's runs. */
+/** Replaced by the application's values while its text runs. */
 const OWN_READING: Record<string, string> = {
   search_path: OWN_SEARCH_PATH,
   // Backslashes in our literals are backslashes.
   standard_conforming_strings: 'on',
-  // Numbers are given with all their digits.
+  // Numbers are printed with all their digits.
   extra_float_digits: '1',
-  // A role may have set the costs from which it compiles to 0.
+  // A role may have set the costs above which JIT compiles to 0.
   jit: 'off',
-  // The library's own tables are of the kind, and in the place, that every database has.
+  // The library's own tables use the access method and tablespace that every database has.
   default_table_access_method: 'heap',
   default_tablespace: '',
 };
 
-/** Not set aside: with these, PostgreSQL's own REFRESH ... CONCURRENTLY fails, or the texts of definitions differ. */
+/**
+ * Kept for the application's text too: with other values, PostgreSQL's own REFRESH ... CONCURRENTLY fails, or the
+ * texts of definitions differ.
+ */
 const OWN_ALWAYS: Record<string, string> = { quote_all_identifiers: 'off' };
 
-/** The same, of settings that not every server has: a comparison reads plain views, which a role may not be let to. */
+/**
+ * The same for settings that not every server has: a comparison reads plain views, which a role may not be allowed to.
+ */
 const OWN_WHERE_KNOWN: Record<string, string> = { restrict_nonsystem_relation_kind: '' };
 
 const OWN: Record<string, string> = { ...OWN_READING, ...OWN_ALWAYS };
 
-/** Where the application's value of a setting is kept that the library has values of its own for. */
+/** Where the application's value of a setting is kept while the library uses its own. */
 function keptName(name: string): string {
   return `nestjs_materialized_views.${name}`;
 }
 
-/** The name under which a setting is to be set or read so that it is meant for the application's text. */
+/** The name under which a setting of the application is set or read. */
 export function applicationSetting(name: string): string {
   return Object.hasOwn(OWN, name.toLowerCase()) ? keptName(name.toLowerCase()) : name;
 }
 
-/** The application's value of a setting, as SQL, also where nothing is kept. */
+/** The application's value of a setting, as SQL, even if nothing is kept. */
 export function applicationValue(name: string): string {
   const kept = `pg_catalog.current_setting('${keptName(name)}', true)`;
   return Object.hasOwn(OWN, name)
@@ -67,7 +74,7 @@ export function takeOwnSettings(): SqlStatement {
   ]);
 }
 
-/** Back to the application's, for the end of what runs in a transaction of its own. */
+/** Restores the application's settings at the end of its own transaction. */
 export function giveBackSettings(): SqlStatement {
   return select([
     ...kept(OWN),
@@ -77,7 +84,7 @@ export function giveBackSettings(): SqlStatement {
   ]);
 }
 
-/** The statements that run a statement with the settings that it is to have. */
+/** The statements that run a statement with the settings that it needs. */
 export function withItsSettings(statement: SqlStatement): SqlStatement[] {
   return statement.hasApplicationText === true
     ? [select(kept(OWN_READING)), statement, select(own(OWN_READING))]

@@ -1,9 +1,9 @@
 import type { SqlStatement } from './sql-statement.js';
 
-/** A role that owns something of the state schema and that this role has no reason to trust. */
+/** A role that owns something in the state schema and that this role has no reason to trust. */
 export interface StrangerRow {
   owner: string;
-  /** One of the things that it owns, as PostgreSQL describes it: "schema materialized_views". */
+  /** One of the objects that it owns, as PostgreSQL describes it: "schema materialized_views". */
   description: string;
   /** Whether this role is a superuser, with whose rights the other's code would run. */
   is_superuser: boolean;
@@ -12,9 +12,10 @@ export interface StrangerRow {
 }
 
 /**
- * What others own of the state schema: the schema itself, relations and functions in it. This role and those that it is
- * a member of are no others, and neither are superusers and the owner of the database, who have other ways. Memberships
- * are read from the catalog, because a superuser counts as a member of every role. Nothing in the schema is touched.
+ * What other roles own of the state schema: the schema itself, and relations and functions in it. The current role and
+ * the roles that it is a member of don't count, nor do superusers and the owner of the database, who have other ways.
+ * Memberships are read from the catalog, because a superuser counts as a member of every role. Nothing in the schema is
+ * used.
  */
 export function selectStrangers(stateSchema: string): SqlStatement {
   return {

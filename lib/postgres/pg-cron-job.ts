@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { displayName, type QualifiedName } from './identifier.js';
 import type { PgCronRow } from './pg-cron.sql.js';
 
-/** pg_cron keeps no longer ones. */
+/** pg_cron stores no longer names. */
 const NAME_BYTES = 63;
 
-/** `materialized-view:schema.name`, or a hash of the name where that is too long. */
+/** `materialized-view:schema.name`, or a hash of the name if that is too long. */
 export function pgCronJobName(view: QualifiedName): string {
   const name = `materialized-view:${displayName(view)}`;
   return Buffer.byteLength(name) <= NAME_BYTES
@@ -13,7 +13,7 @@ export function pgCronJobName(view: QualifiedName): string {
     : `materialized-view:${createHash('sha256').update(name).digest('hex').slice(0, 32)}`;
 }
 
-/** Whether there is pg_cron here, and this role may look at its own jobs. */
+/** Whether pg_cron is installed here and this role may read its own jobs. */
 export function hasJobs(server: PgCronRow | undefined): server is PgCronRow {
   return server !== undefined && server.version !== null && server.may_schedule === true;
 }

@@ -11,28 +11,28 @@ import { CANCEL_MESSAGES, FIXED_TEXT_CODES } from './sqlstate.js';
 import { storedFunction, storedProcedure } from './stored-function.sql.js';
 
 /*
- * What a job of pg_cron runs: the refresh of a scheduled time, in the database alone. It is done and recorded as by a
- * process of the application, by the same statements under the same lock: whoever is second finds the tick done.
+ * What a pg_cron job runs: the refresh for a scheduled time, in the database only. It is done and recorded as by a
+ * process of the application, with the same statements under the same lock. Whoever comes second finds the tick done.
  */
 
-/** How its name begins, in all releases. */
+/** The prefix of its name, in all releases. */
 const PROCEDURE = 'refresh_by_pg_cron';
 
-/** Who did a run, for people who read the history, in front of the process ID of the server. */
+/** The `host` of a run, for people who read the history, before the process ID of the server. */
 const PG_CRON_HOST = 'pg_cron';
 
-/** How many days it goes back: February 29th may be eight years away. */
+/** How many days it looks back: February 29 may be eight years away. */
 const LOOK_BACK_DAYS = 3_000;
 
-/** How often a job asks again for the lock while another refresh of the view runs, in seconds. */
+/** The seconds between a job's attempts at the lock while another refresh of the view runs. */
 const ASK_AGAIN_S = 1;
 
-/** How many old rows of the history a run deletes at the most. */
+/** The maximum number of history rows that a run deletes. */
 const PRUNED_AT_A_TIME = 1_000;
 
 /**
- * The last scheduled time of a `PgCronSchedule` at or before an instant, in UTC; null where there is none. It is the
- * one that `CronGrid` names.
+ * The last scheduled time of a `PgCronSchedule` at or before an instant, in UTC; null if there is none. `CronGrid`
+ * computes the same one.
  */
 export const LAST_CRON_TICK = storedFunction('last_cron_tick', {
   head: `(schedule jsonb, instant timestamptz)
@@ -60,12 +60,12 @@ END
 `,
 });
 
-/** Whether a field of the schedule takes a part of an instant; an absent one takes all. */
+/** Whether a field of the schedule matches a part of an instant. An absent field matches all. */
 function matches(field: string, part: string, instant: string): string {
   return `coalesce(schedule -> '${field}' @> pg_catalog.to_jsonb(pg_catalog.date_part('${part}', ${instant})::int), true)`;
 }
 
-/** What `text` does, from within PL/pgSQL: its `$1`-style places stay as they are. */
+/** Runs `text` from within PL/pgSQL. Its `$1`-style placeholders stay as they are. */
 function execute(text: string): string {
   return `EXECUTE ${escapeLiteral(text)}`;
 }
@@ -74,14 +74,17 @@ const [giveBack, , takeAgain] = withItsSettings({ text: '', hasApplicationText: 
   ({ text }) => execute(text),
 );
 
-/** Each transaction begins like this: the isolation is explicit for the reason that `begin` has. */
+/**
+ * Each transaction begins like this. The isolation level is explicit for the same reason as in
+ * `begin`.
+ */
 const BEGIN_TRANSACTION = `SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
   ${execute(takeOwnSettings().text)};
   PERFORM pg_catalog.set_config('lock_timeout', job ->> 'lockTimeoutMs', true),
     pg_catalog.set_config('exit_on_error', 'off', true),
     CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL THEN pg_catalog.set_config('transaction_timeout', '0', true) END;`;
 
-/** Where the definitions are not those of the last refresh, a process of the application has to look for obstacles. */
+/** If the definitions differ from those of the last refresh, a process of the application must look for obstacles. */
 const SIGNATURE = `CASE WHEN pending.are_definitions_stored
          THEN CASE WHEN pending.is_unsure THEN '${UNSURE}' || pending.signature ELSE pending.signature END
        END`;
@@ -92,7 +95,7 @@ const WRITTEN_SINCE = `CASE WHEN pending.is_signature_stored
          ELSE least(coalesce(pending.pending_since, condition.started_at), coalesce(condition.last_started_at, 0))
        END`;
 
-/** As in a process: what the server says decides, and where it speaks another language the time that the call has taken. */
+/** As in a process: the server's message decides, or, if it is in another language, the time that the call took. */
 const IS_TIMEOUT = `CASE error_message
         ${[...CANCEL_MESSAGES].map(([message, isTimeout]) => `WHEN ${escapeLiteral(message)} THEN ${isTimeout}`).join('\n        ')}
         ELSE (SELECT s.setting::float8 > 0
@@ -108,17 +111,17 @@ const IS_TIMEOUT = `CASE error_message
 const IS_KNOWN_SAFE = `error_code IN (${[...FIXED_TEXT_CODES].map(escapeLiteral).join(', ')})
         AND pg_catalog.array_length(pg_catalog.string_to_array(error_context, E'\\n'), 1) = 2`;
 
-/** Of statements of which only the text is taken. */
+/** For statements whose text alone is used. */
 const NO_LIMITS = { maxAgeMs: 0, maxCount: 0 };
 const NO_ROW = { schema_name: '', view_name: '', outcome: '', cutoff: 0, kept_runs: [] };
 
 /**
- * Refreshes a view for the last scheduled time, if nobody has done that. A procedure and not a function: a failure is
- * committed to the history, and then raised, so that pg_cron knows of it too.
+ * Refreshes a view for the last scheduled time, if that is not done yet. It is a procedure and not a function, so
+ * that a failure can be committed to the history and then raised for pg_cron to see.
  *
- * While another refresh of the view runs it asks again and again, and holds no snapshot meanwhile. The search path is
- * pinned by a statement of the body, before which all is qualified: one that the procedure had would forbid COMMIT, and be in
- * force for the view's query as well.
+ * While another refresh of the view runs, it retries, and holds no snapshot meanwhile. A statement of the body pins the
+ * search path, and all names before it are qualified. A SET clause of the procedure would forbid COMMIT and would also apply
+ * to the view's query.
  */
 export const REFRESH_BY_PG_CRON = storedProcedure(PROCEDURE, {
   head: `(wanted_schema text, wanted_view text, job jsonb)
@@ -234,7 +237,7 @@ END
 `,
 });
 
-/** How the commands of the library's jobs begin, whichever release has made them. */
+/** The prefix of the commands of the library's jobs, of any release. */
 export function pgCronCommandStart(stateSchema: string): string {
   return `CALL ${quoteIdentifier(stateSchema)}.${PROCEDURE}_`;
 }

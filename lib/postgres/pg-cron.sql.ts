@@ -2,17 +2,17 @@ import { epochMs } from './instant.js';
 import { pgCronCommandStart } from './pg-cron-procedure.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/* The jobs of pg_cron. Row level security shows a role its own alone, unless it is a superuser. */
+/* The jobs of pg_cron. Row security shows a role only its own jobs, unless it is a superuser. */
 
-/** What this database has of pg_cron. */
+/** pg_cron in this database. */
 export interface PgCronRow {
   database: string;
   role: string;
-  /** Of the extension; `null` where this database does not have it. */
+  /** The version of the extension; `null` if this database doesn't have it. */
   version: string | null;
   may_schedule: boolean | null;
   can_log_in: boolean;
-  /** `cron.database_name`, `cron.timezone`: `null` where there is none, or where this role may not read it. */
+  /** `cron.database_name`, `cron.timezone`: `null` if not set, or if this role may not read it. */
   cron_database: string | null;
   time_zone: string | null;
   /** The roles whose views this role may refresh. */
@@ -33,7 +33,7 @@ export function selectPgCron(): SqlStatement {
 }
 
 export interface PgCronJobRow {
-  /** `null` for one that was scheduled without a name. */
+  /** `null` for a job scheduled without a name. */
   name: string | null;
   schedule: string;
   command: string;
@@ -54,12 +54,12 @@ WHERE ${IS_OWN_JOB}
 /** All but the superuser see no others. */
 const IS_OWN_JOB = `j.database = pg_catalog.current_database()::text AND j.username = current_user::text`;
 
-/** Whether the library has made a job for views of the state schema. */
+/** Whether the library has created a job for views of the state schema. */
 export function isOwnCommand(command: string, stateSchema: string): boolean {
   return command.startsWith(pgCronCommandStart(stateSchema));
 }
 
-/** Makes a job, or changes that of the name. Whether it is active stays as it is. */
+/** Creates a job, or changes the one with that name. Whether it is active doesn't change. */
 export function schedulePgCronJob({
   name,
   schedule,
@@ -71,7 +71,7 @@ export function schedulePgCronJob({
   };
 }
 
-/** Removes a job, if it is there. */
+/** Removes a job if it exists. */
 export function unschedulePgCronJob(name: string): SqlStatement {
   return {
     text: `SELECT cron.unschedule(j.jobid)
@@ -81,19 +81,22 @@ WHERE ${IS_OWN_JOB} AND j.jobname::text = $1::text`,
   };
 }
 
-/** A job with its last run. Instants are milliseconds since the epoch. */
+/** A job with its last run. Times are milliseconds since the epoch. */
 export interface PgCronRunRow {
   name: string;
   job_id: string;
   is_active: boolean;
-  /** Of the last run: `succeeded`, `failed`, or one in which it is under way; `null` where none is known. */
+  /**
+   * The status of the last run: `succeeded`, `failed`, or one that means it is running; `null` if no run is
+   * known.
+   */
   status: string | null;
   message: string | null;
   started_at: number | null;
   ended_at: number | null;
 }
 
-/** How many of the last runs of all jobs are looked at. */
+/** How many of the last runs of all jobs are read. */
 const RUNS_LOOKED_AT = 10_000;
 
 /** The text of a run is left out where somebody has changed the command: what that says may hold row data. */

@@ -4,10 +4,9 @@ import { RIGHT_TO_ACT } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * Who may do what with a view. What a view has is one of three things: NULL, the privileges that an owner has by default;
- * an empty list; or a list. No statement makes NULL of a list, so a view that is to have NULL must begin with it, and
- * whether it does is up to ALTER DEFAULT PRIVILEGES. That may be another one when a migration runs, so these are blocks
- * that look.
+ * The privileges on a view. The catalog has NULL (the owner's default privileges), an empty list, or a list. No statement
+ * turns a list into NULL, so a view that should have NULL must start with it, and ALTER DEFAULT PRIVILEGES decides
+ * whether it does. The default privileges may be others when a migration runs, so these are DO blocks that look.
  */
 
 /** One privilege of one role; `grantee` is `null` for PUBLIC. */
@@ -17,11 +16,11 @@ export interface GrantJson {
   grantor: string | null;
   privilege: string;
   is_grantable: boolean;
-  /** Whether this session can grant it in the name of who granted it. */
+  /** Whether this session can grant it as its grantor. */
   is_in_reach: boolean;
 }
 
-/** As JSON, `null` where the catalog has NULL; of a relation `c` of a schema `n`. */
+/** The privileges on a relation `c` of a schema `n` as JSON; `null` if the catalog has NULL. */
 export function grantsJson(acl: string): string {
   return `CASE WHEN ${acl} IS NOT NULL THEN coalesce((
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -35,14 +34,14 @@ export function grantsJson(acl: string): string {
        ), '[]') END`;
 }
 
-/** What a role with the rights of the owner grants is granted by the owner. */
+/** A grant by a role with the owner's rights counts as a grant by the owner. */
 const IS_IN_REACH = `(
            pg_catalog.pg_has_role(session_user, g.grantor, ${RIGHT_TO_ACT})
            AND NOT pg_catalog.pg_has_role(g.grantor, c.relowner, 'USAGE')
            AND pg_catalog.has_schema_privilege(g.grantor, n.oid, 'USAGE')
          )`;
 
-/** Takes all privileges of a view from everybody, from its owner too. */
+/** Revokes all privileges on a view from every role, including its owner. */
 export function revokeAll(view: QualifiedName): SqlStatement {
   return block(
     ['grantee record'],
@@ -71,7 +70,7 @@ export function grantPrivilege(
   return grant.grantor === null ? { text } : inTheNameOf(grant.grantor, text);
 }
 
-/** GRANTED BY takes no other role than the current one. */
+/** GRANTED BY accepts only the current role. */
 function inTheNameOf(role: string, text: string): SqlStatement {
   return block(
     [`before text := pg_catalog.current_setting('role')`],
@@ -81,7 +80,7 @@ function inTheNameOf(role: string, text: string): SqlStatement {
   );
 }
 
-/** A keyword, so it cannot be quoted: others than these are not written. */
+/** A keyword can't be quoted, so only these are written. */
 export const PRIVILEGES: ReadonlySet<string> = new Set([
   'SELECT',
   'INSERT',
@@ -93,12 +92,12 @@ export const PRIVILEGES: ReadonlySet<string> = new Set([
   'MAINTAIN',
 ]);
 
-/** Where the default privileges are kept meanwhile. */
+/** The setting that keeps the default privileges meanwhile. */
 const KEPT = 'nestjs_materialized_views.default_privileges';
 
 /**
- * The statements around one that makes a view, which is then not granted to anybody by itself. Default privileges change
- * for this transaction only, and only where there are some.
+ * The statements around one that creates a view, so that default privileges grant nothing on it. Default privileges
+ * change for this transaction only, and only if there are some.
  */
 export function withoutDefaultPrivileges(
   { schema }: QualifiedName,
@@ -107,12 +106,12 @@ export function withoutDefaultPrivileges(
   return [suspendDefaultPrivileges(schema), create, restoreDefaultPrivileges()];
 }
 
-/** How often they are read and changed again where another transaction has changed them meanwhile. */
+/** How often they are read and changed again if another transaction has changed them meanwhile. */
 const SUSPENSIONS = 10;
 
 /**
- * Two transactions that do this change the same rows of the catalog: one waits for the other, fails, and looks again. That
- * takes no advisory lock, which anybody could hold.
+ * Two transactions that do this change the same catalog rows: one waits for the other, fails, and reads again. It takes no
+ * advisory lock, because anyone could hold that.
  */
 function suspendDefaultPrivileges(schema: string): SqlStatement {
   return block(
@@ -164,7 +163,7 @@ function restoreDefaultPrivileges(): SqlStatement {
 
 const GRANTEE = `CASE WHEN g.grantee = 0::oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END`;
 
-/** What of the current role's default privileges concerns the relations of a schema. */
+/** The current role's default privileges that apply to relations of a schema. */
 function defaultPrivileges(schema: string): string {
   return `SELECT CASE WHEN n.oid IS NULL THEN '' ELSE pg_catalog.format('IN SCHEMA %I ', n.nspname) END AS scope, a.defaclacl AS acl
     FROM pg_catalog.pg_default_acl a

@@ -5,13 +5,13 @@ import type { SqlStatement } from './sql-statement.js';
 import { USABLE_UNIQUE_INDEX } from './status.sql.js';
 import { storedFunction } from './stored-function.sql.js';
 
-/** A tick may start this much before its instant by the database's clock: timers are not exact. */
+/** A tick may start this much early by the database's clock, because timers are not exact. */
 export const EARLY_TOLERANCE = '250 ms';
 
 /**
- * What is committed now, of which the transaction's own writes are no part: `pg_current_snapshot` counts them
- * in as soon as a later transaction has ended, and those to come with them. Where it has written, only what is
- * older than all that is running counts as seen.
+ * What is committed now, without the transaction's own writes. `pg_current_snapshot` includes those, past and
+ * future, as soon as a later transaction has ended. So in a transaction that has written, only what is older
+ * than all running transactions counts as seen.
  */
 export const SNAPSHOT = `CASE
          WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NULL
@@ -19,46 +19,46 @@ export const SNAPSHOT = `CASE
          ELSE pg_catalog.format('%1$s:%1$s:', pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()))
        END`;
 
-/** As traces name the operation. */
+/** The operation's name in traces. */
 export const REFRESH_OPERATION = 'REFRESH MATERIALIZED VIEW';
 
-/** All that decides whether and how to refresh, as it is under the refresh lock. */
+/** Everything that decides whether and how to refresh, read under the refresh lock. */
 export interface RefreshPreconditionRow {
   /** Milliseconds since the epoch. */
   started_at: number;
   backend_pid: number;
-  /** `pg_snapshot` in text form: what this refresh is sure to have seen. */
+  /** `pg_snapshot` in text form: what this refresh has certainly seen. */
   snapshot: string;
   /** `null` when no relation has the name. */
   relation_kind: string | null;
   is_populated: boolean | null;
   has_usable_unique_index: boolean;
-  /** As the planner estimates it; negative before the first ANALYZE. */
+  /** The planner's estimate; negative before the first ANALYZE. */
   row_count_estimate: number | null;
-  /** Counts that the server may still have of this connection's earlier transactions; see `recordSuccess`. */
+  /** Counts that may include this connection's earlier transactions; see `recordSuccess`. */
   inserted_before: string | null;
   deleted_before: string | null;
   is_paused: boolean | null;
-  /** Whether the last success is younger than the least interval asked for. */
+  /** Whether the last success is younger than `minInterval`. */
   is_too_soon: boolean | null;
   failure_count: number | null;
-  /** The last success; its fields are `null` when there was none, or when it is ahead of the clock. */
+  /** The last success; its fields are `null` if there was none, or if it is ahead of the clock. */
   last_run_id: string | null;
   last_started_at: number | null;
   last_success_at: number | null;
   last_mode: string | null;
   last_mode_reason: string | null;
-  /** The answers about a tick are `null` when there is no tick or no state yet. */
+  /** The answers about a tick are `null` if there is no tick or no state yet. */
   is_tick_done: boolean | null;
   is_tick_early: boolean | null;
   is_backing_off: boolean | null;
-  /** Until when a stored instant is ahead of the clock, and so counts as absent; `null` for none. */
+  /** Until when a stored time is ahead of the clock and counts as absent; `null` for none. */
   ahead_until: number | null;
 }
 
 /**
- * Up to when this transaction sees what was committed: in a transaction of the caller's with one snapshot
- * for all of it, a refresh sees nothing newer than its beginning.
+ * The time up to which this transaction sees commits. In a caller's transaction with one snapshot for
+ * everything, a refresh sees nothing newer than the transaction's start.
  */
 const SEEN_UNTIL = `CASE pg_catalog.current_setting('transaction_isolation')
          WHEN 'read committed' THEN pg_catalog.clock_timestamp()
@@ -66,8 +66,8 @@ const SEEN_UNTIL = `CASE pg_catalog.current_setting('transaction_isolation')
        END`;
 
 /**
- * Reads the conditions of a refresh. A function, so that a session plans it once: as a statement it took four times as
- * long, for each refresh.
+ * Reads the conditions of a refresh. It is a function, so that a session plans it once: as a statement it took four
+ * times as long for each refresh.
  */
 export const REFRESH_CONDITIONS = storedFunction('refresh_conditions', {
   head: `(
@@ -124,8 +124,8 @@ END
 });
 
 /**
- * A statement of its own, after the one that takes the lock: in a single statement the state would
- * be read as it was before the wait.
+ * A separate statement, after the one that takes the lock: a single statement would read the state
+ * as it was before the wait.
  */
 export function selectRefreshPreconditions(
   stateSchema: string,

@@ -2,14 +2,17 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What PostgreSQL makes of a definition, found out by plain views in a transaction that is rolled back:
- * no parser of ours, and no row is read.
+ * How PostgreSQL understands a definition, found out with plain views in a transaction that is rolled
+ * back. It needs no parser of our own and reads no rows.
  */
 
 /** The query of a view. */
 export interface ViewQuery {
   text: string;
-  /** Whether it is the application's own text; else it is PostgreSQL's, in which all other names carry their schema. */
+  /**
+   * Whether it is the application's own text; otherwise it is PostgreSQL's, in which all names outside pg_catalog are
+   * qualified.
+   */
   isDeclared: boolean;
 }
 
@@ -25,7 +28,7 @@ export function createStandIn(
   };
 }
 
-/** The name of the view that a candidate definition is tried under: long, so that it hides no relation. */
+/** The name that a candidate definition is tried under: long, so that it hides no relation. */
 const CANDIDATE = 'nestjs_materialized_views_candidate';
 
 export function createCandidate(query: ViewQuery): SqlStatement {
@@ -57,7 +60,7 @@ WITH NO DATA`,
   };
 }
 
-/** Its index expressions, of which PostgreSQL computes constant parts at once, run as its owner. */
+/** PostgreSQL evaluates constant parts of index expressions at once, as the table's owner. */
 export function setShapeOwner(owner: string): SqlStatement {
   return {
     text: `ALTER TABLE pg_temp.${quoteIdentifier(SHAPE)} OWNER TO ${quoteIdentifier(owner)}`,
@@ -87,15 +90,15 @@ export interface StandInRow {
   view_name: string;
   definition: string;
   columns: string[];
-  /** The views among the given ones that it reads, by position in the list that was asked for. */
+  /** The given views that it reads, by position in the list. */
   reads: number[];
-  /** The materialized views without data that it reads, as `schema.name`. */
+  /** The unpopulated materialized views that it reads, as `schema.name`. */
   empty_sources: string[];
 }
 
 /**
- * Definition, columns and dependencies among each other of the given relations, in the given order. Whoever names the row
- * type of one depends on it too.
+ * Definition, columns and mutual dependencies of the given relations, in the given order. Naming a relation's row type
+ * counts as a dependency too.
  */
 export function selectStandIns(names: QualifiedName[]): SqlStatement {
   return {

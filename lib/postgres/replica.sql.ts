@@ -5,19 +5,19 @@ export interface WalPositionRow {
   lsn: string;
 }
 
-/** Up to where anything is written: what was committed before is behind it, whether it is flushed already or not. */
+/** The position up to which anything is written. Whatever was committed before is below it, flushed or not. */
 export function selectWalPosition(): SqlStatement {
   return { text: 'SELECT pg_catalog.pg_current_wal_insert_lsn()::text AS lsn' };
 }
 
 export interface ReplicaRow {
-  /** `null` for a role that may not see it, as `state` is. */
+  /** `null` if the role may not see it, like `state`. */
   name: string | null;
-  /** Whether readers there see all that was committed before the position. */
+  /** Whether its readers see everything that was committed before the position. */
   has_replayed: boolean;
 }
 
-/** The standbys that are connected to this server, and whether they have replayed it as far as to a position. */
+/** The standbys connected to this server, and whether they have replayed the WAL up to a position. */
 export function selectReplicas(lsn: string): SqlStatement {
   return {
     text: `SELECT r.application_name AS name,

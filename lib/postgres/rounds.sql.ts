@@ -6,7 +6,7 @@ import type { SqlStatement } from './sql-statement.js';
 
 /* Whether refreshes lead to refreshes. */
 
-/** The `kind` of the row of the log that a refresh leaves. A round above 0 stands behind it, after a space. */
+/** The `kind` of the log row that a refresh writes. A round above 0 follows after a space. */
 const REFRESH_KIND = 'REFRESH';
 
 /** The same for a parameter, as SQL. */
@@ -14,7 +14,7 @@ export function refreshKind(round: string): string {
   return `pg_catalog.concat_ws(' ', '${REFRESH_KIND}'::text, nullif(${round}, 0))`;
 }
 
-/** Whether a refresh has left a row of the log, as SQL. */
+/** Whether a refresh wrote a log row, as SQL. */
 export function isRefresh(row: string): string {
   return `pg_catalog.split_part(${row}.kind, ' ', 1) = '${REFRESH_KIND}'`;
 }
@@ -22,24 +22,24 @@ export function isRefresh(row: string): string {
 const roundOf = (row: string): string =>
   `coalesce(nullif(pg_catalog.split_part(${row}.kind, ' ', 2), ''), '0')::int`;
 
-/** What a view has not seen, where all of it comes of refreshes. */
+/** A view's pending changes, if refreshes made all of them. */
 export interface RoundRow {
   schema_name: string;
   view_name: string;
-  /** How many refreshes in a row wrote what the next one was made for, the next one included. */
+  /** How many refreshes in a row each wrote what triggered the next, including the next one. */
   round: number;
-  /** Whether a refresh has written what the view reads, and not just brought it to a view that this one reads. */
+  /** Whether a refresh wrote to what the view reads, and did not only refresh a view that this one reads. */
   is_written: boolean;
-  /** When the oldest of it was written. Milliseconds since the epoch. */
+  /** When the oldest pending write was made. Milliseconds since the epoch. */
   oldest: number;
   /** Milliseconds since the epoch. */
   now: number;
 }
 
 /**
- * The given views of whose unseen changes refreshes have made all. A refresh leaves a row in the log; a trigger that fires during
- * it, or a function that its query calls, leaves others with the same transaction ID. Both stay there for as long as a view has
- * not seen them. Which rows a view has not seen: see `createChangeFunctions`.
+ * The given views whose pending changes all come from refreshes. A refresh writes a log row; a trigger that fires during it, or a
+ * function that its query calls, writes others with the same transaction ID. Both stay until every view has seen them. For which
+ * rows a view has not seen, see `createChangeFunctions`.
  */
 export function selectRounds(stateSchema: string, views: readonly QualifiedName[]): SqlStatement {
   const schema = quoteIdentifier(stateSchema);

@@ -2,13 +2,13 @@ import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { epochMs, IS_BACKING_OFF, PAST_TICK } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** Where a view's schedule stands, by the database's clock. */
+/** The state of a view's schedule, by the database's clock. */
 export interface ScheduleStateRow {
   schema_name: string;
   view_name: string;
   /** Milliseconds since the epoch. */
   now: number;
-  /** Milliseconds since the epoch; `null` also where it is ahead of the clock. */
+  /** Milliseconds since the epoch; `null` also if it is ahead of the clock. */
   last_tick: number | null;
   is_backing_off: boolean | null;
   is_paused: boolean;

@@ -1,9 +1,9 @@
 import type { ServerRow } from './server.sql.js';
 
-/** What speaks PostgreSQL's protocol without being PostgreSQL alone. */
+/** Engines that speak PostgreSQL's protocol without being plain PostgreSQL. */
 export type ServerEngine = 'Citus' | 'YugabyteDB' | 'CockroachDB' | 'Aurora DSQL';
 
-/** Which one a server is, by what it says of itself; `undefined` for PostgreSQL, also where somebody else runs it. */
+/** The engine of a server, by what it says about itself; `undefined` for PostgreSQL, hosted or not. */
 export function serverEngine({
   version,
   has_citus: hasCitus,

@@ -1,15 +1,17 @@
 import type { SqlStatement } from './sql-statement.js';
 
-/** Its number, as in 160004. */
+/** The version number, as in 160004. */
 export const SERVER_VERSION = "pg_catalog.current_setting('server_version_num')::int";
 
-/** What `pg_has_role` has to be asked for, to know whether a role may act as another one (SET ROLE). */
+/**
+ * The privilege to ask `pg_has_role` about, to know whether a role may act as another one (SET ROLE).
+ */
 export const RIGHT_TO_ACT = `CASE WHEN ${SERVER_VERSION} >= 160000 THEN 'SET' ELSE 'MEMBER' END`;
 
 export interface ServerRow {
   current_schema: string | null;
   has_transaction_timeout: boolean;
-  /** Whether plain views know `security_invoker` (PostgreSQL 15+). */
+  /** Whether plain views have `security_invoker` (PostgreSQL 15+). */
   has_security_invoker: boolean;
   /** In milliseconds; 0 for none, `null` before PostgreSQL 14. */
   idle_session_timeout: string | null;
@@ -42,7 +44,7 @@ export interface StandbyRow {
   is_standby: boolean;
 }
 
-/** Whether the server replays another one's changes. It can be made a primary at any time. */
+/** Whether the server replays another server's changes. It can be promoted at any time. */
 export function selectStandby(): SqlStatement {
   return { text: 'SELECT pg_catalog.pg_is_in_recovery() AS is_standby' };
 }
@@ -51,7 +53,7 @@ export interface StandbysRow {
   has_standbys: boolean;
 }
 
-/** Whether servers replay what this one writes. What they are called needs the rights of pg_monitor; that they are there does not. */
+/** Whether standbys replay what this server writes. Reading their names needs pg_monitor; reading whether there are any does not. */
 export function selectStandbys(): SqlStatement {
   return {
     text: `SELECT EXISTS (
@@ -62,7 +64,7 @@ export function selectStandbys(): SqlStatement {
   };
 }
 
-/** Fails with 42704 before PostgreSQL 14 and with 22023 where the platform has no means for it. */
+/** Fails with 42704 before PostgreSQL 14, and with 22023 if the platform can't do it. */
 export function tryConnectionCheck(): SqlStatement {
   return { text: "BEGIN;\nSET LOCAL client_connection_check_interval = '1s'", isScript: true };
 }

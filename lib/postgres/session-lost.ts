@@ -1,14 +1,14 @@
 import { errorCode, isServerError, SqlState } from './sqlstate.js';
 
-/** Stands for every failure of the transport, to which PostgreSQL gives no code and Node a great many. */
+/** The code for every failure of the transport. PostgreSQL gives it no code, and Node gives many. */
 export const SESSION_LOST = 'SESSION_LOST';
 
-/** Where nobody answered in time: on a connection that was there, or when one was to be opened. */
+/** Where an answer didn't come in time: on an open connection, or while opening one. */
 export type Silence = 'on_connection' | 'on_connect';
 
 /**
- * The transport failed: a killed backend, an immediate stop of the server, a cut connection or one
- * on which nobody answers. What was under way may or may not have been committed.
+ * The transport failed: a killed backend, an immediate stop of the server, a cut connection, or one
+ * without an answer. Running work may or may not have been committed.
  */
 export class SessionLost extends Error {
   readonly code: string = SESSION_LOST;
@@ -21,15 +21,18 @@ export class SessionLost extends Error {
     super(message, options);
   }
 
-  /** Whatever the server has not said is the transport's: no list of Node's codes would be complete. */
+  /**
+   * An error that doesn't come from the server is a transport failure: no list of Node's codes would be
+   * complete.
+   */
   static from(error: unknown, silence?: Silence): unknown {
     return isServerError(error) ? error : new SessionLost(said(error), { cause: error }, silence);
   }
 }
 
 /**
- * No connection could be opened: nobody was there, or the server refused it. Why it did so is the code; a wrong
- * password, a missing database and a missing right all mean the same to whoever wanted to work.
+ * No connection could be opened: there was no answer, or the server refused it. The code says why. For the
+ * caller, a wrong password, a missing database and a missing privilege all mean the same.
  */
 export class ConnectFailed extends SessionLost {
   override readonly code: string;
@@ -40,13 +43,14 @@ export class ConnectFailed extends SessionLost {
   }
 }
 
-/** Which silence an error comes of; `undefined` when somebody answered. */
+/** The kind of missing answer behind an error; `undefined` if there was an answer. */
 export function silenceOf(error: unknown): Silence | undefined {
   return error instanceof SessionLost ? error.silence : undefined;
 }
 
 const LOST_SESSION_STATES: ReadonlySet<string | undefined> = new Set([
-  // From a pooler they come with the first statement: only then it opens a connection to the server.
+  // With a pooler they come with the first statement, because only then does it connect to the
+  // server.
   SqlState.invalidAuthorization,
   SqlState.invalidPassword,
   SqlState.invalidCatalogName,
@@ -60,7 +64,7 @@ const LOST_SESSION_STATES: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * Whether the session is gone or never was, so that what it had under way may or may not have been committed.
+ * Whether the session was lost or never opened, so that running work may or may not have been committed.
  */
 export function isConnectionLoss(error: unknown): boolean {
   const code = errorCode(error);
@@ -69,7 +73,7 @@ export function isConnectionLoss(error: unknown): boolean {
   );
 }
 
-/** What an error says. Node gives one for several addresses a code, but no message. */
+/** The text of an error. Node's error for several addresses has a code but no message. */
 export function said(error: unknown): string {
   return (error instanceof Error && error.message) || (errorCode(error) ?? String(error));
 }

@@ -7,26 +7,26 @@ import { Statements } from './statements.js';
 import { commit, rollback, type TransactionLimits } from './transaction.sql.js';
 import { typeParsers } from './type-parsers.js';
 
-/** How much later than its own limits allow the server's answer may arrive, before nobody is thought to be there. */
+/** How much later than its limits allow the server's answer may arrive before the connection counts as dead. */
 const ANSWER_MARGIN_MS = 10_000;
 
 /**
- * A commit may have to write out all that a refresh has made, and to wait for a standby. Where it takes longer, what
- * became of it is looked up over another connection.
+ * A commit may have to write out everything that a refresh wrote, and wait for a standby. If it takes longer, its
+ * outcome is looked up over another connection.
  */
 const COMMIT_DEADLINE_MS = 30_000;
 
-/** The longest time that a timer of Node can wait. */
+/** The longest time that a Node timer can wait. */
 const MAX_DEADLINE_MS = 2 ** 31 - 1;
 
 /**
- * A hot standby answers READ WRITE with 0A000, which anywhere else is some missing feature; so that
- * it is not taken for that, it gets the code that a standby gives to everything else.
+ * A hot standby answers READ WRITE with 0A000, which elsewhere means a missing feature. So the
+ * error gets the code that a standby returns for everything else.
  */
 export class StandbyRefusal extends Error {
   readonly code = SqlState.readOnlyTransaction;
 
-  /** @param error what BEGIN gave */
+  /** @param error the error of BEGIN */
   static from(error: unknown): unknown {
     return errorCode(error) === SqlState.featureNotSupported
       ? new StandbyRefusal(said(error), { cause: error })
@@ -34,10 +34,10 @@ export class StandbyRefusal extends Error {
   }
 }
 
-/** The answer to a COMMIT was ROLLBACK: some statement before it had failed, and nobody had minded. */
+/** The answer to a COMMIT was ROLLBACK: an earlier statement had failed, and its error was ignored. */
 class CommitRefused extends Error {
   readonly code = SqlState.inFailedTransaction;
-  /** It is what the server said. */
+  /** The server itself said it. */
   readonly severity = 'ERROR';
 
   constructor() {
@@ -45,20 +45,20 @@ class CommitRefused extends Error {
   }
 }
 
-/** How long the server may take to answer, in milliseconds; 0 for no limit. */
+/** How long the server may take to answer, in milliseconds; 0 means no limit. */
 interface Deadlines {
   /** For a statement that does the work. */
   ordinary: number;
-  /** For a statement that takes no time but that of waiting for a lock. */
+  /** For a statement that only takes time if it waits for a lock. */
   brief: number;
 }
 
-/** What a session needs of a connection: one of the library's own, or the caller's. */
+/** What a session needs from a connection, the library's own or the caller's. */
 export interface SessionClient {
   query<Row extends QueryResultRow>(
     config: QueryConfig,
   ): Promise<{ rows: Row[]; command?: string }>;
-  /** Ends the connection without asking the server. */
+  /** Closes the connection without asking the server. */
   cutOff(reason: string): void;
 }
 
@@ -66,10 +66,10 @@ export interface SessionClient {
 export class Session extends Statements {
   private deadlines: Deadlines;
   private isCutOff = false;
-  /** The statement that failed last. */
+  /** The last statement that failed. */
   failedStatement?: SqlStatement;
 
-  /** @param deadlineMs how long an answer may take outside of transactions of ours; 0 for no limit */
+  /** @param deadlineMs how long an answer may take outside our own transactions; 0 means no limit */
   constructor(
     private readonly client: SessionClient,
     private readonly deadlineMs = ANSWER_MARGIN_MS,
@@ -79,10 +79,10 @@ export class Session extends Statements {
   }
 
   /**
-   * Runs a statement. The server ends it by the limits of the transaction; when it does not even say
-   * that, the connection is half open and would stay silent for ever: it is cut off.
+   * Runs a statement. The server ends it by the limits of the transaction. If even that answer
+   * doesn't come, the connection is half open and would stay silent for ever, so it is closed.
    *
-   * @throws SessionLost when the transport fails
+   * @throws SessionLost if the transport fails
    */
   async query<Row extends QueryResultRow>(
     statement: SqlStatement,
@@ -93,13 +93,14 @@ export class Session extends Statements {
   }
 
   /**
-   * Sends all statements at once and waits for all answers: one round trip, where the connection is a
-   * pipeline. After one that failed in a transaction the others fail too (25P02) and a COMMIT rolls
-   * back, so that the first error tells.
+   * Sends all statements at once and waits for all answers: one round trip, if the connection is a
+   * pipeline. If one fails in a transaction, the later ones fail too (25P02) and COMMIT rolls back,
+   * so the first error is the cause.
    *
-   * @param deadlineOf how long the answer to the statement at a position may take after the one before
+   * @param deadlineOf how long the answer to the statement at a position may take, after the previous
+   * answer
    * @returns the rows of each statement
-   * @throws SessionLost when the transport fails
+   * @throws SessionLost if the transport fails
    */
   private async flight(
     statements: SqlStatement[],
@@ -129,31 +130,31 @@ export class Session extends Statements {
     return rows;
   }
 
-  /** A flight of ordinary statements. */
+  /** One round trip of ordinary statements. */
   async queryAll(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
     return this.flight(statements, () => this.deadlines.ordinary);
   }
 
-  /** A flight whose answers need not be waited for as long as for a refresh. */
+  /** One round trip whose answers should come sooner than that of a refresh. */
   async queryAllBriefly(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
     return this.flight(statements, () => this.deadlines.brief);
   }
 
-  /** A flight of ordinary statements with the COMMIT behind them. */
+  /** One round trip of ordinary statements followed by COMMIT. */
   async queryAllAndCommit(statements: SqlStatement[]): Promise<QueryResultRow[][]> {
     return this.flight([...statements, commit()], (position) =>
       position === statements.length ? COMMIT_DEADLINE_MS : this.deadlines.ordinary,
     );
   }
 
-  /** Like `query`, for a statement whose answer need not be waited for as long as for a refresh. */
+  /** Like `query`, for a statement whose answer should come sooner than that of a refresh. */
   async queryBriefly<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
     return this.query<Row>(statement, this.deadlines.brief);
   }
 
   /**
-   * Runs `work` between `begin` and COMMIT. On an error the transaction is rolled back and the
-   * first error is thrown: what a rollback on a lost connection has to say would only mask it.
+   * Runs `work` between `begin` and COMMIT. On an error, the transaction is rolled back and the
+   * first error is thrown: the error of a rollback on a lost connection would only hide it.
    *
    * @param limits those that `begin` sets
    */
@@ -217,7 +218,7 @@ export class Session extends Statements {
   }
 }
 
-/** The sum: a statement may set `statement_timeout` aside while it waits for its lock. */
+/** The sum, because a statement may suspend `statement_timeout` while it waits for its lock. */
 function deadlinesOf({ lockTimeoutMs, statementTimeoutMs }: TransactionLimits): Deadlines {
   const brief = lockTimeoutMs + ANSWER_MARGIN_MS;
   return { ordinary: statementTimeoutMs === 0 ? 0 : statementTimeoutMs + brief, brief };
@@ -225,7 +226,7 @@ function deadlinesOf({ lockTimeoutMs, statementTimeoutMs }: TransactionLimits): 
 
 type Answer = { rows: QueryResultRow[] } | { error: unknown };
 
-/** The answers of a flight are looked at one after the other, and each may have failed by then. */
+/** The answers of a round trip are read one after the other, and each may have failed by then. */
 async function settled(answer: Promise<{ rows: QueryResultRow[] }>): Promise<Answer> {
   return answer.then(
     ({ rows }) => ({ rows }),
@@ -234,7 +235,7 @@ async function settled(answer: Promise<{ rows: QueryResultRow[] }>): Promise<Ans
 }
 
 function queryConfig({ text, values, isScript }: SqlStatement): QueryConfig {
-  // pg's types do not know `queryMode`.
+  // pg's types lack `queryMode`.
   const extended: QueryConfig & { queryMode: string } = {
     text,
     values,

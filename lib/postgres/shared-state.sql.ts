@@ -6,8 +6,8 @@ import { digestOf, FIRST_NORMAL_OID } from './signature.sql.js';
 /* Parts of a signature that are the same for all views of a database. */
 
 /**
- * Digests of all that users have made and that queries compute with, whoever calls it: what a function's body calls is
- * nowhere to be read. Row types of tables and their arrays are left out, because each swap makes some.
+ * Digests of everything that users created and queries compute with, whoever calls it, because what a function's body
+ * calls can't be read anywhere. Row types of tables and their arrays are left out, because each swap creates some.
  */
 export function madeByUsers(quotedSchema: string): string {
   const catalogs: [string, string][] = [
@@ -33,7 +33,7 @@ export function madeByUsers(quotedSchema: string): string {
     )`;
 }
 
-/** The settings on which functions depend that only because of settings are not immutable. */
+/** The settings used by functions that are not immutable only because of settings. */
 const SETTINGS = [
   'array_nulls',
   'TimeZone',
@@ -50,7 +50,7 @@ const SETTINGS = [
   'xmloption',
 ];
 
-/** A list of the capture functions that are there, as an expression of type `oid[]`. */
+/** The existing capture functions, as an expression of type `oid[]`. */
 export function captureFunctions(quotedSchema: string): string {
   const functions = CAPTURE_FUNCTIONS.map(
     ({ name }) => `pg_catalog.to_regprocedure(${escapeLiteral(`${quotedSchema}.${name}()`)})`,
@@ -59,8 +59,9 @@ export function captureFunctions(quotedSchema: string): string {
 }
 
 /**
- * What is the same for all views of a database: versions that stand in the second part of each signature. The system
- * identifier reveals a watermark of another cluster, and the log's file a log that was emptied or made again.
+ * What is the same for all views of a database: the versions in the second part of each signature. The system
+ * identifier reveals a watermark of another server, and the log's file reveals a log that was truncated or created
+ * again.
  */
 function commonVersions(quotedSchema: string): string {
   return `pg_catalog.concat_ws('|',
@@ -77,8 +78,8 @@ function commonVersions(quotedSchema: string): string {
 }
 
 /**
- * What is the same for all views that one statement asks about, and would take most of its time if it were found out
- * for each of them. `source_state` adds to it what it finds out for a view and others may need.
+ * What is the same for all views that one statement asks about. Reading it for each view would take most of the
+ * time. `source_state` adds what it finds for one view and others may need.
  */
 export function sharedState(quotedSchema: string): string {
   const settings = SETTINGS.map(applicationValue);

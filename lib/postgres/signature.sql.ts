@@ -1,10 +1,10 @@
-/* The parts of a signature, which `source_state` makes. */
+/* The parts of a signature, which `source_state` computes. */
 
 /**
- * The last two parts of a signature. The first of them is the view's own definition. The second tells which rows the
- * view has: each refresh, by hand too, writes a new version of its row in pg_class, and a swap makes another view.
- * The schema is a part too, because while it has another name nobody keeps the log for the view. A refresh reads this
- * after its REFRESH, in the same transaction.
+ * The last two parts of a signature. The first of them is the view's own definition. The second identifies the view's
+ * rows: each refresh, by hand too, writes a new version of its row in pg_class, and a swap creates another view. The
+ * schema is included, because while it has another name, the log is not kept for the view. A refresh reads this after
+ * its REFRESH, in the same transaction.
  */
 export function viewIdentity(oid: string): string {
   return `(
@@ -42,31 +42,37 @@ function sameParts(one: string, other: string, positions: number[]): string {
     .join(' AND ');
 }
 
-/** Marks a signature, at its beginning: writes to some source cannot be noticed, so it only tells of DDL. */
+/**
+ * The mark at the beginning of a signature if writes to some source can't be noticed, so that it only shows
+ * DDL.
+ */
 export const OBSTRUCTED = '!';
 
-/** Marks a signature, at its beginning: writes are noticed, but without any a refresh may give other rows. */
+/**
+ * The mark at the beginning of a signature if writes are noticed, but a refresh may give other rows even
+ * without a write.
+ */
 export const UNSURE = '?';
 
-/** The first OID of what is made after initdb: all below it are the system's. */
+/** The first OID after initdb: everything below it belongs to the system. */
 export const FIRST_NORMAL_OID = 16384;
 
 /**
- * A digest of rows of a catalog: their count, and the sum of the hashes of their versions. Not of the versions
- * themselves: a transaction with an old ID that ends late may change several rows so that their sum stays the same. The
- * versions as a whole never come back: what is changed after a digest has the ID of a transaction that had not ended
- * then, so none of the rows in the digest has it.
+ * A digest of catalog rows: their count, and the sum of the hashes of their versions. The versions themselves are not
+ * added up, because a transaction with an old ID that ends late may change several rows so that the sum stays the same.
+ * A set of versions never comes back: a later change has the ID of a transaction that had not ended when the digest was
+ * read, so no row in the digest has that ID.
  */
 export function digestOf(rows: string, alias: string): string {
   return `(SELECT ${versionsOf(alias)} FROM pg_catalog.${rows})`;
 }
 
-/** The same of rows that a query reads. */
+/** The same for rows that a query reads. */
 export function versionsOf(alias: string): string {
   return `pg_catalog.concat_ws('.', count(*), ${hashOfVersions(alias)})`;
 }
 
-/** Also to be added up over groups of rows. */
+/** Can also be added up over groups of rows. */
 export function hashOfVersions(alias: string): string {
   return `sum(pg_catalog.hashint8extended(${alias}.xmin::text::bigint, 0))`;
 }

@@ -10,13 +10,13 @@ import {
 } from './signature.sql.js';
 import { storedFunction } from './stored-function.sql.js';
 
-/** The `heap` access method: it is known to need a transaction ID for each write, which the triggers go by. */
+/** The `heap` access method: each write needs a transaction ID, which the triggers rely on. */
 const HEAP = 2;
 
-/** What is read of so few sources is not worth keeping for other views. */
+/** For this few sources, the result is not worth keeping for other views. */
 const FEW_SOURCES = 10;
 
-/** Reads into `relations` what the catalog has of the sources, whichever view reads them. */
+/** Reads the catalog's data about the sources into `relations`, whichever view reads them. */
 function readRelations(): string {
   return `SELECT pg_catalog.jsonb_build_object(
       'kinds', pg_catalog.md5(r.kinds),
@@ -68,27 +68,26 @@ function readRelations(): string {
 }
 
 /**
- * The function that looks at what a view reads. It gives:
+ * The function that examines what a view reads. It returns:
  *
- * `sources`: what the view reads and what holds rows. These are tables, with all partitions and inheritance children
- * below them and all that is above any of these, and materialized views.
+ * `sources`: the relations with rows that the view reads. These are materialized views, and tables with all
+ * partitions and inheritance children below them and everything above any of these.
  *
- * `signature`: all that can change rows, or what a view makes of them, without a write that a trigger sees. It has the
- * versions (xmin) of the catalog's rows of the relations, their columns and parents, rules, functions and the library's
- * triggers.
- * So it also differs after a trigger was disabled and enabled again. The xmin of a materialized view's row in pg_class
- * differs after each refresh of it, whoever does it. `commonVersions` are a part of it too.
+ * `signature`: everything that can change rows, or what a view computes from them, without a write that a trigger sees.
+ * It has the versions (xmin) of the catalog rows of the relations, their columns and parents, rules, functions and the
+ * library's triggers. So it also differs after a trigger was disabled and enabled again. The xmin of a materialized
+ * view's row in pg_class differs after each refresh of it, whoever does it. `commonVersions` are a part of it too.
  *
  * The parts of the signature, separated by colons: what is computed from what, which decides about obstacles; the
  * versions of all that; the settings; the view's own query; the view's own rows.
  *
- * `is_captured`: whether each write to the sources leaves a row in the log. All that it follows from is in the
- * signature, by versions that never come back. So where the signature is the same as before and the sources are
- * captured now, they were captured all the time: what was disabled and enabled, or dropped and made again, has another
- * version. Uncaptured sources have a signature too: it tells of DDL, for which no triggers are needed.
+ * `is_captured`: whether each write to the sources leaves a row in the log. The signature contains everything that
+ * this depends on, by versions that never come back. So if the signature is the same as before and the sources are
+ * captured now, they were captured all the time: whatever was disabled and enabled, or dropped and created again, has
+ * another version. Uncaptured sources have a signature too: it shows DDL, which needs no triggers.
  *
- * Only `view_changes` may call it, because that has the settings for the planner (`CATALOG_PLANS`), and what is shared
- * (`sharedState`): in a database with many objects or partitions it takes long to read them.
+ * Only `view_changes` may call it, because that has the planner settings (`CATALOG_PLANS`) and the shared state
+ * (`sharedState`), which takes long to read in a database with many objects or partitions.
  */
 export const SOURCE_STATE = storedFunction('source_state', {
   head: `(

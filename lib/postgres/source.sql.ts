@@ -2,11 +2,14 @@ import type { QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What views read, according to the catalog. A materialized view that is read is a source like a table: its rows are
- * those of its last refresh.
+ * What views read, according to the catalog. A materialized view is a source like a table, with the rows of its last
+ * refresh.
  */
 
-/** Where the search for a view's sources begins: at the view itself, for all that it reads, or at a table. */
+/**
+ * Where the search for a view's sources begins: at the view itself, for everything that it reads, or at a
+ * table.
+ */
 export interface SourceRoot {
   view: QualifiedName;
   root: QualifiedName;
@@ -14,10 +17,10 @@ export interface SourceRoot {
 
 /**
  * The sources of views, as common table expressions. The first parameter has the roots, the second the names of plain
- * views that stand for materialized ones. `reads` has the views that are walked through and what they read; `sources`
- * has of these only what holds rows. A table comes with all that is below it (partitions, inheritance children) and all
- * that is above any of these, because a statement-level trigger fires on the table that the statement names. A child may
- * have several parents: rows of it that a view reads through one of them are written through the others too.
+ * views that stand for materialized ones. `reads` has all views on the way and what they read; `sources` has only
+ * relations with rows. A table comes with everything below it (partitions, inheritance children) and everything above
+ * any of these, because a statement-level trigger fires on the table that the statement names. A child may have several
+ * parents: rows of it that a view reads through one of them are written through the others too.
  */
 export const SOURCES_OF_VIEWS = `wanted AS (
   SELECT w.position AS reader, w.view_schema, w.view_name, w.root_schema, w.root_name
@@ -76,16 +79,16 @@ export function rootsParameter(roots: readonly SourceRoot[]): string {
 }
 
 export interface SourceRow {
-  /** The position of the root in the list that was asked for. */
+  /** The position of the root in the given list. */
   position: number;
-  /** `null`, like the columns below, when the root itself does not exist. */
+  /** `null`, like the columns below, if the root itself doesn't exist. */
   schema_name: string | null;
   table_name: string;
   /** pg_class.relkind. */
   relation_kind: string;
 }
 
-/** The sources of the given roots. A root that does not exist has one row without a name. */
+/** The sources of the given roots. A root that doesn't exist has one row without a name. */
 export function selectSources(
   roots: readonly SourceRoot[],
   standIns: readonly QualifiedName[],

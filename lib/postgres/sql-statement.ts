@@ -1,4 +1,4 @@
-/** One SQL statement: its text, with `$1`-style places, and the values bound to them. */
+/** One SQL statement: its text, with `$1`-style placeholders, and the values bound to them. */
 export interface SqlStatement {
   text: string;
   values?: unknown[];
@@ -8,15 +8,15 @@ export interface SqlStatement {
    */
   isScript?: boolean;
   /**
-   * Whether it has text of the application's, or runs such text: a view's query, an index expression. It is read and
-   * run with the application's settings; all others with those of `own-settings.sql.ts`.
+   * Whether it contains or runs the application's text: a view's query, an index expression. Such statements are
+   * parsed and run with the application's settings; all others with those of `own-settings.sql.ts`.
    */
   hasApplicationText?: boolean;
-  /** What it makes, for what is said of a failure, where the text has another name for it: `index "by_day"`. */
+  /** What it creates, for messages about a failure, if the text has another name for it: `index "by_day"`. */
   makes?: string;
 }
 
-/** Several statements without values as one: a single round trip. */
+/** Joins several statements without values into one, for a single round trip. */
 export function script(statements: SqlStatement[]): SqlStatement {
   return { text: statements.map(({ text }) => text).join(';\n'), isScript: true };
 }

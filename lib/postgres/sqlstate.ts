@@ -1,5 +1,5 @@
 /**
- * The codes that the library tells apart:
+ * The codes that the library distinguishes:
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 export const SqlState = {
@@ -39,14 +39,14 @@ export const SqlState = {
   idleSessionTimeout: '57P05',
 } as const;
 
-/** The SQLSTATE, or Node's error code, of a failed query; `undefined` when there is none. */
+/** The SQLSTATE, or Node's error code, of a failed query; `undefined` if there is none. */
 export function errorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : undefined;
 }
 
 /**
- * What PostgreSQL says of a statement that was cancelled, in English, and whether that is because a time limit was over:
+ * PostgreSQL's English messages for a cancelled statement, and whether each means that a time limit was reached:
  * https://github.com/postgres/postgres/blob/master/src/backend/tcop/postgres.c (ProcessInterrupts).
  */
 export const CANCEL_MESSAGES: ReadonlyMap<string, boolean> = new Map([
@@ -75,18 +75,18 @@ export const FIXED_TEXT_CODES: ReadonlySet<string> = new Set([
   SqlState.cannotConnectNow,
 ]);
 
-/** Of a statement that was cancelled, whether a time limit was over; `undefined` where the words are others. */
+/** Whether a cancelled statement had reached a time limit; `undefined` if the message is another. */
 export function saysTimeout(error: unknown): boolean | undefined {
   const { message = '' } = error as { message?: string };
   return CANCEL_MESSAGES.get(message);
 }
 
-/** Whether PostgreSQL itself said this: all its errors have a severity, and no others do. */
+/** Whether the error comes from PostgreSQL: all its errors have a severity, and no others do. */
 export function isServerError(error: unknown): boolean {
   return typeof (error as { severity?: unknown } | null)?.severity === 'string';
 }
 
-/** Classes of errors that say nothing of the statement: tried again at another moment, it may stand. */
+/** Error classes that say nothing about the statement: at another moment it may succeed. */
 const CLASSES_OF_THE_MOMENT: ReadonlySet<string> = new Set([
   '08',
   '25',
@@ -99,8 +99,8 @@ const CLASSES_OF_THE_MOMENT: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether the server refuses a statement for what it says, and would refuse it again. A lock that could not be had, a
- * cancel or a lost connection is no such refusal.
+ * Whether the server refuses a statement because of its content, and would refuse it again. A lock timeout, a
+ * cancellation or a lost connection doesn't count.
  */
 export function isRefusal(error: unknown): boolean {
   const code = errorCode(error);

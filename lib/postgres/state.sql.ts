@@ -2,39 +2,44 @@ import { displayName, namesOf, type QualifiedName, quoteIdentifier } from './ide
 import type { ViewKind } from './view-kind.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** What the library remembers of a view's definition. */
+/** What the library remembers about a view's definition. */
 export interface KnownViewRow {
   schema_name: string;
   view_name: string;
-  /** Whether the view is the library's to drop when no class declares it any more. */
+  /** Whether the library may drop the view once no class declares it. */
   is_own: boolean;
-  /** The indexes that the library made: no other is ever dropped. */
+  /** The indexes that the library created. No others are ever dropped. */
   own_indexes: string[];
-  /** What was declared when the view was last found or made as declared: a hash, and the name that it came from. */
+  /** What was declared when the view last matched its declaration: a hash, and its previous name. */
   declared_hash: string | null;
-  /** Both what was declared and what the catalog had then. */
+  /** What was declared and what the catalog had then. */
   fingerprint: string | null;
   definition_version: string | null;
-  /** What changes it is watched for; `null` for none. */
+  /** Which changes it tracks; `null` for none. */
   capture: CaptureRecord | null;
   /**
-   * The applications that declare it, or made it: by their names, `''` for any without a name, `null` for those of the
-   * time before this was remembered. `null` as a whole where nobody has claimed it since.
+   * The names of the applications that declare or created it: `''` for one without a name, `null` for those from
+   * before names were recorded. `null` as a whole if no application has claimed it since.
    */
   applications: (string | null)[] | null;
-  /** pg_class.relkind of the view that the library made; `null` for a materialized one before version 6. */
+  /**
+   * pg_class.relkind of the view that the library created; `null` for a materialized one before version 6.
+   */
   relation_kind: string | null;
-  /** What it reads inside functions, as it was declared: `schema.name`; `null` for nothing, or before version 7. */
+  /** What it reads inside functions, as declared: `schema.name`; `null` for nothing, or before version 7. */
   depends_on: string[] | null;
 }
 
-/** What of a view's declaration decides which tables are captured. */
+/** The part of a view's declaration that decides which tables are captured. */
 export interface CaptureRecord {
   reads_sources: boolean;
   tables: QualifiedName[];
 }
 
-/** All views that have a state row, declared or not; before version 2 there was no `capture`, before 4 no `applications`, before 6 no `relation_kind`, before 7 no `depends_on`. */
+/**
+ * All views with a state row, declared or not. Before version 2 there was no `capture`, before 4 no `applications`, before 6 no `relation_kind`, before 7 no
+ * `depends_on`.
+ */
 export function selectKnownViews(stateSchema: string): SqlStatement {
   return {
     text: `SELECT s.schema_name,
@@ -52,17 +57,17 @@ FROM ${quoteIdentifier(stateSchema)}.view_state s`,
   };
 }
 
-/** While a view tracks less, the log is not kept for it: what it has seen then says nothing any more. */
+/** While a view tracks less, the log is not kept for it, so its watermark no longer means anything. */
 const KEEPS_SIGNATURE = `source_signature = CASE WHEN s.capture IS NOT DISTINCT FROM excluded.capture THEN s.source_signature END`;
 
-/** Adds an application to those that hold a view. One that was made before they were remembered may be others' as well. */
+/** Adds an application to those that hold a view. A view created before names were recorded may belong to others too. */
 function claim(application: string): string {
   return `applications = CASE WHEN ${application}::text = ANY (s.applications) THEN s.applications
                          WHEN s.is_own AND s.applications IS NULL THEN ARRAY[NULL, ${application}::text]
                          ELSE pg_catalog.array_append(s.applications, ${application}::text) END`;
 }
 
-/** What is remembered after the view was found or made as declared. */
+/** What is remembered once a view matches its declaration. */
 export interface DefinitionRecord {
   view: QualifiedName;
   kind: ViewKind;
@@ -76,12 +81,11 @@ export interface DefinitionRecord {
 }
 
 /**
- * Remembers views as they are now. For one that the library has not known before: what the past ticks
- * of a populated view would have brought is there already, so only ticks from now on count; an
- * unpopulated view has no last tick and is due at once. Rows that say all this already are not written: a refresh holds
- * its row until it commits, and each would wait for the other.
+ * Remembers views as they are now. If the library didn't know the view: a populated one already has the rows of past
+ * ticks, so only ticks from now on count; an unpopulated one has no last tick and is due at once. Rows that already say
+ * all this are not written: a refresh holds its row until it commits, and each would wait for the other.
  *
- * @param application which declares them: `''` where it has no name
+ * @param application the one that declares them; `''` if it has no name
  */
 export function recordDefinitions(
   stateSchema: string,
@@ -152,7 +156,7 @@ SET is_own = true,
   };
 }
 
-/** Has an application hold views of which nothing else is remembered now, where they have a row. */
+/** Records that an application holds views, if they have a state row. Nothing else is changed. */
 export function claimViews(
   stateSchema: string,
   application: string,
@@ -167,7 +171,7 @@ ${AMONG_NAMES}
   };
 }
 
-/** Has an application hold views no longer. */
+/** Records that an application no longer holds views. */
 export function releaseViews(
   stateSchema: string,
   application: string,
@@ -189,7 +193,7 @@ export interface CaptureOfView {
   capture: CaptureRecord | null;
 }
 
-/** Remembers of views that are there what changes they are watched for, and nothing else. */
+/** Remembers which changes existing views track, and nothing else. */
 export function recordCaptures(stateSchema: string, records: CaptureOfView[]): SqlStatement {
   return {
     text: `INSERT INTO ${quoteIdentifier(stateSchema)}.view_state AS s
@@ -224,7 +228,7 @@ WHERE schema_name = $1 AND view_name = $2`,
   };
 }
 
-/** Lets state and history follow a view to its new name. */
+/** Moves state and history to a view's new name. */
 export function renameKnownView(
   stateSchema: string,
   from: QualifiedName,
@@ -242,7 +246,7 @@ WHERE schema_name = $1 AND view_name = $2`,
   };
 }
 
-/** Remembers which name a view has come from, behind the hash of what was declared. */
+/** Remembers a view's previous name, after the hash of what was declared. */
 export function recordRename(
   stateSchema: string,
   from: QualifiedName,
@@ -256,7 +260,7 @@ WHERE schema_name = $1 AND view_name = $2`,
   };
 }
 
-/** For all processes: a view without state gets some. */
+/** For all processes. A view without a state row gets one. */
 export function setPaused(
   stateSchema: string,
   view: QualifiedName,

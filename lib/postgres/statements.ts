@@ -2,11 +2,14 @@ import type { QueryResultRow } from 'pg';
 import type { SqlStatement } from './sql-statement.js';
 import { releaseSavepoint, rollbackToSavepoint, savepoint } from './transaction.sql.js';
 
-/** What takes statements, within a transaction. */
+/** Runs statements within a transaction. */
 export abstract class Statements {
   abstract query<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]>;
 
-  /** Runs `work` and takes back what it did, settings too; also after an error, which is thrown. */
+  /**
+   * Runs `work` and rolls back what it did, including settings. After an error too, which is then
+   * thrown.
+   */
   async undone<T>(work: () => Promise<T>): Promise<T> {
     await this.query(savepoint());
     try {
@@ -16,7 +19,7 @@ export abstract class Statements {
     }
   }
 
-  /** Runs `work`, and takes back what it did when it fails, so that the transaction can go on. */
+  /** Runs `work`. If it fails, rolls back what it did, so that the transaction can go on. */
   async attempt<T>(work: () => Promise<T>): Promise<T> {
     await this.query(savepoint());
     try {

@@ -4,7 +4,9 @@ import { lastFailure, lastRuns } from './last-runs.sql.js';
 import { SERVER_VERSION } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** All that is known of one view but its size. Instants are milliseconds since the epoch. */
+/**
+ * Everything that is known about one view, except its size. Times are milliseconds since the epoch.
+ */
 export interface ViewStatusRow {
   now: number;
   /** Whether the server is a standby, which does not have the primary's locks. */
@@ -21,7 +23,7 @@ export interface ViewStatusRow {
   failure_count: number | null;
   last_success_at: number | null;
   last_started_at: number | null;
-  /** When the rows were last found to be what a refresh would make. */
+  /** When the rows were last found to be what a refresh would produce. */
   last_unchanged_at: number | null;
   last_run_id: string | null;
   last_duration_ms: number | null;
@@ -31,20 +33,20 @@ export interface ViewStatusRow {
   last_error_code: string | null;
   last_error_message: string | null;
   last_failure_outcome: string | null;
-  /** Until when a stored instant is ahead of the clock, and so counts as absent; `null` for none. */
+  /** Until when a stored time is ahead of the clock and counts as absent; `null` for none. */
   ahead_until: number | null;
-  /** Rows of the change log, the same for all views; left out where that was not asked for. */
+  /** Rows of the change log, the same for all views; left out unless requested. */
   log_row_count?: number;
   /** Its size with its indexes, in bytes. */
   log_bytes?: number;
 }
 
-/** So many of the last successes make the mean duration. */
+/** How many of the last successes the mean duration covers. */
 const MEAN_OF = 20;
 
 /**
- * Keeps the planner from joining a subquery with others. It would ask pg_stats for each view before it looks for its
- * keys, which took as long as half of all the rest.
+ * Keeps the planner from merging a subquery with others. Otherwise it would query pg_stats for each view before it
+ * looks for its keys, which added half of the total time.
  */
 const AS_A_WHOLE = 'OFFSET 0';
 
@@ -58,14 +60,14 @@ export const IS_USABLE_KEY = `i.indisunique
     AND i.indpred IS NULL
     AND i.indexprs IS NULL`;
 
-/** The same of an index `i` of the relation `c`. */
+/** The same for an index `i` of the relation `c`. */
 export const USABLE_UNIQUE_INDEX = `i.indrelid = c.oid
     AND ${IS_USABLE_KEY}`;
 
 /**
- * The status of all given views in one query, a row each in the given order, views that are not in the
- * database included. It reads catalogs alone and takes no lock on a view, so that it answers in the
- * middle of a blocking refresh.
+ * The status of all given views in one query, one row each in the given order, including views that
+ * are not in the database. It reads only catalogs and takes no lock on a view, so it answers even
+ * during a blocking refresh.
  */
 export function selectViewStatuses(
   stateSchema: string,
@@ -164,11 +166,11 @@ ${
 }
 
 export interface NullKeysRow {
-  /** `null` when there are none. */
+  /** `null` if there are none. */
   columns: string[] | null;
 }
 
-/** The columns of the unique keys of a view in which its last ANALYZE has found NULLs. */
+/** The columns of a view's unique keys in which its last ANALYZE found NULLs. */
 export function selectNullKeys(view: QualifiedName): SqlStatement {
   return {
     text: `SELECT array_agg(DISTINCT a.attname::text) AS columns
@@ -186,22 +188,22 @@ WHERE n.nspname = $1
   };
 }
 
-/** What pg_class.reltuples is before the first ANALYZE. */
+/** The value of pg_class.reltuples before the first ANALYZE. */
 export const NEVER_ANALYSED = `CASE
          WHEN ${SERVER_VERSION} < 140000 THEN 0
          ELSE -1
        END`;
 
 export interface ViewSizeRow {
-  /** With indexes and TOAST; `null` when the view is not there, or is locked against readers. */
+  /** With indexes and TOAST; `null` if the view doesn't exist or is locked against readers. */
   size_bytes: number | null;
-  /** Of its indexes alone; `null` in the same cases. */
+  /** Of its indexes only; `null` in the same cases. */
   index_bytes: number | null;
 }
 
 /**
- * The sizes of all given views, in the given order. Asking for a size waits for whoever locks the view
- * against readers, so such a view is left out; one that is locked just then makes the statement wait.
+ * The sizes of all given views, in the given order. Reading a size waits for a lock against readers,
+ * so such a view is left out. If a view is locked at that very moment, the statement waits.
  */
 export function selectViewSizes(views: QualifiedName[]): SqlStatement {
   return {

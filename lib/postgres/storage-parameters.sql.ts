@@ -1,7 +1,7 @@
 /*
- * Which parameters of the catalog can be written into a statement again. A minor release may put others there for
- * itself: 15.20 keeps `pg_attver` with every column, and no other server takes that. Names that begin with `pg_` are the
- * server's own, as those of its schemas and roles are.
+ * Which storage parameters of the catalog can be written into a statement. A minor release may add its own: 15.20 keeps
+ * `pg_attver` with every column, and no other server accepts that. Names that begin with `pg_` belong to the server,
+ * like the names of its schemas and roles.
  */
 
 export const VIEW_PARAMETERS = ['security_barrier', 'security_invoker', 'check_option'];
@@ -41,7 +41,7 @@ export const HEAP_PARAMETERS = [
 
 export const COLUMN_PARAMETERS = ['n_distinct', 'n_distinct_inherited'];
 
-/** Of the access methods that PostgreSQL has itself; others have parameters of their own. */
+/** The parameters of PostgreSQL's own access methods; others have their own. */
 export const INDEX_PARAMETERS: Readonly<Record<string, readonly string[]>> = {
   btree: ['fillfactor', 'deduplicate_items', 'vacuum_cleanup_index_scale_factor'],
   hash: ['fillfactor'],
@@ -51,19 +51,19 @@ export const INDEX_PARAMETERS: Readonly<Record<string, readonly string[]>> = {
   brin: ['pages_per_range', 'autosummarize'],
 };
 
-/** An SQL condition on one `name=value` of the catalog: it is not the server's own. */
+/** An SQL condition on one `name=value` of the catalog: it doesn't belong to the server. */
 export function isSomebodys(parameter: string): string {
   return `NOT pg_catalog.starts_with(${parameter}, 'pg_')`;
 }
 
-/** The parameters without the server's own ones; NULL where none is left. */
+/** The parameters without the server's own; NULL if none is left. */
 export function somebodysParameters(options: string): string {
   return `(SELECT pg_catalog.array_agg(o) FROM pg_catalog.unnest(${options}) AS o WHERE ${isSomebodys('o')})`;
 }
 
 /**
- * The same of an index's definition by pg_get_indexdef, or of a part of it. Its WITH clause is text that can be made of
- * the parameters, so it is found without looking for words.
+ * The same for an index definition from pg_get_indexdef, or a part of it. Its WITH clause can be generated from the
+ * parameters, so it is found without searching for words.
  */
 export function withoutServersOwn(definition: string, options: string): string {
   return `CASE
@@ -81,7 +81,7 @@ function withClause(options: string, condition: string): string {
                ), ', ')) FROM pg_catalog.pg_options_to_table(${options}) AS p WHERE ${condition} HAVING pg_catalog.count(*) > 0)`;
 }
 
-/** Names as the list of an SQL condition. */
+/** Names as a list in an SQL condition. */
 export function listOf(names: readonly string[]): string {
   return names.map((name) => `'${name}'`).join(', ');
 }

@@ -6,35 +6,35 @@ import type { SqlStatement } from './sql-statement.js';
 /** A function that the library keeps in its state schema. */
 export interface StoredFunction {
   name: string;
-  /** As the catalog has it. */
+  /** As the catalog shows it. */
   body: (stateSchema: string) => string;
   create: (stateSchema: string) => SqlStatement[];
 }
 
-/** What makes a function. */
+/** The parts of a function. */
 interface FunctionText {
-  /** All between the name and the body. */
+  /** Everything between the name and the body. */
   head: string;
   body: (stateSchema: string) => string;
 }
 
 /**
- * A function that the library's statements call. Its name ends with a hash of its text, so an edited function is a new
- * one: it reaches each installation, and processes of other releases go on calling theirs.
+ * A function that the library's statements call. Its name ends with a hash of its text, so a changed function is a new
+ * one: it reaches each installation, and processes of other releases keep calling theirs.
  */
 export function storedFunction(name: string, text: FunctionText): StoredFunction {
   return stored(`${name}_${digest(text)}`, text, []);
 }
 
-/** The same for a procedure, which is called and not selected. */
+/** The same for a procedure. */
 export function storedProcedure(name: string, text: FunctionText): StoredFunction {
   return stored(`${name}_${digest(text)}`, text, [], 'PROCEDURE');
 }
 
 /**
- * A function that triggers execute. All releases share the triggers, which stand on tables of the application's: to
- * exchange those takes locks, and two releases side by side would exchange them again and again. So its name stays, and
- * a newer release replaces its body. The body has the hash of the whole text.
+ * A function that triggers execute. All releases share the triggers, which are on the application's tables: replacing
+ * them takes locks, and two releases side by side would replace them again and again. So the name stays, and a newer
+ * release replaces the body. The body contains the hash of the whole text.
  */
 export function triggerFunction(name: string, text: FunctionText): StoredFunction {
   const head = `() RETURNS trigger\n${text.head}`;
@@ -70,7 +70,7 @@ function stored(
   };
 }
 
-/** Is the same whatever the state schema is called. */
+/** The same for any name of the state schema. */
 function digest({ head, body }: FunctionText): string {
   return bodyHash(head + body('state')).slice(0, 8);
 }

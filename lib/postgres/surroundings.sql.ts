@@ -2,15 +2,15 @@ import { type LockHolderRow, selectLockHolders } from './advisory-lock.sql.js';
 import { selectViewEdges, type ViewEdgeRow } from './graph.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
-/** What stands around the views of a data source, in one row. */
+/** What surrounds the views of a data source, in one row. */
 export interface SurroundingsRow {
   /** Who holds which of the locks now. */
   holders: LockHolderRow[];
-  /** Which views read which; nothing where that was not asked for. */
+  /** Which views read which; empty unless requested. */
   edges: ViewEdgeRow[];
 }
 
-/** Who holds the given locks and, where somebody wants to know it, which views read which: one statement for both. */
+/** Who holds the given locks and, if requested, which views read which: one statement for both. */
 export function selectSurroundings(
   keys: string[],
   schemaKey: string,

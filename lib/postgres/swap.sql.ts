@@ -2,17 +2,17 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import type { SqlStatement } from './sql-statement.js';
 
 /*
- * What only a swap of rows asks of the catalog.
+ * What only a swap needs to know from the catalog.
  */
 
 export interface SwapObstacleRow {
-  /** Whether it is something that reads the view; else something of the view's own that a copy would not have. */
+  /** Whether it reads the view; otherwise it is a part of the view that a copy would not have. */
   is_dependent: boolean;
   /** With its kind: "view public.totals". */
   description: string;
 }
 
-/** What stands in the way of dropping a view for its copy. */
+/** What stops a view from being replaced by its copy. */
 export function selectSwapObstacles(viewOid: string): SqlStatement {
   return {
     text: `WITH wanted AS (
@@ -46,8 +46,9 @@ ORDER BY 1 DESC, 2`,
 }
 
 /**
- * Takes SHARE UPDATE EXCLUSIVE on a view: others can read it, and neither change nor refresh it. LOCK TABLE takes
- * no materialized views. What is reset has a meaning for tables with children only, so nothing changes.
+ * Takes SHARE UPDATE EXCLUSIVE on a view: others can read it, but neither change nor refresh it. LOCK TABLE
+ * doesn't accept materialized views. The parameter that is reset only matters for tables with children, so
+ * nothing changes.
  */
 export function lockAgainstChanges(view: QualifiedName, column: string): SqlStatement {
   return {
@@ -56,7 +57,7 @@ ALTER COLUMN ${quoteIdentifier(column)} RESET (n_distinct_inherited)`,
   };
 }
 
-/** A view that was known to be as declared is so still, under another fingerprint. */
+/** A view that matched its declaration still does, under another fingerprint. */
 export function replaceFingerprint(
   stateSchema: string,
   view: QualifiedName,

@@ -1,7 +1,7 @@
 import type { SqlStatement } from './sql-statement.js';
 
 export interface RelationOidRow {
-  /** `null` when there is none. */
+  /** `null` if there is none. */
   oid: string | null;
 }
 
@@ -10,7 +10,7 @@ export interface TableReaderRow {
   view_name: string;
 }
 
-/** The relation of that name; without a schema it is looked for where the application's statements look for it. */
+/** The relation with that name; without a schema, the application's search_path finds it. */
 export function selectRelation(quotedName: string): SqlStatement {
   return {
     text: `SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid::pg_catalog.text AS oid`,

@@ -1,4 +1,4 @@
-/** Waits for `work`, which must not fail; `false` when the time is over first. */
+/** Waits for `work`, which must not fail; `false` if the time is over first. */
 export async function isDoneWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const isOver = new Promise<boolean>((resolve) => {
@@ -11,7 +11,7 @@ export async function isDoneWithin(work: Promise<unknown>, timeoutMs: number): P
   }
 }
 
-/** Somebody who has asked waits no longer. */
+/** The caller waits no longer. */
 export class AnswerTimeout extends Error {
   constructor(readonly timeoutMs: number) {
     super(`there was no answer within ${timeoutMs} ms`);
@@ -19,9 +19,9 @@ export class AnswerTimeout extends Error {
 }
 
 /**
- * What `work` gives, which goes on when the time is over.
+ * The result of `work`, which goes on if the time is over.
  *
- * @throws AnswerTimeout when the time is over first
+ * @throws AnswerTimeout if the time is over first
  */
 export async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

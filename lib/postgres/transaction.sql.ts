@@ -5,31 +5,35 @@ import { script, type SqlStatement } from './sql-statement.js';
 export interface TransactionLimits {
   lockTimeoutMs: number;
   statementTimeoutMs: number;
-  /** Whether nothing is written, so that a standby takes it too. @default false */
+  /** Whether nothing is written, so that a standby accepts it too. @default false */
   isReadOnly?: boolean;
 }
 
-/** What can be set depends on the server. */
+/** Which settings exist depends on the server. */
 export interface ServerAbilities {
-  /** Whether the server can notice by itself that its client is gone (PostgreSQL 14+, by platform). */
+  /**
+   * Whether the server can notice that its client is gone (PostgreSQL 14+, depending on the platform).
+   */
   canCheckConnection: boolean;
   /** PostgreSQL 17+. */
   hasTransactionTimeout: boolean;
 }
 
 /**
- * How long the application may stall between two statements of ours before the server frees the locks by ending the
- * session. Milliseconds pass there as a rule; as long as it takes, no other process refreshes the view.
+ * How long the application may stall between two of our statements before the server ends the session and so frees
+ * the locks. Usually milliseconds pass; meanwhile no other process can refresh the view.
  */
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 
-/** A backend whose client died went on for 11 s of a 12 s refresh without this, and 0.9 s with it. */
+/**
+ * Without this, a backend whose client died went on for 11 s of a 12 s refresh; with it, for 0.9 s.
+ */
 const CONNECTION_CHECK_INTERVAL_MS = 1_000;
 
 /**
  * Opens the transaction and sets its limits in one round trip. SET LOCAL only: SET leaks to other
- * clients of a transaction pooler. The isolation is explicit because under an application's
- * REPEATABLE READ default a refresh that waited for its lock would store old data.
+ * clients of a transaction pooler. The isolation level is explicit: under an application's default
+ * of REPEATABLE READ, a refresh that waited for its lock would store old rows.
  */
 export function begin(limits: TransactionLimits, server: ServerAbilities): SqlStatement {
   const settings = {
@@ -39,7 +43,8 @@ export function begin(limits: TransactionLimits, server: ServerAbilities): SqlSt
     ...(server.canCheckConnection && {
       client_connection_check_interval: CONNECTION_CHECK_INTERVAL_MS,
     }),
-    // A role's own limit would end the session in the middle of a refresh that keeps to statementTimeout.
+    // A limit of the role would end the session in the middle of a refresh that is within
+    // statementTimeout.
     ...(server.hasTransactionTimeout && { transaction_timeout: 0 }),
   };
   const lines = Object.entries(settings).map(
@@ -50,13 +55,13 @@ export function begin(limits: TransactionLimits, server: ServerAbilities): SqlSt
       text: `BEGIN ISOLATION LEVEL READ COMMITTED ${limits.isReadOnly ? 'READ ONLY' : 'READ WRITE'}`,
     },
     ...lines.map((text) => ({ text })),
-    // With it on, the first error would end the session, and with it what can be taken back to a savepoint.
+    // If it were on, the first error would end the session, even one that a savepoint could undo.
     { text: 'SET LOCAL exit_on_error = off' },
     takeOwnSettings(),
   ]);
 }
 
-/** Other limits for what follows in the transaction. */
+/** Other limits for the rest of the transaction. */
 export function setLocalLimits({
   lockTimeoutMs,
   statementTimeoutMs,
@@ -68,7 +73,7 @@ SET LOCAL statement_timeout = ${milliseconds(statementTimeoutMs)}`,
   };
 }
 
-/** What follows in the transaction changes nothing. */
+/** Makes the rest of the transaction read-only. */
 export function setReadOnly(): SqlStatement {
   return { text: 'SET TRANSACTION READ ONLY' };
 }
@@ -77,17 +82,17 @@ export function setLocalLockTimeout(lockTimeoutMs: number): SqlStatement {
   return { text: `SET LOCAL lock_timeout = ${milliseconds(lockTimeoutMs)}` };
 }
 
-/** SET takes no bound values; the text can hold nothing but digits. */
+/** SET takes no bound values; the text can only contain digits. */
 function milliseconds(value: number): string {
   return Math.trunc(value).toFixed(0);
 }
 
-/** A savepoint in a transaction that the library has not begun, and its settings from there on. */
+/** A savepoint in a transaction that the library did not begin, and the settings from there on. */
 export function beginInside(): SqlStatement {
   return script([savepoint(), takeOwnSettings()]);
 }
 
-/** The other end of `beginInside`: what was done stays, and the settings are as they were. */
+/** The counterpart of `beginInside`: the work stays, and the settings are restored. */
 export function endInside(): SqlStatement {
   return script([giveBackSettings(), releaseSavepoint()]);
 }
@@ -104,7 +109,7 @@ export function savepoint(): SqlStatement {
   return { text: 'SAVEPOINT attempt' };
 }
 
-/** The savepoint goes too: left behind, it would hide one of the same name around it. */
+/** The savepoint is released too: otherwise it would hide an outer one with the same name. */
 export function rollbackToSavepoint(): SqlStatement {
   return {
     text: 'ROLLBACK TO SAVEPOINT attempt;\nRELEASE SAVEPOINT attempt',
@@ -130,7 +135,7 @@ FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS
   };
 }
 
-/** Sets values until the end of the transaction, for what the application's text computes. */
+/** Sets values until the end of the transaction, for the application's text. */
 export function setLocalSettings(settings: Record<string, string>): SqlStatement {
   return {
     text: `SELECT pg_catalog.set_config(name, value, true)
@@ -147,7 +152,7 @@ export interface StatementTimeoutRow {
   statement_timeout_ms: number;
 }
 
-/** `current_setting` would give it with a unit. */
+/** `current_setting` would return it with a unit. */
 export function selectStatementTimeout(): SqlStatement {
   return {
     text: `SELECT setting::float8 AS statement_timeout_ms

@@ -36,9 +36,9 @@ const PARSERS = new Map<number, Parser>([
 ]);
 
 /**
- * How the library reads values, all others as text. Its own, because an application may change pg's
- * parsers for the whole process. There is none for dates and times, whose text depends on the
- * session's DateStyle: instants are selected as milliseconds.
+ * How the library parses values; all other types stay text. It has its own parsers, because an
+ * application may change pg's for the whole process. There is none for dates and times, whose text
+ * depends on the session's DateStyle: times are selected as milliseconds.
  */
 export const typeParsers = {
   getTypeParser: (oid: number): Parser => PARSERS.get(oid) ?? ((text) => text),

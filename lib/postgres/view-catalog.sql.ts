@@ -7,8 +7,8 @@ import type { SqlStatement } from './sql-statement.js';
 import { somebodysParameters, withoutServersOwn } from './storage-parameters.sql.js';
 
 /*
- * What the catalog has of views, materialized or plain. Every name in a definition carries its schema, but for those of
- * pg_catalog. information_schema does not know materialized views.
+ * What the catalog has about views, materialized or plain. Every name in a definition carries its schema, except those
+ * in pg_catalog. information_schema doesn't list materialized views.
  */
 
 export interface ColumnJson {
@@ -18,9 +18,9 @@ export interface ColumnJson {
   /** `null` for the default. */
   statistics: number | null;
   options: string[] | null;
-  /** One of p, e, m, x where it is not the type's own; else `null`. */
+  /** One of p, e, m, x if it isn't the type's default; otherwise `null`. */
   storage: string | null;
-  /** p or l where it was set; else `null`. */
+  /** p or l if it was set; otherwise `null`. */
   compression: string | null;
   /** Of a plain view. */
   default: string | null;
@@ -44,20 +44,20 @@ export interface ViewRow {
   comment: string | null;
   /** Of the type of its rows. */
   type_comment: string | null;
-  /** As in pg_class.relreplident; `d` by default and for a plain view. No column of a view bears an index for it. */
+  /** As in pg_class.relreplident; `d` by default and for a plain view. A view can't use an index for it. */
   replica_identity: string;
-  /** The extensions that it is marked as depending on. */
+  /** The extensions that it depends on (DEPENDS ON EXTENSION). */
   extensions: string[];
-  /** `null` for the privileges that an owner has by default. */
+  /** `null` for the owner's default privileges. */
   grants: GrantJson[] | null;
   columns: ColumnJson[];
-  /** Triggers or rules of its own, which cannot be carried over. */
+  /** Its own triggers or rules, which can't be copied. */
   has_triggers_or_rules: boolean;
-  /** What nothing here makes again, these included, each with its kind. */
+  /** Everything that can't be recreated, including these, each with its kind. */
   unmakeable: string[];
-  /** What nothing here may read. */
+  /** What must not be parsed here. */
   foreign_literals: ForeignLiteral[] | null;
-  /** What the columns of everything that it reads look like, as a hash. */
+  /** A hash of the columns of everything that it reads. */
   sources_hash: string | null;
 }
 
@@ -74,7 +74,7 @@ function extensionsOf(oid: string): string {
        )`;
 }
 
-/** A provider that is not loaded takes no label; a trigger and a rule are somebody's own text. */
+/** A security label needs its provider loaded; triggers and rules are someone's own text. */
 export const UNMAKEABLE = `ARRAY(
          SELECT pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid, 0)
          FROM pg_catalog.pg_trigger g
@@ -106,7 +106,7 @@ export const UNMAKEABLE = `ARRAY(
          ORDER BY 1
        )`;
 
-/** All views outside of the system's schemas and of extensions, or the one of them that has the name. */
+/** All views outside the system's schemas and extensions, or the one with the given name. */
 export function selectViews(only?: QualifiedName): SqlStatement {
   return {
     text: `SELECT c.oid::text AS oid,
@@ -194,12 +194,12 @@ export interface IndexRow {
   method: string;
   /** `name=value`, as in pg_class.reloptions. */
   storage: string[] | null;
-  /** What follows USING in its definition; without names of its own, so it serves any other view too. */
+  /** What follows USING in its definition. It names no relation, so it fits any other view too. */
   body: string;
   tablespace: string | null;
   comment: string | null;
   is_clustered: boolean;
-  /** The extensions that it is marked as depending on. */
+  /** The extensions that it depends on (DEPENDS ON EXTENSION). */
   extensions: string[];
   /** Statistics targets of its expressions, by position. */
   statistics: { position: number; target: number }[] | null;
@@ -210,14 +210,14 @@ export function selectViewIndexes(): SqlStatement {
   return { text: `${INDEX_COLUMNS}\nWHERE v.relkind = 'm'\nORDER BY ic.oid` };
 }
 
-/** The indexes of one relation: of a view, or of the table on which declared indexes are tried. */
+/** The indexes of one relation: a view, or the table on which declared indexes are tried. */
 export function selectIndexesOf(oid: string): SqlStatement {
   return { text: `${INDEX_COLUMNS}\nWHERE v.oid = $1::oid\nORDER BY ic.oid`, values: [oid] };
 }
 
 /**
- * pg_get_indexdef's text is taken apart by its own known beginning, and not by looking for words. From
- * PostgreSQL 14 on it says pg_temp for the schema of temporary tables.
+ * The text of pg_get_indexdef is cut after its known prefix, not by searching for words. From
+ * PostgreSQL 14 on, it says pg_temp for the schema of temporary tables.
  */
 const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
        ic.relname AS name,
@@ -261,7 +261,7 @@ export interface StatisticsRow {
   schema_name: string;
   name: string;
   owner: string;
-  /** What stands between the name and FROM in its definition. */
+  /** The part between the name and FROM in its definition. */
   body: string;
   target: number | null;
   comment: string | null;

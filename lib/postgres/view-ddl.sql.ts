@@ -20,11 +20,14 @@ export interface NewView extends ViewAttributes {
   kind: ViewKind;
   query: ViewQuery;
   withData: boolean;
-  /** Whether a plain view of this name is there, and is to be replaced. */
+  /** Whether a plain view with this name exists and must be replaced. */
   replaces?: boolean;
 }
 
-/** Up to PostgreSQL 16 the query runs as whoever makes the view, and not as its owner: see `buildStatements`. */
+/**
+ * Up to PostgreSQL 16, the query runs as the role that creates the view, not as its owner: see
+ * `buildStatements`.
+ */
 export function createView(view: NewView): SqlStatement {
   const parameters = [
     ...view.storage.map(storageParameter),
@@ -50,7 +53,7 @@ function withoutSemicolon(query: string): string {
   return trimmed.endsWith(';') ? trimmed.slice(0, -1) : trimmed;
 }
 
-/** `name=value` of the catalog as a clause. */
+/** Turns `name=value` of the catalog into a clause. */
 function storageParameter(parameter: string): string {
   const [name, value] = splitParameter(parameter);
   return `${quoteIdentifier(name)} = ${escapeLiteral(value)}`;
@@ -65,7 +68,7 @@ function alter(kind: ViewKind, name: QualifiedName, action: string): SqlStatemen
   return { text: `ALTER ${kind.keyword} ${quoteQualifiedName(name)} ${action}` };
 }
 
-/** Never CASCADE: PostgreSQL refuses (2BP01) what anything else depends on. */
+/** Never CASCADE: PostgreSQL refuses (2BP01) to drop what something else depends on. */
 export function dropView(kind: ViewKind, name: QualifiedName): SqlStatement {
   return { text: `DROP ${kind.keyword} ${quoteQualifiedName(name)}` };
 }
@@ -98,14 +101,14 @@ export function clusterOn(name: QualifiedName, index: string): SqlStatement {
   return alter(MATERIALIZED, name, `CLUSTER ON ${quoteIdentifier(index)}`);
 }
 
-/** By pg_class.relreplident, but for an index, which a view has none for. */
+/** By pg_class.relreplident, except an index, which a view can't use. */
 export const REPLICA_IDENTITIES: Record<string, string> = { d: 'DEFAULT', f: 'FULL', n: 'NOTHING' };
 
 export function setReplicaIdentity(name: QualifiedName, identity: string): SqlStatement {
   return alter(MATERIALIZED, name, `REPLICA IDENTITY ${REPLICA_IDENTITIES[identity]}`);
 }
 
-/** So that it goes when the extension goes. */
+/** Makes it depend on the extension, so that it is dropped with it. */
 export function viewDependsOn(view: QualifiedName, extension: string): SqlStatement {
   return alter(MATERIALIZED, view, `DEPENDS ON EXTENSION ${quoteIdentifier(extension)}`);
 }
@@ -149,7 +152,7 @@ export const STORAGE_NAMES: Record<string, string> = {
 /** By pg_attribute.attcompression. */
 export const COMPRESSION_NAMES: Record<string, string> = { p: 'pglz', l: 'lz4' };
 
-/** Comment, statistics target, storage and default of a column, as far as they are not the defaults. */
+/** Comment, statistics target, storage and default of a column, unless they are the defaults. */
 export function columnSettings(
   kind: ViewKind,
   name: QualifiedName,
@@ -167,7 +170,7 @@ export function columnSettings(
   ].filter((statement) => statement !== undefined);
 }
 
-/** Of rows, which only a materialized view has. */
+/** For rows, which only a materialized view has. */
 function storageSettings(
   column: ColumnJson,
   set: (action: string) => SqlStatement,
@@ -184,7 +187,7 @@ function storageSettings(
   ];
 }
 
-/** An index from the part of its definition after USING, as the catalog has it. */
+/** Creates an index from the part of its definition after USING, as the catalog has it. */
 export function createIndexFromBody(
   view: QualifiedName,
   index: { name: string; isUnique: boolean; body: string },
@@ -193,12 +196,15 @@ export function createIndexFromBody(
     text: `CREATE ${index.isUnique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(index.name)}
 ON ${quoteQualifiedName(view)}
 USING ${index.body}`,
-    // Up to PostgreSQL 16 the functions in it see the search_path of whoever makes the index.
+    // Up to PostgreSQL 16, its functions run with the search_path of the session that creates the
+    // index.
     hasApplicationText: true,
   };
 }
 
-/** Where indexes made after this go; `''` for the database's own tablespace. CREATE INDEX ... USING has no place for it. */
+/**
+ * The tablespace of indexes created after this; `''` for the database's own. CREATE INDEX ... USING has no place for it.
+ */
 export function setDefaultTablespace(tablespace: string): SqlStatement {
   const setting = applicationSetting('default_tablespace');
   return { text: `SET LOCAL ${setting} = ${escapeLiteral(tablespace)}` };
@@ -247,13 +253,13 @@ export function renameStatistics(statistics: QualifiedName, to: string): SqlStat
   };
 }
 
-/** The way back of a change that has none. */
+/** The undo of a change that can't be undone. */
 export function refuseWayBack(reason: string): SqlStatement {
   const body = `BEGIN RAISE EXCEPTION USING MESSAGE = ${escapeLiteral(reason)}, ERRCODE = 'object_not_in_prerequisite_state'; END`;
   return { text: `DO ${escapeLiteral(body)}` };
 }
 
-/** The query of a view that stores what another one shows. */
+/** The query of a view that stores another view's rows. */
 export function selectAll(view: QualifiedName): string {
   return `SELECT * FROM ${quoteQualifiedName(view)}`;
 }

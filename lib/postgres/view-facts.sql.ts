@@ -12,20 +12,20 @@ import {
 import { UNMAKEABLE } from './view-catalog.sql.js';
 
 /**
- * Something that a view has, as the statement that gives it to a view: `head`, the view's name, `tail`; or `head` alone,
- * where `tail` is null. An `index setting` has the view's schema alone between them: an index is in that. What no statement gives is of the kind `definition`, `literal` or `other`.
+ * A property of a view, as the statement that sets it: `head`, the view's name, `tail`; or only `head` if `tail` is null. An `index setting` has the view's
+ * schema between them, because an index is in that schema. Properties that no statement sets have the kind `definition`, `literal` or `other`.
  */
 export interface ViewFactRow {
-  /** Its position among the names that were asked for. */
+  /** Its position in the given names. */
   position: number;
   kind: string;
-  /** The column, index or the like that it is of. */
+  /** The column, index or the like that it belongs to. */
   subject: string;
   head: string;
   tail: string | null;
 }
 
-/** What views have. The statements are in an order in which they can be run. */
+/** The properties of views. The statements are in an order in which they can be run. */
 export function selectViewFacts(names: readonly QualifiedName[]): SqlStatement {
   return {
     text: VIEW_FACTS,
@@ -42,7 +42,7 @@ const privilegeFacts = (acl: string, column: string, kind: string): string => `
              CASE WHEN g.grantor = c.relowner THEN '' ELSE ' GRANTED BY ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantor)) END)
     FROM pg_catalog.aclexplode(${acl}) AS g`;
 
-/** Written into migrations, which go on working when the library is another. */
+/** Written into migrations, which must keep working with other releases of the library. */
 export const VIEW_FACTS = `SELECT wanted.position::int - 1 AS position, f.kind, f.subject, f.head, f.tail
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) WITH ORDINALITY AS wanted(schema_name, view_name, position)
 JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema_name

@@ -1,16 +1,16 @@
 import { HEAP_PARAMETERS, VIEW_PARAMETERS } from './storage-parameters.sql.js';
 
-/** What a managed relation is, as far as that decides how it is made, compared and dropped. */
+/** The kind of a managed relation: it decides how the relation is created, compared and dropped. */
 export interface ViewKind {
   /** pg_class.relkind. */
   readonly relkind: 'm' | 'v';
-  /** How statements call it. */
+  /** Its name in statements. */
   readonly keyword: 'MATERIALIZED VIEW' | 'VIEW';
-  /** How messages call it. */
+  /** Its name in messages. */
   readonly noun: 'materialized view' | 'view';
-  /** Whether it has rows of its own, which a refresh computes, and with them indexes, statistics and storage. */
+  /** Whether it stores rows, which a refresh computes, and so has indexes, statistics and storage. */
   readonly storesRows: boolean;
-  /** The parameters that it takes in WITH. */
+  /** The parameters that it accepts in WITH. */
   readonly parameters: readonly string[];
 }
 
@@ -32,12 +32,12 @@ export const PLAIN: ViewKind = {
 
 const KINDS: readonly ViewKind[] = [MATERIALIZED, PLAIN];
 
-/** The kind of a relation by its pg_class.relkind; `undefined` where it is no view. */
+/** The kind of a relation by its pg_class.relkind; `undefined` if it isn't a view. */
 export function viewKindOf(relkind: string | null | undefined): ViewKind | undefined {
   return KINDS.find((kind) => kind.relkind === relkind);
 }
 
-/** One kind as against the other. */
+/** Which of the two kinds it is. */
 export function describeKind(kind: ViewKind): string {
   return kind.storesRows ? kind.noun : `plain ${kind.noun}`;
 }
@@ -47,7 +47,7 @@ export function sentenceCase(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** An SQL condition: a relation is a view, of whatever kind. */
+/** An SQL condition: a relation is a view of any kind. */
 export function isView(relkind: string): string {
   return `${relkind} IN (${KINDS.map((kind) => `'${kind.relkind}'`).join(', ')})`;
 }

@@ -5,8 +5,8 @@ import type { SqlStatement } from './sql-statement.js';
 
 /**
  * Locks views against their readers (ACCESS EXCLUSIVE), in the given order, and waits for all of them together no
- * longer than `totalMs` (55P03 after that). LOCK TABLE takes no materialized views; to put a view into the schema that
- * it is in changes nothing. A name that no view has is passed over.
+ * longer than `totalMs` (55P03 after that). LOCK TABLE doesn't accept materialized views, so it sets each view's
+ * schema to the schema that it is in, which changes nothing. A name that no view has is ignored.
  */
 export function lockAgainstReaders(names: readonly QualifiedName[], totalMs: number): SqlStatement {
   const limitMs = Math.max(1, Math.trunc(totalMs)).toFixed(0);

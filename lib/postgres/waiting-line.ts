@@ -1,26 +1,29 @@
 import { Semaphore } from 'async-mutex';
 
-/** The greater comes first; among equals, who came first. */
+/** The greater priority goes first; among equals, the one that came first. */
 const PRIORITY = { ordinary: 1, background: 0 };
 
 /** Whose turn it is. */
 export interface Turn {
-  /** Nobody waits for what is to be done: whoever does comes first. */
+  /** No caller waits for this work: work with a waiting caller goes first. */
   isBackground: boolean;
-  /** Aborted when somebody does wait for it. */
+  /** Aborted when a caller begins to wait for it. */
   urgency: AbortSignal;
 }
 
-/** Who waits for one of so many places: refreshes that somebody waits for before those that are only due. */
+/**
+ * The queue for a limited number of places: refreshes with a waiting caller go before refreshes that are
+ * only due.
+ */
 export class WaitingLine {
   private readonly places: Semaphore;
 
-  /** @param closed what those get who still wait when it is closed */
+  /** @param closed the error for work that still waits when the queue is closed */
   constructor(size: number, closed: Error) {
     this.places = new Semaphore(size, closed);
   }
 
-  /** Turns away all who wait. */
+  /** Rejects everything that waits. */
   close(): void {
     this.places.cancel();
   }
@@ -29,7 +32,7 @@ export class WaitingLine {
     return Math.max(0, this.places.getValue());
   }
 
-  /** @returns what gives the place back */
+  /** @returns a function that frees the place */
   async take(turn?: Turn): Promise<() => void> {
     return turn?.isBackground ? this.takeBehindOthers(turn) : this.takeBy(PRIORITY.ordinary);
   }
@@ -39,7 +42,9 @@ export class WaitingLine {
     return release;
   }
 
-  /** Stands in line twice once it is urgent; the place that comes second is given back at once. */
+  /**
+   * Once it is urgent, it waits twice in the queue. The place that comes second is freed at once.
+   */
   private async takeBehindOthers({ urgency }: Turn): Promise<() => void> {
     return new Promise((resolve, reject) => {
       let isIn = false;

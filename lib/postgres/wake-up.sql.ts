@@ -5,24 +5,25 @@ import type { SqlStatement } from './sql-statement.js';
 import { triggerFunction } from './stored-function.sql.js';
 
 /*
- * What wakes processes up: a trigger on the change log, so that whatever writes a row there notifies. The functions
- * that capture changes stay as they are: the versions of those are a part of the signatures of views.
+ * A trigger on the change log wakes processes: whatever writes a log row sends a notification. The functions that
+ * capture changes stay as they are, because their versions are part of the signatures of views.
  */
 
-/** The table with the trigger. */
+/** The table that has the trigger. */
 export const WAKE_UP_TABLE = 'change_log';
 
 const TRIGGER = 'wake_up';
 const WAKE_UP = quoteIdentifier(TRIGGER);
 
-/** The channel on which writers notify. Channels belong to a database: no other one hears them. */
+/** The channel on which writers notify. Channels belong to one database. */
 export function wakeUpChannel(stateSchema: string): string {
   return `${ownPrefix(stateSchema)}_wake_up`;
 }
 
 /**
- * Notifies. PostgreSQL sends equal notifications of a transaction once. While the notification queue is half full or
- * more, nobody is notified: from there on PostgreSQL warns, and with a full queue the writer's COMMIT would fail.
+ * Sends a notification. PostgreSQL sends equal notifications of a transaction once. While the notification queue is
+ * at least half full, none is sent: from there on PostgreSQL warns, and with a full queue the writer's COMMIT would
+ * fail.
  */
 export const WAKE_UP_FUNCTION = triggerFunction('wake_up', {
   head: 'LANGUAGE plpgsql',
@@ -36,7 +37,7 @@ END
 `,
 });
 
-/** For each row and not for each statement, because a statement-level trigger would fire even where no row is added. */
+/** For each row and not for each statement, because a statement-level trigger would fire even if no row is added. */
 export function createWakeUp(stateSchema: string): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
   return [
@@ -49,7 +50,7 @@ FOR EACH ROW EXECUTE FUNCTION ${schema}.${WAKE_UP_FUNCTION.name}()`,
   ];
 }
 
-/** The function stays: it is a part of the installation. */
+/** The function stays, because it is part of the installation. */
 export function dropWakeUp(stateSchema: string): SqlStatement[] {
   const schema = quoteIdentifier(stateSchema);
   return [{ text: `DROP TRIGGER IF EXISTS ${WAKE_UP} ON ${schema}.${WAKE_UP_TABLE}` }];
@@ -60,7 +61,7 @@ export interface WakeUpTriggerRow {
   is_complete: boolean;
 }
 
-/** No row where there is no trigger. */
+/** No row if there is no trigger. */
 export function selectWakeUpTrigger(stateSchema: string): SqlStatement {
   return {
     text: `SELECT t.tgenabled = 'A' AS is_complete
@@ -72,7 +73,7 @@ WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = $3`,
   };
 }
 
-/** The session may be idle for as long as it likes. There is no such limit before PostgreSQL 14. */
+/** The session may be idle for any time. PostgreSQL before 14 has no such limit. */
 export function allowIdleness(): SqlStatement {
   return {
     text: `SELECT pg_catalog.set_config(s.name, '0', false)
