@@ -82,23 +82,21 @@ export type {
 } from './refresh/refresh-result.js';
 export type { OnBusy, RefreshOptions, SingleRefreshOptions } from './refresh/refresh-options.js';
 export type { RunningRefresh } from './refresh/refresh.control.js';
+export { MaterializedViewChannels } from './definition/materialized-view.channels.js';
 export {
   type MaterializedViewEventName,
   MaterializedViewEvents,
 } from './definition/materialized-view.events.js';
-export {
-  GRAPH_CHANNEL,
-  type GraphTrace,
-  REFRESH_CHANNEL,
-  type RefreshFailedEvent,
-  type RefreshRetryingEvent,
-  type RefreshSkippedEvent,
-  type RefreshStartedEvent,
-  type RefreshSucceededEvent,
-  type RefreshTrace,
-  SKIP_CHANNEL,
-  type ViewRecoveredEvent,
-  type ViewStaleEvent,
+export type {
+  GraphTrace,
+  RefreshFailedEvent,
+  RefreshRetryingEvent,
+  RefreshSkippedEvent,
+  RefreshStartedEvent,
+  RefreshSucceededEvent,
+  RefreshTrace,
+  ViewRecoveredEvent,
+  ViewStaleEvent,
 } from './refresh/refresh-events.js';
 export { RefreshService } from './engine/refresh.service.js';
 export type { RefreshAllOptions, RefreshManyOptions } from './refresh/graph-options.js';
@@ -124,18 +122,13 @@ export type {
 } from './introspection/inspected-view.js';
 export type { PlanAction, PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
-export { DIFF_CHANNEL, type DiffTrace } from './engine/diff-channel.js';
+export type { DiffTrace } from './engine/diff-channel.js';
 export { SchemaService } from './engine/schema.service.js';
 export type { DeclaredView } from './definition/declared-view.js';
 export type { SchemasChange } from './engine/schemas.watch.js';
 export type { DataSourceSelector, ViewSelector } from './definition/data-source-selector.js';
 export type { PlanOptions } from './schema/schema-options.js';
 export type { SchemaDifference } from './schema/schema-difference.js';
-export {
-  SYNC_CHANNEL,
-  type SyncReport,
-  type ViewReport,
-  type SyncOutcome,
-} from './schema/sync-report.js';
+export type { SyncReport, ViewReport, SyncOutcome } from './schema/sync-report.js';
 export { alterTable, type AlterTableOptions } from './schema/alter-table.js';
 export type { MigrationFile, MigrationOptions } from './schema/migration-writer.js';

@@ -1,4 +1,5 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel';
+import { MaterializedViewChannels } from '../definition/materialized-view.channels.js';
 import type { RefreshError } from '../errors/refresh.errors.js';
 import type { RefreshCascade } from '../graph/view-graph.js';
 import type { GraphReport } from './graph-report.js';
@@ -57,14 +58,10 @@ export interface RefreshTrace extends RefreshStartedEvent {
   error?: unknown;
 }
 
-/**
- * The name of the tracing channel in node:diagnostics_channel on which each attempt at a refresh is
- * traced: `tracing:nestjs-materialized-views.refresh:start`, `:asyncEnd`, `:error`.
- */
-export const REFRESH_CHANNEL = 'nestjs-materialized-views.refresh';
-
 /** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
-export const refreshChannel = tracingChannel<RefreshTrace, RefreshTrace>(REFRESH_CHANNEL);
+export const refreshChannel = tracingChannel<RefreshTrace, RefreshTrace>(
+  MaterializedViewChannels.refresh,
+);
 
 /** What a subscriber of the tracing channel of graphs gets: Node adds `result` or `error` when it is over. */
 export interface GraphTrace {
@@ -75,17 +72,10 @@ export interface GraphTrace {
   error?: unknown;
 }
 
-/**
- * The name of the tracing channel in node:diagnostics_channel on which each call that refreshes several views is
- * traced (`refreshMany`, `refreshAll`, `after`), around the refreshes of its views.
- */
-export const GRAPH_CHANNEL = 'nestjs-materialized-views.refresh_graph';
+/** Held here, as `refreshChannel` is. */
+export const graphChannel = tracingChannel<unknown, GraphTrace>(
+  MaterializedViewChannels.refreshGraph,
+);
 
 /** Held here, as `refreshChannel` is. */
-export const graphChannel = tracingChannel<unknown, GraphTrace>(GRAPH_CHANNEL);
-
-/** The channel in node:diagnostics_channel that publishes each skipped refresh as a `RefreshSkippedEvent`. */
-export const SKIP_CHANNEL = 'nestjs-materialized-views.skip';
-
-/** Held here, as `refreshChannel` is. */
-export const skipChannel = channel(SKIP_CHANNEL);
+export const skipChannel = channel(MaterializedViewChannels.skip);

@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
+import { MaterializedViewChannels } from '../definition/materialized-view.channels.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
 import { displayName } from '../postgres/identifier.js';
@@ -31,11 +32,8 @@ export interface SyncReport {
   durationMs: number;
 }
 
-/** The diagnostics_channel on which every report is published, also that of a failed synchronisation. */
-export const SYNC_CHANNEL = 'nestjs-materialized-views.sync';
-
 /** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
-export const syncChannel = channel(SYNC_CHANNEL);
+export const syncChannel = channel(MaterializedViewChannels.sync);
 
 const NO_COUNTS: Record<SyncOutcome, number> = {
   created: 0,

@@ -5,7 +5,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import {
   MaterializedViewsModule,
   SchemaService,
-  SYNC_CHANNEL,
+  MaterializedViewChannels,
   type SyncReport,
 } from '../../lib/index.js';
 import { boot, typeOrm } from './test-app.js';
@@ -23,7 +23,7 @@ export class Releases {
     void this.reports.push(report as SyncReport);
 
   constructor(private readonly database: TestDatabase) {
-    subscribe(SYNC_CHANNEL, this.collect);
+    subscribe(MaterializedViewChannels.sync, this.collect);
   }
 
   /** Boots a release with these views in the place of the one before. */
@@ -71,7 +71,7 @@ export class Releases {
 
   async end(): Promise<void> {
     await this.stop();
-    unsubscribe(SYNC_CHANNEL, this.collect);
+    unsubscribe(MaterializedViewChannels.sync, this.collect);
     this.warn.mockRestore();
   }
 }

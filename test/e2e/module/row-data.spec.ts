@@ -18,11 +18,10 @@ import {
   alterTable,
   defineMaterializedView,
   MaterializedViewError,
-  REFRESH_CHANNEL,
+  MaterializedViewChannels,
   type RefreshOptions,
   RefreshService,
   SchemaService,
-  SYNC_CHANNEL,
 } from '../../../lib/index.js';
 import { registerMetrics } from '../../../lib/prometheus/index.js';
 import { managed } from '../../support/managed.js';
@@ -69,7 +68,7 @@ const logger: LoggerService = {
 };
 const onMessage = (message: unknown): void => void said.push(message);
 const CHANNELS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'].map(
-  (name) => `tracing:${REFRESH_CHANNEL}:${name}`,
+  (name) => `tracing:${MaterializedViewChannels.refresh}:${name}`,
 );
 
 const viewOf = (leak: Leak, position: number, column = 'v') =>
@@ -103,7 +102,7 @@ beforeAll(async () => {
   for (const [position, { setup = '' }] of LEAKS.entries()) {
     await database.query(`CREATE TABLE people_${position} (id int, secret text); ${setup}`);
   }
-  for (const channel of [...CHANNELS, SYNC_CHANNEL]) {
+  for (const channel of [...CHANNELS, MaterializedViewChannels.sync]) {
     diagnostics.subscribe(channel, onMessage);
   }
   app = await bootWith(
@@ -122,7 +121,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   Logger.overrideLogger(['fatal']);
-  for (const channel of [...CHANNELS, SYNC_CHANNEL]) {
+  for (const channel of [...CHANNELS, MaterializedViewChannels.sync]) {
     diagnostics.unsubscribe(channel, onMessage);
   }
   await app?.close();

@@ -3,7 +3,7 @@ import { CronExpression } from '@nestjs/schedule';
 import type { TestingModule } from '@nestjs/testing';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import {
-  REFRESH_CHANNEL,
+  MaterializedViewChannels,
   RefreshCancelledError,
   RefreshService,
   UnknownViewError,
@@ -155,11 +155,11 @@ describe('control', () => {
       await reader.query('BEGIN; SELECT * FROM total');
       let cancelled: Promise<boolean> | undefined;
       const onFailure = (): void => void (cancelled ??= refreshes.cancel(Total));
-      subscribe(`tracing:${REFRESH_CHANNEL}:error`, onFailure);
+      subscribe(`tracing:${MaterializedViewChannels.refresh}:error`, onFailure);
       try {
         await expect(refreshes.refresh(Total)).rejects.toThrow(RefreshCancelledError);
       } finally {
-        unsubscribe(`tracing:${REFRESH_CHANNEL}:error`, onFailure);
+        unsubscribe(`tracing:${MaterializedViewChannels.refresh}:error`, onFailure);
         await reader.end();
       }
       expect(await cancelled).toBe(true);

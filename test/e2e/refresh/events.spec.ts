@@ -6,7 +6,7 @@ import type { TestingModule } from '@nestjs/testing';
 import { tracingChannel } from 'node:diagnostics_channel';
 import {
   MaterializedViewEvents,
-  REFRESH_CHANNEL,
+  MaterializedViewChannels,
   RefreshService,
   type RefreshTrace,
   SchemaService,
@@ -244,7 +244,7 @@ describe('events', () => {
       asyncEnd: note('asyncEnd'),
       error: note('error'),
     };
-    const channel = tracingChannel(REFRESH_CHANNEL);
+    const channel = tracingChannel(MaterializedViewChannels.refresh);
     channel.subscribe(subscribers);
     try {
       await start();

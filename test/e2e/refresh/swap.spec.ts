@@ -9,7 +9,7 @@ import {
   RefreshLockError,
   SchemaService,
   SwapRefusedError,
-  SYNC_CHANNEL,
+  MaterializedViewChannels,
   type SyncReport,
   type ViewClass,
 } from '../../../lib/index.js';
@@ -51,7 +51,7 @@ describe('a refresh by swap', () => {
   const collect = (report: unknown): void => void reports.push(report as SyncReport);
 
   beforeAll(async () => {
-    subscribe(SYNC_CHANNEL, collect);
+    subscribe(MaterializedViewChannels.sync, collect);
     database = await TestDatabase.create();
     for (const role of ['one', 'two', 'app']) {
       await database.query(`CREATE ROLE "${role}_${database.name}" LOGIN PASSWORD 'secret'`);
@@ -78,7 +78,7 @@ describe('a refresh by swap', () => {
   });
 
   afterAll(async () => {
-    unsubscribe(SYNC_CHANNEL, collect);
+    unsubscribe(MaterializedViewChannels.sync, collect);
     const roles = ['one', 'two', 'app'].map((role) => `"${role}_${database.name}"`).join(', ');
     await database.query(`DROP OWNED BY ${roles} CASCADE`);
     await database.query(`DROP ROLE ${roles}`);

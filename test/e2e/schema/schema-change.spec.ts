@@ -18,7 +18,7 @@ import {
   SchemaDriftError,
   SchemaService,
   SchemaSyncError,
-  SYNC_CHANNEL,
+  MaterializedViewChannels,
   type SyncReport,
   UnmanagedDependentsError,
 } from '../../../lib/index.js';
@@ -38,7 +38,7 @@ describe('changing views', () => {
   const collect = (report: unknown): void => void reports.push(report as SyncReport);
 
   beforeAll(async () => {
-    subscribe(SYNC_CHANNEL, collect);
+    subscribe(MaterializedViewChannels.sync, collect);
     database = await TestDatabase.create();
     for (const role of ['one', 'two']) {
       await database.query(`CREATE ROLE "${role}_${database.name}"`);
@@ -61,7 +61,7 @@ describe('changing views', () => {
   });
 
   afterAll(async () => {
-    unsubscribe(SYNC_CHANNEL, collect);
+    unsubscribe(MaterializedViewChannels.sync, collect);
     await database.query(`DROP OWNED BY "one_${database.name}", "two_${database.name}" CASCADE`);
     await database.query(`DROP ROLE "one_${database.name}", "two_${database.name}"`);
     await database.drop();

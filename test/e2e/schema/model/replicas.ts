@@ -4,7 +4,7 @@ import {
   MaterializedViewsModule,
   type MaterializedViewsModuleOptions,
   SchemaService,
-  SYNC_CHANNEL,
+  MaterializedViewChannels,
   type SyncReport,
 } from '../../../../lib/index.js';
 import { boot, typeOrm } from '../../../support/test-app.js';
@@ -22,7 +22,7 @@ export class Replicas {
     void this.reports.push(report as SyncReport);
 
   constructor(private readonly database: TestDatabase) {
-    subscribe(SYNC_CHANNEL, this.collect);
+    subscribe(MaterializedViewChannels.sync, this.collect);
   }
 
   /** Boots one of a release, after all others have stopped. */
@@ -57,6 +57,6 @@ export class Replicas {
 
   async end(): Promise<void> {
     await this.stop();
-    unsubscribe(SYNC_CHANNEL, this.collect);
+    unsubscribe(MaterializedViewChannels.sync, this.collect);
   }
 }
