@@ -6,9 +6,9 @@ import { SchemaBoot } from './schema.boot.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
 
 /**
- * Does for views that have come since the boot what the boot does, and for them alone: what is missing is made, and nothing
- * is changed or dropped, since a newer release may have changed it while this process ran. A view whose tables are
- * missing is an error, whatever `onMissingTable` says: it is tried again.
+ * Does for views added since the boot what the boot does, and only for them: it creates what is missing, and changes and
+ * drops nothing, because a newer release may have changed it while this process ran. A missing table is an error, whatever
+ * `onMissingTable` says, and is tried again.
  */
 export async function bootAdded(
   context: DataSourceContext,

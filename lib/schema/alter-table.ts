@@ -61,7 +61,7 @@ export interface AlterTableOptions {
  *
  * @param table an entity, or `name` or `schema.name`
  * @throws UnmanagedDependentsError if something that the library doesn't manage is in the way
- * @throws ForeignStateSchemaError when another role owns some of the schema `stateSchema`
+ * @throws ForeignStateSchemaError if another role owns something in the schema `stateSchema`
  * @throws SchemaSyncError if a view can't be recreated on the changed table
  * @example
  * ```ts
@@ -85,7 +85,7 @@ export async function alterTable<T>(
     const definitions = await declaredViews(queryRunner, session);
     await session.query(takeOwnSettings());
     await refuseForeignState(session, stateSchema);
-    // Taken back for the locks of reading: see `readSteadily`.
+    // Rolled back to release the locks of reading: see `readSteadily`.
     const state = await session.undone(() => readDatabaseState(session, stateSchema, []));
     const readers = await readersOf(session, tableName(queryRunner, table));
     const views = closure(readers, state);
@@ -101,7 +101,8 @@ export async function alterTable<T>(
     await session.query(giveBackSettings());
     const result = await work();
     await session.query(takeOwnSettings());
-    // Classes of other data sources are none of the migration's: what is remembered counts as well.
+    // The migration doesn't know classes of other data sources, so what the database remembers
+    // counts too.
     const known = withRememberedDependencies(withDeclaredDependencies(state, definitions));
     const ordered = inOldOrder(
       views.map((deployed) => ({ deployed })),
@@ -131,7 +132,7 @@ const alterTableArguments = objectOf<AlterTableArguments>(
       "a query runner of TypeORM's",
       (value) => typeof (value as QueryRunner | null)?.query === 'function',
     ),
-    // Which of the strings are entities shows only with the data source.
+    // Only the data source tells which of the strings are entities.
     table: matching('an entity, `name` or `schema.name`', (value) => (value ?? null) !== null),
     work: aFunction,
     options: objectOf<AlterTableOptions>({
@@ -142,7 +143,7 @@ const alterTableArguments = objectOf<AlterTableArguments>(
   ['queryRunner', 'table', 'work'],
 );
 
-/** Those of the data source's entities: a migration has no others. */
+/** The classes among the data source's entities: a migration has no others. */
 async function declaredViews(
   queryRunner: QueryRunner,
   session: QueryRunnerSession,
@@ -178,7 +179,7 @@ async function inTransaction<T>(queryRunner: QueryRunner, work: () => Promise<T>
   }
 }
 
-/** As PostgreSQL reads it: without a schema it is the application's search_path that tells. */
+/** As PostgreSQL resolves it: without a schema, the application's search_path decides. */
 function tableName(queryRunner: QueryRunner, table: EntityTarget<ObjectLiteral>): string {
   const { connection } = queryRunner;
   if (connection.hasMetadata(table)) {

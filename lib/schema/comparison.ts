@@ -15,13 +15,13 @@ import { diffSchema, type SchemaDiff } from './schema-diff.js';
 import { SchemaStepError } from './schema-error.js';
 import { readSteadily } from './steady-read.js';
 
-/** How the database compares with what is declared, with what was needed to find out. */
+/** How the database compares with what is declared, with the data that the comparison used. */
 export interface Compared {
   renames: Rename[];
-  /** Those that are not done: the views are compared with nothing, and keep their old names. */
+  /** Renames that are not done: these views are not compared and keep their old names. */
   pending: Rename[];
   createdSchemas: string[];
-  /** As it is once views have been renamed, and so is the diff. */
+  /** The state after the renames, like the diff. */
   state: DatabaseState;
   diff: SchemaDiff;
   names: NamePlan;
@@ -29,7 +29,10 @@ export interface Compared {
   hidden: HiddenIndex[];
 }
 
-/** What reads a view is compared under its new name: so all that is renamed has its new name meanwhile. */
+/**
+ * What reads a view is compared under the view's new name, so all renamed views have their new names
+ * meanwhile.
+ */
 export async function compare(session: Session, context: PreparationContext): Promise<Compared> {
   const { views, declaredElsewhere, application } = context;
   const before = await read(session, context);

@@ -22,7 +22,7 @@ import {
 import { type ViewKind, viewKindOf } from '../postgres/view-kind.js';
 import type { DeployedView } from './deployed-view.js';
 
-/** What the database has of views, and remembers of them. Aspects read what else there is. */
+/** The views in the database, and what it remembers about them. Aspects read everything else. */
 export interface DatabaseState {
   stateSchema: string;
   installedVersion: number;
@@ -30,17 +30,17 @@ export interface DatabaseState {
   schemas: Set<string>;
   /** All views, materialized and plain, by name. */
   views: Map<string, DeployedView>;
-  /** What has one of the names that were asked for. */
+  /** What has one of the given names. */
   relations: Map<string, RelationRow>;
-  /** For each view the views that read it. */
+  /** For each view, the views that read it. */
   dependents: Map<string, string[]>;
-  /** What is remembered of views, by name. */
+  /** What is remembered about views, by name. */
   known: Map<string, KnownViewRow>;
 }
 
 /**
- * Reads all of it in a constant number of queries, however many views there are. Runs in a
- * transaction of the caller's.
+ * Reads all of it in a constant number of queries, however many views there are. Runs in the
+ * caller's transaction.
  */
 export async function readDatabaseState(
   session: Pick<Session, 'query'>,
@@ -117,8 +117,9 @@ function dependentsByName(
 }
 
 /**
- * With the dependencies that classes declare, and PostgreSQL does not know of, because a function reads the view. The
- * catalog's are those of the views that are there: where a new release turns one round, they say what can be dropped.
+ * With the dependencies that classes declare because a function reads the view, which PostgreSQL doesn't know. The
+ * catalog's dependencies are those of the existing views. If a new release reverses one, they decide what can be
+ * dropped.
  */
 export function withDeclaredDependencies(
   state: DatabaseState,
@@ -145,20 +146,22 @@ function withDependencies(
   return { ...state, dependents };
 }
 
-/** With the dependencies that classes declared when the views were made, which are made again in the same order. */
+/**
+ * With the dependencies that classes declared when the views were created. Undoing recreates them in that order.
+ */
 export function withRememberedDependencies(state: DatabaseState): DatabaseState {
   return [...state.known]
     .map(([name, { depends_on }]) => [name, depends_on ?? []] as const)
     .reduce(withDependencies, state);
 }
 
-/** The names together with those of all views above them, at whatever distance. */
+/** The names, with those of all views above them, directly or not. */
 export function withDependents(
   names: Iterable<string>,
   { dependents }: Pick<DatabaseState, 'dependents'>,
 ): Set<string> {
   const all = new Set(names);
-  // A Set hands out what is added to it while it is iterated.
+  // Iterating over a Set includes what is added meanwhile.
   for (const name of all) {
     (dependents.get(name) ?? []).forEach((dependent) => all.add(dependent));
   }

@@ -3,18 +3,18 @@ import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { keepsOldName, type SchemaDiff } from './schema-diff.js';
 
-/** A view with the columns that the database has, or will have, of it. */
+/** A view with the columns that it has, or will have, in the database. */
 export interface ViewColumns {
   view: ViewDefinition;
   columns: string[];
 }
 
 /**
- * The columns of the views that will be as declared. Of one that is left as it is, what it lacks is known already, and
- * one that is not there has none.
+ * The columns of the views that will match their declarations. For a view that is left as it is, the missing columns
+ * are known already, and a missing view has none.
  *
- * @param left the names of the views with another definition that stay, and of those above them: what these lack may
- *   come with the definition
+ * @param left the names of views that keep another definition, and of those above them: their missing columns may
+ * come with the new definition
  */
 export function columnsToBe(
   { views }: SchemaDiff,
@@ -36,7 +36,7 @@ export function columnsToBe(
   });
 }
 
-/** @throws InvalidDefinitionError when a class maps a column that its view does not have: no row of it could be read */
+/** @throws InvalidDefinitionError if a class maps a column that its view doesn't have: no row could be read */
 export function refuseMissingColumns(found: ViewColumns[]): void {
   const wrong = found
     .map((each) => ({ ...each, missing: missingFrom(each) }))

@@ -27,7 +27,7 @@ type Comparison = Pick<
   'diff' | 'state' | 'names' | 'renames' | 'createdSchemas' | 'hidden'
 >;
 
-/** The views that are made, or rebuilt, for their own sake. */
+/** The views that are created or rebuilt because they differ themselves. */
 export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
   return diff.views
     .filter((view) => !hasFailingQuery(view))
@@ -42,8 +42,8 @@ export function membersOf(diff: SchemaDiff): ClosureInput['changed'] {
 }
 
 /**
- * A view of which the database has a newer version, one whose declared query fails, and one that keeps its old name, is
- * rebuilt, where it must be, as it is.
+ * Three kinds of view, if they must be rebuilt, are rebuilt as they are: one with a newer version in the database, one
+ * whose declared query fails, and one that keeps its old name.
  */
 export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions' | 'asTheyAre'> {
   const isLeft = (view: ViewDiff): boolean =>
@@ -60,16 +60,19 @@ export function managedViews(diff: SchemaDiff): Pick<ClosureInput, 'definitions'
 
 /** What is tried out, all at once. */
 interface TriedOut {
-  /** The differences whose views are made as declared. */
+  /** The differences whose views are created as declared. */
   changes: SchemaDiff;
   /** See `ClosureInput`. */
   replaced?: ReadonlySet<string>;
   missingSchemas: string[];
-  /** Looks at the catalog while it is as it will be. */
+  /** Reads the catalog in the state that the plan will leave. */
   look?: (members: ClosureMember[]) => Promise<void>;
 }
 
-/** Makes stand-ins for all that is rebuilt, and replaces what stays, for a moment. Leaves nothing behind, no lock either. */
+/**
+ * Creates stand-ins for everything that is rebuilt, and replaces what stays, for a moment. Leaves nothing behind, not even a
+ * lock.
+ */
 export async function tryOut(
   session: Session,
   context: PreparationContext,
@@ -84,7 +87,7 @@ export async function tryOut(
     state,
     policy: 'rebuild',
   });
-  // What must not be read stays: a change of it is refused anyway.
+  // Text that must not be parsed stays: a change of such a view is refused anyway.
   const members = closure.members.filter(
     ({ deployed, definition }) =>
       deployed === undefined || foreignLiterals(deployed, definition).length === 0,
@@ -116,7 +119,7 @@ export async function tryOut(
   });
 }
 
-/** What would stand if all were made as declared, whatever the policy. */
+/** What would work if everything were created as declared, whatever the policy. */
 export async function rehearseAsDeclared(
   session: Session,
   context: PreparationContext,
@@ -129,8 +132,8 @@ export async function rehearseAsDeclared(
 }
 
 /**
- * Parts views that are there and whose declared query fails from those whose definition changed. A query that does not stand on
- * what is there may stand on what will be: so all is tried together, again and again without what turned out to fail.
+ * Separates existing views whose declared query fails from those whose definition changed. A query that fails now may work once
+ * other views have changed. So all are tried together, repeatedly, each time without those found to fail.
  */
 export async function findFailingQueries(
   session: Session,
@@ -143,7 +146,7 @@ export async function findFailingQueries(
   while (diff.views.some(failsNow)) {
     const { failed } = await rehearseAsDeclared(session, context, { ...compared, diff });
     const there = failed.filter(({ member }) => member.definition && member.deployed);
-    // What reads one that fails may fail for that reason alone.
+    // A view that reads a failing one may fail for that reason only.
     const above = new Set(
       there.flatMap(({ member }) => [
         ...withDependents(state.dependents.get(displayName(member.name)) ?? [], state),
@@ -159,7 +162,7 @@ export async function findFailingQueries(
   return { diff: { ...diff, views: diff.views.map(standing) }, failing };
 }
 
-/** What was not found to fail stands on what will be. */
+/** Whatever was not found to fail works on the future state. */
 function standing(diff: ViewDiff): ViewDiff {
   return {
     ...diff,
@@ -169,7 +172,7 @@ function standing(diff: ViewDiff): ViewDiff {
   };
 }
 
-/** Whether it does not stand on what is there, which has not been looked into yet. */
+/** Whether it fails on the present state, which has not been examined yet. */
 function failsNow({ differences, newerVersion }: ViewDiff): boolean {
   return (
     newerVersion === undefined &&

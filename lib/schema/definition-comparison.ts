@@ -18,23 +18,23 @@ import { makeShapeFor } from './shape.js';
 import { refusalOf, stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
-/** What PostgreSQL says of one view whose fingerprint is not the remembered one. */
+/** PostgreSQL's findings about a view whose fingerprint differs from the stored one. */
 export interface DefinitionComparison {
   isSameQuery: boolean;
-  /** Why the declared query does not stand on what the database has at this moment. */
+  /** Why the declared query fails on the database's present state. */
   failure?: unknown;
   /** Declared indexes that exist with another definition. */
   changedIndexes: IndexDefinition[];
-  /** Names of declared indexes that cannot be made on the columns which the view has now. */
+  /** Names of declared indexes that don't fit the columns that the view has now. */
   unfitIndexes: string[];
   /** Declared indexes that exist under another name. */
   renamedIndexes?: IndexRename[];
 }
 
 /**
- * Compares what is declared with what is deployed. PostgreSQL is the judge: white space, comments and
- * formatting do not count. A view whose fingerprint is the remembered one is left out, so that
- * nothing is asked where nothing changed. Leaves no trace in the caller's transaction.
+ * Compares what is declared with what is deployed. PostgreSQL decides: white space, comments and
+ * formatting don't count. A view whose fingerprint equals the stored one is left out, so that no
+ * query is sent if nothing changed. Leaves no trace in the caller's transaction.
  */
 export async function compareDefinitions(
   session: Statements,
@@ -78,7 +78,7 @@ async function compare(
   return { isSameQuery: true, ...tried };
 }
 
-/** Whether the declared query, on what the database has at this moment, is the definition of the view. */
+/** Whether the declared query, on the database's present state, is the definition of the view. */
 export async function hasSameQuery(
   session: Statements,
   view: ViewDefinition,
@@ -91,8 +91,8 @@ export async function hasSameQuery(
 }
 
 /**
- * PostgreSQL's text is not always one that it writes again when it reads it: `IN` over varchar gets other
- * casts. A view that was made from that text, by a dump, a swap or alterTable, has the second one.
+ * Parsing PostgreSQL's own text doesn't always give the same text again: `IN` over varchar gets other
+ * casts. A view created from that text, by a dump, a swap or alterTable, has the second form.
  */
 async function isSame(session: Statements, first: string, deployed: string): Promise<boolean> {
   if (first === deployed) {
@@ -103,7 +103,7 @@ async function isSame(session: Statements, first: string, deployed: string): Pro
   return definition === deployed;
 }
 
-/** PostgreSQL's text of a query, or why it does not stand: it cannot be what is deployed then. */
+/** PostgreSQL's text of a query, or why it fails: then it can't be what is deployed. */
 async function tryQuery(
   session: Statements,
   query: ViewQuery,
@@ -117,7 +117,7 @@ async function tryQuery(
 }
 
 /**
- * Tries declared indexes on the columns that the view has. One that does not fit them is no mistake where the view is
+ * Tries declared indexes on the columns that the view has. One that doesn't fit them is no error if the view is
  * rebuilt: its columns may change because of a view that it reads.
  */
 async function tryIndexes(
@@ -141,7 +141,7 @@ async function tryIndexes(
   };
 }
 
-/** What PostgreSQL makes of each index, and, as for queries, of its own text of it. */
+/** PostgreSQL's text of each index and, as for queries, its text of that text. */
 async function triedBodies(
   session: Statements,
   oid: string,
@@ -162,7 +162,7 @@ async function triedBodies(
   );
 }
 
-/** Whether the index of this name is another than the declared one; not where there is none. */
+/** Whether the index with this name differs from the declared one; false if there is none. */
 function isOtherIndex(
   index: IndexDefinition,
   { indexes }: DeployedView,

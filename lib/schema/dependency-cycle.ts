@@ -12,10 +12,10 @@ import type { Session } from '../postgres/session.js';
 import { type ClosureMember, queryOf } from './rebuild-closure.js';
 
 /**
- * Looks for a circle among views of which each lacks another. Dummies with their columns take their
- * names; then each query stands, and PostgreSQL tells what it reads.
+ * Looks for a circle among views that each lack another one. Dummies with their columns take their
+ * names; then each query works, and PostgreSQL says what it reads.
  *
- * @throws DependencyCycleError with the way around it
+ * @throws DependencyCycleError naming the circle
  */
 export async function findCycle(session: Session, members: ClosureMember[]): Promise<void> {
   const graph = new DepGraph();
@@ -43,7 +43,7 @@ export async function findCycle(session: Session, members: ClosureMember[]): Pro
   }
 }
 
-/** None for a query that does not stand on the dummies either: its own error is reported then. */
+/** None for a query that fails on the dummies too: then its own error is reported. */
 async function sourcesOf(session: Session, query: ViewQuery): Promise<string[]> {
   try {
     return await session.undone(async () => {
@@ -56,7 +56,7 @@ async function sourcesOf(session: Session, query: ViewQuery): Promise<string[]> 
   }
 }
 
-/** The error for views that read each other in a circle, with the way around it. */
+/** The error for views that read each other in a circle, naming the circle. */
 export function cycleError(path: string[]): DependencyCycleError {
   return new DependencyCycleError(
     `Materialized views read each other in a circle: ${path.map((name) => `"${name}"`).join(' -> ')}. Nothing has been changed.`,

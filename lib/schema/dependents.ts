@@ -3,15 +3,15 @@ import { displayName, displayNames, type QualifiedName } from '../postgres/ident
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 
-/** A view with its kind, as PostgreSQL describes what depends on something. */
+/** A view with its kind, as PostgreSQL describes dependent objects. */
 export function describeView(deployed: DeployedView): string {
   return `${deployed.kind.noun} ${displayName(deployed.name)}`;
 }
 
 /**
- * What depends on views that go, and stays.
+ * What depends on dropped views and is not dropped itself.
  *
- * @param others names of views that go too, or are rebuilt
+ * @param others names of views that are dropped too, or rebuilt
  */
 export function dependentsLeft(
   going: DeployedView[],
@@ -29,8 +29,8 @@ export function dependentsLeft(
 }
 
 /**
- * @param Refusal what a caller who asks for one drop gets, or one whose release drops it
- * @throws Refusal when there is anything
+ * @param Refusal the error for a caller who drops one view, or for a release that drops it
+ * @throws Refusal if there is anything
  */
 export function refuseToDrop(
   going: QualifiedName[],

@@ -2,7 +2,7 @@ import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import type { IndexRow, StatisticsRow, ViewRow } from '../postgres/view-catalog.sql.js';
 import type { ViewKind } from '../postgres/view-kind.js';
 
-/** A view as the database has it, with all that belongs to it. */
+/** A view in the database, with everything that belongs to it. */
 export interface DeployedView {
   row: ViewRow;
   name: QualifiedName;

@@ -12,24 +12,24 @@ import { hasOtherDefinition } from './sync-policy.js';
 
 interface FailureContext {
   policy: SyncPolicy;
-  /** What the policy leaves as it is. */
+  /** What the policy leaves unchanged. */
   left: ViewDiff[];
-  /** What would stand if it left nothing. */
+  /** What would work if it left nothing. */
   rehearseAsDeclared: () => Promise<Rehearsed>;
 }
 
-/** Views that cannot be made. */
+/** Views that can't be created. */
 export interface FailedViews {
   skipped: SkippedView[];
-  /** Those for which nothing can be done at all, mistakes of their own first. */
+  /** Those that can't be created in any case, the ones with their own errors first. */
   failing: StandInError[];
 }
 
 /**
- * Parts the views that cannot be made and are left out from those that stop the whole. Only a new one can be left out, for want
- * of a table; where an old one cannot be rebuilt, all stays as it is.
+ * Separates views that can't be created and are left out from those that stop the whole change. Only a new view can be left
+ * out, if a table is missing. If an existing view can't be rebuilt, everything stays as it is.
  *
- * @throws DependencyCycleError when views wait for each other
+ * @throws DependencyCycleError if views wait for each other
  */
 export async function partFailures(
   session: Session,
@@ -41,7 +41,7 @@ export async function partFailures(
   const standing =
     failures.length > 0 && changed.length > 0 ? (await rehearseAsDeclared()).members : [];
   const isStanding = new Set(standing.map(({ name }) => displayName(name)));
-  // Whether it would stand under the new names could only be tried by stopping the readers of the old ones.
+  // Trying whether it works under the new names would stop the readers of the old views.
   const mayBeRenamed = left.some(keepsOldName);
   const waiting = failures.filter(
     ({ member, isForWantOfSomething }) =>

@@ -4,7 +4,7 @@ import { displayName } from '../postgres/identifier.js';
 import type { KnownViewRow } from '../postgres/state.sql.js';
 import type { DeployedView } from './deployed-view.js';
 
-/** What the code declares of a view that the database should have. */
+/** What the code declares about a view that the database should have. */
 export function declaredHash(view: ViewDefinition): string {
   const { kind, query, withData, storage, tablespace, accessMethod, comment, indexes } = view;
   return hash([
@@ -19,19 +19,21 @@ export function declaredHash(view: ViewDefinition): string {
   ]);
 }
 
-/** What is remembered of a declaration: its hash, and which name it came from, after a space. */
+/**
+ * What is remembered about a declaration: its hash and, after a space, the view's previous name.
+ */
 export function declarationRecord(view: ViewDefinition): string {
   return view.renamedFrom === undefined
     ? declaredHash(view)
     : `${declaredHash(view)} ${displayName(view.renamedFrom)}`;
 }
 
-/** What is remembered of `dependsOn`: the way back of a later change has to know it, when no class declares it any more. */
+/** What is remembered about `dependsOn`: undoing a later change needs it, when no class declares it any more. */
 export function dependsOnRecord({ dependsOn }: ViewDefinition): string[] | null {
   return dependsOn.length === 0 ? null : dependsOn.map(displayName);
 }
 
-/** Whether the declaration is the one that is remembered, but for where its name came from. */
+/** Whether the declaration equals the remembered one, ignoring the previous name. */
 export function isRememberedDeclaration(
   view: ViewDefinition,
   known: KnownViewRow | undefined,
@@ -39,23 +41,23 @@ export function isRememberedDeclaration(
   return known?.declared_hash?.split(' ', 1)[0] === declaredHash(view);
 }
 
-/** The name that a view was renamed from: `schema.name`. */
+/** The view's previous name: `schema.name`. */
 export function rememberedRename({ declared_hash: record }: KnownViewRow): string | undefined {
   const at = record?.indexOf(' ') ?? -1;
   return at < 0 ? undefined : record?.slice(at + 1);
 }
 
 /**
- * What was declared together with what the catalog has. As long as it is the one remembered, nothing
- * can differ: neither the code, nor the view, nor the columns of what it reads (`SELECT *` is frozen
- * when a view is made, so a new column below is a change).
+ * A hash of what was declared and what the catalog has. As long as it equals the stored one, nothing
+ * can differ: neither the code, nor the view, nor the columns of what it reads (`SELECT *` is
+ * expanded when a view is created, so a new column below is a change).
  */
 export function fingerprint(view: ViewDefinition, deployed: DeployedView): string {
   const { row, indexes } = deployed;
   const isDeclared = new Set(view.indexes.map((index) => index.name));
   return hash([
     declaredHash(view),
-    // Where it is new, it has to be looked whether the definition allows it.
+    // If it is new, it must be checked whether the definition allows it.
     ...(view.freshness && mustBeKnowable(view.freshness) ? ['skips unchanged'] : []),
     row.relation_kind,
     row.is_populated || !view.withData,

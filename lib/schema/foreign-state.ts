@@ -3,12 +3,12 @@ import { selectStrangers, type StrangerRow } from '../postgres/ownership.sql.js'
 import type { Session } from '../postgres/session.js';
 
 /**
- * Before anything in the state schema is touched: what another role owns may run that role's code with the rights of this
- * one, as a trigger on a table does.
+ * Runs before anything in the state schema is used: objects of another role may run that role's code with the current
+ * role's rights, as a trigger on a table does.
  *
- * @param mayBeAnothers whether the tables may be another role's, who has granted what a refresh needs. A superuser
- *   uses them in no case
- * @throws ForeignStateSchemaError when another role owns some of it
+ * @param mayBeAnothers whether the tables may belong to another role that has granted what a refresh needs. A
+ * superuser never uses them
+ * @throws ForeignStateSchemaError if another role owns any of it
  */
 export async function refuseForeignState(
   session: Pick<Session, 'query'>,

@@ -6,18 +6,18 @@ import type { DeployedView } from './deployed-view.js';
 import type { Move } from './rename.js';
 import { temporaryName } from './temporary-name.js';
 
-/** An index that gets another name for as long as its own is in the way of a view that comes under another name. */
+/** An index that is renamed temporarily, because its name is in the way of a view's new name. */
 export interface HiddenIndex {
-  /** Its own, where its view is before anything moves. */
+  /** Its own name, in the schema where its view is before anything moves. */
   name: QualifiedName;
   hiddenName: string;
-  /** The name that its view has by then. */
+  /** The name that its view has then. */
   view: QualifiedName;
 }
 
 /**
- * Relations share the names of a schema: a view may be to have the name of an index, and one that comes from another schema
- * brings its indexes along.
+ * All relations of a schema share one set of names: a view's new name may be that of an index, and a view that moves to
+ * another schema brings its indexes along.
  */
 export function indexesInTheWay(
   moves: readonly Move[],
@@ -45,7 +45,7 @@ export function indexesInTheWay(
   });
 }
 
-/** Gives them the names that are in nobody's way. */
+/** Gives them names that are not in the way. */
 export function hide(indexes: readonly HiddenIndex[]): SqlStatement[] {
   return indexes.map(({ name, hiddenName }) => renameIndex(name, hiddenName));
 }
@@ -57,7 +57,7 @@ export function show(indexes: readonly HiddenIndex[]): SqlStatement[] {
   );
 }
 
-/** The state that was read while they were hidden, as it is without that. */
+/** Converts the state that was read while they were hidden to the state without hiding. */
 export function withShown(
   state: DatabaseState,
   indexes: readonly HiddenIndex[],

@@ -6,24 +6,28 @@ import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
 
 /*
- * Applications may share the library's own tables. Each holds the views that it declares, and goes on holding those that
- * it made, so that no other one drops or renames them. An application without a name holds them as ''.
+ * Applications may share the library's own tables. Each holds the views that it declares, and keeps holding those that
+ * it created, so that no other application drops or renames them. An application without a name holds them as ''.
  */
 
 /** A view that no class of the application declares any more. */
 export interface Orphan extends DeployedView {
-  /** Whether another application may declare it, as far as the database knows. Then it is never dropped. */
+  /** Whether another application may declare it, according to the database. Then it is never dropped. */
   isDoubtful?: true;
   /** Whether the database remembers that it tracks changes. */
   isTracked: boolean;
 }
 
-/** Whether a view that is there is of the kind that the library made: else somebody has replaced it by hand. */
+/**
+ * Whether an existing view has the kind that the library created: otherwise someone has replaced it by hand.
+ */
 export function isAsKnown({ kind }: DeployedView, known: KnownViewRow | undefined): boolean {
   return known?.is_own === true && (known.relation_kind ?? MATERIALIZED.relkind) === kind.relkind;
 }
 
-/** Whether what is there is the library's to rename or to drop for a declared view: of its kind, or of the kind that it had. */
+/**
+ * Whether the library may rename or drop what exists for a declared view: it must have the view's kind, or its previous kind.
+ */
 export function isManagedAs(
   view: ViewDefinition,
   deployed: DeployedView,
@@ -32,7 +36,7 @@ export function isManagedAs(
   return deployed.kind === view.kind || isAsKnown(deployed, known);
 }
 
-/** The applications beside this one that are known to hold a view. */
+/** The other applications that are known to hold a view. */
 export function otherHolders(known: KnownViewRow | undefined, application: string): string[] {
   return (known?.applications ?? []).filter(
     (holder) => holder !== null && holder !== application,
@@ -44,7 +48,7 @@ export function isHeldBy(known: KnownViewRow | undefined, application: string): 
   return known?.applications?.includes(application) ?? false;
 }
 
-/** An undeclared view as an orphan of this application; `undefined` where it is not one. */
+/** An undeclared view as an orphan of this application; `undefined` if it isn't one. */
 export function asOrphan(
   view: DeployedView,
   known: KnownViewRow,
@@ -61,8 +65,8 @@ export function asOrphan(
 }
 
 /**
- * Views that the application holds and declares no more, while others with names hold them, or which are gone: a later
- * view of that name is somebody else's.
+ * Views that the application holds but no longer declares, while other named applications hold them, or which no
+ * longer exist: a later view with that name belongs to someone else.
  */
 export function releasable(
   { known, views }: Pick<DatabaseState, 'known' | 'views'>,
@@ -79,7 +83,7 @@ export function releasable(
     .map((row) => ({ schema: row.schema_name, name: row.view_name }));
 }
 
-/** Other applications in words. */
+/** The names of other applications, for messages. */
 export function describeHolders(holders: readonly string[]): string {
   return holders
     .map((name) => (name === '' ? 'an application without a name' : `application "${name}"`))
@@ -103,7 +107,7 @@ export function orphanAdvice({ isDoubtful }: Orphan, application: string): strin
     : '`prune` leaves it, because it was made when the application had no name, or before names were remembered. Drop it by hand when no application declares it.';
 }
 
-/** What to say where a plan was to prune and must leave views; `undefined` where there are none. */
+/** The warning if a plan should prune but must leave views; `undefined` if there are none. */
 export function describeUnpruned(
   orphans: readonly Orphan[],
   application: string,

@@ -13,31 +13,34 @@ import type { SchemaDiff, ViewDiff } from './schema-diff.js';
 
 type Comparison = Pick<Compared, 'diff' | 'state' | 'names' | 'renames' | 'hidden'>;
 
-/** What the plan is to do. */
+/** What the plan should do. */
 interface Changes {
-  /** What the policy lets happen. */
+  /** What the policy allows. */
   allowed: SchemaDiff;
   missingSchemas: string[];
-  /** Names of views that go. */
+  /** Names of views that are dropped. */
   pruned: ReadonlySet<string>;
 }
 
-/** What a trial has found out about the views that it replaced. */
+/** The result of the trial replacement of plain views. */
 interface Trial {
   members: ClosureMember[];
   /** Names of views that PostgreSQL did not replace. */
   refused: Set<string>;
-  /** Names of those that have more columns than before. */
+  /** Names of views that have more columns than before. */
   grown: Set<string>;
-  /** Names of declared views above that would be other ones, as where they have `SELECT *`. */
+  /**
+   * Names of declared views above whose definitions would change, for example because of `SELECT
+   * *`.
+   */
   changedAbove: string[];
   edges: ViewEdge[];
 }
 
 /**
- * The plain views that `CREATE OR REPLACE VIEW` brings to their new definitions, so that what reads them stays:
- * PostgreSQL takes it, no view that is built in the same change reads them, they read none of those, and none that goes.
- * All others are rebuilt. PostgreSQL is asked in a trial that is undone.
+ * The plain views that `CREATE OR REPLACE VIEW` can change, so that what reads them stays. The conditions: PostgreSQL
+ * accepts it, no view that is built in the same change reads them, and they read neither such a view nor one that is
+ * dropped. All others are rebuilt. A trial that is rolled back tells whether PostgreSQL accepts it.
  */
 export async function findReplaceable(
   session: Session,
@@ -62,7 +65,7 @@ export async function findReplaceable(
 function isCandidate({ view, deployed, differences, newerVersion }: ViewDiff): boolean {
   return (
     !view.kind.storesRows &&
-    // The rows above it are to be those of the new query at once.
+    // The views above it should have the rows of the new query at once.
     !view.isLive &&
     deployed?.kind === view.kind &&
     newerVersion === undefined &&
@@ -95,7 +98,7 @@ async function tryReplacing(
   };
 }
 
-/** A declared view that stays, though its query would now give other columns or bind otherwise, does not stay. */
+/** A declared view whose query would now return other columns, or resolve differently, can't stay. */
 async function changedAbove(
   session: Session,
   { views }: SchemaDiff,
@@ -130,13 +133,13 @@ function unfitOf(
     edges.some(({ source, dependent }) => dependent === name && built.has(source)) ||
     [...pruned].some((source) => (state.dependents.get(source) ?? []).includes(name)) ||
     [...withDependents([name], { ...state, dependents })].some((above) => inTheWay.has(above)) ||
-    // Its way back drops it, and has to know the names that views then have.
+    // Undoing it drops it, and needs the names that views have then.
     (grown.has(name) && readsRenamed(name, { state, renames }));
-  // One that read a view which is built now was rebuilt with it, and not tried.
+  // A view that read one that is built now is rebuilt with it, and was not tried.
   return new Set([...replaced].filter((name) => built.has(name) || isUnfit(name)));
 }
 
-/** Whether a view, one above it, or what these read comes under another name. */
+/** Whether a view, one above it, or something that these read gets another name. */
 function readsRenamed(
   name: string,
   { state, renames }: Pick<Comparison, 'state' | 'renames'>,

@@ -6,15 +6,15 @@ import type { DeployedView } from './deployed-view.js';
 import { makeShapeFor } from './shape.js';
 import { stands } from './stands.js';
 
-/** A declared index that is there under the name that it had in another release. */
+/** A declared index that exists under the name that it had in another release. */
 export interface IndexRename {
   index: IndexDefinition;
   from: string;
 }
 
 /**
- * Which declared indexes are missing under their names only: the library made one of the same definition, whose name
- * nobody declares any more. They need not be built again. Leaves no trace in the caller's transaction.
+ * The declared indexes that only need renaming: the library created one with the same definition, whose name is no
+ * longer declared. They need not be built again. Leaves no trace in the caller's transaction.
  */
 export async function findIndexRenames(
   session: Statements,
@@ -55,7 +55,7 @@ async function tryIndexes(
 ): Promise<IndexRow[]> {
   const { table, oid } = await makeShapeFor(session, deployed, indexes);
   for (const index of indexes) {
-    // One that the columns do not bear is no rename.
+    // An index that doesn't fit the columns is no rename.
     await stands(session, createIndex(table, { ...index, tablespace: undefined }));
   }
   return session.query<IndexRow>(selectIndexesOf(oid));

@@ -4,23 +4,23 @@ import { lock } from '../postgres/advisory-lock.sql.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 
-/** What is said where a lock cannot be had in time. */
+/** The messages for a lock that is not free in time. */
 interface LockTaken {
   what: string;
   hint: string;
   view?: string;
 }
 
-/** What to say where another process makes or changes views for too long. */
+/** The message if another process creates or changes views for too long. */
 export const SYNC_LOCK_TAKEN: LockTaken = {
   what: 'The lock under which materialized views are made and changed has been held for longer than syncTimeout.',
   hint: 'See what its holder does (pg_stat_activity), or raise syncTimeout.',
 };
 
 /**
- * Takes one of the library's locks, and waits for it for as long as the transaction's `lock_timeout` allows.
+ * Takes one of the library's locks, and waits for it as long as the transaction's `lock_timeout` allows.
  *
- * @throws SyncLockTimeoutError which names who holds it
+ * @throws SyncLockTimeoutError naming the holder
  */
 export async function waitForLock(
   session: Session,
@@ -34,7 +34,7 @@ export async function waitForLock(
     if (errorCode(cause) !== SqlState.lockNotAvailable) {
       throw cause;
     }
-    // The locks of this transaction have to go: what it holds may be what others wait for.
+    // This transaction's locks must be released: others may be waiting for them.
     throw new SyncLockTimeoutError(
       `${what}${await locks.describe(key)} Nothing has been changed.`,
       {

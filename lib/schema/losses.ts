@@ -7,16 +7,16 @@ import { makeShape } from './shape.js';
 import { stands } from './stands.js';
 import { temporaryName } from './temporary-name.js';
 
-/** What was made by hand and is not made again. */
+/** What was made by hand and is not recreated. */
 export interface Losses {
-  /** What a failed CREATE INDEX CONCURRENTLY has left behind: it serves nobody, and may fail again. */
+  /** Left by a failed CREATE INDEX CONCURRENTLY: it is of no use, and may fail again. */
   invalidIndexes: string[];
-  /** Those that the columns of the new view no longer bear. */
+  /** Those that don't fit the columns of the new view. */
   lostIndexes: string[];
   lostStatistics: string[];
 }
 
-/** Tries what was made by hand on the old view on the columns of the new one. */
+/** Tries what was made by hand on the old view against the columns of the new one. */
 export async function findLosses(
   session: Session,
   member: ClosureMember,

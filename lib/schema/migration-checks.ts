@@ -13,14 +13,14 @@ import type { Rehearsed, RehearsedMember } from './rehearsal.js';
 import type { SchemaDiff } from './schema-diff.js';
 import { storageNames } from './storage.js';
 
-/** A view that a migration touches, with the names that it has before and after it. */
+/** A view that a migration changes, with its names before and after. */
 export interface TouchedView {
   change: 'created' | 'replaced' | 'dropped' | 'altered' | 'redefined' | 'kept';
   before: QualifiedName;
   after: QualifiedName;
   /** What it becomes. */
   member?: ViewAfter;
-  /** Whether the way back alone makes it again. */
+  /** Whether only `down` recreates it. */
   isMadeAgain?: boolean;
 }
 
@@ -36,16 +36,19 @@ export interface MigrationChecks {
   down: ViewCheck[];
 }
 
-/** What a migration finds out about one view before it changes anything. Facts are statements: see `ViewFactRow`. */
+/** What a migration checks about one view before it changes anything. Facts are statements: see `ViewFactRow`. */
 export interface ViewCheck {
   view: QualifiedName;
-  /** Without these it stops. */
+  /** Facts that must exist; otherwise it stops. */
   required: string[];
   /** These it may find. */
   known: string[];
-  /** As it may those about this: `kind subject`. */
+  /** Facts about these may exist too: `kind subject`. */
   own: string[];
-  /** What becomes of others: they are given to the view of this name, left alone, or it stops. */
+  /**
+   * What happens to other facts: they are given to the view with this name, left alone, or it
+   * stops.
+   */
   others: QualifiedName | 'stay' | 'stop';
 }
 
@@ -58,7 +61,7 @@ const IN_PLACE: ReadonlySet<string> = new Set([
   'comment',
   'tablespace',
 ]);
-/** What the way back has to find: it would give it again to whom it was taken from. */
+/** What `down` must find: otherwise it would grant again what was revoked. */
 const STILL: ReadonlySet<string> = new Set(['owner', 'privilege']);
 
 /** The views whose facts a plan could lose. */
@@ -101,7 +104,7 @@ export function touchedViews(
   ];
 }
 
-/** What reads a view that has grown stays, until the way back makes it again. */
+/** Views that read a view with added columns stay, until `down` recreates them. */
 function keptAbove(
   redefined: readonly RehearsedMember[],
   state: DatabaseState,
@@ -126,7 +129,7 @@ function keptAbove(
     }));
 }
 
-/** @param facts what the views have now, by their positions */
+/** @param facts the views' present facts, by position */
 export function checksOf(
   touched: readonly TouchedView[],
   facts: readonly ViewFactRow[],
@@ -144,9 +147,9 @@ export function checksOf(
 }
 
 /**
- * The way back makes views from what the database has of them.
+ * `down` creates views from what the database has.
  *
- * @throws UnmanagedDependentsError where that must not be read: see `foreignLiterals`
+ * @throws UnmanagedDependentsError if that must not be parsed: see `foreignLiterals`
  */
 export function refuseLiterals(
   touched: readonly TouchedView[],
@@ -198,10 +201,10 @@ function downCheck(
     ],
     known: carried.map((fact) => statementOf(fact, after)),
     own: [
-      // Whose text depends on the types of the columns, which may be others in between.
+      // Their text depends on the columns' types, which may differ in between.
       ...[...indexes].map((name) => `index ${name}`),
       ...[...subjectsOf('statistics')].map((name) => `statistics ${name}`),
-      // What is only there after the migration goes with what belongs to it.
+      // What exists only after the migration is dropped together with what belongs to it.
       ...(definition?.indexes ?? [])
         .filter(({ name }) => !indexes.has(name))
         .flatMap(({ name }) => [`index ${name}`, `index setting ${name}`, `cluster ${name}`]),
@@ -218,12 +221,12 @@ function downCheck(
   };
 }
 
-/** Not all that is given to a view of one kind can be given to one of another. */
+/** Not everything that a view of one kind has can be given to a view of another kind. */
 function changesKind(member: ViewAfter | undefined): boolean {
   return member?.deployed !== undefined && member.deployed.kind !== member.kind;
 }
 
-/** What was of a view of one kind is of one of another. */
+/** The facts of a view that has changed its kind. */
 function headFor(head: string, member: ViewAfter | undefined): string {
   const was = `${member?.deployed?.kind.keyword ?? ''} `;
   const [, verb = ''] = /^(ALTER |COMMENT ON )/.exec(head) ?? [];

@@ -3,8 +3,8 @@ import { VIEW_FACTS } from '../postgres/view-facts.sql.js';
 import type { ViewCheck } from './migration-checks.js';
 
 /*
- * The part of a migration that looks, when it runs, at what the database has by then. It is written out, so that it
- * needs nothing of the library.
+ * The part of a migration that reads, when it runs, what the database has then. It is written out, so that the
+ * migration doesn't import the library.
  */
 
 /** The query, as a constant of the file. */
@@ -16,7 +16,7 @@ export function factsConstant(escape: (text: string) => string): string[] {
   ];
 }
 
-/** The call that looks, before anything is changed. */
+/** The call that reads, before anything is changed. */
 export function lookCall(checks: readonly ViewCheck[]): string[] {
   return [
     '    // What has been added since this was written is kept; what is gone or was changed stops it.',
@@ -24,7 +24,7 @@ export function lookCall(checks: readonly ViewCheck[]): string[] {
   ];
 }
 
-/** The call that gives to the views what was found and would be lost. */
+/** The call that restores what was found and would be lost. */
 export function keepCall(): string[] {
   return ['    await this.keep(queryRunner, kept);'];
 }
@@ -57,7 +57,7 @@ function textList(texts: readonly string[]): string {
     : `[\n${texts.map((text) => `          ${JSON.stringify(text)},\n`).join('')}        ]`;
 }
 
-/** The methods that these calls are of. */
+/** The methods that these calls use. */
 export function factsMethods(isTypeScript: boolean): string[] {
   const typed = (type: string): string => (isTypeScript ? `: ${type}` : '');
   const modifier = isTypeScript ? 'private ' : '';

@@ -10,8 +10,9 @@ import { STATE_LOCK } from '../postgres/lock-words.js';
 import type { PlanStep } from './plan-step.js';
 
 /*
- * The part of a migration that makes the library's own tables. The database in which it runs may have none of them, or
- * those of an older release, whatever the database had for which it was written. So it has all versions, and looks.
+ * The part of a migration that creates the library's own tables. The database in which it runs may have none of them,
+ * or those of an older release, whatever the database had that it was generated on. So it contains all versions, and
+ * checks.
  */
 
 const NEED_TABLES: ReadonlySet<PlanStep['action']> = new Set(['install', 'record', 'capture']);
@@ -28,7 +29,7 @@ export interface InstallationText {
   call: (statement: SqlStatement) => string[];
 }
 
-/** The lines that come before anything in the state schema is touched: see `refuseForeignState`. */
+/** The lines that run before anything in the state schema is used: see `refuseForeignState`. */
 export function refusal(
   steps: readonly PlanStep[],
   { stateSchema, isTypeScript, call }: InstallationText,
@@ -50,7 +51,7 @@ export function refusal(
   ];
 }
 
-/** The lines that make the tables where they are not there, or not as this release needs them. */
+/** The lines that create the tables if they are missing or not as this release needs them. */
 export function installation(
   steps: readonly PlanStep[],
   { stateSchema, isTypeScript, call }: InstallationText,

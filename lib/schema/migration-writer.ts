@@ -17,11 +17,11 @@ import type { SchemaPlan } from './schema-plan.js';
 export interface MigrationOptions {
   /** What the migration is about, in PascalCase or kebab-case: `ChangeDailyRevenue`. */
   name: string;
-  /** Milliseconds since 1970, by which TypeORM orders migrations. @default now */
+  /** Milliseconds since 1970. TypeORM orders migrations by it. @default now */
   timestamp?: number;
   /** @default 'ts' */
   language?: 'ts' | 'js';
-  /** Of JavaScript. @default 'esm' */
+  /** For JavaScript. @default 'esm' */
   module?: 'esm' | 'cjs';
 }
 
@@ -33,7 +33,7 @@ export interface MigrationFile {
 /** How long a statement of a migration waits for readers of a view. */
 const MIGRATION_LOCK_TIMEOUT_MS = 5_000;
 
-/** Writes a plan as a TypeORM migration: SQL alone, so that it stays what it is when classes change. */
+/** Writes a plan as a TypeORM migration. It is plain SQL, so it doesn't change when classes do. */
 export function writeMigration(
   plan: SchemaPlan,
   checks: MigrationChecks,
@@ -150,7 +150,10 @@ interface WrittenStep {
   statements: SqlStatement[];
 }
 
-/** All at once, so that no reader of one view waits while this waits for the readers of another. */
+/**
+ * All at once, so that no reader of one view waits while the migration waits for readers of
+ * another.
+ */
 function stopReaders(direction: 'up' | 'down', steps: WrittenStep[]): string[] {
   const names = steps.flatMap(({ step: { stops = [], name } }) =>
     direction === 'up' ? stops : (name ?? []),

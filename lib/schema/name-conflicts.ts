@@ -7,19 +7,19 @@ import type { ClosureMember } from './rebuild-closure.js';
 import type { SchemaDiff } from './schema-diff.js';
 
 interface PlannedChanges {
-  /** What the policy lets happen. */
+  /** What the policy allows. */
   allowed: SchemaDiff;
   closure: ClosureMember[];
   /** Names of views that are dropped: `schema.name`. */
   pruned: ReadonlySet<string>;
-  /** In which the renames have been done. */
+  /** The state after the renames. */
   state: DatabaseState;
 }
 
 /**
- * A name that something gets has to be free by then: nobody has it now, or what has it goes.
+ * A new name must be free when it is needed: nothing has it now, or what has it is dropped.
  *
- * @throws SchemaSyncError that says what is in the way
+ * @throws SchemaSyncError naming what is in the way
  */
 export function refuseTakenNames({ allowed, closure, pruned, state }: PlannedChanges): void {
   const going = goingIndexes(allowed, closure, state);
@@ -82,7 +82,7 @@ function comingNames({ views }: SchemaDiff, closure: ClosureMember[]): ComingNam
   ];
 }
 
-/** Indexes that go, or are made again by whoever declares them. */
+/** Indexes that are dropped, or recreated because a class declares them. */
 function goingIndexes(
   { views }: SchemaDiff,
   closure: ClosureMember[],

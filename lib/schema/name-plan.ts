@@ -4,21 +4,21 @@ import type { DatabaseState } from './database-state.js';
 import type { Rename } from './rename.js';
 
 /**
- * Names across all views: what goes makes room for what comes. While a plan builds, everything still has the names
- * that it had; what is to have a name that is taken gets it in the exchange.
+ * Names across all views: what is dropped frees names for what is new. While a plan builds, everything keeps its
+ * old name. What needs a name that is taken gets it in the exchange.
  */
 export interface NamePlan {
   /** The name that a view has before the plan. */
   nameBefore: (name: QualifiedName) => QualifiedName;
   /** Whether something has the name before the plan. */
   isTaken: (name: QualifiedName) => boolean;
-  /** Whether what has the name before the plan is an index. */
+  /** Whether an index has the name before the plan. */
   isIndex: (name: QualifiedName) => boolean;
-  /** Whether something that is declared has the name after it. */
+  /** Whether something declared has the name after the plan. */
   isWanted: (name: QualifiedName) => boolean;
 }
 
-/** @param before the state before any rename, which knows of all declared names whether they are taken */
+/** @param before the state before any rename: it knows which of the declared names are taken */
 export function planNames(
   views: readonly ViewDefinition[],
   before: Pick<DatabaseState, 'relations'>,
@@ -34,7 +34,7 @@ export function planNames(
   };
 }
 
-/** With what is remembered of dependencies under the names that views have after their renames, as is all of the state. */
+/** With the remembered dependencies under the names after the renames, like the rest of the state. */
 export function followNames(state: DatabaseState, { nameBefore }: NamePlan): DatabaseState {
   const after = new Map(
     [...state.views.values()].map(({ name }) => [displayName(nameBefore(name)), displayName(name)]),

@@ -12,27 +12,27 @@ import type { ClosureMember } from './rebuild-closure.js';
 import { SchemaStepError } from './schema-error.js';
 import { temporaryName } from './temporary-name.js';
 
-/** A view that goes, and how it is made again beside what there is afterwards. */
+/** A view that is dropped, and how it is recreated beside what exists afterwards. */
 export interface OldView {
   deployed: DeployedView;
-  /** The name that it has before the plan, and again after the way back. */
+  /** Its name before the plan, and again after undoing the plan. */
   name: QualifiedName;
   buildName: QualifiedName;
   /** Its definition with the others' build names in it. */
   buildQuery: string;
-  /** Set where it is made again as the code declares it: its columns then, and what is declared of its indexes. */
+  /** Set if it is recreated as the code declares it: its columns then, and its declared indexes. */
   asDeclared?: { columns: string[]; indexes: IndexDefinition[] };
 }
 
 export interface StepAsideOptions {
-  /** Views that are dropped because nobody declares them any more. */
+  /** Views that are dropped because no class declares them any more. */
   going: DeployedView[];
-  /** Views that come under other names, and are not rebuilt. */
+  /** Views that are renamed and not rebuilt. */
   moves: Move[];
   names: NamePlan;
-  /** Views that are changed where they are. */
+  /** Views that are changed in place. */
   staying: QualifiedName[];
-  /** How long to wait for the locks, all together. */
+  /** How long to wait for all locks together. */
   waitMs: number;
 }
 
@@ -42,8 +42,8 @@ export function beside(name: QualifiedName): QualifiedName {
 }
 
 /**
- * Gives the old views the build names, and those that only come under other names these; reads the definitions so, and
- * moves the old views on, out of the way.
+ * Gives the old views their build names, and renamed ones their new names; reads the definitions in that state; then
+ * moves the old views out of the way.
  */
 export async function stepAside(
   session: Session,
@@ -82,7 +82,7 @@ export async function stepAside(
   }
   const rows = await session.query<StandInRow>(selectStandIns(aside.map(({ at }) => at)));
   for (const { view, name, at } of aside) {
-    // What is only dropped has its name again, so that it can be told who reads it.
+    // What is only dropped gets its name back, so that its readers can be found.
     const next = going.includes(view) ? name.name : temporaryName('aside', displayName(name));
     await session.query(renameView(view.kind, at, next));
   }

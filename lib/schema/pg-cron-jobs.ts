@@ -9,20 +9,23 @@ import { pgCronJobName } from '../postgres/pg-cron-job.js';
 import type { PgCronRow } from '../postgres/pg-cron.sql.js';
 import { pgCronCommand } from '../postgres/pg-cron-procedure.sql.js';
 
-/** A job of pg_cron as the code declares it. */
+/** A pg_cron job as the code declares it. */
 export interface PgCronJob {
   name: string;
   schedule: string;
   command: string;
 }
 
-/** The options of the module that a job keeps to. */
+/** The module options that apply to a job. */
 export type PgCronOptions = Pick<
   ResolvedOptions,
   'stateSchema' | 'lockTimeoutMs' | 'statementTimeoutMs' | 'history'
 >;
 
-/** The job that a view with `scheduler: 'pg_cron'` should have. Its command holds all that its runs go by. */
+/**
+ * The job that a view with `scheduler: 'pg_cron'` should have. Its command contains everything that its runs
+ * need.
+ */
 export function pgCronJob(view: ViewDefinition, options: PgCronOptions): PgCronJob {
   const { text, ...schedule } = pgCronSchedule(view.schedule?.cron ?? '');
   const { mode, strict, settings } = view.refresh;
@@ -36,7 +39,7 @@ export function pgCronJob(view: ViewDefinition, options: PgCronOptions): PgCronJ
       Object.entries(settings).map(([name, value]) => [applicationSetting(name), value]),
     ),
     lockTimeoutMs,
-    // For as long as another refresh may take; absent where it may take any time.
+    // How long another refresh may take; absent if there is no limit.
     ...(statementTimeoutMs > 0 && { patienceMs: statementTimeoutMs + lockTimeoutMs }),
     history,
   };
@@ -49,9 +52,10 @@ export function pgCronJob(view: ViewDefinition, options: PgCronOptions): PgCronJ
 }
 
 /**
- * Whether jobs can be kept in step here. What the role lacks matters for its own views alone.
+ * Checks whether jobs can be kept in step here. Missing privileges of the role matter only for its
+ * own views.
  *
- * @throws PgCronUnavailableError naming what is missing, and what makes it good
+ * @throws PgCronUnavailableError naming what is missing and how to fix it
  */
 export function requirePgCron(
   view: ViewDefinition,

@@ -1,12 +1,11 @@
 import type { PlanStep } from './plan-step.js';
 
 /**
- * The steps of one change by when they are carried out. What needs no reader to wait comes first, for all views. Then,
- * all together, names are cleared, and then taken.
+ * The steps of one change, by when they run. Steps that don't make readers wait come first, for all views. Then names
+ * are freed, all together, and then taken.
  *
- * The way back has the same three parts, and goes through the steps from the last to the first. So what builds for it
- * is the `undo` of a step that finishes, what clears names is that of a step that clears, and what takes names that of
- * a step that builds.
+ * Undoing has the same three parts, and runs the steps from last to first. So the `undo` of a finishing step builds,
+ * that of a clearing step frees names, and that of a building step takes names.
  */
 export interface PlanPhases {
   build: PlanStep[];
@@ -14,7 +13,7 @@ export interface PlanPhases {
   finish: PlanStep[];
 }
 
-/** Several changes as one; steps that do nothing in either direction are left out. */
+/** Joins several changes into one. Steps that do nothing in either direction are left out. */
 export function inPhases(...changes: Partial<PlanPhases>[]): PlanPhases {
   const all = (phase: keyof PlanPhases): PlanStep[] =>
     changes

@@ -29,13 +29,13 @@ export class PlanRun {
     private readonly stateSchema: string,
     private readonly views: readonly ViewDefinition[],
     private readonly lockTimeoutMs: number,
-    /** Whether triggers of tables may be left out for which the locks cannot be had. */
+    /** Whether triggers may be left out if their tables' locks are not free. */
     private readonly mayPostpone: boolean,
   ) {}
 
   /**
-   * What stops no reader is done first, step by step. Then all views are locked together whose readers any of the
-   * other steps stops, and those are done: nobody waits for a lock while a reader waits for this plan.
+   * Steps that don't stop readers run first, one by one. Then all views whose readers the other steps stop are
+   * locked together, and these steps run: while a reader waits for this plan, the plan waits for no lock.
    *
    * @returns the step that was left out
    */
@@ -45,13 +45,13 @@ export class PlanRun {
     const at = others.findIndex(({ stops }) => stops !== undefined && stops.length > 0);
     const exchange = at < 0 ? [] : others.slice(at);
     for (const step of at < 0 ? others : others.slice(0, at)) {
-      // What is computed waits for its locks as long as it may; the others ask again and again.
+      // Steps that compute rows wait for their locks as long as allowed; the others retry.
       await (step.rewritesRows || step.action === 'build'
         ? this.carryOut(step)
         : patiently(this.session, this.lockTimeoutMs, () => this.carryOut(step)));
     }
     if (exchange.some(({ rewritesRows }) => rewritesRows)) {
-      // Writers are not to wait for as long as readers have to.
+      // Writers should not wait as long as readers have to.
       await patiently(this.session, this.lockTimeoutMs, (waitMs) =>
         this.exchange(exchange, waitMs),
       );
@@ -61,10 +61,10 @@ export class PlanRun {
   }
 
   /**
-   * Triggers are made all or none: what cannot have one of the locks gives all of them back. It must not hold up the
-   * writers of one table for as long as it waits for another.
+   * Triggers are created all or none: if one of the locks is not free, all are released. The writers of one table
+   * must not wait while this waits for another table.
    *
-   * @returns what was left out, as one step
+   * @returns what was left out, as a single step
    */
   private async finish(
     captures: PlanStep[],
@@ -81,7 +81,8 @@ export class PlanRun {
         this.session,
         this.lockTimeoutMs,
         async (waitMs) => {
-          // The tables first: their locks may be waited for longer, and no reader waits meanwhile.
+          // The tables first: waiting for their locks may take longer, and no reader waits
+          // meanwhile.
           for (const capture of captures) {
             await this.execute(inOneGo(capture.statements), capture);
           }
@@ -133,7 +134,7 @@ export class PlanRun {
     }
   }
 
-  /** Rows that a plan computes are a refresh too: state and history say so. */
+  /** Computing rows is a refresh too, so state and history record it. */
   private async fill(step: PlanStep): Promise<void> {
     const view = this.views.find((each) => viewName(each) === step.view);
     if (view === undefined || (step.action === 'build' && !view.withData)) {
@@ -155,7 +156,7 @@ export class PlanRun {
           mode: 'blocking',
           modeReason: before.relation_kind === null ? 'created' : 'definition_changed',
           snapshot: before.snapshot,
-          // Its sources get their triggers last: what is written until then nobody notices.
+          // Its sources get their triggers last, so writes until then go unnoticed.
           signature: null,
         }),
       );
@@ -177,7 +178,7 @@ export class PlanRun {
   }
 }
 
-/** In one round trip, where no values are bound. */
+/** In one round trip, if no values are bound. */
 function inOneGo(statements: SqlStatement[]): SqlStatement[] {
   const isPlain = statements.every(
     ({ values, hasApplicationText }) => values === undefined && hasApplicationText !== true,

@@ -16,28 +16,28 @@ export type PlanAction =
   | 'schedule'
   | 'drop';
 
-/** One step of a plan, as data: it can be printed, carried out, or written into a migration. */
+/** One step of a plan, as data: it can be printed, run, or written into a migration. */
 export interface PlanStep {
   action: PlanAction;
-  /** `schema.name`; none for what concerns no single view. */
+  /** `schema.name`; absent for a step that doesn't concern a single view. */
   view?: string;
   /** The same in parts. */
   name?: QualifiedName;
   /** Why, in a sentence. */
   reason: string;
   statements: SqlStatement[];
-  /** What takes the step back, given that all later steps have been taken back. */
+  /** What undoes the step, once all later steps are undone. */
   undo: SqlStatement[];
-  /** The strongest lock on what is there already, and whom it stops. */
+  /** The strongest lock on existing objects, and whom it stops. */
   lock: string;
   /** The views whose readers it stops, by the names that they have before the plan: see `PlanRun`. */
   stops?: QualifiedName[];
-  /** Whether rows are computed or written again. */
+  /** Whether rows are computed or rewritten. */
   rewritesRows: boolean;
 }
 
-/** A step that a boot has left out, because it could not have the locks. */
+/** A step that a boot left out because it didn't get the locks. */
 export interface PostponedStep extends PlanStep {
-  /** Whether the server had no room for so many locks; otherwise somebody else held them. */
+  /** Whether the server had no room for that many locks; otherwise another session held them. */
   isTooLarge: boolean;
 }

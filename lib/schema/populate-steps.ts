@@ -7,8 +7,8 @@ import type { ViewDiff } from './schema-diff.js';
 import { inOldOrder } from './view-order.js';
 
 /**
- * Fills views that have no data yet, each after all that it reads. Before anything is rebuilt: that may
- * read them.
+ * Fills unpopulated views, each after everything that it reads. This comes before anything is rebuilt,
+ * because that may read them.
  */
 export function populateSteps(
   views: ViewDiff[],

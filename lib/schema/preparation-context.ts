@@ -10,12 +10,12 @@ export interface PreparationContext {
   views: readonly ViewDefinition[];
   /** What the application declares in other data sources: `schema.name`. */
   declaredElsewhere: ReadonlySet<string>;
-  /** The application's name; `''` where it has none. */
+  /** The application's name; `''` if it has none. */
   application: string;
   policy: SyncPolicy;
   /** For aspects. */
   options: Pick<ResolvedOptions, 'wakeUp'> & PgCronOptions;
-  /** How long to wait for a refresh that is under way. Readers do not notice. */
+  /** How long to wait for a running refresh. Readers are not affected. */
   syncTimeoutMs: number;
   /** How long to wait for readers, and how long a statement may take. */
   limits: TransactionLimits;

@@ -44,21 +44,21 @@ import { allowsChanges, prunes } from '../definition/policy-rights.js';
 import { followNames } from './name-plan.js';
 import { applyPolicy, describeDifference, hasOtherDefinition } from './sync-policy.js';
 
-/** A plan, with what it was made from. */
+/** A plan, with the data that it was made from. */
 export interface Prepared {
   diff: SchemaDiff;
-  /** What the policy leaves as it is. */
+  /** What the policy leaves unchanged. */
   left: ViewDiff[];
   plan: SchemaPlan;
-  /** The views that the plan touches. */
+  /** The views that the plan changes. */
   touched: TouchedView[];
-  /** Views whose query fails, and without which the plan must not be carried out. */
+  /** Views whose query fails and that stop the plan. */
   failing: StandInError[];
-  /** Other reasons for which it must not. */
+  /** Other reasons that stop the plan. */
   refusals: MaterializedViewError[];
 }
 
-/** Throws what stands in the way of a plan. */
+/** Throws if something stops the plan. */
 export function refuse({ failing, refusals }: Pick<Prepared, 'failing' | 'refusals'>): void {
   const error = together(failing) ?? refusals[0];
   if (error !== undefined) {
@@ -80,7 +80,7 @@ async function refusalsOf(check: () => unknown): Promise<MaterializedViewError[]
 
 /**
  * Works out what to do, in the caller's transaction: snapshot, comparison, diff, closure, rehearsal,
- * plan. All of it is undone again but the locks that keep refreshes away.
+ * plan. All of it is rolled back, except the locks that keep refreshes away.
  */
 export async function prepare(session: Session, context: PreparationContext): Promise<Prepared> {
   const { views, stateSchema, policy } = context;
@@ -137,7 +137,7 @@ export async function prepare(session: Session, context: PreparationContext): Pr
         refusals = await refusalsOf(() => refuseUnknowable(session, stateSchema, views, standIns));
         found = await compareAspects(session, {
           ...context,
-          // What a view tracks that keeps its old name is remembered under that.
+          // For a view that keeps its old name, tracking is remembered under that name.
           views: diff.views.filter((each) => !keepsOldName(each)).map(({ view }) => view),
           state,
           gone,
@@ -194,7 +194,7 @@ function touched(diff: SchemaDiff, closure: ClosureMember[]): QualifiedName[] {
 }
 
 function leftByPolicy({ view, differences, newerVersion }: ViewDiff): SkippedView {
-  // Of a view that is not there, what else belongs to it need not be said.
+  // If a view is missing, its other differences need not be reported.
   const missing = differences.filter(({ kind }) => kind === 'missing');
   const what = (missing.length > 0 ? missing : differences).map(describeDifference).join(', ');
   return {

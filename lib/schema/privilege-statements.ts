@@ -13,13 +13,13 @@ interface Grant extends GrantJson {
   column?: string;
 }
 
-/** The privileges of a view, `null` for those that an owner has by default, and its columns. */
+/** The privileges on a view (`null` for the owner's default privileges) and on its columns. */
 interface Privileges {
   grants: GrantJson[] | null;
   columns: ColumnJson[];
 }
 
-/** Gives a view that has its owner's privileges by default those that it should have, and nothing more. */
+/** Gives a view with its owner's default privileges exactly those that it should have. */
 export function privilegeStatements(view: QualifiedName, privileges: Privileges): SqlStatement[] {
   return [
     ...(privileges.grants === null ? [] : [revokeAll(view)]),
@@ -29,7 +29,7 @@ export function privilegeStatements(view: QualifiedName, privileges: Privileges)
   ];
 }
 
-/** The privileges that this session could not give again as they are. */
+/** The privileges that this session could not restore as they are. */
 export function ungrantable(privileges: Privileges): string[] {
   const all = grantsOf(privileges);
   const { left } = inOrder(all);
@@ -54,7 +54,7 @@ function grantsOf({ grants, columns }: Privileges): Grant[] {
   ];
 }
 
-/** Each after the one by which its grantor may grant it. */
+/** Each after the one that allows its grantor to grant it. */
 function inOrder(grants: Grant[]): { given: Grant[]; left: Grant[] } {
   const given: Grant[] = [];
   const mayBeGiven = (grant: Grant): boolean =>

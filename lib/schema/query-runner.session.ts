@@ -4,7 +4,7 @@ import { withItsSettings } from '../postgres/own-settings.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { Statements } from '../postgres/statements.js';
 
-/** The library's statements on a connection of the application's. */
+/** The library's statements on one of the application's connections. */
 export class QueryRunnerSession extends Statements {
   constructor(private readonly queryRunner: QueryRunner) {
     super();

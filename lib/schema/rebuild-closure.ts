@@ -10,50 +10,50 @@ import { type DeployedView, deployedName } from './deployed-view.js';
 import { isAsKnown } from './holders.js';
 import { refuseLosses } from './uncarried.js';
 
-/** One view that is rebuilt: because it changed or is missing, or because it reads one that is. */
+/** A view that is rebuilt because it changed or is missing, or because it reads such a view. */
 export interface ClosureMember {
-  /** The name that it has in the end. */
+  /** Its final name. */
   name: QualifiedName;
   kind: ViewKind;
-  /** Its query in the end: declared, or for a plain view what PostgreSQL has of it. */
+  /** Its final query: declared, or for an undeclared plain view PostgreSQL's own text. */
   query: string;
-  /** `undefined` for a plain view, which nobody declares. */
+  /** `undefined` for a plain view that no class declares. */
   definition?: ViewDefinition;
   /** `undefined` for a view that is missing. */
   deployed?: DeployedView;
-  /** Its indexes that the library made: kept only where they are declared. */
+  /** Its indexes that the library created: kept only if they are declared. */
   ownIndexes: string[];
-  /** What functions that it calls read, as this process declares it: also of one that is made as it is. */
+  /** The views that its functions read, as this process declares them, even if it is rebuilt unchanged. */
   dependsOn: readonly QualifiedName[];
-  /** Whether it is there, stays, and gets its new definition where it is, so that what reads it stays too. */
+  /** Whether it exists and gets its new definition in place, so that what reads it stays too. */
   isReplaced?: boolean;
 }
 
-/** What nobody declares is made from PostgreSQL's own text. */
+/** An undeclared view is created from PostgreSQL's own text. */
 export function queryOf({ query, definition }: ClosureMember): ViewQuery {
   return { text: query, isDeclared: definition !== undefined };
 }
 
-/** What a closure is taken over. */
+/** What a closure is computed from. */
 export interface ClosureInput {
   changed: Omit<ClosureMember, 'ownIndexes' | 'dependsOn'>[];
-  /** Names of those that are replaced where they are, unless they read one that is rebuilt. @default none */
+  /** Names of views that are replaced in place, unless they read a rebuilt one. @default none */
   replaced?: ReadonlySet<string>;
-  /** Declared views that may be made as declared. */
+  /** Declared views that may be created as declared. */
   definitions: readonly ViewDefinition[];
-  /** Views that are the library's, and are rebuilt as they are, by name: the database has a newer version. */
+  /** The library's views that are rebuilt unchanged because the database has a newer version, by name. */
   asTheyAre: ReadonlyMap<string, ViewDefinition>;
-  /** Names of views that go. */
+  /** Names of views that are dropped. */
   pruned: ReadonlySet<string>;
   state: DatabaseState;
   policy: UnmanagedDependents;
 }
 
 /**
- * Adds to the views that are rebuilt everything that reads them, at whatever distance: a dependent is
- * bound to the old view by its OID and would keep reading that.
+ * Adds to the rebuilt views everything that reads them, directly or not: a dependent is bound to the
+ * old view by its OID and would keep reading that.
  *
- * @throws UnmanagedDependentsError when something depends on them, or hangs on one of them, that cannot be rebuilt
+ * @throws UnmanagedDependentsError if something that can't be rebuilt depends on them or belongs to one of them
  */
 export function closeOverDependents(input: ClosureInput): ClosureMember[] {
   const { members, unmanaged } = closureOf(input);
@@ -74,7 +74,7 @@ export function closeOverDependents(input: ClosureInput): ClosureMember[] {
   return members;
 }
 
-/** Whether a view that is rebuilt goes on reading one that goes, shows only when its new definition stands. */
+/** Whether a rebuilt view still reads a dropped one is known only once its new definition is tried. */
 function refuseInUse({ state, pruned }: ClosureInput, members: ClosureMember[]): void {
   const going = [...pruned].flatMap((name) => state.views.get(name) ?? []);
   const names = members.map(({ name, deployed }) => displayName(deployed?.name ?? name));
@@ -86,7 +86,7 @@ function refuseInUse({ state, pruned }: ClosureInput, members: ClosureMember[]):
   );
 }
 
-/** The same, with a description of what cannot be rebuilt. */
+/** The same, with a description of what can't be rebuilt. */
 export function closureOf(input: ClosureInput): {
   members: ClosureMember[];
   unmanaged: Set<string>;
@@ -99,7 +99,8 @@ export function closureOf(input: ClosureInput): {
       .map((member) => [displayName(member.deployed?.name ?? member.name), member]),
   );
   const unmanaged = new Set<string>();
-  // Found while iterating: a Map hands out what is added to it, so this goes all the way up.
+  // Added while iterating: iterating over a Map includes what is added meanwhile, so this goes all
+  // the way up.
   for (const [name, member] of members) {
     member.deployed?.otherDependents.forEach((other) => unmanaged.add(other));
     for (const dependent of state.dependents.get(name) ?? []) {
@@ -131,7 +132,7 @@ export function closureOf(input: ClosureInput): {
     members: [
       ...[...members].map(([name, member]) => ({
         ...member,
-        // Without a definition all its indexes stay.
+        // Without a definition, all its indexes stay.
         ownIndexes: member.definition ? (state.known.get(name)?.own_indexes ?? []) : [],
         dependsOn: (member.definition ?? input.asTheyAre.get(name))?.dependsOn ?? [],
       })),
@@ -145,7 +146,10 @@ function canRebuild(deployed: DeployedView, { policy, asTheyAre }: ClosureInput)
   return asTheyAre.has(displayName(deployed.name)) || canRebuildPlainView(deployed, policy);
 }
 
-/** A plain view is its definition and what hangs on it; triggers and rules of its own are more than that. */
+/**
+ * A plain view is recreated from its definition and properties. Its own triggers and rules are more than
+ * that.
+ */
 export function canRebuildPlainView(
   { kind, row }: DeployedView,
   policy: UnmanagedDependents,

@@ -12,11 +12,11 @@ import { uncarried } from './uncarried.js';
 import { storageOf } from './storage.js';
 import { inOldOrder } from './view-order.js';
 
-/** The steps that replace plain views where they are. What reads them stays, and follows. */
+/** The steps that replace plain views in place. What reads them stays, and follows. */
 export interface Redefinition {
-  /** First in a plan, so that they are last on the way back: they take columns away again. */
+  /** First in a plan, so that they are undone last: undoing removes columns. */
   first: PlanStep[];
-  /** Last, when all other names are as they will be. */
+  /** Last, when all other names are final. */
   last: PlanStep[];
 }
 
@@ -52,12 +52,12 @@ export function redefinition(
   };
 }
 
-/** Whether it has more columns, which `CREATE OR REPLACE` cannot take away again. */
+/** Whether it has more columns, which `CREATE OR REPLACE` can't remove again. */
 export function isGrown({ columns, deployed }: RehearsedMember): boolean {
   return columns.length > (deployed?.row.columns.length ?? 0);
 }
 
-/** The views that the way back of a view that has grown makes again, each after all that it reads. */
+/** The views that undoing added columns recreates, each after everything that it reads. */
 export function madeAgain(deployed: DeployedView, state: DatabaseState): DeployedView[] {
   const names = withDependents([displayName(deployed.name)], state);
   const views = [...names].map((name) => ({ deployed: state.views.get(name) }));
@@ -77,7 +77,7 @@ function stepOf({ name }: RehearsedMember, reason: string): PlanStep {
   };
 }
 
-/** @param finalQuery its new definition; the old one where it is left out */
+/** @param finalQuery its new definition @default the old one */
 function replaceView(
   { kind, name, definition }: RehearsedMember,
   { row }: DeployedView,
@@ -93,7 +93,7 @@ function replaceView(
     accessMethod: null,
     toastStorage: [],
     tablespace: null,
-    // They are replaced too: without any the view would lose those that it has.
+    // The options are replaced too: without any, the view would lose those that it has.
     storage: isBack || definition === undefined ? row.storage : storageOf(definition, row.storage),
   });
 }

@@ -8,16 +8,16 @@ import { waitForLock } from './lock-wait.js';
 import type { PreparationContext } from './preparation-context.js';
 
 /**
- * Waits for refreshes to end and keeps new ones away until the transaction ends. In one order, so that
- * two of these never wait for each other. Waiting for an advisory lock holds up no reader, as waiting
- * for the view itself would.
+ * Waits for refreshes to end, and keeps new ones away until the transaction ends. Always in the same
+ * order, so that two of these never wait for each other. Waiting for an advisory lock doesn't stop
+ * readers, unlike waiting for the view itself.
  */
 export async function holdOffRefreshes(
   session: Session,
   { syncTimeoutMs, limits, locks }: PreparationContext,
   names: QualifiedName[],
 ): Promise<void> {
-  // statementTimeout is for work, and would cut the waiting short.
+  // statementTimeout is for work, and would end the wait early.
   await session.query(setLocalLimits({ lockTimeoutMs: syncTimeoutMs, statementTimeoutMs: 0 }));
   const byKey = new Map(names.map((name) => [refreshLockKey(name), displayName(name)]));
   for (const key of [...byKey.keys()].sort()) {
@@ -31,7 +31,7 @@ export async function holdOffRefreshes(
   await session.query(setLocalLimits(limits));
 }
 
-/** The statements that do the same on a connection of the application's, as in a migration. */
+/** The statements that do the same on one of the application's connections, as in a migration. */
 export function lockRefreshes(names: readonly QualifiedName[]): SqlStatement[] {
   const byKey = new Map(names.map((name) => [refreshLockKey(name), displayName(name)]));
   return [...byKey]

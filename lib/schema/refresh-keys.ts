@@ -2,7 +2,10 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { displayNames } from '../postgres/identifier.js';
 import type { DatabaseState } from './database-state.js';
 
-/** The views whose refreshes stop their readers for want of a unique index, though that is not what is declared. */
+/**
+ * The views whose refreshes block readers because a unique index is missing, although they aren't declared to
+ * block.
+ */
 export function withoutUsableKey(
   views: readonly ViewDefinition[],
   state: DatabaseState,

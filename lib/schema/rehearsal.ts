@@ -19,30 +19,30 @@ import { moveViews } from './rename.js';
 import { type ClosureMember, queryOf } from './rebuild-closure.js';
 import { temporaryName } from './temporary-name.js';
 
-/** A member of a closure with what PostgreSQL said of it. */
+/** A member of a closure with PostgreSQL's findings about it. */
 export interface RehearsedMember extends ClosureMember, Losses {
-  /** The name under which it is built: a temporary one where an old view has the name. */
+  /** The name under which it is built: a temporary one if an old view has the name. */
   buildName: QualifiedName;
   /** Its definition with the others' build names in it. */
   buildQuery: ViewQuery;
-  /** How the view that it replaces can be made again, for the way back. */
+  /** How to recreate the view that it replaces, for undoing. */
   old?: OldView;
-  /** Its definition as it will be in the end. */
+  /** Its final definition. */
   finalQuery: string;
   columns: string[];
-  /** Whether it is made with its rows: as declared, and in any case where readers have them now. */
+  /** Whether it is created with its rows: as declared, and always if readers have rows now. */
   withData: boolean;
   /**
-   * Whether it gets its rows only once all has its own name: a function that it calls finds a view by its name, at
-   * whatever distance, and that view gets its name last.
+   * Whether it gets its rows only once everything has its final name, because a function that it calls, directly
+   * or not, finds a view by name, and that view gets its name last.
    */
   isFilledLast: boolean;
 }
 
 export interface Rehearsed {
-  /** Views that are dropped and have none in their place. */
+  /** Views that are dropped without a replacement. */
   going: OldView[];
-  /** In order of dependency: each after all that it reads. */
+  /** In order of dependency: each after everything that it reads. */
   members: RehearsedMember[];
   /** Views whose query fails, with the error, and those that read them. */
   failed: StandInError[];
@@ -51,26 +51,26 @@ export interface Rehearsed {
 export interface RehearsalOptions extends Omit<StepAsideOptions, 'staying'> {
   missingSchemas: string[];
   strategy: RebuildStrategy;
-  /** Views without data that get theirs before. */
+  /** Unpopulated views that are filled first. */
   filled: ReadonlySet<string>;
-  /** All views without data. */
+  /** All unpopulated views. */
   empty: ReadonlySet<string>;
   /** In the way of what moves. */
   hidden: readonly HiddenIndex[];
-  /** Views that go, and that none of the members may read. */
+  /** Views that are dropped, and that no member may read. */
   dropped: QualifiedName[];
-  /** Looks at the catalog while it is as it will be, but for these plain views in the place of materialized ones. */
+  /** Reads the catalog in its future state, except that these plain views stand in for materialized ones. */
   look: (standIns: QualifiedName[]) => Promise<void>;
 }
 
 /**
- * Finds out how the members of a closure fit together, without reading a row. Every old view steps aside,
- * plain views of the new definitions take their names, and so the declared texts bind to each other, to
- * columns that are new below included. Then the stand-ins are given the build names, and PostgreSQL tells
- * the definitions with those in them, and who reads whom. All of it is undone; the old views
- * are locked for these milliseconds.
+ * Finds out how the members of a closure fit together, without reading a row. Every old view is renamed
+ * out of the way, and plain views with the new definitions take their names. So the declared texts
+ * resolve to each other, including new columns below. Then the stand-ins get the build names, and
+ * PostgreSQL returns the definitions with these names, and who reads whom. All of it is rolled back. The
+ * old views are locked for these milliseconds.
  *
- * @throws DependencyCycleError when `dependsOn` and the queries make a circle
+ * @throws DependencyCycleError if `dependsOn` and the queries form a circle
  */
 export async function rehearse(
   session: Session,
@@ -123,7 +123,7 @@ export async function rehearse(
       await session.query(renameView(PLAIN, member.name, buildNameOf(member).name));
     }
     if (isSideBySide && moves.length > 0) {
-      // What is built is built while they still have their old names.
+      // New views are built while these still have their old names.
       const back = moveViews(moves.map(({ kind, from, to }) => ({ kind, from: to, to: from })));
       await session.query(script([...back.leave, ...back.arrive]));
     }
@@ -144,7 +144,7 @@ function isReplacing(member: ClosureMember): boolean {
   return member.deployed !== undefined;
 }
 
-/** A name beside the one in the end, where that or the name of one of its indexes is taken. */
+/** A temporary name, if its final name or the name of one of its indexes is taken. */
 function besideName(member: ClosureMember, names: NamePlan): QualifiedName {
   const { name, definition } = member;
   const indexes = (definition?.indexes ?? []).map((index) => ({ ...name, name: index.name }));
@@ -168,9 +168,9 @@ async function describeStandIns(
     finalQueries,
   }: Pick<RehearsalOptions, 'filled' | 'empty' | 'dropped'> & {
     old: Map<DeployedView, OldView>;
-    /** Whether views that may be read have other names than they will have. */
+    /** Whether views that may be read don't have their final names yet. */
     isMoved: boolean;
-    /** The names that views get which are not rebuilt. */
+    /** The new names of views that are not rebuilt. */
     arriving: QualifiedName[];
     finalQueries: Map<ClosureMember, string>;
   },
@@ -250,7 +250,7 @@ function refuseReaders(
   });
 }
 
-/** What can be read now can be read afterwards, unless it now reads what has no data. */
+/** What can be read now can be read afterwards, unless it now reads an unpopulated view. */
 function isFilled(member: RehearsedMember, sources: RehearsedMember[]): boolean {
   const { definition, deployed } = member;
   const canBe = member.withData && sources.every((source) => source.withData);
@@ -258,7 +258,7 @@ function isFilled(member: RehearsedMember, sources: RehearsedMember[]): boolean 
   return member.kind.storesRows ? definition?.withData === true || (wasFilled && canBe) : canBe;
 }
 
-/** The text can stay as it was written where nothing has to follow it: it may end in a comment. */
+/** The text stays as written if nothing follows it: it may end in a comment. */
 function isAsWritten({ kind, definition, deployed }: ClosureMember): boolean {
   return kind.storesRows && definition?.withData === true && deployed === undefined;
 }

@@ -12,8 +12,8 @@ import { diffSchema, type SchemaDiff, type ViewDiff, withAspects } from './schem
 import { prunes } from '../definition/policy-rights.js';
 
 /**
- * The diff, when all is as it was remembered, so that there is nothing to compare, to plan or to warn of
- * but orphans; `undefined` when there is more to do.
+ * The diff if everything is as remembered, so that there is nothing to compare, plan or warn about
+ * except orphans; `undefined` if there is more to do.
  */
 export async function rememberedDiff(
   session: Session,
@@ -42,7 +42,7 @@ export async function rememberedDiff(
   });
   const diff = withAspects(declared, found);
   const declaredNames = new Set([...declaredElsewhere, ...views.map(viewName)]);
-  // A process without views needs nothing, and may take away what nobody needs.
+  // A process without views needs nothing, and might remove what no view of its own needs.
   const pending = diff.others
     .map(rightOf)
     .filter((right) => isGiven(policy, right) && (right === 'change' || views.length > 0));

@@ -20,7 +20,7 @@ import { readSteadily } from './steady-read.js';
 
 type Context = Pick<DataSourceContext, 'application' | 'database' | 'views' | 'viewsElsewhere'>;
 
-/** Reads the state of the database with regard to the views of a data source. */
+/** Reads the state of the database for the views of a data source. */
 export function readState(session: Session, { database, views }: Context): Promise<DatabaseState> {
   const names = views.all().map((view) => view.name);
   return readSteadily(session, database.stateSchema, names);
@@ -32,10 +32,10 @@ export function declaredElsewhere(context: Context): Set<string> {
 }
 
 /**
- * Makes the database remember what was declared of views and what the catalog has of them now, which changes they
- * track, and who holds them. Views that the plan left as they are keep what is remembered of them, but for the holders.
+ * Makes the database remember what was declared about views, what the catalog has now, which changes they track, and
+ * which applications hold them. For views that the plan left as they are, only the holders are updated.
  *
- * @returns the state that is remembered
+ * @returns the remembered state
  */
 export async function remember(
   session: Session,
@@ -84,7 +84,7 @@ function recordOf(
   ];
 }
 
-/** Also of a view that is left as it is: another application must not drop it. */
+/** For a view that is left as it is too: another application must not drop it. */
 async function rememberHolders(
   session: Session,
   context: Context,

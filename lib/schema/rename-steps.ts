@@ -8,9 +8,9 @@ import type { PlanStep } from './plan-step.js';
 import { type Move, moveKnownViews, moveViews, type Rename } from './rename.js';
 
 /**
- * Views come under other names with all that hangs on them, and what is remembered of them comes with them.
+ * Views are renamed with everything that belongs to them, and their state and history follow.
  *
- * @param inPlace those of them that are not rebuilt
+ * @param inPlace the ones that are not rebuilt
  */
 export function renamePhases(
   renames: readonly Rename[],
@@ -34,7 +34,7 @@ export function renamePhases(
   };
 }
 
-/** With the old names again after the way back. */
+/** With the old names after undoing. */
 function followStep(renames: readonly Rename[], stateSchema: string): PlanStep {
   return {
     ...stepOf(renames),
@@ -63,12 +63,12 @@ function stepOf(renames: readonly Rename[]): PlanStep {
   };
 }
 
-/** From which name each view goes to which. */
+/** The old and the new name of each view. */
 export function movesOf(renames: readonly Rename[]): Move[] {
   return renames.map(({ view, from, kind }) => ({ kind, from, to: view.name }));
 }
 
-/** The last one first: each name that is taken is left before. */
+/** The last one first: each name is freed before it is taken. */
 function movesBack(renames: readonly Rename[]): Move[] {
   return [...renames]
     .reverse()

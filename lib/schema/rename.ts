@@ -12,18 +12,18 @@ import { rememberedRename } from './fingerprint.js';
 import { isManagedAs, otherHolders } from './holders.js';
 import { temporaryName } from './temporary-name.js';
 
-/** A view that is declared under a new name, with `renamedFrom`, and is there under the old one. */
+/** A view declared under a new name, with `renamedFrom`, that exists under the old one. */
 export interface Rename {
   view: ViewDefinition;
   from: QualifiedName;
-  /** What is there under the old name. */
+  /** What exists under the old name. */
   kind: ViewKind;
 }
 
 /**
- * Which declared views have to be renamed, each after the one that gives it its name. One that is there under its new
- * name is not, unless the view of that name is renamed itself. Views that exchange their names are both there before
- * and after: what is remembered tells whether it has been done. A view that another application holds keeps its name.
+ * The declared views that must be renamed, each after the one that frees its name. A view that exists under its new
+ * name is not renamed, unless the view with that name is renamed itself. Views that swap names exist before and
+ * after: what is remembered tells whether the swap is done. A view that another application holds keeps its name.
  */
 function findRenames(
   definitions: readonly ViewDefinition[],
@@ -46,7 +46,9 @@ function findRenames(
   return [...chains, ...circles.filter((circle) => !isDone(circle, state)).flat()];
 }
 
-/** Renames that are due, and those that stay undone: the policy forbids them, or the database has a newer version of the view. */
+/**
+ * The renames to do, and those that are not done because the policy forbids them or the database has a newer version of the view.
+ */
 export function partRenames(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
@@ -69,7 +71,7 @@ export function partRenames(
   return { renames, pending };
 }
 
-/** Which views a migration has renamed whose state is still under the old names. */
+/** The views that a migration renamed and whose state still has the old names. */
 export function findMoved(
   definitions: readonly ViewDefinition[],
   { known, views }: DatabaseState,
@@ -88,7 +90,7 @@ export function findMoved(
   );
 }
 
-/** Renames that come to a free name in the end, in the order in which they can be done. */
+/** Renames that end at a free name, in the order in which they can be done. */
 function chainsOf(renames: Rename[], isFree: (name: string) => boolean): Rename[] {
   const due: Rename[] = [];
   const left = new Set<string>();
@@ -101,7 +103,7 @@ function chainsOf(renames: Rename[], isFree: (name: string) => boolean): Rename[
   return due;
 }
 
-/** Renames of which each takes the name that another leaves, all the way round. */
+/** Renames in a circle: each takes the name that another frees. */
 function circlesOf(renames: Rename[]): Rename[][] {
   const byOldName = new Map(renames.map((each) => [displayName(each.from), each]));
   const circles: Rename[][] = [];
@@ -125,8 +127,8 @@ function circlesOf(renames: Rename[]): Rename[][] {
 }
 
 /**
- * Of a view that nobody remembers it cannot be told which of the two it was: it stays. One of them may have come under
- * such a name before.
+ * If nothing is remembered about a view, it can't be told which of the two it was, so it stays. One of them may have
+ * been renamed to such a name before.
  */
 function isDone(circle: Rename[], { known }: DatabaseState): boolean {
   const remembered = circle.map(({ view }) => known.get(viewName(view)));
@@ -139,22 +141,22 @@ function isDone(circle: Rename[], { known }: DatabaseState): boolean {
   );
 }
 
-/** One view, or what is remembered of it, that comes under another name. */
+/** A view, or its state, that gets another name. */
 export interface Move {
   kind: ViewKind;
   from: QualifiedName;
   to: QualifiedName;
 }
 
-/** What renames several views, in two parts, between which every name that one of them leaves is free. */
+/** The statements that rename several views, in two parts. Between them, every old name is free. */
 interface MoveStatements {
   leave: SqlStatement[];
   arrive: SqlStatement[];
 }
 
 /**
- * What reads a view follows by itself: it is bound to its OID. Only where a name is taken until another view has left
- * it, or in another schema, a view goes by way of a name that is free in both.
+ * What reads a view follows by itself, because it is bound to its OID. A view goes through a temporary name, free in
+ * both schemas, only if its new name is still taken or in another schema.
  */
 export function moveViews(moves: readonly Move[]): MoveStatements {
   return moveAll(moves, ({ kind, from, to }, between) => {
@@ -174,7 +176,7 @@ export function moveViews(moves: readonly Move[]): MoveStatements {
   });
 }
 
-/** The same for state and history. Somebody may have dropped a view of the new name by hand. */
+/** The same for state and history. Someone may have dropped a view with the new name by hand. */
 export function moveKnownViews(stateSchema: string, moves: readonly Move[]): SqlStatement[] {
   const { leave, arrive } = moveAll(moves, ({ from, to }, between) => ({
     leave: between === undefined ? [] : [renameKnownView(stateSchema, from, between)],
@@ -189,7 +191,7 @@ function moveAll(
 ): MoveStatements {
   const left = new Set(moves.map(({ from }) => displayName(from)));
   const isFree = ({ to }: Move): boolean => !left.has(displayName(to));
-  // Those that go straight to their names first: they leave names to the others.
+  // Direct renames first: they free names for the others.
   const ordered = [...moves.filter(isFree), ...moves.filter((each) => !isFree(each))];
   const parts = ordered.map((each) => {
     const { schema } = each.from;

@@ -22,15 +22,15 @@ import { uncarried } from './uncarried.js';
 import { inOldOrder } from './view-order.js';
 
 export interface ReplacementInput {
-  /** In order of dependency: each after all that it reads. */
+  /** In order of dependency: each after everything that it reads. */
   members: RehearsedMember[];
-  /** Views that are dropped, and have none in their place. */
+  /** Views that are dropped without a replacement. */
   going: OldView[];
-  /** Views without data that get theirs before. */
+  /** Unpopulated views that are filled first. */
   filled: ReadonlySet<string>;
   state: DatabaseState;
   names: NamePlan;
-  /** Indexes that have other names by the time when their views go: those of views that are rebuilt, or go. */
+  /** Indexes that have other names when their views are dropped: those of rebuilt and dropped views. */
   hidden: readonly HiddenIndex[];
   strategy: RebuildStrategy;
   reasonOf: (member: RehearsedMember) => string;
@@ -41,13 +41,16 @@ const ROOM = 'The old views make room for the new ones';
 const FILLED = 'On the way back the old views get, or lose, their rows under their old names';
 const NAMES = 'The new views take the names of the old ones';
 
-/** How a closure is rebuilt and what nobody declares is dropped, and back. Nothing is dropped with CASCADE. */
+/**
+ * How a closure is rebuilt and undeclared views are dropped, and how that is undone. Nothing is dropped with
+ * CASCADE.
+ */
 export function planReplacement(input: ReplacementInput): PlanPhases & { first: PlanStep[] } {
   const { first, ...phases } = replacementOf(input);
   return { first: [...first, ...oneWay(input.going)], ...phases };
 }
 
-/** What is dropped with a view that nobody declares, and cannot be made again, forbids the way back. */
+/** If dropping an undeclared view loses something that can't be recreated, the plan has no undo. */
 function oneWay(going: readonly OldView[]): PlanStep[] {
   const lost = going.flatMap(({ deployed }) =>
     uncarried(deployed).map((each) => `"${deployedName(deployed)}" with its ${each}`),
@@ -66,10 +69,10 @@ function replacementOf(input: ReplacementInput): PlanPhases & { first: PlanStep[
 }
 
 /**
- * The old views that read others in functions, as is remembered, which find those by names that they have again only
- * when all is back.
+ * The old views whose functions read others, as remembered. The functions find them by names that they have again
+ * only once everything is undone.
  *
- * @param late names of views that have theirs late, and beside them all that come under other names
+ * @param late names of views that get their names late, together with all renamed ones
  */
 function readersInFunctions(
   late: readonly string[],
@@ -98,7 +101,7 @@ function sideBySide(input: ReplacementInput): PlanPhases {
   const renames = members.flatMap((member) => renameStatements(blueprintOf(member)));
   const steps = members.map((member) => buildStep(input, member, NO_LOCK));
   if (old.length + renames.length === 0) {
-    // Nothing is replaced: each new view is taken back by itself.
+    // Nothing is replaced, so each new view is undone by itself.
     return inPhases({
       build: steps.map((step, at) => ({ ...step, undo: dropAll(members.slice(at, at + 1)) })),
       finish: fillSteps(last),
@@ -125,7 +128,7 @@ function sideBySide(input: ReplacementInput): PlanPhases {
   });
 }
 
-/** Without room for both: all of it holds up the readers, until the new rows are there. */
+/** Without room for both copies, readers wait for all of it, until the new rows exist. */
 function inPlace(input: ReplacementInput): PlanPhases & { first: PlanStep[] } {
   const { members, filled, names } = input;
   const state = withHidden(input.state, input.hidden);
@@ -164,7 +167,7 @@ function namesOf(views: readonly OldView[]): string[] {
   return views.map(({ deployed }) => deployedName(deployed));
 }
 
-/** Views go, and nothing is rebuilt. */
+/** Views are dropped, and nothing is rebuilt. */
 function pruning({ names, ...input }: ReplacementInput): PlanPhases {
   const state = withHidden(input.state, input.hidden);
   const going = input.going.map((view) => ({
@@ -194,7 +197,7 @@ function pruning({ names, ...input }: ReplacementInput): PlanPhases {
   });
 }
 
-/** By itself only where there is no exchange with which it goes. */
+/** Separately, only if there is no exchange that includes it. */
 function pruneStep(
   { deployed, name }: OldView,
   alone?: Pick<PlanStep, 'statements' | 'undo' | 'stops' | 'lock'>,
@@ -227,7 +230,7 @@ function buildStep(
   };
 }
 
-/** Of views whose functions find others by their names: these are the new ones only now. */
+/** For views whose functions find others by name: only now do the names belong to the new views. */
 function fillSteps(members: RehearsedMember[]): PlanStep[] {
   return members
     .filter(({ kind, withData }) => kind.storesRows && withData)

@@ -13,27 +13,27 @@ import {
   type ViewBlueprint,
 } from './view-blueprint.js';
 
-/** How views are made again as they were, each after all that it reads. */
+/** How views are recreated as they were, each after everything that it reads. */
 export interface Restoration {
   build: SqlStatement[];
   /** The same, view by view. */
   builds: { deployed: DeployedView; statements: SqlStatement[] }[];
-  /** Gives them their names, once these are free. */
+  /** Gives them their names once these are free. */
   finish: SqlStatement[];
 }
 
 export interface RestorationOptions {
-  /** Views without data that get theirs before: `schema.name`. */
+  /** Unpopulated views that are filled first: `schema.name`. */
   filled?: ReadonlySet<string>;
-  /** Views that get their rows once all has its own name, because functions find others by that: `schema.name`. */
+  /** Views that are filled once everything has its name, because functions find others by name: `schema.name`. */
   last?: ReadonlySet<string>;
-  /** The name that a view has by then. @default that of the `OldView` */
+  /** The name that a view has then. @default that of the `OldView` */
   nameThen?: (deployed: DeployedView) => QualifiedName;
 }
 
 /**
- * A view that had no data may stand below one that had: that one can only be filled while the other has data too,
- * which is then taken from it again.
+ * An unpopulated view may be below a populated one. That one can only be filled while the other has data too, so
+ * it is filled and then emptied again.
  */
 export function restoration(
   views: readonly OldView[],
@@ -107,7 +107,7 @@ function blueprintOf({
       };
 }
 
-/** Views as they are, under the names that they have. */
+/** Views as they are, under their present names. */
 export function asTheyWere(views: readonly DeployedView[]): OldView[] {
   return views.map((deployed) => ({
     deployed,
@@ -117,7 +117,7 @@ export function asTheyWere(views: readonly DeployedView[]): OldView[] {
   }));
 }
 
-/** The materialized views without data that are read, at whatever distance, by one of the given that has some. */
+/** The unpopulated materialized views that a populated one of the given views reads, directly or not. */
 function emptyBelow(views: readonly DeployedView[], state: DatabaseState): DeployedView[] {
   const populated = views.filter(({ kind, row }) => kind.storesRows && row.is_populated);
   return [...state.views.values()].filter(({ kind, row, name }) => {

@@ -23,22 +23,25 @@ export interface RowSwapOptions {
   /** The schema of the library's own tables. */
   stateSchema: string;
   definition: ViewDefinition;
-  /** Of the transaction. Readers are waited for five times as long, and are let through all the while. */
+  /**
+   * The transaction's limit. The swap waits for readers up to five times as long, and lets them through
+   * in between.
+   */
   lockTimeoutMs: number;
 }
 
 /**
- * Gives a view new rows by building a copy beside it, from the definition that the database has, with all
- * that belongs to it, which then takes its name. Readers wait for the exchange alone, and for the commit.
+ * Gives a view new rows: it builds a copy beside it, from the definition in the database and with
+ * everything that belongs to the view. The copy then takes the view's name. Readers wait only for the
+ * exchange and the commit.
  *
- * Runs in the transaction of a refresh, which holds the refresh lock of the view: so no change of the schema
- * by the library is under way, as that takes the same lock. Others are kept off by a lock on the
- * view itself.
+ * Runs in the transaction of a refresh, which holds the view's refresh lock. A schema change of the library
+ * takes the same lock, so none is running. A lock on the view itself keeps others away.
  *
- * @throws SwapRefusedError when something depends on the view, or belongs to it that a copy would not have
- * @throws InsufficientPrivilegeError when the role may not make the copy
- * @throws RefreshLockError when the view was changed meanwhile
- * @throws what PostgreSQL says, when a query fails or readers do not end in time
+ * @throws SwapRefusedError if something depends on the view, or its copy would lose something
+ * @throws InsufficientPrivilegeError if the role may not create the copy
+ * @throws RefreshLockError if the view was changed meanwhile
+ * @throws PostgreSQL's error if a query fails or readers don't end in time
  */
 export async function swapRows(session: Session, options: RowSwapOptions): Promise<void> {
   try {
@@ -56,7 +59,7 @@ async function swap(
   const source = await readLocked(session, definition);
   const blueprint = copyOf(source);
   const build = [
-    // What the application's own settings say is for its own tables.
+    // The application's own settings are for its own tables.
     setDefaultTablespace(''),
     ...buildStatements(blueprint),
   ];
@@ -76,7 +79,7 @@ async function swap(
   }
 }
 
-/** As it is once nobody else can change it any more. */
+/** Read again once nobody else can change it. */
 async function readLocked(session: Session, definition: ViewDefinition): Promise<SwapSource> {
   const { deployed } = await readSwapSource(session, definition);
   const [column] = deployed.row.columns;

@@ -14,14 +14,17 @@ import { type DeployedView } from './deployed-view.js';
 import { isRememberedDeclaration } from './fingerprint.js';
 import { asOrphan, isAsKnown, type Orphan } from './holders.js';
 
-/** One way in which the database is not what the code declares of a view. */
+/** One way in which a view in the database differs from the code. */
 export type Difference =
   | { kind: 'missing' }
-  /** A view of another kind has the name: a plain one that of a materialized one, or the other way round. */
+  /** A view of another kind has the name: a plain view instead of a materialized one, or the reverse. */
   | { kind: 'view-kind'; deployed: ViewKind }
-  /** `isDrift`: the code is as it was; the view was changed in the database by hand. */
+  /** `isDrift`: the code has not changed; someone changed the view in the database by hand. */
   | { kind: 'definition'; isDrift: boolean; failure?: string }
-  /** PostgreSQL refuses the declared query, also where all else is as declared: what it reads was renamed, say. */
+  /**
+   * PostgreSQL refuses the declared query, although everything else may match: for example, something that it
+   * reads was renamed.
+   */
   | { kind: 'query-fails'; failure: string }
   | { kind: 'renamed'; from: string }
   | { kind: 'access-method' }
@@ -32,21 +35,21 @@ export type Difference =
 /** How one declared view compares. */
 export interface ViewDiff {
   view: ViewDefinition;
-  /** `undefined` when it is missing. */
+  /** `undefined` if it is missing. */
   deployed?: DeployedView;
-  /** Empty when the database is as declared. */
+  /** Empty if the database is as declared. */
   differences: Difference[];
-  /** Set when the database has a higher `version`: then nothing of this view is changed. */
+  /** Set if the database has a higher `version`: then nothing about this view is changed. */
   newerVersion?: number;
 }
 
-/** How the database compares with all that is declared. */
+/** How the database compares with everything that is declared. */
 export interface SchemaDiff {
   views: ViewDiff[];
-  /** Views that the library made and that the application declares no more, without those that others hold. */
+  /** Views that the library created and the application no longer declares, without those that others hold. */
   orphans: Orphan[];
   missingSchemas: string[];
-  /** What aspects have found that is of no single view. */
+  /** Differences found by aspects that belong to no single view. */
   others: Exclude<AnyAspectDifference, { view: ViewDefinition }>[];
 }
 
@@ -55,17 +58,19 @@ interface DiffInput {
   renames: Rename[];
   /** Those that are not done. */
   pending: Rename[];
-  /** Views that the application declares in other data sources, which may be of the same database: no orphans. */
+  /**
+   * Views that the application declares in other data sources of perhaps the same database: they are no orphans.
+   */
   declaredElsewhere?: ReadonlySet<string>;
-  /** The application's name; `''` where it has none. */
+  /** The application's name; `''` if it has none. */
   application: string;
 }
 
 /**
- * Compares declarations with a database state in which the renames have been done. Pure: what only PostgreSQL can judge is in `comparisons`;
- * a view that is not in them has the fingerprint that was remembered.
+ * Compares declarations with the database state after the renames. Pure: what only PostgreSQL can decide is in `comparisons`. A view that
+ * isn't in them has the stored fingerprint.
  *
- * @throws SchemaSyncError when a table, or anything else that is no view, has the name of a view
+ * @throws SchemaSyncError if a table, or anything else that isn't a view, has the name of a view
  */
 export function diffSchema(
   definitions: readonly ViewDefinition[],
@@ -105,7 +110,7 @@ function withRename(diff: ViewDiff, { from }: Rename): ViewDiff {
   };
 }
 
-/** A view that keeps its old name is left with all that it has: what else differs shows once it has been renamed. */
+/** A view that keeps its old name is left as it is. Its other differences are found once it has been renamed. */
 function pendingDiff({ view, from }: Rename, state: DatabaseState): ViewDiff {
   refuseOtherRelation(view, state);
   const newer = newerVersion(view, state.known.get(displayName(from)));
@@ -117,12 +122,12 @@ function pendingDiff({ view, from }: Rename, state: DatabaseState): ViewDiff {
   };
 }
 
-/** Whether the view is there under its old name, which it keeps. */
+/** Whether the view exists under its old name and keeps it. */
 export function keepsOldName({ view, deployed }: Pick<ViewDiff, 'view' | 'deployed'>): boolean {
   return deployed !== undefined && displayName(deployed.name) !== viewName(view);
 }
 
-/** With what aspects have found. Pure. */
+/** Adds the differences that aspects found. Pure. */
 export function withAspects(diff: SchemaDiff, found: readonly AnyAspectDifference[]): SchemaDiff {
   return {
     ...diff,
@@ -191,7 +196,9 @@ function differencesOf(
   ];
 }
 
-/** That the query of a view fails, with class, code and what PostgreSQL says, as far as that is no row data. */
+/**
+ * The message for a view whose query fails, with class, code and PostgreSQL's text if that can't hold row data.
+ */
 export function describeFailure({ target }: ViewDefinition, error: unknown): string {
   return `the query of ${target.name} fails: ${codeAndMessageOf(error)}`;
 }
@@ -217,7 +224,7 @@ function refuseOtherRelation(view: ViewDefinition, state: DatabaseState): void {
     );
   }
   const { relation_kind: kind, index_of: table } = relation ?? {};
-  // The index of a view may go, and make room: see `refuseTakenNames`.
+  // A view's index may be dropped and free its name: see `refuseTakenNames`.
   const mayGo = kind === 'i' && table !== null && table !== undefined && state.views.has(table);
   if (kind !== undefined && viewKindOf(kind) === undefined && !mayGo) {
     throw new SchemaSyncError(

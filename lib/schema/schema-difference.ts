@@ -10,22 +10,24 @@ import { describeFailure, type Difference, type SchemaDiff } from './schema-diff
 import type { StandInError } from './stand-ins.js';
 import { describeDifference, hasFailingQuery } from './sync-policy.js';
 
-/** Of what is no single view's. */
+/** For a difference that belongs to no single view. */
 type ReportedKind = Exclude<
   SchemaDiff['others'][number]['kind'],
   'installation' | 'capture-left-over'
 >;
 
-/** One way in which the database is not what the code declares. */
+/** One way in which the database differs from the code. */
 export interface SchemaDifference {
-  /** `schema.name`; that of a table where its capture is superfluous, or how it wakes processes up is not as set. */
+  /**
+   * `schema.name` of the view; of the table for superfluous triggers, or for a wake-up trigger that isn't as set.
+   */
   view: string;
   kind: Difference['kind'] | ReportedKind | 'orphan' | 'refused';
   /** The same in words. */
   description: string;
 }
 
-/** All ways in which it is not, with what stands in the way of a change. */
+/** All differences, with what stops a change. */
 export function schemaDifferences({
   diff,
   failing,
@@ -67,7 +69,7 @@ function isTold(member: ClosureMember, { views }: SchemaDiff): boolean {
   return views.some((diff) => diff.view === member.definition && hasFailingQuery(diff));
 }
 
-/** Of which the diff says so already. */
+/** Those that the diff already lists. */
 function lacksTable(view: string | undefined, { views }: SchemaDiff): boolean {
   return views.some(
     (diff) =>
@@ -75,7 +77,7 @@ function lacksTable(view: string | undefined, { views }: SchemaDiff): boolean {
   );
 }
 
-/** A query that fails once views below it are as declared, or that no view has yet. */
+/** A query that fails once the views below it are as declared, or whose view doesn't exist yet. */
 function failureDifference({ member, cause }: StandInError): SchemaDifference {
   return {
     view: displayName(member.name),

@@ -8,22 +8,24 @@ import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { OWNERSHIP_HINT } from '../tracking/capture-warnings.js';
 import type { PlanStep } from './plan-step.js';
 
-/** What was under way when a statement failed. */
+/** What was being done when a statement failed. */
 export interface FailedTask {
-  /** What "Could not" is said of: `exchange the views`. */
+  /** What follows "Could not": `exchange the views`. */
   task: string;
   view?: ViewDefinition;
-  /** Whether it was about writing down the changes of tables. */
+  /** Whether it was about tracking changes of tables. */
   isCapture?: boolean;
   /** Whether rows were computed, so that functions were called. */
   computesRows?: boolean;
-  /** What helps, where the code does not tell. */
+  /** The hint, if the code doesn't imply one. */
   hint?: string;
-  /** What else failed of the same kind. */
+  /** Other failures of the same kind. */
   others?: SchemaStepError[];
 }
 
-/** One statement of a plan failed. Internal: callers get what `schemaErrorFrom` makes of it. */
+/**
+ * One statement of a plan failed. Internal: callers get the error that `schemaErrorFrom` creates.
+ */
 export class SchemaStepError extends Error {
   constructor(
     override readonly cause: unknown,
@@ -37,12 +39,12 @@ export class SchemaStepError extends Error {
   }
 }
 
-/** The task of making a declared view. */
+/** The task of creating a declared view. */
 export function makingOf(view: ViewDefinition): FailedTask {
   return { task: `make ${describeDeclared(view)}`, view };
 }
 
-/** Several failures as one: it is the first, and says the others too. */
+/** Joins several failures into one: the first, which also names the others. */
 export function together([first, ...others]: SchemaStepError[]): SchemaStepError | undefined {
   return first && new SchemaStepError(first.cause, { ...first.failed, others });
 }
@@ -60,7 +62,7 @@ export function taskOf(step: PlanStep, context: TaskContext): FailedTask {
 interface TaskContext {
   view: ViewDefinition | undefined;
   stateSchema: string;
-  /** What the statement was to make, where it is a part of the view. */
+  /** What the statement should create, if that is a part of the view. */
   makes: string | undefined;
 }
 
@@ -119,7 +121,7 @@ const HINTS: Record<string, string> = {
     'From PostgreSQL 17 on, functions run with a restricted search_path while a view is built: qualify the names in them, or use ALTER FUNCTION ... SET search_path.',
 };
 
-/** The error that the booting application gets. */
+/** The error that a boot throws. */
 export function schemaErrorFrom(error: unknown): MaterializedViewError {
   if (error instanceof MaterializedViewError) {
     return error;
@@ -150,12 +152,12 @@ function describeFailures(error: unknown): string {
 }
 
 function describeCause(error: unknown): string {
-  // What was lost is no code of PostgreSQL's.
+  // A lost connection has no code of PostgreSQL.
   const said = errorCode(error) === SESSION_LOST ? messageOf(error) : codeAndMessageOf(error);
   return isConnectionLoss(error) ? `${connectionFailure(error).what} (${said})` : said;
 }
 
-/** What a role needs where no view is concerned. */
+/** What a role needs when no view is concerned. */
 const OWN_HINT =
   "The role needs USAGE on the schema `stateSchema`, and SELECT, INSERT, UPDATE and DELETE on the library's tables in it. To create or upgrade them it needs CREATE on that schema and has to own the tables; where a schema does not exist, CREATE on the database.";
 

@@ -16,7 +16,10 @@ import type { SchemaPlan } from './schema-plan.js';
 
 /** What a plan may do. */
 export interface PlanPolicy {
-  /** Whether to drop what the library made and nobody declares. @default as in the module's options */
+  /**
+   * Whether to drop views that the library created and no class declares. @default as in the module's
+   * options
+   */
   prune?: boolean;
   /** @default as in the module's options */
   unmanagedDependents?: SyncPolicy['unmanagedDependents'];
@@ -62,11 +65,14 @@ export const alterTableOptions = objectOf<AlterTableServiceOptions>({
   unmanagedDependents: MODULE_RULES.unmanagedDependents,
 });
 
-/** What `SchemaService.alterTable` takes. */
+/** What `SchemaService.alterTable` accepts. */
 export type AlterTableServiceOptions = DataSourceSelector &
   Pick<AlterTableOptions, 'unmanagedDependents'>;
 
-/** Whether this may be what `SchemaService.plan` gave: whether it still holds, is found out under the lock. */
+/**
+ * Whether this looks like a result of `SchemaService.plan`. Whether it is still right is checked under the
+ * lock.
+ */
 export const aPlan = matching('a plan that `SchemaService.plan` has made', (value) => {
   const { dataSource, policy, steps } = (value ?? {}) as Partial<SchemaPlan>;
   return typeof dataSource === 'string' && typeof policy === 'object' && Array.isArray(steps);

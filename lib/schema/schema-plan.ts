@@ -19,13 +19,13 @@ import { redefinition } from './redefinition.js';
 import { planReplacement } from './replacement.js';
 import type { SchemaDiff, ViewDiff } from './schema-diff.js';
 
-/** The definition of a view that a plan leaves as it is, and why. */
+/** A view that a plan leaves as it is, and why. */
 export interface SkippedView {
   view: string;
   reason: string;
 }
 
-/** What brings the database to what the code declares, in order. */
+/** The steps that make the database match the code, in order. */
 export interface SchemaPlan {
   dataSource: string;
   /** What the plan was allowed to do. */
@@ -33,8 +33,8 @@ export interface SchemaPlan {
   steps: PlanStep[];
   skipped: SkippedView[];
   /**
-   * Views that the library made and that the application declares no more. With `prune` those are dropped that it alone
-   * has made.
+   * Views that the library created and the application no longer declares. With `prune`, those that only this
+   * application created are dropped.
    */
   orphans: string[];
 }
@@ -43,18 +43,18 @@ export interface PlanInput {
   dataSource: string;
   diff: SchemaDiff;
   renames: Rename[];
-  /** The views that are rebuilt, in order of dependency, and those that go. */
+  /** The views that are rebuilt, in order of dependency, and those that are dropped. */
   rehearsed: Pick<Rehearsed, 'members' | 'going'>;
   names: NamePlan;
   /** Indexes in the way of what is renamed. */
   hidden: readonly HiddenIndex[];
   state: DatabaseState;
-  /** The same with the dependencies that are remembered: for the way back. */
+  /** The same with the remembered dependencies, for undoing. */
   oldState: DatabaseState;
   policy: SyncPolicy;
-  /** Left as it is by the policy: in part, or whole. */
+  /** Views that the policy leaves as they are, partly or entirely. */
   left: SkippedView[];
-  /** Cannot be made: whole. */
+  /** Views that can't be created. */
   failed: SkippedView[];
 }
 
@@ -73,7 +73,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
     isSideBySide ? renames.filter(({ view }) => !rebuiltNames.has(viewName(view))) : renames,
     state,
   );
-  // Side by side, what has the names is dropped before others get them.
+  // Side by side, old views are dropped before new ones get their names.
   const going = new Set([
     ...rebuiltNames,
     ...rehearsed.going.map(({ deployed }) => displayName(deployed.name)),
@@ -111,7 +111,8 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ]
     : [
         ...hideStep({ statements: hide(hidden), undo: [] }),
-        // Indexes are in the old schema until their view moves, and in the new one until it moves back.
+        // Indexes are in the old schema until their view moves, and in the new one until that is
+        // undone.
         ...altered.clear.map((step) => ({ ...step, undo: [] })),
         ...renamed.clear,
         ...renamed.finish,
@@ -140,7 +141,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...renamed.build,
       ...exchange,
       ...redefined.last,
-      // They hold up writers from here to the end of the transaction.
+      // From here to the end of the transaction, writers wait.
       ...ofAspects('last'),
     ],
     skipped: [...left, ...failed],
@@ -162,7 +163,7 @@ function hideStep(part: Pick<PlanStep, 'statements' | 'undo'>): PlanStep[] {
       ];
 }
 
-/** Views without data that get theirs. */
+/** Unpopulated views that are filled. */
 export function unpopulated({ views }: SchemaDiff): Set<string> {
   return new Set(
     views
@@ -171,7 +172,7 @@ export function unpopulated({ views }: SchemaDiff): Set<string> {
   );
 }
 
-/** The names of all views without data. */
+/** The names of all unpopulated views. */
 export function withoutData({ views }: DatabaseState): Set<string> {
   return new Set(
     [...views]
@@ -192,7 +193,7 @@ function schemaStep(schema: string, stateSchema: string): PlanStep {
     action: 'create-schema',
     reason: `Schema "${schema}" for ${whose} is missing`,
     statements: [createSchema(schema)],
-    // The library's own schema stays, with its tables: a history is not something to lose by a revert.
+    // The library's own schema stays, with its tables: a revert must not lose the history.
     undo: schema === stateSchema ? [] : [dropSchema(schema)],
     lock: NO_LOCK,
     rewritesRows: false,

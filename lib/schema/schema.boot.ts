@@ -15,7 +15,7 @@ import type { SchemaSynchronizer } from './schema.synchronizer.js';
 import type { SyncReport } from './sync-report.js';
 import { describeUnrecorded, readUnrecorded } from './unsynchronized-boot.js';
 
-/** What booting does with the schema of a data source, by the policy of the module's options. */
+/** What a boot does with the schema of a data source, by the policy in the module's options. */
 export class SchemaBoot {
   constructor(
     private readonly context: DataSourceContext,
@@ -31,9 +31,9 @@ export class SchemaBoot {
   }
 
   /**
-   * What a process asks that uses the library's own tables without booting.
+   * The check for a process that uses the library's own tables without a boot.
    *
-   * @throws ForeignStateSchemaError when another role owns some of them
+   * @throws ForeignStateSchemaError if another role owns any of them
    */
   async refuseForeignState(): Promise<void> {
     await this.synchronizer.within((session) => this.refuseForeign(session), { isReadOnly: true });
@@ -69,7 +69,7 @@ export class SchemaBoot {
     }
   }
 
-  /** Best effort: a process that changes nothing has to boot where it may not even read the catalog. */
+  /** Best effort: a process that changes nothing must boot even if it may not read the catalog. */
   private async look(): Promise<void> {
     const { name, database, views } = this.context;
     try {

@@ -26,20 +26,20 @@ import { refuseDrift } from './sync-policy.js';
 import type { SyncReport } from './sync-report.js';
 import { SyncReporter } from './sync.reporter.js';
 
-/** What became of a synchronisation. */
+/** The outcome of a synchronisation. */
 export interface Synchronized {
   report: SyncReport;
   diff: SchemaDiff;
-  /** The step for which the locks could not be had, and without which all others were done. */
+  /** The step that didn't get its locks and was left out. */
   postponed?: PostponedStep;
-  /** Views that can only be refreshed while their readers wait. */
+  /** Views that can only be refreshed while readers wait. */
   withoutKey: ViewDefinition[];
 }
 
-/** What there is to say where all is as it was remembered. */
+/** The outcome if everything is as remembered. */
 type Remembered = Pick<Synchronized, 'diff' | 'withoutKey'>;
 
-/** Brings a database to what the code declares, one process at a time. */
+/** Makes a database match the code, one process at a time. */
 export class SchemaSynchronizer {
   private readonly reporter: SyncReporter;
 
@@ -47,7 +47,7 @@ export class SchemaSynchronizer {
     this.reporter = new SyncReporter(context);
   }
 
-  /** Works a plan out and leaves everything as it is. */
+  /** Makes a plan, and changes nothing. */
   async plan(policy: SyncPolicy): Promise<SchemaPlan> {
     return this.explained(async () => {
       const prepared = await this.look(policy);
@@ -58,8 +58,8 @@ export class SchemaSynchronizer {
   }
 
   /**
-   * How the database compares, with what would stand in the way of a change. Leaves everything as it is. A standby cannot
-   * try definitions: it can only say that all is as it was remembered.
+   * How the database compares, with what would stop a change. Changes nothing. On a standby, definitions can't be tried,
+   * so it can only tell that everything is as remembered.
    */
   async inspect(policy: SyncPolicy): Promise<Pick<Prepared, 'diff' | 'failing' | 'refusals'>> {
     return this.explained(async () => {
@@ -76,7 +76,7 @@ export class SchemaSynchronizer {
     });
   }
 
-  /** Works out what a migration has to do, and what it has to find when it runs. */
+  /** Works out what a migration must do, and what it must find when it runs. */
   async inspectForMigration(
     policy: SyncPolicy,
   ): Promise<{ plan: SchemaPlan; checks: MigrationChecks }> {
@@ -97,15 +97,15 @@ export class SchemaSynchronizer {
   }
 
   /**
-   * Plans and carries out, in one transaction under the sync lock: whole, or not at all. Only without an expected
-   * plan a step may be postponed.
+   * Plans and applies in one transaction under the sync lock: everything or nothing. A step may be postponed only
+   * if no plan is expected.
    *
-   * @param expected a plan made before, which must still be the right one
+   * @param expected a plan made before, which must still be up to date
    */
   async carryOut(policy: SyncPolicy, expected?: SchemaPlan): Promise<Synchronized> {
     const startedAtMs = performance.now();
     return this.explained(async () => {
-      // Nothing new is the usual case at boot: it takes no lock and needs no right to create.
+      // Usually a boot finds nothing new. Then it takes no lock and needs no CREATE privilege.
       const remembered = expected === undefined ? await this.lookBriefly(policy) : undefined;
       if (remembered !== undefined) {
         return this.reporter.unchanged(remembered, startedAtMs);
@@ -133,7 +133,7 @@ export class SchemaSynchronizer {
     const { syncTimeoutMs, statementTimeoutMs } = this.context.options;
     const limits = {
       lockTimeoutMs: syncTimeoutMs,
-      // Room for both to wait for the sync lock and to work.
+      // Time to wait for the sync lock and to work.
       statementTimeoutMs: statementTimeoutMs && statementTimeoutMs + syncTimeoutMs,
       isReadOnly,
     };
@@ -192,7 +192,7 @@ export class SchemaSynchronizer {
     );
   }
 
-  /** Where nothing is to be done. */
+  /** If nothing has to be done. */
   private async remembered(session: Session, policy: SyncPolicy): Promise<Remembered | undefined> {
     const preparation = this.preparation(policy);
     const state = await readState(session, this.context);
@@ -215,7 +215,8 @@ export class SchemaSynchronizer {
     return this.within(async (session) => {
       await waitForLock(session, this.context.locks, syncLockKey(), SYNC_LOCK_TAKEN);
       await refuseForeignState(session, database.stateSchema);
-      // Another process may have done it all while this one waited. Its views are being refreshed by now.
+      // Another process may have done everything while this one waited. Its views may be refreshing by
+      // now.
       const remembered =
         expected === undefined ? await this.remembered(session, policy) : undefined;
       if (remembered !== undefined) {

@@ -39,15 +39,15 @@ export class Schema {
   }
 
   /**
-   * To be asked before anything else where nobody boots: reading a table of another role may run that role's code.
+   * Call it first in a process that doesn't boot: reading another role's table may run that role's code.
    *
-   * @throws ForeignStateSchemaError when another role owns some of the state schema
+   * @throws ForeignStateSchemaError if another role owns any of the state schema
    */
   async refuseForeignState(): Promise<void> {
     await this.starter.refuseForeignState();
   }
 
-  /** What a boot does, for views that have come since, and for them alone: see `bootAdded`. */
+  /** Does what a boot does, only for views added since: see `bootAdded`. */
   async bootAdded(views: readonly ViewDefinition[]): Promise<void> {
     await bootAdded(this.context, this.captures, views);
   }

@@ -17,8 +17,9 @@ export interface Shape {
 }
 
 /**
- * The shape of a deployed view, for trying declared indexes. Where one has an expression, it belongs to the view's owner, as
- * whom PostgreSQL then computes what is constant in it; a role that may not give it to them can compare all others.
+ * The shape of a deployed view, for trying declared indexes. If an index has an expression, the shape belongs to the view's
+ * owner, because PostgreSQL evaluates constant parts as the table's owner. A role that may not give it to that owner can
+ * compare all other indexes.
  */
 export async function makeShapeFor(
   session: Statements,
@@ -32,7 +33,7 @@ export async function makeShapeFor(
   return makeShape(session, name, computes ? row.owner : undefined);
 }
 
-/** @param owner `undefined` for this role */
+/** @param owner `undefined` for the current role */
 export async function makeShape(
   session: Statements,
   view: QualifiedName,

@@ -15,7 +15,7 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 const CHANGED_BELOW =
   "The view that is there still works. If something that its query reads was renamed, dropped or changed, correct the query; until then `onDrift: 'continue'` leaves the view as it is, with a warning.";
 
-/** A failed stand-in, and the member that it was for. */
+/** A failed stand-in and its member. */
 export class StandInError extends SchemaStepError {
   constructor(
     readonly member: ClosureMember,
@@ -29,13 +29,13 @@ export class StandInError extends SchemaStepError {
     );
   }
 
-  /** Whether it lacks something that may be there another time. */
+  /** Whether it lacks something that may exist at another time. */
   get isForWantOfSomething(): boolean {
     return NOT_THERE.has(errorCode(this.cause));
   }
 }
 
-/** In whatever order they stand: one that lacks another is tried again after the others. */
+/** In any order that works: one that lacks another is tried again after the others. */
 export async function createStandIns(
   session: Session,
   members: ClosureMember[],
@@ -68,7 +68,7 @@ function standInError(member: ClosureMember, cause: unknown): StandInError {
   return error;
 }
 
-/** The definitions of stand-ins, as they are once all has its own name. */
+/** The definitions of stand-ins once everything has its final name. */
 export async function definitionsOf(
   session: Session,
   members: ClosureMember[],

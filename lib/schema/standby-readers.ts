@@ -5,7 +5,7 @@ import { selectStandbys, type StandbysRow } from '../postgres/server.sql.js';
 
 const TIMEOUT_MS = 2_000;
 
-/** Whether each refresh locks the view against its readers, because that is declared. */
+/** Whether each refresh locks the view against readers, as declared. */
 export function stopsReaders({ refresh }: ViewDefinition): boolean {
   return refresh.mode === 'swap' || refresh.mode === 'blocking';
 }

@@ -3,16 +3,18 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { isRefusal } from '../postgres/sqlstate.js';
 
 /**
- * Carries a statement out, if the server takes it.
+ * Runs a statement, if the server accepts it.
  *
  * @returns whether it did
- * @throws what says nothing of the statement: a lock that could not be had, a lost connection
+ * @throws errors that say nothing about the statement: a lock timeout, a lost connection
  */
 export async function stands(session: Statements, statement: SqlStatement): Promise<boolean> {
   return (await refusalOf(session, statement)) === undefined;
 }
 
-/** The same, with the error of a statement that the server does not take; `undefined` when it does. */
+/**
+ * The same, returning the error of a statement that the server refuses; `undefined` if it accepts it.
+ */
 export async function refusalOf(session: Statements, statement: SqlStatement): Promise<unknown> {
   try {
     await session.attempt(() => session.query(statement));

@@ -4,16 +4,16 @@ import { splitParameter } from '../postgres/view-ddl.sql.js';
 type Storage = Pick<ViewDefinition, 'kind' | 'storage' | 'accessMethod'>;
 
 /**
- * VACUUM would lock a view that has shrunk against its readers, to give pages back that the next refresh takes again.
- * Standbys replay that lock, and their readers cannot hold it off.
+ * VACUUM would lock a view that has shrunk against readers, to return pages that the next refresh needs again.
+ * Standbys replay that lock, and their readers can't delay it.
  */
 const HEAP_DEFAULTS = { vacuum_truncate: false };
 
 /**
- * The parameters that a view gets where the library makes or alters it, as the catalog has them. Those of a materialized
- * view are declared all together, those of a plain one by themselves: it keeps what is not declared.
+ * The parameters that a view gets when the library creates or alters it, as the catalog has them. A materialized view
+ * declares all of them together; a plain view declares single ones and keeps those that it doesn't declare.
  *
- * @param deployed what it has; needed only for a plain view
+ * @param deployed its present parameters; needed only for a plain view
  */
 export function storageOf(view: Storage, deployed: readonly string[] = []): string[] {
   return view.kind.storesRows
@@ -29,12 +29,12 @@ function viewParameters({ storage = {} }: Storage, deployed: readonly string[]):
   ];
 }
 
-/** The names of those that are declared, or come by default. */
+/** The names of the declared and the default ones. */
 export function storageNames(view: Storage): string[] {
   return view.kind.storesRows ? storageOf(view).map(nameOf) : Object.keys(view.storage ?? {});
 }
 
-/** Whether a view that declares parameters has others. Those by default may be there or not. */
+/** Whether a view that declares parameters has others. The default ones may exist or not. */
 export function storageDiffers(view: Storage, deployed: readonly string[]): boolean {
   if (view.storage === undefined) {
     return false;
@@ -50,7 +50,7 @@ export function undeclaredStorage(view: Storage, deployed: readonly string[]): s
   return deployed.map(nameOf).filter((name) => !names.includes(name));
 }
 
-/** Other access methods may refuse the parameters of heaps. */
+/** Other access methods may refuse the parameters of heap tables. */
 function defaultsOf({ accessMethod = 'heap' }: Storage): Record<string, boolean> {
   return accessMethod === 'heap' ? HEAP_DEFAULTS : {};
 }

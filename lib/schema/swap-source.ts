@@ -16,7 +16,7 @@ import { MATERIALIZED, viewKindOf } from '../postgres/view-kind.js';
 import type { DeployedView } from './deployed-view.js';
 import { foreignLiterals, uncarried } from './uncarried.js';
 
-/** A view that can be dropped for a copy of it, with all that the copy needs to be the same. */
+/** A view that its copy can replace, with everything that the copy needs to be the same. */
 export interface SwapSource {
   deployed: DeployedView;
 }
@@ -24,8 +24,8 @@ export interface SwapSource {
 /**
  * Reads one view, in a constant number of queries.
  *
- * @throws SwapRefusedError when something depends on it, or cannot be carried over
- * @throws ViewMissingError when there is no such view
+ * @throws SwapRefusedError if something depends on it or can't be copied
+ * @throws ViewMissingError if there is no such view
  */
 export async function readSwapSource(
   session: Session,
@@ -57,7 +57,7 @@ export async function readSwapSource(
   };
 }
 
-/** Not all that a copy has to carry over takes a lock: a GRANT does not. */
+/** Not everything that must be copied takes a lock: a GRANT doesn't. */
 export function requireUnchanged(before: SwapSource, now: SwapSource): void {
   if (!isDeepStrictEqual(now, before)) {
     const view = displayName(before.deployed.name);
@@ -68,7 +68,7 @@ export function requireUnchanged(before: SwapSource, now: SwapSource): void {
   }
 }
 
-/** @throws SwapRefusedError when there are any */
+/** @throws SwapRefusedError if there are any */
 export function refuseObstacles(name: QualifiedName, obstacles: SwapObstacleRow[]): void {
   const listed = (isDependent: boolean): string =>
     obstacles

@@ -9,7 +9,7 @@ import { viewAspectOf } from './aspects/view-aspects.js';
 import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 import type { SchemaPlan } from './schema-plan.js';
 
-/** Whether a policy lets a difference be made good. A newer version in the database is never touched. */
+/** Whether a policy allows fixing a difference. A newer version in the database is never changed. */
 function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): boolean {
   if (diff.newerVersion !== undefined) {
     return false;
@@ -17,11 +17,11 @@ function isAllowed(policy: SyncPolicy, diff: ViewDiff, difference: Difference): 
   if (isOfAspect(difference)) {
     return isGiven(policy, rightOf(difference));
   }
-  // A view whose declared query fails goes on as it is.
+  // A view whose declared query fails stays as it is.
   if (hasFailingQuery(diff) && difference.kind !== 'renamed') {
     return false;
   }
-  // An index that is declared for a new definition says nothing of the old one.
+  // An index that is declared for a new definition says nothing about the old one.
   const isCreation = rightOfView(difference) === 'create' && !hasOtherDefinition(diff);
   return allowsChanges(policy) || (allowsCreation(policy) && isCreation);
 }
@@ -31,17 +31,17 @@ function rightOfView(difference: Difference): Right {
   return viewAspectOf(difference)?.right(difference) ?? usual;
 }
 
-/** Whether the view itself is another than the declared one. */
+/** Whether the view itself differs from the declared one. */
 export function hasOtherDefinition({ differences }: Pick<ViewDiff, 'differences'>): boolean {
   return differences.some(({ kind }) => ['definition', 'view-kind', 'query-fails'].includes(kind));
 }
 
-/** Whether the view is there and cannot be rebuilt. */
+/** Whether the view exists and can't be rebuilt. */
 export function hasFailingQuery({ differences }: Pick<ViewDiff, 'differences'>): boolean {
   return differences.some(({ kind }) => kind === 'query-fails');
 }
 
-/** Parts what a policy lets happen from what it leaves. */
+/** Separates what a policy allows from what it leaves. */
 export function applyPolicy(
   diff: SchemaDiff,
   policy: SyncPolicy,
@@ -100,7 +100,7 @@ export function describeDifference(difference: Difference): string {
   }
 }
 
-/** `onDrift: 'fail'`: what the policy leaves is an error. */
+/** `onDrift: 'fail'`: whatever the policy leaves is an error. */
 export function refuseDrift(
   { plan, left }: { plan: Pick<SchemaPlan, 'skipped'>; left: readonly ViewDiff[] },
   policy: SyncPolicy,

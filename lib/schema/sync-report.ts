@@ -10,9 +10,8 @@ import { SchemaStepError } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 
 /**
- * What became of a view. `indexed`: only indexes were changed; `orphaned`: made by the library and
- * declared no more; `dropped`: the same, with `prune`; `skipped`: left as it is, in whole or in part, see the reason; `failed`: it stopped the whole, and nothing
- * has been changed.
+ * The outcome for a view. `indexed`: only indexes were changed; `orphaned`: created by the library and no longer declared; `dropped`: the same, with `prune`;
+ * `skipped`: left as it is, entirely or partly, see the reason; `failed`: it stopped the synchronisation, and nothing was changed.
  */
 export type SyncOutcome =
   'created' | 'changed' | 'indexed' | 'unchanged' | 'orphaned' | 'dropped' | 'skipped' | 'failed';
@@ -24,7 +23,7 @@ export interface ViewReport {
   reason?: string;
 }
 
-/** What one synchronisation of a data source did. */
+/** The result of one synchronisation of a data source. */
 export interface SyncReport {
   dataSource: string;
   views: ViewReport[];
@@ -32,7 +31,7 @@ export interface SyncReport {
   durationMs: number;
 }
 
-/** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
+/** Referenced here, because Node keeps only a weak reference to a channel and may lose its subscribers. */
 export const syncChannel = channel(MaterializedViewChannels.sync);
 
 const NO_COUNTS: Record<SyncOutcome, number> = {
@@ -46,7 +45,7 @@ const NO_COUNTS: Record<SyncOutcome, number> = {
   failed: 0,
 };
 
-/** Counts what became of the views and publishes that. */
+/** Counts the outcomes and publishes the report. */
 export function publishReport(
   dataSource: string,
   views: ViewReport[],
@@ -59,12 +58,12 @@ export function publishReport(
   return report;
 }
 
-/** Whether the database is still not what the code declares: views left as they were, or declared no more. */
+/** Whether the database still differs from the code: views left as they were, or no longer declared. */
 export function isDrifted({ counts }: SyncReport): boolean {
   return counts.skipped + counts.orphaned > 0;
 }
 
-/** What became of each view by a plan that was carried out. */
+/** The outcome for each view of an applied plan. */
 export function reportsOf(
   { diff, plan }: Prepared,
   views: readonly ViewDefinition[],
@@ -75,7 +74,7 @@ export function reportsOf(
     skipped.set(view, others === undefined ? reason : `${others}; ${reason}`);
   }
   const declared = views.map((view) => viewName(view));
-  // As they were made: each after what it reads.
+  // In the order of creation: each after what it reads.
   const made = new Map(plan.steps.map(({ view }, position) => [view, position]));
   declared.sort((one, other) => (made.get(one) ?? -1) - (made.get(other) ?? -1));
   const others = plan.steps.flatMap(({ view }) =>
@@ -96,7 +95,7 @@ function orphaned(orphan: Orphan): ViewReport {
   };
 }
 
-/** The reports where nothing was done. */
+/** The reports if nothing was done. */
 export function unchangedReports({ views, orphans }: SchemaDiff): ViewReport[] {
   return [
     ...views.map(({ view }): ViewReport => ({ view: viewName(view), outcome: 'unchanged' })),
@@ -132,7 +131,7 @@ function reportOf(
   return { view, outcome: isNew ? 'created' : 'changed', reason };
 }
 
-/** Of a view that stopped the whole, or of all where none did. */
+/** For the view that stopped the synchronisation, or for all if none did. */
 export function failedReports(views: readonly ViewDefinition[], error: unknown): ViewReport[] {
   const culprit = error instanceof SchemaStepError ? error.view : undefined;
   const reason = messageOf(error);

@@ -16,7 +16,7 @@ import {
   type ViewReport,
 } from './sync-report.js';
 
-/** Says in log, channel and events what became of a synchronisation. */
+/** Reports a synchronisation in log, channel and events. */
 export class SyncReporter {
   constructor(
     private readonly context: Pick<
@@ -25,7 +25,7 @@ export class SyncReporter {
     >,
   ) {}
 
-  /** All is as it was remembered. */
+  /** Everything is as remembered. */
   unchanged<Remembered extends { diff: SchemaDiff; withoutKey: ViewDefinition[] }>(
     remembered: Remembered,
     startedAtMs: number,
@@ -44,7 +44,7 @@ export class SyncReporter {
     publishReport(this.context.name, failedReports(this.context.views.all(), error), startedAtMs);
   }
 
-  /** Warns of views that a plan was to prune and must leave. */
+  /** Warns about views that a plan should prune but must leave. */
   unpruned({ diff, plan }: Prepared): void {
     const unpruned = describeUnpruned(diff.orphans, this.context.application);
     if (plan.policy.prune && unpruned !== undefined) {

@@ -12,7 +12,7 @@ import { deployedName, type DeployedView } from './deployed-view.js';
 import type { OldView } from './old-views.js';
 import { asTheyWere, restoration } from './restoration.js';
 
-/** What the code declares of a view, as far as the database has the same. */
+/** What the code declares about a view, if the database has the same. */
 interface Declared {
   query: string;
   indexes: IndexDefinition[];
@@ -21,8 +21,8 @@ interface Declared {
 export type DeclaredViews = ReadonlyMap<DeployedView, Declared>;
 
 /**
- * Which views are what the code declares. Only those come back as declared: PostgreSQL's text of a definition has the types in it
- * that the table had. What somebody changed by hand, or a newer release has made, comes back as it was.
+ * The views that match the code. Only those come back as declared, because PostgreSQL's text of a definition contains the table's
+ * old types. What someone changed by hand, or a newer release created, comes back as it was.
  */
 export async function findDeclared(
   session: Statements,
@@ -36,7 +36,7 @@ export async function findDeclared(
   const declared = new Map<DeployedView, Declared>();
   for (const view of concerned) {
     const deployed = byName.get(viewName(view));
-    // What is in no comparison has the fingerprint that was remembered.
+    // A view without a comparison has the stored fingerprint.
     const { isSameQuery = true, changedIndexes = [] } = comparisons.get(viewName(view)) ?? {};
     if (deployed !== undefined && isSameQuery) {
       const indexes = view.indexes.filter((index) => !changedIndexes.includes(index));
@@ -47,10 +47,10 @@ export async function findDeclared(
 }
 
 /**
- * Makes views again that were dropped before a table changed.
+ * Recreates views that were dropped before a table changed.
  *
- * @param views each after all that it reads
- * @throws SchemaSyncError where one cannot be made from the table as it is now
+ * @param views each after everything that it reads
+ * @throws SchemaSyncError if one can't be created from the table as it is now
  */
 export async function restore(
   session: Statements,
@@ -69,7 +69,7 @@ export async function restore(
   }
 }
 
-/** Plain views stand in for all of them, so that PostgreSQL tells what the declared texts mean now. */
+/** Plain views stand in for all of them, to find out what the declared texts mean now. */
 async function redefined(
   session: Statements,
   views: readonly DeployedView[],

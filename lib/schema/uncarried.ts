@@ -17,8 +17,8 @@ import type { DeployedView } from './deployed-view.js';
 import { ungrantable } from './privilege-statements.js';
 
 /**
- * What a view has and one in its place would not have, each with its kind: made by a PostgreSQL that has more than is
- * known here, or of a kind that cannot be made again.
+ * What a view has and its replacement would lose, each with its kind: something that a newer PostgreSQL added, or
+ * that can't be recreated.
  */
 export function uncarried(
   { row, kind, indexes, statistics }: DeployedView,
@@ -30,7 +30,7 @@ export function uncarried(
     .filter((column) => column.default !== null && becomes.storesRows)
     .map((column) => `default of column "${column.name}"`);
   if (kind.storesRows && !becomes.storesRows) {
-    // How its rows are stored goes with them.
+    // Storage settings are dropped with the rows.
     return [
       ...row.unmakeable,
       ...ungrantable(row),
@@ -46,7 +46,8 @@ export function uncarried(
     ...defaults,
     ...unknownCode('replica identity', row.replica_identity, REPLICA_IDENTITIES),
     ...ungrantable(row),
-    // Those that a class declared go with what they are about: how the query of a plain view is run for a reader.
+    // Parameters that a class declared are dropped with what they are for: how a plain view's query runs for a
+    // reader.
     ...unknown(row.storage, [
       ...(isOwn ? kind.parameters : []),
       ...becomes.parameters,
@@ -89,9 +90,9 @@ function unknownCode(
 }
 
 /**
- * What of a view of another owner's cannot be read without running code that somebody made, with this role's rights.
+ * The parts of another owner's view that can't be parsed without running someone's code with this role's rights.
  *
- * @param definition where the view is made from that, and not from what the database has of it
+ * @param definition the text that the view is created from, if not the database's own
  */
 export function foreignLiterals({ row }: DeployedView, definition?: ViewDefinition): string[] {
   const declared = new Set(definition?.indexes.map(({ name }) => name));
@@ -109,11 +110,11 @@ interface Remade {
   deployed?: DeployedView;
   definition?: ViewDefinition;
   ownIndexes?: readonly string[];
-  /** Whether the library made it as it is: else somebody else gave it what it has. */
+  /** Whether the library created it as it is: otherwise someone else added what it has. */
   isOwn?: boolean;
 }
 
-/** @throws UnmanagedDependentsError where a view has something that would be lost, or that must not be read */
+/** @throws UnmanagedDependentsError if a view has something that would be lost or must not be parsed */
 export function refuseLosses(views: readonly Remade[]): void {
   for (const { deployed, definition, ...own } of views) {
     if (deployed !== undefined) {

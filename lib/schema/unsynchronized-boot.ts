@@ -8,11 +8,11 @@ import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import { readInstalledVersion } from '../postgres/installed-version.js';
 
 /**
- * Reads what a process that leaves the schema alone has to know of it: which views are watched for the sake of a view
- * above them (`implyFreshness`).
+ * Reads what a process that leaves the schema alone must know: which views are tracked because of a view above them
+ * (`implyFreshness`).
  *
- * @returns the views that declare changes that the database does not remember: only what it
- *   remembers counts
+ * @returns the views that declare tracking that the database doesn't remember: only what it
+ * remembers counts
  */
 export async function readUnrecorded(
   session: Session,
@@ -34,7 +34,7 @@ export async function readUnrecorded(
   });
 }
 
-/** For the log: what it means that the database does not remember these views, and what to do. */
+/** For the log: what it means that the database doesn't track these views, and what to do. */
 export function describeUnrecorded(views: readonly ViewDefinition[]): string {
   const names = displayNames(views.map(({ name }) => name));
   return `The changes that these materialized views depend on are not set up in the database: ${names}. Until they are, writes do not refresh these views, their ticks are not skipped, and with \`maxStaleness\` they are refreshed by their age. Because \`synchronize\` is false, a migration has to set them up: generate one with SchemaService.generateMigration, and run it.`;

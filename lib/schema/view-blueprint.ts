@@ -33,28 +33,28 @@ import { privilegeStatements } from './privilege-statements.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { temporaryName } from './temporary-name.js';
 
-/** An index to make: as declared, or as the old view has it. */
+/** An index to create: as declared, or as the old view has it. */
 interface IndexBlueprint {
   name: string;
-  /** `undefined` for one that was made by hand. */
+  /** `undefined` for an index made by hand. */
   declared?: IndexDefinition;
-  /** The index of this name on the old view, for what is carried over. */
+  /** The index with this name on the old view, for what is copied. */
   existing?: IndexRow;
 }
 
-/** All that a view gets, so that it can be made whole. */
+/** Everything that is needed to create a view. */
 export interface ViewBlueprint {
   kind: ViewKind;
   name: QualifiedName;
-  /** The name under which it is made; its own where nothing has that. */
+  /** The name under which it is created: its final name if that is free. */
   buildName: QualifiedName;
   query: ViewQuery;
   withData: boolean;
   attributes: ViewAttributes;
   comment: string | null;
-  /** `undefined` for a new view: it belongs to whoever makes it. */
+  /** `undefined` for a new view: it belongs to the role that creates it. */
   owner?: string;
-  /** `undefined` for a new view: it has what is granted by default. */
+  /** `undefined` for a new view: it has the default privileges. */
   grants?: GrantJson[] | null;
   columns: ColumnJson[];
   indexes: IndexBlueprint[];
@@ -66,11 +66,11 @@ export interface ViewBlueprint {
   extensions: string[];
 }
 
-/** What a member of a closure becomes: as declared, and otherwise as it was. */
+/** What a member of a closure becomes: as declared, otherwise as it was. */
 export function blueprintOf(member: RehearsedMember): ViewBlueprint {
   const { deployed, definition, kind, name, buildName } = member;
   const previous = deployed && previousBlueprint(deployed, name, buildName, '');
-  // What belongs to rows does not outlive them.
+  // What belongs to rows is dropped with them.
   const kept = deployed?.kind === kind ? previous : previous && withoutRows(previous);
   const indexes = [
     ...(definition?.indexes ?? []).map((declared) => ({
@@ -94,7 +94,7 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
     buildName,
     query: member.buildQuery,
     withData: member.withData && !member.isFilledLast,
-    // Those of a view of another kind say nothing.
+    // Those of a view of another kind don't apply.
     attributes: attributesOf(
       definition,
       deployed?.kind === kind ? previous?.attributes : undefined,
@@ -109,7 +109,7 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
   };
 }
 
-/** What a view of another kind takes over. */
+/** What a view takes over from one of another kind. */
 function withoutRows(blueprint: ViewBlueprint): ViewBlueprint {
   return {
     ...blueprint,
@@ -119,7 +119,7 @@ function withoutRows(blueprint: ViewBlueprint): ViewBlueprint {
   };
 }
 
-/** A view as it is, to be made once more. */
+/** A view as it is, to be created again. */
 export function previousBlueprint(
   deployed: DeployedView,
   name: QualifiedName,
@@ -147,7 +147,7 @@ export function previousBlueprint(
     grants: row.grants,
     columns: row.columns,
     indexes: deployed.indexes
-      // What a failed CREATE INDEX CONCURRENTLY has left behind serves nobody, and may fail again.
+      // An index left by a failed CREATE INDEX CONCURRENTLY is of no use, and may fail again.
       .filter(({ is_valid }) => is_valid)
       .map((existing) => ({ name: existing.name, existing })),
     statistics: deployed.statistics,
@@ -170,7 +170,7 @@ function attributesOf(
   definition: ViewDefinition | undefined,
   previous: ViewAttributes | undefined,
 ): ViewAttributes {
-  // A view that is there keeps what it has, unless something is declared.
+  // An existing view keeps what it has, unless something is declared.
   const isKept = definition?.storage === undefined && previous !== undefined;
   return {
     accessMethod: definition?.accessMethod ?? previous?.accessMethod ?? null,
@@ -183,11 +183,11 @@ function attributesOf(
   };
 }
 
-/** Makes a view with all that belongs to it under its build name. */
+/** Creates a view with everything that belongs to it, under its build name. */
 export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
   const { kind, buildName, query, withData, attributes, comment, grants, columns } = blueprint;
   const isFilled = kind.storesRows && withData;
-  // A new view belongs to whoever makes it.
+  // A new view belongs to the role that creates it.
   const isFilledLater = isFilled && (blueprint.owner !== undefined || isBeside(blueprint));
   const create = createView({
     ...attributes,
@@ -198,10 +198,10 @@ export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
   });
   return [
     ...(grants === null ? withoutDefaultPrivileges(buildName, create) : [create]),
-    // Before the rows and the indexes: what their expressions do runs as the owner of the view.
+    // Before the rows and the indexes: their expressions run as the view's owner.
     ...(blueprint.owner === undefined ? [] : [setOwner(kind, buildName, blueprint.owner)]),
-    // Up to PostgreSQL 16 a transaction with an older snapshot sees no rows of CREATE ... AS, but those of
-    // REFRESH, which are frozen; after the swap it may read this view.
+    // Up to PostgreSQL 16, a transaction with an older snapshot sees no rows of CREATE ... AS, but does
+    // see those of REFRESH, which are frozen. After the swap it may read this view.
     ...(isFilledLater ? [refreshMaterializedView(buildName)] : []),
     ...blueprint.indexes.flatMap((index) =>
       indexStatements(buildName, indexName(blueprint, index.name), index),
@@ -224,12 +224,12 @@ export function buildStatements(blueprint: ViewBlueprint): SqlStatement[] {
   ];
 }
 
-/** Gives rows to a view that was made without. */
+/** Fills a view that was created without rows. */
 export function fillStatements(name: QualifiedName): SqlStatement[] {
   return [refreshMaterializedView(name), analyze(name)];
 }
 
-/** Gives a view and what belongs to it their own names, once the old ones are gone. */
+/** Gives a view and what belongs to it their final names, once the old ones are gone. */
 export function renameStatements(blueprint: ViewBlueprint): SqlStatement[] {
   const { kind, name, buildName } = blueprint;
   if (!isBeside(blueprint)) {
@@ -258,7 +258,7 @@ function statisticsName(blueprint: ViewBlueprint, row: StatisticsRow): string {
   return isBeside(blueprint) ? temporaryName('statistics', row.schema_name, row.name) : row.name;
 }
 
-/** Makes an index under a name of its own, with the comment and statistics of the one that it follows. */
+/** Creates an index under its own name, with the comment and statistics of the one that it replaces. */
 export function indexStatements(
   view: QualifiedName,
   name: string,

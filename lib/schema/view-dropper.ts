@@ -14,14 +14,14 @@ import type { SchemaSynchronizer } from './schema.synchronizer.js';
 import { readSteadily } from './steady-read.js';
 import { inOldOrder } from './view-order.js';
 
-/** Drops declared views, with what no other view needs: the triggers of their tables, say. */
+/** Drops declared views, with what no other view needs, such as the triggers of their tables. */
 export class ViewDropper {
   constructor(
     private readonly context: DataSourceContext,
     private readonly synchronizer: Pick<SchemaSynchronizer, 'locked'>,
   ) {}
 
-  /** @param onHeld called for each that other applications hold, and that stays */
+  /** @param onHeld called for each view that stays because other applications hold it */
   async drop(
     views: readonly ViewDefinition[],
     onHeld: (others: string[], view: ViewDefinition) => void,
@@ -73,7 +73,7 @@ export class ViewDropper {
   }
 }
 
-/** The view that is there, unless somebody has put one of another kind in its place by hand. */
+/** The existing view, unless someone has replaced it by one of another kind by hand. */
 function managed(view: ViewDefinition, { views, known }: DatabaseState): DeployedView | undefined {
   const deployed = views.get(viewName(view));
   return deployed && isManagedAs(view, deployed, known.get(viewName(view))) ? deployed : undefined;

@@ -13,7 +13,7 @@ export function inOldOrder<M extends { deployed?: DeployedView }>(
         : [],
     ),
   );
-  // By way of views that are no members too: one member may read another through them.
+  // Through other views too: one member may read another through a view that isn't a member.
   const visited = new Set<string>();
   const ordered: string[] = [];
   const visit = (name: string): void => {

@@ -7,16 +7,18 @@ import type { DatabaseState } from '../database-state.js';
 import type { PlanStep } from '../plan-step.js';
 import type { PreparationContext } from '../preparation-context.js';
 
-/** What a policy has to allow, so that a difference is made good. `never`: no step of a plan can. */
+/** What a policy must allow for a difference to be fixed. `never`: no step can fix it. */
 export type Right = 'always' | 'create' | 'change' | 'never';
 
-/** One way in which the database is not what the code declares, as plain data. */
+/** One way in which the database differs from the code, as plain data. */
 export interface AspectDifference {
-  /** Its aspect knows it by this. */
+  /** Its aspect identifies it by this. */
   kind: string;
-  /** The declared view that it is of. It is reported with the view, and left alone where the view is. */
+  /**
+   * The declared view that it belongs to. It is reported with the view, and left if the view is left.
+   */
   view?: ViewDefinition;
-  /** What it is of, where it is no single view's. */
+  /** What it belongs to, if not to a single view. */
   subject?: QualifiedName;
 }
 
@@ -28,13 +30,13 @@ export interface AspectInput extends Pick<
   state: DatabaseState;
   /** The names of views that are about to be dropped. */
   gone: ReadonlySet<string>;
-  /** Plain views that stand in the place of materialized ones while the new definitions are tried. */
+  /** Plain views that stand in for materialized ones while the new definitions are tried. */
   standIns: readonly QualifiedName[];
 }
 
 export interface StepInput {
   stateSchema: string;
-  /** The names of views that cannot be made. */
+  /** The names of views that can't be created. */
   failed: ReadonlySet<string>;
 }
 
@@ -50,25 +52,25 @@ export interface Aspect<Found = unknown, Difference extends AspectDifference = A
   readonly order: 'first' | 'last';
 
   /**
-   * Reads what the database has and what it should have, as far as the catalog says so: in a constant number of queries,
-   * without a lock, while the catalog is as the plan will leave it. Boots read in a transaction that is read-only.
+   * Reads what the database has and what it should have according to the catalog: in a constant number of queries,
+   * without a lock, while the catalog is as the plan will leave it. A boot reads in a read-only transaction.
    */
   read(session: Pick<Session, 'query'>, input: AspectInput): Promise<Found>;
 
   /** Pure. */
   diff(found: Found, input: AspectInput): Difference[];
 
-  /** Pure. A difference of the right `change` alone has a process do something that declares no views. */
+  /** Pure. A process that declares no views only acts on differences with the right `change`. */
   right(difference: Difference): Right;
 
-  /** What makes the differences good, each step with what takes it back. Pure. */
+  /** The steps that fix the differences, each with its undo. Pure. */
   steps(differences: Difference[], input: StepInput): PlanStep[];
 
-  /** In words, for reports; `undefined` for what is no difference to an application. */
+  /** In words, for reports; `undefined` if it doesn't matter to an application. */
   describe(difference: Difference): string | undefined;
 }
 
-/** Whether a policy allows what a difference asks for. */
+/** Whether a policy allows the change that a difference needs. */
 export function isGiven(policy: SyncPolicy, right: Right): boolean {
   switch (right) {
     case 'always':

@@ -8,7 +8,7 @@ import { installationAspect } from './installation.aspect.js';
 import { pgCronAspect } from './pg-cron.aspect.js';
 import { wakeUpAspect } from './wake-up.aspect.js';
 
-/** All of them, in the order of their steps. Writers wait from the steps of `captureAspect` on. */
+/** All aspects, in the order of their steps. From the steps of `captureAspect` on, writers wait. */
 const ASPECTS = [
   installationAspect,
   captureRecordAspect,
@@ -17,12 +17,12 @@ const ASPECTS = [
   wakeUpAspect,
 ] as const satisfies readonly Aspect[];
 
-/** What any of the aspects finds. */
+/** A difference found by any of the aspects. */
 export type AnyAspectDifference = DifferenceOf<(typeof ASPECTS)[number]>;
 
 const BY_KIND = byKind<Aspect>(ASPECTS);
 
-/** What the database has beside views, compared with what the code declares. */
+/** What the database has besides views, compared with the code. */
 export async function compareAspects(
   session: Pick<Session, 'query'>,
   input: AspectInput,
@@ -34,17 +34,17 @@ export async function compareAspects(
   return differences as AnyAspectDifference[];
 }
 
-/** Whether an aspect found it, and not the comparison of views. */
+/** Whether an aspect found it, not the comparison of views. */
 export function isOfAspect(difference: { kind: string }): difference is AnyAspectDifference {
   return BY_KIND.has(difference.kind);
 }
 
-/** What a policy has to allow, so that the difference is made good. */
+/** What a policy must allow for the difference to be fixed. */
 export function rightOf(difference: AspectDifference): Right {
   return BY_KIND.get(difference.kind)?.right(difference) ?? 'never';
 }
 
-/** In words; `undefined` for what nobody is told of. */
+/** In words; `undefined` for a difference that isn't reported. */
 export function describeOfAspect(difference: AspectDifference): string | undefined {
   return BY_KIND.get(difference.kind)?.describe(difference);
 }

@@ -4,7 +4,7 @@ import { type RecordDifference, recordDifferences } from '../../tracking/capture
 import { captureRecordSteps } from '../../tracking/capture-record-step.js';
 import type { Aspect } from './aspect.js';
 
-/** Which changes views track, as the database remembers it. Processes go by that alone. */
+/** Which changes views track, as the database remembers. Processes rely on that alone. */
 export const captureRecordAspect: Aspect<undefined, RecordDifference> = {
   kinds: ['capture-record'],
   order: 'last',

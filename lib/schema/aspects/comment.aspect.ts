@@ -1,7 +1,7 @@
 import { commentOnView } from '../../postgres/view-ddl.sql.js';
 import { alteration, type ViewAspect } from './view-aspect.js';
 
-/** The comment, where the class declares one. */
+/** The comment, if the class declares one. */
 export const commentAspect: ViewAspect<{ kind: 'comment' }> = {
   kinds: ['comment'],
   diff: ({ comment }, { row }) =>

@@ -12,7 +12,7 @@ import type { IndexDifference } from './index.aspect.js';
 import { temporaryName } from '../temporary-name.js';
 import { indexStatements } from '../view-blueprint.js';
 
-/** One index of a view that stays. What has to be made is made beside what is there, before any reader has to wait. */
+/** One index of a view that stays. A new index is built beside the existing ones, before any reader has to wait. */
 export function indexPhases(
   view: ViewDefinition,
   deployed: DeployedView,
@@ -24,7 +24,7 @@ export function indexPhases(
 type Part = Pick<PlanStep, 'statements' | 'undo'>;
 
 class IndexPlan {
-  /** Where the view is while there are no new names yet, and after the way back. */
+  /** The view's name before the new names are given, and after undoing. */
   private readonly before: QualifiedName;
 
   constructor(
@@ -148,7 +148,7 @@ class IndexPlan {
     return this.deployed.indexes.find((index) => index.name === name);
   }
 
-  /** Of the schema that a view comes from, nobody has asked which names are free there. */
+  /** For the schema that a view comes from, it is unknown which names are free. */
   private isTaken(index: string): boolean {
     const isMoved = this.before.schema !== this.view.name.schema;
     return isMoved || this.names.isTaken(this.new(index));

@@ -5,12 +5,12 @@ import { indexPhases } from './index-steps.js';
 import type { ViewAspect, ViewMemory } from './view-aspect.js';
 
 export type IndexDifference =
-  /** `isUnfit`: the view's present columns do not bear it. */
+  /** `isUnfit`: it doesn't fit the view's present columns. */
   | { kind: 'index-missing'; index: IndexDefinition; isUnfit?: boolean }
   | { kind: 'index-changed'; index: IndexDefinition }
-  /** It is there under the name that it had in another release. */
+  /** It exists under the name that it had in another release. */
   | { kind: 'index-renamed'; index: IndexDefinition; from: string }
-  /** Made by the library, and declared no more. */
+  /** Created by the library and no longer declared. */
   | { kind: 'index-superfluous'; name: string };
 
 /** The declared indexes, and those that an earlier release declared. */

@@ -4,7 +4,7 @@ import type { Aspect, AspectDifference } from './aspect.js';
 
 export interface InstallationDifference extends AspectDifference {
   kind: 'installation';
-  /** The version of which all parts are there; 0 for none. */
+  /** The version whose parts all exist; 0 for none. */
   from: number;
 }
 
@@ -12,7 +12,7 @@ export interface InstallationDifference extends AspectDifference {
 export const installationAspect: Aspect<undefined, InstallationDifference> = {
   kinds: ['installation'],
   order: 'first',
-  // Read with the state: what is remembered of views is in these tables.
+  // Read with the state, because what is remembered about views is in these tables.
   read: () => Promise.resolve(undefined),
   diff: (_, { state: { installedVersion: from, targetVersion } }) =>
     from < targetVersion ? [{ kind: 'installation', from }] : [],
@@ -22,7 +22,7 @@ export const installationAspect: Aspect<undefined, InstallationDifference> = {
       action: 'install',
       reason: `The library's own tables are at version ${from} and needed at ${INSTALLATION_VERSION}`,
       statements: installAfter(stateSchema, from),
-      // A history is not something to lose by a revert.
+      // A revert must not lose the history.
       undo: [],
       lock: NO_LOCK,
       rewritesRows: false,

@@ -1,6 +1,6 @@
 import type { Right } from './aspect.js';
 
-/** What an aspect finds. */
+/** A difference found by an aspect. */
 export type DifferenceOf<Each> = Each extends { right(difference: infer Difference): Right }
   ? Difference
   : never;

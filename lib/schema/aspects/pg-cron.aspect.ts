@@ -16,12 +16,12 @@ import { type PgCronJob, pgCronJob, requirePgCron } from '../pg-cron-jobs.js';
 import type { PlanStep } from '../plan-step.js';
 import type { Aspect, AspectInput, Right } from './aspect.js';
 
-/** How the jobs of pg_cron are not those that the code declares. */
+/** How the pg_cron jobs differ from those that the code declares. */
 export type PgCronDifference =
   | { kind: 'job-missing'; view: ViewDefinition; wanted: PgCronJob }
   | { kind: 'job-changed'; view: ViewDefinition; wanted: PgCronJob; deployed: PgCronJob }
   | { kind: 'job-superfluous'; view: ViewDefinition; deployed: PgCronJob }
-  /** Of a view that goes, or that nobody knows any more. */
+  /** For a view that is dropped or no longer exists. */
   | { kind: 'job-left-over'; subject: QualifiedName; deployed: PgCronJob };
 
 const RIGHTS: Record<PgCronDifference['kind'], Right> = {
@@ -36,7 +36,7 @@ export interface PgCronFound {
   jobs: PgCronJobRow[];
 }
 
-/** The jobs of pg_cron that refresh views at their scheduled times. */
+/** The pg_cron jobs that refresh views at their scheduled times. */
 export const pgCronAspect: Aspect<PgCronFound, PgCronDifference> = {
   kinds: Object.keys(RIGHTS) as PgCronDifference['kind'][],
   order: 'last',
@@ -80,8 +80,8 @@ export const pgCronAspect: Aspect<PgCronFound, PgCronDifference> = {
 };
 
 /**
- * Whether this role sees the job of a view, and can make one that works: jobs are shown to their role alone, and run as it.
- * A job of a view that another role owns is that role's to keep.
+ * Whether this role sees the job of a view and can create one that works: only a job's own role sees it, and it runs as
+ * that role. If another role owns the view, that role keeps the job.
  */
 function isOwn(
   view: ViewDefinition,
@@ -127,7 +127,7 @@ function compared(
   return isSame ? [] : [{ kind: 'job-changed', view, wanted, deployed }];
 }
 
-/** Jobs of views that are about to be dropped, or that are gone without anybody's knowing them. */
+/** Jobs of views that are about to be dropped, or that are gone and unknown. */
 function leftOver(found: PgCronFound, input: AspectInput): PgCronDifference[] {
   const { views, state, gone, stateSchema } = input;
   const declared = new Set(

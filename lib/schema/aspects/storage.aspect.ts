@@ -4,7 +4,7 @@ import { resetStorage, setStorage } from '../../postgres/view-ddl.sql.js';
 import { storageDiffers, storageNames, storageOf, undeclaredStorage } from '../storage.js';
 import { alteration, type ViewAspect } from './view-aspect.js';
 
-/** The parameters of a view: those of its storage, or of a plain view. */
+/** The parameters of a view: storage parameters, or those of a plain view. */
 export const storageAspect: ViewAspect<{ kind: 'storage' }> = {
   kinds: ['storage'],
   diff: (view, { row }) => (storageDiffers(view, row.storage) ? [{ kind: 'storage' }] : []),

@@ -5,8 +5,8 @@ import { readSteadily } from '../steady-read.js';
 import { aspectSteps, compareAspects, rightOf } from './aspects.js';
 
 /**
- * Takes away what no view needs that the database remembers, once views have been dropped. Waits long for the locks, and gives
- * all of them back where it cannot have one.
+ * Removes what no remembered view needs, once views have been dropped. Waits long for the locks, and releases all of them if
+ * one is not free.
  */
 export async function removeSuperfluous(session: Session, options: ResolvedOptions): Promise<void> {
   const { stateSchema, syncPolicy: policy, lockTimeoutMs } = options;

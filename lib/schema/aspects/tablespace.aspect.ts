@@ -2,10 +2,10 @@ import { LONG_EXCLUSIVE_LOCK } from '../../postgres/lock-words.js';
 import { setTablespace } from '../../postgres/view-ddl.sql.js';
 import { alteration, type ViewAspect } from './view-aspect.js';
 
-/** What a view without a tablespace of its own has, in most databases. */
+/** The tablespace of a view without its own, in most databases. */
 const DEFAULT = 'pg_default';
 
-/** The tablespace, where the class declares one. */
+/** The tablespace, if the class declares one. */
 export const tablespaceAspect: ViewAspect<{ kind: 'tablespace' }> = {
   kinds: ['tablespace'],
   diff: ({ tablespace }, { row }) =>

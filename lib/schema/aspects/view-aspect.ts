@@ -6,11 +6,11 @@ import type { PlanPhases } from '../plan-phases.js';
 import type { PlanStep } from '../plan-step.js';
 import type { Right } from './aspect.js';
 
-/** What is known of a view beside what is declared and what the catalog has. */
+/** What is known about a view besides its declaration and the catalog. */
 export interface ViewMemory {
-  /** What only PostgreSQL can judge; `undefined` where all is as it was remembered. */
+  /** What only PostgreSQL can decide; `undefined` if everything is as remembered. */
   comparison: DefinitionComparison | undefined;
-  /** The indexes that the library made. */
+  /** The indexes that the library created. */
   ownIndexes: readonly string[];
 }
 
@@ -22,8 +22,8 @@ export interface StayingView {
 }
 
 /**
- * One thing of a view that is changed where the view is, without new rows. To add one, write a file that exports one, and name
- * it in `view-aspects.ts`. What it compares is read with all views, in `selectViews`.
+ * A property of a view that is changed in place, without new rows. To add one, write a file that exports one, and list it in
+ * `view-aspects.ts`. What it compares is read for all views, in `selectViews`.
  */
 export interface ViewAspect<Difference extends { kind: string } = { kind: string }> {
   /** All kinds of its differences. */
@@ -32,10 +32,10 @@ export interface ViewAspect<Difference extends { kind: string } = { kind: string
   /** Pure. */
   diff(view: ViewDefinition, deployed: DeployedView, memory: ViewMemory): Difference[];
 
-  /** Pure. What is `create` is left alone where the view itself is not as declared. */
+  /** Pure. A difference of the kind `create` is left if the view itself differs. */
   right(difference: Difference): Right;
 
-  /** What makes the difference good, each step with what takes it back. Pure. */
+  /** The steps that fix the difference, each with its undo. Pure. */
   phases(difference: Difference, staying: StayingView): Partial<PlanPhases>;
 
   /** In words, for reports. */
@@ -45,8 +45,8 @@ export interface ViewAspect<Difference extends { kind: string } = { kind: string
 type Change = Pick<PlanStep, 'reason' | 'statements' | 'undo' | 'lock' | 'rewritesRows'>;
 
 /**
- * One step that alters the view. Readers need not wait for one that writes no rows: only a view that comes under another
- * name is altered after it has it.
+ * A step that alters the view. Readers don't wait for one that writes no rows. Only a renamed view is altered after its
+ * rename.
  */
 export function alteration(change: Change, { view, names }: StayingView): Partial<PlanPhases> {
   const step: PlanStep = { action: 'alter', view: viewName(view), name: view.name, ...change };

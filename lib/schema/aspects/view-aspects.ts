@@ -15,12 +15,12 @@ const ASPECTS = [
   commentAspect,
 ] as const satisfies readonly ViewAspect[];
 
-/** What any of the aspects of a view finds. */
+/** A difference found by any of a view's aspects. */
 export type ViewAspectDifference = DifferenceOf<(typeof ASPECTS)[number]>;
 
 const BY_KIND = byKind<ViewAspect>(ASPECTS);
 
-/** How a view that is there compares with what is declared, apart from its rows. */
+/** How an existing view compares with its declaration, apart from its rows. */
 export function compareView(
   view: ViewDefinition,
   deployed: DeployedView,
@@ -29,12 +29,12 @@ export function compareView(
   return ASPECTS.flatMap((aspect): ViewAspectDifference[] => aspect.diff(view, deployed, memory));
 }
 
-/** The aspect of a view to which a difference belongs. */
+/** The view aspect that a difference belongs to. */
 export function viewAspectOf({ kind }: { kind: string }): ViewAspect | undefined {
   return BY_KIND.get(kind);
 }
 
-/** The steps that change a view where it is. */
+/** The steps that change a view in place. */
 export function alterPhases(
   differences: readonly { kind: string }[],
   staying: StayingView,

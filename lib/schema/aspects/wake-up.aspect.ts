@@ -7,7 +7,7 @@ import {
 } from '../../tracking/wake-up.js';
 import type { Aspect } from './aspect.js';
 
-/** The trigger by which writers wake processes up. */
+/** The trigger with which writers wake processes. */
 export const wakeUpAspect: Aspect<WakeUpTriggerRow | undefined, WakeUpDifference> = {
   kinds: ['wake-up'],
   order: 'last',
