@@ -45,8 +45,8 @@ async function main() {
   }
 }
 
+/** It builds before, as `npm publish` does. */
 async function pack(directory) {
-  await run('npm', ['run', 'build'], root);
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', directory], root);
   return path.join(directory, JSON.parse(stdout)[0].filename);
 }
