@@ -6,14 +6,14 @@ import { runProgram } from './program.js';
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    // Who asks twice does not want to wait for the database.
+    // A second Ctrl-C means not waiting for the database.
     if (interruption.signal.aborted) {
       process.exit(ExitCode.interrupted);
     }
     interruption.abort();
   });
 }
-// Whoever reads has gone, as `head` does.
+// The reader has gone, as `head` does.
 process.stdout.on('error', () => process.exit());
 
 const args = process.argv.slice(2);
@@ -27,10 +27,10 @@ const exitCode = await runProgram({
   workingDirectory: process.cwd(),
   signal: interruption.signal,
 });
-// What the data source's file has opened may keep the process alive.
+// Something that the data source's file opened may keep the process alive.
 stdout.write('', () => process.exit(exitCode));
 
-/** What the data source's file prints goes to stderr, so that the document stays alone. */
+/** Output of the data source's file goes to stderr, so that stdout has only the document. */
 function documentStream(): NodeJS.WriteStream {
   const write = process.stdout.write.bind(process.stdout);
   const stream = Object.create(process.stdout, { write: { value: write } }) as NodeJS.WriteStream;

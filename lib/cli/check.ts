@@ -8,17 +8,19 @@ import type { CommandResult } from './cli-command.js';
 import { ExitCode } from './exit-code.js';
 
 export interface CheckOptions {
-  /** Whether rows that are out of date count. */
+  /** Whether stale rows count. */
   freshness?: boolean;
-  /** Whether the rows of each view are compared with what its query gives now. */
+  /** Whether the rows of each view are compared with what its query returns now. */
   data?: boolean;
   timeout?: Duration;
 }
 
-/** Rows by their keys are the application's own, and a program's log is no place for them. */
+/** Keys are row data, which doesn't belong in a program's log. */
 type RowDrift = Pick<DataDrift, 'view' | 'isDrifted' | 'missingCount' | 'extraCount'>;
 
-/** Whether the database is as declared and, where that is asked for, its rows fresh and right. It writes nothing. */
+/**
+ * Checks whether the database is as declared and, if requested, whether rows are fresh and right. It writes nothing.
+ */
 export async function check(
   source: ManagedDataSource,
   { freshness = false, data = false, timeout = '30s' }: CheckOptions,
@@ -49,7 +51,7 @@ export async function check(
   };
 }
 
-/** Only of views that are there: the others differ already. */
+/** Only for existing views: the others differ anyway. */
 async function rowDrifts(
   { views, inspector }: ManagedDataSource,
   differences: readonly SchemaDifference[],

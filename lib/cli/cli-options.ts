@@ -5,7 +5,7 @@ import type { Duration } from '../definition/duration.js';
 import type { MaterializedViewsModuleOptions } from '../definition/module.options.js';
 import { CommandLineUsageError } from './command-line.errors.js';
 
-/** What every command takes. */
+/** The options of every command. */
 export interface CommonFlags {
   dataSource?: string;
   json?: boolean;
@@ -19,9 +19,12 @@ export interface CommonFlags {
   rebuildStrategy?: MaterializedViewsModuleOptions['rebuildStrategy'];
 }
 
-/** What of `MaterializedViewsModule.forRoot` matters without an application, and the data source's file. */
+/**
+ * The options of `MaterializedViewsModule.forRoot` that matter without an application, and the data
+ * source's file.
+ */
 export interface CliSettings {
-  /** Absolute. Left out where nobody named it. */
+  /** Absolute. Left out if not given. */
   dataSource?: string;
   module: MaterializedViewsModuleOptions;
 }
@@ -42,7 +45,7 @@ export function addCommonOptions(command: Command): Command {
     .option('--rebuild-strategy <strategy>', 'side-by-side or drop-and-create');
 }
 
-/** Flags come before `package.json#matviews`. */
+/** Flags override `package.json#matviews`. */
 export function readSettings(flags: CommonFlags, workingDirectory: string): CliSettings {
   const file = nearestPackage(workingDirectory);
   const { dataSource, ...configured } = file === undefined ? {} : configuredIn(file);

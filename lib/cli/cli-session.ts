@@ -7,10 +7,10 @@ import type { Output } from './output.js';
 import { type Hide, passwordHider } from './passwords.js';
 import type { Project, ProjectOptions } from './project.js';
 
-/** One run of a command: opens what it asks for, and closes it. */
+/** One run of a command: opens what it needs, and closes it. */
 export class CliSession implements Cli {
   private project: Promise<Project> | undefined;
-  /** Of what is printed. */
+  /** For printed output. */
   hide: Hide = passwordHider();
 
   constructor(
@@ -26,7 +26,7 @@ export class CliSession implements Cli {
   }
 
   async close(): Promise<void> {
-    // Where it could not be opened, whoever opened it has the error.
+    // If it could not be opened, the command has the error.
     const project = await this.project?.catch(() => undefined);
     await project?.close();
   }
@@ -38,7 +38,7 @@ export class CliSession implements Cli {
         hint: 'Name one with `-d path/to/data-source.ts`, or with "matviews": { "dataSource": "..." } in package.json.',
       });
     }
-    // The engine is loaded only now: help and wrong usage need none of it.
+    // The engine is loaded only now: help and usage errors don't need it.
     const [dataSource, { Project: Opened }] = await Promise.all([
       loadDataSource(file, (text) => this.output.warn(text)),
       import('./project.js'),

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { CommandLineUsageError } from './command-line.errors.js';
 
-/** Whether what cannot be taken back may be done. */
+/** Asks whether something irreversible may be done. */
 export class Consent {
   /**
    * @param isGiven whether `--yes` was given
@@ -16,10 +16,10 @@ export class Consent {
   ) {}
 
   /**
-   * Asks on a terminal.
+   * Asks for confirmation on a terminal.
    *
-   * @param what that is about to be done, in whole sentences
-   * @throws CommandLineUsageError where the answer is no, or where nobody can be asked
+   * @param what what is about to be done, in whole sentences
+   * @throws CommandLineUsageError if the answer is no, or there is no terminal
    */
   async require(what: string): Promise<void> {
     if (this.isGiven) {

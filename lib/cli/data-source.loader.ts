@@ -9,7 +9,7 @@ import { DataSourceFileError } from './command-line.errors.js';
 import { loadTypeScriptLoader, type ModuleKind } from './typescript.loader.js';
 
 /**
- * Loads the file as TypeORM's own command line does: it has to export one data source, or a promise of one.
+ * Loads the file as TypeORM's own command line does: it must export one data source, or a promise of one.
  *
  * @throws DataSourceFileError
  */
@@ -72,7 +72,7 @@ async function onlyDataSource(file: string, exported: unknown): Promise<DataSour
   return dataSource;
 }
 
-/** TypeORM's own mark: its package may be there twice. */
+/** TypeORM's own mark, because its package may be loaded twice. */
 function isDataSource(value: unknown): value is DataSource {
   const mark = (value as Record<PropertyKey, unknown> | null | undefined)?.['@instanceof'];
   return mark === Symbol.for('DataSource');

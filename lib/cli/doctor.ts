@@ -4,7 +4,7 @@ import { ExitCode } from './exit-code.js';
 import { examine } from './doctor/doctor.js';
 import type { Finding } from './doctor/finding.js';
 
-/** All that will hurt later, each with what mends it. Errors make the command fail, warnings do not. */
+/** Everything that will fail later, each with its fix. Errors make the command fail, warnings don't. */
 export async function doctor(source: ManagedDataSource): Promise<CommandResult> {
   const findings = await examine(source);
   return {

@@ -5,7 +5,7 @@ import type { Consent } from './consent.js';
 import { viewsNamed } from './views-named.js';
 import { CommandLineUsageError } from './command-line.errors.js';
 
-/** Drops declared views, those above the others first; their history stays. */
+/** Drops declared views, the upper ones first. Their history stays. */
 export async function drop(
   source: ManagedDataSource,
   names: readonly string[],

@@ -32,13 +32,13 @@ export function exitCodeOf(error: unknown): ExitCode {
   return isUsage ? ExitCode.usage : ExitCode.error;
 }
 
-/** The library's errors have the hint at the end of the message too. */
+/** The library's errors also have the hint at the end of the message. */
 function reported(error: unknown): Reported {
   if (!(error instanceof Error)) {
     return { message: String(error) };
   }
   const { code, hint, view } = error as Error & Partial<Reported>;
-  // Node's error for several addresses that refuse has no message of its own.
+  // Node's error for several refusing addresses has no message.
   const text = error.message || (code ?? error.name);
   const message = hint !== undefined && text.endsWith(hint) ? text.slice(0, -hint.length) : text;
   return { code, message: message.trim(), hint, view };

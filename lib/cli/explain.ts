@@ -14,20 +14,20 @@ import { viewsNamed } from './views-named.js';
 
 const TIMEOUT = '30s';
 
-/** Whether something is possible for a view; if not, why. */
+/** Whether a view can have something; if not, why. */
 interface Possibility {
   isPossible: boolean;
   reasons: string[];
 }
 
-/** What can be said of a view's freshness and of the ways to refresh it. */
+/** What is possible for a view's freshness and its refreshes. */
 interface Explanation {
   view: string;
-  /** What brings its refreshes, as declared. */
+  /** What triggers its refreshes, as declared. */
   refreshedBy: string[];
-  /** How its refreshes store the rows, as declared. */
+  /** The mode of its refreshes, as declared. */
   mode: string;
-  /** Whether its writes can be noticed (`on: 'sources'`). */
+  /** Whether writes to what it reads can be noticed (`on: 'sources'`). */
   on: Possibility;
   /** Whether it can be known that nothing has changed (`skipUnchanged`, `maxStaleness`). */
   skipUnchanged: Possibility;
@@ -35,7 +35,7 @@ interface Explanation {
   swap: Possibility;
 }
 
-/** What is known of the given views, or of all: it asks the catalog, and changes nothing. */
+/** Explains the given views, or all, from the catalog. Changes nothing. */
 export async function explain(
   source: ManagedDataSource,
   names: readonly string[],

@@ -1,7 +1,7 @@
 import type { RefreshService } from '../engine/refresh.service.js';
 import type { Cli } from './cli-command.js';
 
-/** Does something to each of the named views, and to none of them where a name is wrong. */
+/** Does something to each of the named views, or to none if a name is wrong. */
 export async function forEachView(
   cli: Cli,
   names: readonly string[],

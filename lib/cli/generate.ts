@@ -6,12 +6,12 @@ import type { PlanPolicy } from '../schema/schema-options.js';
 import type { CommandResult } from './cli-command.js';
 
 export interface GenerateOptions extends Omit<MigrationOptions, 'name'>, PlanPolicy {
-  /** Whether only to print what would be written. */
+  /** Whether to only print what would be written. */
   dryRun?: boolean;
 }
 
 /**
- * Writes a migration of TypeORM that makes the database as declared.
+ * Writes a TypeORM migration that makes the database match the code.
  *
  * @param target folder and name, as `src/migrations/ChangeRevenue`
  */

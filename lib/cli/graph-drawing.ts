@@ -3,7 +3,7 @@ import type { ViewEdge } from '../graph/view-edges.js';
 export interface DrawnGraph {
   /** The declared views, as `schema.name`. */
   views: string[];
-  /** Who reads whom; ends that are not among the views are declared by nobody. */
+  /** Which views read which. Ends that are not among the views are undeclared. */
   edges: ViewEdge[];
 }
 

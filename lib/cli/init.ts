@@ -25,22 +25,22 @@ interface Manifest extends NestManifest {
   matviews?: { dataSource?: string };
 }
 
-/** One thing to be added. */
+/** One thing to add. */
 interface Addition {
   /** The file that it concerns; left out for a command. */
   file?: string;
   what: string;
-  /** The text to be added, or the command. */
+  /** The text to add, or the command. */
   text: string;
-  /** The whole file with it, where it can be written. */
+  /** The whole file with it, if it can be written. */
   written?: string;
 }
 
 /**
  * Looks at a Nest application and says what to add for materialized views.
  *
- * @param folder the one with its package.json
- * @param writes whether to add what can be added to files; packages are never installed
+ * @param folder the folder with its package.json
+ * @param writes whether to edit the files that can be edited; packages are never installed
  */
 export function init(folder: string, writes: boolean): CommandResult {
   const { manifest, source } = readManifest(folder);

@@ -22,7 +22,7 @@ export class Output {
     return this.stderr.isTTY && process.env.TERM !== 'dumb' && process.env.CI === undefined;
   }
 
-  /** What is said beside the result. */
+  /** Output besides the result. */
   note(text: string): void {
     this.stderr.write(`${text}\n`);
   }
@@ -31,7 +31,7 @@ export class Output {
     this.note(`${styled(this.stderr, 'yellow', 'warning')}: ${text}`);
   }
 
-  /** Colours a part of the result, where its reader is a terminal. */
+  /** Colours a part of the result, if stdout is a terminal. */
   style(style: Style, text: string): string {
     return styled(this.stdout, style, text);
   }
@@ -70,7 +70,7 @@ const NO_LINES = {
   middle: '',
 };
 
-/** Node's own check is for stdout, and comes with its versions: 20 has none of NO_COLOR. */
+/** Node's own check is for stdout only and depends on its version: 20 ignores NO_COLOR. */
 export function styled(stream: NodeJS.WriteStream, style: Style, text: string): string {
   const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
   const isForced = FORCE_COLOR !== undefined && FORCE_COLOR !== '' && FORCE_COLOR !== '0';

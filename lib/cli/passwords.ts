@@ -1,4 +1,4 @@
-/** Takes what is secret out of texts. */
+/** Removes secrets from texts. */
 export type Hide = (text: string) => string;
 
 interface Connection {
@@ -7,9 +7,9 @@ interface Connection {
 }
 
 /**
- * Hides the passwords in URLs, and those of a data source wherever they stand.
+ * Hides the passwords in URLs, and those of a data source anywhere.
  *
- * @param options those of the data source, as far as they are known
+ * @param options the data source's options, as far as known
  */
 export function passwordHider(options: object = {}): Hide {
   const { replication } = options as {

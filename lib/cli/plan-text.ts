@@ -2,7 +2,7 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import type { PlanStep } from '../schema/plan-step.js';
 import type { SchemaPlan } from '../schema/schema-plan.js';
 
-/** What would run, as SQL with comments. What is bound to a statement stands behind it. */
+/** What would run, as SQL with comments. Bound values follow their statement. */
 export function planText({ steps, skipped, orphans }: SchemaPlan): string {
   if (steps.length + skipped.length === 0) {
     return 'Nothing to do: the database matches the code.';
@@ -32,9 +32,9 @@ export function planDocument({ dataSource, steps, skipped, orphans }: SchemaPlan
 }
 
 /**
- * What is worth a question before it is done: what drops something, or computes the rows of a view anew that is there.
+ * Steps that need confirmation: those that drop something or recompute the rows of an existing view.
  *
- * @param existing the views that the database has
+ * @param existing the views in the database
  */
 export function grave({ steps }: SchemaPlan, existing: ReadonlySet<string>): PlanStep[] {
   const renamed = new Set(steps.flatMap(({ action, view }) => (action === 'rename' ? [view] : [])));

@@ -12,7 +12,10 @@ import type { CliSettings } from './cli-options.js';
 import { DataSourceFileError } from './command-line.errors.js';
 
 export interface ProjectOptions {
-  /** Connections for refreshes. @default that of `package.json#matviews`, else the library's own */
+  /**
+   * Connections for refreshes. @default from `package.json#matviews`, otherwise the library's
+   * default
+   */
   poolSize?: number;
 }
 
@@ -33,7 +36,7 @@ export class Project {
     settings: CliSettings['module'],
     log: Log,
   ): Promise<Project> {
-    // Who is interrupted does not wait for what was begun.
+    // After an interrupt, it doesn't wait for running work.
     const options = resolveOptions({ ...settings, scheduling: false, shutdownTimeout: 0 });
     await connect(typeOrm);
     const events = new EventEmitter();
@@ -58,7 +61,7 @@ export class Project {
     }
   }
 
-  /** Cancels in the database what is under way. */
+  /** Cancels running work in the database. */
   async close(): Promise<void> {
     await this.source.stop();
     await this.source.typeOrm.destroy();
@@ -74,7 +77,7 @@ async function refuseForeignState(source: ManagedDataSource): Promise<void> {
   }
 }
 
-/** With none of what TypeORM would do to the database, and without its log on stdout. */
+/** Without TypeORM's own synchronization and migrations, and without its log on stdout. */
 async function connect(dataSource: DataSource): Promise<void> {
   if (dataSource.options.type !== 'postgres') {
     throw new DataSourceFileError(
@@ -86,7 +89,7 @@ async function connect(dataSource: DataSource): Promise<void> {
       synchronize: false,
       migrationsRun: false,
       dropSchema: false,
-      // An empty list, since TypeORM leaves its logger as it is for `false`.
+      // An empty list, because TypeORM ignores `false`.
       logging: [],
     });
     await dataSource.initialize();

@@ -13,7 +13,9 @@ import type { Output } from './output.js';
 
 const FRAMES_PER_SECOND = 4;
 
-/** Shows refreshes while they run: a live line a view on a terminal, a line for each start and end elsewhere. */
+/**
+ * Shows refreshes while they run: on a terminal one live line per view, elsewhere a line for each start and end.
+ */
 export class RefreshDisplay {
   private readonly bars: MultiBar | undefined;
   private readonly running = new Map<string, { bar: SingleBar; startedAtMs: number }>();
@@ -44,7 +46,7 @@ export class RefreshDisplay {
     });
   }
 
-  /** Leaves the terminal as it should be. */
+  /** Restores the terminal. */
   stop(): void {
     clearInterval(this.timer);
     this.tick();

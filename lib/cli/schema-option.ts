@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 
-/** The flag of commands that take names of views. */
+/** The flag of commands that accept view names. */
 export interface SchemaFlag {
   schema?: string;
 }
@@ -11,7 +11,7 @@ export const schemaOption = (): Option =>
     'the schema of views that are named without one; of all where none is named',
   );
 
-/** The names with the schema of the flag in front, where they have none of their own. */
+/** The names, with the flag's schema added if they have none. */
 export function inSchemaOf(names: readonly string[], { schema }: SchemaFlag): string[] {
   return names.map((name) =>
     schema === undefined || name.includes('.') ? name : `${schema}.${name}`,

@@ -6,16 +6,16 @@ import { grave, planDocument, planText } from './plan-text.js';
 
 const READ_TIMEOUT_MS = 30_000;
 
-/** What would run. It writes nothing; the views that differ are locked for some milliseconds. */
+/** What would run. It writes nothing, but locks views that differ for some milliseconds. */
 export async function diff(source: ManagedDataSource, policy: PlanPolicy): Promise<CommandResult> {
   const plan = await source.schema.plan(policy);
   return { text: planText(plan), json: planDocument(plan) };
 }
 
 /**
- * Makes the database as declared, in one transaction.
+ * Makes the database match the code, in one transaction.
  *
- * @param consent asked before something is dropped or rows are computed anew
+ * @param consent asked before something is dropped or rows are recomputed
  */
 export async function sync(
   source: ManagedDataSource,

@@ -7,14 +7,14 @@ export type ModuleKind = 'esm' | 'cjs';
 
 interface TypeScriptLoader {
   name: string;
-  /** What is resolved to see whether it is installed. */
+  /** The module to resolve, to find out whether it is installed. */
   entry: string;
   load(file: string, kind: ModuleKind): void | Promise<void>;
-  /** Whether a CommonJS file has to be imported too: what it makes of one cannot be required. */
+  /** Whether CommonJS files must be imported too: what it compiles can't be required. */
   isImported?: true;
 }
 
-/** In the order in which they are preferred. */
+/** In order of preference. */
 const LOADERS: readonly TypeScriptLoader[] = [
   {
     name: '@swc-node/register',
@@ -53,17 +53,17 @@ const LOADERS: readonly TypeScriptLoader[] = [
     entry: 'tsx/cjs/api',
     load: async (file, kind) => {
       const { resolve } = createRequire(file);
-      // Its hooks for ES modules are found from an ES module alone.
+      // Its hooks for ES modules can only be resolved from an ES module.
       await import(pathToFileURL(resolve(kind === 'esm' ? 'tsx/esm' : 'tsx/cjs')).href);
     },
   },
 ];
 
 /**
- * Has Node load TypeScript with what the project has for that.
+ * Makes Node load TypeScript with the project's own tool.
  *
- * @returns how the file is to be loaded then
- * @throws DataSourceFileError when it has nothing
+ * @returns how to load the file then
+ * @throws DataSourceFileError if the project has none
  */
 export async function loadTypeScriptLoader(
   file: string,
@@ -88,7 +88,7 @@ export async function loadTypeScriptLoader(
   return loader.isImported ? 'esm' : kind;
 }
 
-/** Where the user has chosen one. */
+/** If the user has chosen one. */
 function isLoaderActive(): boolean {
   const given = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   return /(^|\s)(--import|--loader|--experimental-loader|--require|-r)\b/.test(given);

@@ -5,9 +5,9 @@ import { meantName } from '../errors/near-names.js';
 import { CommandLineUsageError } from './command-line.errors.js';
 
 /**
- * The declared views of these names: `schema.name`, or the name alone where only one view has it.
+ * The declared views with these names: `schema.name`, or the name alone if only one view has it.
  *
- * @throws CommandLineUsageError naming the nearest where there is none
+ * @throws CommandLineUsageError naming the nearest view if there is none
  */
 export function viewsNamed(
   { views }: ManagedDataSource,

@@ -3,7 +3,7 @@ import { ICON } from './assets/icon.js';
 import { SCRIPT } from './assets/script.js';
 import { STYLE } from './assets/style.js';
 
-/** A file that pages ask for. Its name changes with its content, so that browsers may keep it. */
+/** A file that pages load. Its name changes with its content, so that browsers may cache it. */
 export interface Asset {
   fileName: string;
   type: string;

@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { BasicAuthOptions } from './dashboard.options.js';
 
-/** What a browser is asked with. */
+/** The challenge to the browser. */
 export const CHALLENGE = 'Basic realm="Materialized views", charset="UTF-8"';
 
-/** Whether an `Authorization` header has the user and the password. It takes as long whatever is wrong with it. */
+/** Whether an `Authorization` header has the user and the password. It takes the same time whatever is wrong. */
 export function isAuthenticated(
   header: string | undefined,
   { username, password }: BasicAuthOptions,

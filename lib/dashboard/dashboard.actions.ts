@@ -6,28 +6,28 @@ export const ACTIONS = ['refresh', 'cancel', 'pause', 'resume'] as const;
 
 export type Action = (typeof ACTIONS)[number];
 
-/** What a page says of an action once it is done. */
+/** What a page says about an action once it is done. */
 export type ActionOutcome =
   'refreshed' | 'started' | 'cancelled' | 'nothing' | 'paused' | 'resumed';
 
-/** So long a page waits for a refresh. One that takes longer goes on by itself. */
+/** How long a page waits for a refresh. A longer one goes on by itself. */
 const PATIENCE_MS = 1_000;
 
 export interface ActionRequest extends ViewName {
   /** Whether the views that read this one are refreshed after it. */
   withDependents: boolean;
-  /** Who asks, for the log. */
+  /** The user, for the log. */
   by: string;
 }
 
-/** What the buttons do. */
+/** The actions of the buttons. */
 @Injectable()
 export class DashboardActions {
   private readonly logger = new Logger('MaterializedViewsDashboard');
 
   constructor(@Inject(RefreshService) private readonly refreshes: RefreshService) {}
 
-  /** @throws MaterializedViewError when it fails, within a second where it is a refresh */
+  /** @throws MaterializedViewError if it fails; for a refresh, within a second */
   async run(action: Action, request: ActionRequest): Promise<ActionOutcome> {
     const { view, dataSource, withDependents, by } = request;
     const beside = withDependents ? ' and its dependents' : '';
@@ -62,7 +62,7 @@ export class DashboardActions {
       return await Promise.race([refreshed.then(() => 'refreshed' as const), patience]);
     } finally {
       clearTimeout(timer);
-      // What fails later is in the log and in the history of the view.
+      // A later failure is in the log and in the view's history.
       refreshed.catch(() => undefined);
     }
   }

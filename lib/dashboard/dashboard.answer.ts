@@ -1,13 +1,15 @@
 import type { Html } from './html.js';
 
-/** What is answered to a request. */
+/** The answer to a request. */
 export interface DashboardAnswer {
   status: number;
   headers: Record<string, string>;
   body: string;
 }
 
-/** With every answer. There is no inline script or style, so none that gets into a page could run. */
+/**
+ * Sent with every answer. There are no inline scripts or styles, so an injected one could not run.
+ */
 const SECURITY_HEADERS: Record<string, string> = {
   'Content-Security-Policy': [
     "default-src 'none'",
@@ -42,7 +44,7 @@ export function asset(type: string, content: string): DashboardAnswer {
   return answer(200, type, content, { 'Cache-Control': 'private, max-age=31536000, immutable' });
 }
 
-/** @param location relative to the page, so that it holds behind a proxy that takes off a prefix */
+/** @param location relative to the page, so that it works behind a proxy that strips a prefix */
 export function redirect(location: string, status: 302 | 303): DashboardAnswer {
   return answer(status, 'text/plain', '', { ...NOT_KEPT, Location: location });
 }

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 
-/** Where the guards stand: the module declares them on a class of its own made from this one. */
+/** Carries the guards: the module declares them on its own subclass of this one. */
 @Injectable()
 export class DashboardEntry {
-  /** What guards see as the handler of every request. They get the first two. */
+  /** The handler of every request, as guards see it. They get the first two arguments. */
   enter<T>(this: void, _request: unknown, _response: unknown, _next: unknown, work: () => T): T {
     return work();
   }

@@ -1,13 +1,13 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
 import type { MaterializedViewsDashboardOptions } from './dashboard.options.js';
 
-/** What the factory of `forRootAsync` gives. */
+/** What the factory of `forRootAsync` returns. */
 export type MaterializedViewsDashboardFactoryOptions = Omit<
   MaterializedViewsDashboardOptions,
   'guards' | 'imports'
 >;
 
-/** What stands beside the factory of `forRootAsync`: it shapes the module itself. */
+/** Options next to the factory of `forRootAsync`: they shape the module itself. */
 export type MaterializedViewsDashboardExtras = Pick<MaterializedViewsDashboardOptions, 'guards'>;
 
 /** Implemented by a class given to `forRootAsync` as `useClass` or `useExisting`. */
@@ -16,7 +16,7 @@ export interface MaterializedViewsDashboardOptionsFactory {
     MaterializedViewsDashboardFactoryOptions | Promise<MaterializedViewsDashboardFactoryOptions>;
 }
 
-/** The token of what the factory of one `forRootAsync` gave, as it is. */
+/** The token of the unchecked result of one `forRootAsync` factory. */
 export const FACTORY_OPTIONS = Symbol('nestjs-materialized-views:dashboard-factory-options');
 
 export const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } =

@@ -37,8 +37,8 @@ const FORBIDDEN =
   'Requests from other sites are refused. Where the dashboard is served over plain HTTP, its buttons need JavaScript.';
 
 /**
- * Makes the routes of the dashboard, on the HTTP adapter itself: there no global prefix, pipe, interceptor or filter of the
- * application changes what a page is. Guards run all the same, the global ones too.
+ * Registers the dashboard's routes on the HTTP adapter itself, where no global prefix, pipe, interceptor or filter of the
+ * application changes a page. Guards run all the same, including global ones.
  */
 @Injectable()
 export class DashboardMount implements OnModuleInit {
@@ -51,15 +51,15 @@ export class DashboardMount implements OnModuleInit {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(DASHBOARD_OPTIONS) private readonly options: ResolvedDashboardOptions,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
-    // Not injected itself: where one of its guards is made for each request, this would be too, and never be mounted.
+    // Not injected itself: with a request-scoped guard, this would be request-scoped too and never be mounted.
     @Inject(DASHBOARD_ENTRY) private readonly entry: Type<DashboardEntry>,
     @Inject(DashboardRoutes) private readonly routes: DashboardRoutes,
   ) {}
 
-  /** After the routes of the application, and before what answers where there is none. */
+  /** After the application's routes, and before the handler for unknown routes. */
   onModuleInit(): void {
     const adapter = this.host.httpAdapter as AbstractHttpAdapter | undefined;
-    // A worker, or a script, listens to nobody.
+    // A worker or a script has no HTTP server.
     if (adapter === undefined) {
       return;
     }
@@ -86,7 +86,7 @@ export class DashboardMount implements OnModuleInit {
         route,
         (work) => enter(request, response, undefined, work),
       );
-      // A guard may have answered itself, as by a redirect to a login.
+      // A guard may have answered itself, for example with a redirect to a login.
       if (!adapter.isHeadersSent(response)) {
         const headers = Object.entries(answer.headers);
         headers.forEach(([name, value]) => void adapter.setHeader(response, name, value));
@@ -119,7 +119,7 @@ export class DashboardMount implements OnModuleInit {
       if (!isFromHere(request)) {
         return this.routes.failure(route, 403, FORBIDDEN);
       }
-      // Read again: guards say who the user is.
+      // Read again, because guards set the user.
       return await enter(async () => canonical(route, request) ?? (await route.answer(read())));
     } catch (error) {
       return this.failure(route, error);
@@ -139,9 +139,9 @@ export class DashboardMount implements OnModuleInit {
   }
 
   /**
-   * Nest runs no guard here whose instance is made for each request, and would let everybody in.
+   * Nest doesn't run request-scoped guards here, and would let everyone in.
    *
-   * @throws InvalidOptionsError when there is one
+   * @throws InvalidOptionsError if there is one
    */
   private refuseRequestScopedGuards(): void {
     const own = [...this.modules.values()].find(
@@ -162,7 +162,7 @@ interface SlashOptions {
   ignoreTrailingSlash?: boolean;
 }
 
-/** Whether Fastify was told to take both for the same. */
+/** Whether Fastify is configured to treat both alike. */
 function ignoresSlash(adapter: AbstractHttpAdapter): boolean {
   const { initialConfig = {} } = adapter.getInstance<{
     initialConfig?: SlashOptions & { routerOptions?: SlashOptions };

@@ -18,19 +18,19 @@ import type {
 
 /** The options of `MaterializedViewsDashboardModule.forRoot`. One of `guards`, `basicAuth` and `allowUnauthenticated` is needed. */
 export interface MaterializedViewsDashboardOptions {
-  /** The whole path of the dashboard: a global prefix is not put before it. @default '/materialized-views' */
+  /** The whole path of the dashboard: a global prefix is not prepended. @default '/materialized-views' */
   path?: string;
-  /** Guards of the application, as `@UseGuards` takes them. All of them, and global guards, have to let a request through. */
+  /** Guards of the application, as for `@UseGuards`. A request must pass all of them and all global guards. */
   guards?: readonly (Type<CanActivate> | CanActivate)[];
   /** Modules that export what the guards inject. @default [] */
   imports?: ModuleMetadata['imports'];
-  /** One user, by HTTP basic authentication: for HTTPS alone. */
+  /** One user, by HTTP basic authentication. Use it over HTTPS only. */
   basicAuth?: BasicAuthOptions;
-  /** Whether the dashboard only shows, and refreshes, cancels, pauses and resumes nothing. @default false */
+  /** Whether the dashboard has no buttons to refresh, cancel, pause and resume views. @default false */
   readOnly?: boolean;
   /** Shown on each page, as in `'production'`. @default none */
   environment?: string;
-  /** Whether the dashboard is open to everybody whom global guards let through. @default false */
+  /** Whether the dashboard is open to everyone who passes the global guards. @default false */
   allowUnauthenticated?: boolean;
 }
 
@@ -43,7 +43,7 @@ export const DASHBOARD_OPTIONS = Symbol('nestjs-materialized-views:dashboard-opt
 
 /** The same with defaults. */
 export interface ResolvedDashboardOptions {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   path: string;
   isReadOnly: boolean;
   environment?: string;
@@ -55,7 +55,7 @@ const DEFAULT_PATH = '/materialized-views';
 
 const aPath = matching(
   "a path such as '/admin/materialized-views', without parameters and without a slash at its end",
-  // Clients take segments of dots away before they ask.
+  // Clients remove dot segments before they send a request.
   (value) => typeof value === 'string' && /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/.test(value),
 );
 
@@ -66,7 +66,7 @@ const aGuard = matching(
     typeof (value as Partial<CanActivate> | null)?.canActivate === 'function',
 );
 
-/** Undefined is what `process.env.PASSWORD` is where it is not set. A message shows nothing of what was given. */
+/** `process.env.PASSWORD` is undefined if it isn't set. The message never shows the given value. */
 const aPassword: Rule = (value, at) => {
   if (typeof value !== 'string' || value.trim() === '') {
     throw at.refuse('text that is not empty', value === undefined ? undefined : '');
@@ -100,13 +100,13 @@ const rootOptions = objectOf<MaterializedViewsDashboardOptions>({
 
 const asyncOptions = objectOf<typeof ASYNC_OPTIONS_TYPE>({ ...ASYNC_RULES, guards });
 
-/** @throws InvalidOptionsError when an option is unknown, a guard is none, or there is no factory */
+/** @throws InvalidOptionsError if an option is unknown, a guard isn't one, or there is no factory */
 export function checkAsyncDashboardOptions(options: typeof ASYNC_OPTIONS_TYPE): void {
   checkOptions(SUBJECT, asyncOptions, options);
   requireFactory(SUBJECT, options);
 }
 
-/** @throws InvalidOptionsError when an option is wrong, or nothing keeps strangers out */
+/** @throws InvalidOptionsError if an option is wrong, or nothing protects the dashboard */
 export function resolveDashboardOptions(
   options: MaterializedViewsDashboardOptions,
 ): ResolvedDashboardOptions {
@@ -115,7 +115,7 @@ export function resolveDashboardOptions(
 }
 
 /**
- * The same of what a factory gave.
+ * The same for the result of a factory.
  *
  * @throws InvalidOptionsError likewise
  */

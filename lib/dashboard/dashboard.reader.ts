@@ -13,18 +13,18 @@ import type { RunsFilter } from './runs-filter.js';
 import { SharedReadings } from './shared-readings.js';
 import { byUrgency } from './view-badges.js';
 
-/** However many pages are open, what changes by itself is read once in that time. */
+/** However many pages are open, changing data is read once in this time. */
 const LIVE_MS = 1_000;
-/** Definitions, sizes of indexes and what reads what. */
+/** The same for definitions, sizes of indexes and what reads what. */
 const CATALOG_MS = 5_000;
-/** To compare definitions takes short locks where they differ. */
+/** Comparing definitions takes short locks if they differ. */
 const DIFF_MS = 30_000;
 
-/** So many runs are on a page. */
+/** How many runs a page has. */
 export const PAGE_SIZE = 50;
 const TICK_COUNT = 5;
 
-/** What the pages show, by the public services alone, read once for all who look. */
+/** What the pages show, read through the public services, once for all open pages. */
 @Injectable()
 export class DashboardReader {
   private readonly shared = new SharedReadings();
@@ -38,7 +38,7 @@ export class DashboardReader {
     return this.refreshes.dataSources().map(({ name }) => name);
   }
 
-  /** All views, problems first. A data source that cannot be read does not keep the others from being shown. */
+  /** All views, problems first. If one data source can't be read, the others are still shown. */
   async overview(): Promise<Overview> {
     const parts = await Promise.all(this.dataSources().map((name) => this.overviewOf(name)));
     return {
@@ -49,7 +49,7 @@ export class DashboardReader {
     };
   }
 
-  /** @throws UnknownViewError when there is none of that name */
+  /** @throws UnknownViewError if there is none of that name */
   async view(name: ViewName): Promise<ViewDetails> {
     const { dataSource, view } = name;
     const [declared] = this.schema.declared({
@@ -97,7 +97,7 @@ export class DashboardReader {
   /**
    * One page of the runs of all data sources, or of the views of one name.
    *
-   * @throws UnknownViewError when there is no view of that name
+   * @throws UnknownViewError if there is no view with that name
    */
   page({ view, outcome, ...others }: RunsFilter): Promise<ViewHistoryEntry[]> {
     const views = view === undefined ? undefined : [view];
@@ -111,7 +111,7 @@ export class DashboardReader {
     );
   }
 
-  /** What the catalogs of all data sources have. */
+  /** The catalogs of all data sources. */
   async catalogs(): Promise<InspectedView[]> {
     return (await Promise.all(this.dataSources().map((name) => this.catalog(name)))).flat();
   }
@@ -122,7 +122,7 @@ export class DashboardReader {
     );
   }
 
-  /** After something was done, the next page shows how it is then. */
+  /** After an action, the next page shows the new state. */
   forget(): void {
     this.shared.clear();
   }

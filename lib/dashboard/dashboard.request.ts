@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** What Express and Fastify have in common. */
 interface HttpRequest {
   headers: IncomingHttpHeaders;
-  /** As whoever authenticated the request has set it. */
+  /** As set by whatever authenticated the request. */
   user?: unknown;
   ip?: string;
 }
@@ -12,12 +12,12 @@ interface HttpRequest {
 /** A request as the pages see it. */
 export interface DashboardRequest {
   method: string;
-  /** As it came in: a proxy may have taken something off its beginning. */
+  /** As received: a proxy may have stripped a prefix. */
   path: string;
   query: URLSearchParams;
   headers: IncomingHttpHeaders;
   ip?: string;
-  /** Who asks, as what authenticated the request has called them. */
+  /** The user, as named by whatever authenticated the request. */
   userName?: string;
 }
 
@@ -42,7 +42,7 @@ function splitAtQuery(url: string): string[] {
 
 const NAMES = ['username', 'email', 'name', 'sub', 'id'];
 
-/** By what authentication libraries call users. */
+/** The properties in which authentication libraries name users. */
 function nameOf(user: unknown): string | undefined {
   const known = (user ?? {}) as Record<string, unknown>;
   return [user, ...NAMES.map((name) => known[name])].find(isName)?.toString();

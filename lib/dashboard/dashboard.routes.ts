@@ -22,7 +22,7 @@ import { type ViewsGraph, viewsGraph } from './views-graph.js';
 
 export interface DashboardRoute {
   method: 'GET' | 'POST';
-  /** Below that of the dashboard; empty for the list of views. */
+  /** Below the dashboard's path; empty for the list of views. */
   path: string;
   answer(request: DashboardRequest): DashboardAnswer | Promise<DashboardAnswer>;
 }
@@ -60,7 +60,7 @@ export class DashboardRoutes {
     ];
   }
 
-  /** What is answered where a page cannot be had. */
+  /** The answer if a page can't be shown. */
   failure({ path }: DashboardRoute, status: number, message: string): DashboardAnswer {
     return path.startsWith('api/')
       ? json({ statusCode: status, message }, status)
@@ -146,7 +146,7 @@ export class DashboardRoutes {
   }
 }
 
-/** Behind a proxy that is trusted it may be whatever text a client has sent. */
+/** Behind a trusted proxy, it may be any text that a client has sent. */
 function addressOf({ ip = '' }: DashboardRequest): string {
   return isIP(ip) === 0 ? JSON.stringify(ip) : ip;
 }

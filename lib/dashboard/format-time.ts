@@ -3,7 +3,7 @@ import type { DeclaredView } from '../definition/declared-view.js';
 import { shownDuration } from '../definition/format.js';
 import { html, type Html } from './html.js';
 
-/** An instant, exact to the second, in UTC. */
+/** A time, exact to the second, in UTC. */
 export function time(instant: Date): Html {
   const iso = instant.toISOString();
   return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')} UTC</time>`;
@@ -22,7 +22,10 @@ export function coarse(durationMs: number): string {
 
 const WORDS = new Map<string, string | undefined>();
 
-/** A cron expression in words; nothing where there are none for it. Each is parsed once: the classes have only so many. */
+/**
+ * A cron expression in words, or nothing if it can't be described. Each is parsed once, because the classes have only a
+ * few.
+ */
 export function cronInWords({ cron }: NonNullable<DeclaredView['schedule']>): string | undefined {
   if (!WORDS.has(cron)) {
     WORDS.set(cron, wordsFor(cron));

@@ -30,7 +30,7 @@ interface DagreGraph {
   edge(from: string, to: string): Pick<PlacedEdge, 'points'>;
 }
 
-/** Its types import files without their endings, which TypeScript does not find where modules are resolved as Node does. */
+/** Its types import files without extensions, which TypeScript doesn't find with Node's module resolution. */
 const { Graph, layout } = dagre as unknown as {
   Graph: new () => DagreGraph;
   layout: (graph: DagreGraph) => void;
@@ -39,7 +39,7 @@ const { Graph, layout } = dagre as unknown as {
 const NODE = { height: 44, padding: 24, characterWidth: 7.9, leastCharacters: 10 };
 const SPACE = { rankdir: 'LR', nodesep: 18, ranksep: 60, marginx: 8, marginy: 8 };
 
-/** Lays a graph out from left to right: what is read stands left of what reads it. */
+/** Lays a graph out from left to right: what is read is left of what reads it. */
 function layOut({ nodes, edges }: ViewsGraph): GraphLayout {
   const graph = new Graph();
   graph.setGraph({ ...SPACE });
@@ -63,7 +63,10 @@ function layOut({ nodes, edges }: ViewsGraph): GraphLayout {
   };
 }
 
-/** Laying out takes longer than all else on the page, and a graph changes with a deployment: it is kept until it does. */
+/**
+ * The layout takes longer than everything else on the page, and a graph changes only with a deployment, so it is cached
+ * until then.
+ */
 export class KeptLayouts {
   private last: { signature: string; layout: GraphLayout } | undefined;
 

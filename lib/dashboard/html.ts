@@ -1,4 +1,4 @@
-/** What `html` has made: the only text that goes into a page as it is. */
+/** The result of `html`: the only text that goes into a page unescaped. */
 export class Html {
   constructor(readonly text: string) {}
 }
@@ -15,8 +15,8 @@ const ENTITIES: Record<string, string> = {
 };
 
 /**
- * HTML in which each value is escaped, for text and for attributes in double quotes. A value must stand in no other place:
- * not in a tag's name, in an attribute without quotes, or in a script.
+ * HTML in which each value is escaped, for text and for attributes in double quotes. A value must not be used anywhere
+ * else: not in a tag's name, an unquoted attribute or a script.
  */
 export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   const texts = collapsed(strings);

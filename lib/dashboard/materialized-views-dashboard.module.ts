@@ -20,7 +20,7 @@ import { DashboardReader } from './dashboard.reader.js';
 import { DashboardRoutes } from './dashboard.routes.js';
 
 /**
- * Pages for the browser that show how all materialized views stand, and refresh, cancel, pause and resume them.
+ * Pages for the browser that show all materialized views, and refresh, cancel, pause and resume them.
  *
  * @example
  * ```ts
@@ -32,8 +32,8 @@ export class MaterializedViewsDashboardModule extends ConfigurableModuleClass {
   /**
    * Mounts the dashboard in an application of Express or Fastify. It is closed by default.
    *
-   * @throws InvalidOptionsError when an option is unknown or not as it must be, or there is none of `guards`, `basicAuth`
-   *   and `allowUnauthenticated: true`
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value, or there is none of `guards`, `basicAuth`
+   * and `allowUnauthenticated: true`
    */
   static override forRoot(options: MaterializedViewsDashboardOptions = {}): DynamicModule {
     const resolved = resolveDashboardOptions(options);
@@ -45,11 +45,11 @@ export class MaterializedViewsDashboardModule extends ConfigurableModuleClass {
   }
 
   /**
-   * Mounts the dashboard with options from `useFactory`, `useClass` or `useExisting`. `guards` stand beside the factory,
-   * since they shape the module itself; `imports` has the modules that export what the factory and the guards inject.
+   * Mounts the dashboard with options from `useFactory`, `useClass` or `useExisting`. `guards` go beside the factory,
+   * because they shape the module itself. `imports` has the modules that export what the factory and the guards inject.
    *
-   * @throws InvalidOptionsError when there is no factory, or a guard is none; wrong options are refused at boot, and so is a
-   *   dashboard without `guards`, `basicAuth` and `allowUnauthenticated: true`
+   * @throws InvalidOptionsError if there is no factory, or a guard isn't one; wrong options are refused at boot, and so is a
+   * dashboard without `guards`, `basicAuth` and `allowUnauthenticated: true`
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     checkAsyncDashboardOptions(options);
@@ -72,7 +72,7 @@ function mounted(
   options: Provider,
   guards: MaterializedViewsDashboardOptions['guards'] = [],
 ): DynamicModule {
-  // Nest finds guards by the class that they are declared on, and instances of them in its module.
+  // Nest finds guards by the class that they are declared on, and their instances in its module.
   class GuardedDashboardEntry extends DashboardEntry {}
   UseGuards(...guards)(GuardedDashboardEntry);
   return {

@@ -33,14 +33,14 @@ export interface Overview {
   failures: ReadingFailure[];
 }
 
-/** All that is shown of one view. */
+/** Everything that is shown about one view. */
 export interface ViewDetails {
   status: ViewStatus;
   declared?: DeclaredView;
   runs: ViewHistoryEntry[];
-  /** `undefined` where the catalog has no such view. */
+  /** `undefined` if the catalog has no such view. */
   inspected?: InspectedView;
-  /** Left out where they could not be found out. */
+  /** Left out if they could not be read. */
   differences?: SchemaDifference[];
   failures: string[];
 }

@@ -1,11 +1,13 @@
 import type { DashboardRequest } from './dashboard.request.js';
 
-/** What our script sends, and no form of another site can: such a request would first be asked for by CORS. */
+/**
+ * A header that our script sends and no form of another site can send: such a request would need CORS first.
+ */
 const OWN_HEADER = 'x-materialized-views';
 
 /**
- * Whether a request may do what it asks for. Browsers say where a request comes from (`Sec-Fetch-Site`), but only over HTTPS
- * and to localhost; elsewhere `Origin` must not be another host, and our header stands for the rest.
+ * Whether a request may perform its action. Browsers say where a request comes from (`Sec-Fetch-Site`), but only over HTTPS
+ * and to localhost. Elsewhere `Origin` must not be another host, and our own header is required.
  */
 export function isFromHere({ method, headers }: DashboardRequest): boolean {
   const site = headers['sec-fetch-site'];

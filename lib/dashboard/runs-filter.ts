@@ -12,7 +12,9 @@ export interface RunsFilter {
   olderThan?: NonNullable<HistoryAllQuery['olderThan']>;
 }
 
-/** @throws BadRequestException when the query of a page is not as its own links and form make it */
+/**
+ * @throws BadRequestException if the query of a page is not one that its own links and form produce
+ */
 export function readRunsFilter(query: URLSearchParams): RunsFilter {
   const text = (name: string): string | undefined => query.get(name) || undefined;
   const outcome = text('outcome');
@@ -33,7 +35,7 @@ export function readRunsFilter(query: URLSearchParams): RunsFilter {
   };
 }
 
-/** A form has no time zone: what it says is UTC. PostgreSQL has no instants as far away as JavaScript has them. */
+/** A form has no time zone, so its times are UTC. PostgreSQL's range of times is smaller than JavaScript's. */
 function instant(name: string, text: string | undefined): Date | undefined {
   if (text === undefined) {
     return undefined;

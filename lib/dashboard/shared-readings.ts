@@ -1,13 +1,13 @@
 import { SharedReading } from '../engine/shared-reading.js';
 
-/** What pages read, once for all who ask for the same at about the same time. */
+/** What pages read, shared by all requests for the same at about the same time. */
 export class SharedReadings {
   private readonly readings = new Map<
     string,
     { reading: SharedReading<unknown>; maxAgeMs: number }
   >();
 
-  /** An answer that came at most `maxAgeMs` ago, or is on its way; else a new one. A failure is not kept. */
+  /** An answer at most `maxAgeMs` old or being read, otherwise a new one. A failure is not kept. */
   get<T>(key: string, maxAgeMs: number, read: () => Promise<T>): Promise<T> {
     this.forgetOld();
     const known = this.readings.get(key)?.reading as SharedReading<T> | undefined;
@@ -16,12 +16,12 @@ export class SharedReadings {
     return reading.get(maxAgeMs, read);
   }
 
-  /** After something has been done, nobody is to see how it was before. */
+  /** After an action, no page may show the old state. */
   clear(): void {
     this.readings.clear();
   }
 
-  /** A client can ask for as many different pages of runs as it likes. */
+  /** A client can request any number of different pages of runs. */
   private forgetOld(): void {
     for (const [key, { reading, maxAgeMs }] of this.readings) {
       if (reading.isOver(maxAgeMs)) {

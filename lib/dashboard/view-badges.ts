@@ -1,6 +1,6 @@
 import type { ViewStatus } from '../status/view-status.js';
 
-/** What may be said of a view, from the worst on. */
+/** The states of a view, the worst first. */
 export const BADGES = [
   'missing',
   'not populated',
@@ -22,7 +22,7 @@ const PROBLEMS: ReadonlySet<Badge> = new Set([
   'blocked',
 ]);
 
-/** All that holds of a view, the worst first; `fresh` where nothing else does. */
+/** All states that apply to a view, the worst first; `fresh` if no other does. */
 export function badgesOf(status: ViewStatus): Badge[] {
   const { exists, isPopulated, failureCount, isStale, lockedBy, isPaused, isRefreshing } = status;
   const holds: Record<Exclude<Badge, 'fresh'>, boolean> = {
@@ -40,7 +40,7 @@ export function badgesOf(status: ViewStatus): Badge[] {
     : [...found, 'fresh'];
 }
 
-/** Whether somebody has to look at it. */
+/** Whether someone has to look at it. */
 export function isProblem(badges: readonly Badge[]): boolean {
   return badges.some((badge) => PROBLEMS.has(badge));
 }

@@ -1,7 +1,7 @@
 import type { CatalogObject, InspectedView } from '../introspection/inspected-view.js';
 import { nameKey, type ViewName } from './readings.js';
 
-/** A declared view, or what stands above or below one. */
+/** A declared view, or something above or below one. */
 export interface GraphNode {
   id: string;
   /** As `schema.name`. */
@@ -24,7 +24,7 @@ export interface ViewsGraph {
 }
 
 /**
- * What the declared views read and what reads them, at whatever distance; what nothing declared touches is left out.
+ * What the declared views read and what reads them, directly or not. Everything else is left out.
  *
  * @param pages the views that have pages
  */
@@ -67,7 +67,7 @@ function edgesAmong(
   return [...edges.values()];
 }
 
-/** A table and a view cannot have one name; a function may have that of either. */
+/** A table and a view can't share a name; a function may have the name of either. */
 function idOf({ kind, schema, name }: CatalogObject, dataSource: string): string {
   return JSON.stringify([dataSource, kind === 'function', schema, name]);
 }

@@ -5,26 +5,27 @@ import { midnightGapsOf } from './midnight-gaps.js';
 
 const GRIDS = new Map<string, CronGrid>();
 
-/** The next tick, and the two after the last success of a view, which views with one schedule mostly have in common. */
+/** The next tick, and the two after a view's last success: views with the same schedule mostly share them. */
 const STRETCH_COUNT = 8;
 /** The scheduled times of a view, the same in every process. */
 export interface TickGrid {
-  /** The last tick at or before `instant`; `undefined` when there never was one. */
+  /** The last tick at or before `instant`; `undefined` if there never was one. */
   lastTickAt(instant: Date): Date | undefined;
-  /** The first tick after `instant`; `undefined` when there is none any more. */
+  /** The first tick after `instant`; `undefined` if there are no more. */
   nextTickAfter(instant: Date): Date | undefined;
 }
 
 /**
- * The scheduled times of a cron expression, the same on every replica: all that is done at a scheduled time asks
- * here, also the job that wakes the process up. croner reads the expression; the `cron` package, whose type that job
- * has, computes no previous run, reads day fields in another way and has faults around changes of daylight saving.
+ * The scheduled times of a cron expression, the same on every replica. Everything that needs a scheduled time uses
+ * this, including the job that wakes the process. croner reads the expression. The `cron` package, whose type that
+ * job has, can't compute previous runs, reads day fields differently and has bugs around changes of daylight saving
+ * time.
  */
 export class CronGrid implements TickGrid {
   private readonly cron: Cron;
-  /** The same for clocks that nobody changes. */
+  /** The same for a time zone without clock changes. */
   private readonly local: Cron;
-  /** Stretches of time that end with a tick and have no other, the last asked for at the end. */
+  /** Intervals that end with a tick and contain no other, the most recently used last. */
   private readonly stretches: { fromMs: number; tickMs: number }[] = [];
 
   constructor(
@@ -41,7 +42,7 @@ export class CronGrid implements TickGrid {
     return this.gapTicks(last ?? instant, instant).at(-1) ?? last;
   }
 
-  /** The grid of a schedule: views with the same one share it, and what it remembers. */
+  /** The grid of a schedule. Views with the same schedule share it and its cache. */
   static of(expression: string, timeZone: string): CronGrid {
     const key = `${timeZone} ${expression}`;
     const grid = GRIDS.get(key) ?? new CronGrid(expression, timeZone);
@@ -62,7 +63,9 @@ export class CronGrid implements TickGrid {
     return tick;
   }
 
-  /** To find a tick takes croner 0.1 ms, which is much for a page of 500 views that is read once a second. */
+  /**
+   * croner needs 0.1 ms to find a tick, which is too much for a page of 500 views that is read once a second.
+   */
   private remember(fromMs: number, tickMs: number): void {
     const same = this.stretches.find((each) => each.tickMs === tickMs);
     if (same !== undefined) {
@@ -82,8 +85,8 @@ export class CronGrid implements TickGrid {
   }
 
   /**
-   * Ticks that croner has not, after the one instant and up to the other: what falls into a gap is due at its end, but
-   * where that is on another day croner leaves it out.
+   * Ticks between two times that croner misses: a tick in a gap is due at its end, but croner leaves it out if that is
+   * on another day.
    */
   private gapTicks(after: Date, until: Date): Date[] {
     const years = until.getUTCFullYear() - after.getUTCFullYear() + 1;
@@ -108,7 +111,10 @@ export function timeZoneProblem(timeZone: string): string | undefined {
   }
 }
 
-/** Says what is wrong with a schedule, or `undefined`. `cron` has to take it too, which the job in the `SchedulerRegistry` comes from. */
+/**
+ * Says what is wrong with a schedule, or `undefined`. `cron` must accept it too, because the job in the `SchedulerRegistry` is one of its
+ * jobs.
+ */
 export function cronProblem(expression: string, timeZone: string): string | undefined {
   const { valid, error } = validateCronExpression(expression);
   if (!valid) {

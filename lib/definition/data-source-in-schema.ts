@@ -8,9 +8,9 @@ import { EntityMetadataBuilder } from 'typeorm/metadata-builder/EntityMetadataBu
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 
 /**
- * A data source for which the entities without a schema of their own lie in this schema. All else it shares with the one
- * that it is made from: the pool, the subscribers, the log. TypeORM's own builder makes the metadata of an entity when it is
- * first asked for, together with all that it has relations to.
+ * A data source in which entities without a schema are in the given schema. It shares everything else with the original: the
+ * pool, the subscribers, the log. TypeORM's own builder creates an entity's metadata on first use, together with everything
+ * that it has relations to.
  */
 export function dataSourceIn(base: DataSource, schema: string): DataSource {
   const built = new Map<unknown, EntityMetadata>();
@@ -31,14 +31,14 @@ export function dataSourceIn(base: DataSource, schema: string): DataSource {
     relationLoader: ofItsOwn(base.relationLoader, scoped),
     relationIdLoader: ofItsOwn(base.relationIdLoader, scoped),
   };
-  // Defined, since the types of TypeORM have them as read-only.
+  // Defined as properties, because TypeORM's types make them read-only.
   for (const [name, value] of Object.entries(own)) {
     Object.defineProperty(scoped, name, { value, writable: true });
   }
   return scoped;
 }
 
-/** TypeORM does not export the classes of these. */
+/** TypeORM doesn't export these classes. */
 function ofItsOwn<Loader extends object>(loader: Loader, dataSource: DataSource): Loader {
   return Reflect.construct(loader.constructor as new (of: DataSource) => Loader, [dataSource]);
 }
@@ -56,7 +56,7 @@ function build(metadata: EntityMetadata, dataSource: DataSource): EntityMetadata
   return built;
 }
 
-/** The entity itself, and all that can be reached from it. */
+/** The entity itself, and everything that can be reached from it. */
 function relatedTo(start: EntityMetadata): Set<EntityMetadata> {
   const found = new Set([start]);
   for (const each of found) {
@@ -64,7 +64,7 @@ function relatedTo(start: EntityMetadata): Set<EntityMetadata> {
     const next = [
       ...relations.map(({ inverseEntityMetadata }) => inverseEntityMetadata),
       ...childEntityMetadatas,
-      // Typed as always there.
+      // Its type says that it always exists.
       parentEntityMetadata as EntityMetadata | undefined,
     ];
     next.filter((one) => one !== undefined).forEach((one) => found.add(one));

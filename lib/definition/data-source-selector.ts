@@ -4,7 +4,7 @@ export interface ViewSelector extends DataSourceSelector {
   schema?: string;
 }
 
-/** In which data source a view or a schema is meant. */
+/** Which data source of a view or a schema is meant. */
 export interface DataSourceSelector {
   /**
    * The name of the data source. `RefreshService` needs it only for a view that is registered in several.

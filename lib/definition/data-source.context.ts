@@ -15,18 +15,18 @@ export interface Log {
 
 /** Where the library's events go. */
 export interface EventSink {
-  /** Never throws, and waits for nobody. */
+  /** Never throws, and doesn't wait for listeners. */
   publish(name: string, payload: object): void;
 }
 
 /** One data source with materialized views: what every room needs to work on it. */
 export interface DataSourceContext {
-  /** As TypeORM and Nest call it; `default` where it was given no name. */
+  /** Its name in TypeORM and Nest; `default` if it has none. */
   readonly name: string;
   /** The application's own, with its pool. */
   readonly typeOrm: DataSource;
   readonly options: ResolvedOptions;
-  /** The name by which the views of this application are told apart from those of others; `''` where it has none. */
+  /** The name that tells this application's views from those of others; `''` if it has none. */
   readonly application: string;
   /** The library's own access. */
   readonly database: Database;
@@ -35,6 +35,6 @@ export interface DataSourceContext {
   viewsElsewhere(): readonly ViewDefinition[];
   readonly log: Log;
   readonly events: EventSink;
-  /** For whoever cannot have a lock of the library. */
+  /** For work that can't get a lock of the library. */
   readonly locks: LockWatch;
 }

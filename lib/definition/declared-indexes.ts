@@ -27,7 +27,7 @@ function declaredIndexes(metadata: EntityMetadata): IndexDefinition[] {
     }));
 }
 
-/** `@Unique`: a view has no constraints, and a unique index does the same. Those of TypeORM's own relations have no columns given. */
+/** `@Unique`: a view has no constraints, and a unique index does the same. Those of TypeORM's own relations have no given columns. */
 function uniqueIndexes(metadata: EntityMetadata): IndexDefinition[] {
   const declared = metadata.uniques.filter(
     ({ givenColumnNames }) => givenColumnNames !== undefined,

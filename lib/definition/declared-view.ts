@@ -27,7 +27,7 @@ export interface DeclaredView {
   };
   /** When writes trigger a refresh; left out if they don't. */
   onWrite?: {
-    /** Whether writes to everything count that the view reads according to the catalog. */
+    /** Whether writes to everything that the view reads according to the catalog count. */
     readsSources: boolean;
     /** Other tables that count, as `schema.name`. */
     tables: string[];
@@ -39,7 +39,7 @@ export interface DeclaredView {
   skipsUnchanged: boolean;
 }
 
-/** What is declared of a view, as plain data. */
+/** A view's declaration, as plain data. */
 export function declaredView(
   definition: ViewDefinition,
   { dataSource, tickCount }: { dataSource: string; tickCount: number },

@@ -6,18 +6,18 @@ import type { PlainViewEntityOptions } from './plain-view-entity.options.js';
 /** A global symbol: the library may be loaded twice, as an ES module and as CommonJS. */
 const OPTIONS = Symbol.for('nestjs-materialized-views:options');
 
-/** Where @nestjs/schedule's `@Cron` keeps what it was given (its `schedule.constants`). */
+/** Where @nestjs/schedule's `@Cron` keeps its arguments (its `schedule.constants`). */
 const CRON_OPTIONS = 'SCHEDULE_CRON_OPTIONS';
 
 /** pg_class.relkind of what the class is declared as; absent for a materialized view. */
 const KIND = Symbol.for('nestjs-materialized-views:kind');
 
-/** The options of either decorator: those that the other has are absent. */
+/** The options of either decorator. Those of the other one are absent. */
 export type ViewOptions = MaterializedViewEntityOptions & PlainViewEntityOptions;
 
 /**
- * The options given to `@MaterializedViewEntity` or `@PlainViewEntity`, or `undefined` when the class has neither
- * itself.
+ * The options given to `@MaterializedViewEntity` or `@PlainViewEntity`; `undefined` if the class itself has
+ * neither.
  */
 export function getViewOptions(target: object): ViewOptions | undefined {
   return Reflect.getOwnMetadata(OPTIONS, target) as ViewOptions | undefined;
@@ -33,20 +33,20 @@ export function setViewOptions(target: object, options: ViewOptions): void {
   Reflect.defineMetadata(OPTIONS, options, target);
 }
 
-/** The same of `@PlainViewEntity`. */
+/** The same for `@PlainViewEntity`. */
 export function setPlainViewOptions(target: object, options: PlainViewEntityOptions): void {
   setViewOptions(target, options);
   Reflect.defineMetadata(KIND, PLAIN.relkind, target);
 }
 
-/** What messages call a class, with its decorator. */
+/** A class and its decorator, for messages. */
 export function decoratorOf(target: object & { name?: string }): string {
   const decorator = getViewKind(target).storesRows ? 'MaterializedViewEntity' : 'PlainViewEntity';
   return `@${decorator} of ${target.name}`;
 }
 
 /**
- * A class decorated twice would get two sets of entity metadata, and TypeORM would take either.
+ * A class decorated twice would get two sets of entity metadata, and TypeORM would use either.
  *
  * @param decorator the name of the second one
  */
@@ -67,7 +67,7 @@ export interface CronMetadata {
   timeZone: string;
 }
 
-/** What `@Cron` recorded on the class, or `undefined` when the class does not have it. */
+/** What `@Cron` recorded on the class; `undefined` if the class doesn't have it. */
 export function getCronMetadata(target: object): CronMetadata | undefined {
   return Reflect.getOwnMetadata(CRON_OPTIONS, target) as CronMetadata | undefined;
 }

@@ -44,16 +44,16 @@ const aDependency: Rule = (value, at) => {
   }
 };
 
-/** A schema in which views can be. */
+/** A schema that can hold views. */
 export const aViewSchema: Rule = (value, at) => {
   aRelationName(value, at);
   aSchema(value, at);
 };
 
-/** Names of schemas, as the option `schemas` has them or its function gives them. */
+/** Names of schemas, from the option `schemas` or from its function. */
 export const viewSchemas: Rule = listOf(aViewSchema);
 
-/** Of views of every kind. */
+/** For views of every kind. */
 const sharedRules = {
   name: aRelationName,
   schema: aViewSchema,
@@ -104,7 +104,7 @@ export function validateViewOptions(className: string, options: unknown): void {
   checkTogether(subject, options as MaterializedViewEntityOptions);
 }
 
-/** The same of `@PlainViewEntity`. */
+/** The same for `@PlainViewEntity`. */
 export function validatePlainViewOptions(className: string, options: unknown): void {
   const subject = `@PlainViewEntity of ${className}`;
   checkOptions(subject, plainViewRules, options, InvalidDefinitionError);
@@ -116,7 +116,7 @@ type SchemaOptions = Pick<
   'schema' | 'schemas' | 'expression' | 'renamedFrom'
 >;
 
-/** What would mean one schema where there are several. */
+/** Options that would mean one schema although there are several. */
 function checkTogether(
   subject: string,
   { schema, schemas, expression, renamedFrom }: SchemaOptions,

@@ -1,4 +1,4 @@
-/** The items by what they have in common, in their order. */
+/** Groups items by key, in their order. */
 export function groupedBy<Item, Key>(
   items: readonly Item[],
   keyOf: (item: Item) => Key,

@@ -4,10 +4,10 @@ import { aViewSchema } from './definition-validation.js';
 import { checkOptions, objectOf } from './option-rules.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 
-/** A repository that stands for its table or view in every schema has this method, as those of tests have. */
+/** A repository that works for every schema has this method, like those for tests. */
 export const IN_SCHEMA = Symbol.for('nestjs-materialized-views:in-schema');
 
-/** So many schemas of a data source are remembered. It takes a fraction of a millisecond to prepare one. */
+/** How many schemas of a data source are cached. Preparing one takes a fraction of a millisecond. */
 const REMEMBERED_COUNT = 1_000;
 
 const remembered = new WeakMap<DataSource, Map<string, DataSource>>();
@@ -15,12 +15,12 @@ const remembered = new WeakMap<DataSource, Map<string, DataSource>>();
 const rules = objectOf<{ schema: string }>({ schema: aViewSchema }, ['schema']);
 
 /**
- * The same repository for another schema: it reads the view, or the table, that has the name there. Entities with a
- * schema of their own stay where they are. In a transaction it stays in that transaction.
+ * Returns the same repository for another schema: it reads the view or table with that name there. Entities that
+ * declare a schema stay where they are. In a transaction, it stays in that transaction.
  *
  * @param repository of any entity
- * @param schema the name of the schema, not quoted. It is not asked whether it has the view
- * @throws InvalidOptionsError when it cannot be the name of a schema
+ * @param schema the name of the schema, not quoted. Whether the schema has the view is not checked
+ * @throws InvalidOptionsError if it can't be the name of a schema
  * @example
  * ```ts
  * const rows = await inSchema(this.revenue, 'tenant_a').find({ order: { day: 'ASC' } });
@@ -41,7 +41,7 @@ export function inSchema<Entity extends ObjectLiteral>(
     .withRepository(repository);
 }
 
-/** TypeORM 0.3 has it by another name. */
+/** TypeORM 0.3 has it under another name. */
 function dataSourceOf(manager: EntityManager): DataSource {
   const { dataSource, connection } = manager as { dataSource?: DataSource; connection: DataSource };
   return dataSource ?? connection;
@@ -52,7 +52,7 @@ function dataSourceFor(base: DataSource, schema: string): DataSource {
   const known = remembered.get(base) ?? new Map<string, DataSource>();
   remembered.set(base, known);
   const scoped = known.get(schema) ?? dataSourceIn(base, schema);
-  // The one that was used last comes last.
+  // The most recently used one comes last.
   known.delete(schema);
   known.set(schema, scoped);
   const [oldest] = known.keys();
@@ -62,7 +62,7 @@ function dataSourceFor(base: DataSource, schema: string): DataSource {
   return scoped;
 }
 
-/** TypeORM 0.3 writes a double quote in a name as it is, and what follows it as SQL. */
+/** TypeORM 0.3 doesn't double a double quote in a name, so what follows it would be SQL. */
 function refuseUnquoted({ driver }: DataSource, schema: string): void {
   if (schema.includes('"') && driver.escape('"') !== '""""') {
     throw new InvalidOptionsError(

@@ -39,7 +39,7 @@ const keys: Rule = (value, at) => {
   }
 };
 
-/** No parameters at all mean something for a view, whose others are reset, but not for an index. */
+/** An empty object means something for a view (all parameters are reset), but not for an index. */
 const storage: Rule = (value, at) => {
   storageParameters(value, at);
   if (Object.keys(value as object).length === 0) {
@@ -61,7 +61,7 @@ const anIndex = objectOf<ViewIndexOptions>(
   ['name', 'keys'],
 );
 
-/** The option `indexes`. Whether properties exist shows only with the entity's metadata. */
+/** The option `indexes`. Whether properties exist is known only with the entity's metadata. */
 export const indexRules: Rule = (value, at) => {
   listOf(anIndex)(value, at);
   const names = (value as ViewIndexOptions[]).map(({ name }) => name);

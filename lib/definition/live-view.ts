@@ -7,9 +7,9 @@ import { refreshPolicy } from './refresh-policy.js';
 import type { ViewDefinition } from './view-definition.js';
 
 /**
- * A materialized view together with the plain view that has its query, where it declares one: each after what it reads.
+ * A materialized view and, if it declares one, the plain view with its query: each after what it reads.
  *
- * @throws InvalidDefinitionError when the plain view cannot have the name
+ * @throws InvalidDefinitionError if the plain view can't have the name
  */
 export function withLiveView(
   view: ViewDefinition,
@@ -32,7 +32,7 @@ export function withLiveView(
     indexes: [],
     withData: true,
     dependsOn: view.dependsOn,
-    // Under a name of its own it is not renamed with the other.
+    // With a name of its own, it is not renamed together with the other.
     renamedFrom: liveView === true && view.renamedFrom ? nameOf(view.renamedFrom) : undefined,
     version: view.version,
     refresh: refreshPolicy(),

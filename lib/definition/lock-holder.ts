@@ -1,21 +1,21 @@
 import type { LockHolderRow } from '../postgres/advisory-lock.sql.js';
 
-/** Who holds an advisory lock of the library. */
+/** The holder of an advisory lock of the library. */
 export interface LockHolder {
   /** The server process; left out for a prepared transaction, which has none. */
   backendPid?: number;
-  /** The name under which a prepared transaction is to be committed or rolled back. */
+  /** The name for committing or rolling back a prepared transaction. */
   preparedTransaction?: string;
-  /** The role; left out where it has been dropped. */
+  /** The role; left out if it was dropped. */
   role?: string;
-  /** What the connection calls itself (`application_name`); empty where it says nothing. */
+  /** The connection's `application_name`; empty if it has none. */
   applicationName: string;
   /**
-   * When its transaction began, by the database's clock; left out where it has none, or where the role of the library
-   * may not see it: that needs to be the same role, or a member of `pg_read_all_stats` (`pg_monitor` is one).
+   * When its transaction began, by the database's clock; left out if it has none, or if the library's role may not
+   * see it. To see it, the role must be the same or a member of `pg_read_all_stats`, as `pg_monitor` is.
    */
   startedAt?: Date;
-  /** Whether it is no refresh or schema change of the library, as far as can be told. */
+  /** Whether it is not a refresh or schema change of the library, as far as can be told. */
   isForeign: boolean;
   /** Whether it has held the lock for longer than it may: `statementTimeout` and `lockTimeout` together. */
   isOverdue: boolean;
@@ -23,25 +23,28 @@ export interface LockHolder {
 
 /** What a lock is for. */
 export interface LockUse {
-  /** Whether whoever holds it rightly locks relations, from its first statements on. */
+  /** Whether a rightful holder locks relations from its first statements on. */
   locksRelations: boolean;
-  /** For how long it may be held, in milliseconds. */
+  /** How long it may be held, in milliseconds. */
   limitMs: number;
 }
 
-/** A refresh locks its view, and a migration what it makes, milliseconds after it has the lock. */
+/**
+ * Milliseconds after getting the lock, a refresh locks its view, and a migration locks what it
+ * creates.
+ */
 const FIRST_STATEMENTS_MS = 10_000;
 
-/** The library's own transactions are ended by the server when they are idle for 5 s. */
+/** The server ends the library's own transactions when they are idle for 5 s. */
 const IDLE_MS = 6_000;
 
 /**
- * What to say of a holder. Pure.
+ * Describes a holder. Pure.
  *
- * @param seenForMs for how long it is known to have the lock, where the server does not say it
+ * @param seenForMs how long it is known to have the lock, if the server doesn't say
  */
 export function lockHolder(row: LockHolderRow, use: LockUse, seenForMs = 0): LockHolder {
-  // The clock may have gone back since.
+  // The clock may have gone back since then.
   const startedAt =
     row.started_at !== null && row.started_at <= row.now ? row.started_at : undefined;
   const heldForMs = startedAt === undefined ? seenForMs : row.now - startedAt;
@@ -56,7 +59,7 @@ export function lockHolder(row: LockHolderRow, use: LockUse, seenForMs = 0): Loc
   };
 }
 
-/** The library takes its locks exclusively, in a transaction that goes on with its work. */
+/** The library takes its locks exclusively, in a transaction that then does its work. */
 function isForeign(row: LockHolderRow, { locksRelations }: LockUse, heldForMs: number): boolean {
   if (row.is_shared || row.backend_pid === null || !row.is_in_transaction) {
     return true;
@@ -65,7 +68,7 @@ function isForeign(row: LockHolderRow, { locksRelations }: LockUse, heldForMs: n
   return !row.changes_relations && (isIdle || (locksRelations && heldForMs > FIRST_STATEMENTS_MS));
 }
 
-/** Whether a holder needs somebody to act. */
+/** Whether someone has to act on a holder. */
 export function isWrong({ isForeign, isOverdue }: LockHolder): boolean {
   return isForeign || isOverdue;
 }

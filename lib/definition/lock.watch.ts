@@ -13,27 +13,27 @@ import {
 } from './lock-holder.js';
 import { Upkeep } from './upkeep.js';
 
-/** How often, at the most, a process looks who holds locks that it could not have. */
+/** How often, at most, a process checks who holds locks that it couldn't get. */
 const INTERVAL_MS = 10_000;
 
-/** How long the log of changes is worked on in one transaction, at the most. */
+/** How long one transaction works on the change log, at most. */
 const CHANGE_LOG_LIMIT_MS = 60_000;
 
-/** So many views are named. */
+/** The maximum number of views named. */
 const SHOWN_COUNT = 10;
 
-/** A lock that somebody holds. */
+/** A lock with its holder. */
 interface HeldLock {
   key: string;
-  /** The same as long as the holder is the same. */
+  /** Stays the same as long as the holder does. */
   id: string;
   holder: LockHolder;
 }
 
 /**
- * Tells who holds the library's advisory locks. Anybody who may connect can take them, and a refresh that finds its lock
- * taken stays away without a word. So whoever cannot have one has this look, and a holder that is none of the library's,
- * or holds it for too long, is warned of once.
+ * Finds out who holds the library's advisory locks. Anyone who may connect can take them, and a refresh that finds its
+ * lock taken is skipped silently. So whatever can't get a lock calls this, which warns once about a holder that isn't
+ * the library's or holds the lock for too long.
  */
 export class LockWatch {
   private readonly upkeep: Upkeep;
@@ -55,12 +55,15 @@ export class LockWatch {
     });
   }
 
-  /** To be called by who could not have a lock. Looks in the background, now and then. Never throws. */
+  /**
+   * Call it when a lock could not be taken. It checks in the background, from time to time. Never
+   * throws.
+   */
   maybeLook(): void {
     this.upkeep.maybeDo();
   }
 
-  /** Looks again and again while `work` waits for a lock. */
+  /** Checks repeatedly while `work` waits for a lock. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     const timer = setInterval(() => this.maybeLook(), INTERVAL_MS).unref();
     try {
@@ -70,12 +73,12 @@ export class LockWatch {
     }
   }
 
-  /** Begins no more looks, and waits a short time for one that is under way. */
+  /** Begins no more checks, and waits a short time for a running one. */
   stop(): Promise<void> {
     return this.upkeep.stop();
   }
 
-  /** Warns of those who hold a lock of the library for no good reason, once of each. */
+  /** Warns, once each, about holders without a good reason to hold a lock of the library. */
   async look(): Promise<void> {
     const held = await this.read();
     const ids = new Set(held.map(({ id }) => id));
@@ -88,7 +91,7 @@ export class LockWatch {
   }
 
   /**
-   * Who holds a lock now, as in "It is held by ..."; empty where nobody does, or where that cannot be found out.
+   * Who holds a lock now, as in "It is held by ..."; empty if no one does or it can't be found out.
    */
   async describe(key: string): Promise<string> {
     const held = await this.read().catch(() => []);
@@ -99,7 +102,7 @@ export class LockWatch {
       : [` It is held by ${holders.map(describeHolder).join(' and by ')}.`, ...hints].join(' ');
   }
 
-  /** What to say of the holder of a refresh lock. */
+  /** Describes the holder of a refresh lock. */
   holderOf(row: LockHolderRow, seenForMs?: number): LockHolder {
     return lockHolder(row, this.useOf(row.key), seenForMs);
   }
@@ -154,12 +157,12 @@ export class LockWatch {
   }
 }
 
-/** A schema change holds the locks of its views beside its own. */
+/** A schema change holds the locks of its views besides its own. */
 function isItsMainLock({ key, changes_schema: changesSchema }: LockHolderRow): boolean {
   return !changesSchema || key === syncLockKey();
 }
 
-/** What cannot be done. */
+/** What can't be done meanwhile. */
 function stoppedBy(keys: ReadonlySet<string>, views: readonly QualifiedName[]): string[] {
   return [
     ...(views.length > 0

@@ -3,7 +3,7 @@ import type { Duration } from './duration.js';
 import type { ViewClass } from './view-class.js';
 import type { ModeChoice, Scheduler } from './view-definition.js';
 
-/** Where a view is made. */
+/** Where a view is created. */
 export interface ViewPlace {
   /** The name of its schema, not quoted. */
   schema: string;
@@ -19,7 +19,7 @@ export type ViewExpression =
   | string
   | ((dataSource: DataSource, place: ViewPlace) => SelectQueryBuilder<ObjectLiteral> | string);
 
-/** The schemas that each have a view of the class: their names, or a function that tells them. */
+/** The schemas that each have a view of the class: their names, or a function that returns them. */
 export type ViewSchemas =
   readonly string[] | ((dataSource: DataSource) => readonly string[] | Promise<readonly string[]>);
 
@@ -144,11 +144,11 @@ export interface MaterializedViewEntityOptions {
   /** Created if missing. @default the data source's schema, else the connection's current schema */
   schema?: string;
   /**
-   * Has a view of the class in each of these schemas, as for tenants. `expression` is a function then, which names its
-   * tables by `place.table`; entities without a schema of their own are those of the same schema, in a query builder as
-   * in `on` and `dependsOn`. A function is asked at boot, by `SchemaService.sync`, and once in `sweepInterval`. Each
-   * view has its own state, history and ticks: they come after those of `cron`, spread over the time to the next
-   * one or over an hour, whichever is shorter. Refused beside `schema`.
+   * Creates a view of the class in each of these schemas, as for tenants. Then `expression` must be a function, which
+   * names its tables by `place.table`. Entities that declare no schema are those of the same schema, in a query builder
+   * as well as in `on` and `dependsOn`. A function is called at boot, by `SchemaService.sync`, and once per
+   * `sweepInterval`. Each view has its own state, history and ticks. The ticks come after those of `cron`, spread over
+   * the time to the next one or over an hour, whichever is shorter. Can't be combined with `schema`.
    * @default none: one view
    */
   schemas?: ViewSchemas;
@@ -159,7 +159,7 @@ export interface MaterializedViewEntityOptions {
    * @default false
    */
   liveView?: boolean | string;
-  /** Indexes beside those that `@Index` declares. */
+  /** Indexes in addition to those that `@Index` declares. */
   indexes?: ViewIndexOptions[];
   /** Without it, the view is refreshed only on demand, concurrently if possible. */
   refresh?: ViewRefreshOptions;

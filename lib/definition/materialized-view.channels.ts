@@ -11,6 +11,6 @@ export const MaterializedViewChannels = {
   skip: 'nestjs-materialized-views.skip',
   /** A tracing channel: each `SchemaService.diff`. Message: `DiffTrace`. */
   diff: 'nestjs-materialized-views.diff',
-  /** The report of each synchronization, also of one that failed. Message: `SyncReport`. */
+  /** The report of each synchronization, including failed ones. Message: `SyncReport`. */
   sync: 'nestjs-materialized-views.sync',
 } as const;

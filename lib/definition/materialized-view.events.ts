@@ -1,25 +1,28 @@
 /**
- * The names under which events go to @nestjs/event-emitter, for `@OnEvent`. A dot is a level of its
- * wildcards: `materialized_view.refresh.*`.
+ * The names of the events for @nestjs/event-emitter, for `@OnEvent`. Dots separate the levels of
+ * its wildcards: `materialized_view.refresh.*`.
  */
 export const MaterializedViewEvents = {
   /** An attempt at a refresh begins. Payload: `RefreshStartedEvent`. */
   refreshStarted: 'materialized_view.refresh.started',
   /** New rows are committed. Payload: `RefreshSucceededEvent`. */
   refreshSucceeded: 'materialized_view.refresh.succeeded',
-  /** A refresh failed and is not tried again at once. Payload: `RefreshFailedEvent`. */
+  /** A refresh failed and is not retried at once. Payload: `RefreshFailedEvent`. */
   refreshFailed: 'materialized_view.refresh.failed',
-  /** A refresh failed and is tried again. Payload: `RefreshRetryingEvent`. */
+  /** A refresh failed and is retried. Payload: `RefreshRetryingEvent`. */
   refreshRetrying: 'materialized_view.refresh.retrying',
-  /** Nothing was refreshed, for the reason in the result. Payload: `RefreshSkippedEvent`. */
+  /** A refresh was skipped, for the reason in the result. Payload: `RefreshSkippedEvent`. */
   refreshSkipped: 'materialized_view.refresh.skipped',
   /** A view that failed was refreshed again. Payload: `ViewRecoveredEvent`. */
   recovered: 'materialized_view.recovered',
-  /** A view has not been refreshed for longer than it should. Payload: `ViewStaleEvent`. */
+  /** A view has become stale. Payload: `ViewStaleEvent`. */
   stale: 'materialized_view.stale',
-  /** A data source was brought to what the code declares. Payload: `SyncReport`. */
+  /**
+   * A boot or `SchemaService.apply` left all views of a data source as declared. Payload:
+   * `SyncReport`.
+   */
   schemaSynced: 'materialized_view.schema.synced',
-  /** A data source is not what the code declares, and was left so. Payload: `SyncReport`. */
+  /** A data source still differs from the code. Payload: `SyncReport`. */
   schemaDrifted: 'materialized_view.schema.drifted',
 } as const;
 

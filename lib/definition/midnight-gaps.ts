@@ -1,6 +1,6 @@
-/** A time of day that a change of clocks leaves out, with a midnight in it. */
+/** A gap in local time, made by a clock change, that contains a midnight. */
 export interface MidnightGap {
-  /** The instant of the change. Milliseconds since the epoch. */
+  /** The time of the change. Milliseconds since the epoch. */
   atMs: number;
   /** The local time that the clocks would show then, as if it were UTC. */
   fromMs: number;
@@ -11,12 +11,12 @@ export interface MidnightGap {
 const DAY_MS = 86_400_000;
 const SECOND_MS = 1_000;
 
-/** How far apart clocks are compared: two changes of a zone are further apart than that. */
+/** The interval at which clocks are compared: two changes in a zone are further apart. */
 const STEP_MS = 7 * DAY_MS;
 
 const found = new Map<string, MidnightGap[]>();
 
-/** The gaps of a year, in order. Hardly any zone has one; Nuuk does each spring. */
+/** The gaps of a year, in order. Hardly any zone has one; Nuuk has one each spring. */
 export function midnightGapsOf(timeZone: string, year: number): MidnightGap[] {
   const key = `${timeZone} ${year}`;
   const gaps = found.get(key) ?? findGaps(timeZone, year);
@@ -40,7 +40,7 @@ function findGaps(timeZone: string, year: number): MidnightGap[] {
   return gaps.filter(({ fromMs, toMs }) => dayOf(fromMs) !== dayOf(toMs));
 }
 
-/** The first instant at which clocks are as at the end. */
+/** The first time at which clocks are as at the end. */
 function changeBetween(
   beginMs: number,
   endMs: number,
@@ -59,7 +59,7 @@ function changeBetween(
   return high * SECOND_MS;
 }
 
-/** By how much local time is ahead of UTC at whole seconds. */
+/** How far local time is ahead of UTC, in whole seconds. */
 function offsetReader(timeZone: string): (instantMs: number) => number {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,

@@ -102,12 +102,12 @@ export interface MaterializedViewsModuleOptions {
    */
   stateSchema?: string;
   /**
-   * How processes with `scheduling` notice writes that should trigger a refresh. `'poll'`: they look every 250 ms to
-   * 2 s. `'notify'`: writers also wake them with NOTIFY at commit. PostgreSQL lets such transactions commit only one
-   * after another, so writers of single rows lose up to half of their throughput, and a transaction that wrote to a
-   * tracked table can't use PREPARE TRANSACTION. Each of these processes holds one more connection per data source
-   * with such views. Use the same value in all processes that share a `stateSchema`, because each boot sets the
-   * trigger to its own value.
+   * How processes with `scheduling` notice writes that should trigger a refresh. `'poll'`: one of them polls every
+   * 250 ms to 2 s. `'notify'`: writers also wake that process with NOTIFY at commit. PostgreSQL lets such
+   * transactions commit only one after another, so writers of single rows lose up to half of their throughput, and a
+   * transaction that wrote to a tracked table can't use PREPARE TRANSACTION. The process that polls holds one more
+   * connection per data source with such views. Use the same value in all processes that share a `stateSchema`,
+   * because each boot sets the trigger to its own value.
    * @default 'poll'
    */
   wakeUp?: WakeUp;
@@ -145,7 +145,7 @@ export interface ResolvedOptions {
   history: { maxAgeMs: number; maxCount: number };
 }
 
-/** What is done to the database when it is not as declared. */
+/** What to do if the database is not as declared. */
 export interface SyncPolicy {
   synchronize: Synchronize;
   onDrift: OnDrift;
@@ -183,13 +183,13 @@ const DEFAULTS: Required<
 
 const HISTORY_DEFAULTS: Required<HistoryOptions> = { maxAge: '30d', maxCount: 1_000 };
 
-/** A hundred years, which PostgreSQL can still take from today. */
+/** A hundred years, which PostgreSQL can still subtract from today. */
 const MAX_AGE_MS = 3_155_760_000_000;
 
-/** PostgreSQL's integer. */
+/** The largest integer of PostgreSQL. */
 const MAX_COUNT = 2 ** 31 - 1;
 
-/** More connections than that leave a server none for the application. */
+/** More connections would leave a server none for the application. */
 const MAX_POOL_SIZE = 100;
 
 const aStateSchema: Rule = (value, at) => {
@@ -202,7 +202,7 @@ const aStateSchema: Rule = (value, at) => {
   }
 };
 
-/** The rules of the options of `forRoot`, for whoever takes others beside them. */
+/** The rules for the options of `forRoot`, for calls that have further options. */
 export const MODULE_RULES: Rules<MaterializedViewsModuleOptions> = {
   scheduling: aBoolean,
   poolSize: aCount(1, MAX_POOL_SIZE),
@@ -239,7 +239,7 @@ const moduleOptions: Rule = (value, at) => {
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws InvalidOptionsError naming the option, what was expected and what was given
+ * @throws InvalidOptionsError naming the option, what was expected and what it got
  */
 export function resolveOptions(options: MaterializedViewsModuleOptions): ResolvedOptions {
   checkOptions('MaterializedViewsModule', moduleOptions, options);
@@ -261,7 +261,7 @@ export function resolveOptions(options: MaterializedViewsModuleOptions): Resolve
   };
 }
 
-/** What is given as `undefined` is left out. */
+/** Options given as `undefined` count as left out. */
 function withDefaults<Defaults extends object, Given extends object>(
   defaults: Defaults,
   given: Given,

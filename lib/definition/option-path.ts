@@ -7,10 +7,10 @@ type OptionsError = new (
   details?: MaterializedViewErrorDetails,
 ) => InvalidOptionsError;
 
-/** Where an option stands: whose it is, and how it is reached from there. All complaints come from here. */
+/** The position of an option: its owner, and the path to it. All errors about options are created here. */
 export class OptionPath {
   /**
-   * @param subject what a message begins with: a method, or the decorator of a class
+   * @param subject the beginning of a message: a method, or a class's decorator
    * @param path as in `refresh.on[0]`; empty for the options as a whole
    */
   constructor(
@@ -27,12 +27,12 @@ export class OptionPath {
     return this.at(`${this.path}[${position}]`);
   }
 
-  /** The error for a value that is not as it must be. */
+  /** The error for a wrong value. */
   refuse(expected: string, given: unknown, hint?: string): InvalidOptionsError {
     return this.complaint(expected, describe(given), hint);
   }
 
-  /** The error for a name that is no option. */
+  /** The error for an unknown option. */
   unknown(known: readonly string[], meant?: string): InvalidOptionsError {
     const hint = meant === undefined ? undefined : `Did you mean \`${meant}\`?`;
     const expected = `absent: ${known.length === 0 ? 'there are no options' : `the options are ${known.join(', ')}`}`;
@@ -53,7 +53,9 @@ export class OptionPath {
 
 const SHOWN_LENGTH = 120;
 
-/** Short, whatever it is: of an instance only its class, since an entity manager would fill pages. */
+/**
+ * Short for any value: an instance is shown as its class, because an entity manager would fill pages.
+ */
 export function describe(value: unknown): string {
   if (typeof value === 'string') {
     return shortened(JSON.stringify(value));

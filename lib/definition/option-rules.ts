@@ -5,17 +5,17 @@ import type { DataSourceSelector, ViewSelector } from './data-source-selector.js
 import { durationExpected, durationMs } from './duration.js';
 import { OptionPath } from './option-path.js';
 
-/** What an option has to be. Throws the error of `at` for a value that is something else. */
+/** A rule for an option's value. Throws the error of `at` for any other value. */
 export type Rule = (value: unknown, at: OptionPath) => void;
 
-/** A rule for each option that there is. */
+/** The rule for each option. */
 export type Rules<Options> = { [Name in keyof Required<Options>]: Rule };
 
 /**
- * Checks what a method was called with: a value that is not known must not pass for the default.
+ * Checks a method's arguments: an unknown value must not be taken for the default.
  *
- * @param subject what the message begins with, as in `RefreshService.history`
- * @throws InvalidOptionsError naming the option, what was expected and what was given
+ * @param subject the beginning of the message, as in `RefreshService.history`
+ * @throws InvalidOptionsError naming the option, what was expected and what it got
  */
 export function checkOptions(
   subject: string,
@@ -26,7 +26,7 @@ export function checkOptions(
   rule(options, new OptionPath(subject, ErrorType));
 }
 
-/** Options of which each may be left out, unless it is `required`. */
+/** Options that may each be left out, unless `required`. */
 export function objectOf<Options>(
   rules: Rules<Options>,
   required: readonly (keyof Options & string)[] = [],
@@ -50,14 +50,15 @@ export function objectOf<Options>(
 }
 
 function requireObject(value: unknown, at: OptionPath): Record<string, unknown> {
-  // Not a Promise, a Map or an AbortSignal: none of their properties would be found, and defaults taken.
+  // Not a Promise, a Map or an AbortSignal: none of the options would be found in them, and the defaults
+  // would apply.
   if (Object.prototype.toString.call(value) !== '[object Object]') {
     throw at.refuse('an object', value);
   }
   return value as Record<string, unknown>;
 }
 
-/** An array; a hole of it is an element that is undefined, and not passed over. */
+/** An array. A hole counts as an undefined element and is not skipped. */
 export function listOf(element: Rule): Rule {
   return (value, at) => {
     if (!Array.isArray(value)) {
@@ -80,7 +81,7 @@ export const aBoolean = matching('true or false', (value) => typeof value === 'b
 export const aFunction = matching('a function', (value) => typeof value === 'function');
 export const aSignal = matching('an AbortSignal', (value) => value instanceof AbortSignal);
 
-/** The name of one of TypeORM's data sources. Whether there is one is for the registry to say. */
+/** The name of one of TypeORM's data sources. The registry checks whether it exists. */
 export const aDataSource = matching(
   'the name of a data source',
   (value) => typeof value === 'string' && value !== '',
@@ -126,7 +127,7 @@ export const aText: Rule = (value, at) => {
   }
 };
 
-/** SQL, for example: an empty piece of it would mean something else than what it looks like. */
+/** For example SQL: an empty text would mean something other than it looks like. */
 export const aFilledText: Rule = (value, at) => {
   if (typeof value !== 'string' || value.trim() === '') {
     throw at.refuse('text that is not empty', value);
@@ -144,7 +145,7 @@ export const anIdentifier: Rule = (value, at) => {
   }
 };
 
-/** TypeORM takes a dot in either for the one between them, and asks for the wrong relation. */
+/** TypeORM takes a dot in either name for the separator, and queries the wrong relation. */
 export const aRelationName: Rule = (value, at) => {
   anIdentifier(value, at);
   if ((value as string).includes('.')) {
@@ -152,7 +153,7 @@ export const aRelationName: Rule = (value, at) => {
   }
 };
 
-/** A schema that an application may have things in. */
+/** A schema that an application may use. */
 export const aSchema: Rule = (value, at) => {
   anIdentifier(value, at);
   if (isSystemSchema(value as string)) {
@@ -179,7 +180,7 @@ export function notImported(at: OptionPath, expected: string, given: unknown): I
   return at.refuse(expected, given, given === undefined ? hint : undefined);
 }
 
-/** Storage parameters, or settings: what the catalog has as `name=value`. */
+/** Storage parameters or settings: `name=value` in the catalog. */
 export function parameters(expected: string): Rule {
   return matching(
     expected,
@@ -204,7 +205,7 @@ export const storageParameters = parameters(
 /** The options that name a data source and nothing else. */
 export const dataSourceOptions = objectOf<DataSourceSelector>({ dataSource: aDataSource });
 
-/** The rules of the options that say which view is meant. */
+/** The rules for the options that say which view is meant. */
 export const VIEW_RULES: Rules<ViewSelector> = { dataSource: aDataSource, schema: anIdentifier };
 
 /** The options that say which view is meant, and nothing else. */

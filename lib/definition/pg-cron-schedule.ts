@@ -1,8 +1,8 @@
 import type { ViewDefinition } from './view-definition.js';
 
 /**
- * A schedule as pg_cron reads it, and as its job works out which scheduled time a run is for. What is absent is every
- * minute, hour, day, month or weekday.
+ * A schedule as pg_cron reads it, and as its job computes which scheduled time a run is for. An absent field means
+ * every minute, hour, day, month or weekday.
  */
 export interface PgCronSchedule {
   /** The five fields. */
@@ -40,7 +40,7 @@ const FIELDS: readonly Field[] = [
   },
 ];
 
-/** Those that both pg_cron and `cron` know; the others of each, such as `@reboot`, are no times that replicas could share. */
+/** Names that both pg_cron and `cron` know. The others, such as `@reboot`, are not times that replicas could share. */
 const NICKNAMES: Readonly<Record<string, string>> = {
   '@yearly': '0 0 1 1 *',
   '@monthly': '0 0 1 * *',
@@ -49,22 +49,24 @@ const NICKNAMES: Readonly<Record<string, string>> = {
   '@hourly': '0 * * * *',
 };
 
-/** `*`, a value or a range, with a step behind all but a value: Vixie cron knows no more. */
+/**
+ * `*`, a value or a range, with an optional step except after a value: Vixie cron has nothing else.
+ */
 const ITEM = /^(?:\*|([a-z]+|\d+)(?:-([a-z]+|\d+))?)(?:\/(\d+))?$/;
 
-/** The names of time zones that are UTC. pg_cron calls its default GMT. */
+/** Names of time zones that equal UTC. pg_cron calls its default GMT. */
 const UTC_NAMES = /^(?:etc\/)?(?:utc|gmt|uct|zulu|universal|greenwich|gmt[+-]?0)$/i;
 
 export function isUtc(timeZone: string): boolean {
   return UTC_NAMES.test(timeZone);
 }
 
-/** Whether a job of pg_cron refreshes a view at its scheduled times. */
+/** Whether a pg_cron job refreshes a view at its scheduled times. */
 export function isByPgCron({ schedule }: Pick<ViewDefinition, 'schedule'>): boolean {
   return schedule?.scheduler === 'pg_cron';
 }
 
-/** Says why pg_cron cannot run this, or not at the times at which replicas would; `undefined` where it can. */
+/** Says why pg_cron can't run this, or not at the same times as replicas would; `undefined` if it can. */
 export function pgCronProblem(expression: string): string | undefined {
   const schedule = parse(expression);
   return typeof schedule === 'string' ? schedule : undefined;
@@ -102,7 +104,7 @@ function parse(expression: string): PgCronSchedule | string {
     : schedule;
 }
 
-/** Nest's `CronExpression` has the seconds in front of all. */
+/** Nest's `CronExpression` values all begin with seconds. */
 function withoutSeconds(expression: string): string {
   const parts = expression.split(/\s+/);
   return parts.length === FIELDS.length + 1 && parts[0] === '0'
@@ -110,7 +112,7 @@ function withoutSeconds(expression: string): string {
     : expression;
 }
 
-/** In ascending order; `undefined` for all; what is wrong as text. */
+/** The values in ascending order; `undefined` for all values; a text if something is wrong. */
 function valuesOf(field: Field, text: string): number[] | string | undefined {
   if (text === '*') {
     return undefined;
@@ -138,7 +140,7 @@ function itemValues(field: Field, item: string): number[] | undefined {
   );
 }
 
-/** Of the weekdays 7 is Sunday again. */
+/** For weekdays, 7 is Sunday again. */
 function highest({ name, high }: Field): number {
   return name === 'weekdays' ? 6 : high;
 }

@@ -19,7 +19,7 @@ export function viewParameters({
 }
 
 /**
- * A plain view has no rows that an index could be of.
+ * A plain view has no rows to index.
  *
  * @throws InvalidDefinitionError
  */

@@ -6,9 +6,9 @@ type ColumnArgs = MetadataArgs['columns'][number];
 type IndexColumns = MetadataArgs['indices'][number]['columns'];
 
 /**
- * Makes the columns of the first unique index the entity's primary columns, when it has none. Without
- * a primary column TypeORM gives syntax errors for relations with paging, and wrong rows for
- * one-to-many relations loaded by a query of their own.
+ * Makes the columns of the first unique index the entity's primary columns if it has none. Without a
+ * primary column, TypeORM gives syntax errors for relations with paging, and wrong rows for
+ * one-to-many relations loaded by a separate query.
  */
 export function markPrimaryColumns(target: object, indexes: ViewIndexOptions[]): void {
   const classes = inheritanceChain(target);
@@ -62,8 +62,8 @@ function propertyNames(columns: IndexColumns): string[] {
 }
 
 /**
- * An inherited column is shared with the other classes below its own, so the class gets a copy, in
- * front: TypeORM takes the first one that it finds for a property.
+ * An inherited column is shared with other subclasses, so the class gets a copy, placed first:
+ * TypeORM uses the first column that it finds for a property.
  */
 function makePrimary(column: ColumnArgs, target: object): void {
   const { columns } = getMetadataArgsStorage();

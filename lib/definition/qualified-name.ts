@@ -1,6 +1,6 @@
 import type { QualifiedName } from '../postgres/identifier.js';
 
-/** Names have no dots of their own (TypeORM could not read such a relation), so one separates. */
+/** Names contain no dots (TypeORM could not read such a relation), so a dot separates them. */
 export function splitName(name: string, defaultSchema: string): QualifiedName {
   const [first = '', second] = name.split('.');
   return second === undefined

@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager, EntitySubscriberInterface } from 'typeorm';
 import { ReadOnlyViewError } from '../errors/usage.errors.js';
 
-/** The methods of an EntityManager that write; a repository's are calls of these. */
+/** The methods of an EntityManager that write. A repository's methods call these. */
 const WRITE_METHODS = [
   'save',
   'insert',
@@ -23,9 +23,10 @@ const WRITE_METHODS = [
 type Methods = Record<string, ((...args: unknown[]) => unknown) | undefined>;
 
 /**
- * Refuses writes to views, before any SQL: through repositories and entity managers, those of
- * transactions too, and for query builders and cascades by TypeORM's own events. What escapes both
- * (a query builder with `callListeners(false)`) PostgreSQL refuses itself.
+ * Refuses writes to views before any SQL is sent: through repositories and entity managers,
+ * including those of transactions, and, by TypeORM's own events, through query builders and
+ * cascades. What escapes both (a query builder with `callListeners(false)`) is refused by
+ * PostgreSQL.
  */
 export class ReadOnlyGuard {
   private readonly names = new Map<unknown, string>();
@@ -38,7 +39,7 @@ export class ReadOnlyGuard {
 
   private constructor(private readonly dataSource: DataSource) {}
 
-  /** @param name how messages call the view, or the views, of a class */
+  /** @param name the name of a class's view or views in messages */
   protect(target: unknown, name: string): void {
     this.names.set(target, name);
   }

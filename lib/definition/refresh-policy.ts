@@ -22,10 +22,10 @@ const settings: Rule = (value, at) => {
 
 type PolicyOptions = Pick<ViewRefreshOptions, 'mode' | 'strict' | 'minInterval' | 'settings'>;
 
-/** What may be said of the mode, by a view or by a caller. */
+/** The values of `mode`, for a view or a call. */
 export const aMode = oneOf(...MODE_CHOICES);
 
-/** The options that say how a view is refreshed; when, is somebody else's to check. */
+/** The options that say how a view is refreshed. Those that say when are checked elsewhere. */
 export const policyRules: Rules<PolicyOptions> = {
   mode: aMode,
   strict: aBoolean,
@@ -33,7 +33,7 @@ export const policyRules: Rules<PolicyOptions> = {
   settings,
 };
 
-/** The policy of a view whose options have been checked. */
+/** The policy of a view with checked options. */
 export function refreshPolicy(refresh: ViewRefreshOptions = {}): RefreshPolicy {
   const { mode = 'auto', strict = false, minInterval = 0 } = refresh;
   return {

@@ -20,7 +20,7 @@ import { SCHEDULERS } from './view-definition.js';
 export const DEFAULT_TIME_ZONE = 'UTC';
 export const DEFAULT_DEBOUNCE_MS = 1_000;
 
-/** At least as long as the debounce: whoever says how long a pause has to be need not say more. */
+/** At least as long as the debounce, so that setting `debounce` alone is enough. */
 export function defaultMaxWaitMs(debounceMs: number): number {
   return Math.max(30_000, debounceMs);
 }
@@ -51,7 +51,7 @@ const aTimeZone: Rule = (value, at) => {
 };
 
 const rules = objectOf<ViewRefreshOptions>({
-  // Together with `timeZone`, below.
+  // Checked together with `timeZone`, below.
   cron: () => undefined,
   timeZone: aTimeZone,
   scheduler: oneOf(...SCHEDULERS),
@@ -87,7 +87,7 @@ function checkCron({ cron, timeZone }: ViewRefreshOptions, at: OptionPath): void
   }
 }
 
-/** What a job of pg_cron can neither say nor do. */
+/** What a pg_cron job can't express or do. */
 function checkScheduler(refresh: ViewRefreshOptions, at: OptionPath): void {
   const { scheduler, cron, timeZone = DEFAULT_TIME_ZONE, mode } = refresh;
   if (scheduler !== undefined && cron === undefined) {
@@ -134,7 +134,7 @@ function checkWaits({ on, debounce, maxWait }: ViewRefreshOptions, at: OptionPat
   }
 }
 
-/** Writers would pay for knowing what nobody asks for. */
+/** Writers would pay for tracking that nothing uses. */
 function checkSkipping(refresh: ViewRefreshOptions, at: OptionPath): void {
   const { skipUnchanged, cron, on, maxStaleness } = refresh;
   if (skipUnchanged && (cron ?? on ?? maxStaleness) === undefined) {

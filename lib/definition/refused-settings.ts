@@ -1,4 +1,4 @@
-/** Settings that would take from a refresh what it promises, by what is wrong with them. */
+/** Settings that would break the promises of a refresh, with the reasons. */
 const REFUSED: { reason: string; names: RegExp }[] = [
   {
     reason: "is the library's own: time limits are options of the module",
@@ -40,7 +40,7 @@ const REFUSED: { reason: string; names: RegExp }[] = [
   },
 ];
 
-/** Why a view may not have a setting for its refreshes; `undefined` where it may. PostgreSQL does not mind the case. */
+/** Why a view may not set this for its refreshes; `undefined` if it may. PostgreSQL ignores the case of the name. */
 export function refusedSetting(name: string): string | undefined {
   const folded = name.toLowerCase();
   return REFUSED.find(({ names }) => names.test(folded))?.reason;

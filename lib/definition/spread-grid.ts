@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { TickGrid } from './cron-grid.js';
 
-/** However rare ticks are, none comes later than this after its time. */
+/** The maximum delay of a tick after its time, however rare ticks are. */
 const WIDEST_SECONDS = 3_600;
 
 /**
- * The ticks of one of many schemas: each comes after that of the cron expression, by a share of the time to the next one
- * that follows from the name of the schema. So it is the same in every process, views of one schema stay together, and
- * those of many do not all come at once. Pure.
+ * The ticks of one of many schemas: each comes after the tick of the cron expression, by a part of the time to the next
+ * one. The schema's name determines the part. So it is the same in every process, views of one schema stay together, and
+ * those of many schemas don't all come at once. Pure.
  */
 export class SpreadGrid implements TickGrid {
   private readonly share: number;
@@ -34,7 +34,7 @@ export class SpreadGrid implements TickGrid {
       : this.moved(this.grid.nextTickAfter(instant));
   }
 
-  /** By whole seconds, and always to before the next one. */
+  /** By whole seconds, and always before the next one. */
   private moved(tick: Date | undefined): Date | undefined {
     if (tick === undefined) {
       return undefined;

@@ -2,15 +2,15 @@ import type { Log } from './data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
 import { isDoneWithin } from '../postgres/time-limit.js';
 
-/** How long a stopping application waits for a batch that is under way. What is left is done another time. */
+/** How long a stopping application waits for a running batch. The rest is done another time. */
 const STOP_TIMEOUT_MS = 2_000;
 
 export interface UpkeepOptions {
-  /** The shortest time between two times that a process does it. */
+  /** The shortest time between two runs in a process. */
   intervalMs: number;
   /** The first sentence of the warning when it fails. */
   complaint: string;
-  /** Does it, and returns what was done, to be logged for debugging. It has to begin no batch once `isStopped`. */
+  /** Does it, and returns what was done, for the debug log. It must begin no batch once `isStopped`. */
   work: () => Promise<string | undefined>;
   log: Log;
 }
@@ -21,7 +21,9 @@ interface Plan {
   atMs: number;
 }
 
-/** Work that is done now and then in the background: it keeps the library's tables small, and its triggers in place. */
+/**
+ * Work that runs from time to time in the background: it keeps the library's tables small and its triggers in place.
+ */
 export class Upkeep {
   /** By `performance.now()`. */
   private lastAtMs = -Infinity;
@@ -35,7 +37,7 @@ export class Upkeep {
     return this.hasStopped;
   }
 
-  /** Begins the work, unless this process did so a short time ago or is still at it. Never throws. */
+  /** Begins the work, unless this process did so recently or is still doing it. Never throws. */
   maybeDo(): void {
     if (this.waitMs <= 0) {
       this.begin();
@@ -43,7 +45,7 @@ export class Upkeep {
   }
 
   /**
-   * Begins the work as soon as that may be, once, however often it is asked for meanwhile. Never throws.
+   * Begins the work as soon as allowed, once, however often it is called meanwhile. Never throws.
    *
    * @param inMs not before that time
    */
@@ -56,19 +58,19 @@ export class Upkeep {
     }
   }
 
-  /** Resolves when none is under way. */
+  /** Resolves when none is running. */
   async untilIdle(): Promise<void> {
     await this.active;
   }
 
-  /** Begins no more batches, and waits a short time for one that is under way. */
+  /** Begins no more batches, and waits a short time for a running one. */
   async stop(): Promise<void> {
     this.hasStopped = true;
     this.forgetPlan();
     await isDoneWithin(Promise.all([this.active]), STOP_TIMEOUT_MS);
   }
 
-  /** For how long the work may not begin; 0 or less when it may. */
+  /** How long the work may not begin; 0 or less if it may. */
   private get waitMs(): number {
     const { intervalMs } = this.options;
     return this.active ? intervalMs : this.lastAtMs + intervalMs - performance.now();

@@ -5,7 +5,7 @@ import type { ViewClass } from './view-class.js';
 /**
  * The decorated classes among a data source's entities.
  *
- * @param registered the classes that were given to the library, beside those that are only entities
+ * @param registered the classes registered with the library, besides those that are only entities
  */
 export function viewClasses(
   dataSource: DataSource,
@@ -17,7 +17,7 @@ export function viewClasses(
   return decorated.filter((metadata) => !isReplaced(metadata, decorated, registered));
 }
 
-/** Whether the schemas of one of these classes are told by a function. */
+/** Whether one of these classes has a function for its schemas. */
 export function hasSchemaFunctions(classes: readonly EntityMetadata[]): boolean {
   return classes.some(
     ({ target }) => typeof getViewOptions(target as ViewClass)?.schemas === 'function',
@@ -25,8 +25,8 @@ export function hasSchemaFunctions(classes: readonly EntityMetadata[]): boolean 
 }
 
 /**
- * Whether a class is one that hot reload has left behind: Nest's autoLoadEntities keeps every class that the process has
- * ever loaded. TypeORM has them in the order in which they were decorated.
+ * Whether a class is left over from hot reload: Nest's autoLoadEntities keeps every class that the process has ever
+ * loaded. TypeORM has them in the order of decoration.
  */
 function isReplaced(
   metadata: EntityMetadata,

@@ -10,7 +10,7 @@ export type Scheduler = (typeof SCHEDULERS)[number];
 /** All of them. */
 export const SCHEDULERS = ['application', 'pg_cron'] as const;
 
-/** A view's schedule: what was declared, and the scheduled times that it stands for. */
+/** A view's schedule: what was declared, and the scheduled times that follow. */
 export interface ViewSchedule {
   cron: string;
   timeZone: string;
@@ -20,49 +20,49 @@ export interface ViewSchedule {
 
 /** What the changes of other tables mean to a view. */
 export interface ViewFreshness {
-  /** Whether all that the catalog knows it to read counts. */
+  /** Whether everything that it reads according to the catalog counts. */
   readsSources: boolean;
-  /** Tables, or views over them, that count beside those. */
+  /** Tables, or views over them, that count too. */
   tables: QualifiedName[];
-  /** How it is refreshed by itself on writes; `undefined` where it is not. */
+  /** How writes trigger its refreshes; `undefined` if they don't. */
   onWrite?: { debounceMs: number; maxWaitMs: number };
-  /** Whether ticks are left out where nothing has changed. */
+  /** Whether ticks are skipped if nothing has changed. */
   skipsUnchanged: boolean;
   maxStalenessMs?: number;
-  /** Whether none of it is declared: a view above has a `maxStaleness`. */
+  /** Whether none of it is declared here, but a view above has `maxStaleness`. */
   isImplied?: boolean;
 }
 
 /**
- * How the rows of a refresh are to be stored. `'auto'` is concurrently where PostgreSQL can, and blocking elsewhere;
- * `'concurrently'` the same, with a warning where it is blocking.
+ * How a refresh stores the rows. `'auto'` is concurrently if PostgreSQL can, otherwise blocking; `'concurrently'` is
+ * the same, with a warning if it blocks.
  */
 export type ModeChoice = (typeof MODE_CHOICES)[number];
 
 /** All of them. */
 export const MODE_CHOICES = ['auto', 'concurrently', 'blocking', 'swap'] as const;
 
-/** How a view is refreshed, whatever asks for it. */
+/** How a view is refreshed, whatever triggers it. */
 export interface RefreshPolicy {
   mode: ModeChoice;
   strict: boolean;
   minIntervalMs: number;
-  /** Settings of PostgreSQL for the transaction of a refresh. */
+  /** PostgreSQL settings for the transaction of a refresh. */
   settings: Record<string, string>;
 }
 
 /** A column that a class maps. */
 export interface MappedColumn {
-  /** As the database is to call it. */
+  /** Its name in the database. */
   name: string;
   property: string;
 }
 
-/** What the code declares of one view, with all names resolved. */
+/** What the code declares about one view, with all names resolved. */
 export interface ViewDefinition {
   target: ViewClass;
   kind: ViewKind;
-  /** Whether it has the query of a materialized view that the same class declares. */
+  /** Whether it has the query of a materialized view of the same class. */
   isLive?: true;
   name: QualifiedName;
   /** Its SELECT, without a closing semicolon. */
@@ -75,25 +75,25 @@ export interface ViewDefinition {
   tablespace?: string;
   accessMethod?: string;
   comment?: string;
-  /** Views to be there before this one, beside those that the catalog knows of. */
+  /** Views that must exist before this one, besides those that the catalog knows. */
   dependsOn: QualifiedName[];
   renamedFrom?: QualifiedName;
   version?: number;
   refresh: RefreshPolicy;
   schedule?: ViewSchedule;
-  /** `undefined` where nothing depends on what changed. */
+  /** `undefined` if nothing depends on what changed. */
   freshness?: ViewFreshness;
 }
 
-/** Whether it is relied on that a refresh would give the same rows where nothing was written. */
+/** Whether the view relies on a refresh giving the same rows if nothing was written. */
 export function mustBeKnowable({ skipsUnchanged, maxStalenessMs }: ViewFreshness): boolean {
   return skipsUnchanged || maxStalenessMs !== undefined;
 }
 
-/** The name of a data source that was given none. */
+/** The name of a data source without a name. */
 export const DEFAULT_DATA_SOURCE = 'default';
 
-/** How a view is called in messages, results and by `refresh`: `schema.name`. */
+/** A view's name in messages, results and calls of `refresh`: `schema.name`. */
 export function viewName({ name }: ViewDefinition): string {
   return displayName(name);
 }

@@ -8,7 +8,7 @@ import { DEFAULT_DEBOUNCE_MS, defaultMaxWaitMs } from './refresh-validation.js';
 import type { ViewFreshness } from './view-definition.js';
 import type { ViewSite } from './view-site.js';
 
-/** What the options of a view say about changes, with entities resolved to their tables. */
+/** What a view's options say about changes, with entities resolved to their tables. */
 export function resolveFreshness(
   subject: string,
   refresh: ViewRefreshOptions | undefined,

@@ -3,14 +3,14 @@ import { InvalidDefinitionError } from '../errors/usage.errors.js';
 import type { ViewExpression } from './materialized-view-entity.options.js';
 import { placeOf, type ViewSite } from './view-site.js';
 
-/** TypeORM's own grammar of a parameter, `:name` and `:...name`, but for casts (`::name`), which it does not spare. */
+/** TypeORM's own grammar of a parameter, `:name` and `:...name`, except that casts (`::name`) are left alone. */
 const PARAMETER = /(?<!:):(\.\.\.)?([A-Za-z0-9_.]+)/g;
 
 /**
  * The SQL of a view's expression.
  *
- * @throws InvalidDefinitionError when the function fails, gives no SQL, or has a parameter that
- *   cannot be written as a literal
+ * @throws InvalidDefinitionError if the function fails, returns no SQL, or has a parameter that
+ * can't be written as a literal
  */
 export function resolveViewQuery(
   subject: string,
@@ -40,7 +40,7 @@ function buildQuery(
     return site.located(built);
   }
   const parameters: Record<string, unknown> = built.getParameters();
-  // With the places still in it: getQueryAndParameters would number them, and `$1` may also stand in a literal.
+  // With named placeholders: getQueryAndParameters would number them, but `$1` may also occur in a literal.
   const query = built
     .getQuery()
     .replaceAll(PARAMETER, (place: string, spread: string, name: string) => {
@@ -86,8 +86,8 @@ function callBuilder(
 }
 
 /**
- * Quoted, whatever the type: PostgreSQL infers the type of a quoted literal from its place as it does
- * for a bound parameter, which pg sends as text too. So `5` means the same here and in a query.
+ * Quoted, whatever the type: PostgreSQL infers the type of a quoted literal from its context, as for
+ * a bound parameter, which pg also sends as text. So `5` means the same here and in a query.
  */
 function literal(subject: string, name: string, value: unknown): string {
   if (value === null) {

@@ -7,7 +7,7 @@ import { OptionPath } from './option-path.js';
 
 type Ask = (subject: string, schemas: ViewSchemas | undefined) => Promise<string[] | undefined>;
 
-/** Asks each function once, also where several classes have it. */
+/** Calls each function once, even if several classes share it. */
 export function schemasOnce(dataSource: DataSource): Ask {
   const told = new Map<ViewSchemas, Promise<string[]>>();
   return async (subject, schemas) => {
@@ -23,7 +23,7 @@ export function schemasOnce(dataSource: DataSource): Ask {
 /**
  * Each schema once.
  *
- * @throws InvalidDefinitionError when the function fails, or gives something else than names of schemas
+ * @throws InvalidDefinitionError if the function fails, or returns anything but names of schemas
  */
 async function ask(
   subject: string,

@@ -4,23 +4,23 @@ import { quoteIdentifier, quoteQualifiedName } from '../postgres/identifier.js';
 import { dataSourceIn } from './data-source-in-schema.js';
 import type { ViewPlace } from './materialized-view-entity.options.js';
 
-/** Where a view is made, and where what its class names is found. */
+/** Where a view is created, and where the names in its class resolve. */
 export interface ViewSite {
   /** The schema of the view. */
   schema: string;
-  /** Where PostgreSQL finds what is named without a schema. */
+  /** Where PostgreSQL finds names without a schema. */
   defaultSchema: string;
   /** The schema of an entity that the class names. */
   schemaOf: (entity: EntityMetadata) => string;
   /** The application's. */
   dataSource: DataSource;
-  /** What the function of an `expression` gets: it may stand for the other one in a schema. */
+  /** The data source that an `expression` function gets: for one of several schemas, a stand-in. */
   queryDataSource: DataSource;
   /** The SQL of a query builder, for this schema. */
   located: (sql: string) => string;
 }
 
-/** The one place of an ordinary view. */
+/** The only place of an ordinary view. */
 export function siteOf(
   dataSource: DataSource,
   schema: string,
@@ -37,7 +37,7 @@ export function siteOf(
   };
 }
 
-/** A place among many: what has no schema of its own is in the same one. */
+/** One of several places: what declares no schema is in the same schema. */
 export function siteAmongMany(dataSource: DataSource, schema: string): ViewSite {
   const stand = standInOf(dataSource);
   return {
@@ -50,7 +50,7 @@ export function siteAmongMany(dataSource: DataSource, schema: string): ViewSite 
   };
 }
 
-/** What the function of an `expression` gets to name its tables. */
+/** What an `expression` function gets to name its tables. */
 export function placeOf({ schema }: ViewSite): ViewPlace {
   return { schema, table: (name) => quoteQualifiedName({ schema, name }) };
 }
@@ -63,8 +63,8 @@ interface StandIn {
 const standIns = new WeakMap<DataSource, StandIn>();
 
 /**
- * The data source in a schema that there is not. Its name is put into SQL and taken out again, so that entities have their
- * metadata built once and not for each of hundreds of schemas, and no name of a schema is quoted by TypeORM.
+ * A data source in a schema that doesn't exist. Its name is put into the SQL and then replaced, so that metadata is built
+ * once instead of for each of hundreds of schemas, and TypeORM never quotes a real schema's name.
  */
 function standInOf(dataSource: DataSource): StandIn {
   const known = standIns.get(dataSource);

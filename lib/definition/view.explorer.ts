@@ -26,24 +26,24 @@ import { SpreadGrid } from './spread-grid.js';
 
 export interface ExploredDataSource {
   dataSource: DataSource;
-  /** Where PostgreSQL puts what has no schema. */
+  /** Where PostgreSQL creates what has no schema. */
   currentSchema: string | null;
-  /** The classes that were given to the library, beside those that are only entities. */
+  /** The classes registered with the library, besides those that are only entities. */
   registered: readonly ViewClass[];
 }
 
-/** What was declared before, where the schemas of classes are asked again. */
+/** The previous definitions, when the schemas of classes are read again. */
 export interface DeclaredBefore {
   views: readonly ViewDefinition[];
-  /** The one class that is asked. Default: all that have a function. */
+  /** The only class to read again. Default: all that have a function. */
   only?: ViewClass;
 }
 
 /**
- * Finds the decorated classes among a data source's entities and resolves what they declare. What was declared before is
- * not resolved again: only functions of `schemas` may give others.
+ * Finds the decorated classes among a data source's entities and resolves what they declare. Earlier definitions are not
+ * resolved again: only `schemas` functions may return others.
  *
- * @throws InvalidDefinitionError when a definition is wrong, or `schemas` cannot be asked
+ * @throws InvalidDefinitionError if a definition is wrong, or a `schemas` function fails
  */
 export async function exploreViews(
   explored: ExploredDataSource,
@@ -154,7 +154,7 @@ function placedParts(
   };
 }
 
-/** For names that the naming strategy or `@Index` made: those in our options are checked earlier. */
+/** For names from the naming strategy or `@Index`. Those in our options are checked earlier. */
 function refuseLongName(target: ViewClass, what: string, name: string): void {
   const problem = identifierProblem(name);
   if (problem !== undefined) {
@@ -187,7 +187,7 @@ function scheduleOf(target: ViewClass): ViewSchedule | undefined {
   );
 }
 
-/** A job of pg_cron goes off when its expression says. */
+/** A pg_cron job fires when its expression says. */
 function spread(schedule: ViewSchedule | undefined, schema: string): ViewSchedule | undefined {
   return schedule?.scheduler === 'application'
     ? { ...schedule, grid: new SpreadGrid(schedule.grid, schema) }

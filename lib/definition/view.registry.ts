@@ -6,14 +6,14 @@ import { type ViewDefinition, viewName } from './view-definition.js';
 /** A view as a caller names it: its class, or `schema.name`. */
 export type ViewTarget = ViewClass | string;
 
-/** The views of one data source: those that it was opened with, and those of schemas that came since. */
+/** The views of one data source: those that it was opened with, and those of schemas added since. */
 export class ViewRegistry {
   private byName: ReadonlyMap<string, ViewDefinition> = new Map();
 
   /**
-   * Takes these views in the place of those that it has. A view that stays is the same object as before.
+   * Replaces its views with these. A view that stays is the same object as before.
    *
-   * @throws InvalidDefinitionError when two classes declare the same view; nothing is changed
+   * @throws InvalidDefinitionError if two classes declare the same view; nothing is changed
    */
   set(definitions: readonly ViewDefinition[]): void {
     const next = new Map<string, ViewDefinition>();
@@ -41,12 +41,14 @@ export class ViewRegistry {
     return this.all().filter(({ kind }) => kind.storesRows);
   }
 
-  /** The view that is called `schema.name`. */
+  /** The view named `schema.name`. */
   named(name: string): ViewDefinition | undefined {
     return this.byName.get(name);
   }
 
-  /** The one of a name, or those of a class, which may have one in each of several schemas. */
+  /**
+   * The view with a name, or the views of a class, which may have one in each of several schemas.
+   */
   find(target: ViewTarget): readonly ViewDefinition[] {
     if (typeof target === 'string') {
       const view = this.named(target);

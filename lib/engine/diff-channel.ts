@@ -2,12 +2,12 @@ import { tracingChannel } from 'node:diagnostics_channel';
 import { MaterializedViewChannels } from '../definition/materialized-view.channels.js';
 import type { SchemaDifference } from '../schema/schema-difference.js';
 
-/** What a subscriber of the tracing channel of comparisons gets: Node adds `result` or `error` when it is over. */
+/** What subscribers of the comparisons' tracing channel receive. Node adds `result` or `error` at the end. */
 export interface DiffTrace {
   dataSource: string;
   result?: SchemaDifference[];
   error?: unknown;
 }
 
-/** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
+/** Referenced here, because Node keeps only a weak reference to a channel and may lose its subscribers. */
 export const diffChannel = tracingChannel<DiffTrace, DiffTrace>(MaterializedViewChannels.diff);

@@ -6,7 +6,7 @@ import type { ViewClass } from '../definition/view-class.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
 
-/** What of a class is wrong in its data source. */
+/** Checks a class against its data source. */
 export class EntityChecks {
   private readonly checked = new Set<ViewClass>();
   private readonly guard: ReadOnlyGuard;
@@ -20,7 +20,7 @@ export class EntityChecks {
   }
 
   /**
-   * Checks the classes of these views that it has not seen yet, and guards materialized ones against writes.
+   * Checks the classes that it has not seen yet, and guards materialized views against writes.
    *
    * @throws InvalidDefinitionError
    */
@@ -47,7 +47,7 @@ export class EntityChecks {
 }
 
 /**
- * TypeORM would make a foreign key to the view, which PostgreSQL refuses.
+ * TypeORM would create a foreign key to the view, which PostgreSQL refuses.
  *
  * @throws InvalidDefinitionError
  */
@@ -66,7 +66,7 @@ function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition): void {
 }
 
 /**
- * Servers before PostgreSQL 15 do not know the parameter.
+ * PostgreSQL before 15 doesn't have the parameter.
  *
  * @throws InvalidDefinitionError
  */

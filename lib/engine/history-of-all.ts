@@ -3,7 +3,7 @@ import type { ViewHistoryEntry } from '../status/refresh-history.js';
 import type { ManagedDataSources } from './managed-data-sources.js';
 import { answerTimeoutMs, HISTORY_LIMIT, type HistoryAllQuery } from './status-queries.js';
 
-/** Reads each data source once, and puts the runs of all in one order. */
+/** Reads each data source once, and merges the runs in one order. */
 export async function historyOfAll(
   sources: ManagedDataSources,
   options: HistoryAllQuery,

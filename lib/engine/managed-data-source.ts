@@ -31,18 +31,19 @@ export interface ManagedDataSourceOptions {
   options: ResolvedOptions;
   log: Log;
   events: EventSink;
-  /** The decorated classes among its entities that are sure to be meant. @default none */
+  /** The registered classes among its entities. @default none */
   registered?: readonly ViewClass[];
-  /** What wakes the process up at the scheduled times. */
+  /** What wakes the process at scheduled times. */
   startJob: StartJob;
   /** The views that the same application declares in its other data sources. @default none */
   viewsElsewhere?: () => readonly ViewDefinition[];
 }
 
 /**
- * One data source with its materialized views, and all that the library does there. It needs no Nest.
+ * One data source with its materialized views, and everything that the library does there. It needs
+ * no Nest.
  *
- * Its states: opened -> booted -> started -> stopped; only the first is needed to read how views stand.
+ * Its states: opened -> booted -> started -> stopped. Reading the status needs only the first.
  */
 export class ManagedDataSource implements DataSourceContext {
   readonly name: string;
@@ -90,7 +91,7 @@ export class ManagedDataSource implements DataSourceContext {
    * Opens the library's own access to a data source, and finds the views among its entities. Nothing is changed in the
    * database.
    *
-   * @throws InvalidDefinitionError when a definition is wrong in a way that only the data source shows
+   * @throws InvalidDefinitionError if a definition is wrong in a way that only the data source shows
    */
   static async open(options: ManagedDataSourceOptions): Promise<ManagedDataSource> {
     const source = new ManagedDataSource(options);
@@ -103,24 +104,24 @@ export class ManagedDataSource implements DataSourceContext {
     }
   }
 
-  /** Makes the database as declared, as far as the option `synchronize` says. */
+  /** Makes the database match the code, as far as the option `synchronize` allows. */
   async boot(): Promise<void> {
     await this.schema.boot();
   }
 
-  /** Begins to refresh views at their scheduled times and after writes, unless `scheduling` is off. */
+  /** Starts refreshing views at their scheduled times and after writes, unless `scheduling` is off. */
   start(): void {
     this.isStarted = true;
     this.startSchedule();
     this.schemas.start();
   }
 
-  /** Ends all that is under way within `shutdownTimeout`, and closes the library's own connections. */
+  /** Ends all running work within `shutdownTimeout`, and closes the library's own connections. */
   async stop(): Promise<void> {
     this.isStarted = false;
     await this.schemas.stop();
     await this.schedule.stop();
-    // Repairs share the pool of the refreshes, which from now on turns them away.
+    // Repairs share the refreshes' pool, which rejects them from now on.
     await Promise.all([this.tracking.captures.stop(), this.refresher.stop()]);
     await Promise.all([
       this.refresher.history.stop(),
@@ -178,7 +179,7 @@ function openDatabase(
   });
 }
 
-/** The pool that TypeORM's driver has opened tells how the application itself connects to the primary. */
+/** The pool that TypeORM's driver opened shows how the application itself connects to the primary. */
 function connectionOf(dataSource: DataSource): PoolConfig {
   const { master } = dataSource.driver as unknown as { master: { options: PoolConfig } };
   return master.options;

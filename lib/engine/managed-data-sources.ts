@@ -13,7 +13,7 @@ import {
 } from '../errors/usage.errors.js';
 import type { ManagedDataSource } from './managed-data-source.js';
 
-/** A view, and the data source in which it is meant. */
+/** A view, and its data source. */
 export interface FoundView {
   source: ManagedDataSource;
   view: ViewDefinition;
@@ -30,17 +30,17 @@ export class ManagedDataSources {
     this.sources.set(source.name, source);
   }
 
-  /** To be called when all of them have been added. */
+  /** Call it when all of them have been added. */
   complete(): void {
     this.isComplete = true;
   }
 
-  /** Those that are open, also while others are being opened. */
+  /** The open ones, even while others are being opened. */
   opened(): ManagedDataSource[] {
     return [...this.sources.values()];
   }
 
-  /** @throws NotInitializedError before all are open */
+  /** @throws NotInitializedError if not all are open yet */
   all(): ManagedDataSource[] {
     if (!this.isComplete) {
       throw new NotInitializedError(
@@ -54,8 +54,8 @@ export class ManagedDataSources {
   }
 
   /**
-   * @throws UnknownViewError when no data source of that name has views
-   * @throws NotInitializedError before all are open
+   * @throws UnknownViewError if no data source with that name has views
+   * @throws NotInitializedError if not all are open yet
    */
   get(name: string): ManagedDataSource {
     const known = this.all().map((each) => each.name);
@@ -71,12 +71,12 @@ export class ManagedDataSources {
     return source;
   }
 
-  /** One of them, or all where no name is given. */
+  /** The one with the given name, or all if no name is given. */
   named(name: string | undefined): ManagedDataSource[] {
     return name === undefined ? this.all() : [this.get(name)];
   }
 
-  /** The views that other data sources than this one declare. */
+  /** The views that other data sources declare. */
   viewsBeside(name: string): ViewDefinition[] {
     return this.opened()
       .filter((each) => each.name !== name)
@@ -86,8 +86,8 @@ export class ManagedDataSources {
   /**
    * Finds one view.
    *
-   * @throws UnknownViewError when there is none, or more than one, or no schema is named for a class with `schemas`
-   * @throws NotInitializedError before all are open
+   * @throws UnknownViewError if there is none or more than one, or no schema is given for a class with `schemas`
+   * @throws NotInitializedError if not all are open yet
    */
   find(target: ViewTarget, selector: ViewSelector = {}): FoundView {
     refuseWithoutSchema(target, selector);
@@ -106,19 +106,19 @@ export class ManagedDataSources {
   }
 
   /**
-   * The same, for what only a view with rows of its own can do.
+   * The same, for what only a materialized view can do.
    *
-   * @throws NotMaterializedError when it is a plain one
+   * @throws NotMaterializedError if it is a plain one
    */
   findMaterialized(target: ViewTarget, selector: ViewSelector = {}): FoundView {
     return materializedOne(this.find(target, selector));
   }
 
   /**
-   * The named views, or all that are refreshed. A class with `schemas` stands for its views in all of them, or in `schema`.
+   * The named views, or all materialized ones. A class with `schemas` stands for its views in all of them, or in `schema`.
    *
-   * @throws UnknownViewError when no view is registered in the data source, or one of `views` is not
-   * @throws NotMaterializedError when one of `views` is a plain one
+   * @throws UnknownViewError if no view is registered in the data source, or one of `views` is not
+   * @throws NotMaterializedError if one of `views` is a plain one
    */
   materialized({ dataSource, schema }: ViewSelector, views?: readonly ViewTarget[]): FoundView[] {
     if (views !== undefined) {
@@ -143,9 +143,10 @@ export class ManagedDataSources {
   }
 
   /**
-   * The data sources that have a class among their entities, which may have no views yet; all where none is named.
+   * The data sources that have the class among their entities, even if it has no views yet; all if no class is
+   * given.
    *
-   * @throws UnknownViewError when there is none
+   * @throws UnknownViewError if there is none
    */
   declaring(view: ViewClass | undefined, dataSource?: string): ManagedDataSource[] {
     const found = this.named(dataSource).filter(
@@ -158,11 +159,11 @@ export class ManagedDataSources {
   }
 
   /**
-   * Those of a name or class in all data sources, or in one. The schema is that of classes with `schemas`; without one they
-   * stand for all their views.
+   * The views of a name or class, in all data sources or in one. `schema` applies to classes with `schemas`; without it
+   * they stand for all their views.
    *
-   * @throws UnknownViewError when there is none
-   * @throws NotMaterializedError when one of them is a plain one
+   * @throws UnknownViewError if there is none
+   * @throws NotMaterializedError if one of them is a plain one
    */
   findEveryMaterialized(target: ViewTarget, selector: ViewSelector): FoundView[] {
     const { dataSource, schema } = selector;
@@ -214,12 +215,14 @@ function materializedOne(found: FoundView): FoundView {
   return found;
 }
 
-/** Whether it is a class with a view in each of several schemas, also where there is but one so far. */
+/** Whether it is a class with a view in each of several schemas, even if it has only one so far. */
 function hasSchemas(target: unknown): boolean {
   return typeof target === 'function' && getViewOptions(target)?.schemas !== undefined;
 }
 
-/** Also where it has one schema so far: what is written for one must not refresh another once there are two. */
+/**
+ * Even if it has one schema so far: code written for one schema must not refresh another once there are two.
+ */
 function refuseWithoutSchema(target: ViewTarget, { schema }: ViewSelector): void {
   if (schema === undefined && hasSchemas(target)) {
     throw new UnknownViewError(

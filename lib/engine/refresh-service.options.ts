@@ -32,7 +32,7 @@ const OPTIONS = {
 
 export type RefreshServiceMethod = keyof typeof OPTIONS;
 
-/** @throws InvalidOptionsError when an option of the call is unknown or not as it must be */
+/** @throws InvalidOptionsError if an option of the call is unknown or has a wrong value */
 export function checkCallOptions(method: RefreshServiceMethod, options: unknown): void {
   checkOptions(`RefreshService.${method}`, OPTIONS[method], options);
 }

@@ -66,15 +66,15 @@ export class SchemaService {
   }
 
   /**
-   * Asks the functions of `schemas` again, and makes the views of schemas that are new, as when a tenant has been added.
-   * What a boot of this process would make is made, and nothing is changed or dropped; with `synchronize: 'verify'` or
-   * `false` a migration has to have made them. Other processes do the same by themselves within `sweepInterval`.
+   * Calls the functions of `schemas` again and creates the views of new schemas, for example after adding a tenant. It
+   * creates what a boot of this process would create, and changes or drops nothing. With `synchronize: 'verify'` or
+   * `false`, a migration must have created the views. Other processes do the same by themselves within `sweepInterval`.
    *
-   * @param view the class whose function is asked. Default: all classes
-   * @throws UnknownViewError when no such view is registered
-   * @throws InvalidDefinitionError when a function fails, or gives something else than names of schemas
-   * @throws SchemaSyncError when the views of a schema cannot be made, as where its tables are missing; those of other
-   *   schemas are made all the same
+   * @param view the class whose function is called. Default: all classes
+   * @throws UnknownViewError if no such view is registered
+   * @throws InvalidDefinitionError if a function fails, or returns anything but names of schemas
+   * @throws SchemaSyncError if the views of a schema can't be created, for example because tables are missing; those
+   * of other schemas are created all the same
    * @example
    * ```ts
    * await this.tenants.create('tenant_c'); // its schema and its tables

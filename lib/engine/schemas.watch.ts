@@ -9,29 +9,31 @@ import { nextSweepInMs } from '../schedule/sweeper.js';
 import { schemaErrorFrom } from '../schema/schema-error.js';
 import type { Schema } from '../schema/schema.js';
 
-/** How long a stopping application waits for views that are being made. */
+/** How long a stopping application waits for views that are being created. */
 const STOP_TIMEOUT_MS = 2_000;
 
-/** Which views this process has, and has not, since the `schemas` of its classes were asked again. */
+/** Which views this process gained and lost when it read the `schemas` of its classes again. */
 export interface SchemasChange {
   /** As `schema.name`. */
   added: string[];
-  /** As `schema.name`. They stay in the database: a boot reports them as any other view that no class declares. */
+  /** As `schema.name`. They stay in the database, and a boot reports them like any other undeclared view. */
   removed: string[];
 }
 
 export interface SchemasWatchOptions {
   context: DataSourceContext;
   schema: Pick<Schema, 'bootAdded'>;
-  /** Whether a class has a function that tells its schemas. */
+  /** Whether a class has a function for its schemas. */
   hasFunctions: boolean;
-  /** What the code declares now. What it declared before are the same objects. */
+  /** What the code declares now. Unchanged definitions are the same objects as before. */
   explore: (only?: ViewClass) => Promise<ViewDefinition[]>;
-  /** Called when there are other views than before. */
+  /** Called when the views have changed. */
   onChange: () => void;
 }
 
-/** Asks the functions of `schemas` again, so that all processes learn of a schema that one of them has added. */
+/**
+ * Calls the functions of `schemas` again, so that all processes learn of a schema that one of them has added.
+ */
 export class SchemasWatch {
   private readonly mutex = new Mutex();
   private readonly rareWarning: RareWarning;
@@ -48,7 +50,7 @@ export class SchemasWatch {
     }
   }
 
-  /** Asks no more. */
+  /** Stops calling them. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearTimeout(this.timer);
@@ -56,10 +58,10 @@ export class SchemasWatch {
   }
 
   /**
-   * Asks now, and makes the views of schemas that are new. What fails in one schema keeps no other from having its views.
+   * Calls them now, and creates the views of new schemas. A failure in one schema doesn't affect the others.
    *
-   * @param only the class whose function is asked. Default: all of them
-   * @throws SchemaSyncError when the views of a schema cannot be made: that one is asked for again
+   * @param only the class whose function is called. Default: all of them
+   * @throws SchemaSyncError if the views of a schema can't be created: that schema is tried again
    */
   sync(only?: ViewClass): Promise<SchemasChange> {
     return this.mutex.runExclusive(() => this.follow(only));

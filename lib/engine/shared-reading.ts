@@ -1,9 +1,9 @@
-/** What is read once for all who ask at about the same time. */
+/** A reading shared by all callers at about the same time. */
 export class SharedReading<T> {
   private underWay: Promise<T> | undefined;
   private last: { answer: T; readAtMs: number } | undefined;
 
-  /** An answer that came at most `maxAgeMs` ago, else that of the reading under way, else that of a new one. A failure is not kept. */
+  /** An answer at most `maxAgeMs` old, otherwise that of the running reading, otherwise that of a new one. A failure is not kept. */
   async get(maxAgeMs: number, read: () => Promise<T>): Promise<T> {
     const { last } = this;
     if (last !== undefined && performance.now() - last.readAtMs <= maxAgeMs) {
@@ -13,7 +13,7 @@ export class SharedReading<T> {
     return this.underWay;
   }
 
-  /** Whether it can be forgotten: it has no answer that came at most so long ago, and waits for none. */
+  /** Whether it can be dropped: it has no answer that is recent enough, and waits for none. */
   isOver(ageMs: number): boolean {
     const { last, underWay } = this;
     return (

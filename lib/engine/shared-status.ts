@@ -3,12 +3,12 @@ import { inTime } from '../postgres/time-limit.js';
 import type { ViewStatus } from '../status/view-status.js';
 import { SharedReading } from './shared-reading.js';
 
-/** A reading that others may join goes on for so long, also where who began it has less patience. */
+/** How long a shared reading goes on, even if the caller who began it has a shorter timeout. */
 const READING_TIMEOUT_MS = 5_000;
 
 type Read = (timeoutMs: number) => Promise<ViewStatus[]>;
 
-/** The status of all views of a data source, read once for all who ask at about the same time. */
+/** The status of all views of a data source, shared by all callers at about the same time. */
 export class SharedStatus {
   private readonly reading = new SharedReading<ViewStatus[]>();
 
@@ -18,9 +18,9 @@ export class SharedStatus {
   ) {}
 
   /**
-   * An answer that came at most `maxAgeMs` ago, else that of the reading under way, else that of a new one.
+   * An answer at most `maxAgeMs` old, otherwise that of the running reading, otherwise that of a new one.
    *
-   * @throws StatusError when there is none within `timeoutMs`
+   * @throws StatusError if there is none within `timeoutMs`
    */
   async statusAll(maxAgeMs: number, timeoutMs: number): Promise<ViewStatus[]> {
     const answer = this.reading.get(maxAgeMs, () =>

@@ -37,7 +37,7 @@ export interface StatusAllQuery extends AnswerOptions {
   views?: readonly ViewTarget[];
   /** Only views of this data source. @default all */
   dataSource?: string;
-  /** The one schema whose views are asked for. @default all */
+  /** Only views of this schema. @default all */
   schema?: string;
   /**
    * How old the answer may be. Callers in this process then share one reading of the database, including those that
@@ -65,7 +65,7 @@ export interface HistoryAllQuery extends AnswerOptions {
   views?: readonly ViewTarget[];
   /** Only views of this data source. @default all */
   dataSource?: string;
-  /** The one schema whose views are asked for. @default all */
+  /** Only views of this schema. @default all */
   schema?: string;
   /** Only runs with these outcomes. @default all */
   outcomes?: readonly RefreshOutcome[];
@@ -91,7 +91,7 @@ export interface DeclaredQuery {
   views?: readonly ViewTarget[];
   /** Only views of this data source. @default all */
   dataSource?: string;
-  /** The one schema whose views are asked for. @default all */
+  /** Only views of this schema. @default all */
   schema?: string;
   /** How many of the next scheduled times to compute for each view, up to 1,000. @default 0 */
   tickCount?: number;
@@ -148,7 +148,7 @@ export const inspectQuery = objectOf<InspectQuery>({
 });
 export const driftQuery = objectOf<DriftQuery>({ ...VIEW_RULES, limit });
 
-/** For how long the answer is waited for, in milliseconds. */
+/** How long to wait for the answer, in milliseconds. */
 export function answerTimeoutMs(options: AnswerOptions): number {
   return milliseconds(options.timeout ?? ANSWER_TIMEOUT);
 }

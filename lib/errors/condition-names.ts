@@ -93,7 +93,7 @@ const NAMES = new Map(
     .map((condition): [string, string] => [condition.slice(0, 5), condition.slice(6)]),
 );
 
-/** What a SQLSTATE means, in PostgreSQL's words; `undefined` for a code that a function has made up. */
+/** What a SQLSTATE means, in PostgreSQL's words; `undefined` for a code that a function invented. */
 export function conditionName(sqlState: string): string | undefined {
   return NAMES.get(sqlState)?.replaceAll('_', ' ');
 }

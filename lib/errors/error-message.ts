@@ -5,8 +5,8 @@ import { isKnownSafe, meaningOf, originalMessageOf, type ServerError } from './s
 export const DATA_EXCEPTION_CLASS = '22';
 
 /**
- * What an error says, for messages, logs and the history: of PostgreSQL's own texts only those that cannot hold row
- * data, and in the place of any other what its SQLSTATE means.
+ * The text of an error for messages, logs and the history: PostgreSQL's own text only if it can't hold row data,
+ * otherwise the meaning of its SQLSTATE.
  */
 export function messageOf(error: unknown): string {
   if (!isServerError(error)) {
@@ -16,7 +16,10 @@ export function messageOf(error: unknown): string {
   return isKnownSafe(server) ? originalMessageOf(server) : meaningOf(errorCode(server));
 }
 
-/** Of whatever may be thrown: what comes from a loader's thread may be no error, and have no text. */
+/**
+ * For anything that may be thrown: what comes from a loader's thread may not be an error and may have
+ * no text.
+ */
 function wordsOf(error: unknown): string {
   const { message } = (error ?? {}) as { message?: unknown };
   if (typeof message === 'string') {

@@ -1,10 +1,10 @@
-/** Known names, those first that are most like the one that was given. */
+/** Known names, those most like the given one first. */
 export function byLikeness(given: string, known: readonly string[]): string[] {
   const edits = new Map(known.map((name) => [name, editCount(folded(given), folded(name))]));
   return [...known].sort((one, other) => (edits.get(one) ?? 0) - (edits.get(other) ?? 0));
 }
 
-/** The known name that was meant; `undefined` where none is near enough to be worth a guess. */
+/** The known name that was probably meant; `undefined` if none is near enough. */
 export function meantName(given: string, known: readonly string[]): string | undefined {
   const [nearest] = byLikeness(given, known);
   if (nearest === undefined) {
@@ -16,11 +16,13 @@ export function meantName(given: string, known: readonly string[]): string | und
 
 /** `sideBySide`, `side_by_side` and `side-by-side` are one name to people. */
 function folded(name: string): string {
-  // What is longer is no misspelt name, and would only cost time.
+  // Anything longer isn't a misspelt name, and would only cost time.
   return name.slice(0, 200).toLowerCase().replaceAll(/[-_ ]/g, '');
 }
 
-/** How many letters must be put in, taken out or replaced to make one text of the other (Levenshtein). */
+/**
+ * How many letters must be inserted, deleted or replaced to turn one text into the other (Levenshtein).
+ */
 function editCount(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, position) => position);
   for (let i = 1; i <= one.length; i++) {

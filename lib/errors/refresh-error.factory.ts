@@ -87,7 +87,7 @@ const EXPLANATIONS: Record<string, Explanation> = {
   [SqlState.configurationLimitExceeded]: RESOURCES,
 };
 
-/** What it means when a statement about the library's own tables finds them otherwise than it needs them. */
+/** What it means if a statement finds the library's own tables other than it needs them. */
 const DAMAGED: Explanation = {
   type: RefreshError,
   what: "the library's own tables are missing or damaged",
@@ -115,30 +115,30 @@ const OWN_EXPLANATIONS: Record<string, Explanation> = {
 
 const TIMEOUT_HINT = 'Raise statementTimeout, or make the query faster.';
 
-/** What to do about a run of the history that failed, as far as its code says it. */
+/** What to do about a failed run in the history, by its code. */
 export function hintFor(code: string, { isTimeout }: { isTimeout: boolean }): string | undefined {
   return isTimeout ? TIMEOUT_HINT : EXPLANATIONS[code]?.hint;
 }
 
-/** Under which circumstances a refresh failed, as far as its cause does not tell. */
+/** The circumstances of a failed refresh that its cause doesn't tell. */
 export interface FailureContext {
   view: string;
   /**
-   * Whether a statement that was cancelled had run for as long as it may. A statement timeout and a cancel share
-   * the code 57014.
+   * Whether a cancelled statement had reached its time limit. A statement timeout and a cancel share the code
+   * 57014.
    */
   isTimeout: boolean;
-  /** Whether the statement that failed was about the library's own tables, and not the view. */
+  /** Whether the failed statement was about the library's own tables, not the view. */
   isOwnStatement: boolean;
   /** The declared indexes of the view. */
   indexes?: readonly string[];
-  /** What the failed statement was to make: `index "by_day"`. */
+  /** What the failed statement should create: `index "by_day"`. */
   makes?: string;
-  /** Whether it was the one that sets the view's settings. */
+  /** Whether it was the statement that sets the view's settings. */
   isSetting?: boolean;
 }
 
-/** The error that a caller gets for what a refresh threw. */
+/** The caller's error for what a refresh threw. */
 export function refreshErrorFrom(cause: unknown, context: FailureContext): RefreshError {
   if (cause instanceof RefreshError) {
     return cause;
@@ -149,7 +149,7 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
     indexOfView(cause as ServerError, context.view);
   const place = context.makes ?? (index === undefined ? undefined : `index "${index}"`);
   const code = errorCode(cause);
-  // What a setting is refused for is its value, which the class declares.
+  // A setting is refused because of its value, which the class declares.
   const said = context.isSetting ? originalMessageOf(cause as ServerError) : messageOf(cause);
   return new ErrorType(
     `Could not refresh materialized view "${context.view}": ${what}${place === undefined ? '' : `, in ${place}`} (${code ? `${code}: ` : ''}${said}). The view was not changed.`,
@@ -157,7 +157,10 @@ export function refreshErrorFrom(cause: unknown, context: FailureContext): Refre
   );
 }
 
-/** One that somebody made by hand. PostgreSQL itself says so: a function can give any name, but no routine. */
+/**
+ * An index that someone made by hand. PostgreSQL itself reports it: a function can report any name, but no
+ * routine.
+ */
 function indexOfView(
   { schema, table, constraint, code, routine }: Partial<ServerError>,
   view: string,

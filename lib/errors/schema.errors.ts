@@ -39,7 +39,7 @@ export class ForeignStateSchemaError extends MaterializedViewError {
 }
 
 /**
- * A view is to be refreshed by pg_cron, which this database does not have, or not as it is needed. Nothing has been
+ * A view has `scheduler: 'pg_cron'`, but this database doesn't have pg_cron, or not as needed. Nothing has been
  * changed.
  */
 export class PgCronUnavailableError extends MaterializedViewError {

@@ -1,7 +1,10 @@
 import { errorCode, FIXED_TEXT_CODES, isServerError, SqlState } from '../postgres/sqlstate.js';
 import { conditionName } from './condition-names.js';
 
-/** What pg makes of PostgreSQL's answer: https://www.postgresql.org/docs/current/protocol-error-fields.html */
+/**
+ * The fields of PostgreSQL's answer, as pg has them:
+ * https://www.postgresql.org/docs/current/protocol-error-fields.html
+ */
 export interface ServerError extends Error {
   code: string;
   originalMessage?: string;
@@ -15,7 +18,7 @@ export interface ServerError extends Error {
   constraint?: string;
 }
 
-/** Functions of PostgreSQL whose texts name an object that is in the catalog, and nothing else. */
+/** Functions of PostgreSQL whose messages name an object in the catalog, and nothing else. */
 const NAMING_ROUTINES: Readonly<Record<string, readonly string[]>> = {
   [SqlState.insufficientPrivilege]: ['aclcheck_error', 'aclcheck_error_col'],
   [SqlState.objectNotInPrerequisiteState]: ['ExecOpenScanRelation'],
@@ -28,9 +31,9 @@ const NAMING_ROUTINES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Whether the text of an error cannot hold row data. Anything that a function says can: with whatever code, and in the
- * names of a statement that it has put together. PostgreSQL gives such an error a context (`where`). Nor is a text safe
- * without one: a value that is cast to regclass is named like a missing table.
+ * Whether the text of an error can't hold row data. Any error from a function can: with any code, and in the names of a
+ * statement that it built. PostgreSQL gives such an error a context (`where`). A text without a context isn't safe
+ * either: a value that is cast to regclass is named like a missing table.
  */
 export function isKnownSafe(error: ServerError): boolean {
   if ((error.where ?? error.internalQuery ?? error.internalPosition) !== undefined) {
@@ -39,7 +42,8 @@ export function isKnownSafe(error: ServerError): boolean {
   if (isOfPooler(error)) {
     return true;
   }
-  // It has a place in the statement that was sent: what it names is from there, and not from rows.
+  // It has a position in the statement that was sent, so what it names comes from there, not from
+  // rows.
   if (error.position !== undefined) {
     return true;
   }
@@ -47,23 +51,25 @@ export function isKnownSafe(error: ServerError): boolean {
   return FIXED_TEXT_CODES.has(error.code) || isNaming;
 }
 
-/** PostgreSQL says which function of its own gave an error. A pooler has none, and has not read any row. */
+/**
+ * PostgreSQL says which of its functions raised an error. A pooler names none, and has not read any row.
+ */
 function isOfPooler({ code, routine }: Partial<ServerError>): boolean {
   return code?.startsWith('08') === true && routine === undefined;
 }
 
-/** What stands in the place of a text that may hold row data. */
+/** Replaces a text that may hold row data. */
 export function meaningOf(sqlState: string | undefined): string {
   const name = conditionName(sqlState ?? '') ?? 'an error that PostgreSQL has no name for';
   return `${name} (PostgreSQL's text may hold row data, and is only in the cause)`;
 }
 
-/** PostgreSQL's own text, whether or not it has been hidden. */
+/** PostgreSQL's own text, hidden or not. */
 export function originalMessageOf(error: ServerError): string {
   return error.originalMessage ?? error.message;
 }
 
-/** What tells nothing of rows. */
+/** The properties that hold no row data. */
 const SHOWN: ReadonlySet<string> = new Set([
   'name',
   'length',
@@ -76,8 +82,8 @@ const SHOWN: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Keeps row data out of what is printed of an error and of those behind it, by whatever logger. All of it can still be
- * asked for by name: `detail`, `where` and the like, and PostgreSQL's text as `originalMessage`.
+ * Keeps row data out of a printed error and its causes, whatever the logger. All of it can still be read by name:
+ * `detail`, `where` and the like, and PostgreSQL's text as `originalMessage`.
  */
 export function hideRowData(error: unknown): void {
   const seen = new Set<unknown>();

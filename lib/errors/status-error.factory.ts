@@ -50,9 +50,9 @@ const STOPPING: Explanation = { what: 'the application is stopping' };
 const UNKNOWN: Explanation = { what: 'PostgreSQL refused it' };
 
 /**
- * The error that a caller gets for what reading threw.
+ * The caller's error for what reading threw.
  *
- * @param attempt what could not be done, as in "read the history"
+ * @param attempt what failed, as in "read the history"
  */
 export function statusErrorFrom(
   cause: unknown,

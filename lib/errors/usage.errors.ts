@@ -1,8 +1,8 @@
 import { MaterializedViewError } from './materialized-view.error.js';
 
 /**
- * An option or an argument is unknown or not as it must be, or the module is imported wrongly. Base of the errors for
- * wrong declarations. No SQL has been sent.
+ * An option or an argument is unknown or wrong, or the module is imported wrongly. Base class of the errors for wrong
+ * declarations. No SQL has been sent.
  */
 export class InvalidOptionsError extends MaterializedViewError {
   readonly code: string = 'MV_INVALID_OPTIONS';

@@ -8,7 +8,7 @@ export interface ViewEdge {
   dependent: string;
 }
 
-/** What views say of functions whose bodies PostgreSQL does not read. */
+/** What classes declare about functions whose bodies PostgreSQL can't read. */
 export function declaredEdges(
   views: readonly { name: QualifiedName; dependsOn: readonly QualifiedName[] }[],
   nameOf: (view: QualifiedName) => string,
@@ -19,9 +19,9 @@ export function declaredEdges(
 }
 
 /**
- * Which views read which, as the catalog has it now.
+ * Which views read which, according to the catalog now.
  *
- * @param nameOf the names that the edges have for views
+ * @param nameOf the view names that the edges use
  */
 export async function readViewEdges(
   session: Pick<Session, 'query'>,
@@ -30,7 +30,7 @@ export async function readViewEdges(
   return viewEdges(await session.query<ViewEdgeRow>(selectViewEdges()), nameOf);
 }
 
-/** The same of rows that somebody else has read. */
+/** The same for rows that were already read. */
 export function viewEdges(
   rows: readonly ViewEdgeRow[],
   nameOf: (view: QualifiedName) => string,

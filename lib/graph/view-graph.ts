@@ -1,15 +1,15 @@
 import type { ViewEdge } from './view-edges.js';
 
 /**
- * Which views are refreshed along with those that are named, at whatever distance: `dependencies` are
- * those that they read, `dependents` those that read them.
+ * Which views are refreshed with the named ones, directly related or not: `dependencies` are those
+ * that they read, `dependents` those that read them.
  */
 export type RefreshCascade = (typeof REFRESH_CASCADES)[number];
 
 /** All of them. */
 export const REFRESH_CASCADES = ['dependencies', 'dependents', 'both'] as const;
 
-/** For each view those of the others that have to be refreshed before it, near and far. */
+/** For each view, all others that must be refreshed before it, directly or not. */
 export type Dependencies = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Which views read which: registered ones and others, materialized and plain. */
@@ -24,7 +24,7 @@ export class ViewGraph {
     }
   }
 
-  /** The views together with those that the cascade reaches, of every kind. */
+  /** The views with those that the cascade reaches, of every kind. */
   withCascade(views: Iterable<string>, cascade?: RefreshCascade): Set<string> {
     const all = new Set(views);
     const below = cascade === 'dependencies' || cascade === 'both' ? reach(all, this.sources) : [];
@@ -32,19 +32,19 @@ export class ViewGraph {
     return new Set([...all, ...below, ...above]);
   }
 
-  /** Who depends on whom among the views, over whatever stands between them. */
+  /** Which of the views depend on which, through anything in between. */
   among(views: ReadonlySet<string>): Dependencies {
     return new Map(
       [...views].map((view) => {
         const below = reach(this.sources.get(view) ?? [], this.sources);
-        // A plain view replaced later can make a view read its own old rows: no order helps there.
+        // Replacing a plain view can make a view read its own old rows: then no order helps.
         return [view, new Set([...below].filter((each) => each !== view && views.has(each)))];
       }),
     );
   }
 }
 
-/** The views that depend on each other, of which none can be the first; none when there is no circle. */
+/** The views that depend on each other, so that none can be first; none if there is no circle. */
 export function circleOf(dependencies: Dependencies): string[] {
   for (const [view, below] of dependencies) {
     const others = [...below].filter((each) => dependencies.get(each)?.has(view));
@@ -57,7 +57,7 @@ export function circleOf(dependencies: Dependencies): string[] {
 
 function reach(from: Iterable<string>, next: ReadonlyMap<string, string[]>): Set<string> {
   const all = new Set(from);
-  // A Set hands out what is added to it while it is iterated.
+  // Iterating over a Set includes what is added meanwhile.
   for (const view of all) {
     (next.get(view) ?? []).forEach((each) => all.add(each));
   }

@@ -3,7 +3,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import { MaterializedViewsCoreModule } from '../nest/materialized-views-core.module.js';
 import { MaterializedViewsHealthIndicator } from './materialized-views.health.js';
 
-/** Exports `MaterializedViewsHealthIndicator`; to be imported beside `TerminusModule` where health is checked. */
+/** Exports `MaterializedViewsHealthIndicator`. Import it beside `TerminusModule` where health is checked. */
 @Module({
   imports: [TerminusModule, MaterializedViewsCoreModule],
   providers: [MaterializedViewsHealthIndicator],

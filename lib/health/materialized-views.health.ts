@@ -23,7 +23,7 @@ export interface FreshnessOptions {
 }
 
 const TIMEOUT = '1s';
-/** Probes of a load balancer come from several places at a time. */
+/** A load balancer's probes come from several places at the same time. */
 const MAX_AGE = '1s';
 
 const freshnessOptions = objectOf<FreshnessOptions>({
@@ -50,8 +50,8 @@ export class MaterializedViewsHealthIndicator {
    * `timeout`.
    *
    * @param key the name of the check in the answer
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
-   * @throws UnknownViewError when a view is not registered
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
+   * @throws UnknownViewError if a view is not registered
    */
   async isFresh<Key extends string>(
     key: Key,

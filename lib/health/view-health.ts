@@ -1,14 +1,14 @@
 import type { ViewStatus } from '../status/view-status.js';
 
-/** What is told of a view. It has no row data. */
+/** What the check reports about a view. It has no row data. */
 export interface ViewHealth {
-  /** Left out when the library has not filled the view yet. */
+  /** Left out if the library has not filled the view yet. */
   ageMs?: number;
-  /** Left out where nothing sets a limit. */
+  /** Left out if there is no limit. */
   maxAgeMs?: number;
-  /** A SQLSTATE, or the `code` of one of the library's errors; only where the last refresh failed. */
+  /** A SQLSTATE, or the `code` of one of the library's errors; only if the last refresh failed. */
   lastErrorCode?: string;
-  /** Who keeps all others from refreshing the view. */
+  /** The holder of the lock that stops refreshes of the view. */
   lockedBy?: { backendPid?: number; role?: string; applicationName: string }[];
   problems: string[];
 }
@@ -66,7 +66,7 @@ function warningsOf(status: ViewStatus, { warnAfterMs }: AgeLimits): string[] {
   return warnings.flatMap(([text, holds]) => (holds ? [text] : []));
 }
 
-/** Of rows that the library did not make nobody knows the age. */
+/** The age of rows that the library didn't compute is unknown. */
 function isOlder({ ageMs }: ViewStatus, limitMs: number): boolean {
   return ageMs === undefined || ageMs > limitMs;
 }

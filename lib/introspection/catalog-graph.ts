@@ -10,7 +10,7 @@ const KINDS: Record<string, CatalogObject['kind']> = {
   function: 'function',
 };
 
-/** Where something stands among all that views and functions read. */
+/** The position of something in the graph of everything that views and functions read. */
 export interface Place {
   dependencies: CatalogObject[];
   allDependencies: CatalogObject[];
@@ -18,9 +18,9 @@ export interface Place {
   allDependents: CatalogObject[];
 }
 
-/** What reads what in a database. By OID, since names with dots or parentheses could be taken for each other. */
+/** What reads what in a database. By OID, because names with dots or parentheses could be confused. */
 export class CatalogGraph {
-  /** A plain view replaced later can make a circle. */
+  /** Replacing a plain view can create a circle. */
   private readonly graph = new DepGraph<CatalogObject>({ circular: true });
   private readonly order: ReadonlyMap<string, number>;
 
@@ -42,7 +42,7 @@ export class CatalogGraph {
     this.order = new Map(this.graph.overallOrder().map((key, position) => [key, position]));
   }
 
-  /** The views, each after all that it reads. */
+  /** The views, each after everything that it reads. */
   ordered(): InspectedViewRow[] {
     return [...this.views].sort((one, other) => this.rank(one.key) - this.rank(other.key));
   }
@@ -57,7 +57,7 @@ export class CatalogGraph {
     };
   }
 
-  /** What classes say of functions whose bodies PostgreSQL does not read. */
+  /** What classes declare about functions whose bodies PostgreSQL can't read. */
   private addDeclared(definitions: readonly ViewDefinition[]): void {
     const declaring = definitions.filter(({ dependsOn }) => dependsOn.length > 0);
     if (declaring.length === 0) {
@@ -94,12 +94,12 @@ export class CatalogGraph {
   }
 }
 
-/** The views that the application declares, by the names that the catalog has for them. */
+/** The views that the application declares, by their names in the catalog. */
 export function declaredKeys(definitions: readonly ViewDefinition[]): ReadonlySet<string> {
   return new Set(definitions.map(({ name }) => nameKey(name)));
 }
 
-/** A key that no other name has: `schema.name` is not one where names have dots. */
+/** A unique key: `schema.name` isn't unique if names contain dots. */
 export function nameKey({ schema, name }: QualifiedName): string {
   return JSON.stringify([schema, name]);
 }

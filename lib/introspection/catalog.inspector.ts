@@ -16,10 +16,15 @@ import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
 import { CatalogGraph, declaredKeys, nameKey } from './catalog-graph.js';
 import type { InspectedColumn, InspectedIndex, InspectedView } from './inspected-view.js';
 
-/** Definitions and sizes are not worth waiting longer for what has just been locked against readers. */
+/**
+ * Definitions and sizes are not worth a longer wait for a relation that was just locked against
+ * readers.
+ */
 const LOCK_TIMEOUT_MS = 100;
 
-/** While another session swaps views, PostgreSQL's functions find some gone (XX000), or wait for each other. */
+/**
+ * While another session swaps views, PostgreSQL's functions find some gone (XX000), or the sessions deadlock.
+ */
 const PASSING: ReadonlySet<string | undefined> = new Set([
   SqlState.internalError,
   SqlState.deadlockDetected,
@@ -32,14 +37,16 @@ interface CatalogRows {
   edges: CatalogEdgeRow[];
 }
 
-/** Reads what the catalog has of all views, in a constant number of statements. It changes nothing and reads no rows. */
+/**
+ * Reads what the catalog says about all views, in a constant number of statements. It changes nothing and reads no rows.
+ */
 export class CatalogInspector {
   constructor(private readonly context: DataSourceContext) {}
 
   /**
-   * The views of the database, or of one schema, each after all that it reads.
+   * The views of the database, or of one schema, each after everything that it reads.
    *
-   * @throws StatusError when they cannot be read within `timeoutMs`
+   * @throws StatusError if they can't be read within `timeoutMs`
    */
   async inspect(schema: string | undefined, timeoutMs: number): Promise<InspectedView[]> {
     const { database, name } = this.context;

@@ -1,4 +1,4 @@
-/** What is measured of the refreshes of this process, as OpenTelemetry has the names. */
+/** The measurements of this process's refreshes, by their names in OpenTelemetry. */
 export const DURATION = {
   name: 'materialized_view.refresh.duration',
   unit: 's',

@@ -19,7 +19,7 @@ export type RefreshEndOutcome = 'success' | 'failure' | 'timeout' | 'cancelled';
 /** How an attempt at a refresh ended. */
 export interface RefreshEnd {
   outcome: RefreshEndOutcome;
-  /** 0 for one that failed before it had its lock. */
+  /** 0 for an attempt that failed before it had its lock. */
   durationMs: number;
   hasBegun: boolean;
   mode?: RefreshMode;
@@ -29,7 +29,7 @@ export interface RefreshEnd {
   errorType?: string;
 }
 
-/** What becomes of the attempts at refreshes of one application in this process. Nothing here may throw. */
+/** The outcomes of one application's refresh attempts in this process. Nothing here may throw. */
 export interface RefreshWatcher {
   started(trace: RefreshTrace): void;
   ended(trace: RefreshTrace, end: RefreshEnd): void;
@@ -37,9 +37,10 @@ export interface RefreshWatcher {
 }
 
 /**
- * Watches the refreshes of one application: another one in the same process publishes on the same channels.
+ * Watches the refreshes of one application: other applications in the same process publish on the same
+ * channels.
  *
- * @returns ends it
+ * @returns a function that ends it
  */
 export function watchRefreshes(refreshes: RefreshService, watcher: RefreshWatcher): () => void {
   const startedAtMs = new WeakMap<object, number>();

@@ -3,17 +3,17 @@ import type { ViewDataSource } from '../engine/status-queries.js';
 import type { ViewStatus } from '../status/view-status.js';
 import type { ViewGauge } from './view-gauges.js';
 
-/** One collection, and all that come soon after it, cost one reading of a data source. */
+/** One collection, and all that follow shortly after it, read a data source once. */
 const MAX_AGE = '5s';
 
-/** How the views of one data source stand. */
+/** The status of one data source's views. */
 export interface SourceReading {
   dataSource: ViewDataSource;
-  /** `undefined` where the database could not be asked. */
+  /** `undefined` if the database could not be read. */
   statuses: ViewStatus[] | undefined;
 }
 
-/** Reads all data sources; one that cannot be read does not keep the others from it. */
+/** Reads all data sources. One that can't be read doesn't stop the others. */
 export async function readSources(refreshes: RefreshService): Promise<SourceReading[]> {
   return Promise.all(
     dataSourcesOf(refreshes).map(async (dataSource) => ({
@@ -34,12 +34,12 @@ export function dataSourcesOf(refreshes: RefreshService): ViewDataSource[] {
   }
 }
 
-/** Whether what a channel tells is about one of its data sources: another application in the process publishes there too. */
+/** Whether a channel's message is about one of its data sources: other applications in the process publish there too. */
 export function isOf(refreshes: RefreshService, { dataSource }: { dataSource: string }): boolean {
   return dataSourcesOf(refreshes).some(({ name }) => name === dataSource);
 }
 
-/** What is measured of each data source. */
+/** The measurements of each data source. */
 export interface SourceGauge extends Pick<ViewGauge, 'name' | 'unit' | 'description'> {
   value(reading: SourceReading): number | undefined;
 }
@@ -65,7 +65,7 @@ export const SOURCE_GAUGES: readonly SourceGauge[] = [
   },
 ];
 
-/** All views of a data source tell the same of its log; those without tracking nothing. */
+/** All views of a data source report the same log; those without tracking report none. */
 function logOf({ statuses }: SourceReading): ViewStatus['changes'] {
   return statuses?.find(({ changes }) => changes !== undefined)?.changes;
 }

@@ -2,13 +2,13 @@ import type { ViewStatus } from '../status/view-status.js';
 
 export interface Sample {
   value: number;
-  /** Of a metric of states: which. */
+  /** For a metric of states: which state. */
   status?: ViewState;
 }
 
-/** What is measured of each view, from its status. */
+/** The measurements of each view, from its status. */
 export interface ViewGauge {
-  /** As OpenTelemetry has it. */
+  /** Its name in OpenTelemetry. */
   name: string;
   unit: 's' | 'By' | '{row}' | '{failure}' | '{holder}' | '';
   description: string;
@@ -26,7 +26,7 @@ const VIEW_STATES: readonly ViewState[] = [
   'unpopulated',
 ];
 
-/** The one state that says most of a view: what is wrong comes before what is under way. */
+/** The most important state of a view: problems come before a running refresh. */
 function stateOf(status: ViewStatus): ViewState {
   const states: [ViewState, boolean][] = [
     ['unpopulated', !status.isPopulated],

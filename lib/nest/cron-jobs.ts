@@ -10,7 +10,7 @@ import { RefreshJob } from './refresh.job.js';
 /** The token of ScheduleModule's options, which @nestjs/schedule does not export. */
 const SCHEDULE_MODULE_OPTIONS = 'SCHEDULE_MODULE_OPTIONS';
 
-/** Has the schedules of views stand as cron jobs in @nestjs/schedule's `SchedulerRegistry`. */
+/** Registers the schedules of views as cron jobs in @nestjs/schedule's `SchedulerRegistry`. */
 @Injectable()
 export class CronJobs {
   constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
@@ -18,7 +18,7 @@ export class CronJobs {
   /**
    * With `ScheduleModule.forRoot({ cronJobs: false })` there is no job, and the view is not refreshed by its schedule.
    *
-   * @throws InvalidOptionsError when ScheduleModule is not imported
+   * @throws InvalidOptionsError if ScheduleModule is not imported
    */
   start(dataSource: string, view: ScheduledView, onTick: () => Promise<void>): ScheduledJob {
     const registry = this.schedulerRegistry();
@@ -29,7 +29,7 @@ export class CronJobs {
     const job = new RefreshJob(name, view, onTick);
     registry.addCronJob(name, job);
     return {
-      // Whoever stops or deletes the job means all ticks of the view in this process.
+      // Stopping or deleting the job stops all ticks of the view in this process.
       get isOn() {
         return job.isActive && registry.getCronJobs().get(name) === job;
       },

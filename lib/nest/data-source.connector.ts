@@ -22,8 +22,8 @@ export class DataSourceConnector {
   ) {}
 
   /**
-   * @throws InvalidOptionsError when a data source or a registered view is not there
-   * @throws InvalidDefinitionError when a definition is wrong in a way that only the data source shows
+   * @throws InvalidOptionsError if a data source or a registered view doesn't exist
+   * @throws InvalidDefinitionError if a definition is wrong in a way that only the data source shows
    */
   async connect(): Promise<void> {
     const registered = this.registrations.views();

@@ -16,7 +16,7 @@ import {
 /** A column of a view that has no class, as in the `columns` of TypeORM's EntitySchema. */
 export type ViewColumnDefinition = Pick<ColumnOptions, 'name' | 'type' | 'primary' | 'transformer'>;
 
-/** What `defineMaterializedView` takes: the options of `@MaterializedViewEntity`, a name, and columns. */
+/** The options of `defineMaterializedView`: those of `@MaterializedViewEntity`, a name, and columns. */
 export interface DefineMaterializedViewOptions<
   Property extends string = string,
 > extends MaterializedViewEntityOptions {
@@ -53,7 +53,7 @@ export interface DefineMaterializedViewOptions<
  * ```
  */
 export function defineMaterializedView<Row extends object = Record<string, unknown>>(
-  // NoInfer: an array of names would be taken for a row that has an array's properties.
+  // NoInfer: otherwise an array of names would be taken for a row with an array's properties.
   options: DefineMaterializedViewOptions<NoInfer<keyof Row & string>>,
 ): new () => Row {
   requireName(options);
@@ -70,7 +70,7 @@ export function defineMaterializedView<Row extends object = Record<string, unkno
   return View as new () => Row;
 }
 
-/** There is no class whose name the naming strategy could take. */
+/** There is no class whose name the naming strategy could use. */
 function requireName(options: DefineMaterializedViewOptions | undefined): void {
   const { name } = options ?? {};
   const rules = objectOf<Pick<DefineMaterializedViewOptions, 'name'>>({ name: aRelationName }, [

@@ -3,12 +3,12 @@ import { ModulesContainer } from '@nestjs/core';
 import type { MaterializedViewEventName } from '../definition/materialized-view.events.js';
 import { messageOf } from '../errors/error-message.js';
 
-/** What is used of @nestjs/event-emitter. */
+/** The part of @nestjs/event-emitter that is used. */
 interface EventEmitter2 {
   emitAsync(name: string, payload: object): Promise<unknown>;
 }
 
-/** Tells when the listeners of the application are there, which is after it has booted. */
+/** Tells when the application's listeners are registered, which is after its boot. */
 interface Readiness {
   waitUntilReady(): Promise<void>;
 }
@@ -21,7 +21,7 @@ interface Listeners {
 /** Found by its name: an import would make the optional package a required one. */
 const EMITTER_MODULE = 'EventEmitterModule';
 
-/** Hands events on to @nestjs/event-emitter, where the application has it. */
+/** Passes events on to @nestjs/event-emitter, if the application has it. */
 @Injectable()
 export class EventPublisher {
   private readonly logger = new Logger('MaterializedViews');
@@ -29,7 +29,7 @@ export class EventPublisher {
 
   constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {}
 
-  /** Never throws and waits for nobody: what a listener does is no part of what happened. */
+  /** Never throws and doesn't wait for listeners: what they do is not part of the refresh. */
   publish(name: MaterializedViewEventName, payload: object): void {
     if (this.listeners === undefined) {
       this.listeners = this.findListeners();

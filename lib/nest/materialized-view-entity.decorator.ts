@@ -40,7 +40,7 @@ export function MaterializedViewEntity(options: MaterializedViewEntityOptions): 
     ViewEntity({
       name: options.name,
       schema: options.schema,
-      // TypeORM never calls it, since it leaves the view alone.
+      // TypeORM never calls it, because it leaves the view alone.
       expression: options.expression as ViewEntityOptions['expression'],
       materialized: true,
       synchronize: false,

@@ -15,8 +15,8 @@ import { EventPublisher } from './event.publisher.js';
 import { ModuleRegistrations } from './module-registrations.js';
 
 /**
- * The one instance of everything, however often `MaterializedViewsModule` is imported: Nest knows a
- * module without options by its class.
+ * Holds the single instance of everything, however often `MaterializedViewsModule` is imported:
+ * Nest identifies a module without options by its class.
  */
 @Module({
   providers: [

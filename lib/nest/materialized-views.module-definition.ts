@@ -3,7 +3,7 @@ import type { ViewClass } from '../definition/view-class.js';
 import { DEFAULT_DATA_SOURCE } from '../definition/view-definition.js';
 import type { MaterializedViewsModuleOptions } from '../definition/module.options.js';
 
-/** What stands beside the options of `forRoot`, and beside the factory of `forRootAsync`. */
+/** Options next to those of `forRoot`, and next to the factory of `forRootAsync`. */
 export interface MaterializedViewsModuleExtras {
   /** Whether `RefreshService` and the repositories of `views` can be injected everywhere. @default true */
   isGlobal?: boolean;
@@ -28,7 +28,7 @@ export const DEFAULT_EXTRAS: Required<MaterializedViewsModuleExtras> = {
 /** The token of the options of one `forRoot` or `forRootAsync`. */
 export const MODULE_OPTIONS = Symbol.for('nestjs-materialized-views:module-options');
 
-/** The token of the views that one `forRoot`, `forRootAsync` or `forFeature` brings. */
+/** The token of the views of one `forRoot`, `forRootAsync` or `forFeature`. */
 export const VIEW_REGISTRATION = Symbol.for('nestjs-materialized-views:view-registration');
 
 /** The value of `VIEW_REGISTRATION`. */

@@ -63,7 +63,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    * Sets up the library with options from `useFactory`, `useClass` or `useExisting`. `views`, `dataSource` and
    * `isGlobal` go beside the factory, because they shape the module itself.
    *
-   * @throws InvalidOptionsError when there is no factory; wrong options are refused at boot
+   * @throws InvalidOptionsError if there is no factory; wrong options are refused at boot
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     check(forRootAsyncRules, options);
@@ -77,7 +77,7 @@ export class MaterializedViewsModule extends ConfigurableModuleClass {
    *
    * @param views decorated classes
    * @param dataSource the name of their TypeORM data source
-   * @throws InvalidOptionsError when a class is not decorated with `@MaterializedViewEntity`
+   * @throws InvalidOptionsError if a class is not decorated with `@MaterializedViewEntity`
    */
   static forFeature(views: ViewClass[], dataSource: string = DEFAULT_DATA_SOURCE): DynamicModule {
     check(forFeatureRules, { views, dataSource });

@@ -14,8 +14,8 @@ import {
 } from '../definition/module.options.js';
 
 /**
- * What all `forRoot`, `forRootAsync` and `forFeature` of the application say together. Importing the
- * module again, with the same options, adds views and nothing else.
+ * What all `forRoot`, `forRootAsync` and `forFeature` of the application declare together. Importing
+ * the module again with the same options only adds views.
  */
 @Injectable()
 export class ModuleRegistrations {
@@ -26,7 +26,7 @@ export class ModuleRegistrations {
   /**
    * The options of the application.
    *
-   * @throws InvalidOptionsError when there are none, or two sets that differ
+   * @throws InvalidOptionsError if there are none, or two sets that differ
    */
   get options(): ResolvedOptions {
     return (this.resolved ??= this.resolve());

@@ -34,7 +34,7 @@ export function PlainViewEntity(options: PlainViewEntityOptions): ClassDecorator
     ViewEntity({
       name: options.name,
       schema: options.schema,
-      // TypeORM never calls it, since it leaves the view alone.
+      // TypeORM never calls it, because it leaves the view alone.
       expression: options.expression as ViewEntityOptions['expression'],
       synchronize: false,
     })(target);

@@ -6,7 +6,7 @@ import type { ScheduledView } from '../schedule/tick.runner.js';
 
 type LuxonDateTime = ReturnType<CronTime['getNextDateFrom']>;
 
-/** The instants of the grid, as a job of `cron` asks for them. */
+/** The grid's scheduled times, as a job of `cron` needs them. */
 class GridTime extends CronTime {
   constructor(
     expression: string,
@@ -21,7 +21,7 @@ class GridTime extends CronTime {
     if (next === undefined) {
       throw new Error('the schedule names no date that ever comes');
     }
-    // A time made of a date keeps it as a date of the library that `cron` uses, which is no dependency of ours.
+    // A time built from a date keeps it as a date of the library that `cron` uses, which we don't depend on.
     return (new CronTime(next).source as LuxonDateTime).setZone(this.zone);
   }
 
@@ -33,8 +33,8 @@ class GridTime extends CronTime {
 }
 
 /**
- * What wakes the process up for a view's ticks, and stands in the `SchedulerRegistry`. While it is stopped or deleted
- * there, this process does not refresh the view by its schedule.
+ * The job in the `SchedulerRegistry` that wakes the process for a view's ticks. While it is stopped or deleted there,
+ * this process doesn't refresh the view by its schedule.
  */
 export class RefreshJob extends CronJob {
   private readonly view: string;
@@ -48,7 +48,9 @@ export class RefreshJob extends CronJob {
     this.start();
   }
 
-  /** @throws InvalidOptionsError always: other processes go by the schedule that the class declares */
+  /**
+   * @throws InvalidOptionsError always: other processes follow the schedule that the class declares
+   */
   override setTime(): never {
     throw new InvalidOptionsError(
       `The schedule of materialized view "${this.view}" cannot be changed in one process: all processes share its ticks.`,

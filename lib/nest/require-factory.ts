@@ -3,7 +3,7 @@ import type { Rule } from '../definition/option-rules.js';
 
 const whatever: Rule = () => undefined;
 
-/** The options of `forRootAsync` that Nest checks: what they name is a provider or a module of the application. */
+/** The options of `forRootAsync` that Nest checks: they name a provider or a module of the application. */
 export const ASYNC_RULES = {
   useFactory: whatever,
   useClass: whatever,
@@ -14,9 +14,9 @@ export const ASYNC_RULES = {
 };
 
 /**
- * Nest would say that it cannot resolve a dependency of a symbol.
+ * Nest would only say that it can't resolve a dependency of a symbol.
  *
- * @throws InvalidOptionsError when `forRootAsync` was given no factory
+ * @throws InvalidOptionsError if `forRootAsync` has no factory
  */
 export function requireFactory(
   subject: string,

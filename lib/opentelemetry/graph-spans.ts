@@ -7,10 +7,10 @@ import { RefreshGraphError } from '../refresh/refresh-graph.error.js';
 import { fail } from './span-failure.js';
 import { known } from './view-attributes.js';
 
-/** Spans of calls that refresh several views. The spans of their refreshes stand below them. */
+/** Spans of calls that refresh several views. The spans of their refreshes are their children. */
 export class GraphSpans {
   private readonly current = new AsyncLocalStorage<unknown>();
-  /** Of the calls under way. */
+  /** The spans of running calls. */
   private readonly spans = new Map<object, Span>();
 
   constructor(
@@ -18,7 +18,7 @@ export class GraphSpans {
     private readonly tracer: Tracer,
   ) {}
 
-  /** @returns ends it */
+  /** @returns a function that ends it */
   watch(): () => void {
     const begin = (message: GraphTrace): GraphTrace => this.begin(message);
     const end = (message: unknown): void => this.end(message as GraphTrace);
@@ -30,7 +30,7 @@ export class GraphSpans {
     };
   }
 
-  /** What a span that begins now stands below. A timer that was set during a call still has its store when the call is over. */
+  /** The parent of a span that begins now. A timer that was set during a call still has its store after the call. */
   parent(): Context {
     const graph = this.current.getStore() as GraphTrace | undefined;
     const span = graph && this.spans.get(graph);

@@ -34,11 +34,11 @@ const instrumentOptions = objectOf<InstrumentOptions>({
 const SCOPE = 'nestjs-materialized-views';
 
 /**
- * Makes spans and metrics of the materialized views of an application: of refreshes, of calls that refresh several
- * views, and of synchronisations and comparisons of the schema. Spans, counters and histograms are of this process.
- * Gauges are read from the database when they are collected, at most once in 5 s, and are the same in every process.
+ * Creates spans and metrics for an application's materialized views: for refreshes, for calls that refresh several
+ * views, and for synchronisations and comparisons of the schema. Spans, counters and histograms cover this process.
+ * Gauges are read from the database on collection, at most once every 5 s, and are the same in every process.
  *
- * @throws InvalidOptionsError when an option is unknown or not as it must be
+ * @throws InvalidOptionsError if an option is unknown or has a wrong value
  * @example
  * ```ts
  * const app = await NestFactory.create(AppModule);

@@ -4,7 +4,7 @@ import { readSources, SOURCE_GAUGES, type SourceReading } from '../metrics/sourc
 import { VIEW_GAUGES } from '../metrics/view-gauges.js';
 import { known, viewAttributes } from './view-attributes.js';
 
-/** @returns ends it */
+/** @returns a function that ends it */
 export function observeGauges(refreshes: RefreshService, meter: Meter): () => void {
   const ofViews = VIEW_GAUGES.map((each) => {
     const { name, unit, description } = each;

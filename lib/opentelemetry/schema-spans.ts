@@ -15,7 +15,7 @@ import { known } from './view-attributes.js';
 /**
  * Spans of synchronisations and comparisons of the schema.
  *
- * @returns ends it
+ * @returns a function that ends it
  */
 export function watchSchema(refreshes: RefreshService, tracer: Tracer): () => void {
   const spans = new WeakMap<object, Span>();
@@ -27,7 +27,7 @@ export function watchSchema(refreshes: RefreshService, tracer: Tracer): () => vo
   });
   const synchronised = (message: unknown): void => {
     const report = message as SyncReport;
-    // At boot the application does not know its data sources yet.
+    // During the boot, the application's data sources are not known yet.
     if (dataSourcesOf(refreshes).length === 0 || isOf(refreshes, report)) {
       endSync(report, tracer, attributesOf(report.dataSource));
     }
@@ -57,7 +57,7 @@ export function watchSchema(refreshes: RefreshService, tracer: Tracer): () => vo
   };
 }
 
-/** It is told of when it is over. */
+/** It is published once it is over. */
 function endSync(
   { counts, durationMs, views }: SyncReport,
   tracer: Tracer,

@@ -1,7 +1,7 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import { errorTypeOf } from '../metrics/refresh-watch.js';
 
-/** Says of a span that what it stands for failed. */
+/** Marks a span as failed. */
 export function fail(span: Span, error: unknown): void {
   span.setAttribute('error.type', errorTypeOf(error));
   span.setStatus({

@@ -2,7 +2,7 @@ import type { Attributes } from '@opentelemetry/api';
 import type { RefreshService } from '../engine/refresh.service.js';
 import { dataSourcesOf, partsOf } from '../metrics/source-reading.js';
 
-/** How a view is named in spans and metrics. */
+/** A view's name in spans and metrics. */
 export function viewAttributes(
   refreshes: RefreshService,
   { dataSource, view }: { dataSource: string; view: string },
@@ -12,7 +12,7 @@ export function viewAttributes(
   return { 'db.namespace': `${database}|${schema}`, 'db.collection.name': name };
 }
 
-/** Attributes without those that are not known. */
+/** Attributes without the unknown ones. */
 export function known(attributes: Attributes): Attributes {
   return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined));
 }

@@ -52,7 +52,7 @@ interface Registration {
  * Registers the metrics of all materialized views with prom-client. Counters and histograms count what this process
  * did. Gauges are read from the database on collection, at most once every 5 s, and are the same in every process.
  *
- * @throws InvalidOptionsError when an option is unknown or not as it must be
+ * @throws InvalidOptionsError if an option is unknown or has a wrong value
  * @throws Error of prom-client if the registry already has metrics with these names
  * @example
  * ```ts

@@ -1,10 +1,13 @@
-/** Node warns of a leak where a signal has more than ten listeners; a signal for many calls gets one from here. */
+/**
+ * Node warns about a leak if a signal has more than ten listeners. Here, a signal that many calls share gets a
+ * single one.
+ */
 const listenersOf = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * Has `listener` called when the signal is aborted.
+ * Calls `listener` when the signal is aborted.
  *
- * @returns what takes it back
+ * @returns a function that removes the listener
  */
 export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
   if (signal === undefined) {
@@ -16,16 +19,17 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
     listenersOf.set(signal, listeners);
     signal.addEventListener('abort', callAll, { once: true });
   }
-  // A function of its own: the same one may be given twice.
+  // A new function each time, because the same listener may be added twice.
   const own = (): void => listener();
   listeners.add(own);
   return () => listeners.delete(own);
 }
 
 /**
- * Passes after that time. Unlike with the `setTimeout` of `timers/promises`, any number of waits may share a signal.
+ * Resolves after that time. Unlike with the `setTimeout` of `timers/promises`, any number of waits may share a
+ * signal.
  *
- * @throws what the signal was aborted for
+ * @throws the signal's reason
  */
 export function pause(durationMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

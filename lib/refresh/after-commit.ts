@@ -3,7 +3,7 @@ import { RefreshCancelledError } from '../errors/refresh.errors.js';
 import type { GraphReport } from './graph-report.js';
 import type { RefreshOptions } from './refresh-options.js';
 
-/** What the work returned, and what became of the views afterwards. */
+/** What the work returned, and the outcome of the refreshes after it. */
 export interface AfterResult<T> {
   value: T;
   report: GraphReport;
@@ -13,7 +13,7 @@ const aList = matching('a list of classes or names, as in `[DailyRevenue]`', Arr
 
 const viewsRules = objectOf<{ views: unknown }>({ views: aList }, ['views']);
 
-/** @throws InvalidOptionsError when it is no list of views */
+/** @throws InvalidOptionsError if it isn't a list of views */
 export function checkViews(caller: string, views: unknown): void {
   checkOptions(caller, viewsRules, { views });
 }
@@ -41,8 +41,8 @@ const afterRules = objectOf<AfterArguments>(
 /**
  * Checks the arguments of `RefreshService.after` before the work runs: afterwards its writes are committed.
  *
- * @throws InvalidOptionsError when an argument is not as it must be
- * @throws RefreshCancelledError when the signal is aborted already
+ * @throws InvalidOptionsError if an argument is wrong
+ * @throws RefreshCancelledError if the signal is already aborted
  */
 export function checkAfter(
   work: unknown,

@@ -14,13 +14,13 @@ import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
 import { isBusy } from './run-results.js';
 
-/** What of the options only concerns a refresh in the caller's transaction. */
+/** The options that only concern a refresh in the caller's transaction. */
 interface CallerOptions extends Pick<RefreshOptions, 'onBusy'> {
-  /** One with an open transaction. */
+  /** A manager with an open transaction. */
   manager: EntityManager;
 }
 
-/** Refreshes in transactions of the application. */
+/** Refreshes in the application's transactions. */
 export class CallerRefresh {
   private readonly turns = new WeakMap<QueryRunner, Mutex>();
 
@@ -30,8 +30,8 @@ export class CallerRefresh {
   ) {}
 
   /**
-   * @throws RefreshError when it fails; the transaction is as it was before and can go on
-   * @throws InvalidOptionsError when the manager is one of another data source
+   * @throws RefreshError if it fails; the transaction is as it was before and can go on
+   * @throws InvalidOptionsError if the manager belongs to another data source
    */
   async refresh(
     definition: ViewDefinition,
@@ -64,7 +64,7 @@ export class CallerRefresh {
     return result;
   }
 
-  /** One at a time in a transaction: savepoints are a stack, so that one of two refreshes would undo the other. */
+  /** One at a time in a transaction: savepoints are a stack, so one of two refreshes would undo the other. */
   private turnsOf({ queryRunner }: EntityManager): Mutex {
     const key = queryRunner as QueryRunner;
     const turns = this.turns.get(key) ?? new Mutex();
@@ -87,15 +87,18 @@ export class CallerRefresh {
 }
 
 /**
- * Without `freshness`, so that the refresh stores no signature: DDL may follow in the same transaction, which gives
- * catalog rows no newer version. And in a serializable transaction reading the log would make writers fail.
+ * Without `freshness`, so that the refresh stores no signature: DDL that follows in the same transaction would give
+ * catalog rows no newer version. And in a serializable transaction, reading the log would make writers fail.
  */
 function forCallersTransaction(definition: ViewDefinition, lockTimeoutMs: number): ViewDefinition {
   const settings = { ...definition.refresh.settings, lock_timeout: String(lockTimeoutMs) };
   return { ...definition, freshness: undefined, refresh: { ...definition.refresh, settings } };
 }
 
-/** A connection of TypeORM's: it has no pipeline, so it gets one statement at a time. It is not ours to cut off. */
+/**
+ * One of TypeORM's connections: it has no pipeline, so it gets one statement at a time. The library must not close
+ * it.
+ */
 class BorrowedClient implements SessionClient {
   private last: Promise<unknown> = Promise.resolve();
 
@@ -108,6 +111,6 @@ class BorrowedClient implements SessionClient {
   }
 
   cutOff(): void {
-    // TypeORM decides what becomes of the connection.
+    // TypeORM decides what happens to the connection.
   }
 }

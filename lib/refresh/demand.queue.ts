@@ -5,17 +5,17 @@ import type { RefreshResult } from './refresh-result.js';
 import type { RefreshRunner } from './refresh.runner.js';
 
 /**
- * Refreshes on demand. Callers of the same view share: at most one refresh is running and one is
- * waiting in this process, and what another process does in the meantime serves them too.
+ * Refreshes on demand. Callers of the same view share refreshes: in this process, at most one is
+ * running and one is waiting, and a refresh by another process serves them too.
  */
 export class DemandQueue {
-  /** Those that have not begun, and so serve whoever comes, by view and options. */
+  /** Demands that have not begun, and so serve further callers, by view and options. */
   private readonly open = new Map<ViewDefinition, Map<string, Demand>>();
   private readonly waiting = new Set<Demand>();
 
   constructor(private readonly runner: RefreshRunner) {}
 
-  /** @throws RefreshError when the refresh fails, or when the caller's patience is over first */
+  /** @throws RefreshError if the refresh fails, or the caller's timeout or signal comes first */
   async refresh(
     definition: ViewDefinition,
     options: CheckedRefreshOptions,
@@ -32,7 +32,7 @@ export class DemandQueue {
     }
   }
 
-  /** Ends all waiting: each then hears from the runner that it has stopped. */
+  /** Ends all waiting: the runner then tells each that it has stopped. */
   refuse(): void {
     this.waiting.forEach((demand) => demand.hurry());
   }

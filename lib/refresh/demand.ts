@@ -9,11 +9,11 @@ import type { RefreshResult } from './refresh-result.js';
 import type { RefreshRunner } from './refresh.runner.js';
 import { isBusy } from './run-results.js';
 
-/** How long to wait before the lock of a refresh in another process is tried again: at first, and at the most. */
+/** How long to wait before the lock of a refresh in another process is tried again: at first, and at most. */
 const FIRST_LOOK_MS = 25;
 const LONGEST_LOOK_MS = 1_000;
 
-/** A refresh that somebody has asked for, shared by all who ask before it begins. */
+/** A requested refresh, shared by all callers who ask before it begins. */
 export class Demand {
   private readonly abandoned = new AbortController();
   private readonly look = new AbortController();
@@ -23,7 +23,7 @@ export class Demand {
   /** By `performance.now()`. */
   private lastCallAt = 0;
 
-  /** @param onClosed called when it can serve nobody else any more */
+  /** @param onClosed called when it can serve no further callers */
   constructor(
     private readonly runner: RefreshRunner,
     private readonly definition: ViewDefinition,
@@ -31,7 +31,7 @@ export class Demand {
     private readonly onClosed: () => void,
   ) {}
 
-  /** Ends when the callers' patience does, and the refresh with the last of them. */
+  /** Ends at the caller's timeout or signal. The refresh ends with its last caller. */
   async result(patience: Patience): Promise<RefreshResult> {
     this.lastCallAt = performance.now();
     this.callerCount++;
@@ -46,7 +46,10 @@ export class Demand {
     }
   }
 
-  /** One refresh is one `refreshed`, so that results can be counted: that of the first who hears of it. */
+  /**
+   * One refresh gives one result `refreshed`, to the first caller that gets it, so that results can be
+   * counted.
+   */
   private shared(result: RefreshResult): RefreshResult {
     if (result.outcome !== 'refreshed' || !this.isTold) {
       this.isTold = true;
@@ -55,12 +58,12 @@ export class Demand {
     return { ...result, outcome: 'joined' };
   }
 
-  /** Looks at once whether it can go on. */
+  /** Checks at once whether it can go on. */
   hurry(): void {
     this.look.abort();
   }
 
-  /** Nobody waits for it any more. */
+  /** No caller waits for it any more. */
   private abandon(): void {
     this.onClosed();
     this.hurry();
@@ -95,7 +98,7 @@ export class Demand {
     });
   }
 
-  /** Nobody hears it. */
+  /** No caller gets it. */
   private throwIfAbandoned(): void {
     if (this.abandoned.signal.aborted) {
       throw new RefreshCancelledError('Nobody waits for the refresh any more.', {
@@ -111,7 +114,9 @@ export class Demand {
     return result;
   }
 
-  /** A refresh of this process says when it ends; for one of another process the lock is tried again. */
+  /**
+   * The end of a refresh in this process is known; for one in another process, the lock is tried again.
+   */
   private async untilWorthALook(look: number): Promise<void> {
     if (this.runner.isActive(this.definition)) {
       await this.runner.untilFree(this.definition);

@@ -1,18 +1,18 @@
 import type { Log } from '../definition/data-source.context.js';
 import { errorCode } from '../postgres/sqlstate.js';
 
-/** How often a view that fails again and again with the same error is logged as failing. */
+/** How often a view that keeps failing with the same error is logged. */
 const REPEAT_AFTER_MS = 600_000;
 
-/** The last failure of a view that was logged as one. */
+/** A view's last logged failure. */
 interface LoggedFailure {
   code: string | undefined;
   saidAtMs: number;
-  /** Failures since then, which were logged for debugging only. */
+  /** Failures since then, which were only logged at debug level. */
   silentCount: number;
 }
 
-/** Logs that a view fails: the first time, and from then on not each time. */
+/** Logs failures of a view: the first one, and later ones only from time to time. */
 export class FailureLog {
   private readonly last = new Map<string, LoggedFailure>();
 

@@ -17,12 +17,12 @@ import {
   ViewGraph,
 } from '../graph/view-graph.js';
 
-/** Which views of one data source are to be refreshed, and what their order follows from. */
+/** The views of one data source to refresh, and what determines their order. */
 export interface GraphPlan {
   /** By key; so are the others. */
   views: Map<string, ViewDefinition>;
   dependencies: Dependencies;
-  /** What each took of late, where that is known. */
+  /** Recent durations, if known. */
   durationsMs: Map<string, number>;
 }
 
@@ -31,21 +31,21 @@ export interface GraphRequest {
   cascade?: RefreshCascade;
 }
 
-/** Quoted, because names with dots in them could be taken for each other. */
+/** Quoted, because names that contain dots could be confused. */
 export const keyOf = ({ name }: ViewDefinition): string => quoteQualifiedName(name);
 
 /**
- * Works out what has to be done from the catalog of the moment, what the views declare, and the history:
- * two queries, however many views there are.
+ * Works out what to refresh from the present catalog, the declarations and the history: two queries for
+ * any number of views.
  *
- * @throws DependencyCycleError when no order is right
+ * @throws DependencyCycleError if no order is possible
  */
 export async function planGraph(
   { database, views: registry }: DataSourceContext,
   request: GraphRequest,
 ): Promise<GraphPlan> {
   return database.bookkeeping(async (session) => {
-    // What a cascade can reach.
+    // The views that a cascade can reach.
     const registered = registry.materialized();
     const graph = graphOf(await session.query<ViewEdgeRow>(selectViewEdges()), registry.all());
     const reached = graph.withCascade(request.targets.map(keyOf), request.cascade);
@@ -61,7 +61,7 @@ export async function planGraph(
   });
 }
 
-/** Which views read which, by what was read of the catalog and by what the registered ones declare. */
+/** Which views read which, according to the catalog and the registered views' declarations. */
 export function graphOf(
   rows: readonly ViewEdgeRow[],
   registered: readonly ViewDefinition[],

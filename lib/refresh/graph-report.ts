@@ -55,11 +55,11 @@ export interface GraphReport {
   views: GraphViewReport[];
   /** How many views had each outcome. */
   counts: Record<GraphOutcome, number>;
-  /** Of the whole, in milliseconds by the clock of this process. */
+  /** The total time, in milliseconds by the clock of this process. */
   durationMs: number;
 }
 
-/** Counts how the views have settled. */
+/** Counts the views by outcome. */
 export function graphReport(views: GraphViewReport[], durationMs: number): GraphReport {
   const counts = Object.fromEntries(
     OUTCOMES.map((outcome) => [outcome, views.filter((each) => each.outcome === outcome).length]),
@@ -67,7 +67,7 @@ export function graphReport(views: GraphViewReport[], durationMs: number): Graph
   return { views, counts, durationMs };
 }
 
-/** Those of one outcome. */
+/** The views with one outcome. */
 export function viewsOf<Outcome extends GraphOutcome>(
   { views }: GraphReport,
   outcome: Outcome,
@@ -77,7 +77,7 @@ export function viewsOf<Outcome extends GraphOutcome>(
   );
 }
 
-/** The whole in a line, for logs and messages: no row data, and no more names than can be read. */
+/** A one-line summary for logs and messages: no row data, and not too many names. */
 export function graphSummary(report: GraphReport): string {
   const { views, counts } = report;
   const all = OUTCOMES.filter((outcome) => counts[outcome] > 0);

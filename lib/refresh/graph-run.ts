@@ -8,16 +8,16 @@ import { RefreshOrder } from './refresh-order.js';
 import type { RefreshResult } from './refresh-result.js';
 
 export interface GraphRunOptions {
-  /** The data source whose views these are. */
+  /** The data source of these views. */
   dataSource: string;
   concurrency: number;
   signal?: AbortSignal;
   refreshOne: (view: ViewDefinition) => Promise<RefreshResult>;
-  /** Called as soon as it is known what became of a view. */
+  /** Called as soon as the outcome for a view is known. */
   onSettled: (report: GraphViewReport) => void;
 }
 
-/** One pass over the views of a plan, each as soon as what it depends on is done. */
+/** One pass over the views of a plan. Each begins as soon as what it depends on is done. */
 export class GraphRun {
   private readonly order: RefreshOrder;
   private readonly failed = new Set<string>();
@@ -87,7 +87,7 @@ export class GraphRun {
   }
 }
 
-/** The report of a view that failed, before it was begun or after. */
+/** The report for a view that failed, before or after it began. */
 export function failedView(
   dataSource: string,
   definition: ViewDefinition,

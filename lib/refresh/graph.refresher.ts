@@ -15,19 +15,19 @@ import { graphChannel, type GraphTrace } from './refresh-events.js';
 import type { RefreshResult } from './refresh-result.js';
 import type { RefreshCascade } from '../graph/view-graph.js';
 
-/** A view, and the data source in which it is meant. */
+/** A view, and its data source. */
 export interface GraphTarget<Context extends DataSourceContext = DataSourceContext> {
   source: Context;
   view: ViewDefinition;
 }
 
-/** Refreshes one view, with the options of a single refresh that all of them were given. */
+/** Refreshes one view, with the single-refresh options of the call. */
 export type RefreshOne<Context extends DataSourceContext> = (
   target: GraphTarget<Context>,
   options: object,
 ) => Promise<RefreshResult>;
 
-/** Refreshes several views, of one data source or of more, in the order of their graph. */
+/** Refreshes several views, of one or more data sources, in the order of their graph. */
 export class GraphRefresher<Context extends DataSourceContext> {
   constructor(
     private readonly log: Log,
@@ -35,8 +35,8 @@ export class GraphRefresher<Context extends DataSourceContext> {
   ) {}
 
   /**
-   * @throws DependencyCycleError when views depend on each other in a circle; nothing is refreshed
-   * @throws RefreshGraphError after all is done, when a view failed
+   * @throws DependencyCycleError if views depend on each other in a circle; nothing is refreshed
+   * @throws RefreshGraphError after everything is done, if a view failed
    */
   async refresh(
     targets: readonly GraphTarget<Context>[],
@@ -76,7 +76,7 @@ export class GraphRefresher<Context extends DataSourceContext> {
     return report;
   }
 
-  /** All plans before the first refresh, so that a circle stops all of it. */
+  /** All plans are made before the first refresh, so that a circle stops everything. */
   private async plan(
     targets: readonly GraphTarget<Context>[],
     cascade: RefreshCascade | undefined,
@@ -92,7 +92,7 @@ export class GraphRefresher<Context extends DataSourceContext> {
           if (cause instanceof DependencyCycleError) {
             throw cause;
           }
-          // A server that cannot be asked takes none of another data source's views along.
+          // If one server can't be read, the views of other data sources still go on.
           new Set(here).forEach((view) => onSettled(failedView(source.name, view, cause)));
           return [];
         }

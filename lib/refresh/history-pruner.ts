@@ -12,16 +12,16 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { Upkeep } from '../definition/upkeep.js';
 import type { QueryResultRow } from 'pg';
 
-/** Rows that one transaction deletes at the most: it shares its connection with the work of refreshes. */
+/** The maximum number of rows that one transaction deletes: it shares its connection with refreshes. */
 const BATCH_SIZE = 1_000;
 
-/** Views that one transaction looks at. */
+/** The maximum number of views that one transaction checks. */
 const VIEWS_AT_A_TIME = 25;
 
-/** How often a process looks for old rows. */
+/** How often a process checks for old rows. */
 const INTERVAL_MS = 3_600_000;
 
-/** Keeps the history of refreshes short. */
+/** Prunes the history of refreshes. */
 export class HistoryPruner {
   private readonly upkeep: Upkeep;
 
@@ -41,11 +41,11 @@ export class HistoryPruner {
   }
 
   /**
-   * Deletes runs that are older than `history.maxAge`, and of each view those beyond its last
-   * `history.maxCount`, ticks that were left out apart from all else; never its last success and its last failure.
-   * Some views after the others, and in batches, each a transaction of its own.
+   * Deletes runs older than `history.maxAge`, and each view's runs beyond the last `history.maxCount` (skipped
+   * ticks are counted separately), but never its last success and last failure. It works in batches of views and
+   * rows, each in its own transaction.
    *
-   * @returns how many rows are gone
+   * @returns how many rows were deleted
    */
   async prune(): Promise<number> {
     const { database, options } = this.context;
@@ -93,7 +93,7 @@ export class HistoryPruner {
     this.upkeep.maybeDo();
   }
 
-  /** Begins no more batches, and waits a short time for those under way. */
+  /** Begins no more batches, and waits a short time for running ones. */
   stop(): Promise<void> {
     return this.upkeep.stop();
   }

@@ -4,7 +4,7 @@ import { type FinishedRow, selectRun } from '../postgres/history.sql.js';
 import type { Session } from '../postgres/session.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 
-/** A run whose connection was lost in its middle. */
+/** A run that lost its connection. */
 export interface LostRun {
   runId: string;
   lockKey: string;
@@ -13,11 +13,11 @@ export interface LostRun {
 }
 
 /**
- * Finds out what became of a run whose connection was lost: its COMMIT may have been done all the
- * same. The run's row tells, as soon as its transaction has ended, which its lock tells.
+ * Finds out the outcome of a run that lost its connection: its COMMIT may have been done all the
+ * same. Its lock shows when its transaction has ended. After that, the run's row tells.
  *
- * @returns the row of the run; `undefined` when the run was not and will not be committed
- * @throws Error when that cannot be found out now
+ * @returns the row of the run; `undefined` if the run was not committed and never will be
+ * @throws Error if that can't be found out now
  */
 export async function findLostRun(
   database: Database,
@@ -25,7 +25,7 @@ export async function findLostRun(
 ): Promise<FinishedRow | undefined> {
   const committed = selectRun(database.stateSchema, run.runId);
   return database.bookkeeping(async (session) => {
-    // Whoever else holds the lock by now could only get it after this run, and is not waited for.
+    // Another holder could only get the lock after this run, so there is no need to wait for it.
     if (await holdsLock(session, run)) {
       await waitForLock(session, run.lockKey);
     }

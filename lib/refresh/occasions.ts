@@ -6,11 +6,12 @@ import { modeOf, type RefreshPolicy, type RefreshRequest } from './refresh-reque
  * The four occasions of a refresh, each with its policy: what it skips, what it waits for, and whom it serves.
  */
 
-/** Nobody waits. Who pauses a view means this, and a schedule says itself how often: `minInterval` does not count. */
+/** No caller waits. A pause applies. `minInterval` doesn't, because a schedule says itself how often. */
 const IN_BACKGROUND = { isAwaited: false, skipsPaused: true, keepsMinInterval: false } as const;
 
 /**
- * A scheduled time. It is done once in the cluster, so it waits for nobody.
+ * A scheduled time. It is done once by all processes together, so it never waits for another
+ * refresh.
  */
 export function tickRequest(
   definition: ViewDefinition,
@@ -33,15 +34,15 @@ export function tickRequest(
 
 export interface ChangeOccasion {
   trigger: 'write' | 'staleness';
-  /** How many refreshes in a row wrote what the next one was made for. */
+  /** How many refreshes in a row each wrote what triggered the next. */
   round: number;
   /** Another refresh that begins after this, by `performance.now()`, sees the change too. */
   sinceMs: number;
 }
 
 /**
- * A change to what the view reads. It is over when somebody else has refreshed the view since, and when nothing is
- * pending under the lock. While another refresh runs it is tried again later.
+ * A change to what the view reads. It is done if another refresh has run since, or if nothing is pending under the
+ * lock. While another refresh runs, it is tried again later.
  */
 export function changeRequest(
   definition: ViewDefinition,
@@ -65,14 +66,15 @@ export function changeRequest(
 export interface Callers {
   /** When the last of them asked, by `performance.now()`. */
   lastCallAt: () => number;
-  /** Called when the refresh can serve no more of them. */
+  /** Called when the refresh can serve no further callers. */
   onClosed: () => void;
-  /** Aborted when none of them waits any more. */
+  /** Aborted when no caller waits any more. */
   signal: AbortSignal;
 }
 
 /**
- * A call, or several that share a refresh. Nobody who empties a view is served by a refresh of somebody else's.
+ * A call, or several that share a refresh. A call that empties the view can't be served by another call's
+ * refresh.
  */
 export function callRequest(
   definition: ViewDefinition,
@@ -93,8 +95,8 @@ export function callRequest(
 }
 
 /**
- * A call in the caller's own transaction. It serves nobody else, since it may be rolled back, and waits for the lock in
- * the database: the connection is the caller's anyway.
+ * A call in the caller's own transaction. It serves no other caller, because it may be rolled back, and it waits for
+ * the lock in the database, because the connection is the caller's anyway.
  */
 export function transactionRequest(
   definition: ViewDefinition,
@@ -106,7 +108,7 @@ export function transactionRequest(
   return { definition, trigger, mode, policy };
 }
 
-/** It is carried out though nothing has changed. `minInterval` counts, but not for emptying. */
+/** It runs even if nothing has changed. `minInterval` applies, but not when the view is emptied. */
 function onCall(
   { mode, onPaused }: CheckedRefreshOptions,
   whenBusy: RefreshPolicy['whenBusy'],

@@ -1,17 +1,17 @@
 import { onAbort } from './abort-listeners.js';
 import { RefreshCancelledError, RefreshTimeoutError } from '../errors/refresh.errors.js';
 
-/** For how long a caller wants to wait. */
+/** How long a caller wants to wait. */
 export interface Patience {
   signal?: AbortSignal;
   timeoutMs?: number;
 }
 
 /**
- * What `work` gives, or an error when the caller's patience is over first.
+ * The result of `work`, or an error if the caller's timeout or signal comes first.
  *
- * @throws RefreshCancelledError when the signal is aborted, with its reason as `cause`
- * @throws RefreshTimeoutError when the time is over
+ * @throws RefreshCancelledError if the signal is aborted, with its reason as `cause`
+ * @throws RefreshTimeoutError if the time is over
  */
 export async function withPatience<T>(
   view: string,

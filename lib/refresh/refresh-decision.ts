@@ -8,9 +8,9 @@ import { type ChosenMode, chooseMode } from './modes/modes.js';
 import type { RefreshResult, SkipReason } from './refresh-result.js';
 
 /**
- * The conditions, which are there when the view is.
+ * The conditions, which exist if the view does.
  *
- * @throws ViewMissingError when there is no materialized view of that name
+ * @throws ViewMissingError if there is no materialized view with that name
  */
 export function requireView(
   view: string,
@@ -27,9 +27,9 @@ export function requireView(
 }
 
 /**
- * The mode, if `strict` allows it. An unpopulated view may be refreshed anyhow: it has no readers to be stopped.
+ * The mode, if `strict` allows it. An unpopulated view may always be refreshed: it has no readers to block.
  *
- * @throws BlockingRefusedError when the refresh would stop readers, and `strict` forbids that
+ * @throws BlockingRefusedError if the refresh would block readers, and `strict` forbids that
  */
 export function allowedMode(
   view: string,
@@ -49,7 +49,7 @@ export function allowedMode(
   return mode;
 }
 
-/** Why the request is not carried out; `undefined` when it is. */
+/** Why the request is skipped; `undefined` if it isn't. */
 export function skipReason(
   conditions: RefreshPreconditionRow,
   { tick, policy: { skipsPaused, keepsMinInterval } }: RefreshRequest,
@@ -67,7 +67,7 @@ export function skipReason(
   if (tick !== undefined && conditions.is_backing_off) {
     return 'backing_off';
   }
-  // An unpopulated view cannot be read, so it is filled however recent its last refresh is.
+  // An unpopulated view can't be read, so it is filled however recent its last refresh is.
   if (keepsMinInterval && conditions.is_populated && conditions.is_too_soon) {
     return 'min_interval';
   }
@@ -77,14 +77,14 @@ export function skipReason(
 /** By how much two clocks may drift apart, as a share of the time over which they are compared. */
 const CLOCK_DRIFT = 1 / 1_000;
 
-/** Instants have a precision of one millisecond. */
+/** Stored times have a precision of one millisecond. */
 const CLOCK_PRECISION_MS = 1;
 
 /**
  * Whether the last successful refresh serves a request, because it began after the request was made.
  *
- * @param sinceRequestMs the time from the request to the reading of the conditions, by a clock of this process. From
- *   it follows when the request was made by the database's clock, even if the two clocks differ.
+ * @param sinceRequestMs the time between the request and reading the conditions, by this process's clock. It gives
+ * the time of the request by the database's clock, even if the two clocks differ.
  */
 export function isServed(conditions: RefreshPreconditionRow, sinceRequestMs: number): boolean {
   const { last_started_at: lastStartedAt, started_at: now } = conditions;
@@ -104,7 +104,7 @@ export function isAnalyzeDue(changedCount: number, rowCountEstimate: number): bo
   return changedCount > ANALYZE_THRESHOLD + ANALYZE_SCALE_FACTOR * Math.max(rowCountEstimate, 0);
 }
 
-/** Whether the request is not needed, because too little has changed. */
+/** Whether the request is unnecessary because too little has changed. */
 export function isUnchangedFor(
   { policy, definition }: Pick<RefreshRequest, 'policy' | 'definition'>,
   pending: PendingChanges | undefined,
@@ -120,8 +120,8 @@ export function isUnchangedFor(
 }
 
 /**
- * Whether the rows were found to be what a refresh would give. With `on: [...]` they are only known to be as new as
- * what the view tracks, which is less.
+ * Whether the rows were found to be what a refresh would produce. With `on: [...]` they are only known to be as new
+ * as what the view tracks, which is less.
  */
 export function areRowsCurrent(
   result: RefreshResult,

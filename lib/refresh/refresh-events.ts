@@ -58,14 +58,14 @@ export interface RefreshTrace extends RefreshStartedEvent {
   error?: unknown;
 }
 
-/** Held here: Node keeps a channel that nobody holds by a weak reference, and may lose its subscribers. */
+/** Referenced here, because Node keeps only a weak reference to a channel and may lose its subscribers. */
 export const refreshChannel = tracingChannel<RefreshTrace, RefreshTrace>(
   MaterializedViewChannels.refresh,
 );
 
-/** What a subscriber of the tracing channel of graphs gets: Node adds `result` or `error` when it is over. */
+/** What subscribers of the graphs' tracing channel receive. Node adds `result` or `error` at the end. */
 export interface GraphTrace {
-  /** The views that were named, without those that `cascade` adds. */
+  /** The named views, without those that `cascade` adds. */
   views: { view: string; dataSource: string }[];
   cascade?: RefreshCascade;
   result?: GraphReport;

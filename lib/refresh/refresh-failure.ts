@@ -25,29 +25,29 @@ import { runRecord } from './run-results.js';
 export interface RefreshProgress {
   readonly runId: string;
   readonly attempt: number;
-  /** Milliseconds since the epoch, by the database's clock as soon as it has said it. */
+  /** Milliseconds since the epoch, by the database's clock once its answer is there. */
   startedAt: number;
   /** When the last statements were sent, by `performance.now()`. */
   sentAtMs?: number;
   /** Known once the run holds the lock. */
   backendPid?: number;
   mode?: ChosenMode;
-  /** The statement that runs the view's query. All others are the library's own. */
+  /** The statement that runs the view's query. All others are the library's. */
   viewStatement?: SqlStatement;
-  /** The one of these that is about the view's settings. */
+  /** The one of those that sets the view's settings. */
   settingsStatement?: SqlStatement;
 }
 
 interface Circumstances<Transaction extends FoldedTransaction = FoldedTransaction> {
-  /** That of the run, not ended yet; absent where its connection is lost. */
+  /** The run's transaction, not ended yet; absent if the connection was lost. */
   transaction?: Transaction;
   /** Set when this process has cancelled the run. */
   cancelledBy?: CancelReason;
-  /** Where it is not that of the limits. */
+  /** If it isn't the one in the limits. */
   statementTimeoutMs?: number;
 }
 
-/** What becomes of a run that fails: what the caller gets, what the history gets, whether it is tried again. */
+/** What happens when a run fails: the caller's error, the history's row, and whether it is retried. */
 export class RefreshFailure {
   private readonly view: string;
   retryInMs?: number;
@@ -61,12 +61,12 @@ export class RefreshFailure {
     this.view = viewName(request.definition);
   }
 
-  /** The error that the caller gets, after the transaction is taken back and the failure recorded. */
+  /** The caller's error, after the transaction is rolled back and the failure recorded. */
   async of(cause: unknown, circumstances: Circumstances<OwnTransaction>): Promise<RefreshError> {
     const error = this.errorFrom(cause, circumstances);
     this.retryInMs = this.retryDelay(error);
     const recorded = this.record(error, circumstances);
-    // Where nobody answers, that takes as long as what has failed.
+    // If the server doesn't answer, that takes as long as the failed attempt.
     if (silenceOf(cause) === undefined) {
       await recorded;
     }
@@ -94,10 +94,11 @@ export class RefreshFailure {
   }
 
   /**
-   * A connection lost in the middle leaves the outcome open: its COMMIT may have been done all the same.
+   * A connection lost during the run leaves the outcome open: its COMMIT may have been done all the
+   * same.
    *
-   * @returns `undefined` when it was not committed
-   * @throws ConnectionFailedError when that cannot be found out now
+   * @returns `undefined` if it was not committed
+   * @throws ConnectionFailedError if that can't be found out now
    */
   async committedInSpiteOf(
     cause: unknown,
@@ -140,9 +141,8 @@ export class RefreshFailure {
   }
 
   /**
-   * What PostgreSQL says decides. Its words are translated where `lc_messages` is not English; then the time
-   * that the failed statements took does, without the wait for a connection. The server counts by a clock that may
-   * step, so that time alone can be wrong.
+   * PostgreSQL's message decides. If `lc_messages` is not English, the duration of the failed statements decides,
+   * without the wait for a connection. Duration alone can be wrong, because the server's clock may step.
    */
   private isTimeout(cause: unknown, statementTimeoutMs: number): boolean {
     const { sentAtMs } = this.progress;
@@ -154,7 +154,10 @@ export class RefreshFailure {
     );
   }
 
-  /** Best effort, and never in place of the error itself: the database may be what failed. */
+  /**
+   * Best effort, and its error never replaces the original one: the database itself may have
+   * failed.
+   */
   private async record(
     error: RefreshError,
     { transaction, cancelledBy }: Circumstances<OwnTransaction>,
@@ -168,7 +171,7 @@ export class RefreshFailure {
       errorCode: errorCode(error.cause) ?? error.code,
       errorMessage: messageOf(error.cause ?? error),
       isFinal: this.retryInMs === undefined,
-      // What this process stops with is another one's to do.
+      // What this process stops is left to another process.
       endsTick: outcome === 'timeout' || (outcome === 'cancelled' && cancelledBy !== 'shutdown'),
       backoffMs: backsOff ? this.limits.backoffMs : 0,
     });

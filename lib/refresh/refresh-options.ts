@@ -73,7 +73,7 @@ export interface CheckedRefreshOptions {
   signal?: AbortSignal;
 }
 
-/** The rules of the options of a single refresh, for whoever takes others beside them. */
+/** The rules for the options of a single refresh, for calls that have further options. */
 export const REFRESH_RULES: Rules<RefreshOptions> = {
   onBusy: oneOf('join', 'wait', 'skip', 'fail'),
   onPaused: oneOf('refresh', 'skip'),
@@ -105,7 +105,7 @@ const refreshOptions = objectOf<SingleRefreshOptions>({
   ),
 });
 
-/** What can be checked without the view of the options of `RefreshService.refresh`. */
+/** Checks the options of `RefreshService.refresh` that don't depend on the view. */
 export const singleRefresh: Rule = (value, at) => {
   refreshOptions(value, at);
   checkTogether(value as SingleRefreshOptions, at);
@@ -148,7 +148,7 @@ function checkManager(
   }
 }
 
-/** The options, once they have been checked, with their defaults, which are the view's. */
+/** The checked options, with the view's as defaults. */
 export function resolveRefreshOptions(
   definition: ViewDefinition,
   options: RefreshOptions,
@@ -167,7 +167,7 @@ export function resolveRefreshOptions(
 function requestedMode(definition: ViewDefinition, options: RefreshOptions): RequestedMode {
   const usual = modeOf(definition);
   const { withData = true, strict = usual.strict, mode = usual.choice } = options;
-  // A swap waits for readers in steps, with lock limits that are not the caller's.
+  // A swap waits for readers in steps, with its own lock limits.
   const choice = mode === 'swap' && options.manager !== undefined ? 'auto' : mode;
   return { choice, strict, withData };
 }

@@ -1,27 +1,27 @@
 import type { Dependencies } from '../graph/view-graph.js';
 
-/** What a view counts when no view has been refreshed of late. */
+/** The assumed duration if no view has been refreshed recently. */
 const UNKNOWN_DURATION_MS = 1_000;
 
 /**
- * Hands out each view once, after all that it depends on is done. Of those that could be next it takes
- * the one with the longest path of durations above it: what the whole run has to wait for. With W
- * workers, none of which is idle while a view is ready, that takes at most work / W + (1 - 1 / W) times
- * the longest path: R. L. Graham, Bounds on Multiprocessing Timing Anomalies,
+ * Hands out each view once, after everything that it depends on is done. If several could be next, it
+ * takes the one with the longest path of durations above it, because the whole run has to wait for that
+ * path. With W workers, none of them idle while a view is ready, the run takes at most work / W + (1 -
+ * 1 / W) times the longest path: R. L. Graham, Bounds on Multiprocessing Timing Anomalies,
  * https://doi.org/10.1137/0117039
  */
 export class RefreshOrder {
-  /** Those not handed out yet, with what they still wait for. */
+  /** The views not handed out yet, with what they still wait for. */
   private readonly waiting: Map<string, Set<string>>;
   private readonly remainingMs: ReadonlyMap<string, number>;
 
-  /** @param durationsMs those that are known */
+  /** @param durationsMs the known ones */
   constructor(dependencies: Dependencies, durationsMs: ReadonlyMap<string, number>) {
     this.waiting = new Map([...dependencies].map(([view, below]) => [view, new Set(below)]));
     this.remainingMs = remainingPaths(dependencies, durationsMs);
   }
 
-  /** The next view; `undefined` while those that are left wait for one that is under way. */
+  /** The next view; `undefined` while the remaining ones wait for one that is running. */
   take(): string | undefined {
     const ready = [...this.waiting].filter(([, below]) => below.size === 0).map(([view]) => view);
     const [first, ...others] = ready;
@@ -42,7 +42,9 @@ export class RefreshOrder {
   }
 }
 
-/** For each view the longest path from its own start to the end of everything above it, in milliseconds. */
+/**
+ * For each view, the longest path from its own start to the end of everything above it, in milliseconds.
+ */
 export function remainingPaths(
   dependencies: Dependencies,
   durationsMs: ReadonlyMap<string, number>,
@@ -52,7 +54,7 @@ export function remainingPaths(
   const unknownMs = known.length > 0 ? meanMs : UNKNOWN_DURATION_MS;
   const aboveMs = new Map<string, number>();
   const remainingMs = new Map<string, number>();
-  // Dependencies near and far: a view has more of them than each view below it.
+  // Direct and indirect dependencies: a view has more of them than each view below it.
   const fromTheTop = [...dependencies].sort(([, a], [, b]) => b.size - a.size);
   for (const [view, below] of fromTheTop) {
     const pathMs = (durationsMs.get(view) ?? unknownMs) + (aboveMs.get(view) ?? 0);

@@ -53,9 +53,9 @@ import {
 import { analyzeIfDue } from './statistics.js';
 
 /**
- * One attempt at a refresh, in one transaction: the lock, the refresh, its state and its history row stand and fall
- * together, so that nothing has to be unlocked, whatever ends it. It takes two round trips: one for what has to be
- * known before, and one for the refresh with all that follows from it.
+ * One attempt at a refresh, in one transaction: the lock, the refresh, its state and its history row are committed
+ * or rolled back together, so nothing has to be unlocked, however it ends. It takes two round trips: one for what
+ * must be known first, and one for the refresh and everything after it.
  */
 export class RefreshRun {
   private readonly view: string;
@@ -64,10 +64,10 @@ export class RefreshRun {
   private readonly failure: RefreshFailure;
   private cancelledBy?: CancelReason;
   private readonly urgency = new AbortController();
-  /** What the view was like before the refresh; known once this run holds the lock. */
+  /** The view before the refresh; known once this run holds the lock. */
   conditions?: RefreshPreconditionRow;
   private pending?: PendingChanges;
-  /** Until when something stored of the view is ahead of the database's clock, in milliseconds since the epoch. */
+  /** Until when a stored time of the view is ahead of the database's clock, in milliseconds since the epoch. */
   aheadUntil?: number;
 
   constructor(
@@ -92,15 +92,15 @@ export class RefreshRun {
     return this.pending?.isCaptured === false;
   }
 
-  /** How long to wait before the failed refresh is tried again; `undefined` when it is not to be. */
+  /** How long to wait before the failed refresh is retried; `undefined` if it isn't. */
   get retryInMs(): number | undefined {
     return this.failure.retryInMs;
   }
 
   /**
-   * Refreshes on a connection of the library's own.
+   * Refreshes on one of the library's own connections.
    *
-   * @throws RefreshError when it fails; the view then has the rows that it had before
+   * @throws RefreshError if it fails; the view keeps its rows
    */
   async execute(): Promise<RefreshResult> {
     try {
@@ -124,9 +124,9 @@ export class RefreshRun {
   }
 
   /**
-   * Refreshes in a transaction of the caller's, who decides about its end.
+   * Refreshes in the caller's transaction. The caller decides how it ends.
    *
-   * @throws RefreshError when it fails; what it did is taken back, and the transaction can go on
+   * @throws RefreshError if it fails; its work is rolled back, and the transaction can go on
    */
   async executeIn(transaction: CallerTransaction): Promise<RefreshResult> {
     try {
@@ -141,17 +141,17 @@ export class RefreshRun {
     }
   }
 
-  /** Somebody waits for it: it begins before those that nobody waits for. */
+  /** A caller waits for it: it begins before refreshes that no caller waits for. */
   hurry(): void {
     this.urgency.abort();
   }
 
-  /** Keeps the refresh from beginning. One that has begun goes on: see `cancel`. */
+  /** Stops the refresh from beginning. One that has begun goes on: see `cancel`. */
   forbid(reason: CancelReason): void {
     this.cancelledBy = reason;
   }
 
-  /** Cancels the refresh: in the server if it runs there already, or else before it begins. */
+  /** Cancels the refresh: in the server if it already runs there, otherwise before it begins. */
   async cancel(reason: CancelReason): Promise<void> {
     this.forbid(reason);
     const { backendPid } = this.progress;
@@ -162,7 +162,7 @@ export class RefreshRun {
     }
   }
 
-  /** A failure is recorded on the run's own connection, because it may have to wait long for another one. */
+  /** A failure is recorded on the run's own connection, because getting another one may take long. */
   private async executeOn(session: Session): Promise<RefreshResult> {
     const transaction = await this.context.database.folded(session, this.limits);
     try {
@@ -205,8 +205,8 @@ export class RefreshRun {
   }
 
   /**
-   * The first round trip. The conditions are read by a statement after the one that takes the lock, so that they are
-   * as they are under it. What has changed is asked last: its snapshot becomes the watermark.
+   * The first round trip. A statement after the one that takes the lock reads the conditions, so that they are right
+   * under the lock. The pending changes are read last: their snapshot becomes the watermark.
    */
   private async prepare(
     transaction: FoldedTransaction,
@@ -227,7 +227,7 @@ export class RefreshRun {
     return { isLocked: locked?.acquired ?? false, found };
   }
 
-  /** The result where nothing has to be refreshed. */
+  /** The result if nothing has to be refreshed. */
   private withoutRefresh(
     isLocked: boolean,
     found: RefreshPreconditionRow | undefined,
@@ -246,7 +246,10 @@ export class RefreshRun {
     return reason && skippedResult(this.request, reason, at, this.progress.runId);
   }
 
-  /** Rows that were found to be current are recorded, which ends a tick. Of other runs nothing is kept. */
+  /**
+   * If the rows are found to be current, that is recorded, which ends a tick. Other skipped runs leave
+   * nothing.
+   */
   private async end(transaction: FoldedTransaction, result: RefreshResult): Promise<void> {
     const { stateSchema } = this.context.database;
     await (areRowsCurrent(result, this.request, this.pending)

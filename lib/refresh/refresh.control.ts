@@ -20,14 +20,14 @@ import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { setPaused } from '../postgres/state.sql.js';
 import type { RefreshRunner } from './refresh.runner.js';
 
-/** A refresh that is running now, or whoever holds the refresh lock of a view beside that. */
+/** A refresh that is running now, or another holder of a view's refresh lock. */
 export interface RunningRefresh extends LockHolder {
   /** The view, as `schema.name`. */
   view: string;
   dataSource: string;
 }
 
-/** What people do to refreshes. The lock shows who refreshes, in whatever process. */
+/** Pausing, cancelling and listing refreshes. The lock shows who refreshes, in any process. */
 export class RefreshControl {
   constructor(
     private readonly context: DataSourceContext,
@@ -35,7 +35,7 @@ export class RefreshControl {
   ) {}
 
   async cancel(definition: ViewDefinition): Promise<boolean> {
-    // Once only: by a second time the lock may be that of the next refresh.
+    // Only once: the second time, the lock may belong to the next refresh.
     const cancelled = await this.explained(definition, () =>
       this.context.database
         .bookkeeping((session) =>
@@ -48,7 +48,7 @@ export class RefreshControl {
         }),
     );
     const backendPids = cancelled.map((row) => row.backend_pid);
-    // One of this process that waits behind the cancelled one goes on.
+    // A refresh of this process that waits behind the cancelled one goes on.
     const isOwn = backendPids.length === 0 || this.runner.isBackend(definition, backendPids);
     return (isOwn && this.runner.forbid(definition)) || backendPids.length > 0;
   }
@@ -95,7 +95,7 @@ export class RefreshControl {
     }
   }
 
-  /** @throws RefreshError for whatever goes wrong with the library's own tables */
+  /** @throws RefreshError for any failure with the library's own tables */
   private async explained<T>(definition: ViewDefinition, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -112,7 +112,7 @@ export class RefreshControl {
   }
 }
 
-/** What the caller of `cancel` gets for what PostgreSQL refused. */
+/** The error for the caller of `cancel` if PostgreSQL refuses it. */
 function cancelErrorFrom(cause: unknown, view: string): unknown {
   return errorCode(cause) === SqlState.insufficientPrivilege
     ? new InsufficientPrivilegeError(

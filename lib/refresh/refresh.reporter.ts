@@ -24,9 +24,9 @@ import type {
 import type { RefreshRun } from './refresh-run.js';
 import { isBusy } from './run-results.js';
 
-/** Tells what becomes of refreshes: to the log and to whoever listens for events. */
+/** Reports refreshes to the log and to listeners of events. */
 export class RefreshReporter {
-  /** The views of which something stored is ahead of the database's clock. */
+  /** The views with a stored time ahead of the database's clock. */
   private readonly ahead = new Set<string>();
   /** Refreshes that have begun. */
   private readonly traces = new Map<RefreshRequest, RefreshTrace>();
@@ -47,7 +47,7 @@ export class RefreshReporter {
   }
 
   /**
-   * Warns, once, of a view of which something stored is ahead of the database's clock.
+   * Warns, once, about a view with a stored time ahead of the database's clock.
    *
    * @param aheadUntil in milliseconds since the epoch
    */
@@ -63,7 +63,7 @@ export class RefreshReporter {
     }
   }
 
-  /** @param run absent when there was no need for one */
+  /** @param run absent if there was no need for one */
   finished(result: RefreshResult, request: RefreshRequest, run?: RefreshRun): RefreshResult {
     if (result.outcome === 'refreshed') {
       this.endTrace(request, { result });
@@ -84,7 +84,7 @@ export class RefreshReporter {
   ): void {
     this.endTrace(request, { error });
     if (error instanceof RefreshStoppedError) {
-      // Turned away, at every stop of an application: nothing has failed.
+      // Rejected because the application stops: nothing has failed.
       return;
     }
     const event: RefreshFailedEvent = { ...this.about(request), attempt, error };
@@ -108,9 +108,9 @@ export class RefreshReporter {
     this.context.events.publish(MaterializedViewEvents.refreshSkipped, event);
   }
 
-  /** What failed before it began leaves a trace too. */
+  /** A refresh that failed before it began is traced too. */
   private endTrace(request: RefreshRequest, end: Pick<RefreshTrace, 'result' | 'error'>): void {
-    // The same object as at the start: subscribers know it by that.
+    // The same object as at the start, because subscribers identify it by that.
     const trace = this.traces.get(request) ?? { ...this.about(request), attempt: 1 };
     this.traces.delete(request);
     Object.assign(trace, end);

@@ -12,7 +12,7 @@ import type { RefreshResult } from './refresh-result.js';
 import { RefreshRun } from './refresh-run.js';
 import { isBusy, skippedResult } from './run-results.js';
 
-/** What is kept in order in the background after a refresh. */
+/** The upkeep in the background after a refresh. */
 export interface RefreshUpkeep {
   history: Pick<HistoryPruner, 'maybePrune'>;
   changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>;
@@ -23,13 +23,13 @@ export interface RefreshUpkeep {
 interface ActiveRefresh {
   run?: RefreshRun;
   result?: Promise<RefreshResult>;
-  /** Ends the wait before the next attempt, and keeps that attempt from beginning. */
+  /** Ends the wait before the next attempt, and stops that attempt from beginning. */
   hurry: AbortController;
 }
 
-/** Runs refreshes, tries them again, and knows which are under way in this process. */
+/** Runs refreshes, retries them, and knows which are running in this process. */
 export class RefreshRunner {
-  /** At most one for each view. Those that wait for a connection or for their next attempt are among them. */
+  /** At most one per view, including those that wait for a connection or for their next attempt. */
   private readonly active = new Map<ViewDefinition, ActiveRefresh>();
   private isStopped = false;
 
@@ -40,9 +40,10 @@ export class RefreshRunner {
   ) {}
 
   /**
-   * Refreshes a view, with all attempts. Skips it as `busy` while this process refreshes it already.
+   * Refreshes a view, with all attempts. Skips it as `busy` while this process is already refreshing
+   * it.
    *
-   * @throws RefreshError when the last attempt fails
+   * @throws RefreshError if the last attempt fails
    */
   async run(request: RefreshRequest): Promise<RefreshResult> {
     const { definition, signal } = request;
@@ -77,14 +78,13 @@ export class RefreshRunner {
   }
 
   /**
-   * To be called when writes to what a view reads are found to leave no row in the log. Works in the background, never
-   * throws.
+   * Call it when writes to what a view reads may leave no row in the log. Works in the background, never throws.
    */
   repairCaptures(): void {
     this.upkeep.captures.maybeRepair();
   }
 
-  /** How many refreshes are under way in this process. */
+  /** How many refreshes are running in this process. */
   get activeCount(): number {
     return this.active.size;
   }
@@ -93,12 +93,12 @@ export class RefreshRunner {
     return this.active.has(definition);
   }
 
-  /** Resolves when no refresh of the view is under way in this process. */
+  /** Resolves when this process is not refreshing the view. */
   async untilFree(definition: ViewDefinition): Promise<void> {
     await this.active.get(definition)?.result?.catch(() => undefined);
   }
 
-  /** Resolves when all refreshes that are under way now have ended. */
+  /** Resolves when all refreshes that are running now have ended. */
   async untilIdle(): Promise<void> {
     await Promise.allSettled([...this.active.keys()].map((each) => this.untilFree(each)));
   }
@@ -110,10 +110,10 @@ export class RefreshRunner {
   }
 
   /**
-   * Keeps a refresh that is under way in this process from beginning, and from being tried again. If it runs in the
-   * server already, the caller has to cancel it there.
+   * Stops this process's refresh of the view from beginning or being retried. If it already runs in the server, the
+   * caller must cancel it there.
    *
-   * @returns whether one is under way
+   * @returns whether there is one
    */
   forbid(definition: ViewDefinition): boolean {
     const active = this.active.get(definition);
@@ -122,14 +122,14 @@ export class RefreshRunner {
     return active !== undefined;
   }
 
-  /** Takes no more refreshes, and turns away those that have no connection or wait to be tried again. */
+  /** Accepts no more refreshes, and rejects those that have no connection or wait for a retry. */
   refuse(): void {
     this.isStopped = true;
     this.context.database.stop();
     this.active.forEach(({ hurry }) => hurry.abort());
   }
 
-  /** Cancels all that is under way, in the server. */
+  /** Cancels all running refreshes in the server. */
   async cancelAll(): Promise<void> {
     await Promise.allSettled(
       [...this.active.values()].map((active) => this.cancelActive(active, 'shutdown')),
@@ -141,7 +141,7 @@ export class RefreshRunner {
     await run?.cancel(reason);
   }
 
-  /** Cancels a refresh that nobody waits for. What goes wrong with that is logged, because no caller hears of it. */
+  /** Cancels a refresh that no caller waits for. A failure to do so is logged, because no caller would get it. */
   private abandon(active: ActiveRefresh, definition: ViewDefinition): void {
     this.cancelActive(active, 'request').catch((error: unknown) => {
       this.context.log.warn(

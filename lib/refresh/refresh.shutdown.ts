@@ -15,9 +15,9 @@ export class RefreshShutdown {
   ) {}
 
   /**
-   * Takes no more refreshes, turns away those that have not begun, lets the others finish within
-   * `shutdownTimeout`, and cancels the rest in the server, which would otherwise go on without their
-   * client.
+   * Accepts no more refreshes, rejects those that have not begun, lets the others finish within
+   * `shutdownTimeout`, and cancels the rest in the server, where they would otherwise go on without
+   * their client.
    */
   async stop(): Promise<void> {
     this.runner.refuse();
@@ -29,7 +29,7 @@ export class RefreshShutdown {
     this.context.log.warn(
       `${this.runner.activeCount} refreshes are still running ${shutdownTimeoutMs} ms after the application began to stop, and are cancelled. Their views are not changed.`,
     );
-    // Not waited for by itself: on a dead network a cancel takes as long as what it cancels.
+    // Not awaited: on a dead network, a cancel takes as long as what it cancels.
     void this.runner.cancelAll();
     await isDoneWithin(this.runner.untilIdle(), CANCEL_TIMEOUT_MS);
   }

@@ -40,9 +40,9 @@ export class Refresher {
   /**
    * Refreshes a view on demand.
    *
-   * @param options checked before
-   * @throws RefreshError when the refresh fails, or when the caller's patience is over first
-   * @throws ReplicasBehindError when it is done, and standbys do not show it in time
+   * @param options already checked
+   * @throws RefreshError if the refresh fails, or the caller's timeout or signal comes first
+   * @throws ReplicasBehindError if it is done, but standbys don't show it in time
    */
   async refresh(view: ViewDefinition, options: SingleRefreshOptions): Promise<RefreshResult> {
     const resolved = resolveRefreshOptions(view, options);
@@ -62,7 +62,7 @@ export class Refresher {
         });
   }
 
-  /** Takes no more refreshes, and ends those under way within `shutdownTimeout`. */
+  /** Accepts no more refreshes, and ends running ones within `shutdownTimeout`. */
   async stop(): Promise<void> {
     await this.shutdown.stop();
   }

@@ -12,13 +12,13 @@ import { pause } from './abort-listeners.js';
 import type { RefreshResult } from './refresh-result.js';
 import { ReplicasBehindError } from './replicas-behind.error.js';
 
-/** The standbys that have to show what was refreshed: all that are connected, or those of these names. */
+/** The standbys that must show the new rows: all connected ones, or those with these names. */
 export type Replicas = true | readonly string[];
 
-/** Where the caller sets no `timeout`. */
+/** If the caller sets no `timeout`. */
 const TIMEOUT_MS = 10_000;
 
-/** How long to wait before the standbys are asked again: at first, and at the most. */
+/** How long to wait before the standbys are checked again: at first, and at most. */
 const FIRST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 100;
 
@@ -30,11 +30,11 @@ export interface ReplicaWait {
 }
 
 /**
- * Waits until standbys have replayed what a refresh has committed. PostgreSQL tells by itself: a standby reports to its
- * primary when it has replayed all that it has, and with whatever it flushes.
+ * Waits until standbys have replayed what a refresh committed. A standby reports to its primary when it has replayed
+ * everything it has, and with each flush.
  *
- * @returns the result with the position up to which they have
- * @throws ReplicasBehindError when they have not within the time
+ * @returns the result with the position that they have replayed
+ * @throws ReplicasBehindError if they don't in time
  */
 export async function untilReplayed(
   database: Database,
@@ -49,7 +49,7 @@ export async function untilReplayed(
     let least = 1;
     for (let look = 0; ; look++) {
       const found = await ask.replicas(lsn);
-      // One that is gone may come back, and has not replayed it then.
+      // A standby that is gone may come back without having replayed it.
       least = look === 0 ? found.length : least;
       const behind = behindOf(found, replicas);
       seen = { found, behind };
@@ -69,7 +69,7 @@ export async function untilReplayed(
         { view: result.view, cause },
       );
     }
-    // The last question may have had next to no time.
+    // The last check may have had almost no time.
     if (seen !== undefined && cause instanceof AnswerTimeout) {
       throw replicasBehind(result, seen.found, seen.behind);
     }
@@ -96,7 +96,7 @@ function replicaQuestions(
   };
 }
 
-/** Those that have not replayed it, or are not there. */
+/** Those that have not replayed it or are not connected. */
 function behindOf(found: readonly ReplicaRow[], replicas: Replicas): string[] {
   if (replicas === true) {
     return found.filter((row) => !row.has_replayed).map(({ name }) => name ?? '?');

@@ -7,18 +7,18 @@ import {
 import { silenceOf } from '../postgres/session-lost.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 
-/** The longest waits before a refresh is tried again. The wait itself is any part of it, so that replicas do not come back all at once. */
+/** The longest waits before a retry. The actual wait is a random part of it, so that replicas don't all retry at once. */
 const RETRY_DELAYS_MS = [500, 2_000, 8_000];
 
 /** A server without a free connection needs more time than one that has dropped one. */
 const CROWDED_DELAYS_MS = [2_000, 8_000, 30_000];
 
-/** What a full disk or memory needs is not time; but other work may have filled it for a moment. */
+/** Time alone doesn't free disk or memory, but other work may have filled it for a moment. */
 const RESOURCE_DELAYS_MS = [8_000];
 
 /**
- * How long to wait before a failed refresh is tried again; `undefined` when it is not. A standby is not
- * asked again at once: a failover takes its time, and the sweep comes back.
+ * How long to wait before a failed refresh is retried; `undefined` if it isn't. A standby is not tried
+ * again at once: a failover takes time, and the sweep tries again.
  *
  * @param attempt 1 for the first
  * @param random between 0 and 1
@@ -39,7 +39,7 @@ function delaysFor(error: RefreshError): number[] {
   if (!error.isTransient || error instanceof NotPrimaryError) {
     return [];
   }
-  // A network that swallows everything: each attempt would cost its caller the time to connect once more.
+  // On a network that drops everything, each attempt would cost the caller another connection timeout.
   if (silenceOf(error.cause) === 'on_connect') {
     return [];
   }

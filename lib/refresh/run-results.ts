@@ -13,7 +13,7 @@ import type {
   SkipReason,
 } from './refresh-result.js';
 
-/** What the history gets of a run, whatever becomes of it. */
+/** The part of a run's history row that doesn't depend on its outcome. */
 export function runRecord(
   { definition, trigger, tick }: RefreshRequest,
   { runId, attempt, startedAt }: RefreshProgress,
@@ -21,7 +21,7 @@ export function runRecord(
   return { runId, view: definition.name, trigger, tick, attempt, startedAt };
 }
 
-/** The result of a request for which nothing was done. */
+/** The result of a skipped request. */
 export function skippedResult(
   { definition, trigger }: RefreshRequest,
   reason: SkipReason,
@@ -50,7 +50,7 @@ export function joinedResult(
   return {
     view: viewName(definition),
     outcome: 'joined',
-    // What a schema change stored has reasons of its own; its rows are as new.
+    // A success stored by a schema change has another kind of reason, but its rows are just as new.
     mode: (last.last_mode ?? 'blocking') as JoinedResult['mode'],
     modeReason: (last.last_mode_reason ?? 'requested') as JoinedResult['modeReason'],
     runId: last.last_run_id ?? '',
@@ -86,12 +86,15 @@ function countOf(count: string | null | undefined): number | undefined {
   return count === null || count === undefined ? undefined : Number(count);
 }
 
-/** Whether nothing was done because somebody else is at it. */
+/** Whether it was skipped because another refresh is running. */
 export function isBusy(result: RefreshResult): boolean {
   return result.outcome === 'skipped' && result.reason === 'busy';
 }
 
-/** What the history and the state get of a success. A view that takes the place of another was never counted. */
+/**
+ * What the history and the state record about a success. Rows of a view that replaced another were never
+ * counted.
+ */
 export function successRecord(
   request: RefreshRequest,
   progress: RefreshProgress,

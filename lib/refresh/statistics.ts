@@ -9,13 +9,14 @@ import { modeNamed } from './modes/modes.js';
 import { isAnalyzeDue } from './refresh-decision.js';
 import type { RefreshResult } from './refresh-result.js';
 
-/** ANALYZE reads a sample, whatever the size of the view; whoever locks it must not be waited for. */
+/**
+ * ANALYZE reads a sample, whatever the size of the view. It must not wait for another session's lock.
+ */
 const ANALYZE_LIMITS: TransactionLimits = { lockTimeoutMs: 100, statementTimeoutMs: 30_000 };
 
 /**
- * Brings the planner's statistics up to date after a refresh that changed much, as autovacuum would do
- * it later. In a transaction of its own, because it is no part of the refresh: where it fails, autovacuum
- * makes it good.
+ * Updates the planner's statistics after a refresh that changed much, as autovacuum would do later. It
+ * has its own transaction, because it isn't part of the refresh: if it fails, autovacuum does it later.
  */
 export async function analyzeIfDue(
   session: Session,
@@ -46,7 +47,7 @@ export async function analyzeIfDue(
 
 const warnedOf = new WeakSet<ViewDefinition>();
 
-/** A concurrent refresh takes NULLs for different: it deletes such rows and inserts them, each time. */
+/** A concurrent refresh treats NULLs as different: it deletes and inserts such rows each time. */
 function warnOfNulls(log: Log, definition: ViewDefinition, columns: string[]): void {
   if (warnedOf.has(definition)) {
     return;

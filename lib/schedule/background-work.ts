@@ -2,13 +2,14 @@ import type { ChangePoller } from './change.poller.js';
 import type { SharedWork } from './lease.keeper.js';
 import type { Sweeper } from './sweeper.js';
 
-/** What one process does for all that are like it: it sweeps, and polls for changes. */
+/** What one process does for all processes like it: it sweeps, and polls for changes. */
 export class BackgroundWork implements SharedWork {
   private sweeper?: Sweeper;
 
   /**
-   * @param newSweeper where there is something to sweep
-   * @param firstSweepAtMs not before, by `performance.now()`: a process that starts has other things to do
+   * @param newSweeper set if there is something to sweep
+   * @param firstSweepAtMs the earliest time of the first sweep, by `performance.now()`: a starting process
+   * has other things to do
    */
   constructor(
     private readonly changes: ChangePoller,

@@ -18,28 +18,31 @@ import { DueRefresher, type DueView } from './due.refresher.js';
 import { RareWarning } from './rare-warning.js';
 import { RefreshRounds } from './refresh-rounds.js';
 
-/** How long a stopping application waits for a look: without an answer from the server it may take most of a minute. */
+/**
+ * How long a stopping application waits for a poll: without an answer from the server, a poll may take most of a
+ * minute.
+ */
 const STOP_TIMEOUT_MS = 2_000;
 
 /**
- * Looks again and again which changes the views of one data source have not seen, and has those views refreshed.
- * It goes only by what is in the database, so that it also finds what was written while no process ran. Like a
- * cron job, it keeps the process alive until it is stopped.
+ * Polls for the pending changes of one data source's views, and refreshes those views. It relies only on the
+ * database, so it also finds what was written while no process ran. Like a cron job, it keeps the process alive
+ * until it is stopped.
  */
 export class ChangeWatch {
-  /** The views that are looked at. */
+  /** The views that are polled. */
   private readonly definitions: readonly ViewDefinition[];
   private readonly refresher: DueRefresher;
   private timer?: NodeJS.Timeout;
   private look: Promise<void> = Promise.resolve();
   private intervalMs = 0;
-  /** The shortest time between two looks. */
+  /** The shortest time between two polls. */
   private leastMs = leastIntervalMs(0);
-  /** When the last look began, by `performance.now()`. */
+  /** When the last poll began, by `performance.now()`. */
   private lookedAtMs = -Infinity;
-  /** When the next look begins, by `performance.now()`. */
+  /** When the next poll begins, by `performance.now()`. */
   private lookAtMs = Infinity;
-  /** Whether a write was heard of since the last look began. */
+  /** Whether a notification of a write has arrived since the last poll began. */
   private isWoken = false;
   private readonly rareWarning: RareWarning;
   private readonly rounds: RefreshRounds;
@@ -50,10 +53,10 @@ export class ChangeWatch {
     private readonly runner: RefreshRunner,
     private readonly changeLog: Pick<ChangeLogKeeper, 'maybeKeep'>,
   ) {
-    // All views of the data source: whether one is fresh depends on those below it.
+    // All views of the data source, because a view's freshness depends on those below it.
     const definitions = context.views.materialized();
     this.definitions = definitions.filter(concerns(definitions));
-    // After a failed refresh this process leaves a view alone for as long as between two sweeps.
+    // After a failed refresh, this process leaves a view alone for one sweep interval.
     this.refresher = new DueRefresher(context.log, runner, context.options.sweepIntervalMs, () => {
       this.hurry();
     });
@@ -66,14 +69,14 @@ export class ChangeWatch {
     this.lookWithin(this.intervalMs);
   }
 
-  /** Begins no more looks, and waits a short time for one that is under way. Refreshes under way go on. */
+  /** Begins no more polls, and waits a short time for a running one. Running refreshes go on. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearTimeout(this.timer);
     await isDoneWithin(this.look, STOP_TIMEOUT_MS);
   }
 
-  /** Something was written: looks at once. A look that is under way may have missed it, so another one follows. */
+  /** Something was written: polls at once. A running poll may have missed it, so another one follows. */
   wake(): void {
     this.isWoken = true;
     if (this.timer !== undefined) {
@@ -90,8 +93,8 @@ export class ChangeWatch {
   }
 
   /**
-   * Plans the next look, and never later than it was planned before: otherwise a steady stream of ending refreshes
-   * or notifications would put it off for ever.
+   * Plans the next poll, never later than planned before: otherwise a steady stream of ending refreshes or
+   * notifications would delay it for ever.
    */
   private lookWithin(waitMs: number): void {
     if (!this.isStopped) {
@@ -105,7 +108,7 @@ export class ChangeWatch {
     }
   }
 
-  /** Looks soon after a refresh has ended: it is a change to the views above. */
+  /** Polls soon after a refresh has ended, because it is a change to the views above. */
   private hurry(): void {
     this.intervalMs = nextLookInMs(0, [], this.pace);
     if (this.timer !== undefined) {
@@ -117,7 +120,8 @@ export class ChangeWatch {
     this.lookedAtMs = performance.now();
     this.lookAtMs = Infinity;
     this.isWoken = false;
-    // Not only after refreshes, without which the log grows too. And before the look, which a long log may make fail.
+    // Not only after refreshes, because the log grows without them too. And before the poll, which may fail on a long
+    // log.
     this.changeLog.maybeKeep();
     try {
       const dueInMs = await this.beginDue();
@@ -131,7 +135,7 @@ export class ChangeWatch {
     );
   }
 
-  /** @returns in how many milliseconds each waiting view is due */
+  /** @returns the milliseconds until each waiting view is due */
   private async beginDue(): Promise<number[]> {
     const { views: changes, tookMs } = await this.readPending();
     this.leastMs = leastIntervalMs(tookMs);
@@ -167,7 +171,7 @@ export class ChangeWatch {
     );
   }
 
-  /** The views that are due but for those that their own refreshes keep due. */
+  /** The due views, without those that only their own refreshes keep due. */
   private async withRounds(
     due: (readonly [string, Omit<DueView, 'round'>])[],
   ): Promise<Map<string, DueView>> {
@@ -193,7 +197,7 @@ export class ChangeWatch {
   }
 }
 
-/** Which views are looked at: all of them where one has `maxStaleness`, since any may stand below that one. */
+/** The views to poll: all of them if one has `maxStaleness`, because any may be below that one. */
 function concerns(definitions: readonly ViewDefinition[]): (view: ViewDefinition) => boolean {
   const isAll = definitions.some(({ freshness }) => freshness?.maxStalenessMs !== undefined);
   return ({ freshness }) => isAll || freshness?.onWrite !== undefined;

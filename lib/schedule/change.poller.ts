@@ -5,7 +5,7 @@ import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { ChangeWatch } from './change-watch.js';
 import { WakeUpListener } from './wake-up.listener.js';
 
-/** Has views with `on` or `maxStaleness` refreshed when what they read is written. */
+/** Refreshes views with `on` or `maxStaleness` when what they read is written. */
 export class ChangePoller {
   private watch?: ChangeWatch;
   private listener?: WakeUpListener;
@@ -21,7 +21,7 @@ export class ChangePoller {
     return this.context.views.all().some(isWatched);
   }
 
-  /** Begins anew after a `stop`, as if nothing had been looked at before. */
+  /** Starts again after a `stop`, as if it had never polled. */
   start(): void {
     if (!this.isNeeded) {
       return;
@@ -34,7 +34,7 @@ export class ChangePoller {
     }
   }
 
-  /** Stops looking for changes. Refreshes under way go on. */
+  /** Stops polling for changes. Running refreshes go on. */
   async stop(): Promise<void> {
     await Promise.all([this.listener?.stop(), this.watch?.stop()]);
   }

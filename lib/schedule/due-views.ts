@@ -2,19 +2,20 @@ import type { PendingChanges } from '../tracking/pending-changes.js';
 import { planForStaleness, type StalenessPlan, type TimedGraph } from './staleness-policy.js';
 import { isPending, writeDueInMs } from './write-policy.js';
 
-/** Why a view is to be refreshed now. */
+/** Why a view should be refreshed now. */
 export type DueTrigger = 'write' | 'staleness';
 
 export interface Decision {
   /** The views that are due, by key. */
   due: Map<string, DueTrigger>;
-  /** In how many milliseconds each view with something to wait for is due; 0 or less for those that are due now. */
+  /** The milliseconds until each view with pending changes is due; 0 or less for those that are due now. */
   dueInMs: number[];
 }
 
-/** Whether any view may be due: if not, the graph need not be read. */
+/** Whether any view may be due. If not, the graph need not be read. */
 export function isAnyPending(changes: readonly PendingChanges[]): boolean {
-  // Of views that one with `maxStaleness` may read, those whose changes nobody notices become old, whatever their options.
+  // Among the views that one with `maxStaleness` may read, those whose changes go unnoticed become old, whatever their
+  // options.
   const isLimited = changes.some(
     ({ definition }) => definition.freshness?.maxStalenessMs !== undefined,
   );
@@ -22,7 +23,7 @@ export function isAnyPending(changes: readonly PendingChanges[]): boolean {
 }
 
 /**
- * Decides which views are to be refreshed now. Pure.
+ * Decides which views to refresh now. Pure.
  *
  * @param open the views that this process may refresh now, by key
  */
@@ -53,9 +54,9 @@ function dueByWrites(view: PendingChanges): number | undefined {
 }
 
 /**
- * Whether a view that is due may be refreshed now. It waits for views below it that wait for their own time, or
- * it would be refreshed twice; but no longer than its own `maxWait`, or it would never be refreshed while those
- * are written all the time.
+ * Whether a due view may be refreshed now. It waits for views below it that will be due soon, to avoid a second
+ * refresh, but no longer than its own `maxWait`: otherwise it would never be refreshed while those keep
+ * changing.
  */
 function mayGo(
   key: string,
@@ -81,7 +82,10 @@ function stalenessPlans(
   });
 }
 
-/** The view and all below it that may be refreshed: one that is paused or fails holds up no other. */
+/**
+ * The view and all views below it that may be refreshed: a paused or failing one doesn't hold up
+ * others.
+ */
 function chainOf(
   key: string,
   open: ReadonlyMap<string, PendingChanges>,

@@ -8,20 +8,20 @@ import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import type { Dependencies } from '../graph/view-graph.js';
 import type { DueTrigger } from './due-views.js';
 
-/** How long a view is left alone while somebody else refreshes it, in this process or in another. */
+/** How long a view is left alone while another refresh of it runs, in this or another process. */
 const BUSY_HOLD_MS = 1_000;
 
 export interface DueView {
   definition: ViewDefinition;
   trigger: DueTrigger;
-  /** How many refreshes in a row wrote what the next one was made for; 0 where somebody else wrote. */
+  /** How many refreshes in a row each wrote what triggered the next; 0 if anything else wrote. */
   round: number;
 }
 
-/** `held`: not begun, because somebody else refreshes a view below it. */
+/** `held`: not begun, because another refresh of a view below it is running. */
 type Ending = RefreshResult | 'held' | 'failed';
 
-/** Refreshes views that are due, each after those below it. Whether a refresh is needed is decided under the lock. */
+/** Refreshes due views, each after those below it. Whether a refresh is needed is decided under the lock. */
 export class DueRefresher {
   private readonly underWay = new Map<string, Promise<Ending>>();
   /** Until when this process leaves a view alone, by `performance.now()`. */
@@ -30,7 +30,7 @@ export class DueRefresher {
   /**
    * @param failureHoldMs how long this process leaves a view alone after a failure, in addition to the backoff that
    *   the database remembers
-   * @param onEnded called after each refresh, whatever became of it
+   * @param onEnded called after each refresh, whatever its outcome
    */
   constructor(
     private readonly log: Log,
@@ -39,7 +39,7 @@ export class DueRefresher {
     private readonly onEnded: () => void,
   ) {}
 
-  /** Whether the view may be begun. */
+  /** Whether a refresh of the view may begin. */
   isFree(key: string): boolean {
     return !this.underWay.has(key) && performance.now() >= (this.heldUntilMs.get(key) ?? 0);
   }
@@ -50,12 +50,13 @@ export class DueRefresher {
   }
 
   /**
-   * Takes up all views that are free. Each begins when all refreshes below it have ended, earlier ones too. Never
-   * throws.
+   * Starts all views that are free. Each begins when all refreshes below it have ended, including earlier ones.
+   * Never throws.
    */
   begin(due: ReadonlyMap<string, DueView>, dependencies: Dependencies): void {
     const below = (key: string): ReadonlySet<string> => dependencies.get(key) ?? new Set();
-    // A view depends on all that the views below it depend on, and on these too: so it has more dependencies than they.
+    // A view depends on the views below it and on everything that they depend on, so it has more dependencies than they
+    // have.
     const inOrder = [...due].sort(([a], [b]) => below(a).size - below(b).size);
     for (const [key, view] of inOrder) {
       if (this.isFree(key)) {
@@ -67,9 +68,9 @@ export class DueRefresher {
 
   private async carryOut(key: string, view: DueView, before: Promise<Ending>[]): Promise<Ending> {
     const endings = await Promise.all(before);
-    // A refresh that another process begins from now on sees all the writes for which this one was decided.
+    // A refresh that another process begins from now on sees all writes that led to this one.
     const sinceMs = performance.now();
-    // When somebody else refreshes a view below, that is a change to this one, and the next look finds it.
+    // Another process's refresh of a view below is a change to this one, and the next poll finds it.
     const ending = endings.some(isHeld) ? 'held' : await this.refresh(view, sinceMs);
     this.underWay.delete(key);
     if (isHeld(ending) || ending === 'failed') {

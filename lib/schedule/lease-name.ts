@@ -3,13 +3,13 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { viewName } from '../definition/view-definition.js';
 
-/** Raised by a release whose background work differs from that of the release before. */
+/** Raised by a release whose background work differs from that of the previous release. */
 const WORK_VERSION = 1;
 
 /**
- * Gives the name of the lease of those processes that do the same work in the background: they declare the same views, with the
- * same options, and refresh the same ones by schedule. So no view is left to a process that does not know it, as during a
- * rolling deployment. PostgreSQL adds the role.
+ * The name of the lease of all processes that do the same background work: they declare the same views with the same options,
+ * and refresh the same ones by schedule. So no view is left to a process that doesn't know it, as during a rolling deployment.
+ * PostgreSQL adds the role.
  */
 export class LeaseName {
   private readonly declared: string;

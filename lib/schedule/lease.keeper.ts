@@ -5,14 +5,14 @@ import { type Lease, RENEWAL_MS } from './lease.js';
 import { nextLookAfterErrorInMs } from './look-interval.js';
 import { Rest } from './rest.js';
 
-/** How long a stopping application waits for the lease to be given back. */
+/** How long a stopping application waits until the lease is released. */
 const STOP_TIMEOUT_MS = 2_000;
 
-/** What one process at a time does for all that are like it. */
+/** What one process at a time does for all processes like it. */
 export interface SharedWork {
   start(): void;
   stop(): Promise<void>;
-  /** For how long there is nothing to be found; 0 where there may be something. */
+  /** For how long nothing will be due; 0 if something may be. */
   readonly restMs: number;
 }
 
@@ -25,18 +25,18 @@ export interface LeaseKeeperOptions {
   work: SharedWork;
   /** Whether it keeps the process alive. */
   isAlive: boolean;
-  /** How often it is looked whether a rest is over, by the clocks of this process. */
+  /** How often this process checks, by its own clocks, whether a rest is over. */
   lookMs: number;
 }
 
 /**
- * Has the work done by the process that holds the lease, and by nobody else.
+ * Lets only the process that holds the lease do the work.
  *
- * Its states: idle (another process works, or nothing is to be done) -> working -> idle. A process that cannot ask
- * because the server refuses it works, too: the lease only spares the server what would be done twice.
+ * Its states: idle (another process works, or there is nothing to do) -> working -> idle. If the server refuses
+ * the request for the lease, the process works too: the lease only saves duplicate work.
  */
 export class LeaseKeeper {
-  /** In which there is no need to ask. */
+  /** A time without a need to ask. */
   private readonly rest = new Rest();
   private timer?: NodeJS.Timeout;
   private asking: Promise<void> = Promise.resolve();
@@ -51,16 +51,16 @@ export class LeaseKeeper {
     this.wait(firstInMs);
   }
 
-  /** Ends the work, and begins to give the lease back. */
+  /** Ends the work, and begins to release the lease. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearTimeout(this.timer);
-    // What was asked before may still bring it.
+    // An earlier request may still bring it.
     this.releasing = this.asking.then(() => this.options.lease.release());
     await this.options.work.stop();
   }
 
-  /** After `stop`: waits a short time for the lease to be given back, so that another process can have it at once. */
+  /** After `stop`: waits a short time until the lease is released, so that another process gets it at once. */
   async untilReleased(): Promise<void> {
     await isDoneWithin(this.releasing, STOP_TIMEOUT_MS);
   }
@@ -116,7 +116,7 @@ export class LeaseKeeper {
   }
 }
 
-/** There is no lease yet, or this role may not write it: waiting would not help. */
+/** There is no lease table yet, or this role may not write to it: waiting would not help. */
 function isRefused(error: unknown): boolean {
   return isRefusal(error) || errorCode(error) === SqlState.readOnlyTransaction;
 }

@@ -6,21 +6,21 @@ import { askLease, type LeaseRow, releaseLeases } from '../postgres/lease.sql.js
 /** How often the holder renews its lease. */
 export const RENEWAL_MS = 2_000;
 
-/** How far apart the turns of the other processes are. */
+/** The time between the turns of the other processes. */
 const SLOT_MS = 3_000;
 
 const TIMES = {
   /** Two renewals may fail. */
   heldMs: 3 * RENEWAL_MS,
   slotMs: SLOT_MS,
-  /** If most of many processes die at once, the others ask after this at the latest. */
+  /** If most of many processes die at once, the others ask after this time at the latest. */
   longestTurnMs: 150_000,
 };
 
-/** The longest rest that is remembered: after that somebody looks. */
+/** The longest rest that is stored: after it, a process checks. */
 const LONGEST_REST_MS = 86_400_000;
 
-/** A lease in a row of the database, which one of the processes that ask for it by the same name has at a time. */
+/** A lease in a row of the database. Of all processes that ask for it by the same name, one has it at a time. */
 export class Lease {
   /** The process, and this data source in it. */
   private readonly asker = `${HOST}:${randomUUID().slice(0, 8)}`;
@@ -30,9 +30,10 @@ export class Lease {
   constructor(private readonly context: Pick<DataSourceContext, 'database'>) {}
 
   /**
-   * Takes or renews the lease, where nobody else has it. Who does not get it keeps no connection.
+   * Takes or renews the lease if no other process has it. A process that doesn't get it keeps no
+   * connection.
    *
-   * @param restMs for how long there is nothing to be found, as far as a holder knows
+   * @param restMs for how long nothing will be due, as far as a holder knows
    */
   async ask(name: string, restMs: number): Promise<LeaseRow> {
     const { database } = this.context;
@@ -55,7 +56,10 @@ export class Lease {
     return answer;
   }
 
-  /** Lets another process have it at once. Never throws: without this it gets it in a few seconds. */
+  /**
+   * Lets another process have it at once. Never throws: otherwise another process gets it within
+   * seconds.
+   */
   async release(): Promise<void> {
     if (this.mayHold) {
       const { database } = this.context;

@@ -1,9 +1,9 @@
 import type { Log } from '../definition/data-source.context.js';
 
-/** How often to warn of something that goes on, such as a server that is down. */
+/** How often to warn about a problem that lasts, such as a server that is down. */
 const WARN_EVERY_MS = 60_000;
 
-/** Warns of something that stays wrong: once a minute at the most, and not each time that it is found. */
+/** Warns about a problem that lasts: at most once a minute, not each time it is found. */
 export class RareWarning {
   private warnedAtMs = -Infinity;
 

@@ -4,20 +4,26 @@ import { rowName } from '../postgres/identifier.js';
 import { type RoundRow, selectRounds } from '../postgres/rounds.sql.js';
 import type { DueView } from './due.refresher.js';
 
-/** So many refreshes that each wrote what the next one was made for are no circle yet. */
+/** How many refreshes may each write what triggers the next before that counts as a circle. */
 const FREE_ROUNDS = 5;
 
-/** How long the first write of a circle waits for its refresh; each further round twice as long. */
+/**
+ * How long the first write of a circle waits for its refresh. Each further round waits twice as
+ * long.
+ */
 const FIRST_HOLD_MS = 2_000;
 
 const LONGEST_HOLD_MS = 600_000;
 
-/** For how long a view is not asked about again: a write from outside the circle waits no longer for that. */
+/**
+ * How long a view in a circle is not checked again: a write from outside the circle waits no longer than
+ * this.
+ */
 const ASK_AGAIN_MS = 2_000;
 
-/** What a round of refreshes means for the view that is due by it. */
+/** What a round of refreshes means for the view that it makes due. */
 export interface DueRound {
-  /** 0 where something else than refreshes has written. */
+  /** 0 if anything other than refreshes has written. */
   round: number;
   /** For how long the view is left alone. */
   holdMs: number;
@@ -26,17 +32,17 @@ export interface DueRound {
 const FREE: DueRound = { round: 0, holdMs: 0 };
 
 /**
- * Slows down refreshes that write what they read, by a trigger or a function, by themselves or in a circle: each would lead to the
- * next without end. What counts is in the database, so all processes of a cluster slow down together. A refresh that follows one
- * of a view below, or a write of anybody's, is no such round.
+ * Slows down refreshes that write what they read, through a trigger or a function, alone or in a circle: each would lead to the
+ * next without end. The rounds are counted in the database, so all processes slow down together. A refresh that follows one of a
+ * view below, or any other write, is no such round.
  */
 export class RefreshRounds {
-  /** Of what has been warned. */
+  /** What has been warned about. */
   private readonly warned = new Set<string>();
 
   constructor(private readonly context: Pick<DataSourceContext, 'database' | 'log'>) {}
 
-  /** What to make of each of the views that are due. */
+  /** What to do with each of the due views. */
   async read(
     due: readonly Pick<DueView, 'definition'>[],
   ): Promise<(view: ViewDefinition) => DueRound> {
@@ -71,7 +77,7 @@ export class RefreshRounds {
   }
 }
 
-/** How long what a round has written waits, in milliseconds. */
+/** How long the writes of a round wait, in milliseconds. */
 export function holdMs(round: number): number {
   return round <= FREE_ROUNDS
     ? 0

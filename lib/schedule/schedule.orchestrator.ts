@@ -4,7 +4,7 @@ import { type EarlyTick, isScheduled, type ScheduledView, type TickRunner } from
 
 /** A timer that fires at the times of a view's schedule. */
 export interface ScheduledJob {
-  /** Whether this process is to refresh the view by its schedule. */
+  /** Whether this process should refresh the view by its schedule. */
   readonly isOn: boolean;
   stop(): void | Promise<void>;
 }
@@ -12,7 +12,7 @@ export interface ScheduledJob {
 /** Starts the timer of a view, which then calls `onTick`. */
 export type StartJob = (view: ScheduledView, onTick: () => Promise<void>) => ScheduledJob;
 
-/** Starts and stops what wakes the process up for ticks: a timer for each view. */
+/** Starts and stops the timers that wake the process for ticks, one per view. */
 export class ScheduleOrchestrator {
   private readonly jobs = new Map<ViewDefinition, ScheduledJob>();
   private readonly timers = new Set<NodeJS.Timeout>();
@@ -24,7 +24,7 @@ export class ScheduleOrchestrator {
     private readonly startJob: StartJob,
   ) {}
 
-  /** To be called again when there are other views: those that stay keep their timers. */
+  /** Call it again when the views change: those that stay keep their timers. */
   start(): void {
     const views = this.context.views.materialized();
     for (const [view, job] of this.jobs) {
@@ -43,7 +43,7 @@ export class ScheduleOrchestrator {
     }
   }
 
-  /** Begins no more ticks. Those under way go on. */
+  /** Begins no more ticks. Running ones go on. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.timers.forEach(clearTimeout);
@@ -64,11 +64,12 @@ export class ScheduleOrchestrator {
   }
 
   /**
-   * Attempts a tick again when its time has come. That very tick, and not the last one by then: this process's clock
-   * is ahead, and would name a later one, which would be too early again.
+   * Attempts a tick again when its time has come. It must be this very tick: this process's clock is ahead and would
+   * name a later one, which would be too early again.
    */
   private whenDue(view: ScheduledView, early: EarlyTick | undefined): void {
-    // If it is due later than the next sweep, the sweep does it: a clock so far ahead cannot be trusted.
+    // If it is due later than the next sweep, the sweep does it: a clock that is so far ahead can't be
+    // trusted.
     if (early !== undefined && early.dueInMs < this.context.options.sweepIntervalMs) {
       this.after(early.dueInMs, async () => {
         if (this.isOn(view)) {

@@ -13,15 +13,15 @@ import { isSwept, nextSweepInMs, Sweeper } from './sweeper.js';
 import { TickRunner } from './tick.runner.js';
 
 /**
- * All that refreshes the views of a data source by itself: at scheduled times, and after writes. Timers go off in every
- * process; what has to look again and again is done by one at a time.
+ * Everything that refreshes a data source's views without a call: at scheduled times and after writes. Timers fire in
+ * every process; polling and sweeping are done by one process at a time.
  */
 export class Schedule {
   private readonly ticks: TickRunner;
   private readonly orchestrator: ScheduleOrchestrator;
   private readonly changes: ChangePoller;
   private keeper?: LeaseKeeper;
-  /** Ends when the keeper is that of the views of now. Never fails. */
+  /** Ends when the keeper is the one for the present views. Never fails. */
   private keeping: Promise<void> = Promise.resolve();
   private isStopped = false;
 
@@ -36,10 +36,10 @@ export class Schedule {
     this.changes = new ChangePoller(context, runner, changeLog);
   }
 
-  /** To be called again when there are other views. */
+  /** Call it again when the views change. */
   start(): void {
     this.orchestrator.start();
-    // The lease has the name of the views, so other views need another one.
+    // The lease's name depends on the views, so other views need another lease.
     this.keeping = this.keeping.then(async () => {
       await this.keeper?.stop();
       this.keeper = undefined;
@@ -47,13 +47,13 @@ export class Schedule {
     });
   }
 
-  /** Begins no more refreshes. Those under way go on. */
+  /** Begins no more refreshes. Running ones go on. */
   async stop(): Promise<void> {
     this.isStopped = true;
     await Promise.all([this.orchestrator.stop(), this.keeping.then(() => this.keeper?.stop())]);
   }
 
-  /** Waits a short time until another process can have what this one did for all. */
+  /** Waits a short time until another process can take over what this one did for all. */
   async untilReleased(): Promise<void> {
     await this.keeper?.untilReleased();
   }

@@ -4,30 +4,35 @@ import type { PendingChanges } from '../tracking/pending-changes.js';
 /** After many changes a refresh takes longer than on average. */
 const DURATION_MARGIN = 1.5;
 
-/** What may pass until the next look, and from there until the refresh begins. */
+/** The time that may pass until the next poll, and from there until the refresh begins. */
 const LOOK_MARGIN_MS = 3_000;
 
-/** The most of a limit that the margin may take: with a short limit, each write would otherwise be due at once. */
+/**
+ * The largest share of a limit that the margin may take: otherwise, with a short limit, each write would be due at
+ * once.
+ */
 const LOOK_MARGIN_SHARE = 0.5;
 
-/** The assumed duration of a refresh of a view that has not been refreshed of late. */
+/** The assumed duration of a refresh of a view that has not been refreshed recently. */
 const UNKNOWN_DURATION_MS = 1_000;
 
-/** Which views are refreshed before which, at whatever distance, and how long each takes. */
+/** Which views are refreshed before which, directly or not, and how long each takes. */
 export type TimedGraph = Pick<GraphPlan, 'dependencies' | 'durationsMs'>;
 
-/** What has to be refreshed, and when, so that the readers of a view miss no write older than its limit. */
+/**
+ * What must be refreshed, and when, so that no write older than the limit is missing from a view's rows.
+ */
 export interface StalenessPlan {
-  /** In how many milliseconds it has to begin; not more than 0 when it is due. */
+  /** The milliseconds until it must begin; 0 or less if it is due. */
   dueInMs: number;
-  /** The views to be refreshed, by key. */
+  /** The views to refresh, by key. */
   views: string[];
 }
 
 /**
- * `undefined` where readers miss nothing, so that nothing has to be refreshed.
+ * `undefined` if no write is missing, so that nothing must be refreshed.
  *
- * @param chain by key the view with the limit, and those below it: their rows may miss a write that a reader expects
+ * @param chain by key, the view with the limit and those below it: each may lack a write that a reader expects
  */
 export function planForStaleness(
   chain: ReadonlyMap<string, PendingChanges>,
@@ -58,7 +63,7 @@ export function planForStaleness(
   };
 }
 
-/** The greatest age that a write may have which the view has not seen; `undefined` when it has seen all. */
+/** The greatest possible age of a write that the view has not seen; `undefined` if it has seen all. */
 function oldestMissingMs(pending: PendingChanges): number | undefined {
   const { now, since, isAltered, isEmpty, isWatched, rowsSince } = pending;
   if (isEmpty && since === null) {
@@ -68,7 +73,7 @@ function oldestMissingMs(pending: PendingChanges): number | undefined {
     return Infinity;
   }
   if (!isWatched || isAltered) {
-    // A write that a refresh of a view below brought may be older than this view's rows.
+    // A write that came through a refresh of a view below may be older than this view's rows.
     return now - Math.min(rowsSince, since ?? rowsSince);
   }
   return since === null ? undefined : now - since;

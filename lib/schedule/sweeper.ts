@@ -4,12 +4,14 @@ import { messageOf } from '../errors/error-message.js';
 import { Rest } from './rest.js';
 import type { ScheduledView, SweptViews, TickRunner } from './tick.runner.js';
 
-/** Sweeps of different processes drift apart, so that they do not all look at the same moment. */
+/**
+ * The sweeps of different processes drift apart, so that they don't all come at the same moment.
+ */
 const SWEEP_JITTER = 0.5;
 
-/** Sweeps now and then: looks for ticks that nobody has done, and for views that have become stale. */
+/** Sweeps regularly: looks for due ticks that are not done, and for views that have become stale. */
 export class Sweeper {
-  /** In which a sweep would find nothing. */
+  /** A time in which a sweep would find nothing. */
   private readonly rest = new Rest();
   private timer?: NodeJS.Timeout;
   private isStopped = false;
@@ -18,9 +20,9 @@ export class Sweeper {
     private readonly context: DataSourceContext,
     private readonly ticks: TickRunner,
     private readonly views: {
-      /** Those that may become stale, or have a schedule. */
+      /** Views that may become stale or have a schedule. */
       watched: ViewDefinition[];
-      /** Those that this process refreshes by schedule now. */
+      /** Views that this process refreshes by schedule now. */
       scheduled: () => ScheduledView[];
     },
   ) {}
@@ -36,13 +38,13 @@ export class Sweeper {
     }
   }
 
-  /** Begins no more sweeps. One that is under way goes on. */
+  /** Begins no more sweeps. A running one goes on. */
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
   }
 
-  /** Each time it is decided again whether there may be something to find: if not, nothing is sent. */
+  /** Each time it decides whether something may be due. If not, nothing is sent. */
   private async look(): Promise<void> {
     const { watched, scheduled } = this.views;
     const views = { watched, scheduled: scheduled() };
@@ -65,7 +67,7 @@ export class Sweeper {
   }
 }
 
-/** When to look again: processes do not all look at the same moment. */
+/** When to sweep again: processes must not all sweep at the same moment. */
 export function nextSweepInMs({ options }: Pick<DataSourceContext, 'options'>): number {
   return options.sweepIntervalMs * (1 - SWEEP_JITTER * Math.random());
 }

@@ -4,10 +4,10 @@ import { type ClaimRow, claimTicks } from '../postgres/claim.sql.js';
 import { displayName } from '../postgres/identifier.js';
 import type { EarlyTick, ScheduledView } from './tick.runner.js';
 
-/** For how long ticks are gathered: those of one instant come from timers that go off one after the other. */
+/** How long ticks are collected: timers for the same time fire one after the other. */
 const GATHERING_MS = 5;
 
-/** How soon it is tried again where no connection is free, or rows of ticks are being written; and how often the latter. */
+/** How soon it tries again if no connection is free or rows of ticks are locked, and how often for locked rows. */
 const AGAIN_MS = 100;
 const MOST_AGAIN = 5;
 
@@ -18,8 +18,8 @@ interface DueTick {
 }
 
 /**
- * The ticks that are due in this process and in the others. Each process claims as many as it can begin, all in one statement,
- * and more when it has done some.
+ * The due ticks, shared by all processes. Each process claims as many as it can begin, all in one statement, and more when it
+ * has done some.
  */
 export class TickClaims {
   private readonly due = new Map<string, DueTick>();
@@ -34,9 +34,9 @@ export class TickClaims {
   ) {}
 
   /**
-   * Has a tick done, by this process or by another. Never throws.
+   * Gets a tick done, by this process or another. Never throws.
    *
-   * @returns when this process has nothing more to do with it; the tick when its time has not come
+   * @returns once this process has nothing more to do with it; the tick if its time has not come
    */
   async add(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
     return new Promise((resolve) => {
@@ -48,7 +48,7 @@ export class TickClaims {
     });
   }
 
-  /** Claims nothing more. What is under way goes on. */
+  /** Claims nothing more. Running refreshes go on. */
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
@@ -86,7 +86,7 @@ export class TickClaims {
     try {
       this.begin(asked, await this.ask(asked));
     } catch {
-      // As if each were claimed: they are attempted, and what is wrong is said there.
+      // As if each were claimed: they are attempted, and the attempt reports what is wrong.
       asked.forEach((_, name) => this.take(name, asked));
     } finally {
       this.isClaiming = false;
@@ -100,7 +100,8 @@ export class TickClaims {
     const { database } = this.context;
     const wanted = [...asked.values()].map(({ view, tick }) => ({ view: view.name, tick }));
     const statement = claimTicks(database.stateSchema, wanted, database.freeCount);
-    // On one of the free connections: a claim waits behind no other bookkeeping, and the refresh goes on with it.
+    // On one of the free connections, so that a claim doesn't wait behind other bookkeeping and the refresh can
+    // use the connection.
     return database.session((session) => session.query<ClaimRow>(statement));
   }
 
@@ -121,7 +122,7 @@ export class TickClaims {
       this.againCount = 0;
     }
     if (openCount === 0 || ++this.againCount > MOST_AGAIN) {
-      // Others do them, or the next sweep.
+      // Other processes do them, or the next sweep.
       this.leave(asked);
     } else {
       this.claimIn(AGAIN_MS);
@@ -147,7 +148,7 @@ export class TickClaims {
     asked.forEach((_, name) => this.remove(name, asked)?.settle());
   }
 
-  /** A later tick of the view may have come meanwhile, which stays. */
+  /** A later tick of the view may have come meanwhile. It stays. */
   private remove(name: string, asked: ReadonlyMap<string, DueTick>): DueTick | undefined {
     const tick = asked.get(name);
     if (tick === undefined || this.due.get(name) !== tick) {

@@ -10,7 +10,7 @@ import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { TickClaims } from './tick.claims.js';
 import type { StaleWatch } from '../status/stale.watch.js';
 
-/** A view with a schedule that processes of the application keep. */
+/** A view whose schedule the application's processes keep. */
 export type ScheduledView = ViewDefinition & { schedule: ViewSchedule };
 
 export function isScheduled(view: ViewDefinition): view is ScheduledView {
@@ -19,9 +19,9 @@ export function isScheduled(view: ViewDefinition): view is ScheduledView {
 
 /** The views that a sweep looks at. */
 export interface SweptViews {
-  /** Those that may become stale, or have a schedule. */
+  /** Views that may become stale or have a schedule. */
   watched: ViewDefinition[];
-  /** Those among them that this process refreshes by their schedule. */
+  /** Those that this process refreshes by their schedule. */
   scheduled: ScheduledView[];
 }
 
@@ -32,13 +32,13 @@ export interface EarlyTick {
 }
 
 /**
- * A timer may fire this much before its instant, and still means that instant. It has to be less than a second,
- * the finest grid.
+ * A timer may fire this much before its scheduled time and still mean that time. It must be less than a second,
+ * the finest schedule.
  */
 const TIMER_TOLERANCE_MS = 250;
 
 /**
- * Does the ticks that are due. A timer or a sweep is only an occasion to try: whether the tick is done is decided
+ * Does the due ticks. A timer or a sweep is only an occasion to try: whether the tick must be done is decided
  * under the refresh lock, by the database's clock and the view's state row.
  */
 export class TickRunner {
@@ -54,34 +54,34 @@ export class TickRunner {
     this.claims = new TickClaims(context, (view, tick) => this.attempt(view, tick));
   }
 
-  /** Does the tick for which a timer of this process fires now, unless another process does. Never throws. */
+  /** Does the tick whose timer fires now in this process, unless another process does it. Never throws. */
   async wake(view: ScheduledView): Promise<EarlyTick | undefined> {
     const tick = view.schedule.grid.lastTickAt(new Date(Date.now() + TIMER_TOLERANCE_MS));
     return tick && this.share(view, tick);
   }
 
   /**
-   * Has a tick done by this process or by another. Never throws.
+   * Gets a tick done, by this process or another. Never throws.
    *
-   * @returns the tick when the clock of this process is ahead and its time has not come
+   * @returns the tick if this process's clock is ahead and its time has not come
    */
   async share(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
     return this.claims.add(view, tick);
   }
 
-  /** Begins no more ticks that timers have found due. */
+  /** Begins no more ticks for timers. */
   stop(): void {
     this.claims.stop();
   }
 
   /**
-   * Does all ticks that are due and that nobody has done: because of a crash, a stalled process
-   * or a lock that was taken. Of several missed ticks of a view only the last is done. Reports views that have become
-   * stale, too. Resolves when the attempts have begun: a long refresh must not hold up the next sweep.
+   * Does all due ticks that are not done because of a crash, a stalled process or a taken lock. Of several missed
+   * ticks of a view, only the last is done. Also reports views that have become stale. Resolves when the attempts
+   * have begun: a long refresh must not hold up the next sweep.
    *
-   * @returns for how many milliseconds another sweep can find nothing: until a tick comes, or a view may become stale.
-   *   0 while a tick is not done, and where writes decide what is stale
-   * @throws when the database cannot be asked
+   * @returns for how many milliseconds another sweep can find nothing: until a tick comes or a view may become stale.
+   * 0 while a tick is not done, and if writes decide what is stale
+   * @throws if the database can't be read
    */
   async sweep({ watched, scheduled }: SweptViews): Promise<number> {
     const states = await this.readStates(scheduled);
@@ -111,7 +111,7 @@ export class TickRunner {
   /**
    * Attempts one tick. Never throws: a failure is recorded and logged, and a later sweep or tick tries again.
    *
-   * @returns the tick when the clock of this process is ahead and its time has not come
+   * @returns the tick if this process's clock is ahead and its time has not come
    */
   private async attempt(view: ScheduledView, tick: Date): Promise<EarlyTick | undefined> {
     try {
@@ -140,7 +140,7 @@ export class TickRunner {
   }
 }
 
-/** The last tick by the database's clock, if nobody has done it. */
+/** The last tick by the database's clock, if it is not done. */
 function undoneTick(view: ScheduledView, state: ScheduleStateRow): Date | undefined {
   const tick = view.schedule.grid.lastTickAt(new Date(state.now));
   return tick && (state.last_tick === null || state.last_tick < tick.getTime()) ? tick : undefined;

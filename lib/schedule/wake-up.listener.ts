@@ -14,8 +14,8 @@ const PROOF_TIMEOUT_MS = 5_000;
 const POLLING = 'the process polls for changes, up to 2.5 s later, and misses none';
 
 /**
- * Wakes the watch of one data source when something is written. Nothing depends on it, since the watch also looks
- * by itself.
+ * Wakes the watch of one data source when something is written. Nothing depends on it, because the watch also
+ * polls.
  *
  * Its states: connecting -> proving -> listening. When the connection is lost, from each of them -> waiting ->
  * connecting. When notifications never arrive, from proving -> given up.
@@ -23,7 +23,7 @@ const POLLING = 'the process polls for changes, up to 2.5 s later, and misses no
 export class WakeUpListener {
   private readonly stopping = new AbortController();
   private client?: NotificationClient;
-  /** Whether a test notification has ever arrived: then it is no pooler that keeps one from arriving. */
+  /** Whether a test notification has ever arrived. If so, a missing one is not the fault of a pooler. */
   private hasHeard = false;
   private waitMs = 0;
   private readonly rareWarning: RareWarning;
@@ -62,8 +62,8 @@ export class WakeUpListener {
   /**
    * Listens for as long as the connection holds.
    *
-   * @returns when a test notification does not arrive, and none ever has
-   * @throws Error when the connection is lost, or cannot be had
+   * @returns if a test notification doesn't arrive and none ever has
+   * @throws Error if the connection is lost or can't be opened
    */
   private async listen(): Promise<void> {
     const { database } = this.context;
@@ -92,9 +92,9 @@ export class WakeUpListener {
   }
 
   /**
-   * Whether notifications arrive. A pooler may accept LISTEN and then give the server's session to somebody else, so
-   * a test notification is sent from another session. It has a channel of its own: where the pooler has kept the
-   * LISTEN on some session, the common channel would disturb whoever gets that one.
+   * Whether notifications arrive. A pooler may accept LISTEN and then give the server's session to another client,
+   * so a test notification is sent from another session. It has its own channel: if the pooler kept the LISTEN on
+   * some session, the common channel would disturb the next client of that session.
    */
   private async prove(
     client: NotificationClient,
@@ -110,7 +110,7 @@ export class WakeUpListener {
   private nowListens(): void {
     this.hasHeard = true;
     this.waitMs = 0;
-    // Of what was written until now this process has not been notified.
+    // This process was not notified of earlier writes.
     this.watch.wake();
   }
 

@@ -1,6 +1,6 @@
 import type { PendingChanges } from '../tracking/pending-changes.js';
 
-/** What of the pending changes says when they are due. */
+/** The pending changes' times, which decide when they are due. */
 type Writes = Pick<PendingChanges, 'now' | 'since' | 'lastAt' | 'isAltered' | 'isEmpty'>;
 
 export interface WriteWaits {
@@ -14,9 +14,9 @@ export function isPending({ since, isAltered, isEmpty }: Writes): boolean {
 }
 
 /**
- * In how many milliseconds a view has to be refreshed because of writes: when no write has followed the newest
- * for `debounceMs`, or when the oldest has waited for `maxWaitMs`. 0 or less when it is due; `undefined` when
- * nothing has changed. A change without a time is rare, and due at once.
+ * The milliseconds until writes make a view due: when no write has followed the newest for `debounceMs`, or
+ * when the oldest has waited for `maxWaitMs`. 0 or less if it is due; `undefined` if nothing has changed. A
+ * change without a time is rare, and due at once.
  */
 export function writeDueInMs(
   pending: Writes,

@@ -6,7 +6,7 @@ import {
 } from './nest-module-edit.js';
 import { missingPackages, type NestManifest } from './nest-packages.js';
 
-/** What is used of a `Tree` of @angular-devkit/schematics, which `nest add` brings along. */
+/** The part of a `Tree` of @angular-devkit/schematics that is used. `nest add` provides it. */
 export interface FileTree {
   exists(path: string): boolean;
   read(path: string): { toString(): string } | null;
@@ -37,7 +37,7 @@ const TYPEORM_MODULE: ModuleImport = {
   call: `TypeOrmModule.forRoot({ type: 'postgres', url: process.env.DATABASE_URL, autoLoadEntities: true })`,
 };
 
-/** It reads the catalog alone, so that it boots in any database. */
+/** It reads only the catalog, so it boots in any database. */
 const VIEW = `import { MaterializedViewEntity } from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
 
@@ -96,7 +96,7 @@ function modulesToAdd({ type }: Manifest, connects: boolean): ModuleImport[] {
   ];
 }
 
-/** What the schematic cannot do. */
+/** What the schematic can't do. */
 function stepsLeft(manifest: Manifest, connects: boolean): string[] {
   const packages = missingPackages(manifest) ?? [];
   return [

@@ -1,9 +1,9 @@
-/** What a module's file is to import, and what is to stand in the module's list of imports. */
+/** What to import in a module's file, and what to add to the module's list of imports. */
 export interface ModuleImport {
   name: string;
   /** The package or the file. */
   from: string;
-  /** Left out where the name is only used by another call. */
+  /** Left out if only another call uses the name. */
   call?: string;
 }
 
@@ -21,17 +21,17 @@ export function materializedViewsModule(views: string): ModuleImport {
   };
 }
 
-/** What is to be added to a module's file. */
+/** What to add to a module's file. */
 export interface ModuleEdit {
   /** For people. */
   text: string;
-  /** The whole file with it; left out where it is not clear where to put it. */
+  /** The whole file with it; left out if the right place isn't clear. */
   written?: string;
 }
 
 /**
- * Adds the modules to the source of an application's module; `undefined` where they are there. Only where the file has
- * one `imports: [` it is clear which is meant.
+ * Adds the modules to the source of an application's module; `undefined` if they are already there. The right place is
+ * clear only if the file has a single `imports: [`.
  */
 export function addModules(
   source: string,
@@ -72,7 +72,7 @@ export function addModules(
   };
 }
 
-/** The elements as they stand before those that are there. */
+/** The new elements, placed before the existing ones. */
 function listed(calls: string[], rest: string): string {
   const indent = /^\s*\n(\s*)/.exec(rest)?.[1];
   if (indent !== undefined) {

@@ -1,4 +1,4 @@
-/** What is read of an application's package.json. */
+/** The part of an application's package.json that is read. */
 export interface NestManifest {
   dependencies?: Record<string, string>;
   devDependencies?: Record<string, string>;
@@ -14,7 +14,8 @@ const NEEDED: { name: string; ofNest: Record<number, string> }[] = [
 ];
 
 /**
- * The packages that the application lacks, as `npm install` takes them; `undefined` where it is no Nest application.
+ * The packages that the application lacks, as arguments of `npm install`; `undefined` if it isn't a Nest
+ * application.
  */
 export function missingPackages(manifest: NestManifest): string[] | undefined {
   const installed = { ...manifest.devDependencies, ...manifest.dependencies };

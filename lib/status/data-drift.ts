@@ -44,8 +44,8 @@ export interface DataDrift {
 }
 
 /**
- * Compares a view with its query, in a transaction that cannot write. To act as the view's owner takes a function
- * that is made before, which a standby refuses.
+ * Compares a view with its query, in a read-only transaction. Acting as the view's owner needs a function that is
+ * created before, which a standby refuses.
  */
 export async function findDrift(
   database: Database,
@@ -90,7 +90,7 @@ async function findDriftIn(
   return dataDrift(viewName(definition), drift);
 }
 
-/** The query runs as the owner of the view, as in a refresh. It cannot write. */
+/** The query runs as the view's owner, as in a refresh. It can't write. */
 async function compare(
   session: Session,
   comparison: SqlStatement,
@@ -106,7 +106,7 @@ async function compare(
   return row;
 }
 
-/** From here on the view is not replaced, nor refreshed in a way that holds up readers. */
+/** From here on, the view can't be replaced, nor refreshed in a way that blocks readers. */
 async function lock(session: Session, definition: ViewDefinition): Promise<void> {
   try {
     await session.query(lockAsReader(definition.name));
@@ -130,7 +130,7 @@ function requirePopulated(subject: DriftSubjectRow | undefined, view: string): D
   return subject;
 }
 
-/** Who owns the view decides what its query calls, so that it never runs with the rights of another role. */
+/** The view's owner decides what its query calls, so the query must never run with another role's rights. */
 function requireRightToAct(
   { other_owner: owner, may_act_as_owner: mayAct }: DriftSubjectRow,
   view: string,

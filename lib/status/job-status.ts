@@ -10,28 +10,28 @@ import {
 } from '../postgres/pg-cron.sql.js';
 import type { Session } from '../postgres/session.js';
 
-/** The job of a view with `scheduler: 'pg_cron'`, as pg_cron has it. */
+/** The job of a view with `scheduler: 'pg_cron'`, as pg_cron stores it. */
 export interface ViewJob {
   /** In `cron.job`. */
   name: string;
   jobId: string;
-  /** Whether pg_cron runs it. What `pause` does is something else: see `isPaused`. */
+  /** Whether pg_cron runs it. `pause` is something else: see `isPaused`. */
   isActive: boolean;
-  /** Left out where none is known: `cron.job_run_details` may be emptied, or not written. */
+  /** Left out if none is known: `cron.job_run_details` may be emptied, or not written. */
   lastRun?: JobRun;
 }
 
-/** A run as pg_cron knows of it: also one that never came as far as to the history. */
+/** A run as pg_cron recorded it, including one that never reached the history. */
 export interface JobRun {
   status: 'starting' | 'connecting' | 'sending' | 'running' | 'succeeded' | 'failed';
-  /** What the server said; left out for a run of a command that somebody has changed. */
+  /** The server's message; left out if someone has changed the job's command. */
   message?: string;
   /** Left out for a run that never began, because pg_cron could not connect. */
   startedAt?: Date;
   endedAt?: Date;
 }
 
-/** The jobs of those of the views that have one which this role may see. */
+/** The jobs of the views, as far as this role may see them. */
 export async function readJobs(
   session: Session,
   stateSchema: string,

@@ -5,13 +5,13 @@ import type { ViewStaleEvent } from '../refresh/refresh-events.js';
 import type { ViewStatus } from './view-status.js';
 import { readBriefStatuses } from './status-reading.js';
 
-/** Tells of views that become stale: once, until they are fresh again. */
+/** Reports views that become stale: once, until they are fresh again. */
 export class StaleWatch {
   private readonly stale = new Set<ViewDefinition>();
 
   constructor(private readonly context: DataSourceContext) {}
 
-  /** @returns in how many milliseconds one of them may become stale; 0 where that depends on writes */
+  /** @returns the milliseconds until one of them may become stale; 0 if that depends on writes */
   async look(definitions: readonly ViewDefinition[]): Promise<number> {
     const statuses = await readBriefStatuses(this.context, definitions);
     definitions.forEach((definition, position) => {
@@ -29,7 +29,7 @@ export class StaleWatch {
   }
 }
 
-/** Without writes the age alone decides. One that is stale already stays so until it is refreshed. */
+/** Without writes, only the age decides. A stale view stays stale until it is refreshed. */
 function maybeStaleInMs({ freshness }: ViewDefinition, status: ViewStatus | undefined): number {
   if (freshness?.maxStalenessMs !== undefined) {
     return 0;
@@ -41,7 +41,7 @@ function maybeStaleInMs({ freshness }: ViewDefinition, status: ViewStatus | unde
   if (ageMs !== undefined) {
     return Math.max(0, maxStalenessMs - ageMs);
   }
-  // Rows that were there before the library: they become stale at a tick, unless a failed one was that already.
+  // Rows from before the library: they become stale at a tick, unless a failed tick already made them stale.
   return failureCount > 0 || nextTick === undefined ? 0 : nextTick.getTime() - Date.now();
 }
 

@@ -1,26 +1,26 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
 
-/** A tick may start up to 250 ms before its instant; no grid is finer than a second. */
+/** A tick may start up to 250 ms early; no schedule is finer than a second. */
 const EARLY_START_MS = 500;
 
-/** What is known of the rows of a view. */
+/** What is known about a view's rows. */
 export interface RowsAge {
-  /** The start of the refresh that brought them. */
+  /** The start of the refresh that produced them. */
   since: Date;
-  /** How long refreshes take; 0 as long as nobody knows. */
+  /** How long refreshes take; 0 if unknown. */
   meanDurationMs: number;
 }
 
 /**
- * How old the rows may be before they are stale, in milliseconds; `undefined` for a view that nothing
- * says it of.
+ * How old the rows may be before they are stale, in milliseconds; `undefined` for a view without a
+ * limit or schedule.
  *
- * By its schedule a view is stale when two ticks have come since its rows were computed, and there was
+ * By its schedule, a view is stale when two ticks have come since its rows were computed and there was
  * time to do the second: one that fails, or falls into a longer refresh, is made up for before the
- * next. Counted on the grid, and not as twice an interval, so that a schedule of working hours is not
+ * next. Ticks are counted instead of twice an interval, so that a schedule for working hours isn't
  * stale every Monday.
  *
- * @param explicitMs what was declared, which counts instead of the schedule
+ * @param explicitMs the declared limit, which replaces the schedule's
  */
 export function maxStalenessOf(
   { schedule }: Pick<ViewDefinition, 'schedule'>,

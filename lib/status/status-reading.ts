@@ -16,17 +16,20 @@ import { graphOf, keyOf } from '../refresh/graph-plan.js';
 import { outdatedSince, refreshStatus, type ViewStatus } from './view-status.js';
 import { readViewChanges } from '../tracking/view-changes.js';
 
-/** A size is not worth waiting longer for a view that has just been locked against readers. */
+/** Reading a size is not worth a longer wait for a view that was just locked against readers. */
 const SIZE_LOCK_TIMEOUT_MS = 100;
 
-/** What is read apart, where somebody wants to know it. */
+/** What is read separately, if requested. */
 interface Extras {
   sizes: readonly ViewSizeRow[];
   surroundings: SurroundingsRow;
   jobs: ReadonlyMap<ViewDefinition, ViewJob>;
 }
 
-/** The status of views in the given order, in a constant number of statements. It waits for nobody. */
+/**
+ * The status of views in the given order, in a constant number of statements. It never waits for a
+ * lock.
+ */
 export async function readBriefStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
@@ -37,7 +40,10 @@ export async function readBriefStatuses(
   });
 }
 
-/** The same with sizes, and with who holds the refresh locks, for who waits no longer than `timeoutMs`. */
+/**
+ * The same with sizes and with the holders of the refresh locks, for callers that wait no longer than
+ * `timeoutMs`.
+ */
 export async function readStatuses(
   context: DataSourceContext,
   definitions: readonly ViewDefinition[],
@@ -59,7 +65,7 @@ async function readWith(
   { sizes, surroundings, jobs }: Extras,
 ): Promise<ViewStatus[]> {
   const { stateSchema } = database;
-  // All of the data source: readers of a view may miss what those below it have not seen.
+  // All views of the data source: what the views below have not seen is missing from a view's rows.
   const below = viewsBelow(definitions, registry.all(), surroundings);
   const views = [...new Set([...definitions, ...[...below.values()].flat()])];
   const statement = selectViewStatuses(
@@ -96,7 +102,7 @@ function hasLimit({ freshness }: ViewDefinition): boolean {
   return freshness?.maxStalenessMs !== undefined;
 }
 
-/** Who holds the locks, and what reads what where a view has `maxStaleness`: one statement, or none. */
+/** Who holds the locks and, if a view has `maxStaleness`, what reads what: one statement, or none. */
 async function readSurroundings(
   session: Session,
   definitions: readonly ViewDefinition[],
@@ -112,7 +118,7 @@ async function readSurroundings(
   return row ?? { holders: [], edges: [] };
 }
 
-/** For each of the views with `maxStaleness` the registered ones below it. */
+/** For each view with `maxStaleness`, the registered views below it. */
 function viewsBelow(
   definitions: readonly ViewDefinition[],
   registered: readonly ViewDefinition[],

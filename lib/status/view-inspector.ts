@@ -14,7 +14,7 @@ import {
 import type { ViewStatus } from './view-status.js';
 import { readStatuses } from './status-reading.js';
 
-/** Reads how the views of one data source stand. Nothing here changes anything. */
+/** Reads the status of one data source's views. Changes nothing. */
 export class ViewInspector {
   constructor(private readonly context: DataSourceContext) {}
 

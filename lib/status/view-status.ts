@@ -105,21 +105,21 @@ export interface ViewStatus {
   changes?: ViewChanges;
 }
 
-/** What is asked for beside a view's row. */
+/** What is read in addition to a view's row. */
 interface StatusExtras {
   dataSource: string;
-  /** Left out when it could not be had. */
+  /** Left out if it could not be read. */
   sizeBytes?: number;
   indexSizeBytes?: number;
   job?: ViewJob;
   changes?: ViewChanges;
-  /** Whoever holds the refresh lock. */
+  /** The holder of the refresh lock. */
   holders?: readonly LockHolder[];
-  /** Of the views below one with `maxStaleness`: since when each has not had all that was written. */
+  /** For the views below one with `maxStaleness`: since when each lacks writes. */
   outdatedBelow?: readonly number[];
 }
 
-/** How a view stands, from what was read of it. Pure. */
+/** The status of a view, from what was read. Pure. */
 export function refreshStatus(
   definition: ViewDefinition,
   row: ViewStatusRow,
@@ -193,14 +193,13 @@ function lastFailure(row: ViewStatusRow): LastFailure | undefined {
       };
 }
 
-/** Until when the rows are known to have been what the view's query gives. */
+/** The time up to which the rows are known to match the view's query. */
 function currentAsOf({ last_unchanged_at: unchangedAt }: ViewStatusRow, since: number): number {
   return Math.max(since, unchangedAt ?? since);
 }
 
 /**
- * Since when the rows may not have had all that was written, in milliseconds since the epoch; nothing where
- * they have it all.
+ * Since when the rows may lack writes, in milliseconds since the epoch; `undefined` if they lack none.
  */
 export function outdatedSince(
   { freshness }: ViewDefinition,
@@ -212,13 +211,16 @@ export function outdatedSince(
   return isUnchanged || since === undefined ? [] : [since];
 }
 
-/** As old as that, where nothing more is known. */
+/** That old, if nothing more is known. */
 function rowsSince(row: ViewStatusRow): number | undefined {
   const startedAt = row.last_started_at ?? row.known_since ?? undefined;
   return startedAt && currentAsOf(row, startedAt);
 }
 
-/** Rows that were there when the library met the view count as computed then: nobody knows better. */
+/**
+ * Rows from before the library count as computed when it first saw the view, because nothing else is
+ * known.
+ */
 function staleness(
   definition: ViewDefinition,
   row: ViewStatusRow,

@@ -16,7 +16,7 @@ const rules = objectOf<{ duration: Duration }>({ duration: aDuration(0) }, ['dur
  * databases for tests only.
  *
  * @param app the application, or the testing module
- * @throws InvalidOptionsError if the duration is none
+ * @throws InvalidOptionsError if the duration isn't one
  */
 export async function advance(app: INestApplicationContext, duration: Duration): Promise<void> {
   checkOptions('advance', rules, { duration });

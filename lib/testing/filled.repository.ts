@@ -15,8 +15,8 @@ import { InvalidOptionsError } from '../errors/usage.errors.js';
 type Where = FindOptionsWhere<ObjectLiteral> | FindOptionsWhere<ObjectLiteral>[];
 
 /**
- * A repository that reads rows which a test has given. It knows `where` with values and `In(...)`, `order` by columns,
- * `skip` and `take`; anything else needs a database.
+ * A repository that reads rows from a test. It supports `where` with values and `In(...)`, `order` by columns, `skip`
+ * and `take`. Anything else needs a database.
  */
 export class FilledRepository extends Repository<ObjectLiteral> {
   constructor(
@@ -27,7 +27,7 @@ export class FilledRepository extends Repository<ObjectLiteral> {
     super(view, dataSource.manager);
   }
 
-  /** The same rows stand for those of every schema. */
+  /** Every schema has the same rows. */
   [IN_SCHEMA](): this {
     return this;
   }

@@ -16,7 +16,7 @@ export interface IdleOptions {
 
 const idleOptions = objectOf<IdleOptions>({ timeout: aDuration(1) });
 
-/** How often it looks. */
+/** How often it checks. */
 const LOOK_MS = 20;
 
 /**
@@ -24,7 +24,7 @@ const LOOK_MS = 20;
  *
  * @param app the application, or the testing module
  * @throws Error saying what the view lacks
- * @throws UnknownViewError when no such view is registered
+ * @throws UnknownViewError if no such view is registered
  */
 export async function expectFresh(app: INestApplicationContext, view: ViewTarget): Promise<void> {
   const status = await refreshesOf(app).status(view);
@@ -39,7 +39,7 @@ export async function expectFresh(app: INestApplicationContext, view: ViewTarget
  * `maxStaleness` is stale, and no refresh is running. The application must be initialized with `scheduling`. Paused views are ignored.
  *
  * @param app the application, or the testing module
- * @throws InvalidOptionsError when an option is unknown or not as it must be
+ * @throws InvalidOptionsError if an option is unknown or has a wrong value
  * @throws StatusError if that takes longer than `timeout`; it names the views
  */
 export async function untilIdle(

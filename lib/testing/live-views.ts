@@ -14,7 +14,7 @@ import { PLAIN } from '../postgres/view-kind.js';
  * @param app the application, or the testing module
  * @param queryRunner in a transaction that the test rolls back
  * @param dataSource the name of the data source. Default: 'default'
- * @throws InvalidOptionsError when there is no transaction
+ * @throws InvalidOptionsError if there is no transaction
  */
 export async function useLiveViews(
   app: INestApplicationContext,
@@ -35,7 +35,7 @@ export async function useLiveViews(
       views.push({ view, definition });
     }
   }
-  // The definitions name each other, so all go before the first comes back.
+  // The definitions name each other, so all views are dropped before the first is recreated.
   for (const { view } of views.toReversed()) {
     await queryRunner.query(dropView(view.kind, view.name).text);
   }

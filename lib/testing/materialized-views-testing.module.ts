@@ -47,7 +47,7 @@ export class MaterializedViewsTestingModule {
    * Replaces `MaterializedViewsModule` in a test of one module. It provides a `RefreshService` that records its calls
    * (`RecordingRefreshService`) and the repositories of the given views, globally.
    *
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @example
    * ```ts
    * const module = await Test.createTestingModule({
@@ -80,7 +80,7 @@ export class MaterializedViewsTestingModule {
    * refreshed on schedule, and `RefreshService` records its calls (`RecordingRefreshService`). Repositories return
    * the given rows; any other access to the database throws.
    *
-   * @throws InvalidOptionsError when an option is unknown or not as it must be
+   * @throws InvalidOptionsError if an option is unknown or has a wrong value
    * @example
    * ```ts
    * const builder = Test.createTestingModule({ imports: [AppModule] });
@@ -116,7 +116,7 @@ export class MaterializedViewsTestingModule {
   }
 }
 
-/** A data source of TypeORM that is never connected, and says so when it is needed. */
+/** A TypeORM data source that never connects, and throws an error that says so when it is used. */
 function offline(): DataSource {
   const dataSource = new DataSource({ type: 'postgres' });
   const refuse = (target: unknown): never => {

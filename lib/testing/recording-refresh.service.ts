@@ -137,10 +137,10 @@ export class RecordingRefreshService extends RefreshService {
 }
 
 function ignore(): void {
-  // There is nobody to tell.
+  // There is no one to report to.
 }
 
-/** As a data source would name it whose default schema is `public`. */
+/** As in a data source with the default schema `public`. */
 function nameOf(view: ViewTarget, selector: ViewSelector = {}): string {
   if (typeof view === 'string') {
     return view;

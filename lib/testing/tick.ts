@@ -9,9 +9,9 @@ import { tickRequest } from '../refresh/occasions.js';
 import type { RefreshResult } from '../refresh/refresh-result.js';
 
 /**
- * Does now what a scheduled time of the view does, so that a test need not wait for one: a paused view is skipped, and
- * one with `skipUnchanged` that has nothing new. It works with `scheduling: false`, too. The database takes it for a tick
- * of this moment.
+ * Does now what happens at a scheduled time of the view, so that a test need not wait for one. It skips a paused view,
+ * and an unchanged one with `skipUnchanged`. It works with `scheduling: false` too. In the database it counts as a tick
+ * at this moment.
  *
  * @param app the application, or the testing module
  * @throws UnknownViewError if no such view is registered
@@ -35,7 +35,7 @@ export async function tick(
   const attempt = (at: Date): Promise<RefreshResult> =>
     source.refresher.runner.run(tickRequest(definition, at));
   const result = await attempt(new Date());
-  // The clock of the database decides, and may be behind.
+  // The database's clock decides, and may be behind.
   return result.outcome === 'skipped' && result.reason === 'tick_early'
     ? attempt(result.startedAt)
     : result;

@@ -4,17 +4,17 @@ import type { CapturedTableRow } from '../postgres/capture.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { CaptureNeed, CaptureNeeds } from './capture-needs.js';
 
-/** One way in which the triggers of tables are not what the views need. */
+/** One way in which the triggers of tables differ from what the views need. */
 export type CaptureDifference =
-  /** Changes of a table that the view tracks are not written into the log. */
+  /** Changes of a table that the view tracks are not logged. */
   | { kind: 'capture-missing'; view: ViewDefinition; table: QualifiedName }
-  /** Some are not: a trigger was dropped, or switched off. */
+  /** Some are not logged: a trigger was dropped or disabled. */
   | { kind: 'capture-changed'; view: ViewDefinition; table: QualifiedName }
   /** A table that the view names in `refresh.on` does not exist. */
   | { kind: 'table-missing'; view: ViewDefinition; table: QualifiedName }
-  /** Changes of a table are captured, and no view needs them any more. */
+  /** Changes of a table are captured, but no view needs them any more. */
   | { kind: 'capture-superfluous'; subject: QualifiedName }
-  /** Changes of a table are captured only because a class once declared so. */
+  /** Changes of a table are captured only because a class once declared it. */
   | { kind: 'capture-left-over'; subject: QualifiedName };
 
 /** Compares the captured tables with what is needed. Pure. */

@@ -16,8 +16,8 @@ export interface CaptureNeed {
   /** The names of these views, as `schema.name`. */
   views: Set<string>;
   /**
-   * Whether it is needed only because the database remembers so: the views that needed it are views of this
-   * code, which does not declare it any more.
+   * Whether only the database remembers that it is needed: the views that needed it belong to this code,
+   * which no longer declares it.
    */
   isLeftOver: boolean;
 }
@@ -25,7 +25,7 @@ export interface CaptureNeed {
 interface Reader {
   name: QualifiedName;
   capture: CaptureRecord;
-  /** The part of `capture` that somebody still declares; the rest is left over. */
+  /** The part of `capture` that some class still declares. The rest is left over. */
   asked: CaptureRecord | null;
 }
 
@@ -35,29 +35,29 @@ interface Root extends SourceRoot {
 
 export interface NeedsInput {
   definitions: readonly ViewDefinition[];
-  /** What the database remembers of views, by name; views that another application declares are among them. */
+  /** What the database remembers about views, by name, including views of other applications. */
   known: ReadonlyMap<string, KnownViewRow>;
-  /** Whether a table that the code does not declare any more is not needed any more; see `effectiveCapture`. */
+  /** Whether a table that the code no longer declares is no longer needed; see `effectiveCapture`. */
   mayNarrow: boolean;
   /** The names of views that are about to be dropped. */
   gone: ReadonlySet<string>;
-  /** Plain views that stand in the place of materialized ones during a rehearsal. */
+  /** Plain views that stand in for materialized ones during a rehearsal. */
   standIns: readonly QualifiedName[];
 }
 
-/** A table that a view names in `refresh.on`, and that does not exist. */
+/** A table that a view names in `refresh.on` and that doesn't exist. */
 export interface MissingTable {
   view: ViewDefinition;
   table: QualifiedName;
 }
 
 export interface CaptureNeeds {
-  /** The tables whose writes have to be captured, by quoted name. */
+  /** The tables whose writes must be captured, by quoted name. */
   tables: Map<string, CaptureNeed>;
   missing: MissingTable[];
 }
 
-/** What has to be captured according to the catalog of the moment. */
+/** What must be captured according to the present catalog. */
 export async function readCaptureNeeds(
   session: Pick<Session, 'query'>,
   input: NeedsInput,
@@ -86,7 +86,7 @@ function add(
   const name = displayName(view);
   if (schema_name === null) {
     const definition = definitions.find((each) => viewName(each) === name);
-    // The root that does not exist may be the view itself: then there is nothing that it reads.
+    // The missing root may be the view itself: then it reads nothing.
     const isDeclared = definition?.freshness?.tables.some(
       (table) => quoteQualifiedName(table) === quoteQualifiedName(root),
     );
@@ -134,7 +134,7 @@ function rootsOfReader({ name, capture, asked }: Reader): Root[] {
   ].map(({ root, part }) => ({ view: name, root, isLeftOver: !covers(asked, part) }));
 }
 
-/** The roots of what a view reads or names in `on`, as the code declares it. */
+/** The roots of what a view reads or names in `on`, as declared in the code. */
 export function rootsOfDefinition(view: ViewDefinition): SourceRoot[] {
   const capture = captureRecord(view);
   return capture === null ? [] : rootsOfReader({ name: view.name, capture, asked: capture });

@@ -4,7 +4,7 @@ import { type CaptureOfView, recordCaptures } from '../postgres/state.sql.js';
 import type { RecordDifference } from './capture-record.js';
 import type { CaptureStep } from './capture-steps.js';
 
-/** Makes the database remember which changes views track. Processes go by that record alone. */
+/** Makes the database remember which changes views track. Processes rely only on that record. */
 export function captureRecordSteps(
   differences: readonly RecordDifference[],
   stateSchema: string,

@@ -3,7 +3,10 @@ import { type ViewDefinition, viewName } from '../definition/view-definition.js'
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { CaptureRecord, KnownViewRow } from '../postgres/state.sql.js';
 
-/** The database remembers other changes than the view should track. What it remembers counts. */
+/**
+ * The database remembers other changes than those that the view should track. What it remembers
+ * counts.
+ */
 export interface RecordDifference {
   kind: 'capture-record';
   view: ViewDefinition;
@@ -14,7 +17,7 @@ export interface RecordDifference {
 /**
  * Pure.
  *
- * @param known what is remembered of views, by name
+ * @param known what is remembered about views, by name
  */
 export function recordDifferences(
   views: readonly ViewDefinition[],
@@ -48,10 +51,10 @@ export function newerVersion(
 }
 
 /**
- * Which changes a view tracks, given what the code declares and what the database remembers. Only a process
- * that may change views goes by the code alone. Any other adds what the code declares to what is remembered: an
- * old release that starts again during a rolling deployment declares less than the new one, and must not switch
- * off what the new one relies on. Where the database has a newer version of the view, what is remembered counts.
+ * Which changes a view tracks, given what the code declares and what the database remembers. Only a process that
+ * may change views follows the code alone. Any other adds what the code declares to what is remembered: an old
+ * release that restarts during a rolling deployment declares less than the new one, and must not switch off what
+ * the new one relies on. If the database has a newer version of the view, what is remembered counts.
  *
  * @param mayNarrow whether the process may change views
  */
@@ -74,7 +77,7 @@ export function effectiveCapture(
   return remembered === null ? declared : union(remembered, declared);
 }
 
-/** Whether what is remembered of a view includes all that is declared. */
+/** Whether what is remembered about a view includes everything that is declared. */
 export function covers(remembered: CaptureRecord | null, declared: CaptureRecord | null): boolean {
   const names = new Set(remembered?.tables.map(quoteQualifiedName));
   return (
@@ -85,7 +88,7 @@ export function covers(remembered: CaptureRecord | null, declared: CaptureRecord
   );
 }
 
-/** Whether the view tracks all that this process declares: where it does not, silence does not mean that nothing changed. */
+/** Whether the view tracks everything that this process declares. If it doesn't, the absence of changes means nothing. */
 export function tracksAllDeclared(view: ViewDefinition, remembered: CaptureRecord | null): boolean {
   return covers(remembered, captureRecord(view));
 }

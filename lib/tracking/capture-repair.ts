@@ -21,7 +21,7 @@ import { readInstalledVersion } from '../postgres/installed-version.js';
 import { briefForCaptures, patiently } from '../postgres/lock-attempts.js';
 import { wakeUpDifferences, wakeUpSteps } from './wake-up.js';
 
-/** The tables whose changes the given views need and that are not captured, or not completely. */
+/** The tables that the given views need and whose changes are not captured, or not completely. */
 export async function readUncaptured(
   session: Session,
   stateSchema: string,
@@ -34,13 +34,16 @@ export async function readUncaptured(
   return uncapturedTables(await readDifferences(session, stateSchema, views));
 }
 
-/** Another process has the sync lock: it makes or changes views, and these triggers with them. */
+/**
+ * Another process has the sync lock: it is creating or changing views, and these triggers with
+ * them.
+ */
 export class SyncLockTaken extends Error {}
 
 /**
  * Captures one table.
  *
- * @returns whether it did; `false` when somebody else has captured the table already
+ * @returns whether it did; `false` if another process has already done it
  * @throws SyncLockTaken
  */
 export async function captureTable(
@@ -72,7 +75,7 @@ export interface FinishOptions {
 }
 
 /**
- * Does what a boot put off apart from capturing tables: drops superfluous triggers, and makes or drops the one that
+ * Does what a boot put off, except capturing tables: drops superfluous triggers, and creates or drops the one that
  * notifies.
  *
  * @throws SyncLockTaken
@@ -92,14 +95,15 @@ export async function finishCaptures(
   await carryOut(session, steps, lockTimeoutMs);
 }
 
-/** Compares what is captured with what is needed by what the database remembers of views. */
+/** Compares what is captured with what the views need according to the database. */
 async function readDifferences(
   session: Session,
   stateSchema: string,
   views: readonly ViewDefinition[],
 ): Promise<CaptureDifference[]> {
   const rows = await session.query<KnownViewRow>(selectKnownViews(stateSchema));
-  // Not what this process declares: a newer release may need that no more, and has told the database so.
+  // Not what this process declares: a newer release may no longer need it, and has recorded that in the
+  // database.
   const needs = await readCaptureNeeds(session, {
     definitions: [],
     known: new Map(rows.map((row) => [rowName(row), row])),
@@ -118,7 +122,7 @@ async function beAlone(session: Session): Promise<void> {
   }
 }
 
-/** All steps or none: who waits for a lock gives the others back. */
+/** All steps or none: while it waits for a lock, it must hold no others. */
 async function carryOut(
   session: Session,
   steps: CaptureStep[],

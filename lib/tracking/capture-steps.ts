@@ -9,25 +9,25 @@ import { EXCLUSIVE_LOCK, WRITERS_LOCK } from '../postgres/lock-words.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import type { CaptureDifference } from './capture-diff.js';
 
-/** What has to be done to the tracking, as a step of a plan. */
+/** A change to the tracking, as a step of a plan. */
 export interface CaptureStep {
   action: 'capture' | 'record';
   /** Why, in a sentence. */
   reason: string;
   statements: SqlStatement[];
-  /** What takes the step back. */
+  /** What undoes the step. */
   undo: SqlStatement[];
   /** The strongest lock, and whom it stops. */
   lock: string;
   rewritesRows: false;
 }
 
-/** The tables whose changes views need and that are not captured, or not completely. */
+/** The tables that views need and whose changes are not captured, or not completely. */
 export function uncapturedTables(differences: readonly CaptureDifference[]): QualifiedName[] {
   return [...tablesOf(differences, 'capture-missing'), ...tablesOf(differences, 'capture-changed')];
 }
 
-/** One step for all tables: when it cannot have one of the locks, it gives all of them back. */
+/** One step for all tables: if one of the locks is not free, all are released. */
 export function captureSteps(
   differences: readonly CaptureDifference[],
   stateSchema: string,
@@ -42,19 +42,19 @@ export function captureSteps(
   );
 }
 
-/** The tables whose changes are captured, and that no view needs any more. */
+/** The tables whose changes are captured but that no view needs any more. */
 function superfluousTables(differences: readonly CaptureDifference[]): QualifiedName[] {
   return differences.flatMap((each) => (each.kind === 'capture-superfluous' ? [each.subject] : []));
 }
 
-/** Tables by what has to be done with their triggers. */
+/** Tables by what must be done with their triggers. */
 export interface CaptureChanges {
   missing?: QualifiedName[];
   changed?: QualifiedName[];
   superfluous?: QualifiedName[];
 }
 
-/** One step for all these changes; none when there are none. */
+/** One step for all these changes; none if there are none. */
 export function captureStepsOf(changes: CaptureChanges, stateSchema: string): CaptureStep[] {
   const { missing = [], changed = [], superfluous = [] } = changes;
   const added = [...missing, ...changed];

@@ -27,7 +27,7 @@ export function describeCaptureDifference(difference: CaptureDifference): string
   }
 }
 
-/** For the log at boot: the locks of a step could not be had. */
+/** For the log at boot: a step didn't get its locks. */
 export function describePostponed({
   reason,
   isTooLarge,
@@ -41,12 +41,12 @@ export function describePostponed({
   return `${cause}, and so it is put off: ${reason}. ${MEANWHILE}. It is tried again in the background, table by table; nothing else has been put off.`;
 }
 
-/** For the log: tables could not be captured, or the policy does not allow it. */
+/** For the log: tables could not be captured, or the policy doesn't allow it. */
 export function describeUncaptured(tables: QualifiedName[], reason: string): string {
   return `Changes of ${displayNames(tables)} are not captured: ${reason}. ${MEANWHILE}.`;
 }
 
-/** For the log: what a boot put off, apart from capturing tables, could not be done since. */
+/** For the log: what a boot put off, except capturing tables, could still not be done. */
 export function describeUnfinished(reason: string): string {
   return `Some of what the boot put off is not done yet: triggers that no view needs may still be on their tables, and writers may not notify as \`wakeUp\` says. ${reason}.`;
 }
@@ -56,7 +56,7 @@ const IDLE: ReadonlySet<string> = new Set<CaptureDifference['kind']>([
   'capture-left-over',
 ]);
 
-/** For the log: triggers that no view needs, where the policy does not allow to drop them; `undefined` for none. */
+/** For the log: triggers that no view needs, if the policy doesn't allow dropping them; `undefined` for none. */
 export function describeIdle(
   differences: readonly (CaptureDifference | { kind: string })[],
   policy: SyncPolicy,

@@ -9,29 +9,32 @@ import { describeUncaptured, describeUnfinished, OWNERSHIP_HINT } from './captur
 import { RepairWaits } from './repair-waits.js';
 import { allowsChanges, allowsCreation } from '../definition/policy-rights.js';
 
-/** How often, at the most, a process looks which tables are not captured. */
+/** How often, at most, a process checks which tables are not captured. */
 const INTERVAL_MS = 2_000;
 
-/** How often, at the most, it warns of what it cannot repair. */
+/** How often, at most, it warns about what it can't repair. */
 const REMINDER_MS = 600_000;
 
-/** Why tables stay uncaptured in a process whose policy does not allow to make triggers. */
+/** Why tables stay uncaptured in a process whose policy doesn't allow creating triggers. */
 const FORBIDDEN =
   "`synchronize` doesn't allow creating anything here; create the triggers with SchemaService.apply or a generated migration";
 
 const COMPLAINT = 'Could not check whether the tables that views read are captured.';
 
-/** What a boot put off, apart from capturing tables, in the list of what waits to be tried again. */
+/**
+ * The entry, in the list of what waits for a retry, for everything that a boot put off except
+ * capturing tables.
+ */
 const THE_REST = '';
 
 /**
- * Makes missing triggers in the background, between two boots: those of a partition that was attached, of a parent that
- * a table was given or of a table that was made again, those that somebody disabled, and those that a boot put off.
+ * Creates missing triggers in the background, between boots: those of an attached partition, of a new parent or of a
+ * recreated table, those that someone disabled, and those that a boot put off.
  */
 export class CaptureKeeper {
-  /** Whether something is left that the boot put off. */
+  /** Whether something that the boot put off is still to do. */
   private isUnfinished = false;
-  /** What could not be had, and is tried again later. */
+  /** What didn't get its locks and is tried again later. */
   private readonly waits = new RepairWaits();
   /** Why the last repair failed. */
   private failure?: string;
@@ -48,8 +51,8 @@ export class CaptureKeeper {
   }
 
   /**
-   * To be called whenever a view is found with sources that are not all captured. Captures them in the background
-   * within seconds, in one process at a time; or warns now and then that the policy does not allow it. Never throws.
+   * Call it whenever a view has sources that are not all captured. Captures them in the background within seconds,
+   * in one process at a time; or warns from time to time that the policy doesn't allow it. Never throws.
    */
   maybeRepair(): void {
     if (this.isAllowed) {
@@ -59,18 +62,18 @@ export class CaptureKeeper {
     }
   }
 
-  /** For a boot that could not have the locks for its triggers: tries again until it is done. */
+  /** For a boot that didn't get the locks for its triggers: tries again until it is done. */
   finishLater(): void {
     this.isUnfinished = true;
     this.repairs.doSoon(INTERVAL_MS);
   }
 
-  /** Resolves when no repair is under way. One that failed may be planned. */
+  /** Resolves when no repair is running. A retry may still be planned. */
   async untilIdle(): Promise<void> {
     await Promise.all([this.repairs.untilIdle(), this.reminders.untilIdle()]);
   }
 
-  /** Begins no more repairs, and waits a short time for one that is under way. */
+  /** Begins no more repairs, and waits a short time for a running one. */
   async stop(): Promise<void> {
     await Promise.all([this.repairs.stop(), this.reminders.stop()]);
   }
@@ -109,7 +112,7 @@ export class CaptureKeeper {
     this.tell(made, failures);
   }
 
-  /** What is left is not forgotten, though nobody may find the view uncaptured before its next tick. */
+  /** What is left is not forgotten, although the view may not be checked again before its next tick. */
   private planNext(): void {
     const { firstInMs } = this.waits;
     if (firstInMs !== undefined) {
@@ -125,9 +128,9 @@ export class CaptureKeeper {
   }
 
   /**
-   * Each table in a transaction of its own, so that waiting for one holds up no writer of another.
+   * Each table in its own transaction, so that waiting for one doesn't block writers of another.
    *
-   * @returns whether it did; `false` when somebody else has captured the table already
+   * @returns whether it did; `false` if another process has already done it
    */
   private capture(table: QualifiedName): Promise<boolean> {
     const { database, options } = this.context;
@@ -150,7 +153,7 @@ export class CaptureKeeper {
     this.isUnfinished = false;
   }
 
-  /** Does a part of a repair, unless it failed a short time ago. */
+  /** Does a part of a repair, unless it failed recently. */
   private async tried(part: string, failures: string[], work: () => Promise<void>): Promise<void> {
     if (this.repairs.isStopped || !this.waits.isOver(part)) {
       return;

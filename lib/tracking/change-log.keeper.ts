@@ -15,19 +15,21 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { Upkeep } from '../definition/upkeep.js';
 
-/** The most rows that one transaction deletes: it shares its connection with other bookkeeping, which has to wait. */
+/**
+ * The maximum number of rows that one transaction deletes: other bookkeeping shares the connection and has to wait.
+ */
 const BATCH_SIZE = 10_000;
 
-/** How many rows of one source the log keeps for a view that is not refreshed, before they are compacted. */
+/** How many rows of one source the log keeps for a view that is not refreshed, before it compacts them. */
 const SOURCE_LIMIT = 10_000;
 
-/** How often, at the most, a process does this. */
+/** How often, at most, a process does this. */
 const INTERVAL_MS = 30_000;
 
 /** Older than all transactions. */
 const FIRST_XID = '0';
 
-/** Keeps the log of changes small. */
+/** Keeps the change log small. */
 export class ChangeLogKeeper {
   private readonly upkeep: Upkeep;
 
@@ -45,8 +47,8 @@ export class ChangeLogKeeper {
   }
 
   /**
-   * Deletes the changes that every view has seen, and puts two rows in the place of many where a view is not
-   * refreshed. It works in batches, each a short transaction, so that others get the connection in between.
+   * Deletes the changes that every view has seen, and replaces many rows by two if a view is not refreshed.
+   * It works in batches, each a short transaction, so that others get the connection in between.
    *
    * @returns how many rows were deleted because they had been seen
    */
@@ -62,14 +64,14 @@ export class ChangeLogKeeper {
   }
 
   /**
-   * Does so in the background, unless this process did so a short time ago. Never throws. It is needed also where no
-   * view tracks changes any more: the triggers may still be there, and go on writing.
+   * Does so in the background, unless this process did so recently. Never throws. It is needed even if no view
+   * tracks changes any more: the triggers may still exist and go on writing.
    */
   maybeKeep(): void {
     this.upkeep.maybeDo();
   }
 
-  /** Begins no more batches, and waits a short time for those under way. */
+  /** Begins no more batches, and waits a short time for running ones. */
   stop(): Promise<void> {
     return this.upkeep.stop();
   }
@@ -78,7 +80,7 @@ export class ChangeLogKeeper {
     try {
       return await this.keep();
     } catch (error) {
-      // The library's tables have not been made yet, or were dropped by hand.
+      // The library's tables don't exist yet, or were dropped by hand.
       if (errorCode(error) === SqlState.undefinedTable) {
         return 0;
       }
@@ -110,7 +112,7 @@ export class ChangeLogKeeper {
     }
   }
 
-  /** One process at a time: two that compact could wait for each other's rows. The second one does nothing. */
+  /** One process at a time: two that compact could wait for each other's rows. The second does nothing. */
   private async alone<Row extends QueryResultRow>(statement: SqlStatement): Promise<Row[]> {
     return this.context.database.bookkeeping(async (session) => {
       const [lock] = await session.query<TryLockRow>(tryLock(changeLogLockKey()));

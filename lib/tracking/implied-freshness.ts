@@ -5,11 +5,12 @@ import { type ObstacleRow, selectObstacles } from '../postgres/obstacle.sql.js';
 import { readViewEdges } from '../graph/view-edges.js';
 
 /**
- * Sets `freshness` of the views that have no such options of their own but are read, at whatever distance, by a
- * view with `maxStaleness`: only if their changes are noticed is it known when they have to be refreshed for
- * that view. Views whose changes cannot be noticed are left out; they are refreshed by their age.
+ * Sets `freshness` of the views that have no such options themselves but are read, directly or not, by a view
+ * with `maxStaleness`: only tracking their changes tells when they must be refreshed for that view. Views whose
+ * changes can't be noticed are left out; they are refreshed by their age.
  *
- * All is set at the end, without waiting in between: refreshes run meanwhile, and must not see half of it.
+ * Everything is set at the end, without waiting in between: refreshes run meanwhile, and must not see half
+ * of it.
  */
 export async function implyFreshness(
   session: Pick<Session, 'query'>,
@@ -50,14 +51,14 @@ async function readImplied(
   return candidates.filter((_, position) => !obstructed.has(position));
 }
 
-/** The given views and all views below them, at whatever distance, by quoted name. */
+/** The given views and all views below them, directly or not, by quoted name. */
 async function readBelow(
   session: Pick<Session, 'query'>,
   views: readonly ViewDefinition[],
 ): Promise<Set<string>> {
   const edges = await readViewEdges(session, quoteQualifiedName);
   const below = new Set(views.map(({ name }) => quoteQualifiedName(name)));
-  // Iterating a Set also visits what is added meanwhile.
+  // Iterating over a Set includes what is added meanwhile.
   for (const view of below) {
     edges.filter(({ dependent }) => dependent === view).forEach(({ source }) => below.add(source));
   }

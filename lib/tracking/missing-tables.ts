@@ -8,8 +8,8 @@ import type { MissingTable } from './capture-needs.js';
 import { covers } from './capture-record.js';
 
 /**
- * Errors for the views that cannot track a table because it does not exist. A view that has tracked it before has lost
- * its table since: that is no mistake of this release, and the view goes on with the rest.
+ * Errors for the views that can't track a table because it doesn't exist. If a view tracked the table before, the
+ * table was lost since: that isn't an error of this release, and the view goes on with the rest.
  */
 export function refusedTables(
   missing: readonly MissingTable[],

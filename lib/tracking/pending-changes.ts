@@ -7,7 +7,7 @@ import type { SqlStatement } from '../postgres/sql-statement.js';
 import { tracksAllDeclared } from './capture-record.js';
 
 /**
- * The changes that a view tracks and has not seen, and how sure that is. Instants are milliseconds since the epoch, by
+ * The changes that a view tracks and has not seen, and how certain that is. Times are milliseconds since the epoch, by
  * the database's clock.
  */
 export interface PendingChanges {
@@ -17,37 +17,40 @@ export interface PendingChanges {
   since: number | null;
   /** When the newest of these writes was made; `null` for none. */
   lastAt: number | null;
-  /** Whether there is a change without a row in the log, and so without a time: DDL, or no refresh so far. */
+  /** Whether there is a change without a log row, and so without a time: DDL, or no refresh so far. */
   isAltered: boolean;
-  /** Whether the view is unpopulated. Somebody wanted it so: it waits for a write, or a refresh on demand. */
+  /** Whether the view is unpopulated. That is intended, so it waits for a write or a refresh on demand. */
   isEmpty: boolean;
-  /** The start of the refresh that brought its rows; `null` where there was none. */
+  /** The start of the refresh that produced its rows; `null` if there was none. */
   rowsSince: number | null;
   /** Whether every write to what it reads leaves a row in the log. */
   isCaptured: boolean;
   /** Whether it can be known if a refresh would give other rows: only then can its changes be relied on. */
   isWatched: boolean;
-  /** Whether nothing has changed that it tracks. If it calls `now()`, a refresh may give other rows. */
+  /**
+   * Whether nothing that it tracks has changed. If it calls `now()`, a refresh may still give other
+   * rows.
+   */
   hasNothingNew: boolean;
-  /** Whether that is sure to mean that what it tracks gives the same rows. */
+  /** Whether that certainly means that what it tracks gives the same rows. */
   isUnchanged: boolean;
-  /** Whether `since` tells of all changes: none can be missing from the log. */
+  /** Whether `since` covers all changes: none can be missing from the log. */
   isComplete: boolean;
-  /** Whether a refresh may give other rows though nothing was written. */
+  /** Whether a refresh may give other rows although nothing was written. */
   isUnsure: boolean;
-  /** The snapshot that all of this is of: the watermark of a refresh that starts now. */
+  /** The snapshot in which all of this was read: the watermark of a refresh that starts now. */
   snapshot: string;
-  /** For a refresh that starts now to store with its watermark; `null` where it stores none. */
+  /** What a refresh that starts now stores with its watermark; `null` if it stores none. */
   signature: string | null;
   /** Whether the last refresh ran the same queries over the same relations. */
   hasSameDefinitions: boolean;
 }
 
-/** What one look at several views has found. */
+/** The result of one poll for several views. */
 export interface PendingRead {
   /** Those that exist and that the library has refreshed. */
   views: PendingChanges[];
-  /** For how long the server has looked, in milliseconds. */
+  /** How long the poll took the server, in milliseconds. */
   tookMs: number;
 }
 
@@ -72,7 +75,7 @@ export async function readPending(
   return { views, tookMs: Math.max(0, ...rows.map((row) => row.took_ms)) };
 }
 
-/** The statement that asks for the pending changes of a view; none for a view that tracks nothing. */
+/** The statement that reads a view's pending changes; none for a view that tracks nothing. */
 export function questionOfPending(
   stateSchema: string,
   { name, freshness }: ViewDefinition,
@@ -80,7 +83,10 @@ export function questionOfPending(
   return freshness === undefined ? [] : [selectPending(stateSchema, [name])];
 }
 
-/** The answer. Where the database tracks less than this process declares, silence says nothing. */
+/**
+ * Its result. If the database tracks less than this process declares, the absence of changes means
+ * nothing.
+ */
 export function pendingChanges(definition: ViewDefinition, row: PendingRow): PendingChanges {
   const tracksAll = tracksAllDeclared(definition, row.capture);
   const isUnsure = row.are_definitions_stored && row.is_unsure;
@@ -99,7 +105,7 @@ export function pendingChanges(definition: ViewDefinition, row: PendingRow): Pen
     isComplete: row.is_signature_stored && tracksAll,
     isUnsure: row.is_unsure,
     snapshot: row.snapshot,
-    // Where the definitions are the same as before, a mark on the signature still holds.
+    // If the definitions are the same as before, a mark on the signature still holds.
     signature: row.signature !== null && isUnsure ? `${UNSURE}${row.signature}` : row.signature,
     hasSameDefinitions: row.are_definitions_stored,
   };

@@ -6,7 +6,7 @@ import { readViewEdges, type ViewEdge } from '../graph/view-edges.js';
 
 /**
  * Refuses a view that names in `on` something that depends on the view itself: each of its refreshes would count
- * as a write to its own sources, and it would be refreshed for ever.
+ * as a write to its own sources, and it would be refreshed endlessly.
  *
  * @throws InvalidDefinitionError naming each view on the circle
  */
@@ -27,7 +27,9 @@ export async function refuseCircles(
   }
 }
 
-/** By the name of each view, what its changes come from: the views that it reads, and what it names in `on`. */
+/**
+ * For the name of each view, where its changes come from: the views that it reads, and what it names in `on`.
+ */
 function sourcesOf(
   naming: readonly ViewDefinition[],
   edges: readonly ViewEdge[],
@@ -46,7 +48,7 @@ function sourcesOf(
 /** The names on the shortest way from a view back to itself, without the first; `undefined` where there is none. */
 function wayBack(view: string, sources: ReadonlyMap<string, Set<string>>): string[] | undefined {
   const ways = new Map<string, string[]>([[view, []]]);
-  // Iterating a Map also visits what is added meanwhile.
+  // Iterating over a Map includes what is added meanwhile.
   for (const [each, way] of ways) {
     for (const source of sources.get(each) ?? []) {
       if (source === view) {

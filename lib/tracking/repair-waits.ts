@@ -1,7 +1,7 @@
-/** What was locked is tried again soon: as a rule one statement held the lock, and has ended. */
+/** A locked table is tried again soon: usually a single statement held the lock and has ended. */
 const FIRST_WAIT_MS = 2_000;
 
-/** A writer who is held up by each attempt is not to be held up more often than that. */
+/** Each attempt may block a writer, so it isn't made more often than this. */
 const LONGEST_WAIT_MS = 30_000;
 
 interface Wait {
@@ -11,8 +11,8 @@ interface Wait {
 }
 
 /**
- * Which parts of a repair are left alone after they failed: each for itself, for twice as long each time, so that one
- * table that is locked for hours holds up no other.
+ * The parts of a repair that wait after a failure. Each waits by itself, twice as long each time, so that a table
+ * that is locked for hours doesn't hold up others.
  */
 export class RepairWaits {
   private readonly waits = new Map<string, Wait>();
@@ -31,14 +31,14 @@ export class RepairWaits {
     this.waits.delete(part);
   }
 
-  /** Forgets all parts but those that are still to be done. */
+  /** Forgets all parts except those that are still to be done. */
   keepOnly(parts: readonly string[]): void {
     [...this.waits.keys()]
       .filter((part) => !parts.includes(part))
       .forEach((part) => this.waits.delete(part));
   }
 
-  /** In how many milliseconds the first of them is to be tried again; `undefined` when there is none. */
+  /** The milliseconds until the first of them is tried again; `undefined` if there is none. */
   get firstInMs(): number | undefined {
     const instants = [...this.waits.values()].map(({ untilMs }) => untilMs);
     return instants.length === 0 ? undefined : Math.min(...instants) - performance.now();

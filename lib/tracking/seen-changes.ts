@@ -6,12 +6,12 @@ import { rootsOfDefinition } from './capture-needs.js';
 import type { PendingChanges } from './pending-changes.js';
 
 /**
- * When, at the earliest, the oldest write was made that a refresh brings into the view: the views above count from
- * then. After a change that is not in the log, such as a refresh of a view below, it may be as old as the rows before.
- * All instants are milliseconds since the epoch.
+ * The earliest possible time of the oldest write that a refresh brings into the view: the views above count from then.
+ * After a change that is not in the log, such as a refresh of a view below, it may be as old as the previous rows. All
+ * times are milliseconds since the epoch.
  *
  * @param startedAt the start of the refresh
- * @param lastStartedAt the start of the refresh before; `null` for none
+ * @param lastStartedAt the start of the previous refresh; `null` for none
  */
 export function writtenSince(
   pending: Pick<PendingChanges, 'isComplete' | 'since'> | undefined,
@@ -25,7 +25,7 @@ export function writtenSince(
 /**
  * The statements that record a success, and which changes the view has seen.
  *
- * @param before what was pending before the refresh, and when the refresh before started
+ * @param before what was pending before the refresh, and the start of the previous refresh
  */
 export function successStatements(
   stateSchema: string,
@@ -48,7 +48,9 @@ export function successStatements(
   return [success, markObstructed(stateSchema, rootsOfDefinition(definition))];
 }
 
-/** Whether it is known that a refresh would give the same rows: never of a view that tracks less than it reads. */
+/**
+ * Whether it is known that a refresh would give the same rows: never for a view that tracks less than it reads.
+ */
 export function wouldGiveSameRows(
   { freshness }: ViewDefinition,
   pending: Pick<PendingChanges, 'isUnchanged'> | undefined,

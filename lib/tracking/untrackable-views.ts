@@ -18,8 +18,8 @@ import { rootsOfDefinition } from './capture-needs.js';
 import { refuseCircles } from './refresh-circle.js';
 
 /**
- * Refuses three kinds of views: those for which nobody can know whether a refresh would give the same rows,
- * those whose own refresh would trigger the next one, for ever, and those whose sources are unknown.
+ * Refuses three kinds of views: those for which it can't be known whether a refresh would give the same
+ * rows, those whose own refresh would trigger the next one endlessly, and those whose sources are unknown.
  *
  * @throws InvalidDefinitionError naming the view, the option and the reasons
  */
@@ -79,7 +79,8 @@ async function refuseSourceless(
   }
   const roots = asking.map(({ name }) => ({ view: name, root: name }));
   const rows = await session.query<SourceRow>(selectSources(roots, standIns));
-  // A view that does not exist has a row too, without a name: it is not without sources.
+  // A view that doesn't exist has a row too, without a name. That doesn't mean that it has no
+  // sources.
   const found = new Set(rows.map(({ position }) => position));
   const view = asking.find((_, position) => !found.has(position));
   if (view !== undefined) {
@@ -126,9 +127,9 @@ function describe({ reason, subject }: ObstacleRow): string {
 }
 
 /**
- * Why changes cannot be noticed, or why there may be other rows without any.
+ * Why changes can't be noticed, or why rows may differ without a change.
  *
- * @param subject the relation or function, as it is to be shown
+ * @param subject the relation or function, as shown to users
  */
 export function describeObstacle(reason: ObstacleReason, subject: string): string {
   switch (reason) {

@@ -3,7 +3,7 @@ import { instant } from '../postgres/optional-instant.js';
 import type { Session } from '../postgres/session.js';
 import { type PendingChanges, readPending } from './pending-changes.js';
 
-/** What a view has not seen of the changes that it tracks. */
+/** The tracked changes that a view has not seen. */
 export interface ViewChanges {
   /**
    * Whether nothing has changed that the view tracks. When that is all that it reads, its rows are what a refresh
@@ -22,14 +22,14 @@ export interface ViewChanges {
   logBytes: number;
 }
 
-/** How large the log of changes is. */
+/** The size of the change log. */
 export interface ChangeLogSize {
   rowCount: number;
   /** With its indexes. */
   byteCount: number;
 }
 
-/** Reads that of all given views that track changes, in one statement; in none where there is no such view. */
+/** Reads that for all given views that track changes, in one statement; in none if there is no such view. */
 export async function readViewChanges(
   session: Session,
   stateSchema: string,

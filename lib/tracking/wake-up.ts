@@ -10,17 +10,17 @@ import {
 } from '../postgres/wake-up.sql.js';
 import type { CaptureStep } from './capture-steps.js';
 
-/** Writers do not wake processes up as the option `wakeUp` says. */
+/** Writers don't wake processes as the option `wakeUp` says. */
 export interface WakeUpDifference {
   kind: 'wake-up';
   /** The change log. */
   subject: QualifiedName;
   wanted: WakeUp;
-  /** Whether there is a trigger that has to go. */
+  /** Whether there is a trigger that must be dropped. */
   replaces: boolean;
 }
 
-/** @param trigger `undefined` where nothing wakes processes up */
+/** @param trigger `undefined` if nothing wakes processes */
 export function wakeUpDifferences(
   wanted: WakeUp,
   trigger: WakeUpTriggerRow | undefined,
@@ -58,7 +58,7 @@ export function wakeUpSteps(
   });
 }
 
-/** What has to change, in words for plans and differences. */
+/** What must change, in words for plans and differences. */
 export function describeWakeUp({ wanted }: WakeUpDifference): string {
   return wanted === 'notify'
     ? "Writers should wake processes up by NOTIFY (`wakeUp: 'notify'`)"

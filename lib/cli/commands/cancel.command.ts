@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
-/** Cancels a refresh that is running in whatever process. */
+/** Cancels a running refresh, in any process. */
 export const cancelCommand: CliCommand = {
   define: () =>
     new Command('cancel')

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { check, type CheckOptions } from '../check.js';
 import type { CliCommand } from '../cli-command.js';
 
-/** Whether all is as declared, for CI. */
+/** Checks whether everything is as declared, for CI. */
 export const checkCommand: CliCommand = {
   define: () =>
     new Command('check')

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { CliCommand } from '../cli-command.js';
 import { doctor } from '../doctor.js';
 
-/** All that will hurt later. */
+/** Finds everything that will fail later. */
 export const doctorCommand: CliCommand = {
   define: () =>
     new Command('doctor').description(

@@ -4,7 +4,7 @@ import type { CliCommand } from '../cli-command.js';
 import { explain } from '../explain.js';
 import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
-/** What can be said of a view. */
+/** Explains views. */
 export const explainCommand: CliCommand = {
   define: () =>
     new Command('explain')

@@ -12,7 +12,7 @@ interface GenerateFlags extends PlanFlags {
   dryRun?: boolean;
 }
 
-/** A migration of TypeORM. */
+/** Writes a TypeORM migration. */
 export const generateCommand: CliCommand = {
   define: () =>
     addPlanOptions(

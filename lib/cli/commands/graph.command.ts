@@ -30,7 +30,7 @@ export const graphCommand: CliCommand = {
   },
 };
 
-/** The declared views, and the others that stand between or above them. */
+/** The declared views, and others between or above them. */
 async function readGraph({ source }: Project): Promise<DrawnGraph> {
   const declared = source.views.all();
   const read = await source.database.reading(ANSWER_TIMEOUT_MS, (session) =>
@@ -47,7 +47,7 @@ function distinct(edges: readonly ViewEdge[]): ViewEdge[] {
   ];
 }
 
-/** Those of views that have to do with the declared ones. */
+/** The edges of views related to the declared ones. */
 function connected(edges: readonly ViewEdge[], declared: ReadonlySet<string>): ViewEdge[] {
   const reached = new Set(declared);
   for (const view of reached) {

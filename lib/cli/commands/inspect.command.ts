@@ -9,10 +9,10 @@ import type { SchemaFlag } from '../schema-option.js';
 
 const HEAD = ['VIEW', 'KIND', 'DECLARED', 'OWNER', 'POPULATED', 'SIZE', 'INDEXES', 'READS'];
 
-/** For how long the catalog may take to answer. */
+/** How long reading the catalog may take. */
 const TIMEOUT_MS = 30_000;
 
-/** What the catalog has of all views. */
+/** What the catalog has about all views. */
 export const inspectCommand: CliCommand = {
   define: () =>
     new Command('inspect')

@@ -33,7 +33,7 @@ interface ListedView {
   cron?: string;
   timeZone?: string;
   scheduler?: string;
-  /** Of a materialized one. */
+  /** Of a materialized view. */
   mode?: string;
 }
 

@@ -3,7 +3,7 @@ import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
 import { forEachView } from '../for-each-view.js';
 import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
-/** Pauses the refreshing of views by their schedules and after writes. */
+/** Pauses refreshes of views by their schedules and after writes. */
 export const pauseCommand: CliCommand = {
   define: () =>
     new Command('pause')

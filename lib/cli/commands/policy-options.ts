@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { PlanPolicy } from '../../schema/schema-options.js';
 import type { CommonFlags } from '../cli-options.js';
 
-/** Flags of the commands that make a plan. The policies among the common flags are in the module's options already. */
+/** Flags of the commands that make a plan. The policies among the common flags are already in the module's options. */
 export interface PlanFlags extends CommonFlags {
   prune?: boolean;
 }

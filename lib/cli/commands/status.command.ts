@@ -7,7 +7,7 @@ import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 
 const HEAD = ['VIEW', 'STATE', 'AGE', 'LAST SUCCESS', 'TOOK', 'NEXT TICK', 'SIZE'];
 
-/** How the views stand. */
+/** Shows the status of views. */
 export const statusCommand: CliCommand = {
   define: () =>
     new Command('status')
@@ -39,7 +39,7 @@ function row(status: ViewStatus, output: Output): string[] {
   ];
 }
 
-/** What matters most comes first. */
+/** The most important state first. */
 function state(status: ViewStatus, output: Output): string {
   if (!status.exists) {
     return output.style('red', 'missing');

@@ -9,7 +9,7 @@ interface SyncFlags extends PlanFlags {
   yes?: boolean;
 }
 
-/** Makes the database as declared. */
+/** Makes the database match the code. */
 export const syncCommand: CliCommand = {
   define: () =>
     addPlanOptions(

@@ -20,7 +20,7 @@ import { poolerFindings } from './pooler.findings.js';
 import { serverFindings } from './server.findings.js';
 import { logFindings, riskFinding, viewFindings } from './view.findings.js';
 
-/** For how long each of the questions may take. */
+/** The time limit of each query. */
 const TIMEOUT_MS = 30_000;
 
 const MEND_CLASS =
@@ -33,7 +33,7 @@ interface ServerReading {
   hasWakeUpTrigger: boolean;
 }
 
-/** Looks for all that will hurt later. It changes nothing. */
+/** Finds everything that will fail later. Changes nothing. */
 export async function examine(source: ManagedDataSource): Promise<Finding[]> {
   const { facts, risks, installedVersion, hasWakeUpTrigger } = await readServer(source);
   const inspected = await source.catalog.inspect(undefined, TIMEOUT_MS);
@@ -71,7 +71,7 @@ async function readServer({ database, options, views }: ManagedDataSource): Prom
   });
 }
 
-/** As the application itself has it. */
+/** As in the application itself. */
 async function searchPathOf({ database }: ManagedDataSource): Promise<string> {
   const { currentSchema } = await database.serverInfo();
   return `${currentSchema === null ? '' : `${quoteIdentifier(currentSchema)}, `}pg_temp`;
@@ -95,7 +95,7 @@ function versionFindings(installedVersion: number, stateSchema: string): Finding
   ];
 }
 
-/** What cannot be made as declared, and what nobody needs any more. The rest of what differs is said by `check`. */
+/** What can't be created as declared, and what is no longer needed. `check` reports the other differences. */
 async function differenceFindings(
   source: ManagedDataSource,
   found: ReadonlyMap<string, InspectedView>,

@@ -1,13 +1,15 @@
-/** One thing that hurts, or will hurt later. */
+/** One problem, present or future. */
 export interface Finding {
-  /** `error`: something fails now. `warning`: something will, or is slower or staler than it need be. */
+  /**
+   * `error`: something fails now. `warning`: something will fail, or is slower or staler than necessary.
+   */
   severity: 'error' | 'warning';
-  /** What kind of thing it is: the same word in every release. */
+  /** The kind of finding: the same word in every release. */
   code: FindingCode;
-  /** `schema.name`; left out for what concerns no single view. */
+  /** `schema.name`; left out if it doesn't concern a single view. */
   view?: string;
   message: string;
-  /** The statement, or the command, that mends it. */
+  /** The statement or command that fixes it. */
   fix: string;
 }
 

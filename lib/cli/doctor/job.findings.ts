@@ -2,7 +2,7 @@ import { ADVICE } from '../../postgres/advice.sql.js';
 import type { ViewStatus } from '../../status/view-status.js';
 import type { Finding } from './finding.js';
 
-/** What is wrong with the job of pg_cron that refreshes a view. Pure. */
+/** What is wrong with the pg_cron job that refreshes a view. Pure. */
 export function jobFindings({ view, job }: ViewStatus): Finding[] {
   if (job === undefined) {
     return [];

@@ -4,8 +4,8 @@ import { selectBackendPid } from '../../postgres/doctor.sql.js';
 import type { Finding } from './finding.js';
 
 /**
- * Wake-ups by NOTIFY need a session of one's own, and a pooler has none to give. It hands out numbers of its own for what
- * a client thinks is its server process, by which it is known.
+ * Waking by NOTIFY needs a dedicated session, which a pooler doesn't give. A pooler invents the process ID that a client
+ * sees, which reveals it.
  */
 export async function poolerFindings(
   { typeOrm, options }: ManagedDataSource,

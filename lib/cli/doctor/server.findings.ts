@@ -14,7 +14,7 @@ const SUPPORTED_UNTIL: Record<number, string> = {
 
 const OLDEST_MAJOR = 13;
 
-/** What these settings do to the library or to a migration, where they have one of these values. */
+/** What these settings do to the library or to a migration if they have one of these values. */
 const HARMFUL: Record<string, { isHarmful: (value: string) => boolean; why: string }> = {
   session_replication_role: {
     isHarmful: (value) => value === 'replica',
@@ -42,7 +42,7 @@ const HARMFUL: Record<string, { isHarmful: (value: string) => boolean; why: stri
   },
 };
 
-/** What the server itself will hurt by. Pure. */
+/** Problems of the server itself. Pure. */
 export function serverFindings(facts: ServerFactsRow, poolSize: number, now: Date): Finding[] {
   return [
     ...versionFindings(facts, now),
@@ -84,7 +84,7 @@ function upgradeFrom(major: number): string {
 function connectionFindings(facts: ServerFactsRow, poolSize: number): Finding[] {
   const { max_connections: all, reserved_connections: reserved, used_connections: used } = facts;
   const free = all - reserved - used;
-  // Each process has `poolSize` and the one for bookkeeping.
+  // Each process has `poolSize` connections and one for bookkeeping.
   const needed = poolSize + 1;
   return free >= needed
     ? []

@@ -6,13 +6,13 @@ import { rowName } from '../../postgres/identifier.js';
 import type { ViewStatus } from '../../status/view-status.js';
 import type { Finding } from './finding.js';
 
-/** From so many rows on, the log of changes is long: it is there to be short. */
+/** From this many rows on, the change log counts as long. */
 const FULL_LOG_ROWS = 100_000;
 
-/** From this version on a refresh resolves names in pg_catalog alone. */
+/** From this version on, a refresh resolves unqualified names in pg_catalog only. */
 const SAFE_PATH_VERSION = 170_000;
 
-/** What a view will hurt by, from its status and its indexes. Pure. */
+/** A view's problems, from its status and its indexes. Pure. */
 export function viewFindings(status: ViewStatus, inspected: InspectedView | undefined): Finding[] {
   const { view } = status;
   if (inspected === undefined) {
@@ -80,7 +80,7 @@ function lockedFinding(view: string, holder: LockHolder): Finding {
   };
 }
 
-/** A log that is long, and the view that has waited for longest for what is in it. Pure. */
+/** A long change log, and the view that has waited longest for what is in it. Pure. */
 export function logFindings(statuses: readonly ViewStatus[]): Finding[] {
   const rows = Math.max(0, ...statuses.map(({ changes }) => changes?.logRowCount ?? 0));
   if (rows < FULL_LOG_ROWS) {
@@ -99,7 +99,7 @@ export function logFindings(statuses: readonly ViewStatus[]): Finding[] {
   ];
 }
 
-/** What a refresh may not read, or does not find. Pure. */
+/** What a refresh may not read, or doesn't find. Pure. */
 export function riskFinding(row: ViewRiskRow, version: number, searchPath: string): Finding {
   const view = rowName(row);
   switch (row.risk) {
@@ -160,7 +160,7 @@ function functionPath(
   };
 }
 
-/** One word for a shell, whatever the name has in it. */
+/** Quotes a name as one word for a shell. */
 function shellQuoted(view: string): string {
   return `'${view.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,4 +1,4 @@
-/** What the browser runs. Without it every page works too, but none reloads itself. */
+/** The browser's script. Every page works without it, but doesn't update itself. */
 export const SCRIPT = `'use strict';
 (() => {
   const header = 'X-Materialized-Views';

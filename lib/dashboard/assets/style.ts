@@ -1,4 +1,4 @@
-/** What all pages look like. */
+/** The style of all pages. */
 export const STYLE = `:root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #fff; --text: #1c2330; --soft: #566074; --line: #d8dde6; --link: #1d56c4;

@@ -6,7 +6,7 @@ import { html, type Html } from '../html.js';
 import type { PageContent } from './layout.js';
 import { viewQuery } from './view-parts.js';
 
-/** Asks back before something is done. */
+/** Asks for confirmation before an action. */
 export function confirmPage(
   action: Action,
   details: ViewDetails,
@@ -66,7 +66,7 @@ function refreshing({ meanDurationMs, concurrently, isPaused }: ViewStatus): Htm
   return html`${meanDurationMs !== undefined && `It takes about ${shownDuration(meanDurationMs)}. `}${readers}${isPaused && ' The view stays paused.'}`;
 }
 
-/** The declared views that read it, at whatever distance: they are refreshed too. */
+/** The declared views that read it, directly or not: they are refreshed too. */
 function dependentsOf(
   { status: { dataSource }, inspected }: ViewDetails,
   pages: readonly ViewName[],

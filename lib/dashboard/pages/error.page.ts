@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { html } from '../html.js';
 import type { PageContent } from './layout.js';
 
-/** What is shown where a page cannot be had. */
+/** Shown if a page can't be shown. */
 export function errorPage(status: number, message: string): PageContent {
   const title = STATUS_CODES[status] ?? 'Error';
   return {

@@ -7,7 +7,7 @@ import type { PageContent } from './layout.js';
 import { scrollable } from './table.js';
 import { viewQuery } from './view-parts.js';
 
-/** What can be shown of the graph of all data sources. */
+/** The part of all data sources' graph that can be shown. */
 export interface DrawnGraph {
   layout: GraphLayout;
   statuses: readonly ViewStatus[];

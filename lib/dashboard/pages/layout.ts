@@ -4,10 +4,10 @@ import { html, type Html } from '../html.js';
 
 export interface PageContent {
   title: string;
-  /** The one of the links in the header that leads here. */
+  /** The header link that leads here. */
   current?: 'views' | 'graph' | 'runs';
   body: Html;
-  /** Whether the page reloads itself while it is looked at. @default false */
+  /** Whether the page updates itself while it is visible. @default false */
   isLive?: boolean;
 }
 
@@ -17,7 +17,7 @@ const LINKS = [
   { name: 'runs', href: 'runs', text: 'Runs' },
 ] as const;
 
-/** The whole page. All links are relative to it, and all pages lie in one folder. */
+/** The whole page. All links are relative to it, and all pages are in one folder. */
 export function layout(
   { environment }: ResolvedDashboardOptions,
   { title, current, body, isLive = false }: PageContent,
@@ -59,7 +59,7 @@ export function layout(
     </html> `;
 }
 
-/** Shown by the script: without it nothing is reloaded. */
+/** Shown by the script, because nothing updates without it. */
 const POLL = html`<div class="poll" hidden>
   <label for="poll">Reload</label>
   <select id="poll">

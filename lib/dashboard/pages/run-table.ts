@@ -43,7 +43,7 @@ function row(run: ViewHistoryEntry, withViews: boolean): Html {
   </tr>`;
 }
 
-/** For how long the run waited after its scheduled time, and which attempt it was. */
+/** How long the run waited after its scheduled time, and which attempt it was. */
 function occasion({ tick, startedAt, attempt }: ViewHistoryEntry): Html {
   const waitMs = tick === undefined ? undefined : Math.max(0, startedAt.getTime() - tick.getTime());
   const said = [

@@ -14,7 +14,7 @@ export function runsPage(
   return {
     title: 'Runs · Materialized views',
     current: 'runs',
-    // Who turns pages wants them to stand still.
+    // While paging, the pages must not change.
     isLive: filter.olderThan === undefined,
     body: html`<h1>Runs</h1>
       ${filterForm(filter, views)} ${runTable(runs, { withViews: true })}
@@ -37,7 +37,7 @@ function filterForm({ view, outcome, since, until }: RunsFilter, views: readonly
   </form>`;
 }
 
-/** As a field of that type has it, to the minute. */
+/** In the format of such a field, to the minute. */
 function inField(instant: Date | undefined): string {
   return instant?.toISOString().slice(0, 16) ?? '';
 }

@@ -1,6 +1,6 @@
 import { html, type Html } from '../html.js';
 
-/** What may be wider than the page, and is scrolled by itself, with the keyboard too. */
+/** Something that may be wider than the page and scrolls by itself, with the keyboard too. */
 export function scrollable(label: string, content: Html): Html {
   return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">
     ${content}
@@ -8,12 +8,14 @@ export function scrollable(label: string, content: Html): Html {
 }
 
 interface TableOptions {
-  /** What it is a table of, for those who do not see it. */
+  /** What the table shows, for screen readers. */
   label: string;
-  /** The heads of the columns; an empty one for a column that needs none. */
+  /** The column headings; an empty one for a column that needs none. */
   heads: readonly string[];
   rows: readonly Html[];
-  /** Whether each row becomes a card on a narrow screen: its cells say what they are, and the row has a `data-key`. */
+  /**
+   * Whether each row becomes a card on a narrow screen: its cells carry their headings, and the row has a `data-key`.
+   */
   isCards?: boolean;
 }
 

@@ -5,7 +5,7 @@ import { html, type Html } from '../html.js';
 import { table } from './table.js';
 import { viewLink } from './view-parts.js';
 
-/** What the database has of a view: its definition, columns, indexes, and what it stands between. */
+/** A view in the database: its definition, columns, indexes and neighbours. */
 export function catalogSections(
   { declared, inspected, differences }: ViewDetails,
   pages: readonly ViewName[],

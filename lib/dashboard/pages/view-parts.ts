@@ -7,7 +7,7 @@ import { coarse } from '../format-time.js';
 import { html, type Html } from '../html.js';
 import { type Badge, badgesOf } from '../view-badges.js';
 
-/** The query of a link that is about a view. */
+/** The query string of a link about a view. */
 export function viewQuery(
   { dataSource, view }: ViewName,
   others: Record<string, string> = {},
@@ -19,18 +19,18 @@ export function viewLink(name: ViewName): Html {
   return html`<a class="name" href="view?${viewQuery(name)}">${breakable(name.view)}</a>`;
 }
 
-/** A name that is too long for its place is broken after a dot or an underscore first. */
+/** A name that is too long breaks after a dot or an underscore first. */
 function breakable(name: string): Html {
   const parts = name.split(/(?<=[._])/);
   return html`${parts.map((part, position) => html`${position > 0 && html`<wbr />`}${part}`)}`;
 }
 
-/** @param words what it says, where that is more than its kind */
+/** @param words its text, if not just its kind */
 export function badge(kind: string, words = kind): Html {
   return html`<span class="badge ${kind.replaceAll(' ', '-')}">${words}</span>`;
 }
 
-/** All that holds of a view, in words. */
+/** All states of a view, in words. */
 export function badgeList(status: ViewStatus): Html {
   const words = (kind: Badge): string =>
     kind === 'failing' ? `failing (${status.failureCount} in a row)` : kind;
@@ -39,7 +39,7 @@ export function badgeList(status: ViewStatus): Html {
   >`;
 }
 
-/** How old the rows are, beside how old they may get. */
+/** The age of the rows, next to the limit. */
 export function age({ ageMs, maxStalenessMs, view }: ViewStatus): Html {
   if (ageMs === undefined) {
     return html`<span class="soft">unknown</span>`;
@@ -63,7 +63,7 @@ export function age({ ageMs, maxStalenessMs, view }: ViewStatus): Html {
     ></meter>`;
 }
 
-/** For how long a refresh has been running, and for how long it may go on. */
+/** How long a refresh has been running, and how long it may go on. */
 export function progress({
   refreshingSince,
   isRefreshing,
@@ -90,7 +90,7 @@ export function progress({
 
 const BAR = { width: 4, gap: 1, height: 26, least: 3, count: 30 };
 
-/** The last runs as bars, oldest first, as high as they took long; one path for each outcome keeps a long page small. */
+/** The last runs as bars, oldest first; the height is the duration. One path per outcome keeps a long page small. */
 export function runBars(runs: RecentRuns['runs']): Html {
   const longestMs = Math.max(1, ...runs.map(({ durationMs }) => durationMs));
   const paths = new Map<string, string>();
@@ -122,7 +122,7 @@ export function runBars(runs: RecentRuns['runs']): Html {
   </svg>`;
 }
 
-/** What can be done to a view as it stands. */
+/** The actions that a view's state allows. */
 function possibleActions(status: ViewStatus): Action[] {
   return [status.isRefreshing ? 'cancel' : 'refresh', status.isPaused ? 'resume' : 'pause'];
 }
@@ -134,7 +134,7 @@ const WORDS: Record<Action, string> = {
   resume: 'Resume',
 };
 
-/** Links to the page that asks back. */
+/** Links to the confirmation page. */
 export function actionLinks(status: ViewStatus): Html {
   return html`<div class="actions">
     ${possibleActions(status).map(

@@ -28,7 +28,7 @@ interface ViewPageOptions {
   pages: readonly ViewName[];
 }
 
-/** All that is known of one view. */
+/** Everything that is known about one view. */
 export function viewPage(
   details: ViewDetails,
   { notice, isReadOnly, pages }: ViewPageOptions,
@@ -54,7 +54,7 @@ export function viewPage(
   };
 }
 
-/** What is wrong, and what can be done about it. */
+/** What is wrong, and what to do about it. */
 function problems({ status }: ViewDetails): Html {
   const { lastFailure, failureCount, lockedBy = [], notBefore, aheadUntil, exists } = status;
   return html`${!exists && html`<p class="problem">The database has no such view. A boot with <code>synchronize</code>, or a migration, makes it.</p>`}

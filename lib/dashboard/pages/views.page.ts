@@ -8,11 +8,11 @@ import { selectField } from './select-field.js';
 import { table } from './table.js';
 import { actionLinks, age, badge, badgeList, progress, runBars, viewLink } from './view-parts.js';
 
-/** What of the list is shown. */
+/** The filter of the list. */
 export interface ViewsFilter {
   /** A part of the name. */
   name: string;
-  /** One of the badges; all where it is none. */
+  /** One of the badges; anything else means all. */
   state: string;
 }
 
@@ -136,7 +136,7 @@ const WHY_BLOCKING = {
   no_unique_index: 'it has no usable unique index',
 } as const;
 
-/** How the next refresh stores the rows, as far as can be told. */
+/** The mode of the next refresh, as far as it is known. */
 export function mode(
   { concurrently: { isPossible, reason }, lastSuccess }: ListedView['status'],
   declared: ListedView['declared'],

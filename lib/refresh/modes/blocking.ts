@@ -1,7 +1,9 @@
 import { refreshMaterializedView } from '../../postgres/refresh.sql.js';
 import type { Mode } from './mode.js';
 
-/** REFRESH: stops all readers while it runs, and is possible for every view. It alone can empty one. */
+/**
+ * REFRESH: blocks all readers while it runs, and works for every view. Only this mode can empty a view.
+ */
 export const blocking: Mode = {
   name: 'blocking',
   replacesView: false,

@@ -1,7 +1,7 @@
 import { refreshMaterializedView } from '../../postgres/refresh.sql.js';
 import type { Mode } from './mode.js';
 
-/** REFRESH ... CONCURRENTLY: stops no reader. PostgreSQL can do it with a unique index and with rows to compare. */
+/** REFRESH ... CONCURRENTLY: doesn't block readers. PostgreSQL needs a unique index and existing rows for it. */
 export const concurrently: Mode = {
   name: 'concurrently',
   replacesView: false,

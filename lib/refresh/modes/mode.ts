@@ -13,20 +13,25 @@ export interface ModeRun {
   definition: ViewDefinition;
   withData: boolean;
   lockTimeoutMs: number;
-  /** To be called with the statement that runs the view's query: its failure is the view's own. */
+  /**
+   * Call it with the statement that runs the view's query: if that fails, the view's query failed.
+   */
   onViewStatement: (statement: SqlStatement | undefined) => void;
 }
 
 /** One way to store the new rows of a view. */
 export interface Mode {
   name: RefreshMode;
-  /** Why a refresh runs in this mode; `undefined` where it does not. */
+  /** Why a refresh runs in this mode; `undefined` if it doesn't. */
   accepts: (
     conditions: Pick<RefreshPreconditionRow, 'is_populated' | 'has_usable_unique_index'>,
     requested: RequestedMode,
   ) => RefreshModeReason | undefined;
-  /** Stores the rows, or gives the statements that do, which then travel with the record of the success. */
+  /**
+   * Stores the rows, or returns the statements that do. Those are then sent together with the record of the
+   * success.
+   */
   run: (run: ModeRun) => Promise<SqlStatement[]>;
-  /** Whether another relation has taken the view's place: analysed already, and with counters that begin at zero. */
+  /** Whether another relation has replaced the view: it is already analysed, and its counters begin at zero. */
   replacesView: boolean;
 }

@@ -6,7 +6,7 @@ import { concurrently } from './concurrently.js';
 import type { Mode } from './mode.js';
 import { swap } from './swap.js';
 
-/** The first that accepts a refresh runs it: `blocking`, the last, accepts all. */
+/** The first mode that accepts a refresh runs it. `blocking`, the last, accepts all. */
 const MODES: readonly Mode[] = [swap, concurrently, blocking];
 
 export interface ChosenMode {
@@ -14,7 +14,7 @@ export interface ChosenMode {
   modeReason: RefreshModeReason;
 }
 
-/** Concurrently wherever PostgreSQL can, because that stops no reader, unless something else is asked for. */
+/** Concurrently if PostgreSQL can, because that doesn't block readers, unless another mode is requested. */
 export function chooseMode(
   conditions: Pick<RefreshPreconditionRow, 'is_populated' | 'has_usable_unique_index'>,
   requested: RequestedMode,
@@ -26,7 +26,7 @@ export function chooseMode(
   return chosen ?? { mode: 'blocking', modeReason: 'requested' };
 }
 
-/** The mode that `chooseMode` has named. */
+/** The mode that `chooseMode` named. */
 export function modeNamed(name: RefreshMode): Mode {
   return MODES.find((mode) => mode.name === name) ?? blocking;
 }

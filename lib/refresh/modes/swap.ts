@@ -1,7 +1,7 @@
 import { swapRows } from '../../schema/row-swap.js';
 import type { Mode } from './mode.js';
 
-/** Builds the rows beside the view and exchanges the two: stops readers for a moment. Only where it is asked for. */
+/** Builds the rows beside the view and exchanges the two: blocks readers for a moment. Only if requested. */
 export const swap: Mode = {
   name: 'swap',
   replacesView: true,
