@@ -3,7 +3,7 @@ import { FaultServer } from '../support/fault-server.js';
 import { assertInvariants } from './support/invariants.js';
 import { AT_GATE, HOURLY, Ledger } from './support/ledger.js';
 
-describe('a backend in the middle of a refresh', () => {
+describe('a backend during a refresh', () => {
   let server: FaultServer;
   let ledger: Ledger;
 
@@ -23,7 +23,7 @@ describe('a backend in the middle of a refresh', () => {
     await server.stop();
   });
 
-  it('1: is terminated: the tick is taken up again, and done once', async () => {
+  it('1: is terminated: the tick is tried again, and done once', async () => {
     const [first] = await Promise.all([
       ledger.start({ cron: HOURLY }),
       ledger.start({ cron: HOURLY }),
@@ -47,7 +47,7 @@ describe('a backend in the middle of a refresh', () => {
   it.each([
     ['is cancelled', 'cancelled', {}],
     ['takes longer than statementTimeout', 'timeout', { statementTimeout: '500ms' }],
-  ])('2: %s: the tick is left, and a later one is done', async (_, outcome, module) => {
+  ])('2: %s: the tick is given up, and a later one is done', async (_, outcome, module) => {
     await ledger.start({ cron: '*/3 * * * * *', module });
     const gate = await ledger.closeGate();
     await gate.untilReached();

@@ -26,7 +26,7 @@ const HOSTILE_NAMES = [
   'x'.repeat(59),
 ];
 
-describe('what somebody does to the catalog', () => {
+describe('changes to the catalog by others', () => {
   let ledger: Ledger;
   let app: TestingModule | undefined;
 
@@ -40,7 +40,7 @@ describe('what somebody does to the catalog', () => {
     await ledger.drop();
   });
 
-  it('30: NULLs in the key are no duplicates, and are refreshed', async () => {
+  it('30: NULLs in the key do not count as duplicates, and are refreshed', async () => {
     await ledger.database.query(
       'CREATE TABLE nulls AS SELECT NULL::int AS id FROM generate_series(1, 3)',
     );
@@ -54,7 +54,7 @@ describe('what somebody does to the catalog', () => {
     expect(await app.get(DataSource).getRepository(view).count()).toBe(3);
   });
 
-  it('32: a view that is renamed away and back while ticks come', async () => {
+  it('32: a view is renamed and renamed back while ticks come', async () => {
     const replica = await ledger.start({ cron: EVERY_SECOND });
     await ledger.database.query(`ALTER MATERIALIZED VIEW ${QUOTED_VIEW} RENAME TO hidden`);
     const [failed] = await ledger.database.until(
@@ -102,7 +102,7 @@ describe('what somebody does to the catalog', () => {
         (): string => `ALTER MATERIALIZED VIEW ${QUOTED_VIEW} OWNER TO postgres`,
         (): string => `ALTER MATERIALIZED VIEW ${QUOTED_VIEW} OWNER TO ${role}`,
       ],
-    ])('%s is taken and given back', async (_, take, give) => {
+    ])('%s is revoked and granted again', async (_, take, give) => {
       const ours = await start();
       await ledger.database.query(take());
       const error = await refreshes.refresh(ours).catch((failure: unknown) => failure);
@@ -132,7 +132,7 @@ describe('what somebody does to the catalog', () => {
     await assertInvariants(ledger);
   });
 
-  it('46: an application without the right to create says so when it boots', async () => {
+  it('46: an application without the CREATE privilege says so when it boots', async () => {
     const role = `app_${ledger.database.name}`;
     const url = await ledger.ownedBy(role);
     await ledger.database.query(`REVOKE CREATE ON DATABASE ${ledger.database.name} FROM ${role}`);
@@ -145,7 +145,7 @@ describe('what somebody does to the catalog', () => {
     await expect(booting).rejects.toThrow(/permission denied for database/);
   });
 
-  it('47: hostile names come through, and the canary lives', async () => {
+  it('47: hostile names work, and the canary table survives', async () => {
     await ledger.database.query('CREATE TABLE public.canary AS SELECT 1 AS alive');
     const views = HOSTILE_NAMES.map((name) =>
       viewClass({

@@ -40,7 +40,7 @@ describe('contention', () => {
     return rows.length;
   };
 
-  it('21: a reader holds up a blocking refresh, which lets those behind it through', async () => {
+  it('21: a reader delays a blocking refresh, which lets the readers behind it through', async () => {
     const view = ledger.view({ key: [] });
     const refreshes = await bootApp(view, { lockTimeout: 1_000 });
     const [reader, second] = await Promise.all([
@@ -60,7 +60,7 @@ describe('contention', () => {
     await assertInvariants(ledger, { refresh: demanded(refreshes, view) });
   });
 
-  it('21: a reader does not hold up a concurrent refresh', async () => {
+  it('21: a reader does not delay a concurrent refresh', async () => {
     const view = ledger.view();
     const refreshes = await bootApp(view);
     const reader = await ledger.database.session();
@@ -69,7 +69,7 @@ describe('contention', () => {
     await reader.end();
   });
 
-  it('22: two processes are asked while another is at it, and both get one run', async () => {
+  it('22: two processes get requests while another one refreshes, and both share one run', async () => {
     const [busy, ...others] = await Promise.all([ledger.start(), ledger.start(), ledger.start()]);
     const gate = await ledger.closeGate();
     const running = busy.ask<Answer>({ do: 'refresh' });
@@ -93,7 +93,7 @@ describe('contention', () => {
     await assertInvariants(ledger, { by: busy });
   });
 
-  it(`44: ${REQUEST_COUNT} requests while another process is at it are one refresh`, async () => {
+  it(`44: ${REQUEST_COUNT} requests while another process refreshes share one refresh`, async () => {
     const view = ledger.view();
     const refreshes = await bootApp(view);
     const replica = await ledger.start();
@@ -113,7 +113,7 @@ describe('contention', () => {
   });
 
   it.each([1, 2])(
-    "29: the application has its own pool of %i all in use, and the library's is not",
+    "29: the application uses up its own pool of %i, but not the library's",
     async (poolSize) => {
       const view = ledger.view();
       app = await boot(
@@ -134,7 +134,7 @@ describe('contention', () => {
     },
   );
 
-  it('37: a deadlock is resolved against a tick, which is done after it', async () => {
+  it('37: a deadlock is resolved by cancelling a tick, which is done after it', async () => {
     // Whose turn it is to look for a deadlock first must not hang on who was quicker.
     await ledger.database.query(
       `ALTER DATABASE ${ledger.database.name} SET deadlock_timeout = '2s'`,

@@ -13,7 +13,7 @@ const Count = viewClass({
   refresh: { on: 'sources', debounce: 0, maxStaleness: '1m' },
 });
 
-describe('writes to what a view reads', () => {
+describe('writes to the tables of a view', () => {
   let server: FaultServer;
   let database: TestDatabase;
   let app: INestApplicationContext | undefined;
@@ -48,7 +48,7 @@ describe('writes to what a view reads', () => {
     await database.until('SELECT FROM "Far away"."count ""of"" orders" WHERE id = $1', [count]);
   };
 
-  it('count when a prepared transaction commits, though the server crashed and the view was refreshed since', async () => {
+  it('count when a prepared transaction commits, even after a crash and a refresh', async () => {
     await start('poll');
     await prepare();
     await database.query('INSERT INTO orders DEFAULT VALUES');
@@ -61,7 +61,7 @@ describe('writes to what a view reads', () => {
     await untilCounted(3);
   });
 
-  it('cannot be prepared where they notify, and are rolled back', async () => {
+  it('cannot be prepared if they notify, and are rolled back', async () => {
     await start('notify', false);
     await expect(prepare()).rejects.toMatchObject({ code: '0A000' });
     await expect(database.query('SELECT FROM orders')).resolves.toEqual([]);

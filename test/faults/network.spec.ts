@@ -23,7 +23,7 @@ describe('the network', () => {
     await network.stop();
   });
 
-  it('14: is cut in the middle of a tick, which is done when it is back', async () => {
+  it('14: is cut during a tick, which is done when the network is back', async () => {
     const replica = await ledger.start({ cron: HOURLY, url: network.url });
     const gate = await ledger.closeGate();
     const tick = await ledger.makeDue();
@@ -48,7 +48,7 @@ describe('the network', () => {
     ]);
   });
 
-  it('14: is a black hole for a while, and nothing hangs for ever', async () => {
+  it('14: drops everything for a while, and nothing hangs for ever', async () => {
     const replica = await ledger.start({
       cron: HOURLY,
       url: network.url,
@@ -63,7 +63,7 @@ describe('the network', () => {
     await assertInvariants(ledger, { by: replica });
   });
 
-  it('14: is so bad that what a caller gives up cannot be cancelled, and nobody dies of that', async () => {
+  it('14: is so bad that an aborted call cannot be cancelled, and no process ends because of that', async () => {
     const replica = await ledger.start({ url: network.url });
     const gate = await ledger.closeGate();
     const asked = replica.ask<Answer>({ do: 'refresh' });
@@ -89,7 +89,7 @@ describe('the network', () => {
     await assertInvariants(ledger);
   });
 
-  it('17: resets connections of an application that refreshes on demand, which is told', async () => {
+  it('17: resets connections during refreshes on demand, and the callers get an error', async () => {
     const view = ledger.view();
     const app = await bootWith({ ...ledger.database, url: network.url } as never, {
       views: [view],

@@ -27,7 +27,7 @@ describe("with wakeUp: 'notify'", () => {
     await server.stop();
   });
 
-  it('a full queue of notifications fails no writer (before PostgreSQL 17 it has 8 GB)', async () => {
+  it('a full notification queue does not make writers fail (before PostgreSQL 17 it has 8 GB)', async () => {
     const [setting] = await database.query(
       `SELECT FROM pg_settings WHERE name = 'max_notify_queue_pages'`,
     );

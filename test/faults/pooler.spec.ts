@@ -46,7 +46,7 @@ describe('PgBouncer in transaction mode', () => {
     }
   };
 
-  it('18: is left with no setting of ours for its other clients', async () => {
+  it('18: shows its other clients none of our settings', async () => {
     const usual = await settings(ledger.database.directUrl);
     const replica = await start(EVERY_SECOND);
     await assertInvariants(ledger, { by: replica });
@@ -66,7 +66,7 @@ describe('PgBouncer in transaction mode', () => {
     await assertInvariants(ledger);
   });
 
-  it('19: is killed in the middle of a tick, which is done when it is back', async () => {
+  it('19: is killed during a tick, which is done when it is back', async () => {
     const [first] = await Promise.all([start(HOURLY), start(HOURLY)]);
     const gate = await ledger.closeGate();
     const tick = await ledger.makeDue();
@@ -86,7 +86,7 @@ describe('PgBouncer in transaction mode', () => {
     await assertInvariants(ledger);
   });
 
-  it('19: is paused while a refresh is at it, and waits for its end', async () => {
+  it('19: is paused during a refresh, and waits for its end', async () => {
     const replica = await start(HOURLY);
     const gate = await ledger.closeGate();
     const tick = await ledger.makeDue();

@@ -35,7 +35,7 @@ describe('a process', () => {
       )
     ).map((run) => run.outcome);
 
-  it('8: is asked to stop, and lets a refresh finish that does in time', async () => {
+  it('8: is asked to stop, and lets a refresh finish that ends in time', async () => {
     const [stopping, other] = await Promise.all([
       ledger.start({ module: { shutdownTimeout: '60s' } }),
       ledger.start(),
@@ -106,7 +106,7 @@ describe('a process', () => {
     await assertInvariants(ledger, { by: await ledger.start() });
   });
 
-  it('12: stands still for five ticks with a refresh in its middle', async () => {
+  it('12: stalls for five ticks during a refresh', async () => {
     await Promise.all([ledger.start({ cron: EVERY_SECOND }), ledger.start({ cron: EVERY_SECOND })]);
     const gate = await ledger.closeGate();
     await gate.untilReached();
@@ -124,7 +124,7 @@ describe('a process', () => {
   it.each([
     ['12', 'stands still for five ticks'],
     ['13', 'is blocked for five ticks by its own code'],
-  ])('%s: %s, and makes up for one of them at most', async (fault) => {
+  ])('%s: %s, and makes up for at most one of them', async (fault) => {
     const replica = await ledger.start({ cron: EVERY_SECOND });
     await ledger.database.until(
       `SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL`,
@@ -142,7 +142,7 @@ describe('a process', () => {
     expect(made.length).toBeLessThanOrEqual(1);
   });
 
-  it('7: is killed in the middle of a tick, which another one does', async () => {
+  it('7: is killed during a tick, which another process does', async () => {
     await Promise.all([ledger.start({ cron: HOURLY }), ledger.start({ cron: HOURLY })]);
     const gate = await ledger.closeGate();
     const tick = await ledger.makeDue();

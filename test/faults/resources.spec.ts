@@ -102,7 +102,7 @@ describe('the server runs out of', () => {
     await assertInvariants(ledger, { refresh: demanded(service, view) });
   });
 
-  it('28: connections of its role: nobody storms, and the tick is done when there are some', async () => {
+  it('28: connections for its role: retries stay few, and the tick is done when there are some', async () => {
     const role = `app_${ledger.database.name}`;
     const url = await ledger.ownedBy(role);
     const replica = await ledger.start({ cron: HOURLY, url });
@@ -127,7 +127,7 @@ describe('the server runs out of', () => {
     await assertInvariants(ledger, { by: replica });
   });
 
-  it('room for locks: it boots, and captures table by table', async () => {
+  it('room for locks: the process boots, and creates triggers table by table', async () => {
     const { database } = ledger;
     await database.query(`CREATE TABLE public.parts (id int) PARTITION BY LIST (id)`);
     await database.query(`DO $$ BEGIN FOR n IN 1..${PARTITION_COUNT} LOOP

@@ -29,24 +29,21 @@ describe('the server', () => {
   it.each([
     ['4', 'fast'],
     ['5', 'immediate'],
-  ] as const)(
-    '%s: restarts (%s) in the middle of a tick, which is done after it',
-    async (_, mode) => {
-      const [first] = await Promise.all([
-        ledger.start({ cron: HOURLY }),
-        ledger.start({ cron: HOURLY }),
-      ]);
-      const gate = await ledger.closeGate();
-      const tick = await ledger.makeDue();
-      await gate.untilReached();
-      await server.restart(mode);
-      await ledger.database.reconnect();
-      await ledger.untilDone(tick);
-      await assertInvariants(ledger, { by: first });
-    },
-  );
+  ] as const)('%s: restarts (%s) during a tick, which is done afterwards', async (_, mode) => {
+    const [first] = await Promise.all([
+      ledger.start({ cron: HOURLY }),
+      ledger.start({ cron: HOURLY }),
+    ]);
+    const gate = await ledger.closeGate();
+    const tick = await ledger.makeDue();
+    await gate.untilReached();
+    await server.restart(mode);
+    await ledger.database.reconnect();
+    await ledger.untilDone(tick);
+    await assertInvariants(ledger, { by: first });
+  });
 
-  it('5: loses nothing in a crash, and the caller is told what became of it', async () => {
+  it('5: loses nothing in a crash, and the caller learns the outcome', async () => {
     const view = ledger.view();
     const app = await bootWith(ledger.database, { views: [view] });
     const refreshes = app.get(RefreshService);
@@ -67,7 +64,7 @@ describe('the server', () => {
     await app.close();
   });
 
-  it('6: is down for more than three ticks, of which at most one is made up for', async () => {
+  it('6: is down for more than three ticks, and at most one is made up for', async () => {
     await Promise.all([
       ledger.start({ cron: '*/2 * * * * *' }),
       ledger.start({ cron: '*/2 * * * * *' }),

@@ -76,7 +76,7 @@ describe(`${REPLICA_COUNT} replicas for ${SECONDS} s, seed ${SEED}`, () => {
   });
 
   it(
-    '50: get through random faults',
+    '50: survive random faults',
     async () => {
       const chaos = new Chaos(ledger, server, network, new Random(SEED));
       await chaos.start(REPLICA_COUNT);

@@ -17,7 +17,7 @@ describe('a failover', () => {
     await server.stop();
   });
 
-  it('35: leaves a standby, which is named as such, and a primary again after its promotion', async () => {
+  it('35: leaves a standby, which the error names, and a primary again after its promotion', async () => {
     const replica = await ledger.start({ cron: HOURLY });
     await ledger.makeDue().then((tick) => ledger.untilDone(tick));
     await server.becomeStandby();

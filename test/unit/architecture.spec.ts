@@ -62,7 +62,7 @@ const importsOf = (file: string): string[] =>
 /** A folder within a room is of that room. */
 const roomOf = (file: string): string => file.split('/').slice(1, -1)[0] ?? '';
 
-describe('the rooms of lib', () => {
+describe('the folders of lib', () => {
   it.each(files)('%s imports only from below', (file) => {
     const room = roomOf(file);
     for (const imported of importsOf(file)) {
@@ -73,13 +73,16 @@ describe('the rooms of lib', () => {
     }
   });
 
-  it.each(Object.entries(MAY_IMPORT))('%s/ may import no more rooms than it does', (room, may) => {
-    const imported = files.filter((file) => roomOf(file) === room).flatMap(importsOf);
-    const rooms = new Set(imported.map(roomOf));
-    expect(may.filter((each) => !rooms.has(each))).toEqual([]);
-  });
+  it.each(Object.entries(MAY_IMPORT))(
+    '%s/ may import only the rooms that it does import',
+    (room, may) => {
+      const imported = files.filter((file) => roomOf(file) === room).flatMap(importsOf);
+      const rooms = new Set(imported.map(roomOf));
+      expect(may.filter((each) => !rooms.has(each))).toEqual([]);
+    },
+  );
 
-  it('needs Nest in its porch and in what is built on it alone', () => {
+  it('needs Nest only in nest/ and in what is built on it', () => {
     const withNest = files.filter(
       (file) =>
         !WITH_NEST.includes(roomOf(file)) && /from '@nestjs\//.test(readFileSync(file, 'utf8')),
@@ -87,12 +90,12 @@ describe('the rooms of lib', () => {
     expect(withNest).toEqual([]);
   });
 
-  it.each(Object.entries(OPTIONAL))('names %s in %s/ alone, types included', (name, room) => {
+  it.each(Object.entries(OPTIONAL))('names %s only in %s/, types included', (name, room) => {
     const naming = files.filter((file) => readFileSync(file, 'utf8').includes(`'${name}'`));
     expect([...new Set(naming.map(roomOf))]).toEqual([room]);
   });
 
-  it('has no file at the root but the list of exports', () => {
+  it('has no file at the root except the list of exports', () => {
     expect(files.filter((file) => roomOf(file) === '')).toEqual(['lib/index.ts']);
   });
 

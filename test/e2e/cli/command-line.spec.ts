@@ -94,14 +94,14 @@ describe('matviews, on data sources', () => {
     expect(run.stderr.includes('a line of the data source file')).toBe(kind.startsWith('type'));
   });
 
-  it('says what to install where nothing loads TypeScript', async () => {
+  it('says what to install if nothing loads TypeScript', async () => {
     const run = await createProject('typescript-esm', { packages: [] }).run('list', '--json');
     expect(run.code).toBe(1);
     expect(run.stderr).toContain('npm install --save-dev @swc-node/register @swc/core');
     expect(json(run)).toMatchObject({ error: { code: 'MV_DATA_SOURCE_FILE' } });
   });
 
-  it('shows no password and no stack where it cannot connect', async () => {
+  it('shows no password and no stack if it cannot connect', async () => {
     const url = new URL(database.url);
     url.password = 'very-secret';
     url.port = '1';
@@ -114,7 +114,7 @@ describe('matviews, on data sources', () => {
 });
 
 describe('matviews, on the command line', () => {
-  it('exits with 4 for what is written wrongly', async () => {
+  it('exits with 4 for a usage error', async () => {
     const unnamed = createProject('javascript-cjs', { matviews: {} });
     const runs = await Promise.all([
       project.run('statsu'),
@@ -139,7 +139,7 @@ describe('matviews, on the command line', () => {
 });
 
 describe('matviews, at run time', () => {
-  it('refreshes, and tells how the views stand', async () => {
+  it('refreshes, and shows the status of the views', async () => {
     const refreshed = await project.run(
       ...['refresh', 'public.totals', '--cascade', 'dependents', '--mode', 'blocking'],
       ...['--parallel', '1', '--timeout', '1m', '-d', project.dataSourceFile],
@@ -158,7 +158,7 @@ describe('matviews, at run time', () => {
     });
   });
 
-  it('takes a schema for views that are named without one (features.md row 6)', async () => {
+  it('accepts a schema for views that are named without one', async () => {
     const schema = ['--schema', 'public', '--json'];
     const commands = ['status', 'history', 'explain', 'pause'];
     for (const run of await Promise.all(
@@ -185,7 +185,7 @@ describe('matviews, at run time', () => {
     }
   });
 
-  it('fails with the whole report where a view fails', async () => {
+  it('fails with the whole report if a view fails', async () => {
     const run = await project.run(
       'refresh',
       '--all',
@@ -219,7 +219,7 @@ describe('matviews, at run time', () => {
     expect(document).toMatchObject({ edges: [{ source: 'public.totals' }] });
   });
 
-  it('shows what the database has of all views, and all of one', async () => {
+  it('shows all views in the database, and all details of one', async () => {
     const { views } = json(await project.run('inspect', '--schema', 'public', '--json')) as {
       views: unknown[];
     };

@@ -37,7 +37,7 @@ const RENAMED = {
 /** From this version of PostgreSQL on a role needs no more than MAINTAIN. */
 const MAINTAIN_VERSION = 170_000;
 
-describe('doctor (features.md, row 6), all at once', () => {
+describe('doctor, all at once', () => {
   const role = `limited_${randomBytes(4).toString('hex')}`;
   const owner = `owner_${randomBytes(4).toString('hex')}`;
   let database: TestDatabase;
@@ -114,7 +114,7 @@ describe('doctor (features.md, row 6), all at once', () => {
     await stranger.query(`SELECT pg_advisory_lock(${refreshLockKey(KEY)})`);
   };
 
-  it('finds each, and what it prints mends it', async () => {
+  it('finds each problem, and what it prints fixes it', async () => {
     await hurt();
     const found = await findings(limited);
     const grant = (view: string, of: string): unknown =>

@@ -22,7 +22,7 @@ const CALLING = {
   columns: ['id'],
 };
 
-describe('doctor (features.md, row 6)', () => {
+describe('doctor', () => {
   let database: TestDatabase;
   let project: SchemaProject;
 
@@ -53,13 +53,13 @@ describe('doctor (features.md, row 6)', () => {
     };
   };
 
-  it('says that the tables are missing before anything is there', async () => {
+  it('says that the tables are missing before anything exists', async () => {
     const { exitCode, found } = await findings();
     expect(exitCode).toBe(1);
     expect(found).toMatchObject([{ severity: 'error', code: 'tables-version' }]);
   });
 
-  it('finds what will hurt, each with a statement that mends it', async () => {
+  it('finds what will fail, each with a statement that fixes it', async () => {
     expect(await project.run('sync')).toMatchObject({ exitCode: 0 });
     await database.query(`ANALYZE "keyed ""view"""`);
     await database.query(`ALTER DATABASE ${database.name} SET session_replication_role = replica`);
@@ -80,7 +80,7 @@ describe('doctor (features.md, row 6)', () => {
     );
   });
 
-  it('finds what a refresh may not read, and in whose name, and whoever holds its lock', async () => {
+  it('finds what a refresh may not read, as which role, and who holds its lock', async () => {
     await database.query(`GRANT CREATE ON SCHEMA public TO pg_monitor`);
     await database.query(`ALTER MATERIALIZED VIEW calling OWNER TO pg_monitor`);
     await database.query(`ALTER TABLE guarded ENABLE ROW LEVEL SECURITY`);
@@ -94,7 +94,7 @@ describe('doctor (features.md, row 6)', () => {
     await database.query(`ALTER MATERIALIZED VIEW calling OWNER TO CURRENT_USER`);
   });
 
-  it('finds what nobody declares any more', async () => {
+  it('finds what is no longer declared', async () => {
     await project.declare([KEYED]);
     const { found } = await findings();
     const orphan = found.find(({ code }) => code === 'orphan');

@@ -23,7 +23,7 @@ const LATEST = {
 const VIEWS = `SELECT matviewname AS name FROM pg_matviews ORDER BY 1`;
 
 // Each test goes on where the one before has ended: a process is dear.
-describe('the commands that change or check the schema (features.md, row 6)', () => {
+describe('the commands that change or check the schema', () => {
   let database: TestDatabase;
   let project: SchemaProject;
 
@@ -45,7 +45,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     return { exitCode, json: JSON.parse(stdout) };
   };
 
-  it('check ends with 2 where a view is missing, and diff prints the SQL without running it', async () => {
+  it('check exits with 2 if a view is missing, and diff prints the SQL without running it', async () => {
     expect(await json('check')).toMatchObject({
       exitCode: 2,
       json: { isDrifted: true, differences: [{ view: 'public.daily "Revenue"' }] },
@@ -56,7 +56,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     expect(await database.query(VIEWS)).toEqual([]);
   });
 
-  it('sync makes a new view without a question, and check ends with 0', async () => {
+  it('sync creates a new view without a question, and check exits with 0', async () => {
     expect(await json('sync')).toMatchObject({ exitCode: 0, json: { counts: { created: 1 } } });
     expect(await database.query(VIEWS)).toEqual([{ name: REVENUE.name }]);
     expect(await project.run('check')).toMatchObject({
@@ -65,7 +65,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     });
   });
 
-  it('check --data ends with 2 where rows are not right, and shows none of them', async () => {
+  it('check --data exits with 2 if rows are wrong, and shows none of them', async () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('a secret day', 7)`);
     const { exitCode, stdout } = await project.run('check', '--data');
     expect(exitCode).toBe(2);
@@ -73,7 +73,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     expect(stdout).not.toContain('secret');
   });
 
-  it('check --freshness ends with 3 where a view is stale', async () => {
+  it('check --freshness exits with 3 if a view is stale', async () => {
     await project.declare([{ ...REVENUE, refresh: { maxStaleness: '1ms' } }]);
     expect(await project.run('sync')).toMatchObject({ exitCode: 0 });
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 1)`);
@@ -83,7 +83,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     });
   });
 
-  it('sync refuses to compute rows anew where nobody can be asked, unless with --yes', async () => {
+  it('sync refuses to recompute rows without a terminal, unless with --yes', async () => {
     await project.declare([CHANGED]);
     const refused = await project.run('sync');
     expect(refused).toMatchObject({ exitCode: 4, stdout: '' });
@@ -98,7 +98,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     });
   });
 
-  it('generate writes a migration, and none where there is nothing to do', async () => {
+  it('generate writes a migration, and none if there is nothing to do', async () => {
     expect(await json('generate', 'migrations/Nothing')).toEqual({
       exitCode: 0,
       json: { path: null },
@@ -139,7 +139,7 @@ describe('the commands that change or check the schema (features.md, row 6)', ()
     expect(one.stderr).toContain('latest');
   });
 
-  it('drop asks, and drops the views alone that are named', async () => {
+  it('drop asks, and drops only the named views', async () => {
     const refused = await project.run('drop', 'latest');
     expect(refused.exitCode).toBe(4);
     expect(await json('drop', 'latest', '--yes')).toEqual({

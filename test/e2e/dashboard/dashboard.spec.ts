@@ -175,7 +175,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     }
   });
 
-  it('shows one view: how it stands, its runs, and what the catalog has', async () => {
+  it('shows one view: its status, its runs, and its catalog data', async () => {
     const text = await page(`/ops/views/view?${queryOf('public.total')}`);
     for (const part of [
       'total_key',
@@ -207,7 +207,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     );
   });
 
-  it('has files that browsers may keep', async () => {
+  it('has files that browsers may cache', async () => {
     const text = await page('/ops/views/');
     const files = [...text.matchAll(/"(assets\/[^"]+)"/g)].map(([, file]) => file);
     expect(files).toHaveLength(3);
@@ -218,14 +218,14 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     }
   });
 
-  it('leads to the paths that its relative links need', async () => {
+  it('redirects to the paths that its relative links need', async () => {
     const root = await ask('/ops/views?state=fresh');
     expect([root.status, root.headers.get('location')]).toEqual([302, 'views/?state=fresh']);
     const links = [...(await page('/ops/views/')).matchAll(/(?:href|src|action)="([^"]*)"/g)];
     expect(links.filter(([, link = '']) => /^(?:\/|[a-z]+:)/.test(link))).toEqual([]);
   });
 
-  it('refreshes, pauses, resumes and cancels, and logs who asked', async () => {
+  it('refreshes, pauses, resumes and cancels, and logs the user', async () => {
     const log = jest.spyOn(Logger.prototype, 'log');
     const location = async (path: string) => {
       const response = await post(path);
@@ -255,7 +255,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     expect(await response.text()).toContain('22012');
   });
 
-  it('acts for nobody from elsewhere', async () => {
+  it('refuses actions from other sites', async () => {
     const query = queryOf('public.total');
     const refused: Record<string, string>[] = [
       {},
@@ -283,7 +283,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     }
   });
 
-  it('lets only those in whom its guards and the global ones let in', async () => {
+  it('is open only to those who pass its guards and the global ones', async () => {
     const files = [...(await page('/ops/views/')).matchAll(/"(assets\/[^"]+)"/g)].map(
       ([, file]) => file,
     );
@@ -304,7 +304,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     expect((await http.app.get(RefreshService).status(Total)).isPaused).toBe(false);
   });
 
-  it('asks for a user and a password, and may only show', async () => {
+  it('asks for a user and a password, and may be read-only', async () => {
     const closed = await start(
       { basicAuth: { username: 'ops', password: 'pässwörd:1' }, readOnly: true },
       { ignoreTrailingSlash: true },
@@ -344,7 +344,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     }
   });
 
-  it('reads a few statements, however many views there are and however many look at them', async () => {
+  it('sends a few statements, for any number of views and open pages', async () => {
     await post(`resume?${queryOf('public.total')}`);
     const tabs = Array.from({ length: 10 }, () => '/ops/views/');
     expect(await statementsOf(() => Promise.all(tabs.map(page)))).toHaveLength(5);
@@ -390,7 +390,7 @@ describe('the options of the dashboard', () => {
     expect(String(refusal(options))).toContain(message);
   });
 
-  it('shows no password that is refused', () => {
+  it('never show a refused password', () => {
     expect(String(refusal({ basicAuth: { username: 'ops', password: 12345 } }))).not.toContain(
       '12345',
     );

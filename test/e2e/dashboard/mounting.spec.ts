@@ -107,7 +107,7 @@ describe('dashboards of one application with two data sources', () => {
     await Promise.all(databases.map((each) => each.drop()));
   });
 
-  it('takes options from a factory, from a class, and from a provider that there is', async () => {
+  it('accepts options from a factory, from a class, and from an existing provider', async () => {
     expect((await ask('/second/')).status).toBe(401);
     expect((await ask('/second/', { headers: ADMIN })).status).toBe(200);
     const headers = { ...ADMIN, ...SAME_ORIGIN };
@@ -135,7 +135,7 @@ describe('dashboards of one application with two data sources', () => {
     expect(String(error)).toContain(message);
   });
 
-  it('tells views of one name apart, and lists the runs of both', async () => {
+  it('distinguishes views with the same name, and lists the runs of both', async () => {
     const refreshes = http.app.get(RefreshService);
     await refreshes.refresh('public.total', { dataSource: 'second' });
     const list = await (await ask('/first/')).text();
@@ -169,7 +169,7 @@ describe('dashboards of one application with two data sources', () => {
     ]);
   });
 
-  it('shows nothing of a guard that fails, and lets nobody in', async () => {
+  it('shows nothing about a failing guard, and refuses access', async () => {
     for (const path of ['', 'api/views', 'view']) {
       const answer = await ask(`/broken/${path}`);
       expect(answer.status).toBe(500);
@@ -195,7 +195,7 @@ describe('dashboards of one application with two data sources', () => {
     expect((await ask(`/first/${path}`)).status).toBe(status);
   });
 
-  it('goes on where one of them is gone, and says so', async () => {
+  it('goes on if one of them is down, and says so', async () => {
     const [, second] = databases as [TestDatabase, TestDatabase];
     await second.query(`DROP SCHEMA materialized_views CASCADE`);
     // What was read for the pages before is forgotten with an action.

@@ -71,7 +71,7 @@ describe('the health of views', () => {
     });
   });
 
-  it('says what failed last, of all views where none is named', async () => {
+  it('reports the last failure, for all views if none is named', async () => {
     expect(await health.isFresh('views')).toMatchObject({
       views: {
         status: 'down',
@@ -85,7 +85,7 @@ describe('the health of views', () => {
     });
   });
 
-  it('refuses what it does not know', async () => {
+  it('refuses unknown arguments', async () => {
     await expect(health.isFresh('views', { views: ['public.none'] })).rejects.toThrow(
       UnknownViewError,
     );
@@ -94,7 +94,7 @@ describe('the health of views', () => {
     );
   });
 
-  it('answers within its timeout when the network swallows everything', async () => {
+  it('answers within its timeout if the network drops everything', async () => {
     network.goSilent({ except: 0, newOnesToo: true });
     managed(app).sharedStatus['reading']['last'] = undefined;
     expect(await health.isFresh('views', { timeout: 200 })).toMatchObject({

@@ -160,7 +160,7 @@ describe('the connection', () => {
   };
 
   describe('that goes silent', () => {
-    it('does not hold a refresh up for ever', async () => {
+    it('does not block a refresh for ever', async () => {
       const refreshes = await start(network.url, { statementTimeout: '2s', lockTimeout: '2s' });
       const { outcome } = await refreshUntilGate(refreshes);
       network.goSilent({ except: APPLICATION_CONNECTIONS, newOnesToo: false });
@@ -169,7 +169,7 @@ describe('the connection', () => {
       expect(await outcome).toMatchObject({ outcome: 'refreshed', attempt: 2 });
     });
 
-    it('does not hold the stopping application up either', async () => {
+    it('does not block the stopping application either', async () => {
       const refreshes = await start(network.url, { statementTimeout: '1h', shutdownTimeout: 50 });
       const { outcome } = await refreshUntilGate(refreshes);
       network.goSilent({ except: APPLICATION_CONNECTIONS, newOnesToo: true });
@@ -179,7 +179,7 @@ describe('the connection', () => {
     });
   });
 
-  describe('that answers nobody, old or new,', () => {
+  describe('that does not answer, old or new,', () => {
     const ASKS: [string, (refreshes: RefreshService) => Promise<unknown>][] = [
       ['status', (refreshes) => refreshes.status(FarAway, { timeout: 200 })],
       ['statusAll', (refreshes) => refreshes.statusAll({ timeout: '0.2s' })],
@@ -188,7 +188,7 @@ describe('the connection', () => {
     ];
 
     it.each(ASKS)(
-      'makes %s fail after its timeout, behind whoever waits already',
+      'makes %s fail after its timeout, even behind others that wait',
       async (_, ask) => {
         const refreshes = await start(network.url);
         await refreshes.refresh(FarAway);
@@ -206,7 +206,7 @@ describe('the connection', () => {
       },
     );
 
-    it('makes all who wait fail together, and not one after the other', async () => {
+    it('makes everything that waits fail together, not one after the other', async () => {
       const refreshes = await start(network.url);
       await refreshes.refresh(FarAway);
       network.goSilent({ except: APPLICATION_CONNECTIONS, newOnesToo: true });
@@ -231,7 +231,7 @@ describe('the connection', () => {
     expect(await refreshes.refresh(FarAway)).toMatchObject({ outcome: 'refreshed', attempt: 2 });
   });
 
-  describe('that is lost in the middle of a refresh', () => {
+  describe('that is lost during a refresh', () => {
     it('is waited for until the server knows, and recorded', async () => {
       const refreshes = await start(network.url);
       const { outcome } = await refreshUntilGate(refreshes);
@@ -306,7 +306,7 @@ describe('the connection', () => {
     });
   });
 
-  it('ends no process when it ends and nobody is there to hear it', async () => {
+  it('ends no process when it ends without a listener', async () => {
     const client = new LibraryClient({ connectionString: database.directUrl });
     await client.connect();
     const ended = new Promise((resolve) => client.once('end', resolve));
@@ -316,7 +316,7 @@ describe('the connection', () => {
     await expect(client.query('SELECT 1')).rejects.toThrow();
   });
 
-  it('knows a COMMIT that the server made a ROLLBACK of', async () => {
+  it('recognizes a COMMIT that the server turned into a ROLLBACK', async () => {
     const own = new Database({
       connection: { connectionString: database.url },
       poolSize: 1,
@@ -330,12 +330,12 @@ describe('the connection', () => {
     await own.close();
   });
 
-  describe('as the application has set it up', () => {
+  describe('as the application has configured it', () => {
     afterEach(async () => {
       await database.query(`ALTER DATABASE ${database.name} RESET ALL`);
     });
 
-    it('may read dates and times in its own way', async () => {
+    it('may parse dates and times in its own way', async () => {
       await database.query(`ALTER DATABASE ${database.name} SET datestyle = 'German'`);
       const parse = types.getTypeParser(TIMESTAMPTZ) as (text: string) => unknown;
       types.setTypeParser(TIMESTAMPTZ, (text: string) => text);
@@ -405,7 +405,7 @@ describe('the connection', () => {
     });
   });
 
-  it('to a standby is known for what it is', async () => {
+  it('to a standby is recognized', async () => {
     const standby = await startStandby();
     try {
       const refreshes = await start(standby.url, { synchronize: false });

@@ -206,7 +206,7 @@ describe('a decorated class', () => {
     expect(await database.query(`SELECT FROM pg_constraint WHERE contype = 'f'`)).toHaveLength(1);
   });
 
-  it('is read-only, and no SQL is sent to find that out', async () => {
+  it('is read-only, and refuses without sending SQL', async () => {
     const repository = dataSource.getRepository(ProductSales);
     const view = repository.create({ productId: 1, total: '0' });
     const writes: Record<string, () => Promise<unknown>> = {

@@ -90,7 +90,7 @@ describe('a view without a class', () => {
     expect(await app.get(Reader, { strict: false }).totals.countBy({ day: 'tue' })).toBe(1);
   });
 
-  it('may come from a feature module, with columns by their names alone', async () => {
+  it('may come from a feature module, with columns given by name', async () => {
     const [days] = await dataSource.getRepository(Days).find();
     expect(days).toBeInstanceOf(Days);
     expect(days?.count).toBe(2);

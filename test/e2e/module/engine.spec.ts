@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { Releases } from '../../support/releases.js';
 import { TestDatabase } from '../../support/test-database.js';
 
-describe('a server that is not PostgreSQL alone', () => {
-  it('is named at boot, with what does not hold there', async () => {
+describe('a server that is not plain PostgreSQL', () => {
+  it('is named at boot, with what does not work there', async () => {
     const database = await TestDatabase.create();
     const releases = new Releases(database);
     const view = { name: 'one', expression: 'SELECT 1 AS id' };

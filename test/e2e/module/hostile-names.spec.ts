@@ -141,7 +141,7 @@ const BELONGINGS = [
   `CREATE TRIGGER guard INSTEAD OF UPDATE ON public.open FOR EACH ROW EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()`,
 ];
 
-describe('names in the schema that everybody may create in', () => {
+describe('names in a schema in which everyone may create objects', () => {
   let database: TestDatabase;
   let app: TestingModule | undefined;
   let called: CalledFunctions;
@@ -304,13 +304,13 @@ describe('names in the schema that everybody may create in', () => {
       await database.query(`ALTER DATABASE ${database.name} SET search_path = ${searchPath}`);
     });
 
-    it('are not taken for those of PostgreSQL when they are there first', async () => {
+    it('are not taken for those of PostgreSQL if they exist first', async () => {
       await setTraps(database);
       await useAll(await start());
       expect(await trappedCount(database)).toBe(0);
     });
 
-    it('are not taken for those of PostgreSQL when they come later', async () => {
+    it('are not taken for those of PostgreSQL if they are created later', async () => {
       const running = await start();
       await setTraps(database);
       await useAll(running);

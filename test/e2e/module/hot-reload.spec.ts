@@ -69,7 +69,7 @@ describe('hot reload, with autoLoadEntities', () => {
     ['an edited class', 'DailyTotal', 'total'],
     ['a class with another column', 'DailyTotal', 'sum'],
     ['a renamed class', 'RenamedTotal', 'total'],
-  ])('takes %s in the place of the one before', async (_, className, column) => {
+  ])('replaces the previous class by %s', async (_, className, column) => {
     const first = load(name, 1);
     await reload(registering(first));
     expect(await totalOf(first)).toEqual([1]);
@@ -85,7 +85,7 @@ describe('hot reload, with autoLoadEntities', () => {
     }
   });
 
-  it('takes the newer one also where both are only entities', async () => {
+  it('uses the newer one even if both are only entities', async () => {
     for (const total of [1, 2]) {
       const view = load(name, total);
       await reload(TypeOrmModule.forFeature([view], database.name), registering());

@@ -89,7 +89,7 @@ describe('MaterializedViewsModule', () => {
     return rows.map(({ name }) => name);
   };
 
-  it('forRoot: brings repositories and the service to every module', async () => {
+  it('forRoot: provides repositories and the service to every module', async () => {
     @Module({ providers: [Reader] })
     class ReadingModule {}
     app = await boot(
@@ -174,7 +174,7 @@ describe('MaterializedViewsModule', () => {
     expect([await one.query(runs), await two.query(runs)]).toEqual([[], [{}]]);
   });
 
-  it('takes no view of another data source for an orphan, where both are of one database', async () => {
+  it('takes no view of another data source for an orphan, if both use one database', async () => {
     for (let start = 1; start <= 2; start++) {
       app = await boot(
         typeOrm(one, { autoLoadEntities: false, entities: [Numbers] }),
@@ -189,7 +189,7 @@ describe('MaterializedViewsModule', () => {
     }
   });
 
-  it('takes a data source by name as its only one', async () => {
+  it('accepts a named data source as the only one', async () => {
     app = await boot(
       typeOrm(two, { name: 'reporting', autoLoadEntities: false, entities: [Numbers] }),
       MaterializedViewsModule.forRoot({ views: [Numbers], dataSource: 'reporting' }),
@@ -197,7 +197,7 @@ describe('MaterializedViewsModule', () => {
     expect(await viewsOf(two)).toEqual(['public.numbers']);
   });
 
-  it('can be imported again, which adds views and nothing else', async () => {
+  it('can be imported again, which only adds views', async () => {
     app = await boot(
       typeOrm(one, { autoLoadEntities: false, entities: [Numbers, Letters, Hourly] }),
       ScheduleModule.forRoot(),
@@ -253,7 +253,7 @@ describe('MaterializedViewsModule', () => {
     );
   });
 
-  it('refuses a missing data source, and wrong options, where they are given', async () => {
+  it('refuses a missing data source and wrong options, naming where they were given', async () => {
     await expect(
       boot(typeOrm(one), MaterializedViewsModule.forRoot({ dataSource: 'nowhere' })),
     ).rejects.toThrow(/data source "nowhere".*none of that name/);
@@ -284,7 +284,7 @@ describe('MaterializedViewsModule', () => {
     );
   });
 
-  it('refuses two classes of one view in a data source', async () => {
+  it('refuses two classes for one view in a data source', async () => {
     class Twin extends Numbers {}
     MaterializedViewEntity({ name: 'letters', expression: 'SELECT 1 AS id' })(Twin);
     class OtherTwin extends Numbers {}

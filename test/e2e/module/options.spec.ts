@@ -109,7 +109,7 @@ afterAll(async () => {
   await database?.drop();
 });
 
-it('goes through each public method of the services', () => {
+it('covers each public method of the services', () => {
   const methods = [RefreshService, SchemaService].flatMap((service) =>
     Object.getOwnPropertyNames(service.prototype).map((method) => `${service.name}.${method}`),
   );
@@ -120,24 +120,24 @@ it('goes through each public method of the services', () => {
 });
 
 describe.each(names)('%s', (name) => {
-  it('takes nothing but an object', async () => {
+  it('accepts nothing but an object', async () => {
     for (const given of [null, [], 'default', 5, true, new Map(), Promise.resolve({})]) {
       await expectRefused(name, given, /expected `options` to be an object, got /);
     }
   });
 
-  it('refuses an option that it does not know, and says which was meant', async () => {
+  it('refuses an unknown option, and suggests the one that was meant', async () => {
     await expectRefused(name, { datasource: 'default' }, /Did you mean `dataSource`\?$/);
     await expectRefused(name, { zebra: 1 }, /`zebra` to be absent: the options are .*dataSource/);
   });
 
-  it('refuses a data source that is no name', async () => {
+  it('refuses a data source that is not a name', async () => {
     for (const dataSource of [null, 5, '', {}, ['default']]) {
       await expectRefused(name, { dataSource }, /`dataSource` to be the name of a data source/);
     }
   });
 
-  it('names the data sources that there are where it does not know one', async () => {
+  it('names the known data sources if it gets an unknown one', async () => {
     const error = await failureOf(() => CALLS[name]?.({ dataSource: 'defualt' }));
     expect(error).toBeInstanceOf(UnknownViewError);
     expect((error as Error).message).toBe(
@@ -198,7 +198,7 @@ describe('the options that only some methods have', () => {
     }
   });
 
-  it('a plan has to be one', async () => {
+  it('a plan must be one', async () => {
     for (const plan of [undefined, null, {}, 'plan', []]) {
       await expect(schema.apply(plan as never)).rejects.toThrow(
         /^SchemaService\.apply: expected `options` to be a plan/,
@@ -206,7 +206,7 @@ describe('the options that only some methods have', () => {
     }
   });
 
-  it('what alterTable is called with is checked before anything is sent', async () => {
+  it('the arguments of alterTable are checked before anything is sent', async () => {
     const runner = { query: () => Promise.reject(new Error('it was sent')) };
     const refused: [unknown[], string][] = [
       [[undefined, 'orders', work], 'queryRunner'],
@@ -242,7 +242,7 @@ describe('the options that only some methods have', () => {
 });
 
 describe('before the application is initialized', () => {
-  it('says so, whatever is called', async () => {
+  it('every call says so', async () => {
     const early = await Test.createTestingModule({
       imports: [
         typeOrm(database, { autoLoadEntities: false, entities: [DailyTotal] }),
@@ -266,7 +266,7 @@ describe('before the application is initialized', () => {
 });
 
 describe('a view that is not registered', () => {
-  it('is answered with the nearest names', async () => {
+  it('is refused with the nearest names', async () => {
     const error = await failureOf(() => refreshes.refresh('Far away.daily total'));
     expect(error).toBeInstanceOf(UnknownViewError);
     expect((error as Error).message).toContain(

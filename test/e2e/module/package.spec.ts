@@ -48,7 +48,7 @@ describe('the package', () => {
     expect(pages.filter((name) => name.includes('reference/api'))).toEqual([]);
   });
 
-  it('has each file that its README shows or names, and of docs/ no other than pages', async () => {
+  it('has each file that its README shows or names, and only pages of docs/', async () => {
     const files = await packed();
     const readme = readFileSync('README.md', 'utf8');
     const shown = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, name = '']) => name);

@@ -143,7 +143,7 @@ describe('README and docs', () => {
     await database.drop();
   });
 
-  it('has every block of TypeScript under a file name, and one text for each name', () => {
+  it('have a file name on every block of TypeScript, and one text for each name', () => {
     expect(snippets().filter(({ name }) => name === '')).toEqual([]);
     const texts = new Map<string, string>();
     for (const { name, text } of snippets()) {
@@ -153,7 +153,7 @@ describe('README and docs', () => {
     expect(texts.size).toBeGreaterThanOrEqual(20);
   });
 
-  it('shows code that compiles', async () => {
+  it('show code that compiles', async () => {
     const { stdout } = await run(process.execPath, [
       'node_modules/typescript/bin/tsc',
       '-p',
@@ -162,7 +162,7 @@ describe('README and docs', () => {
     expect(stdout).toBe('');
   });
 
-  it('shows an application that runs', async () => {
+  it('show an application that runs', async () => {
     const { stdout } = await run(
       process.execPath,
       ['--import', '@swc-node/register/esm-register', path.join(directory, 'check.ts')],
@@ -193,7 +193,7 @@ describe('README and docs', () => {
     ]);
   });
 
-  it('has a row with its code for each class of error', () => {
+  it('have a row with its code for each class of error', () => {
     const page = readFileSync('docs/reference/errors.md', 'utf8');
     const rows = [...page.matchAll(/^\| `(\w+Error)` +\| `(MV_\w+)` +\|/gm)].map(
       ([, name, code]) => ({ name, code }),

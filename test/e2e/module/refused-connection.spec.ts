@@ -169,7 +169,7 @@ describe('a connection that the server refuses', () => {
   };
 
   it.each(REFUSALS)(
-    'fails as a connection, is tried again and works when mended: $what ($code)',
+    'fails as a connection error, is retried and works once fixed: $what ($code)',
     async ({ code, breaks, mends, hint }) => {
       const refreshes = await start(false);
       await refreshes.refresh(Sold);

@@ -186,12 +186,12 @@ describe.each(quick)('%s', (_, position) => {
     expectNoRowData(report);
   });
 
-  it('is not in what is asked of the view', async () => {
+  it('is not in what can be read about the view', async () => {
     expectNoRowData(await failureOf(() => refreshes.drift(view)));
     expectNoRowData(await refreshes.status(view), await refreshes.history(view));
   });
 
-  it('is not in the error of a boot that makes the view, or changes it', async () => {
+  it('is not in the error of a boot that creates or changes the view', async () => {
     const leak = LEAKS[position] as Leak;
     const name = `${quoted(SCHEMA)}.${quoted(viewNameOf(position))}`;
     // Every other view is changed, and every other one made.
@@ -203,12 +203,12 @@ describe.each(quick)('%s', (_, position) => {
   });
 });
 
-it('is in nothing of many views, some of which are tried again', async () => {
+it('is in nothing about many views, some of which are retried', async () => {
   expectNoRowData(await failureOf(() => refreshes.refreshAll({ concurrency: 8 })));
   expectNoRowData(await refreshes.statusAll());
 }, 120_000);
 
-describe('what people look at', () => {
+describe('what people see', () => {
   it('has none on the pages of the dashboard', async () => {
     const routes = new DashboardRoutes(
       { path: '/materialized-views', isReadOnly: false },
@@ -295,7 +295,7 @@ describe('indexes', () => {
 });
 
 describe('alterTable', () => {
-  it('names no value of a row where a view cannot be filled again', async () => {
+  it('names no value of a row if a view cannot be filled again', async () => {
     const view = defineMaterializedView({
       name: 'altered "View"',
       schema: SCHEMA,

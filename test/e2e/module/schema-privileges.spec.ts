@@ -47,7 +47,7 @@ const READ_NEEDS = {
   'SELECT ON "The shop".orders': VIEWS,
 };
 
-describe('the privileges of docs/operations/privileges.md, of those who change the schema', () => {
+describe('the privileges of docs/operations/privileges.md for changing the schema', () => {
   let database: TestDatabase;
   let role: string;
   let owner: string;

@@ -37,7 +37,7 @@ describe('PgBouncer in statement mode', () => {
     expect(String(failure)).toMatch(SAID);
   });
 
-  it('fails what an application asks for that has booted in spite of it', async () => {
+  it('makes calls fail in an application that has booted despite it', async () => {
     await releases.start([view]);
     await releases.start([view], { synchronize: false }, pooled());
     expect(releases.warnings.join('\n')).toMatch(SAID);

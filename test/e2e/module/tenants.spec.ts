@@ -99,7 +99,7 @@ class BigOrder {
 
 const VIEWS = [Revenue, Best, BigOrder];
 
-describe('tenants: one class, many schemas (features.md row 6)', () => {
+describe('tenants: one class, many schemas', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let refreshes: RefreshService;
@@ -186,7 +186,7 @@ describe('tenants: one class, many schemas (features.md row 6)', () => {
     });
   });
 
-  it('refreshes, controls and tells of each view by itself', async () => {
+  it('refreshes, controls and reports each view by itself', async () => {
     await begin();
     await database.query(`INSERT INTO acme.orders VALUES (2, 5, 1)`);
     expect(await refreshes.refresh(Revenue, { schema: ACME })).toMatchObject({
@@ -213,7 +213,7 @@ describe('tenants: one class, many schemas (features.md row 6)', () => {
     expect(await app.get(SchemaService).definition(Revenue, { schema: ACME })).toContain('acme.');
   });
 
-  it('wants a schema where one view is meant, and takes all of a class where several may be', async () => {
+  it('requires a schema if one view is meant, and takes all of a class if several may be', async () => {
     await begin();
     const refusal = refreshes.refresh(Revenue);
     await expect(refusal).rejects.toThrow(UnknownViewError);
@@ -255,7 +255,7 @@ describe('tenants: one class, many schemas (features.md row 6)', () => {
     expect(await best.find()).toEqual([{ name: 'first of 20', revenue: 25 }]);
   });
 
-  it('makes the views of a new tenant, here and in processes that run, and lets those of one go', async () => {
+  it('creates the views of a new tenant, here and in other running processes, and lets those of a removed one go', async () => {
     await begin({ scheduling: true, sweepInterval: '100ms' });
     const other = await start({ sweepInterval: '100ms' });
     try {
@@ -289,7 +289,7 @@ describe('tenants: one class, many schemas (features.md row 6)', () => {
     }
   });
 
-  it('makes what it can, and asks again for a tenant whose tables are not there yet', async () => {
+  it('creates what it can, and tries again for a tenant whose tables do not exist yet', async () => {
     await begin();
     await database.query(`INSERT INTO tenants VALUES ('bare')`);
     await addTenant('late', 30);
@@ -301,7 +301,7 @@ describe('tenants: one class, many schemas (features.md row 6)', () => {
     expect((await sync.sync(Revenue)).added).toEqual(['bare.revenue']);
   });
 
-  it('leaves the views of a release that is newer alone when a tenant comes', async () => {
+  it('leaves views of a newer release alone when a tenant is added', async () => {
     await begin();
     await database.query(`DROP MATERIALIZED VIEW acme.revenue`);
     await addTenant('late', 30);

@@ -63,7 +63,7 @@ describe('instrumentation for OpenTelemetry', () => {
     await database.drop();
   });
 
-  it('makes a span of each attempt', () => {
+  it('creates a span for each attempt', () => {
     const [success, failure, ...others] = spans.getFinishedSpans();
     expect(others).toEqual([]);
     expect(success).toMatchObject({
@@ -88,7 +88,7 @@ describe('instrumentation for OpenTelemetry', () => {
     });
   });
 
-  it('measures refreshes, and how each view stands', async () => {
+  it('measures refreshes and the status of each view', async () => {
     await reader.forceFlush();
     const measured = exporter.getMetrics().at(-1)?.scopeMetrics[0]?.metrics ?? [];
     const points = (name: string): unknown[] =>
@@ -115,7 +115,7 @@ describe('instrumentation for OpenTelemetry', () => {
     expect(points('materialized_view.readable')).toMatchObject([{ value: 1 }]);
   });
 
-  it('makes a span of each graph, above those of its views, and of what is done with the schema', async () => {
+  it('creates a span for each graph, with those of its views as children, and for schema work', async () => {
     spans.reset();
     await refreshes.refreshAll().catch(() => undefined);
     const schema = app.get(SchemaService);

@@ -64,7 +64,7 @@ describe('metrics for prom-client', () => {
     expect(text).toMatch(`materialized_view_refresh_active{${ratio}} 0`);
   });
 
-  it('tell how each view stands', async () => {
+  it('show the status of each view', async () => {
     const text = await registry.metrics();
     expect(text).toMatch(/materialized_view_status{[^}]*orders",status="paused"} 1/);
     expect(text).toMatch(/materialized_view_status{[^}]*ratio",status="unpopulated"} 1/);
@@ -74,7 +74,7 @@ describe('metrics for prom-client', () => {
     expect(text).toMatch('materialized_view_readable{data_source="default"} 1');
   });
 
-  it('cost one reading, however many collect them', async () => {
+  it('are read once, however many collect them', async () => {
     await registry.metrics();
     managed(app).sharedStatus['reading']['last'] = undefined;
     const reading = jest.spyOn(managed(app).inspector, 'statusAll');
@@ -85,7 +85,7 @@ describe('metrics for prom-client', () => {
   });
 
   it.each(['monitoring/alerts.yml', 'monitoring/grafana.json'])(
-    'are all that %s names',
+    'are all those that %s names',
     async (file) => {
       const scraped = new Set(
         [...(await registry.metrics()).matchAll(/^(materialized_view\w*)\{/gm)].map(
@@ -99,7 +99,7 @@ describe('metrics for prom-client', () => {
     },
   );
 
-  it('leave out a data source that cannot be read, and say so', async () => {
+  it('leave out a data source that cannot be read, and report that', async () => {
     managed(app).sharedStatus['reading']['last'] = undefined;
     const reading = jest.spyOn(managed(app).inspector, 'statusAll');
     reading.mockRejectedValue(new Error('no answer'));

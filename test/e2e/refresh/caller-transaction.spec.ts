@@ -122,7 +122,7 @@ describe('refreshing in a transaction of the caller', () => {
     ]);
   });
 
-  it('takes one after the other, though asked for at once', async () => {
+  it('runs one after the other, even if called at once', async () => {
     await database.query('INSERT INTO orders VALUES (3, 0)');
     await dataSource.transaction(async (manager) => {
       await insert(manager, 2);
@@ -137,7 +137,7 @@ describe('refreshing in a transaction of the caller', () => {
     expect(await history()).toMatchObject([{ outcome: 'refreshed' }]);
   });
 
-  it('tells the time limit of the caller from a cancel', async () => {
+  it("distinguishes the caller's time limit from a cancel", async () => {
     await dataSource.transaction(async (manager) => {
       await manager.query(`SET LOCAL statement_timeout = '50ms'`);
       const error = await refreshes.refresh(Slow, { manager }).catch(isSaidFailure);
@@ -179,7 +179,7 @@ describe('refreshing in a transaction of the caller', () => {
     expect(await history()).toHaveLength(1);
   });
 
-  it('applies the settings of the view to the refresh alone', async () => {
+  it('applies the settings of the view to the refresh only', async () => {
     await dataSource.transaction(async (manager) => {
       await manager.query(`SET LOCAL lock_timeout = '3s'`);
       const before = await settings(manager);
@@ -263,7 +263,7 @@ describe('refreshing in a transaction of the caller', () => {
     expect(await history()).toHaveLength(1);
   });
 
-  it('goes by what the refresh has done for which it waited', async () => {
+  it('takes into account what the refresh that it waited for has done', async () => {
     await database.query(
       `UPDATE materialized_views.view_state SET last_success_at = last_success_at - interval '2 h'`,
     );
@@ -307,7 +307,7 @@ describe('refreshing in a transaction of the caller', () => {
     expect(await refreshes.running()).toEqual([]);
   });
 
-  it('works with a query runner whose transaction is begun by hand', async () => {
+  it('works with a query runner whose transaction was begun by hand', async () => {
     const runner = dataSource.createQueryRunner();
     await runner.startTransaction();
     await insert(runner.manager, 2);

@@ -98,7 +98,7 @@ describe('control', () => {
       await expect(canceller.cancel('public.nothing')).rejects.toThrow(UnknownViewError);
     });
 
-    it('lets those go on that wait behind it', async () => {
+    it('lets calls that wait behind it go on', async () => {
       const others = await start();
       const gate = await database.closeGate();
       const running = refreshes.refresh(Revenue).catch((error: unknown) => error);
@@ -113,7 +113,7 @@ describe('control', () => {
       expect(['joined', 'refreshed']).toContain(outcomes.sort()[0]);
     });
 
-    it('lets one go on that waits in another process for a connection', async () => {
+    it('lets one go on that waits for a connection in another process', async () => {
       const others = await start({ poolSize: 1 });
       const gate = await database.closeGate();
       const running = refreshes.refresh(Revenue).catch((error: unknown) => error);
@@ -135,7 +135,7 @@ describe('control', () => {
       expect(await waiting).toMatchObject({ outcome: 'refreshed' });
     });
 
-    it('ends a tick for all: no sweep takes it up again', async () => {
+    it('ends a tick for all processes: no sweep tries it again', async () => {
       const gate = await database.closeGate();
       const scheduled = await start({ scheduling: true });
       await forgetTick();
@@ -148,7 +148,7 @@ describe('control', () => {
       expect(await scheduled.status(Revenue)).toMatchObject({ failureCount: 0 });
     });
 
-    it('ends the attempts of a refresh that waits for its next one', async () => {
+    it('ends a refresh that waits for its next attempt', async () => {
       await stop();
       refreshes = await start({ lockTimeout: 20 });
       const reader = await database.session();
@@ -169,7 +169,7 @@ describe('control', () => {
       ]);
     });
 
-    it('leaves a schema change alone that holds the lock', async () => {
+    it('leaves alone a schema change that holds the lock', async () => {
       const other = await database.session();
       await other.query('BEGIN');
       for (const key of [syncLockKey(), refreshLockKey(NAME)]) {
@@ -180,7 +180,7 @@ describe('control', () => {
       await other.end();
     });
 
-    it('leaves a refresh of the same name in another database alone', async () => {
+    it('leaves alone a refresh with the same name in another database', async () => {
       const elsewhere = await TestDatabase.create();
       try {
         const other = elsewhere.client;
@@ -196,7 +196,7 @@ describe('control', () => {
   });
 
   describe('pause', () => {
-    it('stops ticks everywhere, over restarts, until resume makes them good by one', async () => {
+    it('stops ticks everywhere, across restarts, until one refresh after resume makes up for them', async () => {
       await (await start({ scheduling: true })).pause(Revenue);
       await start({ scheduling: true });
       await forgetTick();
@@ -216,7 +216,7 @@ describe('control', () => {
       expect(await runs()).toEqual([{ outcome: 'refreshed', attempt: 1, is_tick: true }]);
     });
 
-    it('leaves refreshing on demand alone, unless that asks', async () => {
+    it('does not stop refreshes on demand, unless they ask for that', async () => {
       await refreshes.pause(Revenue);
       expect(await refreshes.refresh(Revenue)).toMatchObject({ outcome: 'refreshed' });
       expect(await refreshes.refresh(Revenue, { onPaused: 'skip' })).toMatchObject({
@@ -240,7 +240,7 @@ describe('control', () => {
       });
     });
 
-    it('is said twice in vain, and keeps its time', async () => {
+    it('has no effect the second time, and keeps its time', async () => {
       await refreshes.pause(Revenue);
       const first = await refreshes.status(Revenue);
       await refreshes.pause(Revenue);
@@ -252,7 +252,7 @@ describe('control', () => {
     });
   });
 
-  it('tells what is running, in whatever application', async () => {
+  it('lists what is running, in any application', async () => {
     const others = await start();
     expect(await others.running()).toEqual([]);
     const gate = await database.closeGate();

@@ -140,7 +140,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['refreshed', 'refreshed']);
   });
 
-  it('share one more refresh with those of another application', async () => {
+  it('share one more refresh with requests of another application', async () => {
     const others = await start();
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
@@ -186,7 +186,7 @@ describe('requests to refresh', () => {
     expect(other.runId).not.toBe(runId);
   });
 
-  it('cost three refreshes when a thousand come from four processes, before the second and in its middle', async () => {
+  it('cost three refreshes for a thousand requests from four processes, before and during the second', async () => {
     await stop();
     await database.query('DROP SCHEMA materialized_views CASCADE');
     const replicas = Array.from({ length: 4 }, () =>
@@ -234,7 +234,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(Array(4).fill('refreshed'));
   });
 
-  it('are turned away with "skip" and "fail", here and elsewhere', async () => {
+  it('are refused with "skip" and "fail", in this and other processes', async () => {
     const others = await start();
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
@@ -256,7 +256,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['refreshed', 'refreshed']);
   });
 
-  it('share its failure too', async () => {
+  it('share a failure too', async () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
     await gate.untilReached();
@@ -272,7 +272,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['refreshed', 'failed']);
   });
 
-  it('refresh by themselves when that of another process fails', async () => {
+  it('refresh by themselves if the refresh of another process fails', async () => {
     const others = await start();
     await database.query('UPDATE orders SET amount = 0');
     const gate = await database.closeGate();
@@ -287,7 +287,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['failed', 'refreshed']);
   });
 
-  it('are served whatever mode the refresh has, but by none that empties the view', async () => {
+  it('are served by a refresh of any mode, but not by one that empties the view', async () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
     await gate.untilReached();
@@ -308,7 +308,7 @@ describe('requests to refresh', () => {
     expect(await history()).toHaveLength(3);
   });
 
-  it('are skipped for `minInterval`, over a restart too', async () => {
+  it('are skipped for `minInterval`, across a restart too', async () => {
     // Its creation has brought the first rows.
     expect(await refreshes.refresh(Seldom)).toMatchObject({ reason: 'min_interval' });
     await database.query(
@@ -326,7 +326,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['refreshed']);
   });
 
-  it('empty and fill a view in spite of `minInterval`: it cannot be read meanwhile', async () => {
+  it('empty and fill a view despite `minInterval`: it cannot be read meanwhile', async () => {
     expect(await refreshes.refresh(Seldom, { withData: false })).toMatchObject({
       outcome: 'refreshed',
     });
@@ -335,7 +335,7 @@ describe('requests to refresh', () => {
     expect(await refreshes.refresh(Seldom)).toMatchObject({ modeReason: 'unpopulated' });
   });
 
-  it('leave ticks alone: `minInterval` is not theirs', async () => {
+  it('do not make ticks skip because of `minInterval`', async () => {
     await start([Secondly], { scheduling: true });
     await database.until(
       `SELECT FROM materialized_views.refresh_history WHERE view_name = 'secondly'
@@ -343,7 +343,7 @@ describe('requests to refresh', () => {
     );
   });
 
-  it('wait for one refresh that is running, and not for all that are due', async () => {
+  it('wait for a running refresh, and not for all that are due', async () => {
     const plain = (name: string): ViewClass =>
       viewClass({ name, expression: 'SELECT id FROM public.orders' });
     const due = [0, 1, 2, 3].map((index) => plain(`due_${index}`));
@@ -378,7 +378,7 @@ describe('requests to refresh', () => {
     await database.query('DROP MATERIALIZED VIEW wanted, due_0, due_1, due_2, due_3');
   });
 
-  it('end with the time of their caller, and with the last of them the refresh', async () => {
+  it('end with their timeouts, and the refresh ends with the last of them', async () => {
     const gate = await database.closeGate();
     const request = refreshes.refresh(Revenue, { timeout: 200 }).catch((error: unknown) => error);
     const failure = await request;
@@ -445,7 +445,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['cancelled']);
   });
 
-  it('leave the line when their caller leaves', async () => {
+  it('leave the queue when their caller gives up', async () => {
     const others = await start();
     const gate = await database.closeGate();
     const running = others.refresh(Revenue);
@@ -464,7 +464,7 @@ describe('requests to refresh', () => {
     expect(refreshed).toHaveLength(2);
   });
 
-  it('send nothing when they are aborted already', async () => {
+  it('send nothing if they are already aborted', async () => {
     await refreshes.refresh(Seldom);
     const query = jest.spyOn(LibraryClient.prototype, 'query');
     try {
@@ -480,7 +480,7 @@ describe('requests to refresh', () => {
     expect(await refreshes.refresh(Revenue)).toMatchObject({ outcome: 'refreshed' });
   });
 
-  it('crash nothing when the cancel finds no server', async () => {
+  it('do not crash the process if the cancel reaches no server', async () => {
     const network = await Network.to(database.url);
     const app = await boot(
       typeOrm(database, { url: network.url, autoLoadEntities: false, entities: [Revenue] }),
@@ -502,7 +502,7 @@ describe('requests to refresh', () => {
     await app.close();
   });
 
-  it('hear that the application stops while they wait', async () => {
+  it('fail if the application stops while they wait', async () => {
     const others = await start();
     const gate = await database.closeGate();
     const running = others.refresh(Revenue);
@@ -520,7 +520,7 @@ describe('requests to refresh', () => {
     expect(await history()).toEqual(['refreshed']);
   });
 
-  it('let the running one finish when the application stops, and begin no other', async () => {
+  it('let a running refresh finish when the application stops, and begin no other', async () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
     await gate.untilReached();

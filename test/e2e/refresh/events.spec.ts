@@ -116,7 +116,7 @@ describe('events', () => {
     await database.drop();
   });
 
-  it('tell of a refresh: its start, and its success with the result', async () => {
+  it('report a refresh: its start, and its success with the result', async () => {
     await start();
     await untilHeard('schema.synced');
     heard = [];
@@ -134,7 +134,7 @@ describe('events', () => {
     ]);
   });
 
-  it('tell of a failure, of the recovery from it, and of what was skipped', async () => {
+  it('report a failure, the recovery from it, and skipped refreshes', async () => {
     await start();
     await database.query('UPDATE orders SET amount = 0');
     const failure = await refreshes.refresh(Revenue).catch((error: unknown) => error);
@@ -153,7 +153,7 @@ describe('events', () => {
     expect(names()).not.toContain('refresh.retrying');
   });
 
-  it('tell of each attempt', async () => {
+  it('report each attempt', async () => {
     await start({ lockTimeout: 20 });
     const reader = await database.session();
     await reader.query('BEGIN; SELECT * FROM total');
@@ -167,7 +167,7 @@ describe('events', () => {
     expect(names()).not.toContain('refresh.failed');
   });
 
-  it('tell whether a data source is as declared, to listeners that come after the boot', async () => {
+  it('report whether a data source is as declared, even to listeners added after the boot', async () => {
     await start();
     expect(await untilHeard('schema.synced')).toMatchObject({
       dataSource: 'default',
@@ -183,7 +183,7 @@ describe('events', () => {
     expect(await untilHeard('schema.synced')).toMatchObject({ counts: { unchanged: 2 } });
   });
 
-  it('tell once that a view has become stale', async () => {
+  it('report once that a view has become stale', async () => {
     await start({ scheduling: true, sweepInterval: 20 });
     await refreshes.pause(Revenue);
     const age = (interval: string): Promise<unknown> =>
@@ -222,7 +222,7 @@ describe('events', () => {
     expect(await refreshes.refresh(Revenue)).toMatchObject({ outcome: 'refreshed' });
   });
 
-  it('are not needed', async () => {
+  it('are optional', async () => {
     app = await bootWith(database, { views: [Revenue, Total] });
     heard = [];
     refreshes = app.get(RefreshService);

@@ -123,7 +123,7 @@ describe('refreshing several views', () => {
     expect([await valueOf('eu.top'), await valueOf('eu.hidden')]).toEqual([7, 7]);
   });
 
-  it('touches none but the named ones, in the order of paths over others', async () => {
+  it('refreshes only the named ones, in the order of paths through others', async () => {
     const report = await refreshes.refreshMany([Top, BASE, Top]);
     expect(names(report)).toEqual([BASE, 'eu.top']);
     expect((await historyRuns()).map((run) => run.view_name)).toEqual(['base "view"', 'top']);
@@ -139,7 +139,7 @@ describe('refreshing several views', () => {
     expect(await historyRuns()).toHaveLength(expected.length);
   });
 
-  it('cascades over plain views, and from declared dependencies', async () => {
+  it('cascades through plain views and declared dependencies', async () => {
     const report = await refreshes.refreshMany([Base], { cascade: 'dependents' });
     expect(sorted(report)).toEqual([BASE, 'eu.hidden', 'eu.middle', 'eu.side', 'eu.top']);
     expect(names(report)[0]).toBe(BASE);
@@ -147,7 +147,7 @@ describe('refreshing several views', () => {
     expect(sorted(below)).toEqual([BASE, 'eu.hidden', 'eu.side']);
   });
 
-  it('asks the catalog of the moment', async () => {
+  it('reads the catalog when called', async () => {
     await database.query('CREATE OR REPLACE VIEW "Plain. view" AS SELECT n FROM eu.apart');
     try {
       const report = await refreshes.refreshMany([Side], { cascade: 'dependencies' });
@@ -186,7 +186,7 @@ describe('refreshing several views', () => {
     expect(await valueOf('eu.apart')).toBe(2);
   });
 
-  it('only reports failures when asked to', async () => {
+  it('only reports failures if requested', async () => {
     await database.query('INSERT INTO source VALUES (0)');
     const report = await refreshes.refreshMany([OfInverse, Inverse, Apart], {
       throwOnFailure: false,
@@ -206,7 +206,7 @@ describe('refreshing several views', () => {
     );
   });
 
-  it('takes a skipped view for done', async () => {
+  it('counts a skipped view as done', async () => {
     const other = await database.session();
     await other.query('BEGIN');
     await other.query('SELECT pg_advisory_xact_lock($1::bigint)', [
@@ -243,7 +243,7 @@ describe('refreshing several views', () => {
   it.each([
     ['the option', { concurrency: 2 }, 4],
     ['the size of the pool', {}, 2],
-  ])('refreshes no more at a time than %s says', async (_, options, poolSize) => {
+  ])('refreshes no more at a time than %s allows', async (_, options, poolSize) => {
     await app.close();
     await start(gated, poolSize);
     await database.query('TRUNCATE materialized_views.refresh_history');
@@ -261,7 +261,7 @@ describe('refreshing several views', () => {
     expect(overlap).toEqual({ count: 2 });
   });
 
-  it('begins with the longest remaining path, by what the views took of late', async () => {
+  it('begins with the longest remaining path, by recent durations', async () => {
     const remember = (name: string, outcome: string, seconds: number): Promise<unknown> =>
       database.query(
         `INSERT INTO materialized_views.refresh_history
@@ -311,7 +311,7 @@ describe('refreshing several views', () => {
     expect((await historyRuns()).map((run) => run.view_name)).not.toContain('apart');
   });
 
-  it('ends with the application, and says so of what was not begun', async () => {
+  it('ends with the application, and reports what was not begun', async () => {
     const gate = await database.closeGate();
     const running = failureOf(refreshes.refreshMany([Base, Apart, Inverse], { concurrency: 1 }));
     await gate.untilReached();
@@ -332,7 +332,7 @@ describe('refreshing several views', () => {
     await closing;
   });
 
-  it('refuses what it does not understand before it refreshes anything', async () => {
+  it('refuses wrong arguments before it refreshes anything', async () => {
     const refused = async (options: object, message: RegExp): Promise<void> => {
       await expect(refreshes.refreshMany([Apart], options)).rejects.toThrow(message);
       await expect(refreshes.refreshAll(options)).rejects.toThrow(message);
@@ -350,7 +350,7 @@ describe('refreshing several views', () => {
     expect(await historyRuns()).toEqual([]);
   });
 
-  it('refuses a circle, with the views in it', async () => {
+  it('refuses a circle, and names its views', async () => {
     await app.close();
     const First = view('inverse', 'SELECT 1 AS n', [OfInverse]);
     app = await bootWith(database, { views: [First, OfInverse, Apart], synchronize: false });
@@ -405,7 +405,7 @@ describe('refreshing the views of several data sources', () => {
     expect(of(cascaded, 'reporting')).toEqual(['eu.inverse', 'eu.of_inverse']);
   });
 
-  it('goes on in one where the other cannot be asked', async () => {
+  it('goes on in one if the other cannot be read', async () => {
     await databases[1]?.query('ALTER TABLE materialized_views.refresh_history RENAME TO away');
     const error = await refreshes.refreshAll().catch((failure: unknown) => failure);
     expect(error).toBeInstanceOf(RefreshGraphError);

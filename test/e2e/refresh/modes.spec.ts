@@ -115,7 +115,7 @@ describe('the mode of a refresh', () => {
   const insert = (from: number, to = from): Promise<unknown> =>
     database.query('INSERT INTO orders SELECT generate_series($1::int, $2::int)', [from, to]);
 
-  it('is concurrent where that is possible, unless the call says otherwise', async () => {
+  it('is concurrent if possible, unless the call says otherwise', async () => {
     const concurrent = { mode: 'concurrently', modeReason: 'unique_index' };
     expect(await refreshes.refresh(Revenue)).toMatchObject(concurrent);
     expect(await refreshes.refresh(Revenue, { mode: 'concurrently' })).toMatchObject(concurrent);
@@ -125,7 +125,7 @@ describe('the mode of a refresh', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('falls back with a warning where it was asked to be concurrent', async () => {
+  it('falls back with a warning if it should be concurrent', async () => {
     const fallback = { mode: 'blocking', modeReason: 'no_unique_index' };
     expect(await refreshes.refresh(Keyless)).toMatchObject(fallback);
     expect(warnings).toEqual([]);
@@ -133,7 +133,7 @@ describe('the mode of a refresh', () => {
     expect(warnings).toEqual([expect.stringContaining('its readers had to wait')]);
   });
 
-  it('never stops readers with `strict`, of which an unpopulated view has none', async () => {
+  it('never blocks readers with `strict`, but fills an unpopulated view, which has none', async () => {
     await expect(refreshes.refresh(Strict)).rejects.toThrow(BlockingRefusedError);
     await expect(refreshes.refresh(Keyless, { strict: true })).rejects.toMatchObject({
       code: 'MV_BLOCKING_REFUSED',
@@ -160,7 +160,7 @@ describe('the mode of a refresh', () => {
     expect(await database.query(`SELECT FROM ${REVENUE}`)).toHaveLength(1);
   });
 
-  it('swaps the rows of a leaf while it is read, with its grants', async () => {
+  it('swaps the rows of a view while it is read, and keeps its grants', async () => {
     await database.query('GRANT SELECT ON swapped TO PUBLIC');
     await insert(2);
     const gate = await database.closeGate();
@@ -180,7 +180,7 @@ describe('the mode of a refresh', () => {
     });
   });
 
-  it('comes with the settings of the view, which go with the refresh', async () => {
+  it('applies the settings of the view only during the refresh', async () => {
     expect(await database.query(`SELECT tenant FROM ${REVENUE}`)).toEqual([{ tenant: 'eu' }]);
     // On the same connection: there is one.
     await refreshes.refresh(Untouched);
@@ -190,7 +190,7 @@ describe('the mode of a refresh', () => {
   it.each([
     ['name', BadName, 'no_such_setting'],
     ['value', BadValue, 'work_mem'],
-  ])('fails clearly for a setting of a bad %s', async (_, view, setting) => {
+  ])('fails clearly for a setting with a bad %s', async (_, view, setting) => {
     const failure = await refreshes.refresh(view).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(RefreshError);
     expect(failure).toMatchObject({ code: 'MV_REFRESH_FAILED' });
@@ -213,7 +213,7 @@ describe('the mode of a refresh', () => {
     });
   });
 
-  it('analyses the view after a big change alone', async () => {
+  it('analyses the view only after a big change', async () => {
     const rows = async (): Promise<unknown> =>
       (
         await database.query(`SELECT reltuples FROM pg_class WHERE oid = $1::regclass`, [REVENUE])
@@ -226,7 +226,7 @@ describe('the mode of a refresh', () => {
     expect(await rows()).toBe(1_001);
   });
 
-  it('warns once of NULLs in the unique key', async () => {
+  it('warns once about NULLs in the unique key', async () => {
     await insert(2, 200);
     expect(await refreshes.refresh(NullKey)).toMatchObject({ mode: 'concurrently' });
     expect(warnings).toEqual([

@@ -134,7 +134,7 @@ describe('refresh', () => {
     });
   });
 
-  it('counts the rows that it put in and took out', async () => {
+  it('counts the rows that it inserted and deleted', async () => {
     for (const changed of [1, 2, 0]) {
       await database.query(
         `UPDATE orders SET amount = amount + 1
@@ -183,7 +183,7 @@ describe('refresh', () => {
     expect(await refreshes.refresh(Ratio)).toMatchObject({ mode: 'concurrently' });
   });
 
-  it('is busy at once, though no connection is free', async () => {
+  it('is busy at once, even if no connection is free', async () => {
     await restart({ poolSize: 1 });
     const gate = await database.closeGate();
     const running = refreshes.refresh(DailyRevenue);
@@ -199,7 +199,7 @@ describe('refresh', () => {
     expect(await history()).toHaveLength(2);
   });
 
-  it('tells and records a failure while another refresh has the only connection', async () => {
+  it('reports and records a failure while another refresh has the only connection', async () => {
     await restart({ poolSize: 1 });
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
     const gate = await database.closeGate();
@@ -211,7 +211,7 @@ describe('refresh', () => {
     expect(await running).toMatchObject({ outcome: 'refreshed' });
   });
 
-  it('tells a failure though the history is locked', async () => {
+  it('reports a failure even if the history is locked', async () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
     const other = await database.session();
     await other.query('BEGIN; LOCK TABLE materialized_views.refresh_history');
@@ -219,7 +219,7 @@ describe('refresh', () => {
     await other.end();
   });
 
-  it('records a failure though transactions are read-only by default', async () => {
+  it('records a failure even if transactions are read-only by default', async () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
     await database.query(`ALTER DATABASE ${database.name} SET default_transaction_read_only = on`);
     try {
@@ -231,7 +231,7 @@ describe('refresh', () => {
     }
   });
 
-  it('blames its own tables for a missing function, which booting makes again', async () => {
+  it('names its own tables for a missing function, which a boot creates again', async () => {
     await database.query(`DROP FUNCTION materialized_views.${REFRESH_CONDITIONS.name}`);
     const failure = await refreshes.refresh(OrderTotal).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'MV_REFRESH_FAILED', cause: { code: '42883' } });
@@ -241,7 +241,7 @@ describe('refresh', () => {
   });
 
   it.each(['view_state', 'refresh_history', 'installation'])(
-    'blames its own tables for a missing %s, which booting makes again',
+    'names its own tables for a missing %s, which a boot creates again',
     async (table) => {
       await database.query(`DROP TABLE materialized_views.${table}`);
       const failure = await refreshes.refresh(OrderTotal).catch((error: unknown) => error);
@@ -254,7 +254,7 @@ describe('refresh', () => {
     },
   );
 
-  it('refuses what it does not understand', async () => {
+  it('refuses wrong arguments', async () => {
     await expect(refreshes.refresh(undefined as never)).rejects.toThrow(UnknownViewError);
     await expect(refreshes.refresh(undefined as never)).rejects.toThrow(/circular import/);
     await expect(refreshes.refresh(7 as never)).rejects.toThrow(/7 is not a registered/);
@@ -294,7 +294,7 @@ describe('refresh', () => {
     expect(await refreshes.refresh(DailyRevenue)).toMatchObject({ outcome: 'refreshed' });
   });
 
-  it('lets readers read all through a concurrent refresh, and others be refreshed', async () => {
+  it('lets readers read during a concurrent refresh, and other views be refreshed', async () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('mon', 10)`);
     const gate = await database.closeGate();
     const refresh = refreshes.refresh(DailyRevenue);
@@ -338,7 +338,7 @@ describe('refresh', () => {
     await database.query(`DROP TABLE people CASCADE`);
   });
 
-  it('tells failures apart by SQLSTATE', async () => {
+  it('distinguishes failures by SQLSTATE', async () => {
     await database.query(`CREATE TABLE twice AS SELECT 1 AS id`);
     await database.query(`DROP MATERIALIZED VIEW ratio`);
     await expect(refreshes.refresh(Ratio)).rejects.toThrow(ViewMissingError);
@@ -398,7 +398,7 @@ describe('refresh', () => {
   it.each([
     ['statement timeout', RefreshTimeoutError],
     ['user request', RefreshCancelledError],
-  ])('believes a server that cancels early "due to %s"', async (reason, ErrorType) => {
+  ])('trusts the reason of a server that cancels early "due to %s"', async (reason, ErrorType) => {
     await database.query(
       `CREATE OR REPLACE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql VOLATILE AS
        $$BEGIN RAISE 'canceling statement due to ${reason}' USING ERRCODE = '57014'; END$$`,

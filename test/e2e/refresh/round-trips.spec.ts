@@ -86,13 +86,13 @@ describe('round trips', () => {
     await other.end();
   });
 
-  describe('of a view that is told of changes', () => {
+  describe('of a view that tracks changes', () => {
     const tick = async (at: Date): Promise<string> => {
       const definition = definitionOf(app, Count);
       return (await managed(app).refresher.runner.run(tickRequest(definition, at))).outcome;
     };
 
-    it('are two for a refresh, also for one that asks for obstacles', async () => {
+    it('are two for a refresh, even for one that reads obstacles', async () => {
       await database.query(
         `UPDATE materialized_views.view_state SET source_signature = NULL WHERE view_name = 'order_count'`,
       );
@@ -101,7 +101,7 @@ describe('round trips', () => {
       expect(await cost(() => refreshes.refresh(Count))).toBe(2);
     });
 
-    it('are two for a tick that is skipped, and for a look after a write', async () => {
+    it('are two for a skipped tick, and for a poll after a write', async () => {
       await refreshes.refresh(Count);
       const skipped = async (): Promise<void> => expect(await tick(new Date())).toBe('skipped');
       expect(await cost(skipped)).toBe(2);

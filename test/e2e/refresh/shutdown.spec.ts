@@ -90,7 +90,7 @@ describe('stopping', () => {
        WHERE trigger = 'demand' ORDER BY view_name`,
     );
 
-  it('lets a running refresh finish, and takes no more', async () => {
+  it('lets a running refresh finish, and accepts no more', async () => {
     await prepare(60_000);
     const running = refreshes.refresh(Slow);
     await gate.untilReached();
@@ -104,7 +104,7 @@ describe('stopping', () => {
     expect(await outcomes()).toContainEqual({ view_name: 'slow', outcome: 'refreshed' });
   });
 
-  it('turns away at once what waits for a connection, and lets the others finish', async () => {
+  it('rejects at once what waits for a connection, and lets the others finish', async () => {
     await prepare(60_000);
     const running = [Slow, SlowToo].map((view) => refreshes.refresh(view));
     await gate.untilReached(2);
@@ -158,7 +158,7 @@ describe('stopping', () => {
     await app.close();
   });
 
-  it('says nothing of repairs that it does not begin any more', async () => {
+  it('logs nothing about repairs that it no longer begins', async () => {
     await prepare(60_000);
     await database.query('ALTER TABLE items DISABLE TRIGGER USER');
     const running = refreshes.refresh(Told);

@@ -138,7 +138,7 @@ describe('a refresh by swap', () => {
        WHERE datname = current_database() AND locktype = 'relation' AND NOT granted`,
     );
 
-  it('gives the view its new rows, and keeps all that belongs to it', async () => {
+  it('gives the view its new rows, and keeps everything that belongs to it', async () => {
     const [one, two] = [`"one_${database.name}"`, `"two_${database.name}"`];
     const schema = await release();
     for (const statement of [
@@ -200,7 +200,7 @@ describe('a refresh by swap', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
-  it('makes no difference where PostgreSQL writes a definition anew', async () => {
+  it('causes no difference if PostgreSQL prints a definition differently', async () => {
     const schema = await release({
       ...sales,
       expression: `SELECT id, 1 AS release FROM items WHERE 'a'::varchar IN ('a', 'b')`,
@@ -215,7 +215,7 @@ describe('a refresh by swap', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
-  it('uses the definition that the database has, and not the declared one', async () => {
+  it('uses the definition in the database, not the declared one', async () => {
     await release();
     const schema = await release({
       ...sales,
@@ -330,7 +330,7 @@ describe('a refresh by swap', () => {
     });
   });
 
-  describe('is refused, before anything is built,', () => {
+  describe('is refused before anything is built', () => {
     it.each([
       ['a view', 'CREATE VIEW v AS SELECT * FROM $', 'view public.v'],
       [
@@ -409,7 +409,7 @@ describe('a refresh by swap', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
-    it('is refused what has come to depend on it', async () => {
+    it('is refused if something has come to depend on it', async () => {
       await release();
       const gate = await database.closeGate();
       const swapping = swap();
@@ -426,7 +426,7 @@ describe('a refresh by swap', () => {
     it.each([
       ['a hand-made index', `CREATE INDEX late ON ${SALES} (release)`],
       ["another client's refresh", `REFRESH MATERIALIZED VIEW CONCURRENTLY ${SALES}`],
-    ])('keeps %s waiting, which then has the new view', async (_, statement) => {
+    ])('makes %s wait, which then gets the new view', async (_, statement) => {
       await release();
       await nextRelease();
       const gate = await database.closeGate();
@@ -445,7 +445,7 @@ describe('a refresh by swap', () => {
       expect(await database.query(READ)).toEqual(rowsOf(2));
     });
 
-    it('keeps a change of the schema waiting', async () => {
+    it('makes a change of the schema wait', async () => {
       await release();
       const gate = await database.closeGate();
       const swapping = swap();
@@ -464,7 +464,7 @@ describe('a refresh by swap', () => {
       expect(await schema.diff()).toEqual([]);
     });
 
-    it('keeps alterTable waiting', async () => {
+    it('makes alterTable wait', async () => {
       const schema = await release();
       await nextRelease();
       const gate = await database.closeGate();
@@ -482,7 +482,7 @@ describe('a refresh by swap', () => {
     });
   });
 
-  describe('by a role that is no superuser', () => {
+  describe('by a role that is not a superuser', () => {
     let url: string;
     let one: string;
     let role: string;
@@ -514,7 +514,7 @@ describe('a refresh by swap', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
-    it('says what the role has to be granted', async () => {
+    it('says which grant the role needs', async () => {
       await database.query(`REVOKE CREATE ON SCHEMA "Far away" FROM ${one}`);
       const error: unknown = await swap(url).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(InsufficientPrivilegeError);

@@ -133,7 +133,7 @@ describe('a database whose clock has gone back', () => {
       }
     });
 
-    it('tells nothing of the future', async () => {
+    it('reports no future times', async () => {
       const refreshes = await start(Limited);
       await refreshes.refresh(Limited);
       await write();
@@ -165,7 +165,7 @@ describe('a database whose clock has gone back', () => {
     ([kind, view]) => SOME.map(([stored = '', by = '']) => [kind, stored, by, view] as const),
   );
 
-  describe('a view that is refreshed by itself', () => {
+  describe('a view that is refreshed automatically', () => {
     it.each(sampleOf(BY_ITSELF))('is refreshed: %s, %s, by %s', async (_, stored, by, view) => {
       const refreshes = await start(view);
       await refreshes.refresh(view);
@@ -182,7 +182,7 @@ describe('a database whose clock has gone back', () => {
     });
   });
 
-  it('is warned of once, and no more after a refresh', async () => {
+  it('causes one warning, and none after a refresh', async () => {
     const refreshes = await start(Scheduled);
     await refreshes.refresh(Scheduled);
     await move(EVERYTHING, '1 hour');
@@ -214,7 +214,7 @@ describe('a database whose clock has gone back', () => {
     });
   });
 
-  it('says that a view is stale of which nothing else is known', async () => {
+  it('reports a view as stale if nothing else is known about it', async () => {
     const refreshes = await start(Limited);
     await refreshes.refresh(Limited);
     await write();
@@ -225,7 +225,7 @@ describe('a database whose clock has gone back', () => {
     expect(status.ageMs).toBeUndefined();
   });
 
-  it('goes on to back off where the failure is not ahead, and not where it is', async () => {
+  it('goes on backing off if the failure is not ahead, and not if it is', async () => {
     const refreshes = await start(Scheduled);
     await database.query(
       `UPDATE ${STATE}.view_state SET last_failure_at = now(), not_before = now() + interval '1 h'`,
@@ -253,7 +253,7 @@ describe('a database whose clock has gone back', () => {
     expect(await runs()).not.toContain(after[3]);
   });
 
-  it('counts no run as shorter than nothing', async () => {
+  it('gives no run a negative duration', async () => {
     const refreshes = await start(Scheduled);
     await refreshes.refresh(Scheduled);
     await database.query(

@@ -60,7 +60,7 @@ describe('a cluster of four replicas', () => {
     expect(hosts).toEqual([]);
   });
 
-  it('does every tick by timer though the only clock is ahead by more than the interval', async () => {
+  it('does every tick by timer although the only clock is ahead by more than the interval', async () => {
     await start([2_500], { cron: '* * * * * *', module: { sweepInterval: '10m' } });
     // Not the first three: a machine that stalls for a second may make it miss one.
     const [row] = await database.until<{ counts: number[] }>(
@@ -73,7 +73,7 @@ describe('a cluster of four replicas', () => {
     expect(row?.counts).toEqual([1, 1, 1]);
   });
 
-  it('lets another replica do a tick when the one that is at it is killed', async () => {
+  it('lets another replica do a tick when the one that is doing it is killed', async () => {
     await start(CLOCK_OFFSETS_MS, { cron: '0 * * * *', module: { sweepInterval: 200 } });
     const gate = await database.closeGate();
     // So that no other tick comes meanwhile, however slow the machine is.

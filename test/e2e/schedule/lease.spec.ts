@@ -110,7 +110,7 @@ describe('the lease', () => {
     120_000,
   );
 
-  it('is had by one of several processes, and by another as soon as that one stops', async () => {
+  it('belongs to one of several processes, and to another as soon as that one stops', async () => {
     await start([Written]);
     const first = await holder();
     await start([Written]);
@@ -133,7 +133,7 @@ describe('the lease', () => {
     await untilRefreshed('other');
   });
 
-  it('is not kept by a holder that the clock has put into the future, nor for its turns', async () => {
+  it('is not kept by a holder whose times are in the future, nor are its turns', async () => {
     await start([Written]);
     const first = await holder();
     await database.query(
@@ -148,7 +148,7 @@ describe('the lease', () => {
     await untilRefreshed('written');
   });
 
-  it('is done without where a migration has not made it yet', async () => {
+  it('is not needed if a migration has not created it yet', async () => {
     await (await bootWith(database, { views: [Written] })).close();
     await database.query(`DROP TABLE ${LEASE}`);
     await start([Written], { synchronize: false });

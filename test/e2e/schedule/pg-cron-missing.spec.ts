@@ -10,7 +10,7 @@ const HOURLY: TestView = {
   refresh: { cron: '0 * * * *', scheduler: 'pg_cron' },
 };
 
-describe('a database without pg_cron, row 9', () => {
+describe('a database without pg_cron', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -40,7 +40,7 @@ describe('a database without pg_cron, row 9', () => {
     },
   );
 
-  it('fails to plan and to write a migration, and says nothing where no view is', async () => {
+  it('fails to plan and to write a migration, and says nothing if no view is scheduled there', async () => {
     const schema = await releases.start([HOURLY], { synchronize: false });
     await expect(schema.plan()).rejects.toThrow(PgCronUnavailableError);
     await expect(schema.generateMigration({ name: 'Add' })).rejects.toThrow(PgCronUnavailableError);

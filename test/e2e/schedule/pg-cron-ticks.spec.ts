@@ -41,7 +41,7 @@ const instant = fc.date({
   noInvalidDate: true,
 });
 
-describe('the scheduled times of pg_cron, row 9', () => {
+describe('the scheduled times of pg_cron', () => {
   let database: TestDatabase;
 
   beforeAll(async () => {
@@ -65,7 +65,7 @@ describe('the scheduled times of pg_cron, row 9', () => {
     return row?.tick ?? undefined;
   };
 
-  it('are those that processes of the application share, whatever the expression', async () => {
+  it("are those of the application's processes, for any expression", async () => {
     await fc.assert(
       fc.asyncProperty(expression, instant, async (cron, at) => {
         fc.pre(pgCronProblem(cron) === undefined);
@@ -86,7 +86,7 @@ describe('the scheduled times of pg_cron, row 9', () => {
     expect(await lastTick(cron, new Date(at))).toEqual(new Date(tick));
   });
 
-  it('are none where there never is one', async () => {
+  it('are none if there never is one', async () => {
     expect(await lastTick('0 0 31 2 *', new Date())).toBeUndefined();
   });
 });

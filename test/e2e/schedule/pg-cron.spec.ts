@@ -118,7 +118,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   };
 
-  it('has a job that comes with the view, and changes and goes with it', async () => {
+  it('has a job that is created, changed and dropped with the view', async () => {
     await releases.start([DAILY]);
     const made = await jobs();
     expect(made).toMatchObject([{ jobname: JOB, schedule: '*/10 * * * *' }]);
@@ -165,7 +165,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     ]);
   });
 
-  it('has a migration write the job, and take it back', async () => {
+  it('lets a migration create the job, and undo it', async () => {
     const schema = await releases.start([DAILY], { synchronize: 'verify' });
     const migration = await schema.generateMigration({ name: 'AddDaily' });
     await runMigrations(database, migration, async (dataSource) => {
@@ -179,7 +179,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     await database.query('DROP TABLE IF EXISTS migrations');
   });
 
-  it('does a tick once, whoever comes first, and records it as a replica does', async () => {
+  it('does a tick once, whoever comes first, and records it like a replica', async () => {
     await releases.start([DAILY]);
     await forgetTicks();
     await database.query('INSERT INTO public.orders VALUES (2, 50)');
@@ -226,7 +226,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     await Promise.all(sessions.map((session) => session.end()));
   });
 
-  it('records a failure, and tells pg_cron of it', async () => {
+  it('records a failure, and reports it to pg_cron', async () => {
     await releases.start([DAILY]);
     await forgetTicks();
     await database.query('INSERT INTO public.orders VALUES (2, 0)');
@@ -279,7 +279,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     await database.query('DROP TABLE public.people CASCADE');
   });
 
-  it('keeps to `strict`, `pause`, `cancel` and the limit of the role', async () => {
+  it('respects `strict`, `pause`, `cancel` and the limit of the role', async () => {
     const refreshes = (): RefreshService => releases.get(RefreshService);
     await releases.start([withRefresh(GATED, { ...GATED.refresh, strict: true })]);
     const job = 'materialized-view:public.gated';
@@ -314,7 +314,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
   });
 
   // The server counts by a clock that may step: its timeout can come long before the time is over.
-  it('believes a server that cancels early what it says', async () => {
+  it('trusts the reason of a server that cancels early', async () => {
     await releases.start([GATED]);
     try {
       for (const reason of ['user request', 'statement timeout']) {
@@ -336,7 +336,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     }
   });
 
-  it('stores what a view above it goes by', async () => {
+  it('stores what a view above it relies on', async () => {
     const below = { ...DAILY, expression: 'SELECT id, note AS ratio FROM public.orders' };
     const above: TestView = {
       name: 'above',
@@ -413,7 +413,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     await other.drop();
   });
 
-  it('is run by pg_cron itself, whose word of it is read back', async () => {
+  it('is run by pg_cron itself, and its record is read back', async () => {
     const everyMinute = { cron: '* * * * *', scheduler: 'pg_cron' } as const;
     await releases.start([withRefresh(DAILY, everyMinute), withRefresh(GATED, everyMinute)]);
     await database.query(`UPDATE public.orders SET note = 0`);
@@ -453,7 +453,7 @@ described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
     expect((await findings()).map(({ code }) => code)).toContain('job-missing');
   });
 
-  it('runs nothing that others have put in its way, with any settings of the role', async () => {
+  it('runs no code that others have put in its way, with any settings of the role', async () => {
     await setTraps(database);
     await releases.start([DAILY], { application: 'shop' });
     await forgetTicks();

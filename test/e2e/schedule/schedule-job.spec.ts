@@ -121,7 +121,7 @@ describe('the job of a view in the SchedulerRegistry', () => {
     await untilTicks(VIEW, before + 2);
   });
 
-  it('is not there with `cronJobs: false`, and then there are no ticks', async () => {
+  it('does not exist with `cronJobs: false`, and then there are no ticks', async () => {
     const registry = await start([Stopped], { cronJobs: false });
     expect(registry.getCronJobs().size).toBe(0);
     const other = app;
@@ -131,7 +131,7 @@ describe('the job of a view in the SchedulerRegistry', () => {
     await other?.close();
   });
 
-  it('refuses another time, and says what to use', async () => {
+  it('refuses another time, and says what to use instead', async () => {
     const job = (await start([Stopped])).getCronJob(JOB);
     const change = (): void => job.setTime(new CronTime('0 0 * * * *'));
     expect(change).toThrow(InvalidOptionsError);
@@ -171,7 +171,7 @@ const SCHEDULES = ZONES.flatMap((zone) =>
 ).filter(([cron, zone]) => cronProblem(cron, zone) === undefined);
 
 describe('the times of a job', () => {
-  it('are those of the grid, however its day fields say "every"', async () => {
+  it('are those of the grid, however its day fields express "every"', async () => {
     for (const [cron, timeZone] of SCHEDULES) {
       const grid = new CronGrid(cron, timeZone);
       const view = { name: { schema: 's', name: 'v' }, schedule: { cron, timeZone, grid } };

@@ -159,7 +159,7 @@ describe('schedule', () => {
     expect((await ticks()).filter((run) => run.view_name === 'hourly')).toEqual([]);
   });
 
-  it('takes up a tick that nobody did, once, however many were missed', async () => {
+  it('does a missed tick once, however many were missed', async () => {
     app = await bootLate({ views: [Hourly] });
     await database.until(`SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL`);
     expect(await ticks()).toHaveLength(1);
@@ -171,7 +171,7 @@ describe('schedule', () => {
     expect(state).toEqual({ on_grid: true, is_last: true });
   });
 
-  it('refreshes an unpopulated view as soon as it can', async () => {
+  it('refreshes an unpopulated view as soon as possible', async () => {
     await database.query(
       'CREATE MATERIALIZED VIEW hourly AS SELECT 100 / value AS ratio FROM numbers WITH NO DATA',
     );
@@ -179,7 +179,7 @@ describe('schedule', () => {
     await database.until(`SELECT FROM pg_class WHERE relname = 'hourly' AND relispopulated`);
   });
 
-  it('backs off from a view that fails, and forgets that with the next success', async () => {
+  it('backs off from a failing view until the next success', async () => {
     await (await bootWith(database, { views: [Hourly] })).close();
     await database.query('UPDATE numbers SET value = 0');
     app = await bootLate({ views: [Hourly] });
@@ -196,7 +196,7 @@ describe('schedule', () => {
     expect(recovered).toEqual({ failure_count: 0, not_before: null });
   });
 
-  it('gives a tick up that the next one makes good, and stays away for nothing that passes', async () => {
+  it('gives up a tick that the next one makes up for, and does not back off for transient failures', async () => {
     app = await bootWith(database, { views: [Secondly], lockTimeout: 20 });
     const reader = await database.session();
     await reader.query('BEGIN; SELECT FROM secondly');
@@ -213,7 +213,7 @@ describe('schedule', () => {
     ).toEqual([{ failure_count: 1, not_before: null, attempt: 1, outcome: 'failed' }]);
   });
 
-  it('does no tick again that took too long', async () => {
+  it('does not repeat a tick that took too long', async () => {
     app = await bootWith(database, { views: [Gated], statementTimeout: '2s' });
     const { runner } = managed(app).refresher;
     const request = tickRequest(definitionOf(app, Gated), new Date());
@@ -244,7 +244,7 @@ describe('schedule', () => {
     expect(errors).toHaveLength(2);
   });
 
-  it('recovers when the state of a view is gone, though the history knows the tick', async () => {
+  it('recovers when the state of a view is gone, although the history has the tick', async () => {
     app = await bootLate({ views: [Hourly] });
     await database.until(`SELECT FROM materialized_views.refresh_history WHERE tick IS NOT NULL`);
     await app.close();
@@ -255,7 +255,7 @@ describe('schedule', () => {
     expect(new Set(outcomes)).toEqual(new Set(['refreshed']));
   });
 
-  it('does not complain of a sweep that the end of the application cuts off', async () => {
+  it('logs nothing about a sweep that the end of the application cuts off', async () => {
     app = await bootPaused({ views: [Hourly] });
     const other = await database.session();
     await other.query('BEGIN; LOCK materialized_views.view_state');
@@ -268,7 +268,7 @@ describe('schedule', () => {
     warn.mockRestore();
   });
 
-  it('does not make an error of a tick that waits when the application stops', async () => {
+  it('logs no error for a tick that waits when the application stops', async () => {
     app = await bootPaused({ views: [Hourly, Gated], poolSize: 1 });
     const errors: unknown[] = [];
     app.useLogger({ error: (message) => errors.push(message), log() {}, warn() {} });

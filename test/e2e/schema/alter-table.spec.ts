@@ -113,7 +113,7 @@ describe('a table that views read', () => {
   const oid = async (name: string): Promise<unknown> =>
     (await database.query(`SELECT $1::regclass::oid AS oid`, [name]))[0]?.oid;
 
-  it('changes, and the views come back with all that belongs to them', async () => {
+  it('changes, and the views come back with everything that belongs to them', async () => {
     const before = await catalog(database);
     const apart = await oid('apart');
     await expect(database.query(WIDEN)).rejects.toMatchObject({ code: '0A000' });
@@ -168,7 +168,7 @@ describe('a table that views read', () => {
     expect([await oid('amounts'), await oid('above')]).toEqual(oids);
   });
 
-  it('is not touched where something that is not ours stands in the way', async () => {
+  it('is not changed if something that the library does not manage is in the way', async () => {
     await database.query('CREATE VIEW report AS SELECT * FROM amounts');
     await database.query(`COMMENT ON VIEW report IS 'for the boss'`);
     const widen = (queryRunner: QueryRunner): Promise<unknown> => queryRunner.query(WIDEN);
@@ -248,7 +248,7 @@ describe('views that come back after a change of a type', () => {
     ['d', 'timestamp'],
     ['s', 'timestamptz'],
     ['s', 'date'],
-  ])('are as declared where %s becomes %s', async (column, type) => {
+  ])('are as declared if %s becomes %s', async (column, type) => {
     const schema = await release();
 
     await schema.alterTable('items', alter(`ALTER COLUMN ${column} TYPE ${type}`));
@@ -271,7 +271,7 @@ describe('views that come back after a change of a type', () => {
     expect(await database.query('SELECT extra FROM everything')).toHaveLength(3);
   });
 
-  it('stay what somebody made of them by hand', async () => {
+  it('keep changes made by hand', async () => {
     const schema = await release();
     await database.query(`
       DROP MATERIALIZED VIEW "above t";

@@ -56,7 +56,7 @@ describe('applications with one stateSchema', () => {
     ['bank', 'shop'],
     ['bank', UNNAMED],
     [UNNAMED, 'shop'],
-  ])('of %s, a view is no orphan to %s', async (bank, shop) => {
+  ])('of %s, a view is no orphan for %s', async (bank, shop) => {
     await start(bank, [theirs]);
     const schema = await start(shop, [mine], { prune: true });
     expect(releases.warnings.filter((text) => text.includes('of_bank'))).toEqual([]);
@@ -69,7 +69,7 @@ describe('applications with one stateSchema', () => {
     expect(await holders('of_bank')).toEqual([bank ?? '']);
   });
 
-  it('drops what the application alone has made, with a warning that says so', async () => {
+  it('drops what only the application created, with a warning', async () => {
     await start('bank', [theirs]);
     await start('shop', [mine, shared]);
     const schema = await start('shop', [shared]);
@@ -93,7 +93,7 @@ describe('applications with one stateSchema', () => {
     expect(await views()).toEqual([mine.name, 'of_bank', 'shared']);
   });
 
-  it('is not the maker of a view that took the place of its own, dropped by hand', async () => {
+  it('did not create a view that replaced its own after that was dropped by hand', async () => {
     await start('shop', [mine, shared]);
     await database.query('DROP MATERIALIZED VIEW shared');
     await start('shop', [mine]);
@@ -107,7 +107,7 @@ describe('applications with one stateSchema', () => {
     expect(await views()).toEqual([mine.name]);
   });
 
-  it('is not the maker of a view that it found, declared otherwise and paused', async () => {
+  it('did not create a view that it found, declared otherwise and paused', async () => {
     await database.query('CREATE MATERIALIZED VIEW shared AS SELECT 4 AS id');
     await start('shop', [mine, shared], { synchronize: 'create' });
     await releases.get(RefreshService).pause('public.shared');
@@ -118,7 +118,7 @@ describe('applications with one stateSchema', () => {
     expect(await views()).toEqual([mine.name, 'shared']);
   });
 
-  it('is named by the option before the data source', async () => {
+  it('takes its name from the option before the data source', async () => {
     await start('web 7', [mine, shared], { application: 'shop' });
     expect(await holders('shared')).toEqual(['shop']);
     await start('web 8', [shared], { application: 'shop', prune: true });
@@ -152,7 +152,7 @@ describe('applications with one stateSchema', () => {
     },
   );
 
-  it('of an older installation: what nobody has claimed is warned of, and never dropped', async () => {
+  it('of an older installation: unclaimed views cause a warning, and are never dropped', async () => {
     await start('bank', [theirs]);
     await start('shop', [mine, shared]);
     await forgetHolders();
@@ -181,7 +181,7 @@ describe('applications with one stateSchema', () => {
     expect(await views()).toEqual(['of_bank']);
   });
 
-  it('may declare one view together, until the last of them declares it no more', async () => {
+  it('may share a view, until the last of them no longer declares it', async () => {
     await start('bank', [shared, theirs]);
     await start('shop', [shared, mine], { prune: true });
     expect(await holders('shared')).toEqual(['bank', 'shop']);
@@ -192,7 +192,7 @@ describe('applications with one stateSchema', () => {
     expect(await views()).toEqual([mine.name, 'of_bank']);
   });
 
-  it('remembers nothing anew where nothing has changed', async () => {
+  it('writes nothing if nothing has changed', async () => {
     await start('bank', [shared]);
     await start('shop', [shared, mine]);
     const rows = (): Promise<unknown> =>
@@ -229,7 +229,7 @@ describe('applications with one stateSchema', () => {
       expect(await views()).toEqual(['shared']);
     });
 
-    it('clears what no other application holds, and names the rest', async () => {
+    it('drops what no other application holds, and names the rest', async () => {
       await start(UNNAMED, [shared]);
       const above = { name: 'above', expression: 'SELECT id FROM public.shared' };
       const schema = await start('shop', [shared, mine, above]);
@@ -240,7 +240,7 @@ describe('applications with one stateSchema', () => {
       );
     });
 
-    it('clears nothing below a view that stays', async () => {
+    it('drops nothing below a view that stays', async () => {
       const above = { name: 'above', expression: 'SELECT id FROM public.shared' };
       await start('shop', [shared]);
       await start('bank', [above]);
@@ -249,7 +249,7 @@ describe('applications with one stateSchema', () => {
       expect(await views()).toEqual(['above', 'shared']);
     });
 
-    it('writes a migration that prunes what the application alone has made', async () => {
+    it('writes a migration that prunes what only the application created', async () => {
       await start('bank', [theirs]);
       await start('shop', [mine, shared]);
       const schema = await start('shop', [shared]);

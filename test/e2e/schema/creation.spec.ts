@@ -93,7 +93,7 @@ describe('creation at boot', () => {
     ['from the bottom', [...CHAIN].reverse()],
     ['from the middle', [Between, Top, Totals]],
   ])(
-    'makes schemas, views and indexes in order of dependency, declared %s',
+    'creates schemas, views and indexes in order of dependency, declared %s',
     async (_, entities) => {
       app = await bootViews(entities);
       expect(await database.query(`SELECT * FROM "Far away"."Total of ""totals"""`)).toEqual([
@@ -118,7 +118,7 @@ describe('creation at boot', () => {
     },
   );
 
-  it('leaves alone what is there, and needs no right to create then', async () => {
+  it('changes nothing that exists, and then needs no CREATE privilege', async () => {
     app = await bootViews(CHAIN);
     const before = await oids();
     await app.close();
@@ -139,7 +139,7 @@ describe('creation at boot', () => {
     await database.query(`DROP ROLE ${role}`);
   });
 
-  it('adopts a view that was made by other means, and adds its missing index', async () => {
+  it('adopts a view that was created by other means, and adds its missing index', async () => {
     await database.query(
       `CREATE MATERIALIZED VIEW totals AS
        SELECT day, sum(amount) AS total FROM amounts GROUP BY day WITH NO DATA`,
@@ -150,7 +150,7 @@ describe('creation at boot', () => {
     expect((await oids())[0]).toEqual(before);
   });
 
-  it('says which relation is missing, and has changed nothing', async () => {
+  it('names the missing relation, and changes nothing', async () => {
     const failure: unknown = await bootViews([Totals, Orphan]).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(SchemaSyncError);
     expect(failure).toMatchObject({ view: 'public.orphan', cause: { code: '42P01' } });
@@ -163,7 +163,7 @@ describe('creation at boot', () => {
     ).toEqual([]);
   });
 
-  it('refuses a name that another kind of relation has, before it makes anything', async () => {
+  it('refuses a name that another kind of relation has, before it creates anything', async () => {
     await database.query(`CREATE TABLE orphan ()`);
     await expect(bootViews([Totals, Orphan])).rejects.toThrow(
       /"public\.orphan" of Orphan: another relation \(pg_class\.relkind "r"\) has its name/,
@@ -172,7 +172,7 @@ describe('creation at boot', () => {
     expect(await oids()).toEqual([]);
   });
 
-  it('waits for another process that creates, for syncTimeout at the most', async () => {
+  it('waits at most syncTimeout for another process that creates', async () => {
     const other = await database.session();
     await other.query('SELECT pg_advisory_lock($1::bigint)', [syncLockKey()]);
     await expect(bootViews([Totals], { syncTimeout: 50 })).rejects.toThrow(SyncLockTimeoutError);
@@ -204,7 +204,7 @@ describe('creation at boot', () => {
     await database.query('DROP MATERIALIZED VIEW ticking CASCADE');
   });
 
-  it('logs what it made', async () => {
+  it('logs what it created', async () => {
     const lines: unknown[] = [];
     const log = Logger.prototype.log;
     Logger.prototype.log = (line: unknown) => lines.push(line);

@@ -70,18 +70,21 @@ describe('declared columns and keys', () => {
       }
     };
 
-    it('is said before the view is made', async () => {
+    it('is reported before the view is created', async () => {
       expectRefusal(await failureOf([wrong]));
       expect(await database.query(`SELECT FROM pg_class WHERE relkind = 'm'`)).toEqual([]);
     });
 
-    it.each([true, 'create', 'verify'] as const)('is said of one that is there: %p', async (to) => {
-      await releases.start([good]);
-      expectRefusal(await failureOf([wrong], to));
-      await releases.start([good]);
-    });
+    it.each([true, 'create', 'verify'] as const)(
+      'is reported for an existing view: %p',
+      async (to) => {
+        await releases.start([good]);
+        expectRefusal(await failureOf([wrong], to));
+        await releases.start([good]);
+      },
+    );
 
-    it('is said before the view is changed, or changed because of one below', async () => {
+    it('is reported before the view is changed, or rebuilt because of one below', async () => {
       const below = { name: 'below', expression: 'SELECT id, day FROM public.orders' };
       const above = { ...good, expression: good.expression.replace('orders', 'below') };
       await releases.start([below, above]);
@@ -114,17 +117,14 @@ describe('declared columns and keys', () => {
     'a plain view below': (view) => [plainViewClass({ ...view, key: [] }), above(view)],
   };
 
-  it.each(Object.keys(LEFT))(
-    'is no mistake of a class where %s is left as it is',
-    async (which) => {
-      const views = LEFT[which] as (typeof LEFT)[string];
-      await releases.start(views(good));
-      await releases.start(views(next), { synchronize: 'create' });
-      expect(releases.reports[0]?.counts.skipped).toBeGreaterThan(0);
-      await releases.start(views(next), { synchronize: 'verify' });
-      expect(await (await releases.start(views(next), { onDrift: 'apply' })).diff()).toEqual([]);
-    },
-  );
+  it.each(Object.keys(LEFT))('is no error of a class if %s is left as it is', async (which) => {
+    const views = LEFT[which] as (typeof LEFT)[string];
+    await releases.start(views(good));
+    await releases.start(views(next), { synchronize: 'create' });
+    expect(releases.reports[0]?.counts.skipped).toBeGreaterThan(0);
+    await releases.start(views(next), { synchronize: 'verify' });
+    expect(await (await releases.start(views(next), { onDrift: 'apply' })).diff()).toEqual([]);
+  });
 
   it('makes @Unique a unique index, which is used', async () => {
     @MaterializedViewEntity({
@@ -186,7 +186,7 @@ describe('declared columns and keys', () => {
       { ...id, name: 'blocking', refresh: { mode: 'blocking' } },
     ];
 
-    it('is warned of once at each boot, with all others', async () => {
+    it('causes one warning at each boot, with all others', async () => {
       for (let boot = 0; boot < 2; boot++) {
         await releases.start([...bare, ...fine]);
         expect(ofKeys()).toHaveLength(1);
@@ -199,7 +199,7 @@ describe('declared columns and keys', () => {
       }
     });
 
-    it('is warned of no more with one that was made by hand', async () => {
+    it('causes no warning once an index was made by hand', async () => {
       await releases.start([{ ...id, name: 'None "at all"' }]);
       expect(ofKeys()).toHaveLength(1);
       await database.query('CREATE UNIQUE INDEX by_hand ON "None ""at all""" (id)');

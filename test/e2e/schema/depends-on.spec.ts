@@ -139,7 +139,7 @@ const CHANGES: Change[] = [
   },
 ];
 
-describe('a view that depends on another by what a function reads', () => {
+describe('a view that depends on another through a function', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -185,7 +185,7 @@ describe('a view that depends on another by what a function reads', () => {
   const strategies = ['side-by-side', 'drop-and-create'] as const;
 
   describe.each(strategies)('%s', (rebuildStrategy) => {
-    it.each(CHANGES)('reads what will be there where $name', async ({ before, after, between }) => {
+    it.each(CHANGES)('reads the future state if $name', async ({ before, after, between }) => {
       await releases.start(before, PRUNES);
       await database.query(between ?? '');
       const schema = await releases.start(after, { rebuildStrategy, ...PRUNES });
@@ -193,7 +193,7 @@ describe('a view that depends on another by what a function reads', () => {
       await expectRight(after);
     });
 
-    it('reads what will be there where the database has a newer version of it', async () => {
+    it('reads the future state if the database has a newer version of it', async () => {
       const newer = { ...changedReader, version: 2 };
       await releases.start([base(OLD), newer, above]);
       const old = { ...reader, version: 1 };

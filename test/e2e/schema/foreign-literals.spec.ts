@@ -66,7 +66,7 @@ const CASES: [string, Case][] = [
 
 type Way = (schema: SchemaService, app: Releases) => Promise<unknown>;
 
-describe('a literal that PostgreSQL reads by calling a function of the owner of the view', () => {
+describe("a literal that PostgreSQL parses by calling a function of the view's owner", () => {
   let database: TestDatabase;
   let releases: Releases;
   let owner: string;
@@ -149,7 +149,7 @@ describe('a literal that PostgreSQL reads by calling a function of the owner of 
     'a boot': (_, app) => app.start([daily(CHANGED)], { ...rebuild, onDrift: 'apply' }),
   };
 
-  it.each(CASES)('is not read as another role: %s', async (_, { part, literal, since = 0 }) => {
+  it.each(CASES)('is not parsed as another role: %s', async (_, { part, literal, since = 0 }) => {
     if (major < since) {
       return;
     }
@@ -169,7 +169,7 @@ describe('a literal that PostgreSQL reads by calling a function of the owner of 
     }
   });
 
-  it('is read where the code declares it, or the view is this role’s own', async () => {
+  it('is parsed if the code declares it, or this role owns the view', async () => {
     const declared = daily(`${PLAIN} WHERE '{x}'::stash.checked[] IS NOT NULL`);
     await database.query(`GRANT USAGE ON SCHEMA stash TO PUBLIC; DROP MATERIALIZED VIEW ${VIEW}`);
     await releases.start([declared]);

@@ -82,7 +82,7 @@ describe('a state schema of another role', () => {
     ],
   ];
 
-  it.each(OWNED)('is refused where it owns %s', async (_, statements) => {
+  it.each(OWNED)('is refused if it owns %s', async (_, statements) => {
     await start();
     await app?.close();
     for (const statement of statements) {
@@ -95,7 +95,7 @@ describe('a state schema of another role', () => {
     }
   });
 
-  it('runs no trigger of a table that it made before', async () => {
+  it('runs no trigger of a table that it created before', async () => {
     await database.query(intrude);
     await database.query(`CREATE SCHEMA ${STATE} AUTHORIZATION ${stranger}`);
     await database.query(`CREATE TABLE ${STATE}.installation (version int PRIMARY KEY)`);
@@ -106,7 +106,7 @@ describe('a state schema of another role', () => {
     expect(await intrusions()).toBe(false);
   });
 
-  describe('is not touched without a boot', () => {
+  describe('is not used without a boot', () => {
     let file: MigrationFile | undefined;
 
     const dataSource = (): DataSource =>
@@ -180,7 +180,7 @@ describe('a state schema of another role', () => {
     });
   });
 
-  it('is used where this role is a member of the owner, at whatever distance', async () => {
+  it('is used if this role is a member of the owner, directly or not', async () => {
     await start();
     await app?.close();
     await database.query(`ALTER SCHEMA ${STATE} OWNER TO ${stranger}`);

@@ -26,7 +26,7 @@ const PLACES: Record<string, string> = {
 const WRITTEN = `SELECT array_to_string(reloptions, ',') AS written FROM pg_class WHERE reloptions IS NOT NULL
   UNION SELECT array_to_string(attoptions, ',') FROM pg_attribute WHERE attoptions IS NOT NULL`;
 
-describe('what a server puts into the catalog that no release knows', () => {
+describe('catalog entries of a newer server', () => {
   let database: TestDatabase;
   let anew: MakingAnew;
 

@@ -27,7 +27,7 @@ const HOW_INVALID = {
   'the rest of a REINDEX': `CREATE UNIQUE INDEX CONCURRENTLY ${INDEX} ON ${VIEW} ((amount / 100))`,
 };
 
-describe('an index that somebody made by hand', () => {
+describe('an index made by hand', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -85,7 +85,7 @@ describe('an index that somebody made by hand', () => {
       expect(await isThere()).toBe(false);
     });
 
-    it.each(strategies)('is left out of a migration, and of its way back, %s', async (strategy) => {
+    it.each(strategies)('is left out of a migration and of its down, %s', async (strategy) => {
       await withInvalid([daily]);
       const schema = await releases.start([changed], { synchronize: false });
       const file = await schema.generateMigration({ name: 'Change', rebuildStrategy: strategy });
@@ -109,7 +109,7 @@ describe('an index that somebody made by hand', () => {
       expect(await schema.diff()).toEqual([]);
     });
 
-    it('is named where a swap would lose it', async () => {
+    it('is named if a swap would lose it', async () => {
       await withInvalid([daily]);
       await expect(
         releases.get(RefreshService).refresh(NAME, { mode: 'swap' }),
@@ -121,7 +121,7 @@ describe('an index that somebody made by hand', () => {
     });
   });
 
-  describe('and that the new rows do not keep to', () => {
+  describe('and that the new rows violate', () => {
     const named = expect.stringContaining(`index "${BY_HAND}" of materialized view "${NAME}"`);
 
     beforeEach(async () => {

@@ -191,7 +191,7 @@ describe('installation', () => {
     await database.query(SUCCESS_OF_VERSION_1, [NAME.schema, NAME.name]);
   };
 
-  it('brings version 1 up to date and keeps what it knew', async () => {
+  it('upgrades version 1 and keeps its data', async () => {
     await installVersion1();
     const views = await database.query(
       `SELECT oid FROM pg_class WHERE relkind = 'm' ORDER BY relname`,
@@ -224,7 +224,7 @@ describe('installation', () => {
     await app!.get(RefreshService).refresh(Plain);
   });
 
-  it('does not take what a process of version 1 refreshes for unchanged', async () => {
+  it('does not count a view as unchanged that a process of version 1 refreshed', async () => {
     await installVersion1();
     await restart();
     expect(await tick()).toBe('refreshed');
@@ -247,7 +247,7 @@ describe('installation', () => {
     'DROP FUNCTION materialized_views.wake_up',
     // Which an older process makes again as it knows it.
     'ALTER TABLE materialized_views.view_state DROP capture, DROP source_signature, DROP last_unchanged_at, DROP applications, DROP relation_kind, DROP depends_on',
-  ])('makes good: %s', async (statement) => {
+  ])('repairs: %s', async (statement) => {
     await restart();
     expect(await tick()).toBe('refreshed');
     const before = await database.query(
@@ -285,7 +285,7 @@ describe('installation', () => {
 
   describe('a column that PostgreSQL computes', () => {
     it.each([undefined, 'public, pg_catalog'])(
-      "is rid of somebody else's operators, with the search_path %p",
+      'loses foreign operators, with the search_path %p',
       async (searchPath) => {
         for (const statement of HIJACKED) {
           await database.query(statement);
@@ -313,7 +313,7 @@ describe('installation', () => {
       },
     );
 
-    it('is left alone, and its table not even locked against readers, where it has only those of PostgreSQL', async () => {
+    it('is left alone, and its table not even locked against readers, if it has only those of PostgreSQL', async () => {
       await installVersion2();
       const before = await database.query(DURATION_ATTRIBUTE);
       const reader = await database.session();
@@ -327,7 +327,7 @@ describe('installation', () => {
     });
 
     it.each(['refresh_history', 'view_state'])(
-      'is mended though an older process is writing %s',
+      'is repaired while an older process is writing %s',
       async (table) => {
         for (const statement of HIJACKED) {
           await database.query(statement);
@@ -376,7 +376,7 @@ describe('installation', () => {
       ]);
     });
 
-    it('of a release before stays for its processes', async () => {
+    it('of a previous release stays for its processes', async () => {
       await installVersion2();
       await restart();
       expect(await own()).toEqual(
@@ -412,7 +412,7 @@ describe('installation', () => {
       expect(await tick()).toBe('refreshed');
     });
 
-    it('that triggers execute is left as a newer release has it', async () => {
+    it('that triggers execute keeps the text of a newer release', async () => {
       await restart();
       await database.query(`INSERT INTO materialized_views.installation (version) VALUES (1000)`);
       const [{ definition }] = (await database.query<{ definition: string }>(
@@ -424,7 +424,7 @@ describe('installation', () => {
       expect(await functions()).toEqual(before);
     });
 
-    it('is not made again at each boot', async () => {
+    it('is not created again at each boot', async () => {
       await restart();
       const before = await functions();
       await restart();

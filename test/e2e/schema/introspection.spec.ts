@@ -41,7 +41,7 @@ const BY_HAND = [
   `COMMENT ON INDEX "Analytics eu".expression IS 'for nobody'`,
 ];
 
-describe('introspection of all views (features.md, row 17)', () => {
+describe('introspection of all views', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let schema: SchemaService;
@@ -71,7 +71,7 @@ describe('introspection of all views (features.md, row 17)', () => {
   const inspect = async (view: string): Promise<InspectedView | undefined> =>
     (await schema.inspect()).find((each) => each.view === view);
 
-  it('tells all that the catalog has of a declared view', async () => {
+  it('returns everything that the catalog has about a declared view', async () => {
     const [role] = await database.query<{ name: string }>('SELECT current_user::text AS name');
     const view = await inspect('Analytics eu.daily "Revenue"');
     expect(view).toMatchObject({
@@ -105,7 +105,7 @@ describe('introspection of all views (features.md, row 17)', () => {
     expect(view?.sizeBytes).toBeGreaterThan(0);
   });
 
-  it('tells of views that nobody declares, plain ones too', async () => {
+  it('includes undeclared views, plain ones too', async () => {
     expect(await inspect('public.plain')).toMatchObject({
       kind: 'view',
       isManaged: false,
@@ -122,7 +122,7 @@ describe('introspection of all views (features.md, row 17)', () => {
     });
   });
 
-  it('counts how often an index is read', async () => {
+  it('counts scans of an index', async () => {
     await database.query(`SET enable_seqscan = off`);
     await database.query(`SELECT FROM ${QUOTED_REVENUE} WHERE day = 'mon'`);
     // The server has it from the session at its end, or a moment later.
@@ -134,7 +134,7 @@ describe('introspection of all views (features.md, row 17)', () => {
     expect(view?.indexes[1]?.scanCount).toBe(0);
   });
 
-  it('knows what a view reads and what reads it, near and far, over functions', async () => {
+  it('knows what a view reads and what reads it, directly or not, through functions too', async () => {
     const table = { kind: 'table', schema: 'public', name: 'orders' };
     const revenue = { kind: 'materialized-view', schema: 'Analytics eu', name: 'daily "Revenue"' };
     const plain = { kind: 'view', schema: 'public', name: 'plain' };
@@ -157,7 +157,7 @@ describe('introspection of all views (features.md, row 17)', () => {
     });
   });
 
-  it('knows what a class says of a function that PostgreSQL does not look into', async () => {
+  it('knows what a class declares about a function that PostgreSQL cannot read', async () => {
     const hidden = await inspect('public.a_hidden');
     expect(hidden?.dependencies).toEqual([
       { kind: 'function', schema: 'public', name: 'hidden()' },
@@ -165,7 +165,7 @@ describe('introspection of all views (features.md, row 17)', () => {
     ]);
   });
 
-  it('gives each view after all that it reads', async () => {
+  it('lists each view after everything that it reads', async () => {
     const names = (await schema.inspect()).map(({ name }) => name);
     expect([...names].sort()).toEqual([
       'a_hidden',
@@ -188,7 +188,7 @@ describe('introspection of all views (features.md, row 17)', () => {
     expect(await schema.inspect({ schema: 'analytics eu' })).toEqual([]);
   });
 
-  it('takes the same few statements however many views there are', async () => {
+  it('sends the same few statements for any number of views', async () => {
     const count = async (): Promise<number> => {
       const statements = jest.spyOn(LibraryClient.prototype, 'query');
       await schema.inspect();
@@ -207,7 +207,7 @@ END LOOP; END $$`);
 END LOOP; END $$`);
   });
 
-  it('waits for nobody who has locked a view against readers, and still tells the rest', async () => {
+  it('does not wait for a view that is locked against readers, and still returns the rest', async () => {
     const holder = await database.session();
     await holder.query(`BEGIN; REFRESH MATERIALIZED VIEW ${QUOTED_REVENUE}`);
     try {
@@ -234,7 +234,7 @@ END LOOP; END $$`);
     }
   });
 
-  it('survives views that read each other in a circle over a function', async () => {
+  it('handles views that read each other in a circle through a function', async () => {
     await database.query(`CREATE VIEW round AS SELECT 1 AS id`);
     await database.query(
       `CREATE FUNCTION around() RETURNS SETOF round LANGUAGE sql AS 'SELECT * FROM round'`,
@@ -248,7 +248,7 @@ END LOOP; END $$`);
     await database.query(`DROP VIEW round CASCADE`);
   });
 
-  it('refuses what it does not know', async () => {
+  it('refuses unknown arguments', async () => {
     await expect(schema.inspect({ schema: '' })).rejects.toThrow(InvalidOptionsError);
     await expect(schema.inspect({ dataSource: 'other' })).rejects.toThrow(UnknownViewError);
     await expect(schema.inspect({ shema: 'public' } as object)).rejects.toThrow('schema');

@@ -76,7 +76,7 @@ const REFUSED_OF_PLAIN: Record<string, [statement: string, named: RegExp]> = {
   ],
 };
 
-describe('what people give to a view', () => {
+describe('what a view was given by hand', () => {
   let database: TestDatabase;
   let anew: MakingAnew;
 
@@ -151,7 +151,7 @@ describe('what people give to a view', () => {
     expect([await anew.found(), await anew.oids()]).toEqual([found, oids]);
   });
 
-  describe('that a class takes the place of', () => {
+  describe('that a class replaces', () => {
     beforeEach(async () => {
       await database.query(`CREATE VIEW ${QUOTED_SUBJECT} AS SELECT id, amount, note FROM items`);
     });
@@ -169,7 +169,7 @@ describe('what people give to a view', () => {
       expect(await snapshot(database)).toEqual(before);
     });
 
-    it('is kept where a materialized view can have it', async () => {
+    it('is kept if a materialized view can have it', async () => {
       await database.query(`
         COMMENT ON TYPE ${QUOTED_SUBJECT} IS 'a row';
         COMMENT ON VIEW ${QUOTED_SUBJECT} IS 'plain';

@@ -137,7 +137,7 @@ describe('the privileges of a view', () => {
   }
 
   it.each(sampleOf(CASES))(
-    'stay what they are by %s: %s; %s',
+    'stay the same through %s: %s; %s',
     async (way, privileges, byDefault) => {
       anew = new MakingAnew(database);
       await anew.boot();
@@ -150,7 +150,7 @@ describe('the privileges of a view', () => {
     },
   );
 
-  describe('of an application that is no superuser', () => {
+  describe('of an application that is not a superuser', () => {
     let app: string;
 
     beforeEach(async () => {
@@ -166,14 +166,14 @@ describe('the privileges of a view', () => {
       await anew.boot();
     });
 
-    it.each(WAYS)('stay what they are by %s', async (way) => {
+    it.each(WAYS)('stay the same through %s', async (way) => {
       await database.query(
         `SET ROLE "${app}"; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC; RESET ROLE`,
       );
       await isKept(anew as MakingAnew, way);
     });
 
-    it.each(WAYS)('of a role that it may become stay too by %s', async (way) => {
+    it.each(WAYS)('of a role that it may act as stay too through %s', async (way) => {
       await database.query(
         `GRANT "one of ${database.name}", "two of ${database.name}" TO "${app}"`,
       );
@@ -184,7 +184,7 @@ describe('the privileges of a view', () => {
       );
     });
 
-    it.each(WAYS)('of a role that it may not become are refused by name by %s', async (way) => {
+    it.each(WAYS)('of a role that it may not act as are refused by name: %s', async (way) => {
       await work(PRIVILEGES['a chain'], `"${app}"`);
       const making = anew as MakingAnew;
       const [found, oids] = [await making.found(), await making.oids()];

@@ -142,7 +142,7 @@ describe('migrations of databases that have changed since', () => {
     expect(await catalog(database)).toEqual(before);
   });
 
-  it('keep on their way back what was added after they ran', async () => {
+  it('keep in their down what was added after they ran', async () => {
     await release(views(1));
     const [file] = await migrationTo(views(2));
     await up(file);
@@ -185,7 +185,7 @@ describe('migrations of databases that have changed since', () => {
       `DROP MATERIALIZED VIEW above`,
       /gone: DEFINITION "public"\."above"/,
     ],
-  ])('stop before they change anything, and say so: %s', async (_, statement, said) => {
+  ])('stop before they change anything, and say why: %s', async (_, statement, said) => {
     await release(views(1));
     await database.query('GRANT SELECT ON above TO late_reader');
     await database.query(`COMMENT ON MATERIALIZED VIEW above IS 'first'`);
@@ -197,7 +197,7 @@ describe('migrations of databases that have changed since', () => {
     expect(await catalog(database)).toEqual(before);
   });
 
-  it('stop where a view that goes has something that the way back would not give it', async () => {
+  it('stop if a dropped view has something that down would not restore', async () => {
     await release(views(1));
     const [file] = await migrationTo(views(1).slice(0, 1));
     await database.query('CREATE INDEX late ON above (id)');
@@ -206,7 +206,7 @@ describe('migrations of databases that have changed since', () => {
     expect(await catalog(database)).toEqual(before);
   });
 
-  it('stop on their way back where a grant was taken back, or the definition is another', async () => {
+  it('stop in their down if a grant was revoked, or the definition differs', async () => {
     await release(views(1));
     await database.query('GRANT SELECT ON above TO late_reader');
     const [file] = await migrationTo(views(2));
@@ -217,7 +217,7 @@ describe('migrations of databases that have changed since', () => {
     await down(file);
   });
 
-  it('bring back a view that went from between others', async () => {
+  it('restore a view that was dropped from between others', async () => {
     const chain = (middle: boolean, factor: number): TestView[] => [
       {
         name: 'low',
@@ -251,7 +251,7 @@ describe('migrations of databases that have changed since', () => {
     }
   });
 
-  it('bring back a view with rows above one that has none', async () => {
+  it('restore a view with rows above one that has none', async () => {
     const chain = (factor: number): TestView[] => [
       { name: 'low', withData: false, expression: `SELECT amount * ${factor} AS id FROM orders` },
       { name: 'between', withData: false, expression: 'SELECT id FROM low' },

@@ -109,7 +109,7 @@ describe('a generated migration', () => {
     expect(await elsewhere.query(captured)).toHaveLength(1);
   });
 
-  it('brings the tables of an older release up to date, though it was written where they are new', async () => {
+  it('upgrades the tables of an older release, although it was generated with new ones', async () => {
     await elsewhere.query('CREATE SCHEMA materialized_views');
     await elsewhere.query(
       `CREATE TABLE materialized_views.installation (version int PRIMARY KEY, installed_at timestamptz NOT NULL DEFAULT now())`,
@@ -120,14 +120,14 @@ describe('a generated migration', () => {
     expect(await app.get(SchemaService).diff()).toEqual([]);
   });
 
-  it('has nothing of these tables where it does not need them', async () => {
+  it('does not mention these tables if it does not need them', async () => {
     app = await bootWith(here, { views: [Plain], scheduling: false, synchronize: 'verify' });
     const file = await app.get(SchemaService).generateMigration({ name: 'release' });
     expect(file?.source).toContain('plain');
     expect(file?.source).not.toMatch(/view_state|change_log/);
   });
 
-  it('is advised where a process that makes nothing lacks them', async () => {
+  it('is advised if a process that creates nothing lacks them', async () => {
     app = await bootWith(here, { views: [Plain], scheduling: false, synchronize: false });
     const failure = await app
       .get(RefreshService)

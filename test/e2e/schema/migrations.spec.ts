@@ -147,7 +147,7 @@ describe('generated migrations', () => {
     }
   }
 
-  it.each(CHANGES)('change %s, and back', async (what, views) => {
+  it.each(CHANGES)('change %s, and change it back', async (what, views) => {
     await schemaOf([daily, weekly], { synchronize: true });
     await database.query(`GRANT SELECT ON daily TO PUBLIC`);
     await database.query(`COMMENT ON COLUMN daily.day IS 'by hand'`);
@@ -168,7 +168,7 @@ describe('generated migrations', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
-  it('drop before they create, where there is no room for both', async () => {
+  it('drop before they create, if there is no room for both', async () => {
     await schemaOf([daily, weekly], { synchronize: true });
     const before = await catalog(database);
     const [, views] = CHANGES[2] ?? ['', []];
@@ -185,7 +185,7 @@ describe('generated migrations', () => {
     expect(await catalog(database)).toEqual(before);
   });
 
-  it('make all on an empty database, and take it away again', async () => {
+  it('create everything in an empty database, and remove it again', async () => {
     const schema = await schemaOf([daily, weekly], { synchronize: false });
     const before = await catalog(database);
     const migration = await loadMigration(await schema.generateMigration({ name: 'createViews' }));

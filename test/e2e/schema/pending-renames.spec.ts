@@ -25,7 +25,7 @@ const LEAVING: ModuleOptions[] = [
   { synchronize: 'verify' },
 ];
 
-describe('a view that is to come under another name', () => {
+describe('a view that should be renamed', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -56,7 +56,7 @@ describe('a view that is to come under another name', () => {
   describe.each(KINDS)('%s', (_, given) => {
     const classOf = given as (view: TestView) => new () => object;
 
-    it.each(LEAVING)('keeps its name and all that it has with %j', async (options) => {
+    it.each(LEAVING)('keeps its name and everything that it has with %j', async (options) => {
       await releases.start([classOf(OLD)]);
       await database.query('GRANT SELECT ON "Far away"."Old ""view""" TO PUBLIC');
       const was = await catalog(database);
@@ -79,7 +79,7 @@ describe('a view that is to come under another name', () => {
       ).toEqual([{ ...before, isGranted: true }]);
     });
 
-    it('keeps its name where the database has a newer version of it', async () => {
+    it('keeps its name if the database has a newer version of it', async () => {
       await releases.start([classOf({ ...OLD, version: 2 })]);
       const was = await catalog(database);
       await releases.start([classOf({ ...NEW, version: 1 })]);
@@ -114,7 +114,7 @@ describe('a view that is to come under another name', () => {
       { name: 'two', renamedFrom: 'one' },
       { name: 'three', renamedFrom: 'two' },
     ],
-  ])('keeps its name where %s, and gets no index of the other', async (_, first, second) => {
+  ])('keeps its name if %s, and gets no index of the other', async (_, first, second) => {
     const index = { keys: ['id'] };
     const view = { expression: OLD.expression };
     await releases.start([
@@ -141,7 +141,7 @@ describe('a view that is to come under another name', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
-  it('goes on tracking what it did, and what reads it under the new name waits', async () => {
+  it('goes on tracking what it tracked, and what reads it under the new name waits', async () => {
     const fresh = { refresh: { on: 'sources' as const } };
     const above: TestView = { name: 'above', expression: 'SELECT id FROM new' };
     await releases.start([{ ...OLD, ...fresh }]);
@@ -163,7 +163,7 @@ describe('a view that is to come under another name', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
-  it('is rebuilt under the name that it has where what it reads changes', async () => {
+  it('is rebuilt under its present name if what it reads changes', async () => {
     const below: TestView = { name: 'below', expression: 'SELECT id, note FROM orders' };
     const old = { ...OLD, expression: 'SELECT id, note FROM public.below', version: 2 };
     await releases.start([below, old]);

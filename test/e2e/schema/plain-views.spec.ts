@@ -47,7 +47,7 @@ const FEWER = {
   columns: ['id'],
 };
 
-describe('plain views (features, 13)', () => {
+describe('plain views', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -88,7 +88,7 @@ describe('plain views (features, 13)', () => {
     database.query(`SELECT * FROM ${name} ORDER BY 1`);
 
   describe('a declared one', () => {
-    it('is made, remembered, read and written through its repository, and not refreshed', async () => {
+    it('is created, remembered, read and written through its repository, and not refreshed', async () => {
       const Open = plain({ checkOption: 'local', securityBarrier: true, comment: 'open' });
       const Totals = stored();
       const schema = await releases.start([Totals, Open]);
@@ -128,7 +128,7 @@ describe('plain views (features, 13)', () => {
       expect(outcomes()).toEqual({ [OPEN]: 'unchanged', 'public.totals': 'unchanged' });
     });
 
-    it('keeps parameters that it does not declare, and loses those that it declares as false', async () => {
+    it('keeps undeclared parameters, and loses those declared as false', async () => {
       await releases.start([plain({ checkOption: 'cascaded' })]);
       await database.query(`ALTER VIEW ${QUOTED_OPEN} SET (security_barrier = true)`);
       const schema = await releases.start([plain({ checkOption: false })], { synchronize: false });
@@ -145,7 +145,7 @@ describe('plain views (features, 13)', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
-    it('checks rights as its reader where it declares so, and is refused by servers that cannot', async () => {
+    it('checks privileges as its reader if declared, and is refused by servers that cannot', async () => {
       const [{ version } = {}] = await database.query(
         `SELECT current_setting('server_version_num')::int AS version`,
       );
@@ -181,7 +181,7 @@ describe('plain views (features, 13)', () => {
       ['other rows', { expression: `${open.expression} AND amount > 1` }],
       ['more columns', GROWN],
     ])(
-      '%s: it is replaced where it is, what reads it stays, and a migration goes back',
+      '%s: it is replaced in place, what reads it stays, and a migration undoes it',
       async (_, change) => {
         await releases.start([plain(), stored()]);
         await database.query(belongings);
@@ -225,7 +225,7 @@ describe('plain views (features, 13)', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
-    it('keeps its triggers where it is replaced, and is refused by their names where it would be rebuilt', async () => {
+    it('keeps its triggers if it is replaced, and is refused by their names if it would be rebuilt', async () => {
       await releases.start([plain()]);
       await database.query(`
         CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -241,7 +241,7 @@ describe('plain views (features, 13)', () => {
       await expect(migration.run('down')).rejects.toThrow('trigger guard');
     });
 
-    it('makes views above with SELECT * again, and those that use the new columns', async () => {
+    it('rebuilds views above with SELECT *, and those that use the new columns', async () => {
       const all = { name: 'all_open', expression: `SELECT * FROM ${QUOTED_OPEN}`, columns: ['id'] };
       await releases.start([plain(), materialized(all)]);
       await releases.start([plain(GROWN), materialized({ ...all, columns: ['id', 'note'] })]);
@@ -253,7 +253,7 @@ describe('plain views (features, 13)', () => {
       ]);
     });
 
-    it('has a new view below, and one that goes', async () => {
+    it('reads a new view, and no longer a dropped one', async () => {
       const base = { name: 'base', expression: 'SELECT * FROM public.orders', columns: ['id'] };
       const overBase = { expression: 'SELECT id, amount FROM public.base WHERE NOT closed' };
       const options: ModuleOptions = { prune: true, application: 'shop' };
@@ -269,7 +269,7 @@ describe('plain views (features, 13)', () => {
       expect(await rowsOf('totals')).toEqual([{ id: 1, total: '6' }]);
     });
 
-    it('comes below what it read by way of a view that goes', async () => {
+    it('moves below what it read through a dropped view', async () => {
       const prunes = { prune: true, application: 'tests' };
       const items = { name: 'items', expression: 'SELECT id, amount FROM orders', columns: ['id'] };
       const between = { name: 'between', expression: 'SELECT amount, id FROM items' };
@@ -290,7 +290,7 @@ describe('plain views (features, 13)', () => {
       expect(await schema.order()).toEqual([OPEN, 'public.items']);
     });
 
-    it('has what tracks it through track its new tables at once', async () => {
+    it('makes views that track through it track its new tables at once', async () => {
       const tracked = { refresh: { on: 'sources' as const } };
       await releases.start([plain(), stored(tracked)]);
       await database.query('CREATE TABLE more (id int, amount int)');
@@ -307,7 +307,7 @@ describe('plain views (features, 13)', () => {
     });
   });
 
-  it('are drifted when changed by hand, renamed, dropped, and pruned only as long as nobody has replaced them', async () => {
+  it('drift when changed by hand, can be renamed and dropped, and are pruned only if not replaced by hand', async () => {
     const options: ModuleOptions = { application: 'shop' };
     await releases.start([plain()], options);
     await database.query(`CREATE OR REPLACE VIEW ${QUOTED_OPEN} AS SELECT id, amount FROM orders`);
@@ -334,7 +334,7 @@ describe('plain views (features, 13)', () => {
   });
 
   it.each(['alone', 'beside one that changes'])(
-    'go with a trigger by hand %s, and a migration that drops it refuses its way back',
+    'are dropped with a trigger made by hand %s, and a migration that drops one refuses its down',
     async (how) => {
       const prunes = { prune: true, application: 'tests' };
       const other = (expression: string): new () => object =>
@@ -358,7 +358,7 @@ describe('plain views (features, 13)', () => {
     },
   );
 
-  it('with the query of a materialized view (liveView; features, 14) show what a refresh would store, and change with it', async () => {
+  it('with the query of a materialized view (liveView) show what a refresh would store, and change with it', async () => {
     const live: TestView = {
       schema: 'Far away',
       name: 'per "day"',
@@ -389,7 +389,7 @@ describe('plain views (features, 13)', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
-  describe('that become materialized, and the other way round', () => {
+  describe('that become materialized, and the reverse', () => {
     const belongings = `
       GRANT SELECT ON ${QUOTED_OPEN} TO PUBLIC;
       COMMENT ON VIEW ${QUOTED_OPEN} IS 'open ones';
@@ -410,7 +410,7 @@ describe('plain views (features, 13)', () => {
       };
     };
 
-    it('keep grants, owner and comments, and a migration goes back', async () => {
+    it('keep grants, owner and comments, and a migration undoes it', async () => {
       const open2: TestView = { ...open, storage: { fillfactor: 70 } };
       const plain2 = plain({ securityBarrier: true, checkOption: 'local' });
       await releases.start([plain2, stored()]);
@@ -444,7 +444,7 @@ describe('plain views (features, 13)', () => {
       expect(await catalog(database)).toEqual(asMaterialized);
     });
 
-    it('can be read all the while, also when one is replaced', async () => {
+    it('can be read all the time, even when one is replaced', async () => {
       await releases.start([plain(), stored()]);
       const reader = await database.session();
       let isDone = false;
@@ -475,7 +475,7 @@ describe('plain views (features, 13)', () => {
         /new: ALTER .* STATISTICS 7/,
       ],
       ['a grant', `GRANT SELECT ON ${QUOTED_OPEN} TO PUBLIC`, /new: GRANT SELECT/],
-    ])('stop a migration that does not know of %s', async (_, statement, said) => {
+    ])('stop a migration that does not know about %s', async (_, statement, said) => {
       await releases.start([materialized(open)]);
       const schema = await releases.start([plain()], { synchronize: false });
       const file = await schema.generateMigration({ name: 'x', language: 'js', module: 'cjs' });

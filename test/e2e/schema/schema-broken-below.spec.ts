@@ -79,7 +79,7 @@ const LEAVING: ModuleOptions[] = [
   { synchronize: true, onMissingTable: 'skip' },
 ];
 
-describe('a view that works, and whose declared query does not any more', () => {
+describe('a view that works, but whose declared query fails', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -113,7 +113,7 @@ describe('a view that works, and whose declared query does not any more', () => 
   const failing = (differences: SchemaDifference[]): string[] =>
     differences.filter(({ kind }) => kind === 'query-fails').map(({ view }) => view);
 
-  it.each(CHANGES)('is reported, and stops nobody else: %s', async (_, statements, said) => {
+  it.each(CHANGES)('is reported, and does not stop others: %s', async (_, statements, said) => {
     const schema = await start([daily, above, other]);
     await database.query(statements);
     const was = await catalog(database);
@@ -152,7 +152,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     expect(await database.query('SELECT id FROM above')).toEqual([{ id: 5 }]);
   });
 
-  it('is as declared again when the change is taken back or the class follows', async () => {
+  it('is as declared again when the change is undone or the class follows', async () => {
     await start([daily, above]);
     await database.query('ALTER TABLE orders RENAME amount TO price');
     const corrected = { ...daily, expression: daily.expression.replace('amount', 'price') };
@@ -162,7 +162,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     expect(await (await start([daily, above])).diff()).toEqual([]);
   });
 
-  it('is told apart from others that change, below it and above it', async () => {
+  it('is distinguished from others that change, below it and above it', async () => {
     const base = { name: 'base', expression: 'SELECT id FROM items' };
     const middle = {
       name: 'middle',
@@ -190,7 +190,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     expect(error.message).toMatch(/"public\.middle" of View of middle: 42703/);
   });
 
-  it('is named with all others of the kind, where each fails for itself or because of another', async () => {
+  it('is named with all others, whether each fails by itself or because of another', async () => {
     const views = [
       daily,
       { name: 'first', expression: 'SELECT id FROM items' },
@@ -207,7 +207,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     expect(error.message).not.toMatch(/"public\.second"/);
   });
 
-  it('is no view whose query stands once another is as declared', async () => {
+  it('is not a view whose query works once another is as declared', async () => {
     await start([daily, above, other]);
     const wider = {
       ...daily,
@@ -221,7 +221,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     expect(await (await start([wider, reading, other])).diff()).toEqual([]);
   });
 
-  it('is reported where a release takes away what another view reads', async () => {
+  it('is reported if a release removes what another view reads', async () => {
     const schema = await start([daily, above]);
     const narrow = {
       ...daily,
@@ -241,7 +241,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     );
   });
 
-  it('is reported where it is gone with what it read', async () => {
+  it('is reported if it was dropped with what it read', async () => {
     const schema = await start([daily, above, other]);
     await database.query('DROP TABLE orders CASCADE');
     const differences = await schema.diff();
@@ -255,7 +255,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     expect((await failureOf(schema.verify())).message).toMatch(/View of daily "sums" fails: 42P01/);
   });
 
-  it('is reported where a star in its query brings other columns than the class maps', async () => {
+  it('is reported if a star in its query gives other columns than the class maps', async () => {
     const star = { ...other, expression: 'SELECT * FROM items' };
     const schema = await start([star, daily]);
     await database.query('ALTER TABLE items RENAME id TO "ID"');
@@ -269,7 +269,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     ]);
   });
 
-  it('is reported where the right to use a schema is gone', async () => {
+  it('is reported if USAGE on a schema was revoked', async () => {
     const { name } = database;
     const role = `role_of_${name}`;
     await database.query(`CREATE ROLE ${role} LOGIN`);
@@ -301,7 +301,7 @@ describe('a view that works, and whose declared query does not any more', () => 
     await database.query(`DROP ROLE ${role}`);
   });
 
-  it('is told of no table that was renamed below it, and goes on', async () => {
+  it('goes on if a table below it was renamed', async () => {
     const told: TestView = { ...other, refresh: { on: ['public.orders'] } };
     for (const options of [{ synchronize: true }, ...LEAVING]) {
       await start([told, daily]);

@@ -92,7 +92,7 @@ describe('changing views', () => {
   };
 
   describe('unchanged', () => {
-    it('costs a constant number of queries, however many views there are', async () => {
+    it('costs a constant number of queries for any number of views', async () => {
       const queries = jest.spyOn(Client.prototype, 'query');
       const many = Array.from({ length: 20 }, (_, i): TestView => ({
         name: `many_${i}`,
@@ -143,7 +143,7 @@ describe('changing views', () => {
   });
 
   describe('a changed definition', () => {
-    it('is made anew, with what reads it, new columns included', async () => {
+    it('is rebuilt with what reads it, including new columns', async () => {
       await release([daily, weekly]);
       await release([
         {
@@ -182,7 +182,7 @@ describe('changing views', () => {
       expect(temporary).toEqual([]);
     });
 
-    it('sees that SELECT * has another column below it', async () => {
+    it('is noticed if SELECT * has a new column below', async () => {
       const all: TestView = { name: 'everything', expression: 'SELECT * FROM orders' };
       const schema = await release([all]);
       expect(await schema.diff()).toEqual([]);
@@ -196,7 +196,7 @@ describe('changing views', () => {
       );
     });
 
-    it('sees that a definition was changed in the database by hand', async () => {
+    it('is noticed if made in the database by hand', async () => {
       const schema = await release([daily]);
       await database.query(`DROP MATERIALIZED VIEW daily`);
       await database.query(
@@ -219,7 +219,7 @@ describe('changing views', () => {
     });
 
     it.each(['side-by-side', 'drop-and-create'] as const)(
-      'keeps all that belongs to it, %s',
+      'keeps everything that belongs to it, %s',
       async (rebuildStrategy) => {
         const [one, two] = [`"one_${database.name}"`, `"two_${database.name}"`];
         await release([daily, weekly]);
@@ -271,7 +271,7 @@ describe('changing views', () => {
       },
     );
 
-    it('says which hand-made index cannot be kept, and keeps the others', async () => {
+    it('names the hand-made index that cannot be kept, and keeps the others', async () => {
       await release([{ ...daily, indexes: [{ name: 'declared_once', keys: ['total'] }] }]);
       await database.query('CREATE INDEX on_total ON daily (total)');
       await database.query('CREATE INDEX on_day ON daily (lower(day))');
@@ -287,7 +287,7 @@ describe('changing views', () => {
       );
     });
 
-    it('is left as it was when the new one fails', async () => {
+    it('leaves the old view if the new one fails', async () => {
       await release([daily, weekly]);
       const before = await catalog(database);
       await expect(
@@ -310,7 +310,7 @@ describe('changing views', () => {
     });
 
     it.each(['side-by-side', 'drop-and-create'] as const)(
-      'computes rows %s within the limits of the module, and not within those for waiting',
+      "computes rows %s within the module's limits, not within those for waiting",
       async (rebuildStrategy) => {
         const limits = `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement`;
         const limited = { name: 'limited', expression: limits, columns: ['lock', 'statement'] };
@@ -421,7 +421,7 @@ describe('changing views', () => {
       await database.query(`DROP ACCESS METHOD "Heap 2"`);
     });
 
-    it('waits for a refresh that is under way before it adds an index', async () => {
+    it('waits for a running refresh before it adds an index', async () => {
       await release([daily]);
       const other = await database.session();
       await other.query('BEGIN');
@@ -437,7 +437,7 @@ describe('changing views', () => {
       expect(reports.at(-1)?.counts).toMatchObject({ indexed: 1 });
     });
 
-    it('takes no WITH NO DATA in the query, which would leave a view empty that is taken for filled', async () => {
+    it('refuses WITH NO DATA in the query, which would leave a view empty that counts as filled', async () => {
       await expect(
         release([{ ...daily, expression: `${daily.expression} WITH NO DATA` }]),
       ).rejects.toMatchObject({ view: 'public.daily', cause: { code: '42601' } });
@@ -462,14 +462,14 @@ describe('changing views', () => {
       });
     });
 
-    it('says which view to fill first, where one reads an empty one', async () => {
+    it('says which view to fill first, if one reads an empty one', async () => {
       const below: TestView = { name: 'below', expression: 'SELECT 1 AS id', withData: false };
       await expect(
         release([below, { name: 'above', expression: 'SELECT id FROM below' }]),
       ).rejects.toThrow(/"public\.above" .*55000: .*refresh that one first, or give both/s);
     });
 
-    it('fills views in order of dependency, over plain views between them too', async () => {
+    it('fills views in order of dependency, through plain views too', async () => {
       const below: TestView = { name: 'a_below', expression: 'SELECT id FROM orders' };
       await release([{ ...below, withData: false }]);
       await database.query('CREATE VIEW in_between AS SELECT id FROM a_below');
@@ -482,7 +482,7 @@ describe('changing views', () => {
       expect(await database.query('SELECT * FROM z_above')).toHaveLength(3);
     });
 
-    it('fills nothing that reads a view without data through a plain one', async () => {
+    it('does not fill a view that reads an unpopulated one through a plain view', async () => {
       const below: TestView = { name: 'a_below', expression: 'SELECT id FROM orders' };
       await release([{ ...below, withData: false }]);
       await database.query('CREATE VIEW in_between AS SELECT id FROM a_below');
@@ -502,7 +502,7 @@ describe('changing views', () => {
       });
     });
 
-    it('takes the place of a plain view, and keeps its grants', async () => {
+    it('replaces a plain view, and keeps its grants', async () => {
       await database.query(`CREATE VIEW daily AS SELECT day, 0 AS total FROM orders`);
       await database.query(`GRANT SELECT ON daily TO PUBLIC`);
       await release([daily]);
@@ -533,7 +533,7 @@ describe('changing views', () => {
       ]);
     });
 
-    it('that somebody has made by hand is followed by what is remembered', async () => {
+    it('by hand moves the state and history too', async () => {
       await release([daily]);
       await app?.get(RefreshService).pause('public.daily');
       await database.query('ALTER MATERIALIZED VIEW daily RENAME TO per_day');
@@ -543,7 +543,7 @@ describe('changing views', () => {
       });
     });
 
-    it('may go with a change of the definition', async () => {
+    it('may come with a change of the definition', async () => {
       await release([daily, weekly]);
       const schema = await release([
         {
@@ -610,7 +610,7 @@ describe('changing views', () => {
       expect(await oidOf('daily')).toBeNull();
     });
 
-    it('takes dependsOn for what is inside functions', async () => {
+    it('uses dependsOn for what functions read', async () => {
       await database.query(`CREATE FUNCTION total() RETURNS bigint LANGUAGE plpgsql STABLE
         AS 'BEGIN RETURN (SELECT sum(total) FROM public.daily); END'`);
       await release([
@@ -621,7 +621,7 @@ describe('changing views', () => {
     });
   });
 
-  describe('dependents that are not ours', () => {
+  describe('dependents that the library does not manage', () => {
     const changed = { ...daily, expression: `${daily.expression} HAVING count(*) > 0` };
 
     it.each([
@@ -647,7 +647,7 @@ describe('changing views', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
-    it('are made anew, with their grants, when they are plain views and that was asked for', async () => {
+    it('are rebuilt with their grants, if they are plain views and that was requested', async () => {
       await release([daily, weekly]);
       await database.query('CREATE VIEW report AS SELECT day, total FROM daily');
       await database.query(`GRANT SELECT ON report TO PUBLIC`);
@@ -687,7 +687,7 @@ describe('changing views', () => {
   describe('policies', () => {
     const changed = { ...daily, expression: `${daily.expression} HAVING count(*) > 1` };
 
-    it("'create' makes what is missing and leaves the rest, with a warning", async () => {
+    it("'create' creates what is missing and leaves the rest, with a warning", async () => {
       await release([daily]);
       const oid = await oidOf('daily');
       await release([changed, weekly], { synchronize: 'create' });
@@ -725,7 +725,7 @@ describe('changing views', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
-    it('false does not even look', async () => {
+    it('false does not even read the database', async () => {
       await release([daily], { synchronize: false });
       expect(await oidOf('daily')).toBeNull();
       expect(reports).toEqual([]);
@@ -750,7 +750,7 @@ describe('changing views', () => {
       expect(await oidOf('daily')).not.toBe(oid);
     });
 
-    it('leaves out views that read a missing table, when asked to', async () => {
+    it('leaves out views that read a missing table, if requested', async () => {
       await release(
         [
           { name: 'broken', expression: 'SELECT id FROM nowhere' },
@@ -776,7 +776,7 @@ describe('changing views', () => {
       await expect(schema.apply(plan)).rejects.toThrow(PlanOutdatedError);
     });
 
-    it('verifies, drops and clears', async () => {
+    it('verifies and drops', async () => {
       const schema = await release([daily, weekly]);
       await schema.verify();
       await expect(schema.drop('public.daily')).rejects.toThrow(SchemaSyncError);

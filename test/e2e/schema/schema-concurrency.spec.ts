@@ -134,7 +134,7 @@ describe('processes that boot at once', () => {
     expect(await oids()).toEqual(after);
   });
 
-  it('wait for a refresh that is under way, and nobody fails', async () => {
+  it('wait for a running refresh, and none fails', async () => {
     await bootOnce({ expression: GATED });
     const before = await oids();
     const gate = await database.closeGate();
@@ -161,7 +161,7 @@ describe('processes that boot at once', () => {
     });
   });
 
-  it('give up after syncTimeout when the refresh does not end', async () => {
+  it('give up after syncTimeout if the refresh does not end', async () => {
     await bootOnce({ expression: GATED });
     const before = await catalog(database);
     const gate = await database.closeGate();
@@ -174,7 +174,7 @@ describe('processes that boot at once', () => {
     await refreshing.until('refreshed');
   });
 
-  it('take over from one that was killed while it built, and nothing is left behind', async () => {
+  it('take over from one that was killed while it built, and nothing is left over', async () => {
     await bootOnce({ expression: OLD });
     await decorate();
     const [before, around] = [await catalog(database), await surroundings()];

@@ -223,7 +223,7 @@ describe('what depends on a view', () => {
     expect(await catalog(database)).toEqual(was);
   });
 
-  it('is no part of the view itself, nor of a declared reader', async () => {
+  it('is not a part of the view itself, nor of a declared reader', async () => {
     const reader: TestView = {
       name: 'reader',
       expression: `SELECT t AS whole, t.day FROM ${V} t`,
@@ -240,7 +240,7 @@ describe('what depends on a view', () => {
     expect(await database.query(`SELECT FROM pg_class WHERE relkind = 'm'`)).toEqual([]);
   });
 
-  it('a declared view that reads it stands in the way of dropping it alone', async () => {
+  it('a declared view that reads it stops it from being dropped alone', async () => {
     const schema = await releases.start([
       totals,
       { name: 'reader', expression: `SELECT sum(total) AS id FROM ${V}` },
@@ -300,7 +300,7 @@ describe('what depends on a view', () => {
     },
   );
 
-  it('says that a declared view belongs to an extension', async () => {
+  it('says if a declared view belongs to an extension', async () => {
     await releases.start([totals, other]);
     await database.query('ALTER EXTENSION plpgsql ADD MATERIALIZED VIEW public.other');
     try {

@@ -94,7 +94,7 @@ describe('the exchange of a plan with several steps', () => {
     },
   );
 
-  it('does not hold up readers of a view that only gets another name while others are built', async () => {
+  it('does not block readers of a view that is only renamed while others are built', async () => {
     const gate = await database.closeGate();
     const change = release([
       { ...A, name: 'a2', renamedFrom: 'a' },
@@ -108,7 +108,7 @@ describe('the exchange of a plan with several steps', () => {
     expect(await database.query('SELECT count(*) FROM a2')).toEqual([{ count: '7' }]);
   });
 
-  it('holds up no reader while the triggers of tables wait for their writers', async () => {
+  it('blocks no reader while triggers wait for the writers of their tables', async () => {
     const writer = await transaction();
     await writer.query('INSERT INTO items VALUES (8)');
     const change = release([{ ...CHANGED, refresh: { on: 'sources' } }, B, C], {
@@ -129,7 +129,7 @@ describe('the exchange of a plan with several steps', () => {
     await change;
   });
 
-  it('holds up no writer of a table that gets triggers while rows are computed in place', async () => {
+  it('blocks no writer of a table that gets triggers while rows are computed in place', async () => {
     const gate = await database.closeGate();
     const changed = { ...A, expression: 'SELECT id FROM items WHERE public.gate()' };
     const change = release([{ ...changed, refresh: { on: 'sources' } }, B, C], {

@@ -7,7 +7,7 @@ import { viewClass } from '../../support/view-class.js';
 
 const QUOTED = `"Odd schema"."daily ""sum"""`;
 
-describe('a schema that is read while a view is swapped', () => {
+describe('reading the schema while a view is swapped', () => {
   let database: TestDatabase;
   let app: TestingModule;
 
@@ -26,7 +26,7 @@ describe('a schema that is read while a view is swapped', () => {
     await database.drop();
   });
 
-  it('is read again when the view is gone that it was about to read', async () => {
+  it('happens again if the view to be read was dropped', async () => {
     const swap = await database.session();
     await swap.query(`
       BEGIN;

@@ -222,7 +222,7 @@ describe('names across views', () => {
     return { views: all, columns, indexes };
   }
 
-  it.each(RELEASES)('a boot makes %s in one release', async (_, before, after) => {
+  it.each(RELEASES)('a boot does %s in one release', async (_, before, after) => {
     await release(before);
     const schema = await release(after);
     expect(await schema.diff()).toEqual([]);
@@ -241,7 +241,7 @@ describe('names across views', () => {
     expect((await schema.plan()).steps).toEqual([]);
   });
 
-  it.each(RELEASES)('a migration makes %s, and takes it back', async (_, before, after) => {
+  it.each(RELEASES)('a migration does %s, and undoes it', async (_, before, after) => {
     await release(before);
     const old = await views();
     const schema = await release(after, { synchronize: 'verify' });
@@ -258,22 +258,19 @@ describe('names across views', () => {
     expect(await views()).toEqual(made);
   });
 
-  it.each(IN_PLACE)(
-    'a migration in place makes %s, and takes it back',
-    async (_, before, after) => {
-      await release(before);
-      const old = await views();
-      const options: Options = { synchronize: 'verify', rebuildStrategy: 'drop-and-create' };
-      const schema = await release(after, options);
-      const file = await schema.generateMigration({ name: 'names' });
-      await runMigrations(database, file, (dataSource) => dataSource.runMigrations());
-      expect(await schema.diff()).toEqual([]);
-      await runMigrations(database, file, (dataSource) => dataSource.undoLastMigration());
-      expect(await views()).toEqual(old);
-    },
-  );
+  it.each(IN_PLACE)('a migration in place does %s, and undoes it', async (_, before, after) => {
+    await release(before);
+    const old = await views();
+    const options: Options = { synchronize: 'verify', rebuildStrategy: 'drop-and-create' };
+    const schema = await release(after, options);
+    const file = await schema.generateMigration({ name: 'names' });
+    await runMigrations(database, file, (dataSource) => dataSource.runMigrations());
+    expect(await schema.diff()).toEqual([]);
+    await runMigrations(database, file, (dataSource) => dataSource.undoLastMigration());
+    expect(await views()).toEqual(old);
+  });
 
-  it('a view keeps its OID and all that hangs on it, in a chain and in an exchange', async () => {
+  it('a view keeps its OID and everything that belongs to it, in a chain and in an exchange', async () => {
     const before = ['a', 'b', 'c', 'd'].map((name) => indexed(name, `${name}_id`));
     await release(before);
     await database.query('GRANT SELECT ON a TO reader_of_names');
@@ -307,7 +304,7 @@ describe('names across views', () => {
     expect(await database.query('SELECT DISTINCT origin FROM c')).toEqual([{ origin: 'd' }]);
   });
 
-  it('names are exchanged of which one came from the other before', async () => {
+  it('names are exchanged after one was already renamed to the other', async () => {
     await release([view('a'), view('x')]);
     await release([
       view('b', { renamedFrom: 'a', expression: view('a').expression }),
@@ -333,7 +330,7 @@ describe('names across views', () => {
       'CREATE INDEX k ON other (id)',
       'index of "public.other"',
     ],
-  ])('an index is refused by name where %s has its name', async (_, statement, what) => {
+  ])('an index is refused by name if %s has its name', async (_, statement, what) => {
     await release([view('other'), view('a')]);
     await database.query(statement);
     const before = await views();
@@ -351,7 +348,7 @@ describe('names across views', () => {
     ['a domain', 'CREATE DOMAIN a AS int'],
     ['an enum', `CREATE TYPE a AS ENUM ('x')`],
     ['an index', 'CREATE INDEX a ON items (id)'],
-  ])('a view is refused by name where %s has its name', async (_, statement) => {
+  ])('a view is refused by name if %s has its name', async (_, statement) => {
     await database.query(statement);
     const refused = release([view('a')]);
     await expect(refused).rejects.toThrow(SchemaSyncError);

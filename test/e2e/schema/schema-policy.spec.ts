@@ -55,7 +55,7 @@ const BELOW: [string, string, Pick<TestView, 'indexes'>][] = [
   ],
 ];
 
-describe('what a policy lets happen', () => {
+describe('what a policy allows', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -93,7 +93,7 @@ describe('what a policy lets happen', () => {
     ['missing before', {}],
     ['of the same name before', { indexes: [{ name: 'above_i', keys: ['id'] }] }],
   ])('an index %s', (_, before: Pick<TestView, 'indexes'>) => {
-    it.each(BELOW)('is made where only the sources change: %s', async (__, expression, indexes) => {
+    it.each(BELOW)('is created if only the sources change: %s', async (__, expression, indexes) => {
       await releases.start([base, { ...above, ...before }]);
       const views = [
         { ...base, expression },
@@ -128,7 +128,7 @@ describe('what a policy lets happen', () => {
     );
   });
 
-  it("indexes no view of which 'create' leaves the definition, and says both", async () => {
+  it("with 'create', adds no index to a view whose definition is left, and reports both", async () => {
     await releases.start([base]);
     const was = await catalog(database);
     const changed: TestView = {
@@ -151,7 +151,7 @@ describe('what a policy lets happen', () => {
     ]);
   });
 
-  it('reports what was left of a view that was changed in part', async () => {
+  it('reports what was left of a partly changed view', async () => {
     await releases.start([base]);
     await releases.start([{ ...base, comment: 'new', indexes: [{ name: 'more', keys: ['id'] }] }], {
       synchronize: 'create',
@@ -167,7 +167,7 @@ describe('what a policy lets happen', () => {
     expect(releases.warnings.join('\n')).toMatch(/was left as it is: its comment changed/);
   });
 
-  it('fails for an index that nothing can bear, and says which', async () => {
+  it('fails for an index that fits no definition, and names it', async () => {
     await releases.start([base]);
     await expect(
       releases.start([
@@ -205,26 +205,29 @@ describe('what a policy lets happen', () => {
       { synchronize: true, onDrift: 'continue' },
     ];
 
-    it.each(NEW)('is left out with a reason while that is left: %s', async (_, added) => {
-      for (const policy of LEAVING) {
-        await releases.start([base, above]);
-        const was = await catalog(database);
-        await releases.start([changed, above, ...added], policy);
-        expect(await catalog(database)).toEqual(was);
-        const skipped = releases.reports[0]?.views.filter(({ outcome }) => outcome === 'skipped');
-        expect(skipped?.map(({ view }) => view)).toEqual([
-          'Far away.Base "view"',
-          ...added.map(({ name }) => `public.${name}`),
-        ]);
-        for (const { name } of added) {
-          expect(releases.warnings.join('\n')).toMatch(
-            new RegExp(`"public\\.${name}".*cannot be made while "Far away.Base "view"" is left`),
-          );
+    it.each(NEW)(
+      'is left out with a reason while that change is not allowed: %s',
+      async (_, added) => {
+        for (const policy of LEAVING) {
+          await releases.start([base, above]);
+          const was = await catalog(database);
+          await releases.start([changed, above, ...added], policy);
+          expect(await catalog(database)).toEqual(was);
+          const skipped = releases.reports[0]?.views.filter(({ outcome }) => outcome === 'skipped');
+          expect(skipped?.map(({ view }) => view)).toEqual([
+            'Far away.Base "view"',
+            ...added.map(({ name }) => `public.${name}`),
+          ]);
+          for (const { name } of added) {
+            expect(releases.warnings.join('\n')).toMatch(
+              new RegExp(`"public\\.${name}".*cannot be made while "Far away.Base "view"" is left`),
+            );
+          }
         }
-      }
-    });
+      },
+    );
 
-    it.each(NEW)("has the drift's own error where that is one: %s", async (_, added) => {
+    it.each(NEW)('has the drift error if drift is an error: %s', async (_, added) => {
       await releases.start([base, above]);
       const failure = await releases
         .start([changed, above, ...added], { synchronize: 'create', onDrift: 'fail' })
@@ -233,13 +236,13 @@ describe('what a policy lets happen', () => {
       expect(String(failure)).toContain('"Far away.Base "view"": its definition changed');
     });
 
-    it.each(NEW)('is made with that where it may be: %s', async (_, added) => {
+    it.each(NEW)('is created with that change if allowed: %s', async (_, added) => {
       await releases.start([base, above]);
       const schema = await releases.start([changed, above, ...added]);
       expect(await schema.diff()).toEqual([]);
     });
 
-    it.each(LEAVING)('fails for a mistake of its own: %p', async (policy) => {
+    it.each(LEAVING)('fails for its own error: %p', async (policy) => {
       await releases.start([base]);
       const wrong = { name: 'new', expression: `SELECT nothing AS id FROM ${quoted()}` };
       const failure = await releases

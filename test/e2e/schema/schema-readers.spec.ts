@@ -228,7 +228,7 @@ describe('readers of views that change', () => {
     expect(await database.query(READ_BASE.text)).toEqual(READ_BASE.wholly(2));
   });
 
-  it('are not held up by a change that waits for a long reader', async () => {
+  it('are not blocked by a change that waits for a long reader', async () => {
     await release(viewsOf(1));
     const long = await session();
     await long.query('BEGIN');
@@ -245,7 +245,7 @@ describe('readers of views that change', () => {
     expect(await database.query(READ_BASE.text)).toEqual(READ_BASE.wholly(2));
   });
 
-  it('are named by a change that gave up waiting for them, and no other process', async () => {
+  it('are named by a change that gave up waiting for them, without other processes', async () => {
     await release(viewsOf(1));
     const long = await session();
     await long.query('BEGIN');
@@ -265,7 +265,7 @@ describe('readers of views that change', () => {
     expect(await database.query(READ_BASE.text)).toEqual(READ_BASE.wholly(2));
   });
 
-  it('let a change through though PostgreSQL ends an attempt at it for a deadlock', async () => {
+  it('let a change through although PostgreSQL ends one attempt because of a deadlock', async () => {
     await release(viewsOf(1));
     await database.query(
       `CREATE SEQUENCE attempts;
@@ -290,7 +290,7 @@ describe('readers of views that change', () => {
     ['from below', READ_BASE, READ_TOP],
     ['from above', READ_TOP, READ_BASE],
   ])(
-    'may read one view after the other in a transaction, %s, and neither side is shot',
+    'may read one view after the other in a transaction, %s, and neither side is cancelled',
     async (_, first, second) => {
       await release(viewsOf(1));
       const long = await session();
@@ -308,7 +308,7 @@ describe('readers of views that change', () => {
     },
   );
 
-  it('with an older snapshot see the rows of one release and not an empty view', async () => {
+  it('with an older snapshot see the rows of one release, not an empty view', async () => {
     await release(viewsOf(1));
     const old = await session();
     await old.query('BEGIN ISOLATION LEVEL REPEATABLE READ');

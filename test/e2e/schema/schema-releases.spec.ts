@@ -60,13 +60,13 @@ describe('one release after another', () => {
     expect(await schema.diff()).toEqual([]);
   };
 
-  it('an index that is declared no more goes with a changed definition', async () => {
+  it('an index that is no longer declared is dropped with a changed definition', async () => {
     await release([{ ...first, indexes: [{ name: 'alpha_id', keys: ['id'] }] }]);
     await isSettled(await release([changed]));
     expect((await found()).get('public.alpha')?.indexes).toEqual([]);
   });
 
-  it('an index that is declared no more goes from a view above a changed one', async () => {
+  it('an index that is no longer declared is dropped from a view above a changed one', async () => {
     await release([first, { ...above, indexes: [{ name: 'above_id', keys: ['id'] }] }]);
     await isSettled(await release([changed, above]));
     expect((await found()).get('public.above')?.indexes).toEqual([]);
@@ -99,7 +99,7 @@ describe('one release after another', () => {
     await isSettled(await release([{ ...first, name: 'beta', renamedFrom: 'alpha' }]));
   });
 
-  it('views without data are filled from below', async () => {
+  it('unpopulated views are filled from below', async () => {
     const empty = [above, first].map((view) => ({ ...view, withData: false }));
     await release(empty);
     await isSettled(await release([above, first]));

@@ -60,7 +60,7 @@ describe('a primary whose standbys serve reads', () => {
     expect(await schema.diff()).toEqual([]);
   });
 
-  it('has views whose storage was changed by hand, and is left like that', async () => {
+  it('has views whose storage was changed by hand, and leaves it', async () => {
     await database.query(`DROP MATERIALIZED VIEW IF EXISTS ${QUOTED}`);
     const schema = await releases.start([daily]);
     await database.query(`ALTER MATERIALIZED VIEW ${QUOTED} RESET (vacuum_truncate)`);
@@ -73,7 +73,7 @@ describe('a primary whose standbys serve reads', () => {
     ['swap', 1],
     ['blocking', 1],
     ['concurrently', 0],
-  ] as const)('warns of the mode %s', async (mode, count) => {
+  ] as const)('warns about the mode %s', async (mode, count) => {
     await releases.start([{ ...daily, refresh: { mode } }]);
     await releases.module.get(RefreshService).refresh(`Analytics eu.${daily.name}`);
     const warned = releases.warnings.filter((each) => each.startsWith('Readers on standbys wait'));
@@ -112,7 +112,7 @@ describe('a primary whose standbys serve reads', () => {
       }
     });
 
-    it('or says within the time that they do not, and keeps the refresh', async () => {
+    it('or reports within the timeout that they do not, and keeps the refresh', async () => {
       await reader.query('SELECT pg_wal_replay_pause()');
       const before = await countOf(reader);
       await database.query('INSERT INTO orders SELECT max(id) + 1 FROM orders');
@@ -136,7 +136,7 @@ describe('a primary whose standbys serve reads', () => {
       );
     });
 
-    it('and nobody else’s names, or in a transaction that has not ended', async () => {
+    it('but not unknown names, and not in a transaction that has not ended', async () => {
       await expect(refresh({ waitForReplicas: [] })).rejects.toThrow(/waitForReplicas/);
       await expect(refresh({ waitForReplicas: false as never })).rejects.toThrow(/waitForReplicas/);
     });

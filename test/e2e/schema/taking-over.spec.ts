@@ -131,7 +131,7 @@ const ORIGINS: Origin[] = [
   },
 ];
 
-describe.each(ORIGINS)('a materialized view that comes from $name', ({ create, view }) => {
+describe.each(ORIGINS)('a materialized view from $name', ({ create, view }) => {
   let database: TestDatabase;
   let releases: Releases;
   let role: string;
@@ -183,7 +183,7 @@ describe.each(ORIGINS)('a materialized view that comes from $name', ({ create, v
     },
   );
 
-  it('gets a second index where the class names one differently', async () => {
+  it('gets a second index if the class names one differently', async () => {
     const before = (await catalog(database)) as { indexes: object[] };
     const indexes = [{ name: 'by_another_name', keys: ['day'], unique: true }];
     await releases.start([{ ...view, indexes }], { synchronize: 'create' });
@@ -192,7 +192,7 @@ describe.each(ORIGINS)('a materialized view that comes from $name', ({ create, v
     expect(after.indexes).toEqual(expect.arrayContaining(before.indexes));
   });
 
-  it('is refreshed, and keeps what it was given when its class changes', async () => {
+  it('is refreshed, and keeps what it was given if its class changes', async () => {
     await releases.start([view], { synchronize: 'create' });
     const before = (await catalog(database)) as { views: object[]; indexes: object[] };
     await database.query(`INSERT INTO orders VALUES ('2026-01-02', 1)`);

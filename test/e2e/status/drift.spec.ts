@@ -125,7 +125,7 @@ describe('drift', () => {
     expect(await refreshes.drift(DailyRevenue)).toMatchObject({ isDrifted: false });
   });
 
-  it('bounds the sample, and not the counts', async () => {
+  it('limits the sample, not the counts', async () => {
     await database.query(
       `INSERT INTO stored SELECT i, 'new', i FROM generate_series(10, 209) AS i`,
     );
@@ -139,7 +139,7 @@ describe('drift', () => {
     });
   });
 
-  it('counts a row as often as it is there, and says why there are no keys', async () => {
+  it('counts a row as often as it occurs, and says why there are no keys', async () => {
     await database.query(`DELETE FROM stored WHERE id = 4`);
     const drift = await refreshes.drift(Amounts);
     expect(drift).toMatchObject({
@@ -151,7 +151,7 @@ describe('drift', () => {
     expect(drift.sample).toBeUndefined();
   });
 
-  it('compares types that know no equality as text, and others by equality', async () => {
+  it('compares types without equality as text, and others by equality', async () => {
     expect(await refreshes.drift(Documents)).toMatchObject({ isDrifted: false });
     await database.query(`UPDATE documents_of SET big = 1.00`);
     expect(await refreshes.drift(Documents)).toMatchObject({ isDrifted: false });
@@ -171,7 +171,7 @@ describe('drift', () => {
     }
   });
 
-  it('compares with the query that is deployed, and not with the declared one', async () => {
+  it('compares with the deployed query, not with the declared one', async () => {
     await database.query(`DROP MATERIALIZED VIEW amounts`);
     await database.query(`CREATE MATERIALIZED VIEW amounts AS SELECT 1::numeric AS amount`);
     expect(await refreshes.drift(Amounts)).toMatchObject({ isDrifted: false });
@@ -187,7 +187,7 @@ describe('drift', () => {
     expect(await running).toMatchObject({ missingCount: 1, sample: { missing: [{ id: '9' }] } });
   });
 
-  it('runs with the rights and the row security of the owner, as a refresh does', async () => {
+  it('runs with the privileges and the row security of the owner, like a refresh', async () => {
     await database.query(`CREATE ROLE drift_owner`);
     await database.query(`GRANT drift_owner TO CURRENT_USER`);
     await database.query(`GRANT SELECT ON stored TO drift_owner`);

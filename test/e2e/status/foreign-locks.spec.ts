@@ -51,7 +51,7 @@ const KEYS: Record<string, { key: string; says: string }> = {
   'change log': { key: changeLogLockKey(), says: 'change log cannot be compacted' },
 };
 
-describe('locks that somebody else holds', () => {
+describe('locks that others hold', () => {
   let database: TestDatabase;
   let role: string;
   const apps: TestingModule[] = [];
@@ -113,27 +113,30 @@ describe('locks that somebody else holds', () => {
 
   const CASES = Object.keys(HOLDS).flatMap((hold) => Object.keys(KEYS).map((key) => [hold, key]));
 
-  it.each(CASES)('warns once of %s that holds the lock for: %s', async (hold = '', name = '') => {
-    const { key, says } = KEYS[name] ?? { key: '', says: '' };
-    const { locks } = managed(await start());
-    await locks.look();
-    expect(warnings).toEqual([]);
-    const client = await foreigner(HOLDS[hold] ?? '', key);
-    await locks.look();
-    await locks.look();
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain(says);
-    expect(warnings[0]).toContain(
-      `server process ${await pidOf(client)} (role "postgres", application "a \\"stranger\\"")`,
-    );
-    await free();
-    await locks.look();
-    await foreigner(HOLDS[hold] ?? '', key);
-    await locks.look();
-    expect(warnings).toHaveLength(2);
-  });
+  it.each(CASES)(
+    'warns once about %s that holds the lock for: %s',
+    async (hold = '', name = '') => {
+      const { key, says } = KEYS[name] ?? { key: '', says: '' };
+      const { locks } = managed(await start());
+      await locks.look();
+      expect(warnings).toEqual([]);
+      const client = await foreigner(HOLDS[hold] ?? '', key);
+      await locks.look();
+      await locks.look();
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toContain(says);
+      expect(warnings[0]).toContain(
+        `server process ${await pidOf(client)} (role "postgres", application "a \\"stranger\\"")`,
+      );
+      await free();
+      await locks.look();
+      await foreigner(HOLDS[hold] ?? '', key);
+      await locks.look();
+      expect(warnings).toHaveLength(2);
+    },
+  );
 
-  it('warns of each of several holders, and once of one that holds all', async () => {
+  it('warns about each of several holders, and once about one that holds all', async () => {
     const { locks } = managed(await start());
     const all = await foreigner('SELECT pg_advisory_lock_shared($KEY)');
     for (const { key } of Object.values(KEYS)) {
@@ -179,7 +182,7 @@ describe('locks that somebody else holds', () => {
     expect(warnings[0]).toContain(`"${VIEW}" cannot be refreshed`);
   });
 
-  it('is said by status and running, and cancel leaves it alone', async () => {
+  it('are reported by status and running, and cancel leaves them alone', async () => {
     const app = await start();
     const refreshes = app.get(RefreshService);
     expect((await refreshes.status(Total)).lockedBy).toBeUndefined();
@@ -200,7 +203,7 @@ describe('locks that somebody else holds', () => {
     expect((await sleeping).rows).toMatchObject([{ done: 1 }]);
   });
 
-  it('says nothing of refreshes, in own transactions and those of callers, nor of schema changes', async () => {
+  it('does not report refreshes, in own transactions and those of callers, nor schema changes', async () => {
     const app = await start();
     const { locks, typeOrm } = managed(app);
     const refreshes = app.get(RefreshService);
@@ -232,7 +235,7 @@ describe('locks that somebody else holds', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('warns of a refresh that takes longer than it may', async () => {
+  it('warns about a refresh that takes longer than allowed', async () => {
     const app = await start({ statementTimeout: '1s', lockTimeout: 1 });
     const { locks, typeOrm } = managed(app);
     const refreshes = app.get(RefreshService);
@@ -273,7 +276,7 @@ describe('locks that somebody else holds', () => {
     const holds = (pid: number): string =>
       `"${VIEW}" cannot be changed: the lock for that is held by server process ${pid} (role`;
 
-    it('by a migration: is told who holds its lock', async () => {
+    it('by a migration: reports who holds its lock', async () => {
       const app = await start();
       await app.get(SchemaService).drop(Total);
       const file = await app.get(SchemaService).generateMigration({ name: 'again' });
@@ -288,7 +291,7 @@ describe('locks that somebody else holds', () => {
       await runMigrations(database, file, (each) => each.runMigrations());
     });
 
-    it('by alterTable: is told who holds its lock', async () => {
+    it('by alterTable: reports who holds its lock', async () => {
       const app = await start();
       const pid = await pidOf(await foreigner('SELECT pg_advisory_lock_shared($KEY)'));
       const runner = app.get(DataSource).createQueryRunner();
@@ -300,7 +303,7 @@ describe('locks that somebody else holds', () => {
     });
   });
 
-  describe('where new relations are granted to somebody', () => {
+  describe('with default privileges on new relations', () => {
     const ALTER = 'ALTER DEFAULT PRIVILEGES';
     const OTHER = { schema: 'public', name: 'other' };
     /** Those of which somebody is told who holds them. */
@@ -324,7 +327,7 @@ describe('locks that somebody else holds', () => {
         [KNOWN],
       );
 
-    it('a view that is made anew takes no lock of which nobody is told', async () => {
+    it('a rebuilt view takes no unreported lock', async () => {
       const [app] = apps;
       const gate = await database.closeGate();
       const swap = app?.get(RefreshService).refresh(Total, { mode: 'swap' });
@@ -334,7 +337,7 @@ describe('locks that somebody else holds', () => {
       expect(await swap).toMatchObject({ outcome: 'refreshed' });
     });
 
-    it('two views that are made anew at once wait for each other', async () => {
+    it('two views that are rebuilt at once wait for each other', async () => {
       const refreshes = apps[0]?.get(RefreshService) as RefreshService;
       const gate = await database.closeGate();
       const total = refreshes.refresh(Total, { mode: 'swap' });
@@ -385,7 +388,7 @@ describe('locks that somebody else holds', () => {
       },
     );
 
-    it('is told what it lacks to cancel', async () => {
+    it('learns which privilege it lacks to cancel', async () => {
       const gate = await database.closeGate();
       const running = apps[0]?.get(RefreshService).refresh(Total);
       await gate.untilReached();
@@ -398,7 +401,7 @@ describe('locks that somebody else holds', () => {
     });
   });
 
-  it('warns of an idle transaction, and of one that nobody can see into, after a time', async () => {
+  it('warns about an idle transaction, and about an invisible one after a time', async () => {
     const { locks } = managed(await start());
     const client = await foreigner('BEGIN; SELECT pg_advisory_xact_lock($KEY)');
     await locks.look();
@@ -420,7 +423,7 @@ describe('locks that somebody else holds', () => {
     expect(locks.holderOf(long as LockHolderRow).isForeign).toBe(false);
   });
 
-  it('warns of a prepared transaction, which no process carries out', async () => {
+  it('warns about a prepared transaction, which belongs to no process', async () => {
     const server = await FaultServer.start();
     const admin = new Client({ connectionString: server.url });
     await admin.connect();

@@ -138,7 +138,7 @@ describe('history', () => {
     expect(creation).toMatchObject({ trigger: 'sync', modeReason: 'created', mode: 'blocking' });
   });
 
-  it('gives ticks and counts of rows as they are', async () => {
+  it('returns ticks and row counts as they are', async () => {
     await database.query(
       `INSERT INTO materialized_views.refresh_history
          (run_id, schema_name, view_name, trigger, tick, outcome, attempt, inserted_count, deleted_count,
@@ -159,7 +159,7 @@ describe('history', () => {
     });
   });
 
-  it('ends after the given number of runs, 50 if none is given', async () => {
+  it('ends after the given number of runs, or 50', async () => {
     await insertRuns('order_total', { from: 1, to: 60 });
     const ends = (await refreshes.history(OrderTotal)).map((run) => run.startedAt.getTime());
     expect(ends).toHaveLength(50);
@@ -174,7 +174,7 @@ describe('history', () => {
     );
   });
 
-  it('refuses what it does not know', async () => {
+  it('refuses unknown arguments', async () => {
     await expect(refreshes.history('public.nothing')).rejects.toThrow(UnknownViewError);
     await expect(refreshes.history(OrderTotal, null as never)).rejects.toThrow(InvalidOptionsError);
   });
@@ -183,7 +183,7 @@ describe('history', () => {
 describe('pruning of the history', () => {
   const prune = (): Promise<number> => managed(app).refresher.history.prune();
 
-  it('deletes what is too old, of views that nobody declares any more too', async () => {
+  it('deletes what is too old, even for views that are no longer declared', async () => {
     await restart({ maxAge: '10d' });
     await insertRuns('order_total', { from: 8 * 24, to: 12 * 24 });
     await insertRuns('dropped "View"', { from: 11 * 24, to: 12 * 24 });
@@ -194,7 +194,7 @@ describe('pruning of the history', () => {
     expect(await prune()).toBe(0);
   });
 
-  it('deletes what is too much of one view, in as many batches as it takes', async () => {
+  it("deletes a view's surplus runs, in as many batches as needed", async () => {
     await restart({ maxCount: 7 });
     await insertRuns('order_total', { from: 1, to: 500, perHour: 5 });
     await insertRuns('other', { from: 1, to: 6 });
@@ -203,7 +203,7 @@ describe('pruning of the history', () => {
     expect(await runsOf('other')).toMatchObject({ count: 6 });
   });
 
-  it('keeps runs though more ticks were left out since', async () => {
+  it('keeps runs even if more ticks were skipped since', async () => {
     await restart({ maxCount: 7 });
     await insertRuns('a "View"', { from: 100, to: 119 });
     await insertRuns('a "View"', { from: 1, to: 20, outcome: 'skipped' });
@@ -226,7 +226,7 @@ describe('pruning of the history', () => {
     expect(await runsOf('b')).toEqual({ count: 1, newest: 48, outcomes: ['failed'] });
   });
 
-  it('passes over what another process is deleting', async () => {
+  it('skips what another process is deleting', async () => {
     await restart({ maxAge: '1d' });
     await insertRuns('a', { from: 48, to: 60 });
     const other = await database.session();
@@ -241,7 +241,7 @@ describe('pruning of the history', () => {
     await other.end();
   });
 
-  it('walks along an index for each view, however long the history is', async () => {
+  it('scans an index for each view, however long the history is', async () => {
     await insertRuns('a', { from: 1, to: 3_000, outcome: 'skipped' });
     await database.query('ANALYZE materialized_views.refresh_history');
     const views = [{ schema_name: 'public', view_name: 'a' }];
@@ -284,7 +284,7 @@ describe('pruning of the history', () => {
     expect(prunings).toHaveBeenCalledTimes(1);
   });
 
-  it('warns of a failure in the background, and throws nothing', async () => {
+  it('warns about a failure in the background, and throws nothing', async () => {
     const warn = jest.spyOn(Logger.prototype, 'warn');
     const pruner = managed(app).refresher.history;
     await database.query('ALTER TABLE materialized_views.refresh_history RENAME TO away');

@@ -55,7 +55,7 @@ describe('on a hot standby', () => {
   afterAll(() => server.stop());
 
   it.each(['verify', false, true] as const)(
-    'boots with synchronize: %p, and reads all that is stored',
+    'boots with synchronize: %p, and reads everything that is stored',
     async (synchronize) => {
       await using({ synchronize }, async (app) => {
         const refreshes = app.get(RefreshService);

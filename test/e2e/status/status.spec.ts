@@ -88,7 +88,7 @@ describe('status', () => {
     return row?.now.getTime() ?? 0;
   };
 
-  it('says what the last refresh brought, and how old that is', async () => {
+  it('reports the result of the last refresh, and its age', async () => {
     const result = await refreshes.refresh(DailyRevenue);
     await database.query('ANALYZE "Analytics eu"."daily ""Revenue"""');
     const status = await refreshes.status(DailyRevenue);
@@ -147,7 +147,7 @@ describe('status', () => {
     expect(status.lastSuccess?.durationMs).toBeGreaterThanOrEqual(0);
   });
 
-  it('says of a failure what it was, and for how long schedules stay away', async () => {
+  it('reports a failure, and how long schedules back off', async () => {
     await refreshes.refresh(Ratio);
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
     await expect(refreshes.refresh(Ratio)).rejects.toThrow();
@@ -198,7 +198,7 @@ describe('status', () => {
     await other.close();
   });
 
-  it('takes a lock of another kind or database for no refresh', async () => {
+  it('ignores a lock of another kind or database', async () => {
     const elsewhere = await TestDatabase.create();
     const view = { views: [DailyRevenue], synchronize: false };
     const holder = await elsewhere.session();
@@ -230,7 +230,7 @@ describe('status', () => {
     await elsewhere.drop();
   });
 
-  it('is stale when two ticks brought nothing', async () => {
+  it('is stale when two ticks have failed', async () => {
     await refreshes.refresh(DailyRevenue);
     const fresh = await refreshes.status(DailyRevenue);
     expect(fresh.isStale).toBe(false);
@@ -254,7 +254,7 @@ describe('status', () => {
     expect(status.nextTick).toBeUndefined();
   });
 
-  it('tells an unpopulated view, a missing one and a paused one', async () => {
+  it('reports an unpopulated view, a missing one and a paused one', async () => {
     await database.query('DROP MATERIALIZED VIEW order_total');
     await database.query(
       `UPDATE materialized_views.view_state SET paused_at = '2026-01-02 03:04:05Z' WHERE ${REVENUE}`,
@@ -280,7 +280,7 @@ describe('status', () => {
     expect(ratio?.rowCountEstimate).toBeUndefined();
   });
 
-  it('knows of NULLs in the key, and not of those elsewhere', async () => {
+  it('reports NULLs in the key, and not those elsewhere', async () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES (NULL, 7), ('thu', NULL)`);
     await refreshes.refresh(DailyRevenue);
     await refreshes.refresh(Ratio);
@@ -296,7 +296,7 @@ describe('status', () => {
     expect((await refreshes.status(Ratio)).keyMayHaveNulls).toBe(true);
   });
 
-  it('takes as many statements for twenty views as for one', async () => {
+  it('sends as many statements for twenty views as for one', async () => {
     const statements = jest.spyOn(LibraryClient.prototype, 'query');
     try {
       const counts: number[] = [];
@@ -345,7 +345,7 @@ describe('status', () => {
     await elsewhere.drop();
   });
 
-  it('refuses what it does not know', async () => {
+  it('refuses unknown arguments', async () => {
     await expect(refreshes.status('public.nothing')).rejects.toThrow(UnknownViewError);
     await expect(refreshes.status(Ratio, { dataSource: 1 } as never)).rejects.toThrow(
       InvalidOptionsError,
@@ -353,7 +353,7 @@ describe('status', () => {
     await expect(refreshes.statusAll(null as never)).rejects.toThrow(/expected `options`/);
   });
 
-  it("says what is wrong when the library's own tables are missing", async () => {
+  it("says what is wrong if the library's own tables are missing", async () => {
     await database.query('DROP SCHEMA materialized_views CASCADE');
     await expect(refreshes.statusAll()).rejects.toThrow(StatusError);
     await expect(refreshes.status(Ratio)).rejects.toThrow(

@@ -23,7 +23,7 @@ const Count = viewClass({
   refresh: { on: 'sources', debounce: '0s' },
 });
 
-describe('testing: features.md row 16, on a real database', () => {
+describe('the testing helpers on a real database', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let count: Repository<{ id: number }>;
@@ -55,7 +55,7 @@ describe('testing: features.md row 16, on a real database', () => {
     await expectFresh(app, Count);
   });
 
-  it('tick does what a scheduled time does, as often as it is told', async () => {
+  it('tick does what a scheduled time does, as often as it is called', async () => {
     const Nightly = viewClass({
       name: 'nightly',
       expression: 'SELECT count(*)::int AS id FROM public.orders',
@@ -118,7 +118,7 @@ describe('testing: features.md row 16, on a real database', () => {
     }
   });
 
-  it('untilIdle names the views that do not come to rest', async () => {
+  it('untilIdle names the views that do not settle', async () => {
     const holder = await database.session();
     const key = refreshLockKey({ schema: 'Analytics eu', name: 'order "Ids"' });
     await holder.query('SELECT pg_advisory_lock($1)', [key]);

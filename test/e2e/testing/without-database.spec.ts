@@ -80,7 +80,7 @@ const CALLED_WITH: Record<string, unknown[]> = {
   statusAll: [],
 };
 
-describe('testing: features.md row 16, an application without a database', () => {
+describe('the testing helpers in an application without a database', () => {
   let app: TestingModule | undefined;
 
   afterEach(async () => {
@@ -106,7 +106,7 @@ describe('testing: features.md row 16, an application without a database', () =>
     ]);
   });
 
-  it('says what was read without rows', async () => {
+  it('says which view was read without rows', async () => {
     const module = await wholeApp();
     const other = module.get<Repository<object>>(getRepositoryToken(Other as never));
     await expect((async () => other.find())()).rejects.toThrow(
@@ -139,7 +139,7 @@ describe('testing: features.md row 16, an application without a database', () =>
   });
 
   it.each(['refresh', 'cancel', 'pause', 'resume', 'history', 'status', 'drift'] as const)(
-    '%s takes the schema of one of many, as RefreshService does',
+    '%s accepts the schema of one of many, like RefreshService',
     async (method) => {
       const refreshes = new RecordingRefreshService();
       await refreshes[method](Revenue, { schema: 'tenant_a' });
@@ -147,7 +147,7 @@ describe('testing: features.md row 16, an application without a database', () =>
     },
   );
 
-  it('finds rows by values, in order, and refuses what it does not know', async () => {
+  it('finds rows by values, in order, and refuses unknown conditions', async () => {
     const module = await wholeApp();
     const revenue = module.get<Repository<RevenueRow>>(getRepositoryToken(Revenue as never));
     expect(await revenue.findBy({ day: In(['mon', 'wed']) })).toEqual([ROWS[0], ROWS[2]]);

@@ -28,7 +28,7 @@ const fresh: TestView = {
 };
 const plain: TestView = { ...fresh, refresh: undefined };
 
-describe('what is remembered of the changes that a view is told of', () => {
+describe('the record of which changes a view tracks', () => {
   let database: TestDatabase;
   let directory: string;
   const apps: TestingModule[] = [];
@@ -110,7 +110,7 @@ describe('what is remembered of the changes that a view is told of', () => {
       expect(await remembered()).toEqual(before);
     });
 
-    it('has what both ask for', async () => {
+    it('has what both releases declare', async () => {
       await start([fresh], { synchronize: 'create' });
       const other = {
         ...fresh,
@@ -138,7 +138,7 @@ describe('what is remembered of the changes that a view is told of', () => {
       expect(await captured()).toEqual(['orders']);
     });
 
-    it('does not ask for a table that is gone and that no class names any more', async () => {
+    it('does not need a missing table that no class names any more', async () => {
       await start([{ ...fresh, refresh: { on: ['public.orders', 'public.rates'] } }]);
       await database.query('DROP TABLE rates');
       await start([fresh], { synchronize: 'create' });
@@ -222,7 +222,7 @@ describe('what is remembered of the changes that a view is told of', () => {
       expect(await remembered()).toMatchObject({ capture: ORDERS });
     });
 
-    it('is a difference where all triggers are there', async () => {
+    it('is a difference even if all triggers exist', async () => {
       await start([{ ...fresh, name: 'other' }, plain]);
       const schema = await start([fresh], { synchronize: 'verify' });
       expect(await schema.diff()).toContainEqual({

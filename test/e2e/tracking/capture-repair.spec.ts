@@ -34,7 +34,7 @@ const fresh: TestView = {
 };
 const plain: TestView = { ...fresh, refresh: undefined };
 
-describe('the capture of changes, beside others', () => {
+describe('the capture of changes, beside other sessions', () => {
   let database: TestDatabase;
   let other: Client;
   const apps: TestingModule[] = [];
@@ -93,7 +93,7 @@ describe('the capture of changes, beside others', () => {
     });
 
   describe('at boot', () => {
-    it('is put off where a table is locked, said, and made good, and nothing else is changed', async () => {
+    it('is put off if a table is locked, reported, and done later, and nothing else changes', async () => {
       await database.query('CREATE TABLE items (id int)');
       await start([{ ...fresh, name: 'gone', expression: 'SELECT id FROM public.items' }]);
       await database.query('DROP MATERIALIZED VIEW "Far away".gone');
@@ -112,7 +112,7 @@ describe('the capture of changes, beside others', () => {
       expect(await captured()).toEqual(['items', 'orders', 'orders_1']);
     });
 
-    it('is taken away later where a reader is in the way', async () => {
+    it('is removed later if a reader is in the way', async () => {
       await start([fresh]);
       await other.query('BEGIN; SELECT FROM orders');
       await start([plain]);
@@ -135,7 +135,7 @@ describe('the capture of changes, beside others', () => {
       expect(await captured()).toEqual([]);
     });
 
-    it('says which triggers stay for nothing', async () => {
+    it('reports superfluous triggers', async () => {
       await start([fresh]);
       await start([plain], { synchronize: 'create' });
       await start([plain], { synchronize: 'create' });
@@ -157,7 +157,7 @@ describe('the capture of changes, beside others', () => {
   });
 
   describe('between two boots', () => {
-    it('comes to a partition that was attached, and back to a table where it was switched off', async () => {
+    it('is added to an attached partition, and restored on a table where it was disabled', async () => {
       const keeper = managed(await start([fresh], { synchronize: 'create' })).tracking.captures;
       await database.query(
         `CREATE TABLE orders_2 (id int); ALTER TABLE orders ATTACH PARTITION orders_2 FOR VALUES IN (2);
@@ -169,7 +169,7 @@ describe('the capture of changes, beside others', () => {
       expect(warnings()).toEqual([]);
     });
 
-    it('comes to each of several tables that are made one after the other', async () => {
+    it('is added to each of several tables that are created one after the other', async () => {
       const keeper = managed(await start([fresh])).tracking.captures;
       for (const id of [2, 3, 4]) {
         await database.query(`CREATE TABLE orders_${id} PARTITION OF orders FOR VALUES IN (${id})`);
@@ -181,7 +181,7 @@ describe('the capture of changes, beside others', () => {
     it.each([
       ['a view', true],
       ['a view without rows, which nothing refreshes', false],
-    ])('comes to parents that what %s reads is given later, by polling', async (_, withData) => {
+    ])('is added by polling to parents that what %s reads gets later', async (_, withData) => {
       const expression = 'SELECT count(*)::int AS id FROM public.child';
       const inheriting = { ...fresh, withData, expression };
       await database.query(
@@ -198,7 +198,7 @@ describe('the capture of changes, beside others', () => {
       expect(await captured()).toEqual([`"Odd ""parent'"`, 'child', 'grandparent']);
     });
 
-    it('comes by itself to a table that was locked', async () => {
+    it('is added later to a table that was locked', async () => {
       const keeper = managed(await start([fresh])).tracking.captures;
       await database.query('CREATE TABLE orders_2 PARTITION OF orders FOR VALUES IN (2)');
       await other.query('BEGIN; LOCK TABLE ONLY orders_2 IN ROW EXCLUSIVE MODE');
@@ -209,7 +209,7 @@ describe('the capture of changes, beside others', () => {
       await database.until(`SELECT FROM (${TRIGGERS}) AS made WHERE name = 'orders_2'`);
     });
 
-    it('leaves one table that is locked, and does the others', async () => {
+    it('leaves a locked table, and does the others', async () => {
       const keeper = managed(await start([fresh])).tracking.captures;
       await database.query(
         `CREATE TABLE orders_2 PARTITION OF orders FOR VALUES IN (2);
@@ -232,7 +232,7 @@ describe('the capture of changes, beside others', () => {
       expect(await captured()).toEqual(['orders']);
     });
 
-    it('does not come back where a newer release has taken it away', async () => {
+    it('does not come back if a newer release has removed it', async () => {
       const keeper = managed(await start([fresh])).tracking.captures;
       await database.query(
         `UPDATE materialized_views.view_state SET capture = NULL; ALTER TABLE orders_1 DISABLE TRIGGER ALL`,
@@ -267,7 +267,7 @@ describe('the capture of changes, beside others', () => {
       refresh: { maxStaleness: '1m', mode: 'blocking' },
     };
 
-    it('warns once of all views that are told of nothing', async () => {
+    it('warns once about all views that track nothing', async () => {
       await start([plain]);
       await start([fresh, { ...top, name: 'other' }], { synchronize: false });
       expect(warnings()).toEqual([
@@ -289,7 +289,7 @@ describe('the capture of changes, beside others', () => {
       expect(warnings()).toEqual([]);
     });
 
-    it('boots where it cannot look', async () => {
+    it('boots if it cannot read the state', async () => {
       await start([fresh]);
       await other.query('BEGIN; LOCK TABLE materialized_views.view_state');
       await start([fresh], { synchronize: false, syncTimeout: 100 });

@@ -160,7 +160,7 @@ const WRITES: [string, string, string[]][] = [
   ],
 ];
 
-describe('what is logged of a write', () => {
+describe('what is logged about a write', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let writer: Client;
@@ -209,7 +209,7 @@ describe('what is logged of a write', () => {
       )
     ).map(({ what }) => what);
 
-  it('makes no copy of the rows, which a limit of the server could forbid', async () => {
+  it('does not copy the rows, which a limit of the server could forbid', async () => {
     await database.query(`CREATE TABLE numbers AS SELECT generate_series(10, 50000) AS id`);
     await writer.query(`SET temp_file_limit = 0; SET work_mem = '64kB'`);
     await writer.query(`INSERT INTO plain SELECT id, 1 FROM numbers`);
@@ -233,7 +233,7 @@ describe('what is logged of a write', () => {
     expect(await logged()).toEqual(['UPDATE ancestor', 'DELETE ancestor']);
   });
 
-  it.each(WRITES)('is told of %s', async (_, script, expected) => {
+  it.each(WRITES)('covers %s', async (_, script, expected) => {
     await writer.query(script);
     expect(await logged()).toEqual(expected);
   });

@@ -116,7 +116,7 @@ describe('the capture of changes', () => {
   const ORDERS = { orders: 4, orders_mon: 4, orders_rest: 4 };
   const ODD = `"Far away".${quoted(HOSTILE)}`;
 
-  it('tells tables apart whose names differ only in where the dot is', async () => {
+  it('distinguishes tables whose names differ only in the place of the dot', async () => {
     await database.query(
       `CREATE SCHEMA "Far away.x"; CREATE TABLE "Far away.x".y (id int); CREATE TABLE "Far away"."x.y" (id int)`,
     );
@@ -129,7 +129,7 @@ describe('the capture of changes', () => {
     }
   });
 
-  it('is made with the views, once a table, through plain views and partitions', async () => {
+  it('is created with the views, once per table, through plain views and partitions', async () => {
     const schema = await start([daily, above], { synchronize: 'create' });
     expect(await captured()).toEqual({ ...ORDERS, [ODD]: 4 });
     expect(await schema.diff()).toEqual([]);
@@ -159,7 +159,7 @@ describe('the capture of changes', () => {
     );
   });
 
-  it('of a view that `on` names ends there, though what that one reads is made with it', async () => {
+  it('of a view that `on` names ends there, although what that one reads is created with it', async () => {
     const unsure = { ...daily, expression: `${daily.expression} HAVING now() IS NOT NULL` };
     const views = [
       { ...unsure, refresh: undefined },
@@ -223,7 +223,7 @@ describe('the capture of changes', () => {
     expect(await captured()).toMatchObject({ ...ORDERS, orders_tue: 4 });
   });
 
-  it('of a table that was made anew is made again at the next boot', async () => {
+  it('of a recreated table is restored at the next boot', async () => {
     const rates = { ...daily, refresh: { on: [Rate, 'orders'] } };
     await start([rates]);
     expect(await captured()).toEqual({ ...ORDERS, rates: 4 });
@@ -232,7 +232,7 @@ describe('the capture of changes', () => {
     expect(await captured()).toEqual({ ...ORDERS, rates: 4 });
   });
 
-  it('is only warned of where nothing is to be changed, and an error where that is asked for', async () => {
+  it('only causes a warning if nothing may be changed, and an error if requested', async () => {
     await start([daily, above].map((view) => ({ ...view, refresh: undefined })));
     const schema = await start([daily, above], { synchronize: 'verify' });
     expect(await captured()).toEqual({});
@@ -246,7 +246,7 @@ describe('the capture of changes', () => {
     expect(await captured()).toEqual({ ...ORDERS, [ODD]: 4 });
   });
 
-  it('is taken away when no view needs it, and not before', async () => {
+  it('is removed when no view needs it, and not before', async () => {
     const other = { ...daily, name: 'other' };
     await start([daily, above, other]);
     const schema = await start([daily, other]);
@@ -262,7 +262,7 @@ describe('the capture of changes', () => {
     expect(await captured()).toEqual({});
   });
 
-  it('shows where it is superfluous, and stays there where nothing is to be changed', async () => {
+  it('is reported if superfluous, and stays if nothing may be changed', async () => {
     await start([daily]);
     const schema = await start([{ ...daily, refresh: undefined }], { synchronize: 'verify' });
     expect(await captured()).toEqual(ORDERS);
@@ -281,7 +281,7 @@ describe('the capture of changes', () => {
     expect(await captured()).toEqual({});
   });
 
-  it('goes with all views when they are cleared', async () => {
+  it('is dropped when all views are dropped', async () => {
     const schema = await start([daily, above]);
     await schema.dropAll();
     expect(await captured()).toEqual({});
@@ -289,7 +289,7 @@ describe('the capture of changes', () => {
     expect(await logged()).toEqual([]);
   });
 
-  it('stays what another application needs', async () => {
+  it('stays if another application needs it', async () => {
     await start([daily]);
     const schema = await start([apart]);
     expect(await captured()).toEqual(ORDERS);
@@ -297,7 +297,7 @@ describe('the capture of changes', () => {
     expect(await captured()).toEqual(ORDERS);
   });
 
-  it('is in migrations, there and back', async () => {
+  it('is in migrations, up and down', async () => {
     await start([{ ...daily, refresh: undefined }]);
     const schema = await start([daily], { synchronize: 'verify' });
     const plan = await schema.plan();
@@ -319,7 +319,7 @@ describe('the capture of changes', () => {
     expect(await captured()).toEqual({});
   });
 
-  it('waits for a writer that is at it, and holds up no other meanwhile', async () => {
+  it('waits for a writer, and blocks no other meanwhile', async () => {
     await writer.query('BEGIN');
     await writer.query(`INSERT INTO orders_mon (day) VALUES ('mon')`);
     const starting = start([daily]);
@@ -356,7 +356,7 @@ describe('the capture of changes', () => {
   });
 
   describe('for writers', () => {
-    it('asks for no rights, and gives none', async () => {
+    it('needs no privileges, and gives none', async () => {
       await start([daily]);
       await writer.query(`SET ROLE ${quoted(`writer of ${database.name}`)}`);
       await writer.query(`INSERT INTO orders (day) VALUES ('mon')`);
@@ -378,7 +378,7 @@ describe('the capture of changes', () => {
       ).rejects.toMatchObject({ code: '42501' });
     });
 
-    it('is not led astray by what they put into their search_path', async () => {
+    it('is not misled by what they put into their search_path', async () => {
       await start([daily]);
       await writer.query(`SET ROLE ${quoted(`writer of ${database.name}`)}`);
       await writer.query(`CREATE TEMP TABLE change_log (source oid, kind text)`);
@@ -395,7 +395,7 @@ describe('the capture of changes', () => {
       expect((await writer.query('SELECT * FROM pg_temp.change_log')).rows).toEqual([]);
     });
 
-    it('sees those that pass by triggers, as replication does', async () => {
+    it('sees writes that bypass ordinary triggers, as replication does', async () => {
       await start([daily]);
       await writer.query(`SET session_replication_role = replica`);
       await writer.query(`INSERT INTO orders_mon (day) VALUES ('mon')`);
@@ -500,14 +500,14 @@ describe('the capture of changes', () => {
       }
     });
 
-    it('for a limit to staleness, also where ticks are never skipped', async () => {
+    it('for a limit to staleness, even if ticks are never skipped', async () => {
       const refresh = { cron: YEARLY, maxStaleness: '1m', skipUnchanged: false } as const;
       await expect(
         start([view('SELECT id FROM orders WHERE now() > now()', refresh)]),
       ).rejects.toThrow(/cannot have `refresh\.maxStaleness`: it calls now\(\)/);
     });
 
-    it('for a table that is not there, and for a class that is no entity here', async () => {
+    it('for a missing table, and for a class that is not an entity here', async () => {
       await expect(start([view('SELECT 1 AS id', { on: ['nowhere'] })])).rejects.toThrow(
         /`refresh\.on` names "public\.nowhere", which does not exist/,
       );
@@ -522,7 +522,7 @@ describe('the capture of changes', () => {
       );
     });
 
-    it('where a view would be refreshed for its own refreshes for ever', async () => {
+    it("if a view's own refreshes would trigger the next ones for ever", async () => {
       const odd = `Far away.${HOSTILE}`;
       const one = (on: string[], expression = 'SELECT id FROM orders'): TestView[] => [
         { ...view(expression, { on }), name: 'one', withData: false },
@@ -579,7 +579,7 @@ describe('the capture of changes', () => {
       expect(await captured()).toEqual(ORDERS);
     });
 
-    it('for writes of which nothing is seen, and not for a view that just calls now()', async () => {
+    it('for writes that go unnoticed, and not for a view that just calls now()', async () => {
       await expect(
         start([view('SELECT last_value AS id FROM orders_id_seq', { on: 'sources' })]),
       ).rejects.toThrow(/cannot have `refresh\.on`: "public\.orders_id_seq" is no table/);
@@ -587,7 +587,7 @@ describe('the capture of changes', () => {
       expect(await captured()).toEqual(ORDERS);
     });
 
-    it('not for what depends on settings alone', async () => {
+    it('not for what depends only on settings', async () => {
       const schema = await start([
         view(`SELECT date_trunc('day', moment) AS id, moment::date AS day, json_agg(note || moment)
               FROM (SELECT to_timestamp(id) AS moment, day AS note FROM orders) AS o GROUP BY 1, 2`),

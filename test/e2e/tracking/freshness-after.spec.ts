@@ -64,7 +64,7 @@ describe('RefreshService.after', () => {
   const runs = (): Promise<unknown[]> =>
     database.query('SELECT view_name FROM materialized_views.refresh_history');
 
-  it('refreshes the views when the transaction is committed, and gives what it gave', async () => {
+  it('refreshes the views when the transaction is committed, and returns its result', async () => {
     const { value, report } = await refreshes.after(() => insert(5), [total, DAILY]);
     expect(value).toBe(5);
     expect(report.views.map(({ view, outcome }) => [view, outcome])).toEqual([
@@ -86,7 +86,7 @@ describe('RefreshService.after', () => {
     expect(await database.query('SELECT FROM orders')).toEqual([]);
   });
 
-  it('covers the writes of the transaction though a refresh is running that does not', async () => {
+  it('covers the writes of the transaction even if a refresh is running that does not', async () => {
     const gate = await database.closeGate();
     const earlier = refreshes.refresh(daily);
     await gate.untilReached();
@@ -98,7 +98,7 @@ describe('RefreshService.after', () => {
     expect(await shown()).toBe(1);
   });
 
-  it('takes the views that read the named ones along', async () => {
+  it('includes the views that read the named ones', async () => {
     await refreshes.after(() => insert(5), [daily], { cascade: 'dependents' });
     expect(await shown()).toBe(1);
   });
@@ -132,7 +132,7 @@ describe('RefreshService.after', () => {
     expect(await database.query('SELECT FROM orders')).toEqual([]);
   });
 
-  it('refuses a promise in the place of the work', async () => {
+  it('refuses a promise instead of the work', async () => {
     const call = refreshes.after as unknown as (...all: unknown[]) => Promise<unknown>;
     await expect(call.call(refreshes, Promise.resolve(), [daily])).rejects.toThrow(
       'RefreshService.after: expected `work` to be a function',

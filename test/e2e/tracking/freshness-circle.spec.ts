@@ -165,7 +165,7 @@ END $$`);
     expect(await looks(3, app)).toBeGreaterThan(0);
   });
 
-  it('end when the trigger goes, and what is written then is refreshed for at once', async () => {
+  it('end when the trigger is dropped, and later writes are refreshed at once', async () => {
     const app = await start([log]);
     await database.query(writesDuring('logging', ['of "log"'], 'ddl_log'));
     await database.query('INSERT INTO ddl_log VALUES (2)');
@@ -182,7 +182,7 @@ END $$`);
     );
   });
 
-  it('are not taken for circles where each view follows one below', async () => {
+  it('do not count as circles if each view follows one below', async () => {
     const below = (name: string): TestView => view(name, 'SELECT count(*) AS id FROM public.items');
     const tower = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H'].map((name, at, all) =>
       at === 0 ? below(name) : view(name, `SELECT id FROM ${quoted(all[at - 1] ?? '')}`),
@@ -198,7 +198,7 @@ END $$`);
     expect(warned()).toEqual([]);
   });
 
-  it('are not taken for circles where a demand leads to each', async () => {
+  it('do not count as circles if a call leads to each', async () => {
     const app = await start([log]);
     await database.query(writesDuring('logging', ['of "log"'], 'ddl_log'));
     const refreshes = releases.get(RefreshService);
@@ -209,7 +209,7 @@ END $$`);
     expect(warned()).toEqual([]);
   });
 
-  it('are held for twice as long each time, up to ten minutes', () => {
+  it('wait twice as long each time, up to ten minutes', () => {
     expect([0, 1, 5, 6, 7, 8].map(holdMs)).toEqual([0, 0, 0, 2_000, 4_000, 8_000]);
     expect(holdMs(14)).toBe(512_000);
     expect(holdMs(15)).toBe(600_000);

@@ -9,7 +9,7 @@ import { PACE, TOTALS } from '../../support/totals-view.js';
 
 const HISTORY = 'materialized_views.refresh_history';
 
-describe('a view with `on`, in processes of their own', () => {
+describe('a view with `on`, in several processes', () => {
   let database: TestDatabase;
   const replicas: Replica[] = [];
 
@@ -122,7 +122,7 @@ describe('a view with `on`, in processes of their own', () => {
     expect(await refreshes()).toEqual([runOf(after)]);
   });
 
-  it('is refreshed by another process when the one that was to do it is killed before', async () => {
+  it('is refreshed by another process when the one that should do it is killed before', async () => {
     const [one, other] = await Promise.all([start(), start()]);
     await haveAllLook();
     await untilWatched();
@@ -137,7 +137,7 @@ describe('a view with `on`, in processes of their own', () => {
     expect(await refreshes()).toEqual([runOf(other)]);
   });
 
-  it('is refreshed by another process when one is killed in the middle', async () => {
+  it('is refreshed by another process when one is killed during the refresh', async () => {
     const killed = await start();
     await untilWatched();
     const gate = await database.closeGate();

@@ -118,7 +118,7 @@ const NAMES: Record<string, string> = {
   'a constant that is made text': `SELECT 1 AS id, 'public.t'::regclass::text AS x FROM public.t`,
 };
 
-describe('what changes the rows of a view without a write', () => {
+describe("changes of a view's rows without a write", () => {
   let database: TestDatabase;
   let app: TestingModule | undefined;
   let View: ViewClass;
@@ -161,7 +161,7 @@ describe('what changes the rows of a view without a write', () => {
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 
-  it.each(Object.entries(ALTERATIONS))('is told of: %s', async (_, { query, setup, change }) => {
+  it.each(Object.entries(ALTERATIONS))('are noticed: %s', async (_, { query, setup, change }) => {
     await database.query(setup);
     await start(query, { cron: YEARLY, skipUnchanged: true });
     await own().get(RefreshService).refresh(View);
@@ -173,21 +173,24 @@ describe('what changes the rows of a view without a write', () => {
     expect(await attempt()).toBe('unchanged');
   });
 
-  it.each(Object.entries(SETTINGS))('is told in another setting of %s', async (name, how) => {
-    await start(how.query, { cron: YEARLY, skipUnchanged: true });
-    await own().get(RefreshService).refresh(View);
-    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
-    await database.query(`SELECT set_config($1, $2, false)`, [name, how.value]);
-    expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false });
-    // Whoever looks for due views has other settings than the refresh may have.
-    expect(await detector.pending(VIEW)).toMatchObject({ is_altered: false });
-  });
+  it.each(Object.entries(SETTINGS))(
+    'are noticed under another setting of %s',
+    async (name, how) => {
+      await start(how.query, { cron: YEARLY, skipUnchanged: true });
+      await own().get(RefreshService).refresh(View);
+      expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
+      await database.query(`SELECT set_config($1, $2, false)`, [name, how.value]);
+      expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false });
+      // Whoever looks for due views has other settings than the refresh may have.
+      expect(await detector.pending(VIEW)).toMatchObject({ is_altered: false });
+    },
+  );
 
   it.each([
     `CREATE TEMP TABLE unrelated (id int)`,
     `CREATE TABLE unrelated (id int); DROP TABLE unrelated`,
     `CREATE VIEW unrelated AS SELECT 1 AS id`,
-  ])('is not told of %s', async (change) => {
+  ])('do not include %s', async (change) => {
     await database.query(ADD);
     await start(`SELECT 1 AS id, public.addf(id, 1) AS x FROM public.t`, {
       cron: YEARLY,
@@ -199,14 +202,14 @@ describe('what changes the rows of a view without a write', () => {
     expect(await attempt()).toBe('unchanged');
   });
 
-  it('is not told of functions where none is called', async () => {
+  it('do not include functions if none is called', async () => {
     await start(`SELECT count(*) AS id FROM public.t`, { cron: YEARLY, skipUnchanged: true });
     await own().get(RefreshService).refresh(View);
     await database.query(ADD);
     expect(await attempt()).toBe('unchanged');
   });
 
-  it.each(Object.entries(NAMES))('refuses names of the catalog: %s', async (_, query) => {
+  it.each(Object.entries(NAMES))('refuse names of the catalog: %s', async (_, query) => {
     await database.query(`CREATE TABLE named (k regclass, ks regclass[])`);
     const refused = await start(query, { cron: YEARLY, skipUnchanged: true }).catch(
       (error: unknown) => error,
@@ -219,7 +222,7 @@ describe('what changes the rows of a view without a write', () => {
   it.each([
     `SELECT 1 AS id, to_tsvector('english', n) AS x FROM public.t`,
     `SELECT 1 AS id, tableoid AS x FROM public.t WHERE tableoid = 'public.t'::regclass`,
-  ])('lets %s pass', async (query) => {
+  ])('allow %s', async (query) => {
     await start(query, { cron: YEARLY, skipUnchanged: true });
     await own().get(RefreshService).refresh(View);
     expect(await attempt()).toBe('unchanged');
@@ -305,7 +308,7 @@ describe('what changes the rows of a view without a write', () => {
     }
 
     it.each(['on', 'skipUnchanged'])(
-      'is told once of each change of the schema, and nothing passes for unchanged: %s',
+      'notices each change of the schema once, and counts nothing as unchanged: %s',
       async (option) => {
         await database.query(TABLES);
         await start(
@@ -330,7 +333,7 @@ describe('what changes the rows of a view without a write', () => {
       },
     );
 
-    it('is told of a table that is away, and of one that is made anew', async () => {
+    it('notices a missing table, and a recreated one', async () => {
       await database.query(`CREATE TABLE elsewhere (id int)`);
       await start(`SELECT count(*) AS id FROM public.t`, {
         on: ['public.elsewhere'],
@@ -343,7 +346,7 @@ describe('what changes the rows of a view without a write', () => {
       await expectToldOnce(`CREATE TABLE elsewhere (id int)`);
     });
 
-    it('is told of what a plain view reads over a table with row security', async () => {
+    it('notices what a plain view reads from a table with row security', async () => {
       await database.query(
         `ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE VIEW p AS SELECT id FROM t`,
       );
@@ -353,7 +356,7 @@ describe('what changes the rows of a view without a write', () => {
       await expectToldOnce(`CREATE OR REPLACE VIEW p AS SELECT id * 100 AS id FROM t`);
     });
 
-    it('is told of what has come to be obstructed', async () => {
+    it('notices a new obstacle', async () => {
       await database.query(`CREATE VIEW p AS SELECT id FROM t`);
       await start(`SELECT sum(id) AS id FROM public.p`, { cron: YEARLY, skipUnchanged: true });
       await own().get(RefreshService).refresh(View);
@@ -374,7 +377,7 @@ describe('what changes the rows of a view without a write', () => {
       expect(await attempt()).toBe('refreshed');
     });
 
-    it('is told of a table that a subscription has come to write', async () => {
+    it('notices that a subscription began to write to a table', async () => {
       await start(`SELECT count(*) AS id FROM public.t`, { on: 'sources' });
       await own().get(RefreshService).refresh(View);
       await database.query(
@@ -392,7 +395,7 @@ describe('what changes the rows of a view without a write', () => {
       }
     });
 
-    it('is told of a write while a trigger was off, whatever was seen meanwhile', async () => {
+    it('notices a write while a trigger was off, whatever was seen meanwhile', async () => {
       const trigger = (how: string): string =>
         `ALTER TABLE t ${how} TRIGGER materialized_views_capture_insert`;
       await start(`SELECT count(*) AS id FROM public.t`, { cron: YEARLY, skipUnchanged: true });

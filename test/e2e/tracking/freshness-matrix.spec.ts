@@ -351,7 +351,7 @@ describe('whether the sources of a view have changed', () => {
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 
-  it.each(SCENARIOS)('is told after %s: %s', async (_, answer, act) => {
+  it.each(SCENARIOS)('is noticed after %s: %s', async (_, answer, act) => {
     expect(await attempt(Totals)).toBe('unchanged');
     await act({ database, writer });
     const [view] = await database.query(
@@ -380,17 +380,17 @@ describe('whether the sources of a view have changed', () => {
     expect(await attempt(Above)).toBe('unchanged');
   });
 
-  it('is not known of a view that has lost its rows', async () => {
+  it('is unknown for a view that has lost its rows', async () => {
     await refresh(Above, { withData: false });
     expect(await attempt(Above)).toBe('refreshed');
     expect(await attempt(Above)).toBe('unchanged');
   });
 
-  it('is not asked by whoever demands a refresh', async () => {
+  it('does not matter for a call of refresh', async () => {
     expect(await refresh(Totals)).toMatchObject({ outcome: 'refreshed' });
   });
 
-  it('ends a tick where it has not, and is in the history', async () => {
+  it('skips a tick if they have not, and is in the history', async () => {
     const tick = new Date();
     const before = await app.get(RefreshService).status(Totals);
     expect(await attempt(Totals, new Date(tick.getTime() + 60_000))).toBe('tick_early');
@@ -419,7 +419,7 @@ describe('whether the sources of a view have changed', () => {
     'UPDATE orders SET v = v + 1',
     'DELETE FROM orders',
     'TRUNCATE orders',
-  ])('is told since when, after %s', async (write) => {
+  ])('includes the time, after %s', async (write) => {
     const [before] = await database.query<{ at: Date }>('SELECT now() AS at');
     await writer.query(write);
     const { pending_since, last_change_at } = await detector.changes(TOTALS);
@@ -427,7 +427,7 @@ describe('whether the sources of a view have changed', () => {
     expect(last_change_at).toBeGreaterThanOrEqual(pending_since ?? Infinity);
   });
 
-  it('is told of the writes of a transaction that refreshed the view in its middle', async () => {
+  it('includes the writes of a transaction that refreshed the view in between', async () => {
     await app.get(DataSource).transaction(async (manager) => {
       await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 1`);
       // A later transaction that is over: to PostgreSQL's own snapshot this one is over, too.
@@ -441,7 +441,7 @@ describe('whether the sources of a view have changed', () => {
     expect(await attempt(Totals)).toBe('refreshed');
   });
 
-  it('is told of a refresh by hand that stored the rows of an older moment', async () => {
+  it('includes a refresh by hand that stored older rows', async () => {
     await writer.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     await writer.query('SELECT FROM orders');
     await database.query(`UPDATE orders SET v = v + 1`);
@@ -453,7 +453,7 @@ describe('whether the sources of a view have changed', () => {
     expect(await isStale(database.client, TOTALS)).toBe(false);
   });
 
-  it('is not known any more when a plain view below calls what is not immutable', async () => {
+  it('is no longer known when a plain view below calls a function that is not immutable', async () => {
     await writer.query(`CREATE OR REPLACE VIEW recent AS SELECT * FROM orders WHERE random() < 2`);
     expect(await attempt(Totals)).toBe('refreshed');
     expect(await attempt(Totals)).toBe('refreshed');
@@ -462,13 +462,13 @@ describe('whether the sources of a view have changed', () => {
     expect(await attempt(Totals)).toBe('unchanged');
   });
 
-  it('is told in another time zone', async () => {
+  it('is noticed in another time zone', async () => {
     await database.query(`SET TimeZone = 'Asia/Tokyo'`);
     expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
   });
 
   describe('with a writer in flight while the view is refreshed', () => {
-    it('is told when it commits, and not before', async () => {
+    it('is noticed when it commits, and not before', async () => {
       await writer.query('BEGIN');
       await writer.query(`UPDATE orders SET v = v + 1`);
       await detector.refresh(TOTALS);
@@ -481,7 +481,7 @@ describe('whether the sources of a view have changed', () => {
       expect(last_change_at).toBe(pending_since);
     });
 
-    it('is not told when it rolls back', async () => {
+    it('is not noticed when it rolls back', async () => {
       await writer.query('BEGIN');
       await writer.query(`UPDATE orders SET v = v + 1`);
       await detector.refresh(TOTALS);
@@ -489,7 +489,7 @@ describe('whether the sources of a view have changed', () => {
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: true });
     });
 
-    it('is told of an older transaction that commits after a younger one', async () => {
+    it('includes an older transaction that commits after a younger one', async () => {
       await writer.query('BEGIN');
       await writer.query(`UPDATE orders SET v = v + 1 WHERE id = 1`);
       await database.query(`UPDATE orders SET v = v + 1 WHERE id = 2`);
@@ -498,7 +498,7 @@ describe('whether the sources of a view have changed', () => {
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
     });
 
-    it('is told of a commit between the watermark and the refresh, needlessly', async () => {
+    it('includes a commit between the watermark and the refresh, unnecessarily', async () => {
       const seen = await detector.begin(TOTALS);
       await writer.query(`UPDATE orders SET v = v + 1`);
       await detector.commit(TOTALS, seen);
@@ -506,7 +506,7 @@ describe('whether the sources of a view have changed', () => {
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
     });
 
-    it('is told of what the own transaction wrote', async () => {
+    it('includes what the own transaction wrote', async () => {
       await database.query('BEGIN');
       await database.query(`UPDATE orders SET v = v + 1`);
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
@@ -515,7 +515,7 @@ describe('whether the sources of a view have changed', () => {
     });
   });
 
-  it('is told of the refresh of a view below, and of one that nobody manages', async () => {
+  it('includes the refresh of a view below, even an unmanaged one', async () => {
     expect(await attempt(Above)).toBe('unchanged');
     await writer.query(`UPDATE orders SET v = v + 1`);
     expect(await attempt(Above)).toBe('unchanged');
@@ -529,7 +529,7 @@ describe('whether the sources of a view have changed', () => {
     }
   });
 
-  it('is not told from a watermark of another cluster, or of none', async () => {
+  it('does not rely on a watermark of another server, or on none', async () => {
     const change = (to: string): Promise<unknown> =>
       database.query(`UPDATE ${STATE}.view_state SET ${to} WHERE view_name = $1`, [TOTALS.name]);
     await change(`watermark = '900000000:900000000:'`);
@@ -542,7 +542,7 @@ describe('whether the sources of a view have changed', () => {
     expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
   });
 
-  it('is known again after a restore into another cluster, with what that brings of the log', async () => {
+  it('is known again after a restore into another server, with the restored log', async () => {
     await database.query(
       `UPDATE ${STATE}.view_state SET watermark = '900000002:900000002:';
        INSERT INTO ${STATE}.change_log (xid, source, kind)
@@ -555,7 +555,7 @@ describe('whether the sources of a view have changed', () => {
     expect(await attempt(Totals)).toBe('unchanged');
   });
 
-  it('is told by a role that is no superuser', async () => {
+  it('is noticed by a role that is not a superuser', async () => {
     await database.query(`CREATE ROLE "${database.name}"`);
     try {
       await database.query(
@@ -587,7 +587,7 @@ describe('whether the sources of a view have changed', () => {
       );
     };
 
-    it('loses what all have seen, in batches, and nothing else', async () => {
+    it('loses what all views have seen, in batches, and nothing else', async () => {
       await detector.refresh(ABOVE);
       await writer.query(`UPDATE orders SET v = v + 1`);
       await writer.query(`UPDATE orders SET v = v + 1`);
@@ -613,7 +613,7 @@ describe('whether the sources of a view have changed', () => {
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
     });
 
-    it('keeps all for a view that has no watermark, and nothing for none', async () => {
+    it('keeps everything for a view without a watermark, and nothing if there are no views', async () => {
       await database.query(
         `UPDATE ${STATE}.view_state SET watermark = NULL WHERE view_name = 'above'`,
       );
@@ -623,7 +623,7 @@ describe('whether the sources of a view have changed', () => {
       expect(await rows()).toBe(0);
     });
 
-    it('is compacted without a change being lost, whoever is in flight', async () => {
+    it('is compacted without losing a change, whatever transactions are running', async () => {
       await compact(database.client, STATE, 2);
       await detector.refresh(TOTALS);
       // In flight while it is compacted: a writer, and a refresh that has its watermark already.
@@ -685,7 +685,7 @@ describe('whether the sources of a view have changed', () => {
       expect(after).toEqual({ ...before, now, took_ms, snapshot });
     });
 
-    it('can be made smaller where all tables are published', async () => {
+    it('can be pruned if all tables are published', async () => {
       await database.query('CREATE PUBLICATION "every" FOR ALL TABLES');
       try {
         for (let count = 0; count < 5; count++) {
@@ -717,7 +717,7 @@ describe('whether the sources of a view have changed', () => {
       expect(await size()).toEqual(before);
     });
 
-    it('tells its size', async () => {
+    it('reports its size', async () => {
       const name = { schema: 'public', name: 'none' };
       const { text, values } = selectViewStatuses(STATE, [name], { withLog: true });
       const [size] = await database.query(text, values);

@@ -101,7 +101,7 @@ describe("with wakeUp: 'notify'", () => {
     return app;
   }
 
-  it('listens on where idle sessions are ended', async () => {
+  it('goes on listening where idle sessions are ended', async () => {
     const [server] = await database.query(
       `SELECT FROM pg_settings WHERE name = 'idle_session_timeout'`,
     );
@@ -152,7 +152,7 @@ describe("with wakeUp: 'notify'", () => {
 
   const write = (): Promise<unknown> => database.query(`INSERT INTO orders (day) VALUES ('mon')`);
 
-  it('a write is followed by a refresh that nobody would have looked for by himself', async () => {
+  it('a write is followed by a refresh that polling alone would not have started', async () => {
     await start();
     await untilWatched();
     for (const count of [1, 2, 3]) {
@@ -169,7 +169,7 @@ describe("with wakeUp: 'notify'", () => {
     await database.until(`SELECT FROM weekly WHERE n = 1`);
   });
 
-  it('only commits of what touched a row notify, once each', async () => {
+  it('only commits that changed a row notify, once each', async () => {
     await start({ scheduling: false });
     const listener = await database.session();
     const heard: Notification[] = [];
@@ -188,7 +188,7 @@ describe("with wakeUp: 'notify'", () => {
     await listener.end();
   });
 
-  it('a process without `scheduling` does not listen, and has the others woken up', async () => {
+  it('a process without `scheduling` does not listen, but its writes wake the others', async () => {
     await start({ scheduling: false });
     await untilNobodyListens();
     await start();
@@ -198,7 +198,7 @@ describe("with wakeUp: 'notify'", () => {
     await untilShown(1);
   });
 
-  it('a lost connection is told of, and there is another', async () => {
+  it('a lost connection is reported, and another is opened', async () => {
     await start();
     await untilWatched();
     const first = await untilListening();
@@ -234,7 +234,7 @@ describe("with wakeUp: 'notify'", () => {
     await untilNobodyListens();
   });
 
-  it('a process stops also where the server does not answer any more', async () => {
+  it('a process stops even if the server no longer answers', async () => {
     const network = await Network.to(database.directUrl);
     const app = await start({}, { url: network.url });
     await untilListening();
@@ -265,7 +265,7 @@ describe("with wakeUp: 'notify'", () => {
       return app.get(SchemaService);
     };
 
-    it('is switched by a plan, and by the next one back, and not touched in between', async () => {
+    it('is switched by a plan, switched back by the next one, and not changed in between', async () => {
       await schemaOf({ wakeUp: 'poll' });
       const before = await installed();
       expect(before.map(({ name }) => name)).not.toContain('trigger A');
@@ -298,7 +298,7 @@ describe("with wakeUp: 'notify'", () => {
       expect(await installed()).toEqual(before);
     });
 
-    it('is made good where somebody has switched the trigger off, for all or for replicated writes', async () => {
+    it('is repaired if someone has disabled the trigger, for all or for replicated writes', async () => {
       await schemaOf({});
       for (const how of ['DISABLE', 'ENABLE']) {
         await database.query(`ALTER TABLE ${quoted(STATE)}.change_log ${how} TRIGGER wake_up`);
@@ -333,7 +333,7 @@ describe("with wakeUp: 'notify'", () => {
   const pooled = process.env.TEST_POOLER_URL === undefined ? describe.skip : describe;
 
   pooled('behind a pooler that keeps no sessions', () => {
-    it('says so once, and polls', async () => {
+    it('reports that once, and polls', async () => {
       random.mockRestore();
       const warned = new Promise<void>((resolve) => warn.mockImplementation(() => resolve()));
       await start({}, { url: database.url });

@@ -244,7 +244,7 @@ describe('a view that several processes refresh and others write', () => {
   }
 
   it(
-    'never has other rows than its query without being told, and has its rows at rest',
+    'never differs from its query unnoticed, and matches it at rest',
     async () => {
       for (const demands of DEMANDS) {
         await start(demands);

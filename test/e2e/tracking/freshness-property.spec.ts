@@ -641,7 +641,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     return rows.length > 0;
   }
 
-  it('leaves no view with old rows, refreshes none for ever, and says so', async () => {
+  it('leaves no view with old rows, refreshes none endlessly, and reports that', async () => {
     await fc.assert(fc.asyncProperty(anyHistory, checkHistory), {
       seed: Number(process.env.FC_SEED ?? 20261121),
       // Each takes about a second.

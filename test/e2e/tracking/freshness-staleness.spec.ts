@@ -102,7 +102,7 @@ describe('a view with `maxStaleness`', () => {
     { view_name: 'top', trigger: 'staleness' },
   ];
 
-  it('is refreshed after what it reads, in time before a write is too old, and not for nothing', async () => {
+  it('is refreshed after what it reads, before a write is too old, and not unnecessarily', async () => {
     await start(base, top);
     await untilWatched();
     await untilLooked();
@@ -120,7 +120,7 @@ describe('a view with `maxStaleness`', () => {
     expect(await refreshes()).toEqual(both);
   });
 
-  it('has the tables captured that only those below it read, as long as it is there', async () => {
+  it('captures the tables that only those below it read, as long as it exists', async () => {
     const captured = `SELECT DISTINCT tgrelid::regclass::text AS name FROM pg_trigger
                       WHERE tgname LIKE 'materialized_views%'`;
     await start(base, top);
@@ -133,7 +133,7 @@ describe('a view with `maxStaleness`', () => {
     expect(await database.query(captured)).toEqual([]);
   });
 
-  it('is refreshed by age where what is below it cannot be watched', async () => {
+  it('is refreshed by age if what is below it cannot be tracked', async () => {
     await start({ ...base, expression: `${base.expression} HAVING now() IS NOT NULL` }, top);
     await untilWatched();
     await untilLooked();
@@ -147,7 +147,7 @@ describe('a view with `maxStaleness`', () => {
     expect(await refreshes()).toEqual(both);
   });
 
-  it('is refreshed by age where one below it follows only a part of what it reads', async () => {
+  it('is refreshed by age if one below it tracks only a part of what it reads', async () => {
     await database.query('CREATE TABLE IF NOT EXISTS others (id int)');
     await start({ ...base, refresh: { on: ['public.others'], debounce: 0 } }, top);
     await untilWatched();

@@ -109,7 +109,7 @@ async function age(interval: string): Promise<void> {
   );
 }
 
-describe('the status of a view that is told of changes', () => {
+describe('the status of a view that tracks changes', () => {
   it('has the oldest change that it has not seen, and the size of the log', async () => {
     expect((await status(Told)).changes).toEqual({
       isUnchanged: true,
@@ -141,7 +141,7 @@ describe('the status of a view that is told of changes', () => {
     expect(await status(Told)).toMatchObject({ isStale: false });
   });
 
-  it('is not stale by what its rows have, though it is compacted with what they lack', async () => {
+  it('is not stale by what its rows have, even if that is compacted with what they lack', async () => {
     for (let count = 0; count < 3; count++) {
       await write();
     }
@@ -158,7 +158,7 @@ describe('the status of a view that is told of changes', () => {
     expect(others?.pendingSince?.getTime()).toBeLessThan(Date.now() - 7_000_000);
   });
 
-  it('is stale by the age of its rows where nobody can tell', async () => {
+  it('is stale by the age of its rows if nothing else is known', async () => {
     await age('2 hours');
     await write();
     await database.query(`ALTER TABLE orders DISABLE TRIGGER ALL`);
@@ -217,7 +217,7 @@ describe('the status of a view that is told of changes', () => {
     expect(await status(Top)).toMatchObject({ isStale: false });
   });
 
-  it('takes one statement more, and no other where there is a limit, for what stands below', async () => {
+  it('takes one more statement, and no other if there is a limit, for the views below', async () => {
     const statements = jest.spyOn(LibraryClient.prototype, 'query');
     const count = async (view: ViewClass): Promise<number> => {
       statements.mockClear();
@@ -240,7 +240,7 @@ describe('the status of a view that is told of changes', () => {
     }
   });
 
-  it('is had without a lock on the view or its tables', async () => {
+  it('is read without a lock on the view or its tables', async () => {
     const other = await database.session();
     await other.query(`BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE`);
     expect((await status(Told)).changes?.isUnchanged).toBe(true);
@@ -248,7 +248,7 @@ describe('the status of a view that is told of changes', () => {
   });
 });
 
-describe('the log of changes', () => {
+describe('the change log', () => {
   const keep = (batchSize?: number): Promise<number> => {
     // One of the test's own: that of the application does its work when it likes.
     const keeper = new ChangeLogKeeper(managed(app));
@@ -263,14 +263,14 @@ describe('the log of changes', () => {
       [count],
     );
 
-  it('loses what all have seen, in batches', async () => {
+  it('loses what all views have seen, in batches', async () => {
     const before = await rowCount();
     await addOldRows(12_000);
     expect(await keep()).toBeGreaterThanOrEqual(12_000);
     expect(await rowCount()).toBeLessThanOrEqual(before);
   });
 
-  it('stays small while a view is not refreshed, and tells it all the same', async () => {
+  it('stays small while a view is not refreshed, and still reports its changes', async () => {
     await keep();
     await database.query(
       `INSERT INTO ${LOG} (source, kind) SELECT 'orders'::regclass, 'INSERT' FROM generate_series(1, 10001)`,
@@ -351,14 +351,14 @@ describe('the log of changes', () => {
       await database.query('ROLLBACK');
     });
 
-    it('loses what all have seen in short transactions', async () => {
+    it('loses what all views have seen in short transactions', async () => {
       await addOldRows(COUNT);
       expect(await keep(BATCH_SIZE)).toBeGreaterThanOrEqual(COUNT);
       expect(await deletions()).toEqual({ are_many: true, largest: BATCH_SIZE });
     });
   });
 
-  it('is left to another process that is at it', async () => {
+  it('is left to another process that is working on it', async () => {
     await addOldRows(1);
     const other = await database.session();
     const { text, values } = tryLock(changeLogLockKey());
@@ -372,7 +372,7 @@ describe('the log of changes', () => {
     expect(await keep()).toBeGreaterThan(0);
   });
 
-  it('is looked after in the background, after a refresh', async () => {
+  it('is pruned in the background, after a refresh', async () => {
     await app.close();
     await start();
     await addOldRows(1);
@@ -380,7 +380,7 @@ describe('the log of changes', () => {
     await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${LOG} WHERE xid = '3')`);
   });
 
-  it('is looked after where no view is told of changes any more', async () => {
+  it('is pruned even if no view tracks changes any more', async () => {
     await app.close();
     app = await bootWith(database, { views: [Untold] });
     await addOldRows(1);
@@ -388,7 +388,7 @@ describe('the log of changes', () => {
     await database.until(`SELECT WHERE NOT EXISTS (SELECT FROM ${LOG} WHERE xid = '3')`);
   });
 
-  it('is not missed where it was never made', async () => {
+  it('is not missed if it was never created', async () => {
     await app.close();
     app = await bootWith(database, { views: [Untold] });
     await database.query(`DROP TABLE ${LOG}`);

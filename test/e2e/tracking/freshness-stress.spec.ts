@@ -32,7 +32,7 @@ function randomOf(seed: number): (below: number) => number {
   };
 }
 
-describe('that anything has changed, while several write and a view is refreshed', () => {
+describe('a change, while several sessions write and a view is refreshed', () => {
   let database: TestDatabase;
   let app: TestingModule;
   const sessions: Client[] = [];
@@ -103,7 +103,7 @@ describe('that anything has changed, while several write and a view is refreshed
     return () => work(session);
   }
 
-  it.each([1, 2, 3])('is never wrongly denied, seed %i', async (seed) => {
+  it.each([1, 2, 3])('is never missed, seed %i', async (seed) => {
     const random = randomOf(seed * 7_919);
     const writers = await Promise.all(
       Array.from({ length: WRITER_COUNT }, (_, id) => writer(seed * 100 + id, random)),

@@ -38,7 +38,7 @@ const VIEWS = Object.entries(QUERIES).map(([name, expression]) =>
 
 const NOBODY: QualifiedName = { schema: 'Odd schema', name: 'nobody' };
 
-describe('views that are asked about together', () => {
+describe('views that are read together', () => {
   let database: TestDatabase;
   let app: TestingModule;
 
@@ -98,7 +98,7 @@ describe('views that are asked about together', () => {
       ['named', 'doubled', 'doubled_parts', 'moods'],
     ],
     ['ALTER TYPE mood ADD ATTRIBUTE depth int', ['named', 'doubled', 'doubled_parts', 'moods']],
-  ])('get the answers that each gets alone: %s', async (statement, concerned) => {
+  ])('get the same answers as alone: %s', async (statement, concerned) => {
     expect(await changed()).toEqual([]);
     await database.query(statement);
     expect(await changed()).toEqual(concerned);

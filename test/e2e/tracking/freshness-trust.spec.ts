@@ -27,7 +27,7 @@ const moving: TestView = {
   columns: ['id', 'at'],
 };
 
-describe('what is known of a view', () => {
+describe('what is known about a view', () => {
   let database: TestDatabase;
   let app: TestingModule | undefined;
   let detector: ChangeDetector;
@@ -84,7 +84,7 @@ describe('what is known of a view', () => {
     await database.query(`DELETE FROM ${STATE}.change_log`);
   }
 
-  it('is forgotten when it is told of less for a while', async () => {
+  it('is forgotten when it tracks less for a while', async () => {
     const told: TestView = { ...trusted, refresh: { cron: YEARLY, skipUnchanged: true } };
     await start(told, other);
     await refresh(VIEW);
@@ -110,7 +110,7 @@ describe('what is known of a view', () => {
     expect(await attempt('schedule')).toBe('refreshed');
   });
 
-  it('is for writes that it has seen them, and for a tick nothing, where the query calls now()', async () => {
+  it('covers writes but no ticks, if the query calls now()', async () => {
     await start({ ...moving, refresh: { on: 'sources' } });
     await refresh(VIEW);
     expect(await attempt('write')).toBe('unchanged');
@@ -126,7 +126,7 @@ describe('what is known of a view', () => {
   });
 
   it.each(['paused_at = now()', `last_failure_at = now(), not_before = now() + interval '1 hour'`])(
-    'is not asked for by who looks for changes while %s',
+    'is not read by polling while %s',
     async (state) => {
       await start({ ...trusted, refresh: { on: 'sources' } });
       await refresh(VIEW);
@@ -137,7 +137,7 @@ describe('what is known of a view', () => {
     },
   );
 
-  it('is known where what stood in the way is gone', async () => {
+  it('is known again once an obstacle is gone', async () => {
     await database.query(`ALTER TABLE orders SET UNLOGGED`);
     await start({ ...trusted, refresh: { on: 'sources' } });
     await refresh(VIEW);
@@ -147,14 +147,14 @@ describe('what is known of a view', () => {
     expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
   });
 
-  it('is looked at anew when an option is added that needs more', async () => {
+  it('is read again when an option is added that needs more', async () => {
     await start({ ...moving, refresh: { on: 'sources' } });
     await refresh(VIEW);
     const skipping = { ...moving, refresh: { on: 'sources' as const, skipUnchanged: true } };
     await expect(start(skipping)).rejects.toThrow(InvalidDefinitionError);
   });
 
-  it('is not taken for all where the database remembers less than the class declares', async () => {
+  it('does not count as complete if the database remembers less than the class declares', async () => {
     await start({ ...trusted, refresh: { on: ['public.rates'] } });
     await refresh(VIEW);
     const asking: TestView = {
@@ -171,7 +171,7 @@ describe('what is known of a view', () => {
     expect(status?.changes?.pendingSince).toBeUndefined();
   });
 
-  it('is not taken for all where it is told of some tables alone', async () => {
+  it('does not count as complete if it tracks only some tables', async () => {
     await start({ ...trusted, refresh: { on: ['public.rates'], cron: '* * * * * *' } });
     await refresh(VIEW);
     await database.query(`INSERT INTO orders VALUES (1)`);

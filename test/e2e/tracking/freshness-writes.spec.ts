@@ -208,7 +208,7 @@ describe('a view with `on`', () => {
     await untilShown(1);
   });
 
-  it('is not refreshed again and again where the database does not know that it is told of writes', async () => {
+  it('is not refreshed again and again if the database does not know that it tracks writes', async () => {
     const plain = { ...daily, refresh: undefined };
     await start([plain], { scheduling: false });
     await start([daily], { synchronize: 'verify' });
@@ -216,7 +216,7 @@ describe('a view with `on`', () => {
     expect(await refreshes()).toMatchObject([{ trigger: 'sync' }]);
   });
 
-  it('is not refreshed again and again by an old release, after a new one has taken `on` away', async () => {
+  it('is not refreshed again and again by an old release, after a new one has removed `on`', async () => {
     await start([daily]);
     await untilWatched();
     await start([{ ...daily, refresh: undefined }], { scheduling: false });
@@ -227,7 +227,7 @@ describe('a view with `on`', () => {
     );
   });
 
-  it('has the log looked after though it is paused and nothing is refreshed', async () => {
+  it('has its log pruned even if it is paused and nothing is refreshed', async () => {
     const paused = await start([daily], { scheduling: false });
     await paused.get(RefreshService).refresh('public.daily');
     await paused.get(RefreshService).pause('public.daily');
@@ -258,7 +258,7 @@ describe('a view with `on`', () => {
     await untilShown(2);
   });
 
-  it('is left empty where somebody wants it so, until something is written', async () => {
+  it('stays empty once emptied, until something is written', async () => {
     const untilFilled = (): Promise<unknown> =>
       database.until(`SELECT FROM pg_class WHERE relname = 'daily' AND relispopulated`);
     const app = await start([{ ...daily, withData: false }]);
@@ -273,7 +273,7 @@ describe('a view with `on`', () => {
     await untilFilled();
   });
 
-  it('backs off where it fails, and is refreshed when it can be', async () => {
+  it('backs off if it fails, and is refreshed when it can be', async () => {
     await database.query(`INSERT INTO orders (day) VALUES ('mon')`);
     const failing = {
       ...daily,
@@ -291,7 +291,7 @@ describe('a view with `on`', () => {
     await untilShown(2);
   });
 
-  it('is looked after again when the database could not be asked', async () => {
+  it('is polled again after the database could not be reached', async () => {
     const app = await start([daily]);
     await untilWatched();
     const warned = new Promise<string>((resolve) =>

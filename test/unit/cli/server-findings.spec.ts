@@ -15,8 +15,8 @@ const FACTS: ServerFactsRow = {
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 
-describe('what doctor says of the server', () => {
-  it('counts the connections that are left: a pool, and one for bookkeeping', () => {
+describe('what doctor reports about the server', () => {
+  it('counts the connections that are left: it needs a pool, and one for bookkeeping', () => {
     expect(serverFindings(FACTS, 6, NOW)).toEqual([]);
     const [finding] = serverFindings(FACTS, 7, NOW);
     expect(finding).toMatchObject({
@@ -47,7 +47,7 @@ describe('what doctor says of the server', () => {
     ['session_replication_role', 'replica', 'origin'],
     ['default_transaction_read_only', 'on', 'off'],
     ['row_security', 'off', 'on'],
-  ])('names %s = %s, and not = %s', (name, bad, good) => {
+  ])('reports %s = %s, and not = %s', (name, bad, good) => {
     const reset = `ALTER ROLE app RESET ${name}`;
     const settings = [bad, good].map((value) => ({ name, value, reset }));
     const found = serverFindings({ ...FACTS, settings }, 1, NOW);

@@ -11,7 +11,7 @@ const decoded = (text: string): string =>
     .replaceAll('&amp;', '&');
 
 describe('html', () => {
-  it('lets no value out of the place that it has', () => {
+  it('never lets a value break out of its place', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(...`<>&"'a/=$\``) }), (value) => {
         const { text } = html`<a title="${value}">${[value]}</a>`;
@@ -22,7 +22,7 @@ describe('html', () => {
     );
   });
 
-  it('takes what it has made as it is, and shows nothing for what is not there', () => {
+  it('keeps its own output unescaped, and shows nothing for missing values', () => {
     expect(html`${html`<b>${1}</b>`}${undefined}${false}${['<', html`<i></i>`]}`.text).toBe(
       '<b>1</b>&lt;<i></i>',
     );

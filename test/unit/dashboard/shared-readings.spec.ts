@@ -4,7 +4,7 @@ import { SharedReadings } from '../../../lib/dashboard/shared-readings.js';
 const HOUR_MS = 3_600_000;
 
 describe('shared readings', () => {
-  it('are read once for all who ask for the same', async () => {
+  it('are shared by all callers who want the same', async () => {
     const shared = new SharedReadings();
     const ends: ((answer: number) => void)[] = [];
     const ask = (key: string): Promise<number> =>

@@ -108,7 +108,7 @@ describe('CronGrid', () => {
     ['America/New_York', '2026-03-08', '2026-11-01'],
     ['Europe/London', '2026-03-29', '2026-10-25'],
     ['Australia/Lord_Howe', '2026-04-04', '2026-10-03'],
-  ])('has every quarter of an hour, also when clocks change: %s', (timeZone, ...days) => {
+  ])('has every quarter of an hour, even when clocks change: %s', (timeZone, ...days) => {
     const grid = new CronGrid('*/15 * * * *', timeZone);
     for (const day of days) {
       for (let quarter = 0; quarter < 96; quarter++) {
@@ -128,24 +128,21 @@ describe('CronGrid', () => {
     ['America/Havana', '2026-03-07T12:00:00Z'],
     ['America/Santiago', '2026-09-05T12:00:00Z'],
     ['America/Nuuk', '2026-10-24T00:00:00Z'],
-  ])(
-    'has one tick a day through a change of clocks, asked from both sides: %s %s',
-    (zone, from) => {
-      for (let minute = 0; minute < 1_440; minute += 10) {
-        const grid = new CronGrid(`${minute % 60} ${Math.floor(minute / 60)} * * *`, zone);
-        let tick = grid.nextTickAfter(at(from));
-        for (let day = 0; day < 4 && tick; day++) {
-          const next: Date | undefined = grid.nextTickAfter(tick);
-          expect(next && grid.lastTickAt(new Date(next.getTime() - 1))).toEqual(tick);
-          // A day has 23 to 25 hours, and a time in a gap is due at its end.
-          expect((Number(next) - tick.getTime()) / 3_600_000).toBeLessThanOrEqual(25);
-          tick = next;
-        }
+  ])('has one tick a day through a change of clocks, looking both ways: %s %s', (zone, from) => {
+    for (let minute = 0; minute < 1_440; minute += 10) {
+      const grid = new CronGrid(`${minute % 60} ${Math.floor(minute / 60)} * * *`, zone);
+      let tick = grid.nextTickAfter(at(from));
+      for (let day = 0; day < 4 && tick; day++) {
+        const next: Date | undefined = grid.nextTickAfter(tick);
+        expect(next && grid.lastTickAt(new Date(next.getTime() - 1))).toEqual(tick);
+        // A day has 23 to 25 hours, and a time in a gap is due at its end.
+        expect((Number(next) - tick.getTime()) / 3_600_000).toBeLessThanOrEqual(25);
+        tick = next;
       }
-    },
-  );
+    }
+  });
 
-  it('is the same from whatever instant it is asked', () => {
+  it('is the same from any starting time', () => {
     const grid = new CronGrid('*/7 * * * * *', 'UTC');
     fc.assert(
       fc.property(
@@ -163,7 +160,7 @@ describe('CronGrid', () => {
   });
 
   it.each(['Europe/Berlin', 'America/Nuuk', 'UTC'])(
-    'gives what it remembers as it would find it, in %s',
+    'returns the same from its cache as without, in %s',
     (zone) => {
       const day = fc.date({ min: at('2026-03-27'), max: at('2026-03-31'), noInvalidDate: true });
       fc.assert(

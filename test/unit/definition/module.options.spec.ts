@@ -88,7 +88,7 @@ describe('resolveOptions', () => {
     );
   });
 
-  it('fills in what the limits of the history leave out', () => {
+  it('fills in missing limits of the history', () => {
     expect(resolveOptions({ history: { maxCount: 5, maxAge: undefined } }).history).toEqual({
       maxAgeMs: 2_592_000_000,
       maxCount: 5,
@@ -99,7 +99,7 @@ describe('resolveOptions', () => {
     });
   });
 
-  it('creates alone in production, and changes nothing where it may not change', () => {
+  it('only creates in production, and changes nothing if changes are not allowed', () => {
     const environment = process.env.NODE_ENV;
     process.env.NODE_ENV = 'production';
     try {
@@ -115,7 +115,7 @@ describe('resolveOptions', () => {
     );
   });
 
-  it('takes 0 for no statement timeout and for no grace', () => {
+  it('accepts 0 for no statement timeout and for no grace period', () => {
     expect(resolveOptions({ statementTimeout: 0, shutdownTimeout: 0 })).toMatchObject({
       statementTimeoutMs: 0,
       shutdownTimeoutMs: 0,

@@ -25,7 +25,7 @@ const refusal = (options: unknown): string => {
   }
 };
 
-describe('the rules of options', () => {
+describe('the rules for options', () => {
   it.each([
     null,
     undefined,
@@ -39,7 +39,7 @@ describe('the rules of options', () => {
     new Date(),
     Promise.resolve({}),
     new AbortController().signal,
-  ])('take no %p for options', (options) => {
+  ])('refuse %p as options', (options) => {
     expect(refusal(options)).toMatch(/^Sample\.run: expected `options` to be an object, got /);
   });
 
@@ -51,7 +51,7 @@ describe('the rules of options', () => {
     new (class {
       mode = 'side-by-side';
     })(),
-  ])('take %p', (options) => {
+  ])('accept %p', (options) => {
     expect(refusal(options)).toBe('taken');
   });
 
@@ -68,7 +68,7 @@ describe('the rules of options', () => {
     expect(refusal({ elsewhere: 1 })).not.toContain('Did you mean');
   });
 
-  it('show no more of a value than a line has room for', () => {
+  it('show no more of a value than fits in a line', () => {
     const huge = {
       mode: { deep: Array.from({ length: 500 }, (_, i) => ({ i })), x: '😀'.repeat(500) },
     };
@@ -77,7 +77,7 @@ describe('the rules of options', () => {
   });
 });
 
-describe('names that were meant', () => {
+describe('suggested names', () => {
   const known = ['lockTimeout', 'poolSize', 'on', 'prune'];
 
   it.each([
@@ -89,11 +89,11 @@ describe('names that were meant', () => {
     ['purne', 'prune'],
     ['somethingElse', undefined],
     ['', undefined],
-  ])('of %p are %p', (given, meant) => {
+  ])('for %p are %p', (given, meant) => {
     expect(meantName(given, known)).toBe(meant);
   });
 
-  it('come nearest first', () => {
+  it('have the nearest first', () => {
     expect(byLikeness('pruned', known)[0]).toBe('prune');
     expect(byLikeness('x'.repeat(100_000), known)).toHaveLength(4);
   });
@@ -115,7 +115,10 @@ describe('options that hurt', () => {
     },
   );
 
-  it.each(['Public', 'PG_own', 'page', 'my schema'])('take the state schema %p', (stateSchema) => {
-    expect(() => MaterializedViewsModule.forRoot({ stateSchema })).not.toThrow();
-  });
+  it.each(['Public', 'PG_own', 'page', 'my schema'])(
+    'accept the state schema %p',
+    (stateSchema) => {
+      expect(() => MaterializedViewsModule.forRoot({ stateSchema })).not.toThrow();
+    },
+  );
 });

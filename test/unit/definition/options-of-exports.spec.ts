@@ -94,14 +94,14 @@ async function refusal(name: string, given: unknown): Promise<unknown> {
   }
 }
 
-it('goes through all that an application can call', () => {
+it('covers everything that an application can call', () => {
   // Where each instance is a service whose methods are gone through elsewhere, and this one's only method is here.
   const named = [...Object.keys(CALLS), ...OTHERS].filter((name) => !name.includes('isFresh'));
   expect(ENTRIES.flatMap(callable).sort()).toEqual(named.sort());
 });
 
 describe.each(Object.keys(CALLS))('%s', (name) => {
-  it('takes nothing but an object', async () => {
+  it('accepts nothing but an object', async () => {
     for (const given of [null, [], 'text', 5, true, new Map(), Promise.resolve({})]) {
       const error = await refusal(name, given);
       const isOwn = error instanceof InvalidOptionsError || error instanceof InvalidDefinitionError;
@@ -109,7 +109,7 @@ describe.each(Object.keys(CALLS))('%s', (name) => {
     }
   });
 
-  it('refuses an option that it does not know, and says which was meant', async () => {
+  it('refuses an unknown option, and suggests the one that was meant', async () => {
     const [, option, needs] = CALLS[name] as (typeof CALLS)[string];
     const misspelt = `${option}${option.at(-1)}`;
     const error = await refusal(name, { ...needs, [misspelt]: 1 });

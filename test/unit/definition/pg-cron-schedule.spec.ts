@@ -13,7 +13,7 @@ describe('pgCronSchedule', () => {
     expect(pgCronSchedule(text)).toEqual({ ...fields, text });
   });
 
-  it("takes Nest's expressions, which have the seconds in front, and nicknames", () => {
+  it("accepts Nest's expressions, which begin with seconds, and nicknames", () => {
     expect(pgCronSchedule('0 */10 * * * *').text).toBe('*/10 * * * *');
     expect(pgCronSchedule('@daily').text).toBe('0 0 * * *');
     expect(pgCronSchedule(' 0   1 * * * ').text).toBe('0 1 * * *');

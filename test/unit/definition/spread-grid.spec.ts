@@ -19,7 +19,7 @@ const crons = fc.constantFrom(
 );
 
 describe('SpreadGrid', () => {
-  it('moves each tick to before the next one, by an hour at the most', () => {
+  it('moves each tick to before the next one, by at most an hour', () => {
     fc.assert(
       fc.property(crons, fc.string(), instants, (cron, schema, instant) => {
         const grid = gridOf(cron, schema);

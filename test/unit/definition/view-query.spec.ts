@@ -21,7 +21,7 @@ const resolve = (query: string, parameters?: Record<string, unknown>): string =>
   resolveViewQuery('Sample', () => builder(query, parameters), SITE);
 
 describe('resolveViewQuery', () => {
-  it('takes SQL as it is, but for closing semicolons', () => {
+  it('keeps SQL as it is, except closing semicolons', () => {
     expect(resolveViewQuery('Sample', "SELECT ':a' ; ;\n", SITE)).toBe("SELECT ':a'");
   });
 
@@ -37,13 +37,13 @@ describe('resolveViewQuery', () => {
     expect(resolve(`SELECT 1 WHERE ${condition}`, parameters)).toBe(`SELECT 1 WHERE ${written}`);
   });
 
-  it('leaves a cast alone whose type has the name of a parameter', () => {
+  it('leaves a cast alone if its type has the name of a parameter', () => {
     expect(resolve('SELECT day::text, :text::text', { text: 'a' })).toBe(
       "SELECT day::text, 'a'::text",
     );
   });
 
-  it('does not take what every object has for a parameter', () => {
+  it('does not take properties of every object for parameters', () => {
     expect(resolve('SELECT :constructor, :toString')).toBe('SELECT :constructor, :toString');
   });
 
@@ -56,7 +56,7 @@ describe('resolveViewQuery', () => {
     );
   });
 
-  it('takes SQL that a function gives, with its own schema', () => {
+  it('accepts SQL returned by a function, with its own schema', () => {
     const site = siteOf({} as DataSource, 'Odd "one"', null);
     const query = resolveViewQuery('Sample', (_, { table }) => `TABLE ${table('a"b')};`, site);
     expect(query).toBe('TABLE "Odd ""one"""."a""b"');
@@ -66,7 +66,7 @@ describe('resolveViewQuery', () => {
     [undefined, 'undefined'],
     [' ', 'empty text'],
     [5, 'number'],
-  ])('refuses %p for a query', (given, called) => {
+  ])('refuses %p as a query', (given, called) => {
     expect(() => resolveViewQuery('Sample', (() => given) as never, SITE)).toThrow(
       new RegExp(
         `\\\`expression\\\` to return a SELECT statement or a query builder, got ${called}`,

@@ -39,7 +39,7 @@ function withResolvers<T>(): PromiseWithResolvers<T> {
 }
 
 describe('the shared reading of status', () => {
-  it('is one for all who ask while it is under way', async () => {
+  it('is shared by all callers while it is running', async () => {
     const readings = new Readings();
     const asked = Array.from({ length: 50 }, () => readings.shared.statusAll(0, 1_000));
     readings.end(0, someStatus('a'));
@@ -47,7 +47,7 @@ describe('the shared reading of status', () => {
     expect(readings.begun).toHaveLength(1);
   });
 
-  it('is kept for as long as a caller allows', async () => {
+  it('is cached as long as a caller allows', async () => {
     const readings = new Readings();
     const first = readings.shared.statusAll(HOUR_MS, 1_000);
     readings.end(0, someStatus('a'));
@@ -58,7 +58,7 @@ describe('the shared reading of status', () => {
     expect(await strict).toEqual(someStatus('b'));
   });
 
-  it('goes on when who began it waits no longer, and others wait for it', async () => {
+  it('goes on if its first caller stops waiting and others wait for it', async () => {
     const readings = new Readings();
     const impatient = readings.shared.statusAll(HOUR_MS, 1);
     const patient = readings.shared.statusAll(HOUR_MS, 10_000);

@@ -35,7 +35,7 @@ describe('refreshErrorFrom', () => {
     ['08006', 'MV_CONNECTION_FAILED', true],
     ['XX000', 'MV_REFRESH_FAILED', false],
     ['55000', 'MV_REFRESH_FAILED', false],
-  ])('makes %s %s', (sqlState, code, isTransient) => {
+  ])('turns %s into %s', (sqlState, code, isTransient) => {
     const cause = failure(sqlState);
     const error = mapped(cause);
     expect(error).toBeInstanceOf(MaterializedViewError);
@@ -46,7 +46,7 @@ describe('refreshErrorFrom', () => {
     expect(error.message).not.toContain('Key (id)');
   });
 
-  it('tells a timeout from a cancel', () => {
+  it('distinguishes a timeout from a cancel', () => {
     expect(mapped(failure('57014'), { isTimeout: true })).toMatchObject({
       code: 'MV_REFRESH_TIMEOUT',
     });
@@ -59,7 +59,7 @@ describe('refreshErrorFrom', () => {
     ['EAI_AGAIN', 'getaddrinfo EAI_AGAIN'],
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'Hostname does not match'],
     ['ECONNREFUSED', ''],
-  ])('takes what the server did not say for the transport: %s', (code, message) => {
+  ])('takes an error that the server did not send for a transport failure: %s', (code, message) => {
     const error = mapped(SessionLost.from(Object.assign(new Error(message), { code })));
     expect(error).toMatchObject({ code: 'MV_CONNECTION_FAILED', isTransient: true });
     expect(error.message).toContain(message || code);
@@ -70,7 +70,7 @@ describe('refreshErrorFrom', () => {
     ['23505', 'MV_REFRESH_FAILED', 'own tables'],
     ['42501', 'MV_INSUFFICIENT_PRIVILEGE', 'USAGE on the schema `stateSchema`'],
     ['55P03', 'MV_REFRESH_LOCKED', 'lockTimeout'],
-  ])("explains %s of the library's own tables", (sqlState, code, message) => {
+  ])("explains %s for the library's own tables", (sqlState, code, message) => {
     const error = mapped(failure(sqlState), { isOwnStatement: true });
     expect(error).toMatchObject({ code });
     expect(error.message).toContain(message);
@@ -81,7 +81,7 @@ describe('refreshErrorFrom', () => {
     expect(mapped(error)).toBe(error);
   });
 
-  it('keeps row data for who asks, and out of what is printed', () => {
+  it('keeps row data out of printed errors, but readable by name', () => {
     const error = mapped(failure('23505'));
     expect(error.cause).toMatchObject({ detail: 'Key (id)=(7)', originalMessage: 'original' });
     expect(error.message).toContain('23505: unique violation (');
@@ -109,7 +109,7 @@ describe('refreshErrorFrom', () => {
     expect(inspect(error).includes('original')).toBe(isShown);
   });
 
-  it('names the declared index whose key comes twice', () => {
+  it('names the declared index that has a duplicate key', () => {
     const cause = Object.assign(failure('23505'), { constraint: 'a_id' });
     const context = { view: 'a.b', isTimeout: false, isOwnStatement: false };
     expect(refreshErrorFrom(cause, { ...context, indexes: ['a_id'] }).message).toContain(
@@ -120,7 +120,7 @@ describe('refreshErrorFrom', () => {
     );
   });
 
-  it('takes a cause that is frozen as it is', () => {
+  it('accepts a frozen cause', () => {
     const frozen = Object.freeze(failure('23505'));
     expect(mapped(frozen).cause).toBe(frozen);
   });

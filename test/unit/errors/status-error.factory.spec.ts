@@ -35,7 +35,7 @@ describe('statusErrorFrom', () => {
     });
   });
 
-  it('leaves the errors of the library as they are', () => {
+  it('passes errors of the library on unchanged', () => {
     const error = new ViewNotPopulatedError('empty');
     expect(statusErrorFrom(error, 'compare the rows')).toBe(error);
   });

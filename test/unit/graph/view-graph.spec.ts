@@ -29,7 +29,7 @@ describe('withCascade', () => {
     expect([...views.withCascade(['b'], cascade)].sort()).toEqual(expected);
   });
 
-  it('takes what each of several views reaches, once', () => {
+  it('takes what each of several views reaches, only once', () => {
     expect([...views.withCascade(['c', 'y'], 'dependencies')].sort()).toEqual([
       'a',
       'b',
@@ -42,7 +42,7 @@ describe('withCascade', () => {
 });
 
 describe('among', () => {
-  it('finds dependencies near and far, over views that are not asked for', () => {
+  it('finds direct and indirect dependencies, through views that are not requested', () => {
     const views = graph('a < plain', 'plain < unasked', 'unasked < b', 'b < c', 'x < c');
     expect(among(views, 'a', 'b', 'c', 'apart')).toEqual({
       a: [],
@@ -52,7 +52,7 @@ describe('among', () => {
     });
   });
 
-  it('lets a view read its own old rows over a plain view', () => {
+  it('accepts a view that reads its own old rows through a plain view', () => {
     expect(among(graph('a < plain', 'plain < a'), 'a')).toEqual({ a: [] });
   });
 });
@@ -63,13 +63,13 @@ describe('circleOf', () => {
     expect(circleOf(views.among(new Set(['a', 'b', 'c', 'd'])))).toEqual([]);
   });
 
-  it('names those in the circle, and not those beside it', () => {
+  it('names the views in the circle, and not those beside it', () => {
     const views = graph('below < a', 'a < plain', 'plain < b', 'b < a', 'b < above');
     const circle = circleOf(views.among(new Set(['below', 'a', 'b', 'above'])));
     expect([...circle].sort()).toEqual(['a', 'b']);
   });
 
-  it('does not mind a circle of views that are not asked for', () => {
+  it('ignores a circle of views that are not requested', () => {
     const views = graph('a < p', 'p < q', 'q < p', 'q < b');
     expect(circleOf(views.among(new Set(['a', 'b'])))).toEqual([]);
   });
@@ -82,7 +82,7 @@ describe('any graph', () => {
     maxLength: 20,
   });
 
-  it('has for each view exactly those of the asked for from which a path leads to it', () => {
+  it('has for each view exactly those requested views from which a path leads to it', () => {
     fc.assert(
       fc.property(edges, fc.subarray(names), (pairs, asked) => {
         const views = new ViewGraph(pairs.map(([source, dependent]) => ({ source, dependent })));

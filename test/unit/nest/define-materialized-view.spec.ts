@@ -16,7 +16,7 @@ const columnsOf = (view: object): [string, object][] =>
     .map(({ propertyName, options }) => [propertyName, options]);
 
 describe('defineMaterializedView', () => {
-  it('makes a class as the decorator would', () => {
+  it('creates a class like the decorator', () => {
     const options = { name: 'defined_one', schema: 'two', expression, version: 3 };
     const view = defineMaterializedView({ ...options, columns: ['id', 'other'] });
     expect(getMetadataArgsStorage().filterTables(view)).toEqual([
@@ -30,7 +30,7 @@ describe('defineMaterializedView', () => {
     expect(() => MaterializedViewsModule.forFeature([view])).not.toThrow();
   });
 
-  it('takes columns with options', () => {
+  it('accepts columns with options', () => {
     const transformer = { from: Number, to: String };
     const view = defineMaterializedView<{ id: string; total: number }>({
       name: 'defined_columns',
@@ -46,7 +46,7 @@ describe('defineMaterializedView', () => {
     ]);
   });
 
-  it('wants a column for each property of the row', () => {
+  it('requires a column for each property of the row', () => {
     interface Row {
       id: string;
       total: number;
@@ -66,7 +66,7 @@ describe('defineMaterializedView', () => {
     expect(view.name).toBe('DefinedTyped');
   });
 
-  it('makes the columns of a unique index primary, unless some are said to be', () => {
+  it('makes the columns of a unique index primary, unless others are declared primary', () => {
     const indexes = [{ name: 'defined_key', keys: ['id'], unique: true }];
     const primaryOf = (view: object): string[] =>
       getMetadataArgsStorage()

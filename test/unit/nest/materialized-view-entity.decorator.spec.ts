@@ -412,7 +412,7 @@ describe('@MaterializedViewEntity', () => {
     'debug_parallel_query',
     'auto_explain.log_min_duration',
     'myapp.tenant',
-  ])('takes the setting %s', (name) => {
+  ])('accepts the setting %s', (name) => {
     expect(() => decorate({ expression, refresh: { settings: { [name]: 'x' } } })).not.toThrow();
   });
 
@@ -461,17 +461,17 @@ describe('@MaterializedViewEntity', () => {
   );
 
   it.each(['* * * * *', '*/10 * * * * *', '0 0 * * 1-5', '@daily', '0 0 29 2 *'])(
-    'takes the schedule %s',
+    'accepts the schedule %s',
     (cron) => {
       expect(() => decorate({ expression, refresh: { cron } })).not.toThrow();
     },
   );
 
-  it('takes a long debounce alone', () => {
+  it('accepts a long debounce alone', () => {
     expect(() => decorate({ expression, refresh: { on: ['a'], debounce: '1m' } })).not.toThrow();
   });
 
-  it('takes every option', () => {
+  it('accepts every option', () => {
     class Base {}
     MaterializedViewEntity({ name: 'every_option_base', expression })(Base);
     expect(() =>
@@ -509,7 +509,7 @@ describe('@MaterializedViewEntity', () => {
     expect(() => decorate({ expression, storage: {} })).not.toThrow();
   });
 
-  it('takes a name that another class has: they may be in different data sources', () => {
+  it('accepts a name that another class has: they may be in different data sources', () => {
     class First {}
     class Second {}
     MaterializedViewEntity({ name: 'taken', schema: 's', expression })(First);
@@ -565,7 +565,7 @@ describe('@MaterializedViewEntity', () => {
       expect([primaryOf(OnProperty), primaryOf(InOption)]).toEqual([['a'], ['a', 'b']]);
     });
 
-    it('are left alone where the class has its own', () => {
+    it('are left alone if the class has its own', () => {
       @MaterializedViewEntity({ expression })
       @Index(['b'], { unique: true })
       class Own {
@@ -575,7 +575,7 @@ describe('@MaterializedViewEntity', () => {
       expect(primaryOf(Own)).toEqual(['a']);
     });
 
-    it('do not spread to the other classes below a shared base', () => {
+    it('do not spread to other subclasses of a shared base', () => {
       abstract class Base {
         @ViewColumn() id!: number;
       }

@@ -8,7 +8,7 @@ describe('serverEngine', () => {
     ['PostgreSQL 16.4 on aarch64-unknown-linux-gnu', { is_dsql: true }, 'Aurora DSQL'],
     ['PostgreSQL 11.2-YB-2.20.1.0-b0 on x86_64-pc-linux-gnu', {}, 'YugabyteDB'],
     ['CockroachDB CCL v23.1.11 (x86_64-pc-linux-gnu)', {}, 'CockroachDB'],
-  ])('knows %s, %o', (version, facts, engine) => {
+  ])('recognizes %s, %o', (version, facts, engine) => {
     expect(serverEngine({ version, has_citus: false, is_dsql: false, ...facts })).toBe(engine);
   });
 });

@@ -6,7 +6,7 @@ describe('wakeUpChannel', () => {
     expect(wakeUpChannel('own')).toBe('own_wake_up');
   });
 
-  it('fits into 63 bytes however long that is, and stays different', () => {
+  it('fits into 63 bytes for any length, and stays different', () => {
     const channels = ['ö'.repeat(31), `${'ö'.repeat(30)}x`].map(wakeUpChannel);
     channels.forEach((channel) => expect(Buffer.byteLength(channel)).toBeLessThan(64));
     expect(new Set(channels).size).toBe(2);

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { onAbort, pause } from '../../../lib/refresh/abort-listeners.js';
 
 describe('onAbort', () => {
-  it('puts one listener on a signal for any number of calls, and calls each once', () => {
+  it('adds one listener to a signal for any number of calls, and calls each once', () => {
     const controller = new AbortController();
     const called: number[] = [];
     const stops = Array.from({ length: 50 }, (_, i) =>
@@ -15,7 +15,7 @@ describe('onAbort', () => {
     expect(called).toEqual(Array.from({ length: 25 }, (_, i) => 2 * i + 1));
   });
 
-  it('tells the same function given twice apart', () => {
+  it('treats the same function given twice as two', () => {
     const controller = new AbortController();
     let count = 0;
     const listener = (): void => void count++;
@@ -32,7 +32,7 @@ describe('onAbort', () => {
 });
 
 describe('pause', () => {
-  it('puts one listener on a signal for any number of waits, and ends them when it is aborted', async () => {
+  it('adds one listener to a signal for any number of waits, and ends them when it is aborted', async () => {
     const controller = new AbortController();
     const waits = Array.from({ length: 50 }, () => pause(3_600_000, controller.signal));
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
@@ -41,7 +41,7 @@ describe('pause', () => {
     expect(ends).toEqual(ends.map(() => ({ status: 'rejected', reason: new Error('enough') })));
   });
 
-  it('passes, and throws where the signal was aborted before', async () => {
+  it('resolves, and throws if the signal was already aborted', async () => {
     await pause(0);
     await expect(pause(0, AbortSignal.abort(new Error('before')))).rejects.toThrow('before');
   });

@@ -21,7 +21,7 @@ describe('the log of failing ticks', () => {
     jest.restoreAllMocks();
   });
 
-  it('says a failure once in ten minutes, and then how often it was', () => {
+  it('logs a failure once in ten minutes, and then how often it happened', () => {
     [0, 1, 5, 9.9].forEach((at) => log.failed('a', failure('22012'), `at ${at}`, at * MINUTE_MS));
     expect(said).toEqual(['at 0']);
     log.failed('a', failure('22012'), 'at 10', 10 * MINUTE_MS);
@@ -29,7 +29,7 @@ describe('the log of failing ticks', () => {
     expect(said).toEqual(['at 0', 'at 10 (and 3 times since this was last logged)']);
   });
 
-  it('says another failure, and that of another view, at once', () => {
+  it('logs another failure, and that of another view, at once', () => {
     log.failed('a', failure('22012'), 'first', 0);
     log.failed('a', failure('42P01'), 'other code', 1);
     log.failed('b', failure('42P01'), 'other view', 2);
@@ -37,7 +37,7 @@ describe('the log of failing ticks', () => {
     expect(said).toEqual(['first', 'other code', 'other view', 'no code']);
   });
 
-  it('begins anew after a success', () => {
+  it('starts again after a success', () => {
     log.failed('a', failure('22012'), 'first', 0);
     log.failed('a', failure('22012'), 'again', 1);
     log.succeeded('a');

@@ -26,7 +26,7 @@ const leftOut = (view: string): GraphViewReport => ({
 });
 
 describe('graphSummary', () => {
-  it('counts, and names what failed and what was left out', () => {
+  it('counts views, and names those that failed and those that were left out', () => {
     const report = graphReport([failed('public.a'), leftOut('public.b'), leftOut('public.c')], 5);
     expect(graphSummary(report)).toBe(
       '3 views: 1 failed, 2 upstream_failed. Failed: "public.a" (MV_VIEW_QUERY_FAILED). Left out because of that: "public.b", "public.c".',
@@ -41,20 +41,20 @@ describe('graphSummary', () => {
     });
   });
 
-  it('names no more than can be read', () => {
+  it('does not name too many views', () => {
     const many = Array.from({ length: 13 }, (_, index) => failed(`public.v${index}`));
     expect(graphSummary(graphReport(many, 5))).toMatch(
       /"public\.v9" \(MV_VIEW_QUERY_FAILED\) and 3 more\.$/,
     );
   });
 
-  it('says that there was nothing', () => {
+  it('says that there were no views', () => {
     expect(graphSummary(graphReport([], 0))).toBe('0 views: none.');
   });
 });
 
 describe('RefreshGraphError', () => {
-  it('has the one error as its cause, or all of them', () => {
+  it('has the only error as its cause, or all of them', () => {
     const one = new ViewQueryError('one');
     const other = new RefreshLockError('other');
     expect(new RefreshGraphError(graphReport([failed('a', one)], 5)).cause).toBe(one);
@@ -62,7 +62,7 @@ describe('RefreshGraphError', () => {
     expect((both.cause as AggregateError).errors).toEqual([one, other]);
   });
 
-  it('is transient when all failures are', () => {
+  it('is transient if all failures are', () => {
     const passing = failed('a', new RefreshLockError('other'));
     const isTransient = (...views: GraphViewReport[]): boolean =>
       new RefreshGraphError(graphReport(views, 5)).isTransient;

@@ -4,15 +4,15 @@ import { withPatience } from '../../../lib/refresh/patience.js';
 
 const never = (): Promise<never> => new Promise(() => undefined);
 
-describe('the patience of a caller', () => {
-  it('gives what the work gives', async () => {
+describe('the timeout and signal of a caller', () => {
+  it('returns the result of the work', async () => {
     const patience = { signal: new AbortController().signal, timeoutMs: 60_000 };
     await expect(withPatience('v', patience, () => Promise.resolve(7))).resolves.toBe(7);
     const failed = new Error('failed');
     await expect(withPatience('v', patience, () => Promise.reject(failed))).rejects.toBe(failed);
   });
 
-  it('does not begin what is aborted already', async () => {
+  it('does not begin if the signal is already aborted', async () => {
     let isBegun = false;
     const work = (): Promise<void> => {
       isBegun = true;
@@ -24,7 +24,7 @@ describe('the patience of a caller', () => {
     expect(isBegun).toBe(false);
   });
 
-  it('ends with the signal, and says its reason', async () => {
+  it('ends with the signal, and reports its reason', async () => {
     const controller = new AbortController();
     const waiting = withPatience('v', { signal: controller.signal }, never);
     controller.abort('gone');
@@ -35,7 +35,7 @@ describe('the patience of a caller', () => {
     });
   });
 
-  it('ends with the time', async () => {
+  it('ends with the timeout', async () => {
     await expect(withPatience('v', { timeoutMs: 1 }, never)).rejects.toThrow(RefreshTimeoutError);
   });
 });

@@ -30,7 +30,7 @@ describe('a success that serves', () => {
   const served = (startedAt: number | null, sinceRequestMs: number): boolean =>
     isServed(found({ started_at: 100_000, last_started_at: startedAt }), sinceRequestMs);
 
-  it('began after the request, with a margin for precision and drift', () => {
+  it('began after the request, with a margin for precision and clock drift', () => {
     expect(served(99_002, 1_000)).toBe(false);
     expect(served(99_003, 1_000)).toBe(true);
     expect(served(99_000, 1_000)).toBe(false);

@@ -17,7 +17,7 @@ const durations = (given: Record<string, number>): Map<string, number> =>
 describe('remainingPaths', () => {
   const diamond = dependencies(['a', 'b', 'c', 'd'], 'a < b', 'a < c', 'b < d', 'c < d');
 
-  it('is the longest way to the end, with the view itself', () => {
+  it('is the longest path to the end, including the view itself', () => {
     expect(
       Object.fromEntries(remainingPaths(diamond, durations({ a: 1, b: 5, c: 20, d: 100 }))),
     ).toEqual({ a: 121, b: 105, c: 120, d: 100 });
@@ -31,7 +31,7 @@ describe('remainingPaths', () => {
 });
 
 describe('RefreshOrder', () => {
-  it('hands out what is ready, the longest remaining path first', () => {
+  it('hands out ready views, the longest remaining path first', () => {
     const order = new RefreshOrder(
       dependencies(['short', 'long', 'base', 'top'], 'base < top'),
       durations({ short: 1, long: 50, base: 10, top: 60 }),
@@ -48,7 +48,7 @@ describe('RefreshOrder', () => {
     expect(order.take()).toBe('top');
   });
 
-  it('keeps the given order where nothing else tells', () => {
+  it('keeps the given order if nothing else decides', () => {
     const order = new RefreshOrder(dependencies(['b', 'a', 'c']), new Map());
     expect([order.take(), order.take(), order.take()]).toEqual(['b', 'a', 'c']);
   });
@@ -102,7 +102,7 @@ function simulate(order: RefreshOrder, takes: Map<string, number>, workers: numb
 }
 
 describe('any order', () => {
-  it('has each wanted view once, after what it depends on, and no other', () => {
+  it('has each requested view once, after what it depends on, and no other', () => {
     fc.assert(
       fc.property(cases, ({ edges, wanted, takesMs, workers }) => {
         const takes = new Map(takesMs.map((ms, index) => [`v${index}`, ms]));
@@ -119,7 +119,7 @@ describe('any order', () => {
     );
   });
 
-  it('takes no longer than work / W + (1 - 1 / W) * path, whatever it believes of the durations', () => {
+  it('takes no longer than work / W + (1 - 1 / W) * path, whatever durations it assumes', () => {
     fc.assert(
       fc.property(cases, fc.boolean(), ({ edges, wanted, takesMs, workers }, isInformed) => {
         const takes = new Map(takesMs.map((ms, index) => [`v${index}`, ms]));

@@ -6,8 +6,8 @@ import type { RefreshedResult } from '../../../lib/refresh/refresh-result.js';
 import { RefreshReporter } from '../../../lib/refresh/refresh.reporter.js';
 import { declared } from '../../support/schema-fixtures.js';
 
-describe('the attempts that failed and are tried again', () => {
-  it('are warned of once for each reason, until one succeeds', () => {
+describe('failed attempts that are retried', () => {
+  it('are logged as a warning once for each reason, until one succeeds', () => {
     const warnings: string[] = [];
     const silent = (): void => undefined;
     const reporter = new RefreshReporter({

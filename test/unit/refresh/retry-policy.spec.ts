@@ -15,7 +15,7 @@ import { retryDelayMs } from '../../../lib/refresh/retry-policy.js';
 const longest = (error: RefreshError): (number | undefined)[] =>
   [1, 2, 3, 4].map((attempt) => retryDelayMs(error, attempt, 1));
 
-describe('when a failed refresh is tried again', () => {
+describe('the wait before a failed refresh is retried', () => {
   it.each([
     ['a lock', new RefreshLockError('x'), [500, 2_000, 8_000, undefined]],
     ['a lost connection', new ConnectionFailedError('x'), [500, 2_000, 8_000, undefined]],
@@ -34,13 +34,13 @@ describe('when a failed refresh is tried again', () => {
     expect(longest(error)).toEqual(expected);
   });
 
-  it('takes any part of the longest wait', () => {
+  it('is any part of the longest wait', () => {
     const error = new RefreshLockError('x');
     expect(retryDelayMs(error, 2, 0)).toBe(0);
     expect(retryDelayMs(error, 2, 0.25)).toBe(500);
   });
 
-  it('on another connection where one fell silent, and not at all where none can be opened', () => {
+  it('retries on another connection if one fell silent, and not at all if none can be opened', () => {
     const lost = (silence: 'on_connection' | 'on_connect'): ConnectionFailedError =>
       new ConnectionFailedError('x', { cause: SessionLost.from(new Error('ended'), silence) });
     expect(longest(lost('on_connection'))).toEqual([500, 2_000, 8_000, undefined]);

@@ -103,7 +103,7 @@ async function minute(
   return counts;
 }
 
-describe('a watch', () => {
+describe('the polling', () => {
   const one = [view('one', ON_WRITE)];
   const failing: Run = () => Promise.reject(new Error('division by zero'));
   const lasting =
@@ -135,33 +135,33 @@ describe('a watch', () => {
     expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
   });
 
-  it('looks all the time while one refresh after the other ends', async () => {
+  it('goes on while one refresh after the other ends', async () => {
     const views = Array.from({ length: 100 }, (_, index) => view(`${index}`, ON_WRITE));
     const { looks } = await minute(views, (name) => lasting(200 * (Number(name) + 1))());
     expect(looks).toBeGreaterThanOrEqual(SECONDS);
     expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
   });
 
-  it('refreshes nothing, and looks seldom, while the database tells of no view', async () => {
+  it('refreshes nothing, and becomes rare, while no view has pending changes', async () => {
     const { looks, runs } = await minute(one, failing, null);
     expect(runs).toEqual([]);
     expect(looks).toBeGreaterThan(0);
     expect(looks).toBeLessThanOrEqual(SECONDS);
   });
 
-  it('looks again soon after a notification that came during a look', async () => {
+  it('happens again soon after a notification that came during a poll', async () => {
     const { looks } = await minute(one, failing, null, (watch) => watch.wake());
     expect(looks).toBeGreaterThan((SECONDS * 900) / FASTEST_MS);
     expect(looks).toBeLessThanOrEqual((SECONDS * 1_000) / FASTEST_MS);
   });
 
-  it('looks the less often the longer the server takes for it', async () => {
+  it('is less frequent the longer it takes the server', async () => {
     const { looks } = await minute(one, skipped('unchanged'), { took_ms: 50 });
     expect(looks).toBeGreaterThan(SECONDS / 2);
     expect(looks).toBeLessThanOrEqual(SECONDS + 1);
   });
 
-  it('tries a view above one that fails no more often than others', async () => {
+  it('tries a view above a failing one no more often than others', async () => {
     const views = [view('base', ON_WRITE), view('top', ON_WRITE, ['base'])];
     const { runs } = await minute(views, (name) =>
       name === 'base' ? failing() : skipped('busy')(),

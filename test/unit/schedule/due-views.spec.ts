@@ -37,7 +37,7 @@ const decision = (
 };
 
 describe('decide', () => {
-  it('takes the views whose writes have waited long enough, and no other', () => {
+  it('picks the views whose writes have waited long enough, and no others', () => {
     expect(
       decision({
         quiet: {},
@@ -48,23 +48,23 @@ describe('decide', () => {
     ).toEqual({ due: 'write', busy: 'write' });
   });
 
-  it('has a view wait for one below that will be refreshed soon', () => {
+  it('lets a view wait for one below that will be refreshed soon', () => {
     const views = { base: { since: NOW - 900 }, top: { since: NOW - 1_100 } };
     expect(decision(views, { top: ['base'] })).toEqual({});
     expect(decision(views, {})).toEqual({ top: 'write' });
   });
 
-  it('has it wait no longer than its maxWait', () => {
+  it('lets it wait no longer than its maxWait', () => {
     const views = { base: { since: NOW - 900 }, top: { since: NOW - 5_000, lastAt: NOW } };
     expect(decision(views, { top: ['base'] })).toEqual({ top: 'write' });
   });
 
-  it('has it go along with one below that is due', () => {
+  it('refreshes it together with a due one below', () => {
     const views = { base: { since: NOW - 1_000 }, top: { since: NOW - 1_100 } };
     expect(decision(views, { top: ['base'] })).toEqual({ base: 'write', top: 'write' });
   });
 
-  it('refreshes what stands below a view with maxStaleness, in time', () => {
+  it('refreshes the views below one with maxStaleness in time', () => {
     const top = { freshness: { maxStalenessMs: 60_000 } };
     const own = { freshness: { readsSources: true }, since: NOW - 60_000 };
     const base = { freshness: { readsSources: true }, since: NOW - 60_000 };

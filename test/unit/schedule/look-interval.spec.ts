@@ -6,7 +6,7 @@ import {
   nextLookInMs,
 } from '../../../lib/schedule/look-interval.js';
 
-describe('the time to the next look', () => {
+describe('the time to the next poll', () => {
   it.each([
     ['grows while it is quiet', 500, [], 1_000],
     ['does so up to two seconds', 1_900, [], 2_000],
@@ -19,13 +19,13 @@ describe('the time to the next look', () => {
     expect(nextLookInMs(lastMs, dueInMs, { leastMs: 250, random: 1 })).toBe(1.25 * expected);
   });
 
-  it('is twenty times as long as a look takes the server, from a quarter of a second to two seconds', () => {
+  it('is twenty times as long as a poll takes the server, from a quarter of a second to two seconds', () => {
     expect([0, 12.5, 50, 100, 5_000].map(leastIntervalMs)).toEqual([250, 250, 1_000, 2_000, 2_000]);
     expect(nextLookInMs(0, [-5], { leastMs: 1_000, random: 0 })).toBe(1_000);
     expect(nextLookAfterWakeUpInMs(400, 1_000)).toBe(600);
   });
 
-  it('is none after word of a write, but for looks that would follow too fast', () => {
+  it('is zero after a notification of a write, unless polls would follow too fast', () => {
     expect([0, 100, 250, Infinity].map((sinceMs) => nextLookAfterWakeUpInMs(sinceMs, 250))).toEqual(
       [250, 150, 0, 0],
     );

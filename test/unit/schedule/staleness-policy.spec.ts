@@ -35,7 +35,7 @@ function plan(chain: ReadonlyMap<string, ChainView>, limitMs: number): Staleness
 }
 
 describe('planForStaleness', () => {
-  it('does nothing where nothing has changed, however old the rows are', () => {
+  it('does nothing if nothing has changed, however old the rows are', () => {
     const chain = new Map([
       ['top', view({}, ['base'])],
       ['base', view()],
@@ -43,12 +43,12 @@ describe('planForStaleness', () => {
     expect(plan(chain, LIMIT_MS)).toBeUndefined();
   });
 
-  it('gathers writes under a short limit too, for half of it', () => {
+  it('collects writes under a short limit too, for half of it', () => {
     const chain = new Map([['one', view({ ...written(100), durationMs: 100 })]]);
     expect(plan(chain, 2_000)?.dueInMs).toBe(2_000 - 100 - 150 - 1_000);
   });
 
-  it('leaves a view empty that somebody wants so, until something is written', () => {
+  it('leaves an emptied view empty until something is written', () => {
     const nothing = { ...NOTHING, isAltered: true, isEmpty: true };
     const empty = (changes: Partial<ChainView>): ChainView => view({ rowsSince: null, ...changes });
     expect(plan(new Map([['one', empty(nothing)]]), LIMIT_MS)).toBeUndefined();
@@ -59,7 +59,7 @@ describe('planForStaleness', () => {
     });
   });
 
-  it('leaves time for the view, for those below it that have to be done first, and for more', () => {
+  it('leaves time for the view, for those below it that come first, and a margin', () => {
     const chain = new Map([
       ['top', view({ durationMs: 4_000 }, ['middle', 'base', 'other'])],
       ['middle', view({ durationMs: 2_000 }, ['base'])],
@@ -82,14 +82,14 @@ describe('planForStaleness', () => {
       15_500,
     ],
     ['was written', written(40_000), 15_500],
-  ])('of a view that %s', (_, changes, dueInMs) => {
+  ])('for a view that %s', (_, changes, dueInMs) => {
     expect(plan(new Map([['one', view(changes)]]), LIMIT_MS)).toEqual({
       dueInMs,
       views: ['one'],
     });
   });
 
-  it('is due before the oldest write reaches the limit, and the later the longer that is', () => {
+  it('is due before the oldest write reaches the limit, and later for a longer limit', () => {
     fc.assert(
       fc.property(
         fc.nat(100_000),

@@ -48,7 +48,7 @@ describe('writeDueInMs', () => {
     expect(isPending(unseen)).toBe(dueInMs !== undefined);
   });
 
-  it('never lets a write wait longer than maxWait, nor cuts a debounce short before that', () => {
+  it('never lets a write wait longer than maxWait, and never cuts a debounce short before that', () => {
     fc.assert(
       fc.property(written, waits, (unseen, { debounceMs, maxWaitMs }) => {
         const dueInMs = writeDueInMs(unseen, { debounceMs, maxWaitMs }) ?? NaN;
@@ -61,7 +61,7 @@ describe('writeDueInMs', () => {
     );
   });
 
-  it('comes nearer as time passes, and further away with no write but the newest', () => {
+  it('decreases as time passes, and only the newest write increases it', () => {
     fc.assert(
       fc.property(written, waits, fc.nat(10_000), (unseen, wait, laterMs) => {
         const dueInMs = writeDueInMs(unseen, wait) ?? NaN;

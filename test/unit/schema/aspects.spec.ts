@@ -36,7 +36,7 @@ describe('aspects', () => {
     expect(actions('last')).toEqual(['capture']);
   });
 
-  it('leave the tables of a newer release alone', async () => {
+  it('do not touch the tables of a newer release', async () => {
     const differences = await compareAspects(session, {
       ...NO_VIEWS,
       state: databaseState([], {

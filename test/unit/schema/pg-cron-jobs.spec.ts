@@ -20,7 +20,7 @@ const SERVER: PgCronRow = {
 const OWN = { isOwn: true };
 
 describe('requirePgCron', () => {
-  it.each(['GMT', 'UTC', 'Etc/UTC', null])('takes a server whose time zone is %s', (zone) => {
+  it.each(['GMT', 'UTC', 'Etc/UTC', null])('accepts a server whose time zone is %s', (zone) => {
     expect(() => requirePgCron(VIEW, { ...SERVER, time_zone: zone }, OWN)).not.toThrow();
   });
 
@@ -35,14 +35,14 @@ describe('requirePgCron', () => {
     expect(() => requirePgCron(VIEW, { ...SERVER, ...found }, OWN)).toThrow(message);
   });
 
-  it('asks for no rights where the view is of another role', () => {
+  it('needs no privileges if another role owns the view', () => {
     const server = { ...SERVER, may_schedule: false, can_log_in: false };
     expect(() => requirePgCron(VIEW, server, { isOwn: false })).not.toThrow();
   });
 });
 
 describe('pgCronJobName', () => {
-  it('is one that pg_cron keeps whole, and another one for each view', () => {
+  it('fits into pg_cron, and differs for each view', () => {
     const name = (last: string): string =>
       pgCronJobName({ schema: 's'.repeat(60), name: `${'ä'.repeat(30)}${last}` });
     expect(Buffer.byteLength(name('1'))).toBeLessThanOrEqual(63);

@@ -34,7 +34,7 @@ function close(
 }
 
 describe('closeOverDependents', () => {
-  it('takes all that reads a changed view, at whatever distance, and nothing else', () => {
+  it('takes everything that reads a changed view, directly or not, and nothing else', () => {
     expect(
       close(
         [],
@@ -47,7 +47,7 @@ describe('closeOverDependents', () => {
     ).toEqual(['a', 'b', 'c']);
   });
 
-  it('takes each once, over a diamond too', () => {
+  it('takes each view once, in a diamond too', () => {
     expect(
       close(
         [],
@@ -60,7 +60,7 @@ describe('closeOverDependents', () => {
     ).toEqual(['a', 'b', 'c', 'apart']);
   });
 
-  it("names what is not the library's", () => {
+  it('names what does not belong to the library', () => {
     const plain = deployed('plain', {}, { kind: PLAIN });
     const foreign = deployed('foreign');
     const dependents: [string, string[]][] = [
@@ -75,7 +75,7 @@ describe('closeOverDependents', () => {
     );
   });
 
-  it('takes plain views along when asked to, but none with triggers or rules', () => {
+  it('includes plain views if requested, but none with triggers or rules', () => {
     const dependents: [string, string[]][] = [
       ['public.a', ['public.plain']],
       ['public.plain', ['public.b']],
@@ -86,7 +86,7 @@ describe('closeOverDependents', () => {
     expect(() => close([ruled], dependents, 'rebuild')).toThrow(/view public\.plain/);
   });
 
-  it('stops at a function that uses the type of a view', () => {
+  it('refuses a function that uses the type of a view', () => {
     const b = deployed('b', {}, { otherDependents: ['function public.f(public.b)'] });
     expect(() => close([b], [['public.a', ['public.b']]])).toThrow(
       /function public\.f\(public\.b\)/,

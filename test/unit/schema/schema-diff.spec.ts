@@ -27,7 +27,7 @@ function differences(
 const byId = { name: 'by_id', keys: [{ column: 'id' }], unique: false };
 
 describe('diffSchema', () => {
-  it('finds nothing where all is as declared', () => {
+  it('finds nothing if everything is as declared', () => {
     const diff = diffSchema([declared('a')], databaseState([deployed('a')]), {
       comparisons: new Map(),
       renames: [],
@@ -134,7 +134,7 @@ describe('diffSchema', () => {
     expect(differences(view, state)).toEqual(expected);
   });
 
-  it('believes PostgreSQL about queries and indexes', () => {
+  it('relies on PostgreSQL for queries and indexes', () => {
     const view = declared('a', { indexes: [byId] });
     const found = deployed('a', {}, { indexes: [index('by_id')] });
     const state = databaseState([found], remembered([view, found]));
@@ -150,7 +150,7 @@ describe('diffSchema', () => {
     ).toEqual([{ kind: 'index-changed', index: byId }]);
   });
 
-  it('drops only indexes that the library made', () => {
+  it('drops only indexes that the library created', () => {
     const before = declared('a', { indexes: [byId] });
     const found = deployed('a', {}, { indexes: [index('by_id')] });
     const state = databaseState([found], remembered([before, found]));
@@ -160,7 +160,7 @@ describe('diffSchema', () => {
     ]);
   });
 
-  it('tells orphans from views that others made', () => {
+  it('distinguishes orphans from views that others created', () => {
     const gone = declared('gone');
     const found = deployed('gone');
     const state = databaseState([found, deployed('hand')], remembered([gone, found]));
@@ -173,7 +173,7 @@ describe('diffSchema', () => {
     expect(diff.orphans).toEqual([{ ...found, isTracked: false }]);
   });
 
-  it('knows a newer version, and not an equal one', () => {
+  it('recognizes a newer version, but not an equal one', () => {
     const view = declared('a', { version: 3 });
     const state = databaseState([deployed('a')], remembered([view, deployed('a')]));
     const diffOf = (version: number | undefined): number | undefined =>
@@ -191,7 +191,7 @@ describe('diffSchema', () => {
     ]);
   });
 
-  it('wants each missing schema once', () => {
+  it('lists each missing schema once', () => {
     const views = ['a', 'b'].map((name) => declared(name, { name: { schema: 'new', name } }));
     const state = databaseState([], { installedVersion: 0, schemas: new Set() });
     const diff = diffSchema(views, state, {

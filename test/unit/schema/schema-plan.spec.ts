@@ -85,11 +85,11 @@ const sql = ({ steps }: SchemaPlan): string[] =>
   steps.flatMap(({ statements }) => statements.map(({ text }) => text));
 
 describe('planSchema', () => {
-  it('is empty where nothing differs', () => {
+  it('is empty if nothing differs', () => {
     expect(plan([declared('a')], databaseState([deployed('a')])).steps).toEqual([]);
   });
 
-  it('makes a new view under its own name, and takes it back by dropping it', () => {
+  it('creates a new view under its own name, and undoes that by dropping it', () => {
     const view = declared('a', {
       indexes: [{ name: 'a_id', keys: [{ column: 'id' }], unique: true }],
     });
@@ -152,7 +152,7 @@ describe('planSchema', () => {
     ]);
   });
 
-  it('touches only the index where only an index differs', () => {
+  it('changes only the index if only an index differs', () => {
     const wanted = { name: 'a_id', keys: [{ column: 'id' }], unique: false };
     const missing = plan([declared('a', { indexes: [wanted] })], databaseState([deployed('a')]));
     expect(sql(missing)).toEqual(['CREATE INDEX "a_id"\nON "public"."a"\n("id")']);
@@ -172,7 +172,7 @@ describe('planSchema', () => {
     ]);
   });
 
-  it('prunes only when asked to, and only where changes are allowed', () => {
+  it('prunes only if requested, and only if changes are allowed', () => {
     const gone = declared('gone');
     const found = deployed('gone');
     const state = databaseState([found], remembered([gone, found]));

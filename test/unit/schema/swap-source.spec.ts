@@ -10,13 +10,13 @@ import { deployed, grant, index } from '../../support/schema-fixtures.js';
 const name = { schema: 'Far away', name: 'Hot "Sales"' };
 
 describe('refuseObstacles', () => {
-  it('lets a view pass on which nothing depends', () => {
+  it('accepts a view on which nothing depends', () => {
     expect(() => {
       refuseObstacles(name, []);
     }).not.toThrow();
   });
 
-  it('names all that depends on the view, and this before what belongs to it', () => {
+  it('names everything that depends on the view, before what belongs to it', () => {
     const refuse = (): void => {
       refuseObstacles(name, [
         { is_dependent: true, description: 'function f()' },
@@ -43,7 +43,7 @@ describe('requireUnchanged', () => {
     ...given,
   });
 
-  it('lets a view pass that is as it was', () => {
+  it('accepts a view that has not changed', () => {
     expect(() => {
       requireUnchanged(source(), source());
     }).not.toThrow();

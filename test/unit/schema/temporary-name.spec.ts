@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { temporaryName } from '../../../lib/schema/temporary-name.js';
 
 describe('temporaryName', () => {
-  it('is the same for the same subject, short, and different for others', () => {
+  it('is short, the same for the same subject, and different for others', () => {
     fc.assert(
       fc.property(fc.array(fc.string()), fc.array(fc.string()), (one, other) => {
         const name = temporaryName(...one);

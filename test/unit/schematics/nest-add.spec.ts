@@ -69,7 +69,7 @@ describe('nest add', () => {
     ]);
   });
 
-  it('keeps the imports that are there, and the second time changes nothing', () => {
+  it('keeps existing imports, and changes nothing the second time', () => {
     const { files, log } = add({
       'src/app.module.ts': `import { TypeOrmModule } from '@nestjs/typeorm';
 import { ScheduleModule } from '@nestjs/schedule';
@@ -92,7 +92,7 @@ export class AppModule {}`,
     expect(files['src/app.module.ts']).toBe(text);
   });
 
-  it('leaves the connection to another module that has it', () => {
+  it('adds no connection if another module has one', () => {
     const { files, log } = add({
       'src/app.module.ts': rootModule(''),
       'src/database/database.module.ts': 'imports: [TypeOrmModule.forRootAsync({})]',
@@ -101,7 +101,7 @@ export class AppModule {}`,
     expect(log).toEqual([]);
   });
 
-  it('changes nothing where the root module is written otherwise', () => {
+  it('changes nothing if the root module is written differently', () => {
     const { files, log } = add({
       'src/app.module.ts': '@Module(options) export class AppModule {}',
     });

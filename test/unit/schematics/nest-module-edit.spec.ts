@@ -19,7 +19,7 @@ export class AppModule {}
 const MODULES = [SCHEDULE_MODULE, materializedViewsModule('')];
 
 describe('addModules', () => {
-  it('adds both modules with their imports, and leaves the rest', () => {
+  it('adds both modules with their imports, and keeps the rest', () => {
     expect(addModules(MODULE, MODULES)?.written).toBe(`import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { ScheduleModule } from '@nestjs/schedule';
@@ -40,14 +40,14 @@ export class AppModule {}
     expect(addModules(addModules(MODULE, MODULES)?.written ?? '', MODULES)).toBeUndefined();
   });
 
-  it('keeps to one line where the module does', () => {
+  it('stays on one line if the module does', () => {
     const short = `import { Module } from '@nestjs/common';\n@Module({ imports: [] })\nclass A {}\n`;
     expect(addModules(short, MODULES)?.written).toContain(
       'imports: [ScheduleModule.forRoot(), MaterializedViewsModule.forRoot({ views: [] })]',
     );
   });
 
-  it('only says what to add where several places could be meant', () => {
+  it('only says what to add if several places are possible', () => {
     const edit = addModules(`${MODULE}${MODULE}`, MODULES);
     expect(edit?.written).toBeUndefined();
     expect(edit?.text).toContain('MaterializedViewsModule.forRoot');

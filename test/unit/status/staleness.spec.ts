@@ -13,13 +13,13 @@ const allowed = (cron: string, since: string, meanDurationMs = 0): number | unde
   maxStalenessOf(scheduled(cron), { since: new Date(since), meanDurationMs });
 
 describe('maxStalenessOf', () => {
-  it('allows for one tick that brings nothing, and the time that a refresh takes', () => {
+  it('allows one failed tick, plus the duration of a refresh', () => {
     expect(allowed('*/10 * * * *', '2026-01-05T10:00:01Z', 5_000)).toBe(
       20 * MINUTE - 1_000 + 5_000,
     );
   });
 
-  it('takes a refresh that begins a moment before its tick for that of the tick', () => {
+  it('counts a refresh that begins a moment before a tick as that tick', () => {
     expect(allowed('*/10 * * * *', '2026-01-05T09:59:59.750Z')).toBe(20 * MINUTE + 250);
   });
 
@@ -33,17 +33,17 @@ describe('maxStalenessOf', () => {
     expect(allowed('0 9-17 * * 1-5', friday)).toBe(mondayAtTen - new Date(friday).getTime());
   });
 
-  it('tells two ticks of a second apart', () => {
+  it('distinguishes two ticks that are a second apart', () => {
     expect(allowed('* * * * * *', '2026-01-05T10:00:00.020Z')).toBe(1_980);
   });
 
-  it('says nothing of a view without a schedule, or whose schedule ends', () => {
+  it('has no limit for a view without a schedule, or whose schedule ends', () => {
     const age = { since: new Date('2026-01-05T10:00:00Z'), meanDurationMs: 0 };
     expect(maxStalenessOf({}, age)).toBeUndefined();
     expect(maxStalenessOf(scheduled('0 0 0 6 1 * 2026'), age)).toBeUndefined();
   });
 
-  it('takes what was declared instead', () => {
+  it('uses a declared limit instead', () => {
     const age = { since: new Date('2026-01-05T10:00:00Z'), meanDurationMs: 5_000 };
     expect(maxStalenessOf(scheduled('* * * * *'), age, HOUR)).toBe(HOUR);
     expect(maxStalenessOf({}, age, HOUR)).toBe(HOUR);

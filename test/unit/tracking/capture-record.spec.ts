@@ -52,11 +52,11 @@ describe('effectiveCapture', () => {
     expect(effective(asked, remembered)).toEqual(result);
   });
 
-  it.each([null, sources])('is what is declared where that may narrow it: %j', (asked) => {
+  it.each([null, sources])('is what is declared if narrowing is allowed: %j', (asked) => {
     expect(effective(asked, both, { mayNarrow: true })).toEqual(asked);
   });
 
-  it('is what is remembered where the database has a newer version, and only there', () => {
+  it('is what is remembered only if the database has a newer version', () => {
     const newer = { mayNarrow: true, version: 1, knownVersion: '2' };
     expect(effective(both, sources, newer)).toEqual(sources);
     expect(effective(both, null, newer)).toBeNull();
@@ -66,7 +66,7 @@ describe('effectiveCapture', () => {
 });
 
 describe('covers', () => {
-  it('is about sources and each table', () => {
+  it('compares sources and each table', () => {
     expect(covers(null, null)).toBe(true);
     expect(covers(null, record(false, 'b'))).toBe(false);
     expect(covers(record(true, 'b'), record(false, 'b'))).toBe(true);

@@ -24,13 +24,13 @@ const firstWords = (statements: { text: string }[] = []): string[] =>
   statements.map(({ text }) => text.split('\n')[0]?.replace(/"own_capture_(\w+)"/, '$1') ?? '');
 
 describe('captureSteps', () => {
-  it('has nothing to do where all is as needed', () => {
+  it('has nothing to do if everything is as needed', () => {
     const same = diff([need('t', 'public.a')], [captured('t')]);
     expect(same).toEqual([]);
     expect(captureSteps(same, 'own')).toEqual([]);
   });
 
-  it('captures a table once, for however many views, and locks all tables first', () => {
+  it('captures a table once for any number of views, and locks all tables first', () => {
     const missing = diff([need('u', 'public.b'), need('t', 'public.a', 'public.b')], []);
     expect(missing).toMatchObject([
       { kind: 'capture-missing', view: { name: { name: 'a' } }, table: { name: 't' } },
@@ -53,7 +53,7 @@ describe('captureSteps', () => {
     );
   });
 
-  it('makes again what was changed, and takes away what nobody needs', () => {
+  it('recreates what was changed, and removes what no view needs', () => {
     const changed = diff([need('t', 'public.a')], [captured('t', false), captured('old')]);
     expect(changed.map(({ kind }) => kind)).toEqual(['capture-changed', 'capture-superfluous']);
     const [step] = captureSteps(changed, 'own');
@@ -67,7 +67,7 @@ describe('captureSteps', () => {
     expect(firstWords(step?.undo).filter((text) => text.startsWith('CREATE'))).toHaveLength(4);
   });
 
-  it('names triggers after a state schema however long it is', () => {
+  it('names triggers after a state schema of any length', () => {
     const [step] = captureSteps(diff([need('t', 'public.a')], []), 'ö'.repeat(31));
     const [, create] = step?.statements ?? [];
     expect(create?.text).toMatch(/^CREATE TRIGGER "mv_[0-9a-f]{12}_capture_insert"\n/);

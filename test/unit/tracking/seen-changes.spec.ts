@@ -18,13 +18,13 @@ describe('writtenSince', () => {
     expect(writtenSince(changes, STARTED_AT, lastStartedAt)).toBe(expected);
   });
 
-  it('is as old as the rows of before for a view that tracks nothing', () => {
+  it('is as old as the previous rows for a view that tracks nothing', () => {
     expect(writtenSince(undefined, STARTED_AT, LAST_STARTED_AT)).toBe(LAST_STARTED_AT);
   });
 });
 
 describe('successStatements', () => {
-  it('store the snapshot that the pending changes are of, so that these are seen', () => {
+  it('store the snapshot of the pending changes, so that these count as seen', () => {
     const definition = { freshness: {} } as ViewDefinition;
     const view = { schema: 'public', name: 'daily' };
     const run = { view, startedAt: STARTED_AT, snapshot: '10:10:' } as Parameters<

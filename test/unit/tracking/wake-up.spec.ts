@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { wakeUpDifferences, wakeUpSteps } from '../../../lib/tracking/wake-up.js';
 
 describe('wakeUpSteps', () => {
-  it('has nothing to do where it is as wanted', () => {
+  it('has nothing to do if it is as wanted', () => {
     expect(wakeUpDifferences('poll', undefined, 'own')).toEqual([]);
     expect(wakeUpDifferences('notify', { is_complete: true }, 'own')).toEqual([]);
   });
@@ -23,7 +23,7 @@ describe('wakeUpSteps', () => {
       ['LOCK', 'CREATE', 'ALTER'],
       'ACCESS EXCLUSIVE',
     ],
-  ] as const)('makes it %s where there is %p', (wanted, trigger, commands, back, lock) => {
+  ] as const)('makes it %s if there is %p', (wanted, trigger, commands, back, lock) => {
     const [step] = wakeUpSteps(wakeUpDifferences(wanted, trigger, 'own'), 'own');
     const { statements = [], undo = [] } = step ?? {};
     expect(statements.map(({ text }) => text.split(' ')[0])).toEqual(commands);

@@ -9,7 +9,7 @@ import { DailyRevenue } from '../src/daily-revenue.view';
 import { RevenueService } from '../src/revenue.service';
 
 describe('the same application without a database', () => {
-  it('reads the rows of the test, and records refreshes', async () => {
+  it('reads the rows given by the test, and records refreshes', async () => {
     const builder = Test.createTestingModule({
       imports: [AppModule.forDatabase('postgres://127.0.0.1:1/nobody')],
     });

@@ -64,7 +64,7 @@ describe('an application on Nest 12, in ES modules', () => {
     expect(await revenue.of('tue')).toMatchObject({ day: 'tue', revenue: '5' });
   });
 
-  it('refreshes all views, and tells how they stand', async () => {
+  it('refreshes all views, and shows their status', async () => {
     const { counts } = await revenue.refreshAll();
     expect(counts).toMatchObject({ refreshed: 1, failed: 0 });
     expect(await revenue.status()).toMatchObject([
@@ -84,7 +84,7 @@ describe('an application on Nest 12, in ES modules', () => {
     expect(job.isActive).toBe(true);
   });
 
-  it('is up in a health check of Terminus, and down where it is too old', async () => {
+  it('is up in a health check of Terminus, and down when it is too old', async () => {
     const health = app.get(HealthCheckService, { strict: false });
     const indicator = app.get(MaterializedViewsHealthIndicator, { strict: false });
     const check = (errorAfter: number): Promise<unknown> =>
@@ -99,7 +99,7 @@ describe('an application on Nest 12, in ES modules', () => {
     });
   });
 
-  it('shows it in the dashboard, to whom the guard lets in', async () => {
+  it('shows it in the dashboard, if the guard allows', async () => {
     const url = `${await app.getUrl()}/materialized-views/`;
     expect((await fetch(url)).status).toBe(403);
     const response = await fetch(url, { headers: { 'X-Key': 'right' } });

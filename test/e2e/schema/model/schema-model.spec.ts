@@ -93,7 +93,7 @@ describe('any sequence of releases', () => {
   }
 
   it(
-    'ends in what is declared, with nothing lost and nothing left over',
+    'ends as declared, with nothing lost and nothing left over',
     async () => {
       await fc.assert(fc.asyncProperty(anyHistory, checkHistory), {
         seed: Number(process.env.FC_SEED ?? 20261121),
