@@ -37,7 +37,7 @@ export function addCommonOptions(command: Command): Command {
     .option('--verbose', "the library's log and stack traces")
     .optionsGroup('As in MaterializedViewsModule.forRoot (or "matviews" in package.json):')
     .option('--state-schema <name>', "schema of the library's own tables")
-    .option('--application <name>', 'whose views these are')
+    .option('--application <name>', 'the name of this application')
     .option('--lock-timeout <duration>', 'how long to wait for a lock, such as 5s')
     .option('--statement-timeout <duration>', 'how long one statement may take, such as 1h')
     .option('--on-missing-table <policy>', 'fail or skip')

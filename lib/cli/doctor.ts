@@ -8,7 +8,7 @@ import type { Finding } from './doctor/finding.js';
 export async function doctor(source: ManagedDataSource): Promise<CommandResult> {
   const findings = await examine(source);
   return {
-    text: findings.length === 0 ? 'Nothing to mend.' : findings.map(findingText).join('\n\n'),
+    text: findings.length === 0 ? 'No problems found.' : findings.map(findingText).join('\n\n'),
     json: { findings },
     exitCode: findings.some(({ severity }) => severity === 'error') ? ExitCode.error : ExitCode.ok,
   };

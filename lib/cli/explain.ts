@@ -115,7 +115,9 @@ function possibility(reasons: string[]): Possibility {
 
 function refreshedBy({ schedule, freshness }: ViewDefinition): string[] {
   const tables = freshness?.tables.map(displayName) ?? [];
-  const told = [...(freshness?.readsSources ? ['all that it reads'] : []), ...tables].join(', ');
+  const told = [...(freshness?.readsSources ? ['everything that it reads'] : []), ...tables].join(
+    ', ',
+  );
   const { onWrite, skipsUnchanged, maxStalenessMs } = freshness ?? {};
   const lines = [
     schedule &&
@@ -123,9 +125,9 @@ function refreshedBy({ schedule, freshness }: ViewDefinition): string[] {
     onWrite &&
       `writes to ${told}, ${onWrite.debounceMs} ms after the last, ${onWrite.maxWaitMs} ms after the first at the latest`,
     maxStalenessMs !== undefined && `maxStaleness of ${maxStalenessMs} ms`,
-    skipsUnchanged && 'but not where nothing was written',
+    skipsUnchanged && 'but not if nothing was written',
   ].filter((line) => typeof line === 'string');
-  return lines.length === 0 ? ['demand alone'] : lines;
+  return lines.length === 0 ? ['only on demand'] : lines;
 }
 
 function concurrentlyOf(status: ViewStatus | undefined): Possibility {

@@ -80,7 +80,7 @@ function packages(manifest: Manifest): Addition[] {
   const missing = missingPackages(manifest);
   if (missing === undefined) {
     throw new CommandLineUsageError(
-      'This is no Nest application: package.json has no @nestjs/core.',
+      'This is not a Nest application: package.json has no @nestjs/core.',
       {
         hint: 'Without Nest a DataSource file is all that the command line needs: --data-source.',
       },
@@ -134,7 +134,7 @@ function shutdownHooks(folder: string): Addition[] {
   if (!existsSync(place) || readFileSync(place, 'utf8').includes('enableShutdownHooks')) {
     return [];
   }
-  const what = 'so that a stopping process ends its refreshes in order, before app.listen';
+  const what = 'so that a stopping process ends its refreshes cleanly, before app.listen';
   return [{ file, what, text: 'app.enableShutdownHooks();' }];
 }
 

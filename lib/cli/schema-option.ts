@@ -8,7 +8,7 @@ export interface SchemaFlag {
 export const schemaOption = (): Option =>
   new Option(
     '--schema <name>',
-    'the schema of views that are named without one; of all where none is named',
+    'the schema of views that are named without one; without names, only views of this schema',
   );
 
 /** The names, with the flag's schema added if they have none. */

@@ -81,7 +81,7 @@ export async function loadTypeScriptLoader(
   }
   if (loader.name === 'tsx') {
     warn(
-      'tsx does not write the types of columns into entities. Give each column its type, as in `@Column("text")`, or install @swc-node/register and @swc/core.',
+      'tsx emits no column types for entities. Give each column its type, as in `@Column("text")`, or install @swc-node/register and @swc/core.',
     );
   }
   await loader.load(file, kind);

@@ -151,8 +151,8 @@ export class DashboardMount implements OnModuleInit {
     const scoped = guards.find((guard) => !guard.isDependencyTreeStatic());
     if (scoped !== undefined) {
       throw new InvalidOptionsError(
-        `MaterializedViewsDashboardModule: expected guards that are made once, got "${String(scoped.name)}", which is made for each request: the dashboard could not run it.`,
-        { hint: 'Take `Scope.REQUEST` off it and off what it injects.' },
+        `MaterializedViewsDashboardModule: expected guards that are not request-scoped, got "${String(scoped.name)}", which is created for each request: the dashboard could not run it.`,
+        { hint: 'Remove `Scope.REQUEST` from it and from what it injects.' },
       );
     }
   }

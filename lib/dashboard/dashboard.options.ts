@@ -134,9 +134,9 @@ function closed(
   const { path = DEFAULT_PATH, basicAuth, readOnly = false, environment } = options;
   if (given.length === 0 && basicAuth === undefined && options.allowUnauthenticated !== true) {
     throw new InvalidOptionsError(
-      `${SUBJECT}: expected \`guards\` or \`basicAuth\`, got neither: anybody could open the dashboard, and refresh views.`,
+      `${SUBJECT}: expected \`guards\` or \`basicAuth\`, got neither: anyone could open the dashboard and refresh views.`,
       {
-        hint: 'Where a global guard or a proxy keeps strangers out, say so with `allowUnauthenticated: true`.',
+        hint: 'If a global guard or a proxy protects the dashboard, set `allowUnauthenticated: true`.',
       },
     );
   }

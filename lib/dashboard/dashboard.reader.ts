@@ -71,7 +71,7 @@ export class DashboardReader {
     ]);
     const status = statuses.find((each) => each.view === view);
     if (status === undefined) {
-      throw new UnknownViewError(`The database says nothing of "${view}".`, { view });
+      throw new UnknownViewError(`The database returned no status of "${view}".`, { view });
     }
     return {
       status,

@@ -127,7 +127,7 @@ export class DashboardRoutes {
   private async confirm({ query }: DashboardRequest): Promise<DashboardAnswer> {
     const action = ACTIONS.find((each) => each === query.get('action'));
     if (action === undefined) {
-      throw new BadRequestException(`\`action\` has to be one of ${ACTIONS.join(', ')}.`);
+      throw new BadRequestException(`\`action\` must be one of ${ACTIONS.join(', ')}.`);
     }
     const details = await this.reader.view(nameOf(query));
     return this.page(confirmPage(action, details, this.reader.names()));
@@ -154,7 +154,7 @@ function addressOf({ ip = '' }: DashboardRequest): string {
 function nameOf(query: URLSearchParams): ViewName {
   const [dataSource, view] = [query.get('source'), query.get('view')];
   if (!dataSource || !view) {
-    throw new BadRequestException('`source` and `view` have to name a data source and a view.');
+    throw new BadRequestException('`source` and `view` must name a data source and a view.');
   }
   return { dataSource, view };
 }

@@ -20,7 +20,7 @@ export function readRunsFilter(query: URLSearchParams): RunsFilter {
   const outcome = text('outcome');
   const known = REFRESH_OUTCOMES.find((each) => each === outcome);
   if (known !== outcome) {
-    throw new BadRequestException(`\`outcome\` has to be one of ${REFRESH_OUTCOMES.join(', ')}.`);
+    throw new BadRequestException(`\`outcome\` must be one of ${REFRESH_OUTCOMES.join(', ')}.`);
   }
   const [startedAt, runId] = text('after')?.split(' ') ?? [];
   return {
@@ -42,7 +42,7 @@ function instant(name: string, text: string | undefined): Date | undefined {
   }
   const parsed = new Date(/(?:Z|[+-]\d\d:\d\d)$/.test(text) ? text : `${text}Z`);
   if (!/^\d{4}-/.test(text) || Number.isNaN(parsed.getTime())) {
-    throw new BadRequestException(`\`${name}\` has to be an instant such as 2026-01-31T12:00.`);
+    throw new BadRequestException(`\`${name}\` must be a time such as 2026-01-31T12:00.`);
   }
   return parsed;
 }

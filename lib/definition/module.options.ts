@@ -230,9 +230,7 @@ const moduleOptions: Rule = (value, at) => {
   objectOf(MODULE_RULES)(value, at);
   const { onDrift, ...options } = value as MaterializedViewsModuleOptions;
   if (onDrift === 'apply' && synchronizeOf(options) !== true) {
-    throw at
-      .member('onDrift')
-      .refuse("'continue' or 'fail' where `synchronize` is not true", onDrift);
+    throw at.member('onDrift').refuse("'continue' or 'fail' unless `synchronize` is true", onDrift);
   }
 };
 

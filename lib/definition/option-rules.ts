@@ -176,7 +176,7 @@ export const aQualifiedName: Rule = (value, at) => {
 /** The error for an element of a list of classes and names. */
 export function notImported(at: OptionPath, expected: string, given: unknown): InvalidOptionsError {
   const hint =
-    'Where two files import each other, one of them finds `undefined` in the place of a class: give the name instead.';
+    'If two files import each other, one of them gets `undefined` instead of the class: pass the name instead.';
   return at.refuse(expected, given, given === undefined ? hint : undefined);
 }
 

@@ -85,7 +85,7 @@ function parse(expression: string): PgCronSchedule | string {
   const text = NICKNAMES[expression.trim().toLowerCase()] ?? withoutSeconds(expression.trim());
   const parts = text.split(/\s+/);
   if (parts.length === FIELDS.length + 1) {
-    return 'pg_cron begins at full minutes: the field of the seconds can only be 0';
+    return 'pg_cron fires at full minutes: the seconds field can only be 0';
   }
   if (parts.length !== FIELDS.length) {
     return `pg_cron reads five fields, or one of ${Object.keys(NICKNAMES).join(', ')}`;
@@ -119,7 +119,7 @@ function valuesOf(field: Field, text: string): number[] | string | undefined {
   }
   const items = text.split(',').map((item) => itemValues(field, item));
   return items.includes(undefined)
-    ? `pg_cron does not take "${text}" for the ${field.name}: it knows *, values, ranges, lists, and steps of * and of ranges`
+    ? `pg_cron does not take "${text}" for the ${field.name}: it accepts *, values, ranges, lists, and steps of * and of ranges`
     : [...new Set(items.flatMap((item) => item ?? []))].sort((one, other) => one - other);
 }
 

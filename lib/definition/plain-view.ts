@@ -28,7 +28,7 @@ export function refuseIndexes(target: ViewClass, [index]: IndexDefinition[]): vo
     throw new InvalidDefinitionError(
       `${decoratorOf(target)}: expected no index, because a plain view has no rows of its own, got "${index.name}".`,
       {
-        hint: 'Take @Index and @Unique out of the class, or declare it with @MaterializedViewEntity.',
+        hint: 'Remove @Index and @Unique from the class, or declare it with @MaterializedViewEntity.',
       },
     );
   }

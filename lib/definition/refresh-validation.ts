@@ -107,7 +107,7 @@ function checkScheduler(refresh: ViewRefreshOptions, at: OptionPath): void {
   }
   if (mode === 'swap') {
     const expected =
-      "another one with `scheduler: 'pg_cron'` (a process has to build the view that takes the place of this one)";
+      "another one with `scheduler: 'pg_cron'` (a process has to build the copy of the view)";
     throw at.member('mode').refuse(expected, mode);
   }
   for (const name of ['on', 'maxStaleness', 'skipUnchanged'] as const) {

@@ -16,7 +16,7 @@ const REFUSED: { reason: string; names: RegExp }[] = [
       /^(role|session_authorization|is_superuser|allow_.*|lo_compat_privileges|createrole_self_grant)$/,
   },
   {
-    reason: 'would change how the library and the server read what the other one sends',
+    reason: 'would change how the library and the server read messages of the other side',
     names:
       /^(client_encoding|standard_conforming_strings|backslash_quote|escape_string_warning|quote_all_identifiers)$/,
   },

@@ -2,7 +2,7 @@ import type { ServerEngine } from '../postgres/server-engine.js';
 
 const MISSING: Record<ServerEngine, string> = {
   Citus:
-    'triggers of distributed tables do not fire where the library could see it. Refresh views over such tables by `cron` and on demand, and not by `on`, `skipUnchanged` or `maxStaleness`',
+    'triggers of distributed tables fire where the library cannot see it. Refresh views over such tables by `cron` and on demand, and not by `on`, `skipUnchanged` or `maxStaleness`',
   YugabyteDB:
     'its advisory locks and its catalog are its own. Several processes may refresh a view at once, and changes may go unnoticed',
   CockroachDB:

@@ -226,7 +226,7 @@ function hasSchemas(target: unknown): boolean {
 function refuseWithoutSchema(target: ViewTarget, { schema }: ViewSelector): void {
   if (schema === undefined && hasSchemas(target)) {
     throw new UnknownViewError(
-      `${shown(target)} has a view in each of its \`schemas\`, and no schema is named.`,
+      `${shown(target)} has a view in each of its \`schemas\`, and the call names no schema.`,
       {
         hint: 'Say which with the option `schema`, or name the view as "schema.name".',
       },
@@ -235,7 +235,7 @@ function refuseWithoutSchema(target: ViewTarget, { schema }: ViewSelector): void
 }
 
 const NEW_SCHEMA =
-  'Of a schema that is new, a process learns by SchemaService.sync, or within `sweepInterval`.';
+  'A process learns of a new schema by SchemaService.sync, or within `sweepInterval`.';
 
 const SHOWN_COUNT = 10;
 

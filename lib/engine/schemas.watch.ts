@@ -80,7 +80,7 @@ export class SchemasWatch {
     } catch (error) {
       if (!this.isStopped) {
         this.rareWarning.warn(
-          `Could not follow the \`schemas\` of the views of data source "${name}"; they are asked for again within \`sweepInterval\`: ${messageOf(error)}`,
+          `Could not follow the \`schemas\` of the views of data source "${name}"; they are read again within \`sweepInterval\`: ${messageOf(error)}`,
         );
       }
     }

@@ -25,7 +25,7 @@ function wordsOf(error: unknown): string {
   if (typeof message === 'string') {
     return message;
   }
-  return typeof error === 'object' && error !== null ? 'it says nothing of itself' : String(error);
+  return typeof error === 'object' && error !== null ? 'it has no message' : String(error);
 }
 
 /** The same with its code, as in `40P01: deadlock detected`. */

@@ -39,7 +39,7 @@ const MISSING: Explanation = {
 
 const DUPLICATES: Explanation = {
   type: DuplicateRowsError,
-  what: 'the query gives the same unique key more than once',
+  what: 'the query returns the same unique key more than once',
   hint: 'Correct the query or the unique index. The key is in the detail of the cause, which holds row data.',
 };
 

@@ -61,7 +61,7 @@ function warningsOf(status: ViewStatus, { warnAfterMs }: AgeLimits): string[] {
     ['is older than warnAfter', warnAfterMs !== undefined && isOlder(status, warnAfterMs)],
     [`has failed ${failureCount} times in a row`, failureCount > 0],
     ['is paused', isPaused],
-    ['is kept from being refreshed by somebody else', lockedBy !== undefined],
+    ['cannot be refreshed, because someone else holds its lock', lockedBy !== undefined],
   ];
   return warnings.flatMap(([text, holds]) => (holds ? [text] : []));
 }

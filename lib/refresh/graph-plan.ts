@@ -93,7 +93,10 @@ function refuseCircle(dependencies: Dependencies, views: GraphPlan['views']): vo
     const names = circle.map(([, view]) => viewName(view));
     throw new DependencyCycleError(
       `Materialized views depend on each other in a circle, in which none can be the first to be refreshed: ${names.map((name) => `"${name}"`).join(', ')}. Nothing has been refreshed.`,
-      { view: names[0], hint: 'Take one of these dependencies out of a query or of `dependsOn`.' },
+      {
+        view: names[0],
+        hint: 'Remove one of these dependencies from a query or from `dependsOn`.',
+      },
     );
   }
 }

@@ -36,7 +36,7 @@ export async function withPatience<T>(
   }
 }
 
-const UNLESS_SHARED = 'Unless others asked for the same refresh, it is cancelled.';
+const UNLESS_SHARED = 'The refresh is cancelled unless other callers wait for it.';
 
 function cancelled(view: string, signal: AbortSignal | undefined): RefreshCancelledError {
   return new RefreshCancelledError(

@@ -118,7 +118,7 @@ export class RefreshFailure {
       return await findLostRun(this.context.database, { runId, lockKey, backendPid });
     } catch (lookupError) {
       const error = new ConnectionFailedError(
-        `The connection was lost while materialized view "${this.view}" was refreshed, and whether the refresh was committed could not be found out (${messageOf(lookupError)}).`,
+        `The connection was lost while materialized view "${this.view}" was refreshed, and it could not be found out whether the refresh was committed (${messageOf(lookupError)}).`,
         {
           view: this.view,
           cause,

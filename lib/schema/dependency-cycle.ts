@@ -60,6 +60,6 @@ async function sourcesOf(session: Session, query: ViewQuery): Promise<string[]> 
 export function cycleError(path: string[]): DependencyCycleError {
   return new DependencyCycleError(
     `Materialized views read each other in a circle: ${path.map((name) => `"${name}"`).join(' -> ')}. Nothing has been changed.`,
-    { view: path[0], hint: 'Take one of these dependencies out of a query or of `dependsOn`.' },
+    { view: path[0], hint: 'Remove one of these dependencies from a query or from `dependsOn`.' },
   );
 }

@@ -53,7 +53,7 @@ export async function partFailures(
     skipped: [
       ...waiting.map((failure) => ({
         view: viewOf(failure),
-        reason: `it is missing, and cannot be made while ${displayNames(others.map(({ view }) => view.name))} is left as it is (${errorCode(failure.cause)}: ${failure.message})`,
+        reason: `it is missing, and cannot be created while ${displayNames(others.map(({ view }) => view.name))} is left as it is (${errorCode(failure.cause)}: ${failure.message})`,
       })),
       ...failed.map((failure) => ({ view: viewOf(failure), reason: failure.message })),
     ],

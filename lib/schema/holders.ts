@@ -103,8 +103,8 @@ export function orphanAdvice({ isDoubtful }: Orphan, application: string): strin
     return 'Drop it with `prune: true` or SchemaService.apply.';
   }
   return application === ''
-    ? 'For `prune`, name the application: with the option `application`, or `applicationName` of its data source. `prune` drops only what the application of that name alone has made.'
-    : '`prune` leaves it, because it was made when the application had no name, or before names were remembered. Drop it by hand when no application declares it.';
+    ? 'For `prune`, name the application: with the option `application`, or `applicationName` of its data source. `prune` drops only what the application of that name alone has created.'
+    : '`prune` leaves it, because it was created when the application had no name, or before names were recorded. Drop it by hand when no application declares it.';
 }
 
 /** The warning if a plan should prune but must leave views; `undefined` if there are none. */

@@ -13,8 +13,8 @@ interface LockTaken {
 
 /** The message if another process creates or changes views for too long. */
 export const SYNC_LOCK_TAKEN: LockTaken = {
-  what: 'The lock under which materialized views are made and changed has been held for longer than syncTimeout.',
-  hint: 'See what its holder does (pg_stat_activity), or raise syncTimeout.',
+  what: 'The lock for creating and changing materialized views has been held for longer than syncTimeout.',
+  hint: 'See what its holder is doing (pg_stat_activity), or raise syncTimeout.',
 };
 
 /**

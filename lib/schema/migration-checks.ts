@@ -159,7 +159,7 @@ export function refuseLiterals(
   const view = touched[literals[0]?.position ?? -1];
   if (view !== undefined) {
     throw new UnmanagedDependentsError(
-      `Cannot write a migration that changes "${displayName(view.before)}": it has a ${literals.map(({ head }) => head.trim()).join(', a ')}, and its way back would run functions of others with the rights of whoever runs it.`,
+      `Cannot write a migration that changes "${displayName(view.before)}": it has a ${literals.map(({ head }) => head.trim()).join(', a ')}, and its "down" would run functions of other roles with the rights of whoever runs it.`,
       { view: displayName(view.before), hint: 'Change the view by hand as its owner first.' },
     );
   }

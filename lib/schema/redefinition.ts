@@ -105,7 +105,7 @@ function shrink(deployed: DeployedView, state: DatabaseState): SqlStatement[] {
     const name = displayName(deployed.name);
     return [
       refuseWayBack(
-        `"${name}" has columns more than before. It cannot be made again without them, because that would lose ${lost.join(', ')}.`,
+        `"${name}" has more columns than before. It cannot be recreated without them, because that would lose ${lost.join(', ')}.`,
       ),
     ];
   }

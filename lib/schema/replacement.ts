@@ -38,7 +38,7 @@ export interface ReplacementInput {
 
 const SWAP = { action: 'swap', rewritesRows: false } as const;
 const ROOM = 'The old views make room for the new ones';
-const FILLED = 'On the way back the old views get, or lose, their rows under their old names';
+const FILLED = 'When this is undone, the old views are filled or emptied under their old names';
 const NAMES = 'The new views take the names of the old ones';
 
 /**
@@ -55,7 +55,7 @@ function oneWay(going: readonly OldView[]): PlanStep[] {
   const lost = going.flatMap(({ deployed }) =>
     uncarried(deployed).map((each) => `"${deployedName(deployed)}" with its ${each}`),
   );
-  const reason = `There is no way back: what went cannot be made again, ${lost.join(', ')}.`;
+  const reason = `This cannot be undone, because what was dropped cannot be recreated: ${lost.join(', ')}.`;
   return lost.length === 0
     ? []
     : [{ ...SWAP, reason, statements: [], undo: [refuseWayBack(reason)], lock: NO_LOCK }];
@@ -238,7 +238,7 @@ function fillSteps(members: RehearsedMember[]): PlanStep[] {
       action: 'populate',
       view: displayName(name),
       name,
-      reason: 'It calls a function that reads a view which has its name only now',
+      reason: 'It calls a function that finds a view by a name which the view gets only now',
       statements: fillStatements(name),
       undo: [],
       lock: LONG_EXCLUSIVE_LOCK,

@@ -219,7 +219,7 @@ function refuseOtherRelation(view: ViewDefinition, state: DatabaseState): void {
       `Cannot manage ${view.kind.noun} "${viewName(view)}" of ${view.target.name}: the relation of this name belongs to extension "${relation.extension}", which alone may change or drop it. Nothing has been changed.`,
       {
         view: viewName(view),
-        hint: `Take it out of the extension (ALTER EXTENSION ... DROP ${view.kind.keyword} ...), or give the view another name.`,
+        hint: `Remove it from the extension (ALTER EXTENSION ... DROP ${view.kind.keyword} ...), or give the view another name.`,
       },
     );
   }

@@ -84,7 +84,7 @@ function failureDifference({ member, cause }: StandInError): SchemaDifference {
     kind: 'query-fails',
     description: member.definition
       ? describeFailure(member.definition, cause)
-      : `it cannot be made again on the new definitions below it: ${codeAndMessageOf(cause)}`,
+      : `it cannot be rebuilt on the new definitions below it: ${codeAndMessageOf(cause)}`,
   };
 }
 

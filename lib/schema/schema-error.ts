@@ -73,13 +73,13 @@ function describeTask(
   const subject = view === undefined ? `view "${name}"` : describeDeclared(view);
   switch (action) {
     case 'install':
-      return `make the library's own tables in schema "${stateSchema}"`;
+      return `create the library's own tables in schema "${stateSchema}"`;
     case 'create-schema':
-      return `make a schema (${reason})`;
+      return `create a schema (${reason})`;
     case 'build':
       return `make ${makes === undefined ? '' : `${makes} of `}${subject}`;
     case 'swap':
-      return 'put the new views in the place of the old ones';
+      return 'replace the old views by the new ones';
     case 'rename':
       return `rename ${subject} (${reason})`;
     case 'drop':
@@ -87,7 +87,7 @@ function describeTask(
     case 'record':
       return 'remember which changes views track';
     case 'capture':
-      return 'make the triggers that capture changes of tables';
+      return 'create the triggers that capture changes of tables';
     default:
       return `change ${subject} (${reason})`;
   }
@@ -103,7 +103,7 @@ const HINTS: Record<string, string> = {
   [SqlState.insufficientPrivilege]:
     'The role has to own the views that change, and needs CREATE on their schemas, SELECT on what they read and, for a schema that does not exist, CREATE on the database.',
   [SqlState.uniqueViolation]:
-    'The query gives the same key of a unique index more than once. The key is in the detail of the cause, which holds row data. An index that no class declares was made by hand: correct the query, or drop the index.',
+    'The query returns the same key of a unique index more than once. The key is in the detail of the cause, which holds row data. An index that no class declares was made by hand: correct the query, or drop the index.',
   [SqlState.dependentObjectsStillExist]:
     'The detail of the cause names what depends on it. Drop that yourself, or change it.',
   [SqlState.lockNotAvailable]:
@@ -143,7 +143,7 @@ export function schemaErrorFrom(error: unknown): MaterializedViewError {
 
 function describeFailures(error: unknown): string {
   if (!(error instanceof SchemaStepError)) {
-    return `make the database as the code declares it: ${describeCause(error)}`;
+    return `bring the database in line with the code: ${describeCause(error)}`;
   }
   const { task, others = [] } = error.failed;
   return [`${task}: ${describeCause(error.cause)}`, ...others.map(describeFailures)].join(

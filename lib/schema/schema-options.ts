@@ -73,7 +73,7 @@ export type AlterTableServiceOptions = DataSourceSelector &
  * Whether this looks like a result of `SchemaService.plan`. Whether it is still right is checked under the
  * lock.
  */
-export const aPlan = matching('a plan that `SchemaService.plan` has made', (value) => {
+export const aPlan = matching('a plan that `SchemaService.plan` returned', (value) => {
   const { dataSource, policy, steps } = (value ?? {}) as Partial<SchemaPlan>;
   return typeof dataSource === 'string' && typeof policy === 'object' && Array.isArray(steps);
 });

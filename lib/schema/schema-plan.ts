@@ -225,7 +225,7 @@ function lossNote({ invalidIndexes, lostIndexes, lostStatistics }: RehearsedMemb
   const lost = [...indexes(lostIndexes), ...lostStatistics.map((name) => `statistics "${name}"`)];
   return [
     noteOf(lost, 'cannot be kept: the columns are gone'),
-    noteOf(indexes(invalidIndexes), 'is not kept: it is invalid, and serves nobody'),
+    noteOf(indexes(invalidIndexes), 'is not kept: it is invalid, so no query uses it'),
   ].join('');
 }
 

@@ -88,7 +88,7 @@ export class SchemaBoot {
         throw error;
       }
       this.context.log.warn(
-        `Could not read for which changes the materialized views of data source "${name}" are refreshed: ${messageOf(error)}`,
+        `Could not read which changes the materialized views of data source "${name}" track: ${messageOf(error)}`,
       );
     }
   }
@@ -111,7 +111,7 @@ export class SchemaBoot {
       } else if (outcome === 'orphaned') {
         const orphan = byName.get(view);
         this.context.log.warn(
-          `${sentenceCase(orphan?.kind.noun ?? 'view')} "${view}" was made by this library, and ${reason}. ${orphan ? orphanAdvice(orphan, this.context.application) : ''}`,
+          `${sentenceCase(orphan?.kind.noun ?? 'view')} "${view}" was created by this library, and ${reason}. ${orphan ? orphanAdvice(orphan, this.context.application) : ''}`,
         );
       } else if (outcome !== 'unchanged' && outcome !== 'dropped') {
         this.context.log.log(

@@ -69,13 +69,10 @@ export class Schema {
     const differences = (await this.diff({})).filter(({ kind }) => kind !== 'orphan');
     if (differences.length > 0) {
       const list = differences.map(({ view, description }) => `"${view}": ${description}`);
-      throw new SchemaDriftError(
-        `The database is not what the code declares: ${list.join('; ')}.`,
-        {
-          view: differences[0]?.view,
-          hint: 'Apply the change with a migration or SchemaService.apply.',
-        },
-      );
+      throw new SchemaDriftError(`The database differs from the code: ${list.join('; ')}.`, {
+        view: differences[0]?.view,
+        hint: 'Apply the change with a migration or SchemaService.apply.',
+      });
     }
   }
 

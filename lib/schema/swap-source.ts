@@ -98,7 +98,7 @@ function refuseForeign(name: QualifiedName, literals: string[]): void {
   if (literals.length > 0) {
     const view = displayName(name);
     throw new SwapRefusedError(
-      `Cannot refresh materialized view "${view}" by swap: it has ${literals.join(', ')}, and to read that would run functions of others with the rights of this role. The view was not changed.`,
+      `Cannot refresh materialized view "${view}" by swap: it has ${literals.join(', ')}, and reading that would run functions of other roles with the rights of this role. The view was not changed.`,
       { view, hint: 'Refresh it in another mode.' },
     );
   }

@@ -109,7 +109,7 @@ export function refuseDrift(
   if (policy.onDrift === 'fail' && first !== undefined) {
     const views = plan.skipped.map(({ view, reason }) => `"${view}": ${reason}`).join('; ');
     throw new SchemaDriftError(
-      `The database is not what the code declares: ${views}. Nothing has been changed.`,
+      `The database differs from the code: ${views}. Nothing has been changed.`,
       {
         view: viewName(first.view),
         hint: 'Apply the change with a migration or SchemaService.apply.',

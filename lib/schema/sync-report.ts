@@ -91,7 +91,7 @@ function orphaned(orphan: Orphan): ViewReport {
   return {
     view: displayName(orphan.name),
     outcome: 'orphaned',
-    reason: `${describeOrphan(orphan)}${orphan.isTracked ? ', while writers of what it reads go on paying for the triggers that capture changes for it' : ''}`,
+    reason: `${describeOrphan(orphan)}${orphan.isTracked ? ', while writers to what it reads still pay for the triggers that capture changes for it' : ''}`,
   };
 }
 

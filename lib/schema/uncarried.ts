@@ -128,7 +128,7 @@ export function refuseLosses(views: readonly Remade[]): void {
 }
 
 const FOREIGN = {
-  reason: 'and to read that would run functions of others with the rights of this role',
+  reason: 'and reading that would run functions of other roles with the rights of this role',
   hint: 'Have its owner write an ARRAY or a ROW with a cast in the place of the literal, or drop what has it.',
 };
 

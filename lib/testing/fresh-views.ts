@@ -56,7 +56,7 @@ export async function untilIdle(
     }
     if (performance.now() > endsAtMs) {
       throw new StatusError(`Views are not idle after ${String(timeout)}: ${busy.join(', ')}.`, {
-        hint: 'Look at their status: a view that fails, or that writes what it reads, never comes to rest.',
+        hint: 'Look at their status: a view that fails, or that writes what it reads, never becomes idle.',
       });
     }
     await delay(LOOK_MS);
@@ -91,7 +91,7 @@ function lackOf({ exists, isPopulated, isStale, ageMs, changes }: ViewStatus): s
     return 'the database has no such view';
   }
   if (!isPopulated) {
-    return 'it has no rows: it was made with no data, or emptied';
+    return 'it has no rows: it was created without data, or emptied';
   }
   if (changes?.isUnchanged === false) {
     return 'tables that it tracks have changed since its last refresh';

@@ -18,7 +18,7 @@ export function captureRecordSteps(
   return [
     {
       action: 'record',
-      reason: `The changes that refresh ${names} are not those that the class declares`,
+      reason: `The database does not track for ${names} what the class declares`,
       statements: [recordCaptures(stateSchema, records('wanted'))],
       undo: [recordCaptures(stateSchema, records('remembered'))],
       lock: STATE_LOCK,

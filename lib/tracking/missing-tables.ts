@@ -37,6 +37,6 @@ function missingTable({ view, table }: MissingTable): SchemaSyncError {
 
 function missingTableHint({ name }: QualifiedName): string {
   return name === 'sources'
-    ? "For all that the view reads write `on: 'sources'`, without the brackets."
+    ? "For everything that the view reads, write `on: 'sources'`, without the brackets."
     : 'Create the table first, or write its schema in front of its name.';
 }

@@ -85,7 +85,7 @@ async function refuseSourceless(
   const view = asking.find((_, position) => !found.has(position));
   if (view !== undefined) {
     throw new InvalidDefinitionError(
-      `Materialized view "${viewName(view)}" of ${view.target.name} cannot have \`refresh.${optionOf(view)}\`: its query reads no table or view that the catalog knows of, as where a function does all the reading. So no write could be noticed. Nothing has been changed.`,
+      `Materialized view "${viewName(view)}" of ${view.target.name} cannot have \`refresh.${optionOf(view)}\`: its query reads no table or view that the catalog knows of, for example because a function does all the reading. So no write could be noticed. Nothing has been changed.`,
       { view: viewName(view), hint: 'Name the tables whose writes count in `on`.' },
     );
   }
@@ -136,7 +136,7 @@ export function describeObstacle(reason: ObstacleReason, subject: string): strin
     case 'foreign-table':
       return `${subject} is a foreign table, which is written in another server`;
     case 'not-a-table':
-      return `${subject} is no table`;
+      return `${subject} is not a table`;
     case 'own-table':
       return `${subject} is the library's own`;
     case 'row-security':

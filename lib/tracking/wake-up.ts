@@ -61,6 +61,6 @@ export function wakeUpSteps(
 /** What must change, in words for plans and differences. */
 export function describeWakeUp({ wanted }: WakeUpDifference): string {
   return wanted === 'notify'
-    ? "Writers should wake processes up by NOTIFY (`wakeUp: 'notify'`)"
-    : "Writers should notify nobody any more (`wakeUp: 'poll'`)";
+    ? "Writers should wake processes by NOTIFY (`wakeUp: 'notify'`)"
+    : "Writers should no longer notify (`wakeUp: 'poll'`)";
 }

@@ -17,7 +17,7 @@ const LIBRARY = 'nestjs-materialized-views';
 /** Each loads with the packages that it needs. */
 const ENTRY_POINTS = ['', '/dashboard', '/health', '/opentelemetry', '/prometheus', '/testing'];
 const CONSUMERS = ['nest12-esm', 'nest11-cjs'];
-/** A test that leaves something open never ends by itself. */
+/** A test that leaves something open would never end. */
 const STEP_TIMEOUT_MS = 5 * 60_000;
 
 const root = path.resolve(import.meta.dirname, '../..');

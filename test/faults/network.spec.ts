@@ -6,7 +6,7 @@ import { assertInvariants } from './support/invariants.js';
 import type { Answer } from './support/ledger-replica.js';
 import { HOURLY, Ledger } from './support/ledger.js';
 
-/** How many ticks the bad network has to get through. */
+/** How many ticks must succeed on the bad network. */
 const TICK_COUNT = Number(process.env.FAULT_TICKS ?? 5);
 
 describe('the network', () => {
@@ -101,7 +101,7 @@ describe('the network', () => {
       if (outcome instanceof Error) {
         expect(outcome).toMatchObject({ code: 'MV_CONNECTION_FAILED', isTransient: true });
       } else {
-        // Joined is what its own attempt did whose outcome could not be found out at once.
+        // It reports `joined` if the outcome of its own attempt could not be found out at once.
         expect(['refreshed', 'joined']).toContain((outcome as RefreshResult).outcome);
       }
     }

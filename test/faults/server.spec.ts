@@ -54,7 +54,7 @@ describe('the server', () => {
     const outcome = refreshes.refresh(view).catch((error: unknown) => error);
     await gate.untilReached();
     await server.restart('immediate');
-    // Where the attempts are over before the server is back, that is told too.
+    // If the attempts are over before the server is back, that is reported too.
     expect([{ outcome: 'refreshed' }, { code: 'MV_CONNECTION_FAILED' }]).toContainEqual(
       partOf(await outcome),
     );
@@ -74,7 +74,7 @@ describe('the server', () => {
     );
     await server.down('fast');
     const downAt = new Date();
-    // Nobody is there who could be asked what time it is.
+    // No server can be asked for the time.
     await pause(7_000);
     const upAt = new Date();
     await server.up();

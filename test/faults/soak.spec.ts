@@ -29,7 +29,7 @@ const LONGEST_GAP = `SELECT max(gap)::text AS "longest time without a success" F
   FROM materialized_views.refresh_history WHERE outcome = 'refreshed' AND started_at > $1
 ) AS gaps`;
 
-/** What became of the ticks that nobody did. A later tick does the same, so that most of them are missed by nobody. */
+/** The ticks that were not done. A later tick does the same work, so most of them don't matter. */
 const LEFT = `WITH due AS (
   SELECT to_timestamp(second) AS tick
   FROM generate_series(

@@ -6,9 +6,9 @@ const BUILT = path.resolve('dist/cjs/package.json');
 const SOURCES = path.resolve('lib');
 
 /**
- * To be called before a process is started that runs `dist/`.
+ * Call it before a process is started that runs `dist/`.
  *
- * @throws Error where it would run other code than `lib/` has
+ * @throws Error if it would run other code than that in `lib/`
  */
 export function requireBuild(): void {
   const builtAtMs = statSync(BUILT, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;

@@ -1,7 +1,7 @@
 import { Session } from 'node:inspector/promises';
 import { fileURLToPath } from 'node:url';
 
-/** Notes which functions are called, by the engine's own count. */
+/** Records which functions are called, by the engine's own count. */
 export class CalledFunctions {
   static async watch(): Promise<CalledFunctions> {
     const session = new Session();

@@ -1,12 +1,12 @@
 import type { TestDatabase } from './test-database.js';
 
-/** Some minors keep something of their own there, with a number that is another one for each relation. */
+/** Some minor releases store something there, with a different number for each relation. */
 const SOMEBODYS = (options: string): string =>
   `(SELECT array_agg(o ORDER BY o) FROM unnest(${options}) o WHERE NOT starts_with(o, 'pg_'))`;
 
 /**
- * All that the database has of views, without what changes when one is made anew as it was: OIDs and
- * rows. Written apart from the library's own reading of the catalog.
+ * Everything that the database has about views, except what changes when one is recreated unchanged:
+ * OIDs and rows. Independent of the library's own reading of the catalog.
  */
 export async function catalog(database: TestDatabase): Promise<Record<string, unknown>> {
   const views = await database.query(`

@@ -21,17 +21,17 @@ export class ChangeDetector {
     private readonly stateSchema: string,
   ) {}
 
-  /** What the detector says of a view now. */
+  /** What the detector says about a view now. */
   async changes(view: QualifiedName): Promise<PendingRow> {
     return this.run<PendingRow>(selectPending(this.stateSchema, [view]));
   }
 
-  /** What whoever looks for due views reads of it. */
+  /** What polling reads about it. */
   async pending(view: QualifiedName): Promise<PendingRow> {
     return this.run<PendingRow>(selectPending(this.stateSchema, [view], { leavesOut: true }));
   }
 
-  /** Notes what the view is about to see. To be followed by `commit`, whatever happens in between. */
+  /** Records what the view is about to see. `commit` must follow, whatever happens in between. */
   async begin(view: QualifiedName): Promise<Seen> {
     await this.session.query('BEGIN ISOLATION LEVEL READ COMMITTED');
     const { snapshot } = await this.run<RefreshPreconditionRow>(
@@ -72,7 +72,7 @@ export class ChangeDetector {
   }
 }
 
-/** Whether a materialized view has other rows than its query gives now. */
+/** Whether a materialized view has other rows than its query returns now. */
 export async function isStale(
   session: Pick<Client, 'query'>,
   view: QualifiedName,

@@ -20,7 +20,7 @@ interface Directories {
   bin: string;
 }
 
-/** A server of a test's own, for what must not happen to one that others use. */
+/** A test's own server, for what must not happen to one that others use. */
 export class FaultServer {
   static async start(): Promise<FaultServer> {
     const server = await startPostgres(process.env.POSTGRES_PACKAGE);
@@ -43,7 +43,7 @@ export class FaultServer {
     return this.server.url;
   }
 
-  /** Takes the server away: whoever connects is refused. */
+  /** Takes the server away: connections are refused. */
   async down(mode: StopMode): Promise<void> {
     await this.control('stop', '-m', mode);
     this.isDown = true;

@@ -55,7 +55,7 @@ interface ViewRelease {
 }
 
 export interface Release {
-  /** `null`: the view's class is gone. */
+  /** `null` means that the view's class is gone. */
   views: (ViewRelease | null)[];
   synchronize: NonNullable<MaterializedViewsModuleOptions['synchronize']>;
   onDrift?: 'continue';

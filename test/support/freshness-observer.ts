@@ -3,13 +3,13 @@ import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/ident
 import { ChangeDetector, isStale } from './change-detector.js';
 import { isRefusal, type Tally } from './order-writer.js';
 
-/** What the detector says, and what the rows say, of one moment. */
+/** What the detector says, and what the rows say, at one moment. */
 export interface Observation {
   isUnchanged: boolean;
   isStale: boolean;
 }
 
-/** Looks at single moments of a database in which others write and refresh. */
+/** Reads single moments of a database in which others write and refresh. */
 export class FreshnessObserver {
   private readonly detector: ChangeDetector;
 
@@ -64,7 +64,7 @@ export class FreshnessObserver {
   }
 }
 
-/** `needless`: told of a change although the rows are those of the query. */
+/** `needless`: it reports a change although the rows match the query. */
 function answerOf({ isUnchanged, isStale }: Observation): string {
   if (isUnchanged) {
     return isStale ? 'missed' : 'unchanged';

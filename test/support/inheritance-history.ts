@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 
 /*
- * What may happen to tables that inherit from each other, and to partitions: a sequence of statements, chosen at
- * random. Many of them PostgreSQL refuses, because the tables do not stand to each other as they would have to.
+ * What may happen to tables that inherit from each other, and to partitions: a random sequence of statements.
+ * PostgreSQL refuses many of them, because the tables are not related as the statement requires.
  */
 
 const ODD = `"Odd ""table'"`;

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { compactChanges, selectCrowdedSources } from '../../lib/postgres/change-log.sql.js';
 
-/** Compacts the log of each source that has more than so many rows; gives how many sources that was. */
+/** Compacts the log of each source with more than this many rows; returns the number of sources. */
 export async function compact(
   session: Client,
   stateSchema: string,

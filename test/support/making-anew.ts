@@ -27,7 +27,7 @@ const views = (change: { subject?: number; below?: number } = {}): TestView[] =>
   },
 ];
 
-/** Everything that takes a view away and puts another one in its place. */
+/** Everything that replaces a view by another one. */
 export type Way = (typeof WAYS)[number];
 export const WAYS = [
   'a change',
@@ -43,7 +43,7 @@ export const WAYS = [
 /** A swap has nothing above the view. */
 export const WAYS_WITH_PLAIN_VIEW = WAYS.filter((way) => way !== 'a swap');
 
-/** An application of two views, which are made anew in one way or another. */
+/** An application with two views, which are rebuilt in one way or another. */
 export class MakingAnew {
   readonly releases: Releases;
 

@@ -2,8 +2,8 @@
 export const RUNS_WHOLE_MATRIX = process.env.MATRIX === 'all';
 
 /**
- * So many of the cases of a matrix that each value of each of its dimensions is in `times` of them, where there are as
- * many. `MATRIX=all` gives all cases.
+ * A subset of a matrix's cases in which each value of each dimension occurs `times` times, if there are that many.
+ * `MATRIX=all` returns all cases.
  *
  * @param cases a row for each case; those of its values that are strings are what it is made of
  */

@@ -17,7 +17,7 @@ interface Link {
 const REFRESH = 'REFRESH MATERIALIZED VIEW';
 const COMMITTED = 'COMMIT\0';
 
-/** A network between an application and its server, in which a test can make things go wrong. */
+/** A network between an application and its server that a test can break. */
 export class Network {
   static async to(serverUrl: string): Promise<Network> {
     const network = new Network(new URL(serverUrl));
@@ -58,7 +58,7 @@ export class Network {
     return this.links.length;
   }
 
-  /** From now on no byte passes on all connections but the first ones, and nobody is told. */
+  /** From now on, no byte passes on any connection except the first ones, silently. */
   goSilent(options: { except: number; newOnesToo: boolean }): void {
     this.links.slice(options.except).forEach((link) => (link.isSilent = true));
     this.isDead = options.newOnesToo;

@@ -1,4 +1,4 @@
-/** Random numbers that a seed makes come again (mulberry32). */
+/** Random numbers that a seed repeats (mulberry32). */
 export class Random {
   constructor(private state: number) {}
 

@@ -26,7 +26,7 @@ export class Releases {
     subscribe(MaterializedViewChannels.sync, this.collect);
   }
 
-  /** Boots a release with these views in the place of the one before. */
+  /** Boots a release with these views in place of the previous one. */
   async start(
     views: (TestView | (new () => object))[],
     options: ModuleOptions = {},
@@ -59,7 +59,7 @@ export class Releases {
     return this.app;
   }
 
-  /** What the last boot warned of. */
+  /** The warnings of the last boot. */
   get warnings(): string[] {
     return this.warn.mock.calls.map(([message]) => String(message));
   }

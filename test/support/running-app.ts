@@ -7,7 +7,7 @@ import { ChangeWatch } from '../../lib/schedule/change-watch.js';
 import type { Release } from './freshness-history.js';
 import { managed } from './managed.js';
 
-/** A running application, which looks for changes when it is told to. */
+/** A running application that polls for changes when told to. */
 export class RunningApp {
   readonly definitions: readonly ViewDefinition[];
   refreshCount = 0;

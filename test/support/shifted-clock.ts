@@ -1,7 +1,7 @@
 const RealDate = Date;
 let offsetMs = 0;
 
-/** From now on the clock of this process, and with it every timer that asks it, is off by so much. */
+/** From now on, this process's clock, and every timer that uses it, is off by this much. */
 export function shiftClock(byMs: number): void {
   offsetMs = byMs;
   globalThis.Date = class extends RealDate {

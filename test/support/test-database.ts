@@ -18,7 +18,7 @@ export interface ClosedGate {
 /** A database of its own for a test file. */
 export class TestDatabase {
   /**
-   * @param serverUrl a server of the test's own, where it does not take the common one
+   * @param serverUrl the test's own server, if it doesn't use the common one
    * @param name where the server knows the database by it
    */
   static async create(
@@ -102,8 +102,8 @@ export class TestDatabase {
   }
 
   /**
-   * Makes the function `public.gate()`, which lets a query through unless a gate is closed: a way to
-   * stop a refresh in its middle for as long as a test needs.
+   * Creates the function `public.gate()`, which lets a query through unless a gate is closed: a way
+   * to stop a refresh for as long as a test needs.
    */
   async createGate(): Promise<void> {
     await this.query(`CREATE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$

@@ -38,8 +38,8 @@ const OPERATORS = [
 const DOMAINS = ['text', 'int4', 'int8', 'float8', 'oid', 'bool', 'jsonb', 'timestamptz', 'uuid'];
 
 /**
- * Puts into the schema `public` what anybody could put there who may create in it: for each type and each pair of types
- * all operators, functions and aggregates with the names and arguments of PostgreSQL's own, those with arguments of any
+ * Creates in the schema `public` what anyone with CREATE on it could create: for each type and each pair of types, all
+ * operators, functions and aggregates with the names and arguments of PostgreSQL's own, those with arguments of any
  * type for each type, and types with PostgreSQL's names. Whatever of this runs fails, and is counted.
  */
 export async function setTraps(database: TestDatabase): Promise<void> {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Which rooms a room may import from, beside itself. What is under `''` is the root of lib, with the list of exports. */
+/** Which rooms a room may import from, besides itself. `''` is the root of lib, with the list of exports. */
 const MAY_IMPORT: Record<string, string[]> = {
   postgres: [],
   errors: ['postgres'],
@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   opentelemetry: ['metrics', 'engine', 'refresh', 'schema', 'definition', 'postgres'],
   prometheus: ['metrics', 'engine', 'definition'],
   testing: ['nest', 'engine', 'status', 'refresh', 'definition', 'errors', 'postgres'],
-  // What `nest add` and `matviews init` do: they edit files, and are no part of what an application loads.
+  // `nest add` and `matviews init`: they edit files, and no application loads them.
   schematics: [],
   '': [
     ...['nest', 'engine', 'status', 'refresh', 'schema', 'introspection', 'tracking', 'graph'],

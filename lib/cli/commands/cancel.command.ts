@@ -16,7 +16,7 @@ export const cancelCommand: CliCommand = {
     const isCancelled = await refreshes.cancel(name);
     return {
       json: { view: name, isCancelled },
-      text: isCancelled ? `Cancelled the refresh of ${name}.` : `Nobody refreshes ${name}.`,
+      text: isCancelled ? `Cancelled the refresh of ${name}.` : `No refresh of ${name} is running.`,
     };
   },
 };

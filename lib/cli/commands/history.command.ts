@@ -15,7 +15,7 @@ export const historyCommand: CliCommand = {
       .description('the last runs, newest first')
       .argument('[view]', 'schema.name; all if none is given')
       .addOption(schemaOption())
-      .option('--limit <count>', 'runs at the most', wholeNumber, DEFAULT_LIMIT),
+      .option('--limit <count>', 'the maximum number of runs', wholeNumber, DEFAULT_LIMIT),
 
   async run(
     cli: Cli,

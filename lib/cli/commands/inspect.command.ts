@@ -21,7 +21,7 @@ export const inspectCommand: CliCommand = {
       )
       .argument(
         '[views...]',
-        'schema.name, or the name alone: one after the other, with all that is known',
+        'schema.name, or just the name: prints everything that is known about each',
       )
       .option('--schema <name>', 'only views of this schema'),
 

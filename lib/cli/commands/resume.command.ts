@@ -7,7 +7,7 @@ import { inSchemaOf, type SchemaFlag, schemaOption } from '../schema-option.js';
 export const resumeCommand: CliCommand = {
   define: () =>
     new Command('resume')
-      .description('take pause back')
+      .description('end a pause')
       .argument('<views...>', 'as schema.name')
       .addOption(schemaOption()),
 

@@ -58,7 +58,7 @@ async function readServer({ database, options, views }: ManagedDataSource): Prom
     const names = views.all().map(({ name }) => name);
     const [facts] = await session.query<ServerFactsRow>(selectServerFacts());
     if (facts === undefined) {
-      throw new Error('the server said nothing of itself');
+      throw new Error('the server did not say its version');
     }
     return {
       facts,

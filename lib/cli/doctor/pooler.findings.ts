@@ -18,7 +18,7 @@ export async function poolerFindings(
           severity: 'warning',
           code: 'pooler',
           message:
-            "a pooler stands between the application and the server, and `wakeUp: 'notify'` needs a connection that the pooler does not share: in transaction mode nobody is woken up.",
+            "a pooler stands between the application and the server, and `wakeUp: 'notify'` needs a connection that the pooler does not share: in transaction mode, notifications do not arrive.",
           fix: "Set wakeUp: 'poll', or connect to the server itself.",
         },
       ]

@@ -50,7 +50,7 @@ function nullKeys(view: string, indexes: string): Finding {
     code: 'null-keys',
     view,
     message: `there are NULLs in the columns of its unique index (${indexes}): a concurrent refresh deletes and inserts such rows again each time.`,
-    fix: `Say coalesce(column, ...) in its query, or leave such rows out: WHERE column IS NOT NULL`,
+    fix: `Use coalesce(column, ...) in its query, or leave such rows out: WHERE column IS NOT NULL`,
   };
 }
 
@@ -93,7 +93,7 @@ export function logFindings(statuses: readonly ViewStatus[]): Finding[] {
     {
       severity: 'warning',
       code: 'log-full',
-      message: `the log of changes has ${rows} rows: they stay until all views that track them have been refreshed.`,
+      message: `the change log has ${rows} rows: they stay until all views that track them have been refreshed.`,
       fix: `matviews refresh ${waiting.length === 0 ? '--all' : waiting.map(shellQuoted).join(' ')}`,
     },
   ];
@@ -115,9 +115,9 @@ export function riskFinding(row: ViewRiskRow, version: number, searchPath: strin
             : ADVICE.grantRole(row.subject_owner, row.role),
       };
     case 'no-select':
-      return refused(row, view, `${row.role}, in whose name it reads ${row.subject}, may not.`);
+      return refused(row, view, `it reads ${row.subject} as ${row.role}, which may not read it.`);
     case 'no-execute':
-      return refused(row, view, `${row.role}, in whose name it calls ${row.subject}, may not.`);
+      return refused(row, view, `it calls ${row.subject} as ${row.role}, which may not call it.`);
     case 'row-security':
       return {
         severity: 'warning',

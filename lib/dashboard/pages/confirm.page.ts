@@ -40,20 +40,21 @@ function question(
     case 'cancel':
       return {
         heading: 'Cancel the refresh of',
-        text: html`The refresh that is running ends, in whatever process. The view keeps its rows.`,
+        text: html`The running refresh ends, in whichever process it runs. The view keeps its rows.`,
         button: 'Cancel the refresh',
       };
     case 'pause':
       return {
         heading: 'Pause',
-        text: html`No schedule and no write refreshes the view any more, in any process and over
-        restarts, until somebody resumes it. A refresh that is running goes on.`,
+        text: html`Scheduled and write-triggered refreshes stop in all processes, across restarts,
+        until the view is resumed. A running refresh goes on.`,
         button: 'Pause',
       };
     case 'resume':
       return {
         heading: 'Resume',
-        text: html`The view is refreshed by itself again. One refresh makes up for what was missed.`,
+        text: html`Scheduled and write-triggered refreshes start again. One refresh makes up for
+        what was missed.`,
         button: 'Resume',
       };
   }

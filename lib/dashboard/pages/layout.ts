@@ -51,7 +51,7 @@ export function layout(
         </header>
         <main id="main" tabindex="-1">
           <p class="problem" id="lost" role="alert" hidden>
-            The page could not be reloaded. The next attempt follows.
+            The page could not be updated. It tries again.
           </p>
           ${isLive ? html`<div id="live">${body}</div>` : body}
         </main>

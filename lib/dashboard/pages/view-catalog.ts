@@ -23,12 +23,12 @@ function definition({
   differences,
 }: Pick<ViewDetails, 'declared' | 'inspected' | 'differences'>): Html {
   return html`<h2>Definition</h2>
-    ${differences?.length === 0 && html`<p>The database has it as the code declares it.</p>`}
+    ${differences?.length === 0 && html`<p>The database matches the code.</p>`}
     ${
       differences !== undefined &&
       differences.length > 0 &&
       html`<div class="problem">
-        The database is not what the code declares:
+        The database differs from the code:
         <ul>
           ${differences.map(({ description }) => html`<li>${description}</li>`)}
         </ul>
@@ -37,7 +37,7 @@ function definition({
     <div class="columns">
       <div>
         <h3>In the database</h3>
-        <pre tabindex="0">${inspected?.definition ?? 'It is not there, or locked.'}</pre>
+        <pre tabindex="0">${inspected?.definition ?? 'The view is missing or locked.'}</pre>
       </div>
       <div>
         <h3>In the code</h3>

@@ -13,11 +13,11 @@ import { mode } from './views.page.js';
 
 const NOTICES: Record<ActionOutcome, string> = {
   refreshed: 'The refresh is done.',
-  started: 'The refresh has begun, and goes on by itself.',
+  started: 'The refresh has begun and is still running.',
   cancelled: 'The refresh was cancelled.',
   nothing: 'No refresh was running.',
-  paused: 'The view is paused: it is refreshed on demand alone.',
-  resumed: 'The view is refreshed by itself again.',
+  paused: 'The view is paused: it is refreshed only on demand.',
+  resumed: 'Scheduled and write-triggered refreshes start again.',
 };
 
 interface ViewPageOptions {
@@ -78,7 +78,7 @@ function failure(
   return html`<p class="problem">
     Failed ${relative(at)}:
     <code>${errorCode}</code>
-    ${errorMessage}${hint !== undefined && html`<br />${hint}`}${notBefore !== undefined && html`<br />Schedules stay away until ${time(notBefore)}.`}
+    ${errorMessage}${hint !== undefined && html`<br />${hint}`}${notBefore !== undefined && html`<br />Scheduled refreshes back off until ${time(notBefore)}.`}
   </p>`;
 }
 
@@ -124,13 +124,13 @@ function refreshedBy({ status, declared }: ViewDetails): Html | string {
       ${onWrite.readsSources ? 'what it reads' : onWrite.tables.join(', ')},
       ${shownDuration(onWrite.maxWaitMs)} at the most`,
     maxStalenessMs !== undefined && html`within ${shownDuration(maxStalenessMs)} of a write`,
-    skipsUnchanged && html`not where nothing has changed`,
+    skipsUnchanged && html`not if nothing has changed`,
     status.isPaused &&
       html`<strong>paused</strong
         >${status.pausedAt !== undefined && html` since ${time(status.pausedAt)}`}`,
   ].filter((each) => each !== false);
   return said.length === 0
-    ? 'on demand alone'
+    ? 'only on demand'
     : html`${said.map((each, position) => html`${position > 0 && html`<br />`}${each}`)}`;
 }
 
@@ -141,7 +141,7 @@ function pending({
   logBytes,
 }: NonNullable<ViewDetails['status']['changes']>): Html {
   const log = html`<span class="soft"
-    >The log of changes has ${logRowCount.toLocaleString('en')} rows, ${shownSize(logBytes)}.</span
+    >The change log has ${logRowCount.toLocaleString('en')} rows, ${shownSize(logBytes)}.</span
   >`;
   if (isUnchanged) {
     return html`none ${log}`;

@@ -20,6 +20,6 @@ export const captureRecordAspect: Aspect<undefined, RecordDifference> = {
     ),
   describe: ({ remembered }) =>
     remembered === null
-      ? 'the database does not know yet which changes refresh it'
-      : 'the changes that refresh it are not those that the class declares',
+      ? 'the database does not track changes for it yet'
+      : 'the database does not track for it what the class declares',
 };

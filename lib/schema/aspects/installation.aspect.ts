@@ -20,7 +20,7 @@ export const installationAspect: Aspect<undefined, InstallationDifference> = {
   steps: (differences, { stateSchema }) =>
     differences.map(({ from }) => ({
       action: 'install',
-      reason: `The library's own tables are at version ${from} and needed at ${INSTALLATION_VERSION}`,
+      reason: `The library's own tables have version ${from}, and this release needs ${INSTALLATION_VERSION}`,
       statements: installAfter(stateSchema, from),
       // A revert must not lose the history.
       undo: [],

@@ -126,7 +126,7 @@ describe('the commands that change or check the schema', () => {
         },
         {
           view: 'public.latest',
-          refreshedBy: ['demand alone'],
+          refreshedBy: ['only on demand'],
           on: { isPossible: true },
           skipUnchanged: { isPossible: false, reasons: [expect.stringContaining('now()')] },
           concurrently: { isPossible: false, reasons: [expect.stringContaining('unique index')] },

@@ -172,7 +172,7 @@ describe('the dashboard in a browser', () => {
     await page.getByRole('link', { name: 'Views', exact: true }).click();
     for (const [action, notice] of [
       ['Pause', 'The view is paused'],
-      ['Resume', 'is refreshed by itself again'],
+      ['Resume', 'refreshes start again'],
     ] as const) {
       await page.getByRole('link', { name: `${action} public.total` }).click();
       await page.getByRole('button', { name: action }).click();

@@ -182,7 +182,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
       'public.orders',
       'public.above',
       'on day 1 of the month, only in January',
-      'as the code declares it',
+      'The database matches the code.',
       'SELECT sum(',
     ]) {
       expect(text).toContain(part);

@@ -236,7 +236,7 @@ describe('refreshing in a transaction of the caller', () => {
         const result = await refreshes.refresh(Revenue, { manager });
         expect(result).toMatchObject({ outcome: 'refreshed' });
         expect(await idsIn(manager)).toEqual([1]);
-        // Who asked after that row must not take this refresh for his.
+        // A call made after that row must not join this refresh.
         expect(result.startedAt.getTime()).toBeLessThanOrEqual(late?.at.getTime() ?? 0);
       });
       expect(await ids()).toEqual([1]);

@@ -126,7 +126,7 @@ describe('requests to refresh', () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
     await gate.untilReached();
-    // Nobody shares that of a caller who has left.
+    // No caller shares the refresh of a caller that has given up.
     await expect(refreshes.refresh(Revenue, { timeout: 1 })).rejects.toThrow(RefreshTimeoutError);
     await insert(2);
     const requests = Array.from({ length: 50 }, () => covering(2, refreshes.refresh(Revenue)));
@@ -152,7 +152,7 @@ describe('requests to refresh', () => {
     await gate.open();
     await running;
     const results = await Promise.all(requests);
-    // Whoever is in doubt whether the other's began late enough refreshes by himself.
+    // If it isn't clear that the other refresh began late enough, the call refreshes itself.
     const { refreshed = 0, joined } = outcomes(results);
     expect([1, 2]).toContain(refreshed);
     expect(joined).toBe(4 - refreshed);

@@ -74,7 +74,7 @@ describe('applications with one stateSchema', () => {
     await start('shop', [mine, shared]);
     const schema = await start('shop', [shared]);
     expect(releases.warnings).toContainEqual(
-      `Materialized view "${MINE}" was made by this library, and no class declares it. Drop it with \`prune: true\` or SchemaService.apply.`,
+      `Materialized view "${MINE}" was created by this library, and no class declares it. Drop it with \`prune: true\` or SchemaService.apply.`,
     );
     expect(await schema.plan()).toMatchObject({ steps: [], orphans: [MINE] });
     await start('shop', [shared], { prune: true });

@@ -25,7 +25,7 @@ const views = (factor: number): TestView[] => [
   },
 ];
 
-/** What people add by hand between the writing of a migration and its run. */
+/** What people add by hand between generating a migration and running it. */
 const ADDED = [
   `GRANT SELECT ON ${FAR} TO late_reader WITH GRANT OPTION`,
   `GRANT SELECT (total) ON ${FAR} TO PUBLIC`,

@@ -155,7 +155,7 @@ describe('a view that should be renamed', () => {
         'public.above',
         'skipped',
         expect.stringMatching(
-          /^it is missing, and cannot be made while "public.new" is left as it is \(42P01: /,
+          /^it is missing, and cannot be created while "public.new" is left as it is \(42P01: /,
         ),
       ],
     ]);

@@ -16,7 +16,7 @@ const OLD = 'SELECT id FROM items';
 const NEW = 'SELECT id FROM items WHERE id > 1';
 const GATED = `${NEW} AND public.gate()`;
 
-// Six processes that start at once take most of a minute on a machine of two cores that has other work.
+// Six processes that start at once take almost a minute on a busy machine with two cores.
 jest.setTimeout(180_000);
 
 /** Processes of their own, as the pods of a deployment are. */

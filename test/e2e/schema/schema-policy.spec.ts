@@ -220,7 +220,9 @@ describe('what a policy allows', () => {
           ]);
           for (const { name } of added) {
             expect(releases.warnings.join('\n')).toMatch(
-              new RegExp(`"public\\.${name}".*cannot be made while "Far away.Base "view"" is left`),
+              new RegExp(
+                `"public\\.${name}".*cannot be created while "Far away.Base "view"" is left`,
+              ),
             );
           }
         }

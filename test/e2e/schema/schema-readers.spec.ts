@@ -43,7 +43,7 @@ const viewsOf = (release: number): TestView[] => [
   },
 ];
 
-/** Selects in a loop, and remembers each other thing that it saw and how long it waited at the most. */
+/** Selects in a loop, and records each different result and the longest wait. */
 class LoopingReader {
   static async start(database: TestDatabase, read: Read): Promise<LoopingReader> {
     return new LoopingReader(await database.session(), read);

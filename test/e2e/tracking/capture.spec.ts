@@ -348,7 +348,7 @@ describe('the capture of changes', () => {
       MaterializedViewsModule.forRoot({ scheduling: false, stateSchema: STATE }),
     );
     await expect(starting).rejects.toThrow(
-      /Could not make the triggers that capture changes of tables: 42501: .* Nothing has been changed\./,
+      /Could not create the triggers that capture changes of tables: 42501: .* Nothing has been changed\./,
     );
     await expect(starting).rejects.toMatchObject({
       hint: expect.stringContaining('must own the tables'),
@@ -465,7 +465,7 @@ describe('the capture of changes', () => {
       [
         'a sequence',
         'SELECT last_value AS id FROM orders_id_seq',
-        /"public\.orders_id_seq" is no table/,
+        /"public\.orders_id_seq" is not a table/,
       ],
       ['a system catalog', 'SELECT oid::int AS id FROM pg_class', /"pg_class" is the system's own/],
       ['row security', 'SELECT id FROM secured', /"public\.secured" has row security/],
@@ -582,7 +582,7 @@ describe('the capture of changes', () => {
     it('for writes that go unnoticed, and not for a view that just calls now()', async () => {
       await expect(
         start([view('SELECT last_value AS id FROM orders_id_seq', { on: 'sources' })]),
-      ).rejects.toThrow(/cannot have `refresh\.on`: "public\.orders_id_seq" is no table/);
+      ).rejects.toThrow(/cannot have `refresh\.on`: "public\.orders_id_seq" is not a table/);
       await start([view('SELECT id FROM orders WHERE now() > now()', { on: 'sources' })]);
       expect(await captured()).toEqual(ORDERS);
     });

@@ -275,7 +275,7 @@ describe("with wakeUp: 'notify'", () => {
         {
           view: `${STATE}.change_log`,
           kind: 'wake-up',
-          description: "Writers should wake processes up by NOTIFY (`wakeUp: 'notify'`)",
+          description: "Writers should wake processes by NOTIFY (`wakeUp: 'notify'`)",
         },
       ]);
       await expect(schema.verify()).rejects.toThrow(SchemaDriftError);

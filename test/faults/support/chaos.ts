@@ -10,7 +10,9 @@ const A_BACKEND = `SELECT pid FROM pg_stat_activity
   WHERE datname = current_database() AND application_name LIKE 'replica %' AND state <> 'idle'
   ORDER BY random() LIMIT 1`;
 
-/** Does random harm to a ledger's processes, their network and the server, one thing after another. */
+/**
+ * Injects random faults into a ledger's processes, their network and the server, one after another.
+ */
 export class Chaos {
   readonly counts: Record<string, number> = {};
   private isOver = false;
@@ -41,14 +43,14 @@ export class Chaos {
     'server restarted (immediate)': () => this.restart('immediate'),
   };
 
-  /** Half of the processes get to the server through the network that goes wrong. */
+  /** Half of the processes reach the server through the faulty network. */
   async start(replicaCount: number): Promise<void> {
     await Promise.all(
       Array.from({ length: replicaCount }, (_, index) => this.ledger.start(this.options(index))),
     );
   }
 
-  /** Writes and refreshes on demand go on all the while. */
+  /** Writes and refreshes on demand go on all the time. */
   async rage(durationMs: number, afterEach: () => Promise<void>): Promise<void> {
     const endsAtMs = Date.now() + durationMs;
     const traffic = [this.write(), this.demand()];
@@ -123,14 +125,14 @@ export class Chaos {
 
   private async demand(): Promise<void> {
     while (!this.isOver) {
-      // Not by the seed: how often this comes is not for it to say.
+      // Not by the seed, which doesn't determine how often this runs.
       const { replicas } = this.ledger;
       const replica = replicas[Math.floor(Math.random() * replicas.length)];
       const asked = replica?.ask<{ outcome: string }>({ do: 'refresh' }).then(
         ({ outcome }) => this.count(`on demand: ${outcome}`),
         () => this.count('on demand: killed meanwhile'),
       );
-      // A process that stands still answers later: nobody waits for it.
+      // A stalled process answers later: the test doesn't wait for it.
       await Promise.race([asked, pause(1_000)]);
       await pause(200);
     }

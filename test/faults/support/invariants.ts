@@ -6,7 +6,7 @@ import { ADVISORY_LOCKS } from '../../support/test-database.js';
 import { type Ledger, QUOTED_VIEW } from './ledger.js';
 
 /*
- * What has to hold after every fault:
+ * What must hold after every fault:
  *
  * I1  at most one success for each (view, tick)
  * I2  the view is readable, and what its query gave at some committed instant
@@ -35,9 +35,9 @@ const COMMIT_WITHOUT_SUCCESS = `SELECT xid FROM public.witnessed w
 const RUN_IN_VIEW = `SELECT h.run_id FROM ${HISTORY} h
   JOIN (SELECT DISTINCT xid::xid8 AS xid FROM ${QUOTED_VIEW}) w ON ${WROTE_HISTORY}`;
 
-/** What does the next refresh, for I6; without either of them the schedule has to. */
+/** What runs the next refresh, for I6; without either, the schedule must. */
 export interface Survivors {
-  /** A replica that is asked to. */
+  /** A replica that runs it. */
   by?: Replica;
   /** An application of this process. */
   refresh?: () => Promise<unknown>;
@@ -96,7 +96,7 @@ function asked(replica: Replica): () => Promise<unknown> {
   return async () => (await replica.ask<{ outcome: string }>({ do: 'refresh' })).outcome;
 }
 
-/** A replica that a test has killed is none any more: `Ledger.forget`. */
+/** A replica that a test has killed doesn't count: see `Ledger.forget`. */
 function assertAlive({ replicas }: Ledger): void {
   for (const { isAlive, stderr } of replicas) {
     expect({ isAlive, stderr }).toMatchObject({ isAlive: true });

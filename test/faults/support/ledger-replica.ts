@@ -15,7 +15,7 @@ import type { ReplicaOptions } from '../../support/replica-process.js';
 import { shiftClock } from '../../support/shifted-clock.js';
 import { LEDGER } from './ledger-view.js';
 
-/** One of several processes that keep the ledger's view, which does what a test asks for. */
+/** One of several processes that refresh the ledger's view and do what a test asks. */
 
 interface Request {
   id: number;
@@ -35,7 +35,7 @@ export interface Answer {
 
 const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
 shiftClock(options.clockOffsetMs ?? 0);
-// `Ledger.makeDue` makes ticks due that have been done, which a process that rests until the next one would not see.
+// `Ledger.makeDue` makes done ticks due again, which a process that rests until the next one would not see.
 Rest.prototype.isOver = () => true;
 const { ask } = Lease.prototype;
 Lease.prototype.ask = function (name) {
@@ -81,7 +81,7 @@ const patience = new AbortController();
 const app = await NestFactory.create(ReplicaModule, {
   logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
 });
-// Before the boot, so that a signal meets the application in its middle too.
+// Before the boot, so that a signal can arrive during it too.
 app.enableShutdownHooks();
 await app.init();
 process.on('message', (request: Request) => {

@@ -17,7 +17,7 @@ export const QUOTED_VIEW = `${escapeIdentifier(LEDGER.schema)}.${escapeIdentifie
 
 const ACCOUNT_COUNT = 50;
 
-/** Tables and functions over which the view is made so that what became of each refresh can be told. */
+/** Tables and functions below the view that make the outcome of each refresh visible. */
 const FIXTURE = `
 CREATE SCHEMA ${escapeIdentifier(LEDGER.schema)};
 CREATE TABLE public.entries (revision int, account int, delta int);
@@ -31,7 +31,7 @@ END $$`;
 
 /** A database with the ledger and the processes that keep its view. */
 export class Ledger {
-  /** @param serverUrl a server of the test's own, where it does not take the common one */
+  /** @param serverUrl the test's own server, if it doesn't use the common one */
   static async create(serverUrl?: string): Promise<Ledger> {
     const database = await TestDatabase.create(serverUrl);
     await database.query(FIXTURE);
@@ -64,7 +64,9 @@ export class Ledger {
     return replica;
   }
 
-  /** Makes a role the owner of all that the ledger has, but for what only a superuser may do; gives its URL. */
+  /**
+   * Makes a role the owner of everything in the ledger, except what only a superuser may do; returns its URL.
+   */
   async ownedBy(role: string): Promise<string> {
     const schema = escapeIdentifier(LEDGER.schema);
     await this.database.query(`CREATE ROLE ${role} LOGIN;
@@ -78,7 +80,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     return url.href;
   }
 
-  /** Counts a process no more among those that have to be alive. */
+  /** Removes a process from those that must be alive. */
   forget(replica: Replica): void {
     this.replicas.splice(this.replicas.indexOf(replica), 1);
   }
@@ -101,7 +103,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     return this.gate;
   }
 
-  /** Makes the last tick of a schedule one that nobody has done; gives its instant. */
+  /** Makes the last tick of a schedule undone; returns its time. */
   async makeDue(): Promise<Date> {
     await this.database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
     const [row] = await this.database.query<{ tick: Date }>(

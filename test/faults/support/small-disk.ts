@@ -21,7 +21,7 @@ export class SmallDisk {
     chownSync(this.directory, uid, gid);
   }
 
-  /** Fills it until nothing more fits; gives what makes room again. */
+  /** Fills it until nothing more fits; returns a function that frees the space. */
   fill(): () => void {
     const file = path.join(this.directory, 'filler');
     const block = Buffer.alloc(8_192);

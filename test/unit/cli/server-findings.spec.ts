@@ -33,7 +33,7 @@ describe('what doctor reports about the server', () => {
     [180_000, '2030-11-15T12:00:00Z', 'warning'],
     [130_000, '2026-01-01T00:00:00Z', 'warning'],
     [120_000, '2026-01-01T00:00:00Z', 'error'],
-    // Of a version that this release does not know, nothing is known.
+    // Nothing is reported about a version that this release doesn't know.
     [190_000, '2040-01-01T00:00:00Z', undefined],
   ])('says that version %i is old on %s: %s', (version, now, severity) => {
     const [finding] = serverFindings({ ...FACTS, version }, 1, new Date(now));

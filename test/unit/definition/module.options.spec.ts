@@ -111,7 +111,7 @@ describe('resolveOptions', () => {
       process.env.NODE_ENV = environment;
     }
     expect(() => resolveOptions({ synchronize: 'verify', onDrift: 'apply' })).toThrow(
-      /`onDrift` to be 'continue' or 'fail' where `synchronize` is not true/,
+      /`onDrift` to be 'continue' or 'fail' unless `synchronize` is true/,
     );
   });
 

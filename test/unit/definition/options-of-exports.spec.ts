@@ -18,7 +18,7 @@ const indicator = new health.MaterializedViewsHealthIndicator({} as never, refre
 
 const QUERY = { name: 'totals', expression: 'SELECT 1 AS id' };
 
-/** How each export that takes options is called with them, one option that it has, and those that it needs. */
+/** For each export with options: how to call it, one option that it has, and the required ones. */
 const CALLS: Record<string, [call: (options: never) => unknown, option: string, needs?: object]> = {
   defineMaterializedView: [
     library.defineMaterializedView,
@@ -57,7 +57,7 @@ const CALLS: Record<string, [call: (options: never) => unknown, option: string, 
   ],
 };
 
-/** These have no options, or are gone through in test/e2e/module/options.spec.ts. */
+/** These have no options, or are covered by test/e2e/module/options.spec.ts. */
 const OTHERS = [
   'MaterializedViewsModule.forFeature',
   'advance',
@@ -72,7 +72,9 @@ const OTHERS = [
 const isClass = (value: unknown): value is { prototype: object } =>
   typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
 
-/** All that an application can call: functions, and what is static in classes but for errors. */
+/**
+ * Everything that an application can call: functions, and static methods of classes except errors.
+ */
 function callable(exports: Record<string, unknown>): string[] {
   return Object.entries(exports).flatMap(([name, value]) => {
     if (!isClass(value) || value.prototype instanceof Error) {

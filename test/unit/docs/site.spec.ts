@@ -34,7 +34,7 @@ it('has each page of docs/ in its sidebar', () => {
   expect(written.filter((page) => !sidebar.includes(`'${addressOf(page)}'`))).toEqual([]);
 });
 
-// VitePress looks for the pages of links, and not for their headings.
+// VitePress checks the pages of links, but not their headings.
 it('has the heading of each link between its pages', () => {
   const links = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\(([\w./-]*)#([\w-]+)\)/g)].map(([, target = '', anchor = '']) => ({

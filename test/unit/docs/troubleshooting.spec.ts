@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 
-/** What a message is put together from elsewhere: its parts are found by the constant or function that has them. */
-const PASSED_ON = ['message', 'summary', 'idle', 'unpruned'];
+/** Files that log texts of others: their callers are looked at instead. */
+const FORWARDERS = ['rare-warning.ts', 'failure-log.ts', 'refresh.reporter.ts'];
 
 function files(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
@@ -12,7 +12,7 @@ function files(directory: string): string[] {
     .map((name) => path.join(directory, name));
 }
 
-/** What `nest add` says is no log of an application. */
+/** The output of `nest add` isn't an application's log. */
 const isOfApplication = (name: string): boolean => !name.startsWith(path.join('lib', 'schematics'));
 
 const sources = files('lib')
@@ -55,41 +55,65 @@ const quoted = messages.map((text) =>
     .filter((part) => part.length > 2),
 );
 
-const isLogged = (call: ts.CallExpression): boolean =>
-  ts.isPropertyAccessExpression(call.expression) &&
-  ['warn', 'error'].includes(call.expression.name.text) &&
-  /(log|logger|rareWarning|lost|this\.log)$/i.test(call.expression.expression.getText());
+/** The argument that is logged as a warning or an error; `failed` of a `FailureLog` has it third. */
+function loggedArgument({ expression, arguments: given }: ts.CallExpression): ts.Node | undefined {
+  if (!ts.isPropertyAccessExpression(expression)) {
+    return undefined;
+  }
+  const owner = expression.expression.getText();
+  const method = expression.name.text;
+  if (['warn', 'error'].includes(method) && /(log|logger|rareWarning|lost)$/i.test(owner)) {
+    return given[0];
+  }
+  return method === 'failed' && /(retries|failures)$/.test(owner) ? given[2] : undefined;
+}
 
-/** Texts that go to the log as a warning or an error: written there, or by a function that is called there. */
-function loggedTexts(): { text: string; at: string }[] {
-  const named = new Map<string, ts.Node>();
-  collect((node) => {
-    if (ts.isFunctionDeclaration(node) && node.name !== undefined) {
-      named.set(node.name.text, node);
+const functions = new Map<string, ts.Node>();
+collect((node) => {
+  if (ts.isFunctionDeclaration(node) && node.name !== undefined) {
+    functions.set(node.name.text, node);
+  }
+  return [];
+});
+
+/** What a variable is set to; `undefined` for a parameter. */
+function initializerOf(name: ts.Identifier): ts.Node | undefined {
+  let found: ts.Node | undefined;
+  each(name.getSourceFile(), (node) => {
+    if (ts.isVariableDeclaration(node) && node.name.getText() === name.text) {
+      found = node.end < name.pos ? node.initializer : found;
     }
-    return [];
   });
+  return found;
+}
+
+/** The texts of an expression, of the variable that it is, or of the function that it calls. */
+function textOf(node: ts.Node): string {
+  if (ts.isIdentifier(node)) {
+    const initializer = initializerOf(node);
+    return initializer === undefined ? '' : textOf(initializer);
+  }
+  if (ts.isCallExpression(node) && ts.isIdentifier(node.expression)) {
+    const body = functions.get(node.expression.text);
+    return body === undefined ? '' : textsIn(body);
+  }
+  return textsIn(node);
+}
+
+/** Texts that go to the log as a warning or an error, wherever they are written. */
+function loggedTexts(): { text: string; at: string }[] {
   return collect((node) => {
+    const file = path.basename(node.getSourceFile().fileName);
     if (ts.isPropertyAssignment(node) && node.name.getText() === 'complaint') {
-      return ts.isIdentifier(node.initializer)
-        ? []
-        : [{ text: textsIn(node.initializer), at: node.getText() }];
+      return [{ text: textOf(node.initializer), at: `${file}: ${node.getText()}` }];
     }
-    if (!ts.isCallExpression(node) || !isLogged(node)) {
+    const logged = ts.isCallExpression(node) ? loggedArgument(node) : undefined;
+    if (logged === undefined) {
       return [];
     }
-    const argument = node.arguments[0];
-    if (argument === undefined) {
-      return [];
-    }
-    const at = `${node.getSourceFile().fileName}: ${argument.getText().slice(0, 60)}`;
-    if (ts.isCallExpression(argument) && ts.isIdentifier(argument.expression)) {
-      const body = named.get(argument.expression.text);
-      return body === undefined ? [{ text: '', at }] : [{ text: textsIn(body), at }];
-    }
-    return ts.isIdentifier(argument) && PASSED_ON.includes(argument.text)
-      ? []
-      : [{ text: textsIn(argument), at }];
+    const text = textOf(logged);
+    const isForwarded = text === '' && FORWARDERS.includes(file) && ts.isIdentifier(logged);
+    return isForwarded ? [] : [{ text, at: `${file}: ${logged.getText().slice(0, 60)}` }];
   });
 }
 
@@ -124,5 +148,26 @@ describe('docs/troubleshooting.md', () => {
       ({ text }) => !quoted.some((fixed) => fixed.some((part) => text.includes(part))),
     );
     expect(missing.map(({ at }) => at)).toEqual([]);
+  });
+
+  it('finds what is logged by way of a variable, a function or the log of failures', () => {
+    const texts = loggedTexts().map(({ text }) => text);
+    for (const part of ['Refreshed by graph in ', 'Not pruned: ', 'Attempt ', 'Tick ']) {
+      expect(texts.some((text) => text.includes(part)) ? part : `not found: ${part}`).toBe(part);
+    }
+  });
+});
+
+describe('docs/guide/schema-commands.md', () => {
+  it('has each code of doctor, and no other', () => {
+    const source = sources.find(({ fileName }) => fileName.endsWith('finding.ts'));
+    const inSource = /FindingCode =([^;]+);/.exec(source?.text ?? '')?.[1]?.match(/[a-z-]+/g) ?? [];
+    const rows = readFileSync('docs/guide/schema-commands.md', 'utf8').match(/^\| `.*$/gm) ?? [];
+    const documented = rows
+      .map((row) => row.split('|')[1] ?? '')
+      .filter((cell) => !cell.includes('--'))
+      .flatMap((cell) => [...cell.matchAll(/`([a-z-]+)`/g)].map(([, code = '']) => code));
+    expect(inSource.length).toBeGreaterThan(20);
+    expect(documented.sort()).toEqual([...inSource].sort());
   });
 });

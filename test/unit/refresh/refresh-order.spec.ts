@@ -54,7 +54,7 @@ describe('RefreshOrder', () => {
   });
 });
 
-/** Any graph without circles over some views, of which some are to be refreshed, and what each takes. */
+/** Any graph without circles over some views, some of which are refreshed, with their durations. */
 const cases = fc.integer({ min: 1, max: 25 }).chain((viewCount) => {
   const names = Array.from({ length: viewCount }, (_, index) => `v${index}`);
   const edge = fc
@@ -82,7 +82,7 @@ interface Run {
   endMs: number;
 }
 
-/** What so many workers do, on a clock that only the durations move. */
+/** Simulates this many workers on a clock that only durations advance. */
 function simulate(order: RefreshOrder, takes: Map<string, number>, workers: number): Run[] {
   const runs: Run[] = [];
   let running: Run[] = [];

@@ -11,7 +11,7 @@ import { ChangeWatch } from '../../../lib/schedule/change-watch.js';
 const SECONDS = 60;
 const FAILURE_HOLD_MS = 15_000;
 
-/** Looks are at least so long apart. */
+/** Polls are at least this far apart. */
 const FASTEST_MS = 250;
 
 const ON_WRITE = { onWrite: { debounceMs: 0, maxWaitMs: 0 } };
@@ -29,7 +29,7 @@ const skipped = (reason: string): Run => {
   return () => Promise.resolve({ outcome: 'skipped', reason });
 };
 
-/** What is always to be seen of a view: written just now, and not yet seen. */
+/** The constant state of a view: written just now, and not yet seen. */
 const UNSEEN = {
   has_watermark: true,
   is_populated: true,
@@ -40,10 +40,10 @@ const UNSEEN = {
 };
 
 /**
- * Counts what a watch does in a minute in which somebody writes all the time.
+ * Counts what the polling does in a minute of constant writes.
  *
- * @param seen what is to be seen of the views beside that; `null` where the database has none
- * @param onLook called in the middle of each look
+ * @param seen what else the views report; `null` if the database has none
+ * @param onLook called during each poll
  */
 async function minute(
   views: ViewDefinition[],

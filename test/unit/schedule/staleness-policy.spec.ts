@@ -6,7 +6,7 @@ import type { PendingChanges } from '../../../lib/tracking/pending-changes.js';
 const LIMIT_MS = 60_000;
 const NOW = 1_000_000;
 
-/** What is pending of a view, how long its refresh takes, and which views are below it. */
+/** A view's pending changes, the duration of its refresh, and the views below it. */
 type ChainView = Partial<PendingChanges> & { durationMs: number; below: Set<string> };
 
 const NOTHING = { now: NOW, since: null, lastAt: null, isAltered: false, isEmpty: false };

@@ -245,7 +245,7 @@ function isSaidToBeStopped(error: unknown): boolean {
 
 /** What somebody has put on a plain view, or above it, would be lost where that is made again. */
 function isWayBackRefused(error: unknown): boolean {
-  return (error as Error).message.includes('cannot be made again');
+  return (error as Error).message.includes('cannot be recreated');
 }
 
 async function expectAsDeclared(schema: SchemaService): Promise<void> {

@@ -12,9 +12,9 @@ const isByHand = process.env.FC_RUNS !== undefined;
 const TIME_LIMIT_MS = isByHand ? 2 ** 31 - 1 : 120_000;
 
 /*
- * A few views live through releases of an application, each chosen at random: they read a table or each other, change
- * all that can be declared, come, go and change their names, while people work on the database by hand and processes
- * are killed. After each release the database is as declared, and nothing is lost that anybody has put there.
+ * A few views go through random releases of an application: they read a table or each other, change everything that
+ * can be declared, are added, removed and renamed, while people change the database by hand and processes are killed.
+ * After each release, the database is as declared, and nothing that anyone added is lost.
  */
 describe('any sequence of releases', () => {
   let database: TestDatabase;
