@@ -359,7 +359,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
 
   it('refuses guards that Nest would not run', async () => {
     await expect(start({ guards: [RequestGuard] })).rejects.toThrow(
-      /"RequestGuard", which is made for each request/,
+      /"RequestGuard", which is created for each request/,
     );
   });
 });

@@ -228,7 +228,7 @@ describe('the record of which changes a view tracks', () => {
       expect(await schema.diff()).toContainEqual({
         view: `Far away.${ODD}`,
         kind: 'capture-record',
-        description: expect.stringContaining('which changes refresh it'),
+        description: expect.stringContaining('does not track changes for it yet'),
       });
       const { steps } = await schema.plan();
       expect(steps.map(({ action }) => action)).toEqual(['record']);

@@ -20,7 +20,7 @@ describe('pgCronSchedule', () => {
   });
 
   it.each([
-    ['*/10 * * * * *', /seconds can only be 0/],
+    ['*/10 * * * * *', /seconds field can only be 0/],
     ['@reboot', /five fields, or one of @yearly/],
     ['0 0 L * *', /"L" for the days/],
     ['0 0 15W * *', /"15W" for the days/],
