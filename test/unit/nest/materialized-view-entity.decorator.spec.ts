@@ -128,7 +128,10 @@ describe('@MaterializedViewEntity', () => {
       { expression, refresh: { on: ['a'], scheduler: 'pg_cron' } },
       /`refresh\.scheduler` to be absent where there is no `cron`/,
     ],
-    ...byPgCron({ cron: '*/5 * * * * *' }, /`refresh\.cron` .*pg_cron .*seconds field can only be 0/),
+    ...byPgCron(
+      { cron: '*/5 * * * * *' },
+      /`refresh\.cron` .*pg_cron .*seconds field can only be 0/,
+    ),
     ...byPgCron({ cron: '0 0 1 * 1' }, /`refresh\.cron` .*cron\.match_dom_and_dow/),
     ...byPgCron(
       { cron: '0 0 * * 1', timeZone: 'Europe/Berlin' },
