@@ -143,7 +143,7 @@ FROM gone`,
 }
 
 /** The sources that have rows in the log, each found by one index lookup. It must follow WITH RECURSIVE. */
-function loggedSources(quotedSchema: string): string {
+export function loggedSources(quotedSchema: string): string {
   const next = (after: string): string =>
     `(SELECT l.source FROM ${quotedSchema}.change_log l ${after} ORDER BY l.source LIMIT 1)`;
   return `found(source) AS (

@@ -39,12 +39,13 @@ const MADE_AT = `CASE WHEN ${isRefresh('l')} THEN l.changed_at ELSE greatest(l.c
  * ignored: no watermark would cover such a row until this server reached that ID.
  */
 export const VIEW_CHANGES = storedFunction('view_changes', {
-  head: `(wanted_schemas text[], wanted_views text[])
+  head: `(wanted_schemas text[], wanted_views text[], has_reach boolean)
 RETURNS TABLE (
   schema_name text, view_name text, now float8, pending_since float8, last_change_at float8, is_populated boolean,
   capture jsonb, has_watermark boolean, is_altered boolean, is_captured boolean, is_watched boolean,
   is_unchanged boolean, has_nothing_new boolean, is_unsure boolean, snapshot text, signature text,
-  is_signature_stored boolean, are_definitions_stored boolean, last_started_at float8, took_ms float8
+  is_signature_stored boolean, are_definitions_stored boolean, last_started_at float8, took_ms float8,
+  oid text, relations text[], is_made_by_users boolean, is_lasting boolean
 )
 LANGUAGE plpgsql
 STABLE
@@ -69,8 +70,8 @@ BEGIN
     JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema_name
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.view_name AND c.relkind = 'm'
   LOOP
-    SELECT state.sources, state.signature, state.is_captured, state.shared
-    INTO sources, signature, is_captured, shared
+    SELECT state.sources, state.signature, state.is_captured, state.shared, CASE WHEN has_reach THEN state.relations END, state.is_made_by_users
+    INTO sources, signature, is_captured, shared, relations, is_made_by_users
     FROM ${quoteIdentifier(stateSchema)}.${SOURCE_STATE.name}(view.oid, view.capture, shared) AS state;
     SELECT min(${MADE_AT}), max(${MADE_AT})
     INTO oldest, newest
@@ -82,6 +83,8 @@ BEGIN
         OR l.xid = pg_catalog.pg_current_xact_id_if_assigned()
       )
       AND NOT coalesce(pg_catalog.pg_visible_in_snapshot(l.xid, view.watermark), false);
+    is_lasting := view.seen_at IS NOT DISTINCT FROM view.last_started_at
+      AND coalesce(newest <= pg_catalog.clock_timestamp(), true);
     schema_name := view.schema_name;
     view_name := view.view_name;
     now := ${epochMs('pg_catalog.clock_timestamp()')};
@@ -105,6 +108,7 @@ BEGIN
     is_unchanged := has_nothing_new AND NOT is_unsure;
     snapshot := ${SNAPSHOT};
     last_started_at := ${epochMs('view.seen_at')};
+    oid := view.oid;
     took_ms := extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000;
     RETURN NEXT;
   END LOOP;

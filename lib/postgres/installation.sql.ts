@@ -5,6 +5,7 @@ import { COMPUTED, foreignColumns, mendComputedColumns } from './computed-column
 import { quoteIdentifier } from './identifier.js';
 import { ASK_LEASE } from './lease.sql.js';
 import { LAST_CRON_TICK, REFRESH_BY_PG_CRON } from './pg-cron-procedure.sql.js';
+import { LOOK_STATE } from './look.sql.js';
 import { REFRESH_CONDITIONS } from './refresh.sql.js';
 import { SOURCE_STATE } from './source-state.sql.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -36,6 +37,7 @@ const PARTS: Record<number, string[]> = {
 const CALLED = [
   SOURCE_STATE,
   VIEW_CHANGES,
+  LOOK_STATE,
   REFRESH_CONDITIONS,
   LAST_CRON_TICK,
   REFRESH_BY_PG_CRON,

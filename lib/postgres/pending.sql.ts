@@ -1,6 +1,5 @@
 import { VIEW_CHANGES } from './change.sql.js';
 import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
-import { IS_BACKING_OFF } from './instant.js';
 import type { SqlStatement } from './sql-statement.js';
 import type { CaptureRecord } from './state.sql.js';
 
@@ -53,34 +52,30 @@ export interface PendingRow {
   took_ms: number;
 }
 
+/** With everything that the answer depends on, so that it can be remembered until that changes. */
+export interface PendingReachRow extends PendingRow {
+  /** The view's OID. */
+  oid: string;
+  /** The OIDs of what it reads; `null` if something is missing. */
+  relations: string[] | null;
+  /** Whether it depends on functions, types and operators that users created. */
+  is_made_by_users: boolean;
+  /** Whether time alone doesn't change it: no instant in it is ahead of the clock. */
+  is_lasting: boolean;
+}
+
 /**
  * The pending changes of the given views. A view that doesn't exist, or has no state row, has no row here.
  *
- * @param leavesOut whether to leave out views that are paused or back off: the longer a view is not refreshed, the
- * longer its part of the log, and each poll would read it for nothing
+ * @param hasReach whether the rows are `PendingReachRow`s
  */
 export function selectPending(
   stateSchema: string,
   views: readonly QualifiedName[],
-  { leavesOut }: { leavesOut: boolean } = { leavesOut: false },
+  { hasReach }: { hasReach: boolean } = { hasReach: false },
 ): SqlStatement {
-  const schema = quoteIdentifier(stateSchema);
-  const changes = `${schema}.${VIEW_CHANGES.name}`;
   return {
-    text: leavesOut
-      ? `SELECT found.* FROM ${openViews(schema)} CROSS JOIN LATERAL ${changes}(open.schemas, open.names) AS found`
-      : `SELECT * FROM ${changes}($1::text[], $2::text[])`,
+    text: `SELECT * FROM ${quoteIdentifier(stateSchema)}.${VIEW_CHANGES.name}($1::text[], $2::text[], ${hasReach})`,
     values: namesOf(views),
   };
-}
-
-/** The views that are neither paused nor backing off. */
-function openViews(quotedSchema: string): string {
-  return `(
-  SELECT pg_catalog.array_agg(s.schema_name) AS schemas, pg_catalog.array_agg(s.view_name) AS names
-  FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS wanted(schema_name, view_name)
-  JOIN ${quotedSchema}.view_state s USING (schema_name, view_name)
-  WHERE s.paused_at IS NULL
-    AND NOT coalesce(${IS_BACKING_OFF}, false)
-) AS open`;
 }

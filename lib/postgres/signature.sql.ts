@@ -74,5 +74,10 @@ export function versionsOf(alias: string): string {
 
 /** Can also be added up over groups of rows. */
 export function hashOfVersions(alias: string): string {
-  return `sum(pg_catalog.hashint8extended(${alias}.xmin::text::bigint, 0))`;
+  return `sum(${hashOfVersion(alias)})`;
+}
+
+/** Of a single row, to be added up. */
+export function hashOfVersion(alias: string): string {
+  return `pg_catalog.hashint8extended(${alias}.xmin::text::bigint, 0)`;
 }

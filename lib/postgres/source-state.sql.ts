@@ -16,7 +16,7 @@ const HEAP = 2;
 /** For this few sources, the result is not worth keeping for other views. */
 const FEW_SOURCES = 10;
 
-/** Reads the catalog's data about the sources into `relations`, whichever view reads them. */
+/** Reads the catalog's data about the sources into `facts`, whichever view reads them. */
 function readRelations(): string {
   return `SELECT pg_catalog.jsonb_build_object(
       'kinds', pg_catalog.md5(r.kinds),
@@ -25,7 +25,7 @@ function readRelations(): string {
         AND r.table_count = t.complete_count AND u.ids IS NULL,
       'have_own_types', a.has_own_types
     )
-    INTO relations
+    INTO facts
     FROM (
       SELECT count(*),
              count(*) FILTER (WHERE c.relkind <> 'm') AS table_count,
@@ -86,13 +86,17 @@ function readRelations(): string {
  * captured now, they were captured all the time: whatever was disabled and enabled, or dropped and created again, has
  * another version. Uncaptured sources have a signature too: it shows DDL, which needs no triggers.
  *
+ * `relations`: all relations whose catalog rows the answer depends on, except the view itself; null if it also depends
+ * on something that doesn't exist. `is_made_by_users`: whether it depends on `madeByUsers` too.
+ *
  * Only `view_changes` may call it, because that has the planner settings (`CATALOG_PLANS`) and the shared state
  * (`sharedState`), which takes long to read in a database with many objects or partitions.
  */
 export const SOURCE_STATE = storedFunction('source_state', {
   head: `(
   view_oid oid, capture jsonb, INOUT shared jsonb,
-  OUT sources oid[], OUT signature text, OUT is_captured boolean
+  OUT sources oid[], OUT signature text, OUT is_captured boolean,
+  OUT relations oid[], OUT is_made_by_users boolean
 )
 LANGUAGE plpgsql
 STABLE`,
@@ -103,7 +107,7 @@ DECLARE
   step oid[] := '{}';
   held oid[];
   key text;
-  relations jsonb;
+  facts jsonb;
   were_tables_found boolean;
   definitions text;
   rules text;
@@ -160,15 +164,17 @@ BEGIN
   END LOOP;
   sources := ARRAY(SELECT DISTINCT s.oid FROM pg_catalog.unnest(sources) AS s(oid) ORDER BY s.oid);
   key := pg_catalog.md5(sources::text);
-  relations := shared -> key;
-  IF relations IS NULL THEN
+  facts := shared -> key;
+  IF facts IS NULL THEN
     ${readRelations()}
     IF pg_catalog.cardinality(sources) > ${FEW_SOURCES} THEN
-      shared := pg_catalog.jsonb_set(shared, ARRAY[key], relations);
+      shared := pg_catalog.jsonb_set(shared, ARRAY[key], facts);
     END IF;
   END IF;
-  is_captured := is_captured AND (relations ->> 'are_captured')::boolean;
-  uses_own := (relations ->> 'have_own_types')::boolean;
+  is_captured := is_captured AND (facts ->> 'are_captured')::boolean;
+  uses_own := (facts ->> 'have_own_types')::boolean;
+  is_made_by_users := uses_own;
+  relations := CASE WHEN were_tables_found THEN pg_catalog.array_remove(sources || walked, view_oid) END;
   IF uses_own THEN
     own_types := ARRAY(
       SELECT t.oid
@@ -178,6 +184,7 @@ BEGIN
         AND (t.typtype <> 'e' OR EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.castsource = t.oid))
     );
     own_types := own_types || ARRAY(SELECT t.typelem FROM pg_catalog.pg_type t WHERE t.oid = ANY (own_types) AND t.typelem <> 0);
+    relations := relations || ARRAY(SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = ANY (own_types) AND t.typrelid <> 0);
   END IF;
   SELECT pg_catalog.string_agg(pg_catalog.concat_ws('.', w.ev_class, w.oid, w.xmin), ';' ORDER BY w.oid)
            FILTER (WHERE w.ev_class <> view_oid),
@@ -192,7 +199,8 @@ BEGIN
   INTO rules, uses_own
   FROM pg_catalog.pg_rewrite w
   WHERE w.ev_class = ANY (walked || view_oid);
-  definitions := pg_catalog.concat_ws('|', relations ->> 'kinds', rules);
+  is_made_by_users := is_made_by_users OR uses_own;
+  definitions := pg_catalog.concat_ws('|', facts ->> 'kinds', rules);
   IF uses_own THEN
     IF shared -> 'made_by_users' IS NULL THEN
       shared := pg_catalog.jsonb_set(shared, '{made_by_users}', pg_catalog.to_jsonb(${madeByUsers(quoteIdentifier(stateSchema))}));
@@ -207,7 +215,7 @@ BEGIN
   signature := pg_catalog.md5(definitions)
     || ':' || pg_catalog.md5(pg_catalog.concat_ws('|',
       were_tables_found,
-      relations ->> 'versions',
+      facts ->> 'versions',
       ${digestOf('pg_attribute a WHERE a.attrelid = ANY (walked) AND a.attrelid <> view_oid AND a.attnum > 0', 'a')},
       shared ->> 'versions'
     ))

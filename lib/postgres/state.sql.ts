@@ -49,11 +49,12 @@ export function selectKnownViews(stateSchema: string): SqlStatement {
        s.declared_hash,
        s.fingerprint,
        s.definition_version,
-       pg_catalog.to_jsonb(s) -> 'capture' AS capture,
-       pg_catalog.to_jsonb(s) -> 'applications' AS applications,
-       pg_catalog.to_jsonb(s) ->> 'relation_kind' AS relation_kind,
-       pg_catalog.to_jsonb(s) -> 'depends_on' AS depends_on
-FROM ${quoteIdentifier(stateSchema)}.view_state s`,
+       w.whole -> 'capture' AS capture,
+       w.whole -> 'applications' AS applications,
+       w.whole ->> 'relation_kind' AS relation_kind,
+       w.whole -> 'depends_on' AS depends_on
+FROM ${quoteIdentifier(stateSchema)}.view_state s
+CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb(s) AS whole OFFSET 0) AS w`,
   };
 }
 

@@ -7,6 +7,8 @@ export interface TransactionLimits {
   statementTimeoutMs: number;
   /** Whether nothing is written, so that a standby accepts it too. @default false */
   isReadOnly?: boolean;
+  /** How long the application may compute between two statements, if that is longer than usual. @default the usual */
+  idleTimeoutMs?: number;
 }
 
 /** Which settings exist depends on the server. */
@@ -39,7 +41,10 @@ export function begin(limits: TransactionLimits, server: ServerAbilities): SqlSt
   const settings = {
     lock_timeout: limits.lockTimeoutMs,
     statement_timeout: limits.statementTimeoutMs,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: Math.max(
+      IDLE_IN_TRANSACTION_TIMEOUT_MS,
+      limits.idleTimeoutMs ?? 0,
+    ),
     ...(server.canCheckConnection && {
       client_connection_check_interval: CONNECTION_CHECK_INTERVAL_MS,
     }),

@@ -106,25 +106,12 @@ export const UNMAKEABLE = `ARRAY(
          ORDER BY 1
        )`;
 
-/** All views outside the system's schemas and extensions, or the one with the given name. */
-export function selectViews(only?: QualifiedName): SqlStatement {
-  return {
-    text: `SELECT c.oid::text AS oid,
-       n.nspname AS schema_name,
-       c.relname AS view_name,
-       c.relkind::text AS relation_kind,
-       c.relispopulated AS is_populated,
-       pg_catalog.pg_get_viewdef(c.oid) AS definition,
-       pg_catalog.pg_get_userbyid(c.relowner) AS owner,
-       t.spcname AS tablespace,
-       am.amname AS access_method,
-       coalesce(${somebodysParameters('c.reloptions')}, '{}') AS storage,
-       coalesce((
+/** Not needed to compare views with their fingerprints, and half of the time that reading them takes. */
+const DETAILS = `coalesce((
          SELECT ${somebodysParameters('toast.reloptions')}
          FROM pg_catalog.pg_class toast
          WHERE toast.oid = c.reltoastrelid
        ), '{}') AS toast_storage,
-       pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
        pg_catalog.obj_description(c.reltype, 'pg_type') AS type_comment,
        CASE c.relkind WHEN 'm' THEN c.relreplident::text ELSE 'd' END AS replica_identity,
        ${extensionsOf('c.oid')} AS extensions,
@@ -153,7 +140,45 @@ export function selectViews(only?: QualifiedName): SqlStatement {
          OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
          AS has_triggers_or_rules,
        ${UNMAKEABLE} AS unmakeable,
-       (SELECT pg_catalog.json_agg(l ORDER BY l.part, l.name, l.type) FROM ${FOREIGN_LITERALS} AS l) AS foreign_literals,
+       (SELECT pg_catalog.json_agg(l ORDER BY l.part, l.name, l.type) FROM ${FOREIGN_LITERALS} AS l) AS foreign_literals`;
+
+const BRIEF_DETAILS = `'{}'::text[] AS toast_storage,
+       NULL AS type_comment,
+       'd' AS replica_identity,
+       '{}'::text[] AS extensions,
+       NULL AS grants,
+       (
+         SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname) ORDER BY a.attnum)
+         FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+       ) AS columns,
+       false AS has_triggers_or_rules,
+       '{}'::text[] AS unmakeable,
+       NULL AS foreign_literals`;
+
+/** How much to read. Brief: what the comparison with fingerprints needs. The rest is empty, and columns have only names. */
+export interface Reading {
+  isBrief: boolean;
+}
+
+/** All views outside the system's schemas and extensions, or the one with the given name. */
+export function selectViews(
+  only?: QualifiedName,
+  { isBrief }: Reading = { isBrief: false },
+): SqlStatement {
+  return {
+    text: `SELECT c.oid::text AS oid,
+       n.nspname AS schema_name,
+       c.relname AS view_name,
+       c.relkind::text AS relation_kind,
+       c.relispopulated AS is_populated,
+       pg_catalog.pg_get_viewdef(c.oid) AS definition,
+       pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+       t.spcname AS tablespace,
+       am.amname AS access_method,
+       coalesce(${somebodysParameters('c.reloptions')}, '{}') AS storage,
+       pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+       ${isBrief ? BRIEF_DETAILS : DETAILS},
        (
          SELECT pg_catalog.md5(pg_catalog.string_agg(
                   pg_catalog.format('%s.%s.%s.%s', s.relname, a.attnum, a.attname, a.atttypid), ','
@@ -206,20 +231,38 @@ export interface IndexRow {
 }
 
 /** The indexes of all materialized views. */
-export function selectViewIndexes(): SqlStatement {
-  return { text: `${INDEX_COLUMNS}\nWHERE v.relkind = 'm'\nORDER BY ic.oid` };
+export function selectViewIndexes(reading: Reading = { isBrief: false }): SqlStatement {
+  return { text: `${indexColumns(reading)}\nWHERE v.relkind = 'm'\nORDER BY ic.oid` };
 }
 
 /** The indexes of one relation: a view, or the table on which declared indexes are tried. */
 export function selectIndexesOf(oid: string): SqlStatement {
-  return { text: `${INDEX_COLUMNS}\nWHERE v.oid = $1::oid\nORDER BY ic.oid`, values: [oid] };
+  return {
+    text: `${indexColumns({ isBrief: false })}\nWHERE v.oid = $1::oid\nORDER BY ic.oid`,
+    values: [oid],
+  };
 }
+
+const INDEX_DETAILS = `pg_catalog.obj_description(ic.oid, 'pg_class') AS comment,
+       ${extensionsOf('ic.oid')} AS extensions,
+       (
+         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                  'position', a.attnum, 'target', a.attstattarget
+                ) ORDER BY a.attnum)
+         FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = ic.oid AND a.attstattarget >= 0
+       ) AS statistics`;
+
+const BRIEF_INDEX_DETAILS = `NULL AS comment,
+       '{}'::text[] AS extensions,
+       NULL AS statistics`;
 
 /**
  * The text of pg_get_indexdef is cut after its known prefix, not by searching for words. From
  * PostgreSQL 14 on, it says pg_temp for the schema of temporary tables.
  */
-const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
+function indexColumns({ isBrief }: Reading): string {
+  return `SELECT v.oid::text AS view_oid,
        ic.relname AS name,
        i.indisunique AS is_unique,
        i.indisvalid AS is_valid,
@@ -239,22 +282,15 @@ const INDEX_COLUMNS = `SELECT v.oid::text AS view_oid,
          WHERE pg_catalog.starts_with(d.definition, d.head)
        ) AS body,
        t.spcname AS tablespace,
-       pg_catalog.obj_description(ic.oid, 'pg_class') AS comment,
        i.indisclustered AS is_clustered,
-       ${extensionsOf('ic.oid')} AS extensions,
-       (
-         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-                  'position', a.attnum, 'target', a.attstattarget
-                ) ORDER BY a.attnum)
-         FROM pg_catalog.pg_attribute a
-         WHERE a.attrelid = ic.oid AND a.attstattarget >= 0
-       ) AS statistics
+       ${isBrief ? BRIEF_INDEX_DETAILS : INDEX_DETAILS}
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class v ON v.oid = i.indrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
 JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
 JOIN pg_catalog.pg_am am ON am.oid = ic.relam
 LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = ic.reltablespace`;
+}
 
 export interface StatisticsRow {
   view_oid: string;

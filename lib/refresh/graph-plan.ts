@@ -29,6 +29,8 @@ export interface GraphPlan {
 export interface GraphRequest {
   targets: readonly ViewDefinition[];
   cascade?: RefreshCascade;
+  /** Whether durations are needed. @default true */
+  isTimed?: boolean;
 }
 
 /** Quoted, because names that contain dots could be confused. */
@@ -56,7 +58,10 @@ export async function planGraph(
     return {
       views,
       dependencies,
-      durationsMs: await readDurations(session, database.stateSchema, views),
+      durationsMs:
+        request.isTimed === false
+          ? new Map()
+          : await readDurations(session, database.stateSchema, views),
     };
   });
 }

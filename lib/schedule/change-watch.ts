@@ -12,7 +12,7 @@ import { isDoneWithin } from '../postgres/time-limit.js';
 import { keyOf, planGraph } from '../refresh/graph-plan.js';
 import type { ChangeLogKeeper } from '../tracking/change-log.keeper.js';
 import type { RefreshRunner } from '../refresh/refresh.runner.js';
-import { type PendingRead, readPending } from '../tracking/pending-changes.js';
+import { type PendingRead, PendingMemory } from '../tracking/pending-memory.js';
 import { decide, isAnyPending } from './due-views.js';
 import { DueRefresher, type DueView } from './due.refresher.js';
 import { RareWarning } from './rare-warning.js';
@@ -30,8 +30,8 @@ const STOP_TIMEOUT_MS = 2_000;
  * until it is stopped.
  */
 export class ChangeWatch {
-  /** The views that are polled. */
-  private readonly definitions: readonly ViewDefinition[];
+  /** What is known of the views that are polled. */
+  private readonly memory: PendingMemory;
   private readonly refresher: DueRefresher;
   private timer?: NodeJS.Timeout;
   private look: Promise<void> = Promise.resolve();
@@ -55,7 +55,10 @@ export class ChangeWatch {
   ) {
     // All views of the data source, because a view's freshness depends on those below it.
     const definitions = context.views.materialized();
-    this.definitions = definitions.filter(concerns(definitions));
+    this.memory = new PendingMemory(
+      context.database.stateSchema,
+      definitions.filter(concerns(definitions)),
+    );
     // After a failed refresh, this process leaves a view alone for one sweep interval.
     this.refresher = new DueRefresher(context.log, runner, context.options.sweepIntervalMs, () => {
       this.hurry();
@@ -150,7 +153,11 @@ export class ChangeWatch {
     if (this.isStopped || !isAnyPending([...open.values()])) {
       return [];
     }
-    const graph = await planGraph(this.context, { targets: this.context.views.materialized() });
+    const graph = await planGraph(this.context, {
+      targets: this.context.views.materialized(),
+      // Durations are for limits to staleness, and reading them takes longer than the rest.
+      isTimed: changes.some(({ definition }) => definition.freshness?.maxStalenessMs !== undefined),
+    });
     const { due, dueInMs } = decide(open, graph);
     const views = await this.withRounds(
       [...due].flatMap(([key, trigger]) => {
@@ -165,10 +172,7 @@ export class ChangeWatch {
   }
 
   private readPending(): Promise<PendingRead> {
-    const { database } = this.context;
-    return database.bookkeeping((session) =>
-      readPending(session, database.stateSchema, this.definitions, { leavesOut: true }),
-    );
+    return this.context.database.bookkeeping((session) => this.memory.look(session));
   }
 
   /** The due views, without those that only their own refreshes keep due. */

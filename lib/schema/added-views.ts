@@ -1,9 +1,9 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { ViewRegistry } from '../definition/view.registry.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { SchemaBoot } from './schema.boot.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
+import { contextOfNew } from './scoped-context.js';
 
 /**
  * Does for views added since the boot what the boot does, and only for them: it creates what is missing, and changes and
@@ -15,25 +15,6 @@ export async function bootAdded(
   captures: CaptureKeeper,
   added: readonly ViewDefinition[],
 ): Promise<void> {
-  const { name, typeOrm, options, application, database, views, log, events, locks } = context;
-  const { syncPolicy } = options;
-  const synchronize = syncPolicy.synchronize === true ? 'create' : syncPolicy.synchronize;
-  const own = new ViewRegistry();
-  own.set(added);
-  const scoped: DataSourceContext = {
-    ...{ name, typeOrm, application, database, log, events, locks },
-    options: {
-      ...options,
-      syncPolicy: {
-        ...syncPolicy,
-        synchronize,
-        onDrift: 'continue',
-        onMissingTable: 'fail',
-        prune: false,
-      },
-    },
-    views: own,
-    viewsElsewhere: () => [...views.all(), ...context.viewsElsewhere()],
-  };
+  const scoped = contextOfNew(context, added, { onMissingTable: 'fail' });
   await new SchemaBoot(scoped, new SchemaSynchronizer(scoped), captures).boot();
 }

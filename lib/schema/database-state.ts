@@ -1,3 +1,4 @@
+import { groupedBy } from '../definition/grouped-by.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import {
   type RelationRow,
@@ -13,13 +14,14 @@ import type { Session } from '../postgres/session.js';
 import { type KnownViewRow, selectKnownViews } from '../postgres/state.sql.js';
 import {
   type IndexRow,
+  type Reading,
   selectViewIndexes,
   selectViews,
   selectViewStatistics,
   type StatisticsRow,
   type ViewRow,
 } from '../postgres/view-catalog.sql.js';
-import { type ViewKind, viewKindOf } from '../postgres/view-kind.js';
+import { viewKindOf } from '../postgres/view-kind.js';
 import type { DeployedView } from './deployed-view.js';
 
 /** The views in the database, and what it remembers about them. Aspects read everything else. */
@@ -41,15 +43,18 @@ export interface DatabaseState {
 /**
  * Reads all of it in a constant number of queries, however many views there are. Runs in the
  * caller's transaction.
+ *
+ * @param reading if brief, no dependents are read
  */
 export async function readDatabaseState(
   session: Pick<Session, 'query'>,
   stateSchema: string,
   declared: QualifiedName[],
+  reading: Reading = { isBrief: false },
 ): Promise<DatabaseState> {
   const installedVersion = await readInstalledVersion(session, stateSchema);
-  const dependencies = await session.query<DependentRow>(selectDependents());
-  const views = await readViews(session, dependencies);
+  const dependencies = reading.isBrief ? [] : await session.query<DependentRow>(selectDependents());
+  const views = await readViews(session, dependencies, reading);
   const relations = await session.query<RelationRow>(selectRelations(declared));
   const schemas = await session.query<SchemaRow>(
     selectSchemas([stateSchema, ...declared.map((name) => name.schema)]),
@@ -71,33 +76,29 @@ export async function readDatabaseState(
 async function readViews(
   session: Pick<Session, 'query'>,
   dependencies: DependentRow[],
+  reading: Reading,
 ): Promise<DeployedView[]> {
-  const rows = await session.query<ViewRow>(selectViews());
-  const indexes = await session.query<IndexRow>(selectViewIndexes());
-  const statistics = await session.query<StatisticsRow>(selectViewStatistics());
+  const rows = await session.query<ViewRow>(selectViews(undefined, reading));
+  const indexes = ofViews(await session.query<IndexRow>(selectViewIndexes(reading)));
+  const statistics = ofViews(
+    reading.isBrief ? [] : await session.query<StatisticsRow>(selectViewStatistics()),
+  );
+  const others = ofViews(dependencies.filter(({ description }) => description !== null));
   return rows.flatMap((row) => {
     const kind = viewKindOf(row.relation_kind);
-    return kind === undefined
-      ? []
-      : [deployedView(row, kind, { indexes, statistics, dependencies })];
+    const view = {
+      row,
+      name: { schema: row.schema_name, name: row.view_name },
+      indexes: indexes.get(row.oid) ?? [],
+      statistics: statistics.get(row.oid) ?? [],
+      otherDependents: (others.get(row.oid) ?? []).flatMap(({ description }) => description ?? []),
+    };
+    return kind === undefined ? [] : [{ ...view, kind }];
   });
 }
 
-function deployedView(
-  row: ViewRow,
-  kind: ViewKind,
-  all: { indexes: IndexRow[]; statistics: StatisticsRow[]; dependencies: DependentRow[] },
-): DeployedView {
-  return {
-    row,
-    name: { schema: row.schema_name, name: row.view_name },
-    kind,
-    indexes: all.indexes.filter((index) => index.view_oid === row.oid),
-    statistics: all.statistics.filter((each) => each.view_oid === row.oid),
-    otherDependents: all.dependencies
-      .filter((each) => each.view_oid === row.oid)
-      .flatMap(({ description }) => description ?? []),
-  };
+function ofViews<Row extends { view_oid: string }>(rows: readonly Row[]): Map<string, Row[]> {
+  return groupedBy(rows, ({ view_oid }) => view_oid);
 }
 
 function dependentsByName(
@@ -110,7 +111,9 @@ function dependentsByName(
     const source = names.get(view_oid);
     const dependent = dependent_oid === null ? undefined : names.get(dependent_oid);
     if (source !== undefined && dependent !== undefined) {
-      dependents.set(source, [...(dependents.get(source) ?? []), dependent]);
+      const above = dependents.get(source) ?? [];
+      above.push(dependent);
+      dependents.set(source, above);
     }
   }
   return dependents;

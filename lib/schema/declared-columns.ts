@@ -21,9 +21,10 @@ export function columnsToBe(
   members: RehearsedMember[],
   left: ReadonlySet<string>,
 ): ViewColumns[] {
+  const memberOf = new Map(members.map((member) => [member.definition, member]));
   return views.flatMap((diff) => {
     const { view, deployed, newerVersion } = diff;
-    const member = members.find(({ definition }) => definition === view);
+    const member = memberOf.get(view);
     if (member !== undefined) {
       return [{ view, columns: member.columns }];
     }

@@ -9,6 +9,7 @@ import {
   recordDefinitions,
   releaseViews,
 } from '../postgres/state.sql.js';
+import type { Reading } from '../postgres/view-catalog.sql.js';
 import { effectiveCapture } from '../tracking/capture-record.js';
 import type { DatabaseState } from './database-state.js';
 import { declarationRecord, dependsOnRecord, fingerprint } from './fingerprint.js';
@@ -21,9 +22,13 @@ import { readSteadily } from './steady-read.js';
 type Context = Pick<DataSourceContext, 'application' | 'database' | 'views' | 'viewsElsewhere'>;
 
 /** Reads the state of the database for the views of a data source. */
-export function readState(session: Session, { database, views }: Context): Promise<DatabaseState> {
+export function readState(
+  session: Session,
+  { database, views }: Context,
+  reading?: Reading,
+): Promise<DatabaseState> {
   const names = views.all().map((view) => view.name);
-  return readSteadily(session, database.stateSchema, names);
+  return readSteadily(session, database.stateSchema, names, reading);
 }
 
 /** The names of the views that the same application declares in its other data sources. */

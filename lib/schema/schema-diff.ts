@@ -1,3 +1,4 @@
+import { groupedBy } from '../definition/grouped-by.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { codeAndMessageOf } from '../errors/error-message.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
@@ -129,14 +130,12 @@ export function keepsOldName({ view, deployed }: Pick<ViewDiff, 'view' | 'deploy
 
 /** Adds the differences that aspects found. Pure. */
 export function withAspects(diff: SchemaDiff, found: readonly AnyAspectDifference[]): SchemaDiff {
+  const ofViews = groupedBy(found.filter(isOfView), ({ view }) => view);
   return {
     ...diff,
     views: diff.views.map((each) => ({
       ...each,
-      differences: [
-        ...each.differences,
-        ...found.filter(isOfView).filter(({ view }) => view === each.view),
-      ],
+      differences: [...each.differences, ...(ofViews.get(each.view) ?? [])],
     })),
     others: found.filter((difference) => !isOfView(difference)),
   };

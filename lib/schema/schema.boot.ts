@@ -1,3 +1,4 @@
+import type { SyncPolicy } from '../definition/module.options.js';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { messageOf } from '../errors/error-message.js';
 import { ForeignStateSchemaError } from '../errors/schema.errors.js';
@@ -6,12 +7,13 @@ import type { Session } from '../postgres/session.js';
 import { MATERIALIZED, sentenceCase, type ViewKind } from '../postgres/view-kind.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { describeIdle, describePostponed } from '../tracking/capture-warnings.js';
+import { BatchedCreation, hadNoRoom } from './batched-creation.js';
 import { refuseForeignState } from './foreign-state.js';
 import { orphanAdvice } from './holders.js';
 import { describeWithoutKey } from './refresh-keys.js';
 import { describeStandbyReaders, hasStandbys, stopsReaders } from './standby-readers.js';
 import type { SchemaDiff } from './schema-diff.js';
-import type { SchemaSynchronizer } from './schema.synchronizer.js';
+import type { SchemaSynchronizer, Synchronized } from './schema.synchronizer.js';
 import type { SyncReport } from './sync-report.js';
 import { describeUnrecorded, readUnrecorded } from './unsynchronized-boot.js';
 
@@ -46,7 +48,7 @@ export class SchemaBoot {
 
   private async synchronize(): Promise<void> {
     const { syncPolicy } = this.context.options;
-    const { report, diff, postponed, withoutKey } = await this.synchronizer.carryOut(syncPolicy);
+    const { report, diff, postponed, withoutKey } = await this.carryOut(syncPolicy);
     this.log(report, diff);
     if (postponed !== undefined) {
       this.context.log.warn(describePostponed(postponed));
@@ -58,6 +60,22 @@ export class SchemaBoot {
     }
     if (withoutKey.length > 0) {
       this.context.log.warn(describeWithoutKey(withoutKey));
+    }
+  }
+
+  /** Everything at once. If the server has no room for all locks, new views come first, in batches. */
+  private async carryOut(policy: SyncPolicy): Promise<Synchronized> {
+    try {
+      return await this.synchronizer.carryOut(policy);
+    } catch (error) {
+      if (!hadNoRoom(error)) {
+        throw error;
+      }
+      const made = await BatchedCreation.run(this.context, await this.synchronizer.read());
+      if (made.size === 0) {
+        throw error;
+      }
+      return this.synchronizer.carryOut(policy, undefined, made);
     }
   }
 

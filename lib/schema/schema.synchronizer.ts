@@ -23,8 +23,11 @@ import { schemaErrorFrom } from './schema-error.js';
 import type { SchemaPlan } from './schema-plan.js';
 import type { SchemaDiff } from './schema-diff.js';
 import { refuseDrift } from './sync-policy.js';
-import type { SyncReport } from './sync-report.js';
+import type { SyncReport, ViewReport } from './sync-report.js';
 import { SyncReporter } from './sync.reporter.js';
+
+/** How long planning may take for each view, also on a busy machine. */
+const IDLE_PER_VIEW_MS = 10;
 
 /** The outcome of a synchronisation. */
 export interface Synchronized {
@@ -101,22 +104,27 @@ export class SchemaSynchronizer {
    * if no plan is expected.
    *
    * @param expected a plan made before, which must still be up to date
+   * @param made what was just done to views, by name: it is reported with the rest
    */
-  async carryOut(policy: SyncPolicy, expected?: SchemaPlan): Promise<Synchronized> {
+  async carryOut(
+    policy: SyncPolicy,
+    expected?: SchemaPlan,
+    made: ReadonlyMap<string, ViewReport> = new Map(),
+  ): Promise<Synchronized> {
     const startedAtMs = performance.now();
     return this.explained(async () => {
       // Usually a boot finds nothing new. Then it takes no lock and needs no CREATE privilege.
       const remembered = expected === undefined ? await this.lookBriefly(policy) : undefined;
       if (remembered !== undefined) {
-        return this.reporter.unchanged(remembered, startedAtMs);
+        return this.reporter.unchanged(remembered, made, startedAtMs);
       }
       try {
         const done = await this.underLock(policy, expected);
         if (!('prepared' in done)) {
-          return this.reporter.unchanged(done, startedAtMs);
+          return this.reporter.unchanged(done, made, startedAtMs);
         }
         const { prepared, postponed, withoutKey } = done;
-        const report = this.reporter.carriedOut(prepared, startedAtMs);
+        const report = this.reporter.carriedOut(prepared, made, startedAtMs);
         return { report, diff: prepared.diff, postponed, withoutKey };
       } catch (error) {
         this.reporter.failed(error, startedAtMs);
@@ -136,6 +144,7 @@ export class SchemaSynchronizer {
       // Time to wait for the sync lock and to work.
       statementTimeoutMs: statementTimeoutMs && statementTimeoutMs + syncTimeoutMs,
       isReadOnly,
+      idleTimeoutMs: IDLE_PER_VIEW_MS * this.context.views.all().length,
     };
     return this.context.database.transaction(limits, work);
   }
@@ -195,7 +204,7 @@ export class SchemaSynchronizer {
   /** If nothing has to be done. */
   private async remembered(session: Session, policy: SyncPolicy): Promise<Remembered | undefined> {
     const preparation = this.preparation(policy);
-    const state = await readState(session, this.context);
+    const state = await readState(session, this.context, { isBrief: true });
     const diff = await rememberedDiff(session, preparation.views, state, preparation);
     if (diff === undefined) {
       return undefined;

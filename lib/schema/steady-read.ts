@@ -1,5 +1,6 @@
 import type { QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
+import type { Reading } from '../postgres/view-catalog.sql.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { type DatabaseState, readDatabaseState } from './database-state.js';
 
@@ -26,10 +27,11 @@ export async function readSteadily(
   session: Session,
   stateSchema: string,
   declared: QualifiedName[],
+  reading?: Reading,
 ): Promise<DatabaseState> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await session.undone(() => readDatabaseState(session, stateSchema, declared));
+      return await session.undone(() => readDatabaseState(session, stateSchema, declared, reading));
     } catch (error) {
       if (!PASSING.has(errorCode(error)) || attempt === ATTEMPTS) {
         throw error;

@@ -16,6 +16,15 @@ import {
   type ViewReport,
 } from './sync-report.js';
 
+/** What was just done to views, by name. */
+type MadeBefore = ReadonlyMap<string, ViewReport>;
+
+function withMade(reports: ViewReport[], made: MadeBefore): ViewReport[] {
+  return reports.map((each) =>
+    each.outcome === 'unchanged' ? (made.get(each.view) ?? each) : each,
+  );
+}
+
 /** Reports a synchronisation in log, channel and events. */
 export class SyncReporter {
   constructor(
@@ -28,13 +37,15 @@ export class SyncReporter {
   /** Everything is as remembered. */
   unchanged<Remembered extends { diff: SchemaDiff; withoutKey: ViewDefinition[] }>(
     remembered: Remembered,
+    made: MadeBefore,
     startedAtMs: number,
   ): Remembered & { report: SyncReport } {
-    return { ...remembered, report: this.publish(unchangedReports(remembered.diff), startedAtMs) };
+    const reports = withMade(unchangedReports(remembered.diff), made);
+    return { ...remembered, report: this.publish(reports, startedAtMs) };
   }
 
-  carriedOut(prepared: Prepared, startedAtMs: number): SyncReport {
-    const reports = reportsOf(prepared, this.context.views.all());
+  carriedOut(prepared: Prepared, made: MadeBefore, startedAtMs: number): SyncReport {
+    const reports = withMade(reportsOf(prepared, this.context.views.all()), made);
     this.dropped(reports, prepared.diff);
     return this.publish(reports, startedAtMs);
   }

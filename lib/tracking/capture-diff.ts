@@ -1,3 +1,4 @@
+import { groupedBy } from '../definition/grouped-by.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { viewName } from '../definition/view-definition.js';
 import type { CapturedTableRow } from '../postgres/capture.sql.js';
@@ -24,11 +25,15 @@ export function diffCaptures(
   captured: readonly CapturedTableRow[],
 ): CaptureDifference[] {
   const byName = new Map(captured.map((row) => [quoteQualifiedName(capturedTable(row)), row]));
+  const pairs = [...tables.values()].flatMap((need) =>
+    [...need.views].map((view) => ({ view, need })),
+  );
+  const needsOf = groupedBy(pairs, ({ view }) => view);
   return [
     ...views.flatMap((view) =>
-      [...tables.values()]
-        .filter((need) => need.views.has(viewName(view)))
-        .flatMap((need) => tableDifference(view, need, byName.get(quoteQualifiedName(need.table)))),
+      (needsOf.get(viewName(view)) ?? []).flatMap(({ need }) =>
+        tableDifference(view, need, byName.get(quoteQualifiedName(need.table))),
+      ),
     ),
     ...missing.map((each) => ({ kind: 'table-missing' as const, ...each })),
     ...captured

@@ -68,10 +68,11 @@ export async function readCaptureNeeds(
     return needs;
   }
   const rows = await session.query<SourceRow>(selectSources(roots, input.standIns));
+  const definitions = new Map(input.definitions.map((view) => [viewName(view), view]));
   for (const row of rows) {
     const root = roots[row.position];
     if (root !== undefined) {
-      add(needs, root, row, input.definitions);
+      add(needs, root, row, definitions);
     }
   }
   return needs;
@@ -81,11 +82,11 @@ function add(
   { tables, missing }: CaptureNeeds,
   { view, root, isLeftOver }: Root,
   { schema_name, table_name, relation_kind }: SourceRow,
-  definitions: readonly ViewDefinition[],
+  definitions: ReadonlyMap<string, ViewDefinition>,
 ): void {
   const name = displayName(view);
   if (schema_name === null) {
-    const definition = definitions.find((each) => viewName(each) === name);
+    const definition = definitions.get(name);
     // The missing root may be the view itself: then it reads nothing.
     const isDeclared = definition?.freshness?.tables.some(
       (table) => quoteQualifiedName(table) === quoteQualifiedName(root),

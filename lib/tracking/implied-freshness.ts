@@ -1,3 +1,4 @@
+import { groupedBy } from '../definition/grouped-by.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { type QualifiedName, quoteQualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
@@ -56,11 +57,14 @@ async function readBelow(
   session: Pick<Session, 'query'>,
   views: readonly ViewDefinition[],
 ): Promise<Set<string>> {
-  const edges = await readViewEdges(session, quoteQualifiedName);
+  const edges = groupedBy(
+    await readViewEdges(session, quoteQualifiedName),
+    ({ dependent }) => dependent,
+  );
   const below = new Set(views.map(({ name }) => quoteQualifiedName(name)));
   // Iterating over a Set includes what is added meanwhile.
   for (const view of below) {
-    edges.filter(({ dependent }) => dependent === view).forEach(({ source }) => below.add(source));
+    edges.get(view)?.forEach(({ source }) => below.add(source));
   }
   return below;
 }

@@ -46,33 +46,19 @@ export interface PendingChanges {
   hasSameDefinitions: boolean;
 }
 
-/** The result of one poll for several views. */
-export interface PendingRead {
-  /** Those that exist and that the library has refreshed. */
-  views: PendingChanges[];
-  /** How long the poll took the server, in milliseconds. */
-  tookMs: number;
-}
-
-/**
- * Reads the pending changes of views, in one statement for all of them.
- *
- * @param leavesOut whether views that are paused or back off are left out
- */
+/** Reads the pending changes of views, in one statement for all of them. */
 export async function readPending(
   session: Pick<Session, 'query'>,
   stateSchema: string,
   definitions: readonly ViewDefinition[],
-  options?: { leavesOut: boolean },
-): Promise<PendingRead> {
+): Promise<PendingChanges[]> {
   const byName = new Map(definitions.map((view) => [displayName(view.name), view]));
   const names = definitions.map(({ name }) => name);
-  const rows = await session.query<PendingRow>(selectPending(stateSchema, names, options));
-  const views = rows.flatMap((row) => {
+  const rows = await session.query<PendingRow>(selectPending(stateSchema, names));
+  return rows.flatMap((row) => {
     const definition = byName.get(rowName(row));
     return definition === undefined ? [] : [pendingChanges(definition, row)];
   });
-  return { views, tookMs: Math.max(0, ...rows.map((row) => row.took_ms)) };
 }
 
 /** The statement that reads a view's pending changes; none for a view that tracks nothing. */

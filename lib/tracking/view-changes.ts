@@ -40,7 +40,7 @@ export async function readViewChanges(
   if (tracking.length === 0) {
     return new Map();
   }
-  const { views } = await readPending(session, stateSchema, tracking);
+  const views = await readPending(session, stateSchema, tracking);
   const found = new Map(views.map((each) => [each.definition, each]));
   return new Map(tracking.map((view) => [view, viewChanges(found.get(view), log)]));
 }

@@ -1,14 +1,17 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { RefreshService, type ViewClass } from '../../lib/index.js';
 import { managed } from '../support/managed.js';
-import type { TestDatabase } from '../support/test-database.js';
+import { TestDatabase } from '../support/test-database.js';
 import { viewClass, YEARLY } from '../support/view-class.js';
 import { withApp } from './bench-app.js';
 import { serverFacts, withDatabase } from './bench-database.js';
 import type { Benchmark, CountTable, Log, Outcome } from './benchmark.js';
+import { measureBoots, measureLooks, rounded, table } from './many-views.js';
 
 const VIEW_COUNT = 100;
 const RUN_COUNT = 5_000_000;
+const LOOKED_COUNT = 1_000;
+const BOOTED_COUNT = 5_000;
 const CALL_COUNT = 5;
 /** Of a view that no process has refreshed so far. */
 const FIRST_COUNT = 10;
@@ -25,11 +28,18 @@ const VIEWS = Array.from({ length: VIEW_COUNT }, (_, index) =>
 
 export const largeBenchmark: Benchmark = {
   name: 'large',
-  description: `${RUN_COUNT.toLocaleString('en')} runs in the history of ${VIEW_COUNT} views, and first refreshes with JIT`,
+  description: `${RUN_COUNT.toLocaleString('en')} runs in the history of ${VIEW_COUNT} views, first refreshes with JIT, looks at ${LOOKED_COUNT} views, boots with ${BOOTED_COUNT}`,
   run: (log) => withDatabase((database) => run(database, log)),
 };
 
 async function run(database: TestDatabase, log: Log): Promise<Outcome> {
+  log(`looks at ${LOOKED_COUNT} views`);
+  const looks = await measureLooks(database, LOOKED_COUNT);
+  log(JSON.stringify(looks.rows));
+  log(`boots with ${BOOTED_COUNT} views`);
+  const other = await TestDatabase.create();
+  const boots = await measureBoots(other, BOOTED_COUNT).finally(() => other.drop());
+  log(JSON.stringify(boots.rows));
   await database.query('CREATE TABLE items AS SELECT id FROM generate_series(1, 1000) AS id');
   return withApp(database.url, VIEWS, async (app) => {
     log('refreshes');
@@ -45,7 +55,7 @@ async function run(database: TestDatabase, log: Log): Promise<Outcome> {
     return {
       facts: await serverFacts(database),
       comparisons: [],
-      counts: [refreshes, reads, pruning],
+      counts: [looks, boots, refreshes, reads, pruning],
     };
   });
 }
@@ -121,23 +131,4 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   const startedAtMs = performance.now();
   await work();
   return performance.now() - startedAtMs;
-}
-
-function table(title: string, ways: Record<string, number[]>): CountTable {
-  return {
-    title,
-    columns: ['median', 'slowest'],
-    rows: Object.entries(ways).map(([name, ms]) => ({
-      name,
-      counts: [median(ms), Math.max(...ms)].map(rounded),
-    })),
-  };
-}
-
-function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 10) / 10;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, QueryResultRow } from 'pg';
+import type { ViewDefinition } from '../../lib/definition/view-definition.js';
 import { recordSuccess } from '../../lib/postgres/history.sql.js';
 import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/identifier.js';
 import { type PendingRow, selectPending } from '../../lib/postgres/pending.sql.js';
@@ -8,6 +9,8 @@ import {
   selectRefreshPreconditions,
 } from '../../lib/postgres/refresh.sql.js';
 import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
+import { PendingMemory } from '../../lib/tracking/pending-memory.js';
+import { checkLook } from './look-check.js';
 
 interface Seen {
   signature: string | null;
@@ -16,19 +19,31 @@ interface Seen {
 
 /** Refreshes views with the statements of the engine, but may stop between them. */
 export class ChangeDetector {
+  private readonly memories = new Map<
+    string,
+    { memory: PendingMemory; definition: ViewDefinition }
+  >();
+  private readonly asked = {
+    query: async <Row extends QueryResultRow>({ text, values }: SqlStatement): Promise<Row[]> =>
+      (await this.session.query<Row>(text, values)).rows,
+  };
+
   constructor(
     private readonly session: Pick<Client, 'query'>,
     private readonly stateSchema: string,
   ) {}
 
-  /** What the detector says about a view now. */
+  /** What the detector says about a view now. Polling has to say the same. */
   async changes(view: QualifiedName): Promise<PendingRow> {
+    const key = quoteQualifiedName(view);
+    const definition = { name: view } as ViewDefinition;
+    const known = this.memories.get(key) ?? {
+      memory: new PendingMemory(this.stateSchema, [definition]),
+      definition,
+    };
+    this.memories.set(key, known);
+    await checkLook(this.asked, known.memory, this.stateSchema, [known.definition]);
     return this.run<PendingRow>(selectPending(this.stateSchema, [view]));
-  }
-
-  /** What polling reads about it. */
-  async pending(view: QualifiedName): Promise<PendingRow> {
-    return this.run<PendingRow>(selectPending(this.stateSchema, [view], { leavesOut: true }));
   }
 
   /** Records what the view is about to see. `commit` must follow, whatever happens in between. */

@@ -5,6 +5,7 @@ import type { QualifiedName } from '../../lib/postgres/identifier.js';
 import { tickRequest } from '../../lib/refresh/occasions.js';
 import { ChangeWatch } from '../../lib/schedule/change-watch.js';
 import type { Release } from './freshness-history.js';
+import { checkLook } from './look-check.js';
 import { managed } from './managed.js';
 
 /** A running application that polls for changes when told to. */
@@ -52,6 +53,7 @@ export class RunningApp {
     if (this.definitions.some(isWatched)) {
       // Those that another process refreshed a moment ago.
       this.watch['refresher']['heldUntilMs'].clear();
+      await this.checkLook();
       await this.watch['beginDue']();
       const underWay = this.watch['refresher']['underWay'];
       while (underWay.size > 0) {
@@ -60,6 +62,14 @@ export class RunningApp {
       await this.untilRepaired();
     }
     return this.refreshCount - before;
+  }
+
+  private async checkLook(): Promise<void> {
+    const memory = this.watch['memory'];
+    const { database } = this.source;
+    await database.bookkeeping((session) =>
+      checkLook(session, memory, database.stateSchema, memory['definitions']),
+    );
   }
 
   /** Repairs as if the last time was long ago. */

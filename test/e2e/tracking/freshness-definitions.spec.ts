@@ -182,7 +182,7 @@ describe("changes of a view's rows without a write", () => {
       await database.query(`SELECT set_config($1, $2, false)`, [name, how.value]);
       expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false });
       // Whoever looks for due views has other settings than the refresh may have.
-      expect(await detector.pending(VIEW)).toMatchObject({ is_altered: false });
+      expect(await detector.changes(VIEW)).toMatchObject({ is_altered: false });
     },
   );
 
@@ -294,12 +294,12 @@ describe("changes of a view's rows without a write", () => {
     /** Each change of the schema is told of, and none for longer than until the next refresh. */
     async function expectToldOnce(change: string, isCaptured = false): Promise<void> {
       await database.query(change);
-      expect(await detector.pending(VIEW)).toMatchObject({
+      expect(await detector.changes(VIEW)).toMatchObject({
         is_altered: true,
         is_captured: isCaptured,
       });
       expect(await attempt()).toBe('refreshed');
-      expect(await detector.pending(VIEW)).toMatchObject({
+      expect(await detector.changes(VIEW)).toMatchObject({
         is_altered: false,
         is_captured: isCaptured,
         pending_since: null,
@@ -327,7 +327,7 @@ describe("changes of a view's rows without a write", () => {
         );
         const schema = own().get(SchemaService);
         await schema.apply(await schema.plan());
-        expect(await detector.pending(VIEW)).toMatchObject({ is_altered: true, is_captured: true });
+        expect(await detector.changes(VIEW)).toMatchObject({ is_altered: true, is_captured: true });
         expect(await attempt()).toBe('refreshed');
         expect(await attempt()).toBe('unchanged');
       },
@@ -365,7 +365,7 @@ describe("changes of a view's rows without a write", () => {
         `CREATE OR REPLACE VIEW p AS SELECT 2 * id AS id FROM t WHERE random() < 2`,
         true,
       );
-      expect(await detector.pending(VIEW)).toMatchObject({ is_watched: false });
+      expect(await detector.changes(VIEW)).toMatchObject({ is_watched: false });
       expect(await attempt()).toBe('refreshed');
       await expectToldOnce(`CREATE OR REPLACE VIEW p AS SELECT id FROM t`, true);
       expect(await attempt()).toBe('unchanged');

@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestingModule } from '@nestjs/testing';
 import { InvalidDefinitionError, RefreshService } from '../../../lib/index.js';
 import { deleteSeenChanges } from '../../../lib/postgres/change-log.sql.js';
-import { selectPending } from '../../../lib/postgres/pending.sql.js';
 import { tickRequest } from '../../../lib/refresh/occasions.js';
+import { type PendingRead, PendingMemory } from '../../../lib/tracking/pending-memory.js';
 import { managed } from '../../support/managed.js';
 import { ChangeDetector, isStale } from '../../support/change-detector.js';
 import { bootWith } from '../../support/test-app.js';
@@ -117,7 +117,7 @@ describe('what is known about a view', () => {
     expect(await attempt('schedule')).toBe('refreshed');
     expect(await attempt('write')).toBe('unchanged');
     expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false, is_unsure: true });
-    expect(await detector.pending(VIEW)).toMatchObject({ is_watched: false, is_altered: false });
+    expect(await detector.changes(VIEW)).toMatchObject({ is_watched: false, is_altered: false });
     await database.query(`INSERT INTO orders VALUES (1)`);
     const [status] = await (app as TestingModule).get(RefreshService).statusAll();
     expect(status?.changes).toMatchObject({ isUnchanged: false });
@@ -130,10 +130,12 @@ describe('what is known about a view', () => {
     async (state) => {
       await start({ ...trusted, refresh: { on: 'sources' } });
       await refresh(VIEW);
-      const { text, values } = selectPending(STATE, [VIEW], { leavesOut: true });
-      expect(await database.query(text, values)).toHaveLength(1);
+      const memory = new PendingMemory(STATE, managed(app as TestingModule).views.all());
+      const look = (): Promise<PendingRead> =>
+        managed(app as TestingModule).database.bookkeeping((session) => memory.look(session));
+      expect((await look()).views).toHaveLength(1);
       await database.query(`UPDATE ${STATE}.view_state SET ${state}`);
-      expect(await database.query(text, values)).toEqual([]);
+      expect((await look()).views).toEqual([]);
     },
   );
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import type { ViewDefinition } from '../../../lib/definition/view-definition.js';
 import { selectMeanDurations, selectViewEdges } from '../../../lib/postgres/graph.sql.js';
+import { type LookRow, selectLook } from '../../../lib/postgres/look.sql.js';
 import { selectRounds } from '../../../lib/postgres/rounds.sql.js';
 import type { SqlStatement } from '../../../lib/postgres/sql-statement.js';
 import type { DataSourceContext } from '../../../lib/definition/data-source.context.js';
@@ -39,6 +40,22 @@ const UNSEEN = {
   took_ms: 1,
 };
 
+const NOTHING = { views: [], viewOids: [], relations: [], since: null, isMadeByUsersWanted: false };
+
+/** What a look finds where nothing is remembered. */
+const lookAt = (viewCount: number, now: number): LookRow => ({
+  ...{
+    now,
+    snapshot: '1:1:',
+    common: '',
+    made_by_users: null,
+    versions: '',
+    logged: '',
+    took_ms: 0,
+  },
+  states: Array<string>(viewCount).fill('1').join(' '),
+});
+
 /**
  * Counts what the polling does in a minute of constant writes.
  *
@@ -70,9 +87,10 @@ async function minute(
       (each) => each.text === text,
     );
     const isAside = isGraph || text === selectRounds('state', []).text;
-    if (!isAside) {
+    if (text === selectLook('state', NOTHING).text) {
       counts.looks++;
       onLook(watch);
+      return Promise.resolve([lookAt(views.length, now())]);
     }
     return Promise.resolve(isAside || seen === null ? [] : rows());
   };

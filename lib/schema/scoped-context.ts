@@ -1,0 +1,29 @@
+import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { SyncPolicy } from '../definition/module.options.js';
+import type { ViewDefinition } from '../definition/view-definition.js';
+import { ViewRegistry } from '../definition/view.registry.js';
+
+/** The data source as if only the given views were declared. They are created if missing; nothing is changed or dropped. */
+export function contextOfNew(
+  context: DataSourceContext,
+  added: readonly ViewDefinition[],
+  { onMissingTable }: Pick<SyncPolicy, 'onMissingTable'>,
+): DataSourceContext {
+  const { name, typeOrm, options, application, database, views, log, events, locks } = context;
+  const { syncPolicy } = options;
+  const synchronize = syncPolicy.synchronize === true ? 'create' : syncPolicy.synchronize;
+  const own = new ViewRegistry();
+  own.set(added);
+  return {
+    ...{ name, typeOrm, application, database, log, events, locks },
+    options: {
+      ...options,
+      syncPolicy: {
+        ...syncPolicy,
+        ...{ synchronize, onMissingTable, onDrift: 'continue', prune: false },
+      },
+    },
+    views: own,
+    viewsElsewhere: () => [...views.all(), ...context.viewsElsewhere()],
+  };
+}

@@ -1,0 +1,208 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
+import { RefreshService } from '../../../lib/index.js';
+import type { QualifiedName } from '../../../lib/postgres/identifier.js';
+import type { SqlStatement } from '../../../lib/postgres/sql-statement.js';
+import { PendingMemory } from '../../../lib/tracking/pending-memory.js';
+import { managed } from '../../support/managed.js';
+import { bootWith } from '../../support/test-app.js';
+import { TestDatabase } from '../../support/test-database.js';
+import { type TestView, viewClass } from '../../support/view-class.js';
+
+const STATE = 'materialized_views';
+const HIDDEN = { schema: 'Odd schema', name: `looked "at"` };
+const COUNT = 5;
+
+const view = (index: number): TestView => ({
+  name: `view_${index}`,
+  schema: 'public',
+  expression: `SELECT count(*)::int AS id FROM public.t_${index}`,
+  refresh: { on: 'sources' },
+});
+
+const VIEWS: TestView[] = [
+  ...Array.from({ length: COUNT }, (_, index) => view(index)),
+  {
+    ...HIDDEN,
+    expression: 'SELECT count(*)::int AS id FROM public.plain',
+    refresh: { on: 'sources' },
+  },
+  {
+    name: 'named',
+    schema: 'public',
+    expression: 'SELECT count(*)::int AS id FROM public.t_0',
+    refresh: { on: ['public.t_1', 'public.only_named'] },
+  },
+];
+
+const ALL = VIEWS.map(({ schema, name }) => `${schema}.${name}`).sort();
+
+/** What is done, and which views a look asks about because of it. */
+const CHANGES: [string, string, string[]][] = [
+  ['a write', 'INSERT INTO t_2 VALUES (1)', ['public.view_2']],
+  ['a write to a table of two', 'INSERT INTO t_1 VALUES (1)', ['public.named', 'public.view_1']],
+  ['a TRUNCATE', 'TRUNCATE t_3', ['public.view_3']],
+  ['a trigger that is off', 'ALTER TABLE t_2 DISABLE TRIGGER ALL', ['public.view_2']],
+  ['a trigger that is gone', `DROP TRIGGER ${STATE}_capture_insert ON t_2`, ['public.view_2']],
+  ['a column that has another name', 'ALTER TABLE t_4 RENAME COLUMN v TO w', ['public.view_4']],
+  ['a column with another default', 'ALTER TABLE t_4 ALTER v SET DEFAULT 1', ['public.view_4']],
+  ['a child', 'CREATE TABLE child () INHERITS (t_2)', ['public.view_2']],
+  ['a refresh by hand', 'REFRESH MATERIALIZED VIEW public.view_3', ['public.view_3']],
+  [
+    'a view that has another name',
+    'ALTER MATERIALIZED VIEW public.view_3 RENAME TO other',
+    ['public.view_3'],
+  ],
+  [
+    'another plain view below',
+    'CREATE OR REPLACE VIEW plain AS SELECT id, v FROM hidden WHERE id > 1',
+    ['Odd schema.looked "at"'],
+  ],
+  ['a table that is gone and that a view names in `on`', 'DROP TABLE only_named', ['public.named']],
+  [
+    'a table in the place of another',
+    'ALTER TABLE only_named RENAME TO gone; CREATE TABLE only_named (id int)',
+    ['public.named'],
+  ],
+  [
+    'another schema of the name',
+    `ALTER SCHEMA "Odd schema" RENAME TO moved; CREATE SCHEMA "Odd schema"`,
+    ALL,
+  ],
+  [
+    'a state that is another',
+    `UPDATE ${STATE}.view_state SET last_tick = now() WHERE view_name = 'view_4'`,
+    ['public.view_4'],
+  ],
+  ['a log that was emptied', `TRUNCATE ${STATE}.change_log`, ALL],
+  ['what is of no concern', 'CREATE TABLE other (id int); DROP TABLE other; ANALYZE', []],
+  ['a write to what no view reads', 'INSERT INTO unread VALUES (1)', []],
+];
+
+describe('a look at what views have not seen', () => {
+  let database: TestDatabase;
+  let app: TestingModule | undefined;
+  let memory: PendingMemory;
+
+  beforeAll(async () => {
+    database = await TestDatabase.create();
+  });
+
+  beforeEach(async () => {
+    const tables = Array.from({ length: COUNT }, (_, index) => `t_${index}`);
+    await database.query(
+      `DROP SCHEMA IF EXISTS ${STATE}, "Odd schema", moved, public CASCADE; CREATE SCHEMA public;
+       ${[...tables, 'hidden', 'only_named', 'unread'].map((name) => `CREATE TABLE ${name} (id int, v int)`).join(';')};
+       CREATE VIEW plain AS SELECT id, v FROM hidden`,
+    );
+    app = await bootWith(database, { views: VIEWS.map(viewClass), scheduling: false });
+    const refreshes = app.get(RefreshService);
+    for (const { schema, name } of VIEWS) {
+      await refreshes.refresh(`${schema}.${name}`);
+    }
+    memory = new PendingMemory(STATE, managed(app).views.all());
+  });
+
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+  });
+
+  afterAll(() => database.drop());
+
+  /** The names of the views that are asked about, and those that have something pending. */
+  async function look(): Promise<{ asked: string[]; pending: string[] }> {
+    const asked: string[] = [];
+    const { views } = await managed(app as TestingModule).database.bookkeeping((session) =>
+      memory.look({
+        query: (statement: SqlStatement) => {
+          if (statement.values?.length === 2) {
+            const [schemas, names] = statement.values as [string[], string[]];
+            asked.push(...names.map((name, index) => `${schemas[index]}.${name}`));
+          }
+          return session.query(statement);
+        },
+      }),
+    );
+    const name = ({ schema, name: own }: QualifiedName): string => `${schema}.${own}`;
+    return {
+      asked: asked.sort(),
+      pending: views
+        .filter(({ hasNothingNew }) => !hasNothingNew)
+        .map(({ definition }) => name(definition.name))
+        .sort(),
+    };
+  }
+
+  /** Until all is known. */
+  async function untilQuiet(): Promise<void> {
+    expect((await look()).asked).toEqual(ALL);
+    expect((await look()).asked).toEqual(ALL);
+    expect(await look()).toEqual({ asked: [], pending: [] });
+  }
+
+  it.each(CHANGES)('asks after %s about the views that it concerns', async (_, change, views) => {
+    await untilQuiet();
+    await database.query(change);
+    expect((await look()).asked).toEqual(views);
+  });
+
+  it('asks about what a transaction wrote that began before a look and ended after it', async () => {
+    await untilQuiet();
+    const session = await database.session();
+    await session.query('BEGIN; INSERT INTO t_0 VALUES (1)');
+    expect(await look()).toEqual({ asked: [], pending: [] });
+    await database.query('INSERT INTO t_4 VALUES (1)');
+    expect(await look()).toEqual({ asked: ['public.view_4'], pending: ['public.view_4'] });
+    await session.query('COMMIT');
+    await session.end();
+    expect(await look()).toEqual({
+      asked: ['public.view_0'],
+      pending: ['public.view_0', 'public.view_4'],
+    });
+    expect((await look()).asked).toEqual([]);
+  });
+
+  it('asks about what happened between its two statements at the next look', async () => {
+    await untilQuiet();
+    await database.query('INSERT INTO t_4 VALUES (1)');
+    const late = managed(app as TestingModule).database.bookkeeping((session) =>
+      memory.look({
+        query: async (statement: SqlStatement) => {
+          if (statement.values?.length === 2) {
+            await database.query('ALTER TABLE t_4 DISABLE TRIGGER ALL; INSERT INTO t_0 VALUES (1)');
+          }
+          return session.query(statement);
+        },
+      }),
+    );
+    await late;
+    expect((await look()).asked).toEqual(['public.view_0', 'public.view_4']);
+  });
+
+  it('leaves out a view that is paused, and asks about what it missed when it is resumed', async () => {
+    await untilQuiet();
+    const refreshes = (app as TestingModule).get(RefreshService);
+    await refreshes.pause('public.view_2');
+    expect(await look()).toEqual({ asked: [], pending: [] });
+    await database.query('INSERT INTO t_2 VALUES (1)');
+    expect(await look()).toEqual({ asked: [], pending: [] });
+    await refreshes.resume('public.view_2');
+    expect(await look()).toEqual({ asked: ['public.view_2'], pending: ['public.view_2'] });
+  });
+
+  it('remembers nothing of a look that failed', async () => {
+    await untilQuiet();
+    await database.query('INSERT INTO t_2 VALUES (1)');
+    const failing = managed(app as TestingModule).database.bookkeeping((session) =>
+      memory.look({
+        query: (statement: SqlStatement) =>
+          statement.values?.length === 2
+            ? Promise.reject(new Error('lost'))
+            : session.query(statement),
+      }),
+    );
+    await expect(failing).rejects.toThrow('lost');
+    expect(await look()).toEqual({ asked: ['public.view_2'], pending: ['public.view_2'] });
+  });
+});

@@ -1,0 +1,53 @@
+import { expect } from '@jest/globals';
+import type { ViewDefinition } from '../../lib/definition/view-definition.js';
+import { rowName } from '../../lib/postgres/identifier.js';
+import type { Session } from '../../lib/postgres/session.js';
+import { type PendingChanges, readPending } from '../../lib/tracking/pending-changes.js';
+import type { PendingMemory } from '../../lib/tracking/pending-memory.js';
+import { viewName } from '../../lib/definition/view-definition.js';
+
+/** All that an answer says, but for the moment at which it was given. */
+function lasting(pending: readonly PendingChanges[]): unknown[] {
+  return pending
+    .map(({ definition, ...rest }) => ({
+      ...rest,
+      name: viewName(definition),
+      now: 0,
+      snapshot: '',
+    }))
+    .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/**
+ * Looks twice, and compares what is found with what the whole question says of the same views. Where that says something
+ * else after the looks than before, somebody has done something meanwhile, and nothing can be compared.
+ */
+export async function checkLook(
+  session: Pick<Session, 'query'>,
+  memory: PendingMemory,
+  stateSchema: string,
+  definitions: readonly ViewDefinition[],
+): Promise<void> {
+  const askAll = async (): Promise<unknown[]> => {
+    const open = await session.query<{ schema_name: string; view_name: string }>({
+      text: `SELECT schema_name, view_name FROM ${stateSchema}.view_state
+             WHERE paused_at IS NULL AND (not_before IS NULL OR not_before <= now() OR last_failure_at > now())`,
+    });
+    const names = new Set(open.map(rowName));
+    return lasting(
+      await readPending(
+        session,
+        stateSchema,
+        definitions.filter((view) => names.has(viewName(view))),
+      ),
+    );
+  };
+  for (let look = 0; look < 2; look++) {
+    const before = await askAll();
+    const { views } = await memory.look(session);
+    const after = await askAll();
+    if (JSON.stringify(before) === JSON.stringify(after)) {
+      expect(lasting(views)).toEqual(before);
+    }
+  }
+}
