@@ -13,6 +13,8 @@ export interface HiddenIndex {
   hiddenName: string;
   /** The name that its view has then. */
   view: QualifiedName;
+  /** One that is not valid is never made again. */
+  isValid: boolean;
 }
 
 /**
@@ -35,12 +37,13 @@ export function indexesInTheWay(
     const { schema } = view.name;
     const { to = view.name } = moveOf.get(displayName(view.name)) ?? {};
     return view.indexes
-      .map(({ name }) => ({ schema, name }))
-      .filter((name) => to.schema !== schema || wanted.has(displayName(name)))
-      .map((name) => ({
+      .map((index) => ({ name: { schema, name: index.name }, isValid: index.is_valid }))
+      .filter(({ name }) => to.schema !== schema || wanted.has(displayName(name)))
+      .map(({ name, isValid }) => ({
         name,
         hiddenName: temporaryName('hidden', displayName(name)),
         view: to,
+        isValid,
       }));
   });
 }

@@ -137,7 +137,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...populateSteps(inPlace, state, names),
       ...altered.build,
       ...(buildsFirst ? rebuilt.build : []),
-      ...hideStep({ statements: [], undo: show(hidden) }),
+      ...hideStep({ statements: [], undo: show(hidden.filter(({ isValid }) => isValid)) }),
       ...renamed.build,
       ...exchange,
       ...redefined.last,

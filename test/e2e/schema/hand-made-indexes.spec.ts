@@ -97,6 +97,22 @@ describe('an index made by hand', () => {
       await (await releases.start([daily])).verify();
     });
 
+    it.each(strategies)(
+      'is left out of a migration to another schema, and of its way back, %s',
+      async (strategy) => {
+        await withInvalid([daily]);
+        const moved = { ...changed, schema: 'public', renamedFrom: NAME };
+        const schema = await releases.start([moved], { synchronize: false });
+        const file = await schema.generateMigration({ name: 'Move', rebuildStrategy: strategy });
+        await runMigrations(database, file, async (dataSource: DataSource) => {
+          await dataSource.runMigrations();
+          expect(await schema.diff()).toEqual([]);
+          await dataSource.undoLastMigration();
+        });
+        await (await releases.start([daily])).verify();
+      },
+    );
+
     it('is left out above a changed view', async () => {
       await withInvalid([below('SELECT * FROM items'), onBelow]);
       const schema = await releases.start([below('SELECT * FROM items WHERE id > 0'), onBelow]);

@@ -7,7 +7,10 @@ import { History } from './history.js';
 import { Replicas } from './replicas.js';
 import { anyHistory, type Step } from './steps.js';
 
-/** By hand: `FC_SEED=… FC_RUNS=5000`, for as long as that takes; `FC_SHRINK=1` makes what it finds small. */
+/**
+ * By hand: `FC_SEED=… FC_RUNS=5000`, for as long as that takes. `FC_SHRINK=1` makes what it finds small, and `FC_PATH=…`
+ * begins with what one found.
+ */
 const isByHand = process.env.FC_RUNS !== undefined;
 const TIME_LIMIT_MS = isByHand ? 2 ** 31 - 1 : 120_000;
 
@@ -98,6 +101,7 @@ describe('any sequence of releases', () => {
       await fc.assert(fc.asyncProperty(anyHistory, checkHistory), {
         seed: Number(process.env.FC_SEED ?? 20261121),
         numRuns: Number(process.env.FC_RUNS ?? 25),
+        ...(process.env.FC_PATH !== undefined && { path: process.env.FC_PATH }),
         interruptAfterTimeLimit: TIME_LIMIT_MS,
         // A seed by hand is one of many: it says what it found, and leaves making it small to another run.
         endOnFailure: isByHand && process.env.FC_SHRINK === undefined,
