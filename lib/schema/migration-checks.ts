@@ -11,7 +11,7 @@ import { isGrown, madeAgain } from './redefinition.js';
 import type { NamePlan } from './name-plan.js';
 import type { Rehearsed, RehearsedMember } from './rehearsal.js';
 import type { SchemaDiff } from './schema-diff.js';
-import { storageNames } from './storage.js';
+import { givenStorageNames } from './storage.js';
 
 /** A view that a migration changes, with its names before and after. */
 export interface TouchedView {
@@ -212,7 +212,7 @@ function downCheck(
         .filter((name) => !oldColumns.has(name))
         .map((name) => `column ${name}`),
       ...(definition?.comment === undefined ? [] : ['comment ']),
-      ...(definition?.storage === undefined ? [] : storageNames(definition)).map(
+      ...(definition?.storage === undefined ? [] : givenStorageNames(definition)).map(
         (name) => `storage ${name}`,
       ),
       ...(definition?.tablespace === undefined ? [] : ['tablespace ']),

@@ -8,7 +8,8 @@ import { inOldOrder } from './view-order.js';
 
 /**
  * Fills unpopulated views, each after everything that it reads. This comes before anything is rebuilt,
- * because that may read them.
+ * because that may read them. They lose their rows last on the way back,
+ * because others are filled from them until then.
  */
 export function populateSteps(
   views: ViewDiff[],
@@ -24,7 +25,7 @@ export function populateSteps(
     name: view.name,
     reason: 'It has no data yet',
     statements: [refreshMaterializedView(names.nameBefore(view.name))],
-    undo: [],
+    undo: [refreshMaterializedView(names.nameBefore(view.name), { withData: false })],
     lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
     rewritesRows: true,
   }));

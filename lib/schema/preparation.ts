@@ -106,7 +106,8 @@ export async function prepare(session: Session, context: PreparationContext): Pr
     replaced,
     ...managedViews(diff),
     pruned: gone,
-    state,
+    // What must not be changed is not rebuilt for a new view either that its class declares to read.
+    state: allowsChanges(policy) ? state : declared.state,
     policy: policy.unmanagedDependents,
   });
   refuseTakenNames({ allowed, closure, pruned: gone, state });

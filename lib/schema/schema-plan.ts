@@ -131,10 +131,10 @@ export function planSchema(input: PlanInput): SchemaPlan {
     steps: [
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
       ...ofAspects('first'),
-      ...redefined.first,
-      ...rebuilt.first,
       ...renamed.follow,
       ...populateSteps(inPlace, state, names),
+      ...redefined.first,
+      ...rebuilt.first,
       ...altered.build,
       ...(buildsFirst ? rebuilt.build : []),
       ...hideStep({ statements: [], undo: show(hidden.filter(({ isValid }) => isValid)) }),

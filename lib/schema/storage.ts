@@ -34,6 +34,11 @@ export function storageNames(view: Storage): string[] {
   return view.kind.storesRows ? storageOf(view).map(nameOf) : Object.keys(view.storage ?? {});
 }
 
+/** The names of those that a new view has by its declaration: a plain view has none that is declared as false. */
+export function givenStorageNames(view: Storage): string[] {
+  return storageOf(view).map(nameOf);
+}
+
 /** Whether a view that declares parameters has others. The default ones may exist or not. */
 export function storageDiffers(view: Storage, deployed: readonly string[]): boolean {
   if (view.storage === undefined) {

@@ -221,6 +221,37 @@ describe('a view that depends on another through a function', () => {
     );
   });
 
+  it.each([
+    ['changes too', [reader], [base(NEW), { ...changedReader, version: 2 }]],
+    ['is as it was', [reader], [base(NEW), reader]],
+    [
+      'takes the name of one that keeps it',
+      [{ ...reader, dependsOn: [] }],
+      [
+        base(NEW),
+        { name: 'other', expression: OLD, renamedFrom: 'reader' },
+        { ...changedReader, renamedFrom: 'missing' },
+      ],
+    ],
+  ])('is left by policies that only make what is missing where it %s', async (_, before, after) => {
+    const oidOf = (): Promise<unknown> =>
+      database.query(`SELECT oid::int, relfilenode::int FROM pg_class WHERE relname = 'reader'`);
+    for (const options of [
+      { synchronize: 'create' as const },
+      { synchronize: true, onDrift: 'continue' as const },
+    ]) {
+      await releases.start([base(OLD), ...before]);
+      await database.query(`DROP MATERIALIZED VIEW ${QUOTED_BASE}`);
+      const was = await oidOf();
+      await releases.start(after, options);
+      expect(await oidOf()).toEqual(was);
+      expect(
+        await database.query(`SELECT to_regclass('${QUOTED_BASE}') IS NULL AS missing`),
+      ).toEqual([{ missing: false }]);
+      await database.query('DROP MATERIALIZED VIEW reader');
+    }
+  });
+
   it('comes back after it from alterTable', async () => {
     // Named so that it would come first.
     const early: TestView = {

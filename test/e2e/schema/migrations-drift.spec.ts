@@ -272,6 +272,29 @@ describe('migrations of databases that have changed since', () => {
       await release(chain(3));
     }
   });
+
+  it.each([
+    ['alone', {}, 'SELECT id FROM low'],
+    ['with another name', { name: 'lower', renamedFrom: 'low' }, 'SELECT id FROM lower'],
+    ['below one that changes', {}, 'SELECT id + 1 AS id FROM low'],
+    ['in another schema', { schema: 'Far away', renamedFrom: 'public.low' }, 'SELECT 1 AS id'],
+  ])('take the rows again that they gave to a view, %s', async (_, change, above) => {
+    const low: TestView = { name: 'low', expression: 'SELECT amount AS id FROM orders' };
+    const high = (expression: string): TestView => ({ name: 'high', expression });
+    for (const rebuildStrategy of ['side-by-side', 'drop-and-create'] as const) {
+      await release([low, high('SELECT id FROM low')], { prune: true });
+      await database.query('REFRESH MATERIALIZED VIEW low WITH NO DATA');
+      const before = await catalog(database);
+      const [file, schema] = await migrationTo([{ ...low, ...change }, high(above)], {
+        rebuildStrategy,
+      });
+      await up(file);
+      expect(await schema.diff()).toEqual([]);
+      await down(file);
+      expect(await catalog(database)).toEqual(before);
+      expect(await database.query('SELECT count(*) FROM high')).toEqual([{ count: '3' }]);
+    }
+  });
 });
 
 function withoutDefinitions(all: Record<string, unknown>): unknown {

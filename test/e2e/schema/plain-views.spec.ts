@@ -145,6 +145,23 @@ describe('plain views', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
+    it('has on the way back of a migration what it declares as false and somebody has set meanwhile', async () => {
+      const declared: Partial<TestPlainView> = { securityBarrier: false, checkOption: false };
+      await releases.start([plain(declared)]);
+      const schema = await releases.start([plain({ ...declared, ...FEWER })], {
+        synchronize: false,
+      });
+      const file = await schema.generateMigration({ name: 'any', language: 'js', module: 'cjs' });
+      const migration = new GeneratedMigration(database, file!);
+      await database.query(
+        `ALTER VIEW ${QUOTED_OPEN} SET (security_barrier = true, check_option = local)`,
+      );
+      const before = await catalog(database);
+      await migration.run('up');
+      await migration.run('down');
+      expect(await catalog(database)).toEqual(before);
+    });
+
     it('checks privileges as its reader if declared, and is refused by servers that cannot', async () => {
       const [{ version } = {}] = await database.query(
         `SELECT current_setting('server_version_num')::int AS version`,
