@@ -1,7 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ViewIndexOptions } from '../../../../lib/index.js';
 import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
-import { plainViewClass, type TestView, viewClass } from '../../../support/view-class.js';
+import type { TestView } from '../../../support/view-class.js';
 import { type IndexSpec, NAMES, type Renames, type Step, type ViewSpec } from './steps.js';
 
 export interface Name {
@@ -14,6 +14,10 @@ export interface ReleasedView extends TestView {
   view: number;
   isPlain: boolean;
   securityBarrier?: boolean;
+  securityInvoker?: boolean;
+  checkOption?: 'local' | 'cascaded' | false;
+  /** The view whose class declares it too: as its plain view with the query, or as one in another schema. */
+  with?: { view: number; as: 'live' | 'tenant' };
   schema: string;
   name: string;
   expression: string;
@@ -27,6 +31,8 @@ export interface Surroundings {
   tableColumns: string[];
   /** The views above which there is a plain view. */
   plainViews: ReadonlySet<number>;
+  /** The major version of the server. */
+  version: number;
 }
 
 /** The code of the application: each change makes the next release of it. */
@@ -52,8 +58,10 @@ export class Application {
   release(surroundings: Surroundings): ReleasedView[] {
     const release = new Map<number, ReleasedView>();
     for (const view of this.order) {
-      release.set(view, this.released(view, release, surroundings));
+      const found = this.released(view, release, surroundings);
+      release.set(view, this.asTenant(found, release) ?? found);
     }
+    joinLiveViews(release, (view) => this.specs.get(view)?.isLive === true);
     // In an order that has nothing to do with who reads whom.
     return [...release.values()].sort((a, b) => a.view - b.view);
   }
@@ -67,9 +75,20 @@ export class Application {
     return NAMES[this.place(view)] ?? NAMES[0];
   }
 
-  /** What is in the database now. */
-  settle(views: ReleasedView[], isThere: (name: Name) => boolean): void {
-    views.forEach(({ view, schema, name }) => this.deployed.set(view, { schema, name }));
+  /**
+   * What is in the database now.
+   *
+   * @param older what a process of an older release may have made again
+   */
+  settle(
+    views: ReleasedView[],
+    isThere: (name: Name) => boolean,
+    older: ReleasedView[] = [],
+  ): void {
+    const others = older.filter(({ view }) => views.every((each) => each.view !== view));
+    [...others, ...views].forEach(({ view, schema, name }) =>
+      this.deployed.set(view, { schema, name }),
+    );
     for (const [view, name] of this.deployed) {
       if (!isThere(name)) {
         this.deployed.delete(view);
@@ -116,6 +135,21 @@ export class Application {
     return this.placeOf.get(view) ?? view;
   }
 
+  /** The same view as one before it, in another schema. */
+  private asTenant(
+    { view, schema, name, renamedFrom }: ReleasedView,
+    before: ReadonlyMap<number, ReleasedView>,
+  ): ReleasedView | undefined {
+    const other = [...before.values()].find((each) => each.name === name);
+    return other?.renamedFrom === undefined &&
+      other?.with === undefined &&
+      renamedFrom === undefined &&
+      other !== undefined &&
+      this.specs.get(view)?.isTenant
+      ? { ...other, view, schema, with: { view: other.view, as: 'tenant' } }
+      : undefined;
+  }
+
   private released(
     view: number,
     before: ReadonlyMap<number, ReleasedView>,
@@ -127,7 +161,7 @@ export class Application {
     }
     const { schema, name } = this.nextNameOf(view);
     const previous = this.deployed.get(view);
-    const read = queryOf(spec, [...before.values()], surroundings);
+    const { isUpdatable, ...read } = queryOf(spec, [...before.values()], surroundings);
     // One that reads a view without rows cannot be filled.
     const isReadable = read.reads.every((each) => before.get(each)?.withData);
     return {
@@ -141,7 +175,7 @@ export class Application {
       ...(previous &&
         fullName(previous) !== fullName({ schema, name }) && { renamedFrom: fullName(previous) }),
       ...(spec.isPlain
-        ? { ...plainOptions(spec), withData: isReadable }
+        ? { ...plainOptions(spec, isUpdatable, surroundings), withData: isReadable }
         : {
             ...storedOptions(spec, callsFunction(read, before)),
             withData: spec.withData && isReadable,
@@ -153,10 +187,48 @@ export class Application {
   }
 }
 
-const plainOptions = ({ securityBarrier }: ViewSpec): Partial<ReleasedView> & { indexes: [] } => ({
+/** One that PostgreSQL cannot write through may have no check option, whoever gave it one. */
+const plainOptions = (
+  { securityBarrier, securityInvoker, checkOption }: ViewSpec,
+  isUpdatable: boolean,
+  { version }: Surroundings,
+): Partial<ReleasedView> & { indexes: [] } => ({
   ...(securityBarrier !== undefined && { securityBarrier }),
+  ...(securityInvoker !== undefined && version >= 15 && { securityInvoker }),
+  ...(isUpdatable ? checkOption !== undefined && { checkOption } : { checkOption: false as const }),
   indexes: [],
 });
+
+/** A view that stores the rows of a plain one may have it as its own. That has no options then. */
+function joinLiveViews(
+  release: Map<number, ReleasedView>,
+  isLive: (view: number) => boolean,
+): void {
+  for (const view of release.values()) {
+    const [source = -1] = view.reads;
+    const live = release.get(source);
+    const isJoined = [...release.values()].some(
+      (each) => each.view === live?.with?.view || each.with?.view === live?.view,
+    );
+    if (
+      live?.isPlain &&
+      !view.isPlain &&
+      isLive(view.view) &&
+      view.expression === `SELECT * FROM ${quoted(live)}` &&
+      live.schema === view.schema &&
+      live.renamedFrom === undefined &&
+      view.with === undefined &&
+      !isJoined
+    ) {
+      const { comment, version, securityBarrier, securityInvoker, checkOption, ...plain } = live;
+      release.set(source, {
+        ...plain,
+        ...(view.version !== undefined && { version: view.version }),
+        with: { view: view.view, as: 'live' },
+      });
+    }
+  }
+}
 
 /** The writes that change what a function reads are not noticed. */
 const storedOptions = (
@@ -190,42 +262,47 @@ export const plainAbove = (view: number): Name => ({
   name: `plain above ${view}`,
 });
 
-/** The classes of a release: without what this model alone knows of the views. */
-export const classesOf = (views: ReleasedView[]): (new () => object)[] =>
-  views.map((view) => {
-    const declared: Partial<ReleasedView> & TestView = { ...view };
-    delete declared.view;
-    delete declared.reads;
-    delete declared.isPlain;
-    if (!view.isPlain) {
-      return viewClass(declared) as new () => object;
-    }
-    delete declared.indexes;
-    delete declared.withData;
-    return plainViewClass(declared);
-  });
-
 interface Source {
   sql: string;
   columns: string[];
   reads: number[];
   /** Where it is a view. */
   name?: Name;
+  /** Whether a plain view over it alone can be written. */
+  isWritable: boolean;
 }
 
 /** What a spec reads decides. */
-type Read = Pick<ReleasedView, 'expression' | 'columns' | 'reads' | 'dependsOn'>;
+type Read = Pick<ReleasedView, 'expression' | 'columns' | 'reads' | 'dependsOn'> & {
+  isUpdatable: boolean;
+};
 
 function queryOf(
   spec: ViewSpec,
   before: ReleasedView[],
   { tableColumns, plainViews }: Surroundings,
 ): Read {
-  const table: Source = { sql: 'public.items', columns: tableColumns, reads: [] };
+  const table: Source = {
+    sql: 'public.items',
+    columns: tableColumns,
+    reads: [],
+    isWritable: true,
+  };
   const views = before.map((source): Source =>
     spec.throughPlain && plainViews.has(source.view)
-      ? { sql: quoted(plainAbove(source.view)), columns: ['id'], reads: [source.view] }
-      : { sql: quoted(source), columns: source.columns, reads: [source.view], name: source },
+      ? {
+          sql: quoted(plainAbove(source.view)),
+          columns: ['id'],
+          reads: [source.view],
+          isWritable: true,
+        }
+      : {
+          sql: quoted(source),
+          columns: source.columns,
+          reads: [source.view],
+          name: source,
+          isWritable: source.isPlain,
+        },
   );
   const readable = [table, ...views];
   const [left, right] = spec.sources.map(
@@ -233,9 +310,15 @@ function queryOf(
   ) as [Source, Source];
   const columns = spec.columns.filter((column) => left.columns.includes(column));
   const { modulus } = spec;
+  const isUpdatable = left.isWritable;
   switch (spec.shape) {
     case 'star':
-      return { expression: `SELECT * FROM ${left.sql}`, columns: left.columns, reads: left.reads };
+      return {
+        expression: `SELECT * FROM ${left.sql}`,
+        columns: left.columns,
+        reads: left.reads,
+        isUpdatable,
+      };
     case 'join':
       return joinOf(columns, left, right);
     case 'function':
@@ -245,6 +328,7 @@ function queryOf(
           columns: ['id'],
           reads: left.reads,
           dependsOn: [fullName(left.name)],
+          isUpdatable: false,
         };
       }
       break;
@@ -254,6 +338,7 @@ function queryOf(
           expression: `SELECT s.id, s AS whole FROM ${left.sql} s WHERE s.id % ${modulus} = 0`,
           columns: ['id', 'whole'],
           reads: left.reads,
+          isUpdatable,
         };
       }
       break;
@@ -263,6 +348,7 @@ function queryOf(
           expression: `SELECT grp, min(id) AS id FROM ${left.sql} GROUP BY grp HAVING count(*) > ${modulus}`,
           columns: ['grp', 'id'],
           reads: left.reads,
+          isUpdatable: false,
         };
       }
   }
@@ -272,6 +358,7 @@ function queryOf(
     expression: `SELECT ${all.join(', ')} FROM ${left.sql} WHERE id % ${modulus} = 0`,
     columns: all,
     reads: left.reads,
+    isUpdatable,
   };
 }
 
@@ -282,25 +369,32 @@ function joinOf(columns: string[], left: Source, right: Source): Read {
     expression: `SELECT ${['l.id', ...list].join(', ')} FROM ${left.sql} l JOIN ${right.sql} r USING (id)`,
     columns: ['id', ...columns, ...others],
     reads: [...left.reads, ...right.reads],
+    isUpdatable: false,
   };
 }
 
 /** The first index keeps its name when its view is renamed; the others are named after it. */
 function indexOf(
-  { slot, key, withId, isUnique, where }: IndexSpec,
+  { slot, key, withId, isUnique, where, isHash, includesId, storage }: IndexSpec,
   { view, place, columns }: { view: number; place: string; columns: string[] },
 ): ViewIndexOptions[] {
   const column = columnOf(key);
   if (!columns.includes(column)) {
     return [];
   }
+  const name = slot === 0 ? `key of ${view}` : `${place}_${slot}`;
+  const others = { ...(where && { where }), ...(storage && { storage }) };
+  if (isHash && !isUnique) {
+    return [{ name, keys: [column], method: 'hash', ...others }];
+  }
   const keys = withId && column !== 'id' ? [key, 'id'] : [key];
   return [
     {
-      name: slot === 0 ? `key of ${view}` : `${place}_${slot}`,
+      name,
       keys,
       unique: isUnique && keys.includes('id'),
-      ...(where && { where }),
+      ...(includesId && { include: ['id'] }),
+      ...others,
     },
   ];
 }
@@ -311,7 +405,8 @@ function columnOf(key: string | ViewIndexKey): string {
 }
 
 /** An index as the library would make it, written apart from its own way of doing so. */
-export function indexSql({ name, keys, unique, where }: ViewIndexOptions, table: string): string {
+export function indexSql(index: ViewIndexOptions, table: string): string {
+  const { name, keys, unique, where, method = 'btree', include = [], storage = {} } = index;
   const list = keys.map((key) => {
     const { property, expression, collation, operatorClass, order, nulls } =
       typeof key === 'string' ? ({ property: key } as ViewIndexKey) : key;
@@ -325,5 +420,13 @@ export function indexSql({ name, keys, unique, where }: ViewIndexOptions, table:
       .filter(Boolean)
       .join(' ');
   });
-  return `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${escapeIdentifier(name)} ON ${table} USING btree (${list.join(', ')})${where ? ` WHERE ${where}` : ''}`;
+  const parameters = Object.entries(storage).map(([each, value]) => `${each} = ${String(value)}`);
+  return [
+    `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${escapeIdentifier(name)} ON ${table} USING ${method} (${list.join(', ')})`,
+    include.length > 0 && `INCLUDE (${include.map(escapeIdentifier).join(', ')})`,
+    parameters.length > 0 && `WITH (${parameters.join(', ')})`,
+    where && `WHERE ${where}`,
+  ]
+    .filter(Boolean)
+    .join(' ');
 }

@@ -3,7 +3,11 @@ import type { Rollout, Step } from './steps.js';
 
 /** What a step does, for the report of a counterexample. */
 export function describeRelease(views: ReleasedView[], step: Step): string {
-  const options = [step.prune && 'prune', step.dropsFirst && 'drop-and-create'].filter(Boolean);
+  const options = [
+    step.prune && 'prune',
+    step.dropsFirst && 'drop-and-create',
+    step.rebuildsOthers && 'unmanagedDependents: rebuild',
+  ].filter(Boolean);
   return [
     ...step.handWork.map(({ work, view }) => `  by hand: ${work} (view ${view})`),
     `  release by ${describeRollout(step.rollout)}${options.length > 0 ? ` with ${options.join(', ')}` : ''}:`,
@@ -20,12 +24,16 @@ function describeRollout(rollout: Rollout): string {
 
 function describeView(view: ReleasedView): string {
   const { expression, withData, indexes, storage, comment, renamedFrom, refresh, version } = view;
-  const { isPlain, securityBarrier } = view;
+  const { isPlain, securityBarrier, securityInvoker, checkOption } = view;
   const lines = [
     `${isPlain ? 'plain ' : ''}${quoted(view)} AS ${expression}${withData ? '' : ' WITH NO DATA'}`,
     renamedFrom && `renamedFrom ${renamedFrom}`,
     version !== undefined && `version ${version}`,
+    view.with && `declared with ${view.with.view}, ${view.with.as}`,
+    view.dependsOn && `dependsOn ${view.dependsOn.map(String).join()}`,
     securityBarrier !== undefined && `securityBarrier ${securityBarrier}`,
+    securityInvoker !== undefined && `securityInvoker ${securityInvoker}`,
+    checkOption !== undefined && `checkOption ${checkOption}`,
     storage && `storage ${JSON.stringify(storage)}`,
     comment !== undefined && `comment ${JSON.stringify(comment)}`,
     refresh && `refresh ${JSON.stringify(refresh)}`,

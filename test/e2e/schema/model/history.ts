@@ -1,6 +1,10 @@
 import { expect } from '@jest/globals';
 import { escapeIdentifier } from 'pg';
-import { RefreshService, SchemaService, UnmanagedDependentsError } from '../../../../lib/index.js';
+import {
+  MaterializedViewError,
+  SchemaService,
+  UnmanagedDependentsError,
+} from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
 import {
   Application,
@@ -13,20 +17,15 @@ import {
 } from './application.js';
 import { describeRelease } from './description.js';
 import { Dump } from './dump.js';
-import { handWorkSql, isInTheWay, keywordOf, type People } from './hand-work.js';
+import { dependentsOn, isInTheWay, type People } from './hand-work.js';
 import { Invariants, type Predecessors } from './invariants.js';
 import { Memory } from './memory.js';
 import { type Options, Replicas } from './replicas.js';
 import { Rollouts } from './rollouts.js';
-import {
-  ddlTrace,
-  pausedViews,
-  type RelationFound,
-  type Snapshot,
-  snapshot,
-  withoutOids,
-} from './snapshot.js';
-import { type HandWork, NAMES, type Step, VIEW_COUNT } from './steps.js';
+import { ddlTrace, pausedViews, type Snapshot, snapshot, withoutOids } from './snapshot.js';
+import { NAMES, type Step, VIEW_COUNT } from './steps.js';
+import { WorkByHand } from './work-by-hand.js';
+import { keywordOf } from './works.js';
 
 /** Whether it is a view with rows, before and now. */
 const storesRows = (view: ReleasedView, before: Snapshot, old: Predecessors): boolean =>
@@ -48,19 +47,34 @@ export class History {
   private views: ReleasedView[] = [];
   private readonly past: ReleasedView[][] = [];
   private readonly memory = new Memory();
+  private readonly byHand: WorkByHand;
 
   constructor(
     private readonly database: TestDatabase,
     private readonly people: People,
     private readonly replicas: Replicas,
-    private readonly dump: Dump | undefined,
+    private readonly server: { dump: Dump | undefined; version: number },
   ) {
     this.invariants = new Invariants(database);
+    this.byHand = new WorkByHand(database, people, replicas, {
+      memory: this.memory,
+      version: server.version,
+      nameOf: (view) => this.code.nameOf(view),
+      nextNameOf: (view) => this.code.nextNameOf(view),
+      views: () => this.views,
+    });
     this.rollouts = new Rollouts(database, replicas, {
-      workByHand: (work) => this.workByHand(work),
+      workByHand: (work) => this.byHand.do(work),
       expectKept: async (before) => {
         const old = this.predecessors(before, before);
         this.invariants.kept(this.views, before, await snapshot(database), old);
+      },
+      expectKeptBack: (before, migrated, now) => {
+        const old = this.predecessors(before, before);
+        const there = this.views.filter(({ view }) => old.has(view));
+        const back = there.map((view) => ({ ...view, ...old.get(view.view) }));
+        const names = new Map(there.map(({ view, schema, name }) => [view, { schema, name }]));
+        this.invariants.kept(back, migrated, now, names);
       },
       isFillable: (before) => this.isFillable(before),
     });
@@ -81,7 +95,7 @@ export class History {
   async take(step: Step): Promise<void> {
     this.counts.steps++;
     for (const work of step.handWork) {
-      await this.workByHand(work);
+      await this.byHand.do(work);
     }
     const previous = this.views;
     this.code.change(step);
@@ -95,12 +109,15 @@ export class History {
     this.past.push(this.views);
     if (old && this.areNamedAlike(old)) {
       await this.bootOld(old);
-      await this.settle({ ...step, prune: false }, this.settled);
+      await this.settle({ ...step, prune: false }, this.settled, old);
     }
     // A dump does not know what a function reads, and fills the views in another order.
     const readsInFunctions = this.past.flat().some(({ dependsOn }) => dependsOn !== undefined);
-    if (step.thenRestored && this.dump && !readsInFunctions) {
-      await this.restore(this.dump);
+    const { dump } = this.server;
+    // Nor has this server who made the labels.
+    const isLabelled = [...this.settled.values()].some(({ labels }) => labels.length > 0);
+    if (step.thenRestored && dump && !readsInFunctions && !isLabelled) {
+      await this.restore(dump);
     }
   }
 
@@ -118,95 +135,16 @@ export class History {
     return {
       tableColumns: found.get('public.items')?.columnOrder ?? [],
       plainViews: new Set(views.filter((view) => found.has(fullName(plainAbove(view))))),
+      version: this.server.version,
     };
   }
 
-  private async workByHand({ view, work }: HandWork): Promise<void> {
-    const name = this.code.nameOf(view);
-    const found = name && (await snapshot(this.database)).get(fullName(name));
-    if (work === 'widen the table') {
-      await this.database.query('ALTER TABLE items ADD COLUMN IF NOT EXISTS extra int');
-    } else if (work === 'retype the table') {
-      await this.retypeTable();
-    } else if (work === 'pause') {
-      await this.pause(view);
-    } else if (work === 'make another of its name') {
-      await this.makeAnother(view);
-    } else if (work === 'leave an invalid index') {
-      await this.leaveInvalidIndex(view, name, found);
-    } else if (name && found && 'mv'.includes(found.kind)) {
-      for (const statement of handWorkSql(work, { view, name, found }, this.people)) {
-        await this.database.query(statement);
-      }
-    }
-  }
-
-  /** Where the library remembers none of its own of the name, it is not the library's to drop. */
-  private async makeAnother(view: number): Promise<void> {
-    const name = this.code.nextNameOf(view);
-    const isTaken = (await snapshot(this.database)).has(fullName(name));
-    if (!isTaken && this.memory.isFree(fullName(name))) {
-      await this.database.query(
-        `CREATE SCHEMA IF NOT EXISTS ${escapeIdentifier(name.schema)};
-         CREATE MATERIALIZED VIEW ${quoted(name)} AS SELECT 1 AS id`,
-      );
-      this.memory.handMade.add(fullName(name));
-    }
-  }
-
-  private async leaveInvalidIndex(
-    view: number,
-    name: Name | undefined,
-    found: RelationFound | undefined,
-  ): Promise<void> {
-    if (
-      name &&
-      found?.kind === 'm' &&
-      found.populated &&
-      !(`hand ${view} invalid` in found.indexes)
-    ) {
-      const rows = await this.database.query(`SELECT FROM ${quoted(name)} LIMIT 2`);
-      if (rows.length > 1) {
-        const create = `CREATE UNIQUE INDEX CONCURRENTLY "hand ${view} invalid" ON ${quoted(name)} ((id - id))`;
-        await expect(this.database.query(create)).rejects.toMatchObject({ code: '23505' });
-      }
-    }
-  }
-
-  private async pause(view: number): Promise<void> {
-    const name = this.code.nameOf(view);
-    if (name && this.views.some((each) => each.view === view && !each.isPlain)) {
-      await this.replicas.last?.get(RefreshService).pause(fullName(name));
-    }
-  }
-
-  /** Nothing but the type changes, and what is computed of it. */
-  private async retypeTable(): Promise<void> {
-    const before = await snapshot(this.database);
-    const isWide = before.get('public.items')?.columns.amount?.type === 'bigint';
-    const schema = this.replicas.last?.get(SchemaService);
-    await schema
-      ?.alterTable(
-        'items',
-        (runner) =>
-          runner.query(`ALTER TABLE items ALTER amount TYPE ${isWide ? 'int' : 'bigint'}`),
-        { unmanagedDependents: 'rebuild' },
-      )
-      .catch((error: unknown) => {
-        if (!(error instanceof UnmanagedDependentsError)) {
-          throw error;
-        }
-      });
-    const plain = (found: Snapshot): unknown =>
-      JSON.parse(JSON.stringify(withoutOids(found)).replaceAll(/"(bigint|integer)"/g, '"number"'));
-    expect(plain(await snapshot(this.database))).toEqual(plain(before));
-  }
-
   /** An ordinary boot, after which all is as declared; where somebody's work forbids that, it has to give way. */
-  private async settle(step: Step, start: Snapshot): Promise<void> {
+  private async settle(step: Step, start: Snapshot, older: ReleasedView[] = []): Promise<void> {
     const options: Options = {
       prune: step.prune,
       rebuildStrategy: step.dropsFirst ? 'drop-and-create' : 'side-by-side',
+      ...(step.rebuildsOthers && { unmanagedDependents: 'rebuild' }),
     };
     let before = await snapshot(this.database);
     const paused = await pausedViews(this.database);
@@ -220,7 +158,7 @@ export class History {
       await this.replicas.restart(this.views, { ...options, unmanagedDependents: 'rebuild' });
     }
     await this.check(before, { prunes: step.prune, paused, start });
-    this.code.settle(this.views, (name) => this.settled.has(fullName(name)));
+    this.code.settle(this.views, (name) => this.settled.has(fullName(name)), older);
     await this.bootAgain();
   }
 
@@ -319,10 +257,14 @@ export class History {
     const undeclared = [...before]
       .filter(([name, { kind }]) => 'vm'.includes(kind) && !declared.includes(name))
       .map(([name]) => name);
+    const { tables, policies } = dependentsOn(before);
+    const others = undeclared.length + tables.length + policies.length;
     const isStopped =
       error instanceof UnmanagedDependentsError &&
-      (undeclared.length > 0 || this.isInTheWay(error.message, before));
-    if (!isStopped && !this.people.mayHaveCaused(error, before)) {
+      (others > 0 || this.isInTheWay(error.message, before));
+    // Its indexes have kept their names.
+    const isTaken = error instanceof MaterializedViewError && error.message.includes('hand moved');
+    if (!isStopped && !isTaken && !this.people.mayHaveCaused(error, before)) {
       throw error;
     }
     this.counts.refusals++;
@@ -344,11 +286,19 @@ export class History {
     const found = await snapshot(this.database);
     await this.people.giveWay(found);
     await this.people.takeAway(found, NAMES);
+    const { tables, policies } = dependentsOn(found);
+    for (const table of tables) {
+      await this.database.query(`DROP TABLE public.${escapeIdentifier(table.slice(7))}`);
+    }
+    for (const policy of policies) {
+      await this.database.query(`DROP POLICY ${escapeIdentifier(policy)} ON public.items`);
+    }
     const declared = this.views.flatMap((view) => [fullName(view), view.renamedFrom]);
-    const hand = [...Array(VIEW_COUNT).keys()].map((view) => ({
-      schema: 'public',
-      name: `hand above ${view}`,
-    }));
+    const hand = [...Array(VIEW_COUNT).keys()].flatMap((view) => [
+      { schema: 'public', name: `hand above ${view}` },
+      { schema: 'public', name: `hand moved ${view}` },
+      { schema: 'Far away', name: `hand moved ${view}` },
+    ]);
     for (const name of [...NAMES, ...hand].filter((each) => !declared.includes(fullName(each)))) {
       const { kind } = (await snapshot(this.database)).get(fullName(name)) ?? {};
       if (kind !== undefined) {
@@ -362,8 +312,8 @@ export class History {
     const isTaken = new Set(names.values());
     return (
       old.length > 0 &&
-      // One that exchanged names would do so again, when a later release has forgotten it.
-      old.every(({ renamedFrom = '' }) => !isTaken.has(renamedFrom)) &&
+      // One that exchanged names would do so again, when another release has forgotten it.
+      [...old, ...this.views].every(({ renamedFrom = '' }) => !isTaken.has(renamedFrom)) &&
       old.every((view) => (names.get(view.view) ?? fullName(view)) === fullName(view))
     );
   }

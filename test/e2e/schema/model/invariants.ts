@@ -207,14 +207,21 @@ export class Invariants {
 }
 
 /** With what each new view gets. One that was of another kind says nothing of it. */
-function optionsOf(
-  { isPlain, securityBarrier, storage }: ReleasedView,
-  previous: RelationFound | undefined,
-): string[] {
+function optionsOf(view: ReleasedView, previous: RelationFound | undefined): string[] {
+  const { isPlain, storage } = view;
   const was = previous?.kind === (isPlain ? 'v' : 'm') ? previous.options : undefined;
   if (isPlain) {
-    const declared = securityBarrier ? ['security_barrier=true'] : [];
-    return securityBarrier === undefined ? (was ?? []) : declared;
+    const declared: Record<string, unknown> = {
+      security_barrier: view.securityBarrier,
+      security_invoker: view.securityInvoker,
+      check_option: view.checkOption,
+    };
+    return [
+      ...(was ?? []).filter((each) => declared[each.split('=', 1)[0] ?? ''] === undefined),
+      ...Object.entries(declared).flatMap(([name, value]) =>
+        value === undefined || value === false ? [] : [`${name}=${String(value)}`],
+      ),
+    ].sort();
   }
   if (storage === undefined && was !== undefined) {
     return was;
@@ -261,15 +268,26 @@ function byHand(relation: RelationFound, other: RelationFound): Record<string, u
   const isOtherKind = relation.kind !== other.kind;
   const columns = Object.entries(relation.columns)
     .filter(([name]) => name in other.columns)
-    .map(([name, { acl, comment, statistics, options, default: value }]): [string, unknown] => [
-      name,
-      { acl, comment, ...(!isOtherKind && { statistics, options, value }) },
-    ]);
+    .map(
+      ([name, { acl, comment, statistics, options, default: value, ...each }]): [
+        string,
+        unknown,
+      ] => {
+        // Of a column of another type it is another thing.
+        const hasType = each.type === other.columns[name]?.type;
+        const stored = hasType && { storage: each.storage, compression: each.compression };
+        return [
+          name,
+          { acl, comment, ...(!isOtherKind && { statistics, options, value, ...stored }) },
+        ];
+      },
+    );
   const { owner, acl, typeComment, identity, tablespace, method, triggers, rules } = relation;
-  const { extensions, labels } = relation;
+  const { extensions, labels, typeAcl, ruleComment } = relation;
   if (isOtherKind) {
     // What is of the rows alone comes and goes with them.
-    return { owner, acl, typeComment, labels, triggers, columns: Object.fromEntries(columns) };
+    const carried = { owner, acl, typeComment, typeAcl, ruleComment, labels, triggers, rules };
+    return { ...carried, columns: Object.fromEntries(columns) };
   }
   return {
     extensions,
@@ -279,6 +297,8 @@ function byHand(relation: RelationFound, other: RelationFound): Record<string, u
     owner,
     acl,
     typeComment,
+    typeAcl,
+    ruleComment,
     identity,
     tablespace,
     method,

@@ -9,7 +9,8 @@ import {
 } from '../../../../lib/index.js';
 import { boot, typeOrm } from '../../../support/test-app.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import { classesOf, type ReleasedView } from './application.js';
+import type { ReleasedView } from './application.js';
+import { classesOf } from './classes.js';
 
 export type Options = MaterializedViewsModuleOptions & { url?: string };
 

@@ -20,6 +20,8 @@ export class Rollouts {
       workByHand: (work: HandWork) => Promise<void>;
       /** Expects that nothing is lost that anybody had put there before the release. */
       expectKept: (before: Snapshot) => Promise<void>;
+      /** Expects the same of a way back: of what was there after the migration. */
+      expectKeptBack: (before: Snapshot, migrated: Snapshot, now: Snapshot) => void;
       /** Whether all could be filled again that had rows. */
       isFillable: (before: Snapshot) => boolean;
     },
@@ -30,6 +32,7 @@ export class Rollouts {
     const options: Options = {
       prune: step.prune,
       rebuildStrategy: step.dropsFirst ? 'drop-and-create' : 'side-by-side',
+      ...(step.rebuildsOthers && { unmanagedDependents: 'rebuild' }),
     };
     switch (rollout.by) {
       case 'boot':
@@ -153,7 +156,7 @@ export class Rollouts {
 
   /** Up is what a boot does; down undoes it. Either happens whole, or not at all. */
   private async migrate(
-    { meanwhile, killedAt, goesBack }: Rollout & { by: 'migration' },
+    { meanwhile, killedAt, goesBack, later }: Rollout & { by: 'migration' },
     views: ReleasedView[],
     options: Options,
   ): Promise<void> {
@@ -187,7 +190,9 @@ export class Rollouts {
       : this.refusalOf(() => schema.diff()));
     await this.history.expectKept(before);
     if (goesBack && this.history.isFillable(before)) {
-      await this.goBack(migration, views, { before, options, meanwhile });
+      await (later === undefined
+        ? this.goBack(migration, views, { before, options, meanwhile })
+        : this.goBackLater(migration, before, later));
     }
   }
 
@@ -207,6 +212,19 @@ export class Rollouts {
       }
       expect(await snapshot(this.database)).toEqual(before);
       return true;
+    }
+  }
+
+  /** What was put on views since they were migrated is kept, or stops it. */
+  private async goBackLater(
+    migration: GeneratedMigration,
+    before: Snapshot,
+    later: HandWork,
+  ): Promise<void> {
+    await this.history.workByHand(later);
+    const migrated = await snapshot(this.database);
+    if (!(await this.isStopped(migration, 'down', later))) {
+      this.history.expectKeptBack(before, migrated, await snapshot(this.database));
     }
   }
 

@@ -23,7 +23,7 @@ describe('any sequence of releases', () => {
   let database: TestDatabase;
   let people: People;
   let replicas: Replicas;
-  let dump: Dump | undefined;
+  let server: { dump: Dump | undefined; version: number };
   const totals: Record<string, number> = {};
 
   beforeAll(async () => {
@@ -31,8 +31,11 @@ describe('any sequence of releases', () => {
     people = new People(database);
     await people.arrive();
     replicas = new Replicas(database);
-    dump = await Dump.find(database);
-    if (dump === undefined) {
+    const [{ version } = {}] = await database.query<{ version: number }>(
+      `SELECT current_setting('server_version_num')::int / 10000 AS version`,
+    );
+    server = { dump: await Dump.find(database), version: Number(version) };
+    if (server.dump === undefined) {
       process.stderr.write(
         'There is no pg_dump for this server: nothing is dumped and restored.\n',
       );
@@ -54,6 +57,10 @@ describe('any sequence of releases', () => {
       `DROP SCHEMA IF EXISTS materialized_views, "Far away", public CASCADE;
        DROP OWNED BY ${people.reader}, ${people.otherReader}, ${people.owner} CASCADE;
        ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM ${people.reader};
+       ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO CURRENT_USER;
+       DELETE FROM pg_seclabel WHERE provider = 'guard';
+       DROP ACCESS METHOD IF EXISTS heap2;
+       CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
        CREATE SCHEMA public;
        CREATE TABLE items (id int PRIMARY KEY, grp text, amount int, note text);
        CREATE FUNCTION ids_of(name text) RETURNS SETOF int LANGUAGE plpgsql STABLE
@@ -66,7 +73,7 @@ describe('any sequence of releases', () => {
 
   async function checkHistory(steps: Step[]): Promise<void> {
     await reset();
-    const history = new History(database, people, replicas, dump);
+    const history = new History(database, people, replicas, server);
     try {
       for (const step of steps) {
         await history.take(step);

@@ -7,6 +7,7 @@ export interface ColumnFound {
   statistics: number;
   options: string[];
   storage: string;
+  compression: string | null;
   default: string | null;
 }
 
@@ -44,6 +45,11 @@ export interface RelationFound {
   /** The extensions that it is marked as depending on. */
   extensions: string[];
   labels: string[];
+  /** Of the rule that has the query of a view. */
+  ruleComment: string | null;
+  typeAcl: string[] | null;
+  /** Of a table. */
+  policies: string[];
 }
 
 /** Marks the objects that are the library's own. */
@@ -63,6 +69,7 @@ const COLUMNS = `SELECT jsonb_object_agg(attname, jsonb_build_object(
     'type', format_type(atttypid, atttypmod), 'acl', ${ACL('attacl')},
     'comment', col_description(attrelid, attnum), 'statistics', coalesce(attstattarget, -1),
     'options', ${SORTED('attoptions')}, 'storage', attstorage,
+    'compression', nullif(to_jsonb(pg_attribute) ->> 'attcompression', ''),
     'default', (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum)
   ))
   FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped`;
@@ -96,10 +103,13 @@ const RELATIONS = `
     'method', (SELECT amname FROM pg_am WHERE pg_am.oid = relam),
     'columnOrder', (SELECT jsonb_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0),
     'columns', (${COLUMNS}), 'indexes', (${INDEXES}), 'statistics', (${STATISTICS}),
-    'triggers', (SELECT coalesce(jsonb_object_agg(tgname, pg_get_triggerdef(oid) || tgenabled::text), '{}') FROM pg_trigger
+    'triggers', (SELECT coalesce(jsonb_object_agg(tgname, concat(pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger'))), '{}') FROM pg_trigger
                  WHERE tgrelid = c.oid AND NOT tgisinternal AND NOT starts_with(tgname, '${OWN}')),
-    'rules', (SELECT coalesce(jsonb_object_agg(rulename, pg_get_ruledef(oid)), '{}') FROM pg_rewrite
+    'rules', (SELECT coalesce(jsonb_object_agg(rulename, concat(pg_get_ruledef(oid), obj_description(oid, 'pg_rewrite'))), '{}') FROM pg_rewrite
               WHERE ev_class = c.oid AND rulename <> '_RETURN'),
+    'ruleComment', (SELECT obj_description(oid, 'pg_rewrite') FROM pg_rewrite WHERE ev_class = c.oid AND rulename = '_RETURN'),
+    'typeAcl', (SELECT ${ACL('typacl')} FROM pg_type t WHERE t.oid = reltype),
+    'policies', (SELECT coalesce(jsonb_agg(polname ORDER BY 1), '[]') FROM pg_policy WHERE polrelid = c.oid),
     'toast', (SELECT ${SORTED('t.reloptions')} FROM pg_class t WHERE t.oid = c.reltoastrelid),
     'extensions', ${EXTENSIONS('c.oid')},
     'labels', (SELECT coalesce(jsonb_agg(objsubid || provider || label ORDER BY 1), '[]') FROM pg_seclabel

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { MaterializedViewsModuleOptions } from '../../../../lib/index.js';
 import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
+import { DECORATIONS, WORK_NAMES, type WorkName } from './works.js';
 
 /*
  * What may happen to a database and to the application on it. All of it is data, so that a counterexample shrinks.
@@ -23,6 +24,10 @@ export interface IndexSpec {
   withId: boolean;
   isUnique: boolean;
   where?: string;
+  /** Instead of a B-tree. One that is hashed has one key. */
+  isHash?: boolean;
+  includesId?: boolean;
+  storage?: Record<string, number>;
 }
 
 /** What a class declares. */
@@ -44,43 +49,34 @@ export interface ViewSpec {
   withData: boolean;
   /** Of a plain view. */
   securityBarrier?: boolean;
+  securityInvoker?: boolean;
+  /** Only where PostgreSQL can write through the view. */
+  checkOption?: 'local' | 'cascaded' | false;
+  /** Whether the plain view whose rows it stores, where it is one of those, is declared as its `liveView`. */
+  isLive?: boolean;
+  /** Whether it is declared by one class with a view of the same name in another schema, where there is one. */
+  isTenant?: boolean;
   /** Whether it has a `version`, which is the number of the release. */
   hasVersion: boolean;
 }
 
-const HAND_WORK = [
-  'drop',
-  'empty',
-  'replace',
-  'drop an index',
-  'set storage',
+/** What people do that is more than some statements on one view. */
+const OTHER_WORK = [
   'widen the table',
   'retype the table',
-  'grant',
-  'grant along a chain',
-  'grant a column',
-  'revoke all',
-  'grant by default',
-  'grant no more by default',
-  'give to another owner',
-  'add an index',
+  'rename a column of the table',
   'leave an invalid index',
-  'set replica identity',
-  'comment',
-  'add statistics',
-  'set statistics of a column',
-  'cluster',
-  'add a trigger',
-  'set a default',
-  'put a plain view above',
-  'put a materialized view above',
   'make another of its name',
+  'rename the view',
   'pause',
+  'refresh',
+  'refresh concurrently',
+  'refresh by swap',
 ] as const;
 
 export interface HandWork {
   view: number;
-  work: (typeof HAND_WORK)[number];
+  work: WorkName | (typeof OTHER_WORK)[number];
 }
 
 /** How a release gets to the database. Whatever came of it, an ordinary boot follows. */
@@ -94,6 +90,8 @@ export type Rollout =
       /** What somebody does between its being written and its being run. */
       meanwhile?: HandWork;
       goesBack: boolean;
+      /** What somebody does before it goes back. */
+      later?: HandWork;
       /** Which of its statements is not heard any more the first time. */
       killedAt?: number;
     }
@@ -117,6 +115,8 @@ export interface Step {
   rollout: Rollout;
   prune: boolean;
   dropsFirst: boolean;
+  /** Whether it makes plain views again that others have put above its own. */
+  rebuildsOthers: boolean;
   /** How many releases ago the one was made that boots once more; 0 for none. */
   thenOld: number;
   /** Whether the database is dumped and restored. */
@@ -140,6 +140,9 @@ const anyIndex: fc.Arbitrary<IndexSpec> = fc.record(
     withId: fc.boolean(),
     isUnique: fc.boolean(),
     where: fc.constantFrom('id > 3', 'id IS NOT NULL'),
+    isHash: fc.boolean(),
+    includesId: fc.boolean(),
+    storage: fc.constantFrom({ fillfactor: 65 }, { fillfactor: 100 }),
   },
   { requiredKeys: ['slot', 'key', 'withId', 'isUnique'] },
 );
@@ -148,6 +151,10 @@ const anyView: fc.Arbitrary<ViewSpec> = fc.record(
   {
     isPlain: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true)),
     securityBarrier: fc.boolean(),
+    securityInvoker: fc.boolean(),
+    checkOption: fc.constantFrom<NonNullable<ViewSpec['checkOption']>>('local', 'cascaded', false),
+    isLive: fc.boolean(),
+    isTenant: fc.boolean(),
     shape: fc.constantFrom<ViewSpec['shape']>(
       'filter',
       'star',
@@ -191,32 +198,13 @@ const aView = fc.nat({ max: VIEW_COUNT - 1 });
 
 const anyHandWork: fc.Arbitrary<HandWork> = fc.record({
   view: aView,
-  work: fc.constantFrom(...HAND_WORK),
+  work: fc.constantFrom(...WORK_NAMES, ...OTHER_WORK),
 });
 
 /** What changes no definition: a migration that was written before keeps it, or stops. */
 const anyDecoration: fc.Arbitrary<HandWork> = fc.record({
   view: aView,
-  work: fc.constantFrom(
-    'set storage',
-    'grant',
-    'grant along a chain',
-    'grant a column',
-    'revoke all',
-    'grant by default',
-    'grant no more by default',
-    'give to another owner',
-    'add an index',
-    'leave an invalid index',
-    'set replica identity',
-    'comment',
-    'add statistics',
-    'set statistics of a column',
-    'cluster',
-    'add a trigger',
-    'set a default',
-    'put a plain view above',
-  ),
+  work: fc.constantFrom(...DECORATIONS, 'leave an invalid index' as const),
 });
 
 const anyRollout: fc.Arbitrary<Rollout> = fc.oneof(
@@ -258,6 +246,7 @@ const anyRollout: fc.Arbitrary<Rollout> = fc.oneof(
         by: fc.constant('migration' as const),
         goesBack: fc.boolean(),
         meanwhile: anyDecoration,
+        later: anyDecoration,
         killedAt: fc.integer({ min: 1, max: 60 }),
       },
       { requiredKeys: ['by', 'goesBack'] },
@@ -285,6 +274,7 @@ const anyStep: fc.Arbitrary<Step> = fc.record(
     rollout: anyRollout,
     prune: fc.boolean(),
     dropsFirst: seldom(3),
+    rebuildsOthers: seldom(2),
     thenOld: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 2 })),
     thenRestored: seldom(8),
   },
@@ -295,6 +285,7 @@ const anyStep: fc.Arbitrary<Step> = fc.record(
       'rollout',
       'prune',
       'dropsFirst',
+      'rebuildsOthers',
       'thenOld',
       'thenRestored',
     ],
@@ -316,6 +307,7 @@ export const anyHistory: fc.Arbitrary<Step[]> = fc
       rollout: { by: 'boot' },
       prune: false,
       dropsFirst: false,
+      rebuildsOthers: false,
       thenOld: 0,
       thenRestored: false,
     },
