@@ -199,6 +199,16 @@ const plainOptions = (
   indexes: [],
 });
 
+function withoutOptions(view: ReleasedView): ReleasedView {
+  const bare = { ...view };
+  delete bare.comment;
+  delete bare.version;
+  delete bare.securityBarrier;
+  delete bare.securityInvoker;
+  delete bare.checkOption;
+  return bare;
+}
+
 /** A view that stores the rows of a plain one may have it as its own. That has no options then. */
 function joinLiveViews(
   release: Map<number, ReleasedView>,
@@ -220,9 +230,8 @@ function joinLiveViews(
       view.with === undefined &&
       !isJoined
     ) {
-      const { comment, version, securityBarrier, securityInvoker, checkOption, ...plain } = live;
       release.set(source, {
-        ...plain,
+        ...withoutOptions(live),
         ...(view.version !== undefined && { version: view.version }),
         with: { view: view.view, as: 'live' },
       });

@@ -211,7 +211,7 @@ function optionsOf(view: ReleasedView, previous: RelationFound | undefined): str
   const { isPlain, storage } = view;
   const was = previous?.kind === (isPlain ? 'v' : 'm') ? previous.options : undefined;
   if (isPlain) {
-    const declared: Record<string, unknown> = {
+    const declared: Record<string, string | boolean | undefined> = {
       security_barrier: view.securityBarrier,
       security_invoker: view.securityInvoker,
       check_option: view.checkOption,
