@@ -36,12 +36,13 @@ function declaredOf(view: ReleasedView): Declared {
   return declared;
 }
 
-/** A class with a view in each of the schemas, whose text is the same. */
+/** A class with a view in each of the schemas, whose text is the same, as is the table. */
 function inSchemas(declared: Declared, views: ReleasedView[]): Omit<Declared, 'expression'> {
   const { expression, ...options } = declared;
   delete options.schema;
   return {
     ...options,
+    ...(Array.isArray(options.refresh?.on) && { refresh: { on: ['public.items'] } }),
     schemas: views.map(({ schema }) => schema),
     expression: () => expression,
   } as Omit<Declared, 'expression'>;

@@ -103,8 +103,8 @@ export class History {
     this.log.push(describeRelease(this.views, step));
     const start = await snapshot(this.database);
     const alike = this.areNamedAlike(previous) ? previous : [];
-    await this.rollouts.run(step, this.views, alike);
-    await this.settle(step, start);
+    const again = await this.rollouts.run(step, this.views, alike);
+    await this.settle(step, again ?? start);
     const old = step.thenOld > 0 ? this.past.at(-step.thenOld) : undefined;
     this.past.push(this.views);
     if (old && this.areNamedAlike(old)) {

@@ -27,7 +27,12 @@ export class Rollouts {
     },
   ) {}
 
-  async run(step: Step, views: ReleasedView[], previous: ReleasedView[]): Promise<void> {
+  /** @returns what the release starts from, where all of it was taken back and is yet to come */
+  async run(
+    step: Step,
+    views: ReleasedView[],
+    previous: ReleasedView[],
+  ): Promise<Snapshot | undefined> {
     const { rollout } = step;
     const options: Options = {
       prune: step.prune,
@@ -36,17 +41,21 @@ export class Rollouts {
     };
     switch (rollout.by) {
       case 'boot':
-        return;
+        return undefined;
       case 'policy':
-        return this.bootByPolicy(views, rollout.options);
+        await this.bootByPolicy(views, rollout.options);
+        return undefined;
       case 'interrupted boot':
-        return this.bootInterrupted(views, options, rollout.flight);
+        await this.bootInterrupted(views, options, rollout.flight);
+        return undefined;
       case 'boots at once':
-        return this.bootAtOnce(rollout, views, previous);
+        await this.bootAtOnce(rollout, views, previous);
+        return undefined;
       case 'migration':
         return this.migrate(rollout, views, options);
       case 'plan':
-        return this.applyPlan(views, options);
+        await this.applyPlan(views, options);
+        return undefined;
     }
   }
 
@@ -159,7 +168,7 @@ export class Rollouts {
     { meanwhile, killedAt, goesBack, later }: Rollout & { by: 'migration' },
     views: ReleasedView[],
     options: Options,
-  ): Promise<void> {
+  ): Promise<Snapshot | undefined> {
     let before = await snapshot(this.database);
     const schema = await this.inspecting(views, options);
     const generated: { migration?: GeneratedMigration } = {};
@@ -170,7 +179,7 @@ export class Rollouts {
     expect(await snapshot(this.database)).toEqual(before);
     const { migration } = generated;
     if (schema === undefined || failure || migration === undefined) {
-      return;
+      return undefined;
     }
     if (meanwhile) {
       await this.history.workByHand(meanwhile);
@@ -182,7 +191,7 @@ export class Rollouts {
     }
     this.migrationCount++;
     if (await this.isStopped(migration, 'up', meanwhile)) {
-      return;
+      return undefined;
     }
     // What somebody has put above a view may stop the next change, which is none of this migration's.
     await (meanwhile === undefined
@@ -190,10 +199,12 @@ export class Rollouts {
       : this.refusalOf(() => schema.diff()));
     await this.history.expectKept(before);
     if (goesBack && this.history.isFillable(before)) {
-      await (later === undefined
-        ? this.goBack(migration, views, { before, options, meanwhile })
-        : this.goBackLater(migration, before, later));
+      if (later !== undefined) {
+        return this.goBackLater(migration, before, later);
+      }
+      await this.goBack(migration, views, { before, options, meanwhile });
     }
+    return undefined;
   }
 
   /** A migration may stop at what was done since it was written; it has changed nothing then. */
@@ -220,12 +231,15 @@ export class Rollouts {
     migration: GeneratedMigration,
     before: Snapshot,
     later: HandWork,
-  ): Promise<void> {
+  ): Promise<Snapshot | undefined> {
     await this.history.workByHand(later);
     const migrated = await snapshot(this.database);
-    if (!(await this.isStopped(migration, 'down', later))) {
-      this.history.expectKeptBack(before, migrated, await snapshot(this.database));
+    if (await this.isStopped(migration, 'down', later)) {
+      return undefined;
     }
+    const now = await snapshot(this.database);
+    this.history.expectKeptBack(before, migrated, now);
+    return now;
   }
 
   private async goBack(
