@@ -161,6 +161,10 @@ function describeCause(error: unknown): string {
 const OWN_HINT =
   "The role needs USAGE on the schema `stateSchema`, and SELECT, INSERT, UPDATE and DELETE on the library's tables in it. To create or upgrade them it needs CREATE on that schema and has to own the tables; where a schema does not exist, CREATE on the database.";
 
+/** There is little else that a plain view must not have. */
+const CHECK_OPTION_HINT =
+  'PostgreSQL allows a check option only on a view that it can write through: over one table or plain view, without DISTINCT, grouping, set operations and the like. A view keeps the one that it has: declare `checkOption: false` to take it away.';
+
 function hintFor(error: unknown, code: string | undefined): string | undefined {
   const { isCapture, computesRows, hint }: Partial<FailedTask> =
     error instanceof SchemaStepError ? error.failed : {};
@@ -170,6 +174,10 @@ function hintFor(error: unknown, code: string | undefined): string | undefined {
   const isOwn = !(error instanceof SchemaStepError && error.view !== undefined);
   if (isOwn && code === SqlState.insufficientPrivilege) {
     return OWN_HINT;
+  }
+  const isPlain = error instanceof SchemaStepError && error.view?.kind.storesRows === false;
+  if (isPlain && code === SqlState.featureNotSupported) {
+    return CHECK_OPTION_HINT;
   }
   if (code === undefined || (code === SqlState.undefinedFunction && !computesRows)) {
     return hint;

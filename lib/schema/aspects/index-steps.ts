@@ -155,7 +155,8 @@ class IndexPlan {
   }
 
   private temporary(index: string): string {
-    return temporaryName('index', viewName(this.view), index);
+    // Another one of the name may be built beside it for a view that comes, or comes back, under this name.
+    return temporaryName('index that stays', viewName(this.view), index);
   }
 
   private old(index: string): QualifiedName {

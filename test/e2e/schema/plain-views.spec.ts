@@ -162,6 +162,19 @@ describe('plain views', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
+    it.each([
+      ['replaced', 'SELECT DISTINCT id, amount FROM public.orders'],
+      ['rebuilt', 'SELECT id::text AS id, count(*) AS amount FROM public.orders GROUP BY id'],
+    ])('says what to do about a check option that it cannot keep: %s', async (_, expression) => {
+      await releases.start([plain({ checkOption: 'local' })]);
+      await expect(releases.start([plain({ expression })])).rejects.toMatchObject({
+        view: OPEN,
+        hint: expect.stringContaining('declare `checkOption: false`'),
+      });
+      const schema = await releases.start([plain({ expression, checkOption: false })]);
+      expect(await schema.diff()).toEqual([]);
+    });
+
     it('checks privileges as its reader if declared, and is refused by servers that cannot', async () => {
       const [{ version } = {}] = await database.query(
         `SELECT current_setting('server_version_num')::int AS version`,

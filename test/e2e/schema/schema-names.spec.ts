@@ -9,6 +9,7 @@ import {
 } from '../../../lib/index.js';
 import { catalog } from '../../support/catalog.js';
 import { RUNS_WHOLE_MATRIX } from '../../support/matrix.js';
+import { Random } from '../../support/random.js';
 import { runMigrations } from '../../support/migration-runner.js';
 import { bootRelease } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -182,6 +183,36 @@ const RELEASES: [string, TestView[], TestView[]][] = [
 ];
 
 /** In place names are planned the same way. */
+/** Four views exchange their names, and the names of their indexes otherwise; some change. */
+function permutation(seed: number): (typeof RELEASES)[number] {
+  const random = new Random(seed);
+  const shuffled = (): string[] => {
+    const left = ['a', 'b', 'c', 'd'];
+    return [...left].map(() => left.splice(random.between(0, left.length - 1), 1).join());
+  };
+  const names = ['a', 'b', 'c', 'd'];
+  const [newNames, newIndexes] = [shuffled(), shuffled()];
+  const indexes = (of = ''): ViewIndexOptions[] => [
+    byId(`id of ${of}`),
+    byOrigin(`origin of ${of}`),
+  ];
+  const after = names.map((from, at) => {
+    const name = newNames[at] ?? from;
+    const expression = random.of([view(from).expression, `SELECT id, ${at} AS origin FROM items`]);
+    const renamedFrom = name === from ? {} : { renamedFrom: from };
+    return view(name, { expression, indexes: indexes(newIndexes[at]), ...renamedFrom });
+  });
+  return [
+    `the names of four views as ${newNames.join()} and of their indexes as ${newIndexes.join()}, and changes (${seed})`,
+    names.map((name) => view(name, { indexes: indexes(name) })),
+    after,
+  ];
+}
+
+RELEASES.push(
+  ...Array.from({ length: RUNS_WHOLE_MATRIX ? 40 : 4 }, (_, at) => permutation(2026 + at)),
+);
+
 const IN_PLACE = RUNS_WHOLE_MATRIX ? RELEASES : RELEASES.filter((_, at) => at % 3 === 0);
 
 describe('names across views', () => {

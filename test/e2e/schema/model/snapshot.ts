@@ -65,6 +65,10 @@ const EXTENSIONS = (oid: string): string =>
   `(SELECT coalesce(jsonb_agg(extname ORDER BY 1), '[]') FROM pg_depend JOIN pg_extension e ON e.oid = refobjid
     WHERE classid = 'pg_class'::regclass AND objid = ${oid} AND deptype = 'x')`;
 
+/** What a relation has of its own keeps to it under each name. */
+const WITHOUT_NAME = (definition: string): string =>
+  `replace(${definition}, format('%I.%I', n.nspname, c.relname), 'it')`;
+
 const COLUMNS = `SELECT jsonb_object_agg(attname, jsonb_build_object(
     'type', format_type(atttypid, atttypmod), 'acl', ${ACL('attacl')},
     'comment', col_description(attrelid, attnum), 'statistics', coalesce(attstattarget, -1),
@@ -103,9 +107,9 @@ const RELATIONS = `
     'method', (SELECT amname FROM pg_am WHERE pg_am.oid = relam),
     'columnOrder', (SELECT jsonb_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0),
     'columns', (${COLUMNS}), 'indexes', (${INDEXES}), 'statistics', (${STATISTICS}),
-    'triggers', (SELECT coalesce(jsonb_object_agg(tgname, concat(pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger'))), '{}') FROM pg_trigger
+    'triggers', (SELECT coalesce(jsonb_object_agg(tgname, concat(${WITHOUT_NAME('pg_get_triggerdef(oid)')}, tgenabled, obj_description(oid, 'pg_trigger'))), '{}') FROM pg_trigger
                  WHERE tgrelid = c.oid AND NOT tgisinternal AND NOT starts_with(tgname, '${OWN}')),
-    'rules', (SELECT coalesce(jsonb_object_agg(rulename, concat(pg_get_ruledef(oid), obj_description(oid, 'pg_rewrite'))), '{}') FROM pg_rewrite
+    'rules', (SELECT coalesce(jsonb_object_agg(rulename, concat(${WITHOUT_NAME('pg_get_ruledef(oid)')}, obj_description(oid, 'pg_rewrite'))), '{}') FROM pg_rewrite
               WHERE ev_class = c.oid AND rulename <> '_RETURN'),
     'ruleComment', (SELECT obj_description(oid, 'pg_rewrite') FROM pg_rewrite WHERE ev_class = c.oid AND rulename = '_RETURN'),
     'typeAcl', (SELECT ${ACL('typacl')} FROM pg_type t WHERE t.oid = reltype),
