@@ -1,4 +1,4 @@
-import { viewName } from '../definition/view-definition.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { createSchema, dropSchema } from '../postgres/ddl.sql.js';
 import { displayName } from '../postgres/identifier.js';
@@ -17,7 +17,7 @@ import type { Rename } from './rename.js';
 import { renamePhases } from './rename-steps.js';
 import { redefinition } from './redefinition.js';
 import { planReplacement } from './replacement.js';
-import type { SchemaDiff, ViewDiff } from './schema-diff.js';
+import type { Difference, SchemaDiff, ViewDiff } from './schema-diff.js';
 
 /** A view that a plan leaves as it is, and why. */
 export interface SkippedView {
@@ -91,13 +91,20 @@ export function planSchema(input: PlanInput): SchemaPlan {
     filled: unpopulated(diff),
     reasonOf: rebuildReasons(diff),
   });
-  const redefined = redefinition(
-    rehearsed.members.filter(({ isReplaced }) => isReplaced),
-    { state, names, reasonOf: rebuildReasons(diff) },
-  );
+  const replaced = rehearsed.members.filter(({ isReplaced }) => isReplaced);
+  const redefined = redefinition(replaced, { state, names, reasonOf: rebuildReasons(diff) });
+  const replacedNames = new Set(replaced.map(({ name }) => displayName(name)));
+  // One that is replaced gets its parameters with its definition, without which it might not bear them.
+  const isAltered = (view: ViewDefinition, { kind }: Difference): boolean =>
+    kind !== 'storage' || !replacedNames.has(viewName(view));
   const altered = inPhases(
     ...inPlace.map(({ view, deployed, differences }) =>
-      deployed === undefined ? {} : alterPhases(differences, { view, deployed, names }),
+      deployed === undefined
+        ? {}
+        : alterPhases(
+            differences.filter((difference) => isAltered(view, difference)),
+            { view, deployed, names },
+          ),
     ),
   );
   const exchange = isSideBySide

@@ -162,6 +162,31 @@ describe('plain views', () => {
       expect(await catalog(database)).toEqual(before);
     });
 
+    it('gets a check option together with the query that bears it, and loses both on the way back', async () => {
+      const distinct = { expression: 'SELECT DISTINCT id, amount FROM public.orders' };
+      const releaseOf = (change: Partial<TestPlainView>): (new () => object)[] => [
+        plain({ checkOption: false, ...change }),
+        stored(),
+      ];
+      for (const [before, after] of [
+        [distinct, { checkOption: 'local' as const }],
+        [{ checkOption: 'local' as const }, distinct],
+      ] as const) {
+        await releases.start(releaseOf(before));
+        const was = await catalog(database);
+        const schema = await releases.start(releaseOf(after), { synchronize: false });
+        const file = await schema.generateMigration({ name: 'any', language: 'js', module: 'cjs' });
+        const migration = new GeneratedMigration(database, file!);
+        await migration.run('up');
+        expect(await schema.diff()).toEqual([]);
+        const migrated = await catalog(database);
+        await migration.run('down');
+        expect(await catalog(database)).toEqual(was);
+        await releases.start(releaseOf(after));
+        expect(await catalog(database)).toEqual(migrated);
+      }
+    });
+
     it.each([
       ['replaced', 'SELECT DISTINCT id, amount FROM public.orders'],
       ['rebuilt', 'SELECT id::text AS id, count(*) AS amount FROM public.orders GROUP BY id'],
