@@ -59,8 +59,12 @@ export function applicationValue(name: string): string {
     : `pg_catalog.current_setting('${name}')`;
 }
 
-/** Keeps the application's settings and sets the library's, until the transaction ends. */
-export function takeOwnSettings(): SqlStatement {
+/**
+ * Keeps the application's settings and sets the library's, until the transaction ends.
+ *
+ * @param others settings that are set with them, and of which nothing is kept
+ */
+export function takeOwnSettings(others: Record<string, string> = {}): SqlStatement {
   const keep = Object.keys(OWN).map((name) =>
     setConfig(keptName(name), `pg_catalog.current_setting('${name}')`),
   );
@@ -69,7 +73,7 @@ export function takeOwnSettings(): SqlStatement {
     ...Object.keys(OWN_WHERE_KNOWN).map((name) =>
       setConfig(keptName(name), `coalesce(pg_catalog.current_setting('${name}', true), '')`),
     ),
-    ...own(OWN),
+    ...own({ ...OWN, ...others }),
     ...Object.entries(OWN_WHERE_KNOWN).map(([name, value]) => whereKnown(name, `'${value}'`)),
   ]);
 }

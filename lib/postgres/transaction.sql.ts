@@ -33,36 +33,28 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 const CONNECTION_CHECK_INTERVAL_MS = 1_000;
 
 /**
- * Opens the transaction and sets its limits in one round trip. SET LOCAL only: SET leaks to other
- * clients of a transaction pooler. The isolation level is explicit: under an application's default
+ * Opens the transaction and sets its limits, in two statements and one round trip. For the transaction only: what is set for
+ * the session leaks to other clients of a transaction pooler. The isolation level is explicit: under an application's default
  * of REPEATABLE READ, a refresh that waited for its lock would store old rows.
  */
 export function begin(limits: TransactionLimits, server: ServerAbilities): SqlStatement {
-  const settings = {
-    lock_timeout: limits.lockTimeoutMs,
-    statement_timeout: limits.statementTimeoutMs,
-    idle_in_transaction_session_timeout: Math.max(
-      IDLE_IN_TRANSACTION_TIMEOUT_MS,
-      limits.idleTimeoutMs ?? 0,
-    ),
-    ...(server.canCheckConnection && {
-      client_connection_check_interval: CONNECTION_CHECK_INTERVAL_MS,
-    }),
-    // A limit of the role would end the session in the middle of a refresh that is within
-    // statementTimeout.
-    ...(server.hasTransactionTimeout && { transaction_timeout: 0 }),
-  };
-  const lines = Object.entries(settings).map(
-    ([name, value]) => `SET LOCAL ${name} = ${milliseconds(value)}`,
-  );
+  const access = limits.isReadOnly ? 'READ ONLY' : 'READ WRITE';
   return script([
-    {
-      text: `BEGIN ISOLATION LEVEL READ COMMITTED ${limits.isReadOnly ? 'READ ONLY' : 'READ WRITE'}`,
-    },
-    ...lines.map((text) => ({ text })),
-    // If it were on, the first error would end the session, even one that a savepoint could undo.
-    { text: 'SET LOCAL exit_on_error = off' },
-    takeOwnSettings(),
+    { text: `BEGIN ISOLATION LEVEL READ COMMITTED ${access}` },
+    takeOwnSettings({
+      lock_timeout: milliseconds(limits.lockTimeoutMs),
+      statement_timeout: milliseconds(limits.statementTimeoutMs),
+      idle_in_transaction_session_timeout: milliseconds(
+        Math.max(IDLE_IN_TRANSACTION_TIMEOUT_MS, limits.idleTimeoutMs ?? 0),
+      ),
+      ...(server.canCheckConnection && {
+        client_connection_check_interval: milliseconds(CONNECTION_CHECK_INTERVAL_MS),
+      }),
+      // A limit of the role would end the session in the middle of a refresh that is within statementTimeout.
+      ...(server.hasTransactionTimeout && { transaction_timeout: '0' }),
+      // If it were on, the first error would end the session, even one that a savepoint could undo.
+      exit_on_error: 'off',
+    }),
   ]);
 }
 
