@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import {
   type PrunableRow,
@@ -8,6 +9,9 @@ import {
   type ViewWithHistoryRow,
 } from '../postgres/history-pruning.sql.js';
 import { followIndex } from '../postgres/change-log.sql.js';
+import { HOST } from '../postgres/history.sql.js';
+import { askLease, type LeaseRow } from '../postgres/lease.sql.js';
+import { isRefusal } from '../postgres/sqlstate.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { Upkeep } from '../definition/upkeep.js';
 import type { QueryResultRow } from 'pg';
@@ -18,12 +22,13 @@ const BATCH_SIZE = 1_000;
 /** The maximum number of views that one transaction checks. */
 const VIEWS_AT_A_TIME = 25;
 
-/** How often a process checks for old rows. */
+/** How often one of the processes with the same limits checks for old rows. */
 const INTERVAL_MS = 3_600_000;
 
 /** Prunes the history of refreshes. */
 export class HistoryPruner {
   private readonly upkeep: Upkeep;
+  private readonly asker = `${HOST}:${randomUUID().slice(0, 8)}`;
 
   constructor(private readonly context: DataSourceContext) {
     const { stateSchema } = context.database;
@@ -31,7 +36,7 @@ export class HistoryPruner {
       intervalMs: INTERVAL_MS,
       complaint: `Old rows of ${stateSchema}.refresh_history could not be deleted; the next attempt is in an hour.`,
       work: async () => {
-        const count = await this.prune();
+        const count = (await this.isTurn()) ? await this.prune() : 0;
         return count === 0
           ? undefined
           : `Deleted ${count} old rows of ${stateSchema}.refresh_history`;
@@ -65,6 +70,31 @@ export class HistoryPruner {
     return total;
   }
 
+  /** Whether no other process has done it within the hour, which is what a lease says. Who may not ask does it. */
+  private async isTurn(): Promise<boolean> {
+    const { database, options } = this.context;
+    const { maxAgeMs, maxCount } = options.history;
+    const question = {
+      name: `history ${maxAgeMs} ${maxCount}`,
+      asker: this.asker,
+      askerAgeMs: 0,
+      restMs: 0,
+      heldMs: INTERVAL_MS,
+      slotMs: 0,
+      longestTurnMs: 0,
+    };
+    const statement = askLease(database.stateSchema, question);
+    try {
+      const [answer] = await database.single<LeaseRow>(statement, () => true);
+      return answer?.is_holder ?? true;
+    } catch (error) {
+      if (!isRefusal(error)) {
+        throw error;
+      }
+      return true;
+    }
+  }
+
   private async pruneOne(prunable: PrunableRow): Promise<number> {
     let total = 0;
     let from = 0;
@@ -88,7 +118,7 @@ export class HistoryPruner {
     });
   }
 
-  /** Prunes in the background, unless it did so within the last hour. Never throws. */
+  /** Prunes in the background, unless this process or another did so within the last hour. Never throws. */
   maybePrune(): void {
     this.upkeep.maybeDo();
   }

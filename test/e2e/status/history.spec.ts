@@ -14,6 +14,7 @@ import {
   selectHistoryOfAll,
   selectRecentRuns,
 } from '../../../lib/postgres/history-reading.sql.js';
+import { HistoryPruner } from '../../../lib/refresh/history-pruner.js';
 import { selectViewStatuses } from '../../../lib/postgres/status.sql.js';
 import { managed } from '../../support/managed.js';
 import { bootWith } from '../../support/test-app.js';
@@ -282,6 +283,29 @@ describe('pruning of the history', () => {
     );
     pruner.maybePrune();
     expect(prunings).toHaveBeenCalledTimes(1);
+  });
+
+  it('is done by one process at a time, and by another when it has not been done for an hour', async () => {
+    const lease = `FROM materialized_views.lease WHERE name LIKE 'history %'`;
+    await restart({ maxAge: '2d' });
+    await insertRuns('a', { from: 48, to: 60 });
+    managed(app).refresher.history.maybePrune();
+    const left = `SELECT FROM materialized_views.refresh_history WHERE view_name = 'a' HAVING count(*) = 1`;
+    await database.until(left);
+    await insertRuns('a', { from: 48, to: 60 });
+
+    const second = new HistoryPruner(managed(app));
+    const prunings = jest.spyOn(second, 'prune');
+    second.maybePrune();
+    await database.until(`SELECT ${lease} AND next_turn_at IS NOT NULL`);
+    await second.stop();
+    expect(prunings).not.toHaveBeenCalled();
+
+    await database.query(
+      `UPDATE materialized_views.lease SET renewed_at = renewed_at - interval '1 hour' WHERE name LIKE 'history %'`,
+    );
+    new HistoryPruner(managed(app)).maybePrune();
+    await database.until(left);
   });
 
   it('warns about a failure in the background, and throws nothing', async () => {
