@@ -1,6 +1,7 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
 import { messageOf } from '../errors/error-message.js';
+import { RareWarning } from './rare-warning.js';
 import { Rest } from './rest.js';
 import type { ScheduledView, SweptViews, TickRunner } from './tick.runner.js';
 
@@ -15,6 +16,7 @@ export class Sweeper {
   private readonly rest = new Rest();
   private timer?: NodeJS.Timeout;
   private isStopped = false;
+  private readonly rareWarning: RareWarning;
 
   constructor(
     private readonly context: DataSourceContext,
@@ -25,7 +27,9 @@ export class Sweeper {
       /** Views that this process refreshes by schedule now. */
       scheduled: () => ScheduledView[];
     },
-  ) {}
+  ) {
+    this.rareWarning = new RareWarning(context.log);
+  }
 
   /** For how long a sweep would find nothing. */
   get restMs(): number {
@@ -59,7 +63,7 @@ export class Sweeper {
       this.rest.begin(await this.ticks.sweep(views), views.scheduled);
     } catch (error) {
       if (!this.isStopped) {
-        this.context.log.warn(
+        this.rareWarning.warn(
           `Could not check for due refreshes in data source "${this.context.name}"; the next check is in ${this.context.options.sweepIntervalMs} ms at the latest: ${messageOf(error)}`,
         );
       }
