@@ -1,13 +1,25 @@
 import type { SqlStatement } from './sql-statement.js';
 
+/**
+ * The position up to which anything is written, as SQL. All that the statement sees as committed is below it, flushed or not.
+ * `NULL` on a standby, and if none is connected: Aurora, whose readers replay nothing, refuses to return it.
+ */
+export const SEEN_POSITION = `(
+         SELECT CASE
+           WHEN NOT pg_catalog.pg_is_in_recovery() AND EXISTS (
+             SELECT FROM pg_catalog.pg_stat_get_wal_senders() r WHERE r.state IS DISTINCT FROM 'backup'
+           )
+           THEN pg_catalog.pg_current_wal_insert_lsn()::text
+         END
+       )`;
+
 export interface WalPositionRow {
-  /** As PostgreSQL writes a `pg_lsn`: `16/B374D848`. */
-  lsn: string;
+  /** As PostgreSQL writes a `pg_lsn`: `16/B374D848`; `null` where no standby is connected. */
+  lsn: string | null;
 }
 
-/** The position up to which anything is written. Whatever was committed before is below it, flushed or not. */
 export function selectWalPosition(): SqlStatement {
-  return { text: 'SELECT pg_catalog.pg_current_wal_insert_lsn()::text AS lsn' };
+  return { text: `SELECT ${SEEN_POSITION} AS lsn` };
 }
 
 export interface ReplicaRow {

@@ -1,6 +1,7 @@
 import { namesOf, type QualifiedName, quoteIdentifier } from './identifier.js';
 import { AHEAD_UNTIL, epochMs, IS_BACKING_OFF, IS_SUCCESS_PAST, past } from './instant.js';
 import { lastFailure, lastRuns } from './last-runs.sql.js';
+import { SEEN_POSITION } from './replica.sql.js';
 import { SERVER_VERSION } from './server.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 
@@ -11,6 +12,8 @@ export interface ViewStatusRow {
   now: number;
   /** Whether the server is a standby, which does not have the primary's locks. */
   is_standby: boolean;
+  /** A position in the WAL behind the commit of all that the statement has seen; `null` where no standby is connected. */
+  lsn: string | null;
   is_found: boolean;
   is_populated: boolean | null;
   has_usable_unique_index: boolean;
@@ -80,6 +83,7 @@ export function selectViewStatuses(
   return {
     text: `SELECT ${epochMs('pg_catalog.clock_timestamp()')} AS now,
        pg_catalog.pg_is_in_recovery() AS is_standby,
+       ${SEEN_POSITION} AS lsn,
        c.oid IS NOT NULL AS is_found,
        c.relispopulated AS is_populated,
        EXISTS (

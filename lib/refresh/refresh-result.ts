@@ -40,7 +40,7 @@ interface RunResult {
   durationMs: number;
   /**
    * With `waitForReplicas`: the WAL position, as a `pg_lsn`, that the standbys have replayed. The refresh was
-   * committed before it.
+   * committed before it. Left out if no standby is connected.
    */
   lsn?: string;
 }

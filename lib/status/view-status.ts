@@ -54,6 +54,11 @@ export interface ViewStatus {
   pausedAt?: Date;
   /** Left out if the library has not filled the view yet. */
   lastSuccess?: LastSuccess;
+  /**
+   * A WAL position, as a `pg_lsn`, from after the commit of the last success. A standby shows its rows once its
+   * `pg_last_wal_replay_lsn()` has reached it. Left out if no standby is connected to the server, and on a standby.
+   */
+  lsn?: string;
   /** It may be older than the last success. */
   lastFailure?: LastFailure;
   /** Failures in a row since the last success. */
@@ -145,6 +150,7 @@ export function refreshStatus(
     isPaused: row.is_paused ?? false,
     pausedAt: instant(row.paused_at),
     lastSuccess: success,
+    lsn: row.lsn ?? undefined,
     lastFailure: lastFailure(row),
     failureCount: row.failure_count ?? 0,
     notBefore: instant(row.not_before),

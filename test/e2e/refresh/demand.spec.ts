@@ -378,6 +378,13 @@ describe('requests to refresh', () => {
     await database.query('DROP MATERIALIZED VIEW wanted, due_0, due_1, due_2, due_3');
   });
 
+  it('wait for no standby where none is connected', async () => {
+    const result = await refreshes.refresh(Revenue, { waitForReplicas: true });
+    expect(result).toMatchObject({ outcome: 'refreshed' });
+    expect(result.lsn).toBeUndefined();
+    expect((await refreshes.status(Revenue)).lsn).toBeUndefined();
+  });
+
   it('end with their timeouts, and the refresh ends with the last of them', async () => {
     const gate = await database.closeGate();
     const request = refreshes.refresh(Revenue, { timeout: 200 }).catch((error: unknown) => error);

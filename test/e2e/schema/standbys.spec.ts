@@ -136,6 +136,32 @@ describe('a primary whose standbys serve reads', () => {
       );
     });
 
+    it('once it has replayed as far as the status says', async () => {
+      const lsnOf = async (): Promise<string | undefined> =>
+        (await releases.get(RefreshService).status(`Analytics eu.${daily.name}`)).lsn;
+      const hasReplayed = async (lsn?: string): Promise<boolean | undefined> =>
+        (
+          await reader.query<{ has: boolean }>(
+            'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS has',
+            [lsn],
+          )
+        ).rows[0]?.has;
+      await reader.query('SELECT pg_wal_replay_pause()');
+      await database.query('INSERT INTO orders SELECT max(id) + 1 FROM orders');
+      await refresh({});
+      expect(await hasReplayed(await lsnOf())).toBe(false);
+      await reader.query('SELECT pg_wal_replay_resume()');
+      for (let round = 0; round < 20; round++) {
+        await database.query('INSERT INTO orders SELECT max(id) + 1 FROM orders');
+        await refresh({});
+        const lsn = await lsnOf();
+        while (!(await hasReplayed(lsn))) {
+          await reader.query('SELECT pg_sleep(0.001)');
+        }
+        expect(await countOf(reader)).toEqual(await countOf(database.client));
+      }
+    });
+
     it('but not unknown names, and not in a transaction that has not ended', async () => {
       await expect(refresh({ waitForReplicas: [] })).rejects.toThrow(/waitForReplicas/);
       await expect(refresh({ waitForReplicas: false as never })).rejects.toThrow(/waitForReplicas/);

@@ -66,6 +66,7 @@ describe('on a hot standby', () => {
           changes: { isUnchanged: false, pendingSince: expect.any(Date) },
         });
         expect(status?.isRefreshing).toBeUndefined();
+        expect(status?.lsn).toBeUndefined();
         expect(await refreshes.history(Total)).toEqual(expect.arrayContaining(IN_ORDER));
         expect(await refreshes.drift(Total)).toMatchObject({ missingCount: 1, extraCount: 1 });
         expect(await app.get(SchemaService).diff()).toEqual([]);
