@@ -21,6 +21,15 @@ export interface FleetOptions {
   memberCount?: number;
 }
 
+/** It answers with the number of statements so far, or since a tick was asked for. */
+interface Question {
+  id: number;
+  /** When all views are to be due. */
+  tickAt?: number;
+  /** Whether the memory that the process takes, in bytes, is asked for instead. */
+  memory?: boolean;
+}
+
 const url = process.env.REPLICA_DATABASE_URL;
 const {
   viewCount,
@@ -69,11 +78,11 @@ for (let others = 1; others < memberCount; others++) {
 }
 process.send?.({ id: 1, answer: performance.now() - startedAtMs });
 
-process.on('message', ({ id, tickAt }: { id: number; tickAt?: number }) => {
+process.on('message', ({ id, tickAt, memory }: Question) => {
   if (tickAt !== undefined) {
     statementCount = 0;
     const jobs = [...app.get(SchedulerRegistry).getCronJobs().values()];
     setTimeout(() => jobs.forEach((job) => void job.fireOnTick()), tickAt - Date.now());
   }
-  process.send?.({ id, answer: statementCount });
+  process.send?.({ id, answer: memory ? process.memoryUsage.rss() : statementCount });
 });

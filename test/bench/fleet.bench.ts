@@ -1,23 +1,17 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { Replica } from '../support/replica-process.js';
 import type { TestDatabase } from '../support/test-database.js';
 import { serverFacts, withDatabase } from './bench-database.js';
-import type { FleetOptions } from './fleet-process.js';
+import { capacityTables } from './fleet-capacity.js';
+import { startMember, total } from './fleet-member.js';
 import type { Benchmark, CountTable, Outcome } from './benchmark.js';
 
 const PROCESS_COUNTS = [1, 3, 10];
 const VIEW_COUNT = 200;
-/** How many members each process of an idle fleet has. */
-const IDLE_MEMBERS = [[1], Array<number>(10).fill(2), Array<number>(10).fill(50)];
-const IDLE_VIEW_COUNT = 10;
-const SETTLING_MS = 180_000;
-const MINUTE_MS = 60_000;
 /** Processes that have a tick of all views at the same time. */
 const TICK_PROCESS_COUNTS = [1, 20];
 
 export const fleetBenchmark: Benchmark = {
   name: 'fleet',
-  description: `processes that boot at the same time on ${VIEW_COUNT} new views, and that have a tick of all of them`,
+  description: `processes that boot at the same time on ${VIEW_COUNT} new views, that have a tick of all of them, and what they cost in a minute`,
   run: async (log) => {
     const boots: number[][] = [];
     let facts: Outcome['facts'] = {};
@@ -29,14 +23,6 @@ export const fleetBenchmark: Benchmark = {
         log(JSON.stringify(boots.at(-1)));
       });
     }
-    const idle: number[][] = [];
-    for (const members of IDLE_MEMBERS) {
-      log(`idles ${sum(members)}`);
-      await withDatabase(async (database) => {
-        idle.push(await idleMinute(database, members));
-        log(JSON.stringify(idle.at(-1)));
-      });
-    }
     const ticks: number[][] = [];
     for (const count of TICK_PROCESS_COUNTS) {
       log(`ticks ${count}`);
@@ -45,14 +31,17 @@ export const fleetBenchmark: Benchmark = {
         log(JSON.stringify(ticks.at(-1)));
       });
     }
-    return { facts, comparisons: [], counts: [table(boots), idleTable(idle), tickTable(ticks)] };
+    const capacity = await capacityTables(log);
+    return { facts, comparisons: [], counts: [table(boots), tickTable(ticks), ...capacity] };
   },
 };
 
 /** @returns when the first and the last were done, and how many refreshes failed because of a lock */
 async function boot(database: TestDatabase, count: number): Promise<number[]> {
   await database.query('CREATE TABLE items AS SELECT id FROM generate_series(1, 1000) AS id');
-  const replicas = Array.from({ length: count }, () => start(database, { viewCount: VIEW_COUNT }));
+  const replicas = Array.from({ length: count }, () =>
+    startMember(database, { viewCount: VIEW_COUNT }),
+  );
   try {
     await Promise.all(replicas.map((replica) => replica.until('loaded')));
     const tookMs = await Promise.all(replicas.map((replica) => replica.ask<number>({})));
@@ -69,75 +58,11 @@ async function boot(database: TestDatabase, count: number): Promise<number[]> {
   }
 }
 
-function start(database: TestDatabase, options: FleetOptions): Replica {
-  return Replica.start(database.url, options as object, 'test/bench/fleet-process.ts');
-}
-
-/** @returns statements, new connections, milliseconds of the server's time, and the mean of open connections */
-async function idleMinute(database: TestDatabase, members: number[]): Promise<number[]> {
-  await database.query('CREATE TABLE items AS SELECT id FROM generate_series(1, 1000) AS id');
-  const replicas = members.map((memberCount) =>
-    start(database, { viewCount: IDLE_VIEW_COUNT, memberCount }),
-  );
-  const statements = async (): Promise<number> =>
-    sum(await Promise.all(replicas.map((replica) => replica.ask<number>({}))));
-  try {
-    await Promise.all(replicas.map((replica) => replica.until('loaded')));
-    await Promise.all(replicas.map((replica) => replica.ask({})));
-    // Until each has had its turn: they have all come at the same time.
-    await pause(members.length > 1 ? SETTLING_MS : MINUTE_MS / 2);
-    const before = [await statements(), ...(await server(database))];
-    const open: number[] = [];
-    for (const endMs = performance.now() + MINUTE_MS; performance.now() < endMs;) {
-      await pause(1_000);
-      open.push(await openCount(database));
-    }
-    const after = [await statements(), ...(await server(database))];
-    return [
-      ...after.map((each, index) => Math.round(each - (before[index] ?? NaN))),
-      Math.round((10 * sum(open)) / open.length) / 10,
-    ];
-  } finally {
-    await Promise.all(replicas.map((replica) => replica.kill()));
-  }
-}
-
-/** What the server has counted so far, but for what this benchmark itself asks. */
-async function server(database: TestDatabase): Promise<number[]> {
-  const [row] = await database.query<{ sessions: number; activeMs: number }>(
-    `SELECT sessions::int, active_time AS "activeMs" FROM pg_stat_database WHERE datname = current_database()`,
-  );
-  return [row?.sessions ?? NaN, row?.activeMs ?? NaN];
-}
-
-async function openCount(database: TestDatabase): Promise<number> {
-  const [row] = await database.query<{ count: number }>(
-    `SELECT count(*)::int FROM pg_stat_activity
-     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`,
-  );
-  return row?.count ?? NaN;
-}
-
-function sum(values: number[]): number {
-  return values.reduce((total, each) => total + each, 0);
-}
-
-function idleTable(idle: number[][]): CountTable {
-  return {
-    title: `A minute of an idle fleet with ${IDLE_VIEW_COUNT} views with \`on\``,
-    columns: ['statements', 'new connections', "the server's time, ms", 'open connections'],
-    rows: idle.map((counts, index) => ({
-      name: `${sum(IDLE_MEMBERS[index] ?? [])} processes`,
-      counts,
-    })),
-  };
-}
-
 /** @returns how long after the tick the last view was done, the statements of all processes, and what most and least did */
 async function tick(database: TestDatabase, count: number): Promise<number[]> {
   await database.query('CREATE TABLE items AS SELECT id FROM generate_series(1, 1000) AS id');
   const replicas = Array.from({ length: count }, () =>
-    start(database, { viewCount: VIEW_COUNT, isScheduled: true }),
+    startMember(database, { viewCount: VIEW_COUNT, isScheduled: true }),
   );
   try {
     await Promise.all(replicas.map((replica) => replica.until('loaded')));
@@ -161,7 +86,7 @@ async function tick(database: TestDatabase, count: number): Promise<number[]> {
     );
     const statements = await Promise.all(replicas.map((replica) => replica.ask<number>({})));
     const { lastMs, hosts, most } = done ?? { lastMs: NaN, hosts: NaN, most: NaN };
-    return [lastMs, sum(statements), hosts, most].map(Math.round);
+    return [lastMs, total(statements), hosts, most].map(Math.round);
   } finally {
     await Promise.all(replicas.map((replica) => replica.kill()));
   }
