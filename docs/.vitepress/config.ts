@@ -79,7 +79,7 @@ export default defineConfig({
       }),
       section('Operations', {
         '/operations/privileges': 'Privileges',
-        '/operations/pgbouncer': 'PgBouncer',
+        '/operations/pgbouncer': 'PgBouncer and other poolers',
         '/operations/replicas-and-failover': 'Replicas and failover',
         '/operations/standbys': 'Standbys that serve reads',
         '/operations/rolling-deploys': 'Rolling deploys',

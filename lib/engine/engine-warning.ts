@@ -14,3 +14,8 @@ const MISSING: Record<ServerEngine, string> = {
 export function describeEngine(dataSource: string, engine: ServerEngine): string {
   return `Data source "${dataSource}" is on ${engine}, on which the library is not tested: ${MISSING[engine]}.`;
 }
+
+/** For the log. */
+export function describeBrokenPipeline(dataSource: string): string {
+  return `Statements that data source "${dataSource}" sends in a pipeline get no or wrong answers, so they are sent one by one, and a refresh takes more round trips. Is there a pooler that cannot do it?`;
+}

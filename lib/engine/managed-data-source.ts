@@ -1,7 +1,7 @@
 import type { PoolConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { DataSourceContext, EventSink, Log } from '../definition/data-source.context.js';
-import { describeEngine } from './engine-warning.js';
+import { describeBrokenPipeline, describeEngine } from './engine-warning.js';
 import { LockWatch } from '../definition/lock.watch.js';
 import type { ViewClass } from '../definition/view-class.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
@@ -139,9 +139,13 @@ export class ManagedDataSource implements DataSourceContext {
   }
 
   private async explore(registered: readonly ViewClass[]): Promise<void> {
-    const { currentSchema, engine, hasSecurityInvoker } = await this.database.serverInfo();
+    const { currentSchema, engine, hasSecurityInvoker, isPipelined } =
+      await this.database.serverInfo();
     if (engine !== undefined) {
       this.log.warn(describeEngine(this.name, engine));
+    }
+    if (!isPipelined) {
+      this.log.warn(describeBrokenPipeline(this.name));
     }
     const checks = new EntityChecks(this.typeOrm, this.log, { hasSecurityInvoker });
     const explored = { dataSource: this.typeOrm, currentSchema, registered };

@@ -1,6 +1,7 @@
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { LibraryClient } from './library-client.js';
-import { Session } from './session.js';
+import { OneByOneClient } from './one-by-one.client.js';
+import { Session, type SessionClient } from './session.js';
 import { ConnectFailed, silenceOf } from './session-lost.js';
 import { errorCode, SqlState } from './sqlstate.js';
 import { type Turn, WaitingLine } from './waiting-line.js';
@@ -56,6 +57,8 @@ export class ConnectionPool {
   /** The last attempt to connect that got no answer. */
   private unanswered?: { error: ConnectFailed; atMs: number };
   private isStopped = false;
+  /** Whether statements of one flight are sent together. */
+  isPipelined = true;
 
   constructor({ connection, size, onConnectionError, onSilence }: ConnectionPoolOptions) {
     const options = ownOptions(connection);
@@ -160,7 +163,7 @@ export class ConnectionPool {
     this.held.add(client);
     let isOver = true;
     try {
-      const result = await work(new Session(client as unknown as LibraryClient));
+      const result = await work(new Session(this.sessionClient(client)));
       isOver = !isKept(result);
       return result;
     } catch (error) {
@@ -172,6 +175,13 @@ export class ConnectionPool {
       // After any failure the connection is closed: its state is not worth guessing.
       this.giveBack(client, isOver);
     }
+  }
+
+  private sessionClient(poolClient: PoolClient): SessionClient {
+    const client = poolClient as unknown as LibraryClient;
+    return this.isPipelined
+      ? client
+      : new OneByOneClient(client, (reason) => client.cutOff(reason));
   }
 
   private async connect(): Promise<PoolClient> {

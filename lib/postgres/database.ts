@@ -2,6 +2,7 @@ import type { PoolConfig, QueryResultRow } from 'pg';
 import { ConnectionPool } from './connection-pool.js';
 import { OwnTransaction } from './folded-transaction.js';
 import { NotificationClient } from './notification-client.js';
+import { findPipelining } from './pipeline.js';
 import { selectServer, type ServerRow, tryConnectionCheck } from './server.sql.js';
 import { type ServerEngine, serverEngine } from './server-engine.js';
 import type { Session } from './session.js';
@@ -42,6 +43,8 @@ export interface ServerInfo extends ServerAbilities {
   engine?: ServerEngine;
   /** Whether plain views have `security_invoker` (PostgreSQL 15+). */
   hasSecurityInvoker: boolean;
+  /** Whether statements may be sent together: not where a pooler mixes up the answers. */
+  isPipelined: boolean;
 }
 
 /**
@@ -145,20 +148,20 @@ export class Database {
 
   /** Facts about the server that do not change, asked once. */
   async serverInfo(): Promise<ServerInfo> {
-    this.server ??= this.bookkeepingPool
-      .session((session) => this.readServer(session))
-      .catch((error: unknown) => {
-        this.server = undefined;
-        throw error;
-      });
+    this.server ??= this.readServer().catch((error: unknown) => {
+      this.server = undefined;
+      throw error;
+    });
     return this.server;
   }
 
-  private async readServer(session: Session): Promise<ServerInfo> {
-    const { idleSessionTimeoutMs, ...server } = await readServerInfo(session);
+  private async readServer(): Promise<ServerInfo> {
+    const { idleSessionTimeoutMs, ...server } = await this.bookkeepingPool.session(readServerInfo);
     this.pool.closeIdleBefore(idleSessionTimeoutMs);
     this.bookkeepingPool.closeIdleBefore(idleSessionTimeoutMs);
-    return server;
+    const isPipelined = await findPipelining(this.bookkeepingPool, server);
+    this.pool.isPipelined = isPipelined;
+    return { ...server, isPipelined };
   }
 
   /** Rejects all work that waits for a connection or comes later, except bookkeeping. */
@@ -195,7 +198,7 @@ export class Database {
 
 async function readServerInfo(
   session: Session,
-): Promise<ServerInfo & { idleSessionTimeoutMs: number }> {
+): Promise<Omit<ServerInfo, 'isPipelined'> & { idleSessionTimeoutMs: number }> {
   const [server] = await session.query<ServerRow>(selectServer());
   return {
     idleSessionTimeoutMs: Number(server?.idle_session_timeout ?? 0),

@@ -1,11 +1,12 @@
 import { Mutex } from 'async-mutex';
-import type { ClientBase, QueryConfig, QueryResultRow } from 'pg';
+import type { ClientBase } from 'pg';
 import type { EntityManager, QueryRunner } from 'typeorm';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { RefreshBusyError } from '../errors/refresh.errors.js';
 import { InvalidOptionsError } from '../errors/usage.errors.js';
 import { CallerTransaction } from '../postgres/folded-transaction.js';
+import { OneByOneClient } from '../postgres/one-by-one.client.js';
 import { Session, type SessionClient } from '../postgres/session.js';
 import { transactionRequest } from './occasions.js';
 import type { CheckedRefreshOptions, RefreshOptions } from './refresh-options.js';
@@ -82,7 +83,8 @@ export class CallerRefresh {
         { view: viewName(definition) },
       );
     }
-    return new BorrowedClient((await queryRunner?.connect()) as ClientBase);
+    // A connection of TypeORM's has no pipeline, and TypeORM decides what becomes of it.
+    return new OneByOneClient((await queryRunner?.connect()) as ClientBase, () => undefined);
   }
 }
 
@@ -93,24 +95,4 @@ export class CallerRefresh {
 function forCallersTransaction(definition: ViewDefinition, lockTimeoutMs: number): ViewDefinition {
   const settings = { ...definition.refresh.settings, lock_timeout: String(lockTimeoutMs) };
   return { ...definition, freshness: undefined, refresh: { ...definition.refresh, settings } };
-}
-
-/**
- * One of TypeORM's connections: it has no pipeline, so it gets one statement at a time. The library must not close
- * it.
- */
-class BorrowedClient implements SessionClient {
-  private last: Promise<unknown> = Promise.resolve();
-
-  constructor(private readonly client: ClientBase) {}
-
-  async query<Row extends QueryResultRow>(config: QueryConfig): Promise<{ rows: Row[] }> {
-    const result = this.last.then(() => this.client.query<Row>(config));
-    this.last = result.catch(() => undefined);
-    return result;
-  }
-
-  cutOff(): void {
-    // TypeORM decides what happens to the connection.
-  }
 }
