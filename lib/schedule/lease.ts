@@ -15,9 +15,9 @@ const TIMES = {
   slotMs: SLOT_MS,
   /**
    * If most of many processes die at once, the others ask after this time at the latest. Connecting is what costs: 500
-   * processes ask 33 times a minute in all, and 50 of them 20 times.
+   * processes ask 100 times a minute in all, and 50 of them 20 times.
    */
-  longestTurnMs: 900_000,
+  longestTurnMs: 300_000,
 };
 
 /** The longest rest that is stored: after it, a process checks. */
