@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Duration } from '../definition/duration.js';
 import type { MaterializedViewsModuleOptions } from '../definition/module.options.js';
 import { CommandLineUsageError } from './command-line.errors.js';
+import { nearestFile } from './nearest-file.js';
 
 /** The options of every command. */
 export interface CommonFlags {
@@ -47,7 +48,7 @@ export function addCommonOptions(command: Command): Command {
 
 /** Flags override `package.json#matviews`. */
 export function readSettings(flags: CommonFlags, workingDirectory: string): CliSettings {
-  const file = nearestPackage(workingDirectory);
+  const file = nearestFile('package.json', workingDirectory);
   const { dataSource, ...configured } = file === undefined ? {} : configuredIn(file);
   const { stateSchema, application, lockTimeout, statementTimeout } = flags;
   const { onMissingTable, unmanagedDependents, rebuildStrategy } = flags;
@@ -89,14 +90,4 @@ function configuredIn(packageFile: string): Configured {
     );
   }
   return matviews;
-}
-
-/** The package.json of the directory, or of the nearest one above it. */
-export function nearestPackage(directory: string): string | undefined {
-  const file = path.join(directory, 'package.json');
-  if (existsSync(file)) {
-    return file;
-  }
-  const parent = path.dirname(directory);
-  return parent === directory ? undefined : nearestPackage(parent);
 }

@@ -4,9 +4,9 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { DataSource } from 'typeorm';
 import { messageOf } from '../errors/error-message.js';
-import { nearestPackage } from './cli-options.js';
 import { DataSourceFileError } from './command-line.errors.js';
-import { loadTypeScriptLoader, type ModuleKind } from './typescript.loader.js';
+import { nearestFile } from './nearest-file.js';
+import { type Loading, loadTypeScriptLoader, type ModuleKind } from './typescript.loader.js';
 
 /**
  * Loads the file as TypeORM's own command line does: it must export one data source, or a promise of one.
@@ -24,15 +24,15 @@ export async function loadDataSource(
   }
   const kind = moduleKind(file);
   const isTypeScript = /\.[cm]?tsx?$/.test(file);
-  const loadedAs = isTypeScript ? await loadTypeScriptLoader(file, kind, warn) : kind;
-  return onlyDataSource(file, await load(file, loadedAs));
+  const loading = isTypeScript ? await loadTypeScriptLoader(file, kind, warn) : { kind };
+  return onlyDataSource(file, await load(file, loading));
 }
 
-async function load(file: string, kind: ModuleKind): Promise<unknown> {
+async function load(file: string, { kind, hint }: Loading): Promise<unknown> {
   try {
     return kind === 'esm' ? await import(pathToFileURL(file).href) : createRequire(file)(file);
   } catch (cause) {
-    throw new DataSourceFileError(`${file} cannot be loaded: ${messageOf(cause)}`, { cause });
+    throw new DataSourceFileError(`${file} cannot be loaded: ${messageOf(cause)}`, { cause, hint });
   }
 }
 
@@ -44,7 +44,7 @@ function moduleKind(file: string): ModuleKind {
   if (extension === '.cjs' || extension === '.cts') {
     return 'cjs';
   }
-  const packageFile = nearestPackage(path.dirname(file));
+  const packageFile = nearestFile('package.json', path.dirname(file));
   const { type } =
     packageFile === undefined
       ? {}

@@ -20,6 +20,8 @@ export interface CliProjectOptions {
   packages?: string[];
   /** `package.json#matviews`. @default it names the data source */
   matviews?: object;
+  /** For each of its processes. */
+  env?: NodeJS.ProcessEnv;
 }
 
 const BIN = path.resolve('dist/esm/cli/bin.js');
@@ -76,6 +78,7 @@ export class CliProject {
         CI: undefined,
         NODE_OPTIONS: '',
         CLI_DATABASE_URL: this.options.databaseUrl,
+        ...this.options.env,
         ...env,
       },
     });

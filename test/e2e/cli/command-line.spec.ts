@@ -94,12 +94,28 @@ describe('matviews, on data sources', () => {
     expect(run.stderr.includes('a line of the data source file')).toBe(kind.startsWith('type'));
   });
 
-  it('says what to install if nothing loads TypeScript', async () => {
-    const run = await createProject('typescript-esm', { packages: [] }).run('list', '--json');
-    expect(run.code).toBe(1);
-    expect(run.stderr).toContain('npm install --save-dev @swc-node/register @swc/core');
-    expect(json(run)).toMatchObject({ error: { code: 'MV_DATA_SOURCE_FILE' } });
+  it('loads TypeScript where Node has something else to load first', async () => {
+    const env = { NODE_OPTIONS: '--require node:fs --import=data:text/javascript,' };
+    const run = await createProject('typescript-esm', { env }).run('list', '--json');
+    expect(run).toMatchObject({ code: 0 });
   });
+
+  it('uses the loader that Node was given', async () => {
+    const env = { NODE_OPTIONS: '--require ts-node/register/transpile-only' };
+    const given = createProject('typescript-cjs', { packages: ['ts-node'], env });
+    expect(await given.run('list', '--json')).toMatchObject({ code: 0 });
+  });
+
+  it.each(['', '--require node:fs'])(
+    'says what to install where nothing loads TypeScript, with %j',
+    async (NODE_OPTIONS) => {
+      const project = createProject('typescript-esm', { packages: [], env: { NODE_OPTIONS } });
+      const run = await project.run('list', '--json');
+      expect(run.code).toBe(1);
+      expect(run.stderr).toContain('npm install --save-dev @swc-node/register @swc/core');
+      expect(json(run)).toMatchObject({ error: { code: 'MV_DATA_SOURCE_FILE' } });
+    },
+  );
 
   it('shows no password and no stack if it cannot connect', async () => {
     const url = new URL(database.url);
