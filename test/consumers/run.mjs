@@ -12,6 +12,9 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { checkLoaders } from './loaders.mjs';
+import { checkRecipe } from './recipe.mjs';
+import { installTools } from './tools.mjs';
 
 const LIBRARY = 'nestjs-materialized-views';
 /** Each loads with the packages that it needs. */
@@ -33,9 +36,10 @@ async function main() {
   try {
     const tarball = await pack(directory);
     server = await startServer();
+    const tools = await installTools(directory, run);
     const failures = [];
     for (const name of chosen.length > 0 ? chosen : CONSUMERS) {
-      failures.push(...(await check(name, { directory, tarball, serverUrl: server.url })));
+      failures.push(...(await check(name, { directory, tarball, tools, serverUrl: server.url })));
     }
     console.log(failures.length === 0 ? '\nAll passed.' : `\nFailed: ${failures.join(', ')}`);
     process.exitCode = failures.length === 0 ? 0 : 1;
@@ -60,7 +64,7 @@ async function startServer() {
 }
 
 /** @returns the steps that failed; the first failure is the last step */
-async function check(name, { directory, tarball, serverUrl }) {
+async function check(name, { directory, tarball, tools, serverUrl }) {
   const copy = path.join(directory, name);
   await cp(path.join(import.meta.dirname, name), copy, {
     recursive: true,
@@ -72,7 +76,13 @@ async function check(name, { directory, tarball, serverUrl }) {
     install: () => npm('install', '--no-audit', '--no-fund', '--strict-peer-deps'),
     load: () => load(copy),
     typecheck: () => npm('run', 'typecheck'),
-    test: () => npm('test'),
+    'test with jest': () => npm('test'),
+    'test with vitest': () => npm('run', 'test:vitest'),
+    loaders: () => checkLoaders({ consumer: copy, tools, run, databaseUrl: serverUrl }),
+    // The sample is an application on Nest 12.
+    ...(name === 'nest12-esm' && {
+      recipe: () => checkRecipe({ consumer: copy, directory, tools, run, databaseUrl: serverUrl }),
+    }),
   };
   console.log(`\n${name}`);
   for (const [step, work] of Object.entries(steps)) {
