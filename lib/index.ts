@@ -1,3 +1,9 @@
+/**
+ * Views, the module, and the services.
+ *
+ * @module nestjs-materialized-views
+ */
+
 export type { ViewClass } from './definition/view-class.js';
 export { type ViewTarget } from './definition/view.registry.js';
 export {

@@ -1,3 +1,9 @@
+/**
+ * An indicator for @nestjs/terminus.
+ *
+ * @module nestjs-materialized-views/health
+ */
+
 export {
   MaterializedViewsHealthIndicator,
   type FreshnessOptions,

@@ -1,3 +1,9 @@
+/**
+ * Metrics for prom-client.
+ *
+ * @module nestjs-materialized-views/prometheus
+ */
+
 export {
   registerMetrics,
   type PrometheusOptions,

@@ -1,3 +1,9 @@
+/**
+ * Helpers for tests: an application without a database, and tools for tests on a real one.
+ *
+ * @module nestjs-materialized-views/testing
+ */
+
 export { advance } from './advance.js';
 export { expectFresh, untilIdle, type IdleOptions } from './fresh-views.js';
 export { tick } from './tick.js';
