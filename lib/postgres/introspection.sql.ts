@@ -164,6 +164,25 @@ export interface CatalogEdgeRow {
 /** A function with its arguments, as `name(text, integer)`. */
 const FUNCTION_NAME = `p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')'`;
 
+/** What calls a function without naming it, of a reference `r`: an operator, and a domain or the one below it with its checks. */
+const HIDDEN_REFERENCES = `
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::oid, o.oprcode::oid
+    FROM pg_catalog.pg_operator o
+    WHERE r.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = r.refobjid
+    UNION ALL
+    SELECT 'pg_catalog.pg_type'::pg_catalog.regclass::oid, t.typbasetype
+    FROM pg_catalog.pg_type t
+    WHERE r.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+      AND t.oid = r.refobjid
+      AND t.typtype = 'd'
+    UNION ALL
+    SELECT c.refclassid, c.refobjid
+    FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_depend c
+      ON c.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND c.objid = k.oid AND c.deptype = 'n'
+    WHERE r.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND k.contypid = r.refobjid
+  `;
+
 /**
  * What reads what: views and functions on one side; tables, views and functions on the other. For a view, only its
  * own query; for a function, what PostgreSQL knows: a body in standard SQL, and the row types of its arguments and
@@ -171,7 +190,7 @@ const FUNCTION_NAME = `p.proname || '(' || pg_catalog.pg_get_function_identity_a
  */
 export function selectCatalogEdges(): SqlStatement {
   return {
-    text: `WITH node AS MATERIALIZED (
+    text: `WITH RECURSIVE node AS MATERIALIZED (
   SELECT c.oid,
          'pg_catalog.pg_class'::pg_catalog.regclass::oid AS class_oid,
          c.relkind::text AS kind,
@@ -190,6 +209,17 @@ export function selectCatalogEdges(): SqlStatement {
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+), reference AS (
+  SELECT d.classid, d.objid, d.refclassid, d.refobjid
+  FROM pg_catalog.pg_depend d
+  WHERE d.deptype = 'n'
+    AND d.classid IN (
+      'pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass
+    )
+  UNION
+  SELECT r.classid, r.objid, part.class_oid, part.oid
+  FROM reference r
+  CROSS JOIN LATERAL (${HIDDEN_REFERENCES}) AS part(class_oid, oid)
 ), depends AS (
   SELECT CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::oid END
            AS dependent_class,
@@ -197,7 +227,7 @@ export function selectCatalogEdges(): SqlStatement {
          CASE WHEN ty.oid IS NULL THEN d.refclassid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::oid END
            AS source_class,
          coalesce(element.typrelid, ty.typrelid, d.refobjid) AS source_oid
-  FROM pg_catalog.pg_depend d
+  FROM reference d
   LEFT JOIN pg_catalog.pg_rewrite r
     ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
     AND r.oid = d.objid
@@ -205,8 +235,7 @@ export function selectCatalogEdges(): SqlStatement {
   LEFT JOIN pg_catalog.pg_type ty
     ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND ty.oid = d.refobjid
   LEFT JOIN pg_catalog.pg_type element ON element.oid = ty.typelem AND ty.typcategory = 'A'
-  WHERE d.deptype = 'n'
-    AND (r.oid IS NOT NULL OR d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+  WHERE r.oid IS NOT NULL OR d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 )
 SELECT DISTINCT d.dependent_class::text || '/' || d.dependent_oid::text AS dependent_key,
        dependent.kind AS dependent_kind,
