@@ -27,6 +27,10 @@ interface Execution {
 
 const BIN = path.resolve('dist/esm/cli/bin.js');
 
+/** What files of a project import. */
+export const LIBRARY_URL = pathToFileURL(path.resolve('dist/esm/index.js')).href;
+export const TYPEORM_URL = pathToFileURL(createRequire(import.meta.url).resolve('typeorm')).href;
+
 /** A folder with a JavaScript data source, on which the built command runs. */
 export class SchemaProject {
   static async create(databaseUrl: string): Promise<SchemaProject> {
@@ -41,16 +45,14 @@ export class SchemaProject {
 
   /** The next release of the project. */
   async declare(views: ProjectView[], matviews: object = {}): Promise<void> {
-    const library = pathToFileURL(path.resolve('dist/esm/index.js')).href;
-    const typeOrm = pathToFileURL(createRequire(import.meta.url).resolve('typeorm')).href;
     await this.write(
       'package.json',
       JSON.stringify({ type: 'module', matviews: { dataSource: 'data-source.js', ...matviews } }),
     );
     await this.write(
       'data-source.js',
-      `import typeorm from ${JSON.stringify(typeOrm)};
-import { defineMaterializedView } from ${JSON.stringify(library)};
+      `import typeorm from ${JSON.stringify(TYPEORM_URL)};
+import { defineMaterializedView } from ${JSON.stringify(LIBRARY_URL)};
 export default new typeorm.DataSource({
   type: 'postgres',
   url: process.env.DATABASE_URL,
