@@ -6,6 +6,7 @@ export const BADGES = [
   'not populated',
   'failing',
   'stale',
+  'unscheduled',
   'blocked',
   'paused',
   'refreshing',
@@ -19,18 +20,20 @@ const PROBLEMS: ReadonlySet<Badge> = new Set([
   'not populated',
   'failing',
   'stale',
+  'unscheduled',
   'blocked',
 ]);
 
 /** All states that apply to a view, the worst first; `fresh` if no other does. */
 export function badgesOf(status: ViewStatus): Badge[] {
-  const { exists, isPopulated, failureCount, isStale, lockedBy, isPaused, isRefreshing } = status;
+  const { exists, isPopulated, failureCount, isStale, isPaused, isRefreshing } = status;
   const holds: Record<Exclude<Badge, 'fresh'>, boolean> = {
     missing: !exists,
     'not populated': exists && !isPopulated,
     failing: failureCount > 0,
     stale: isStale,
-    blocked: lockedBy !== undefined,
+    unscheduled: status.jobProblem !== undefined,
+    blocked: status.lockedBy !== undefined,
     paused: isPaused,
     refreshing: isRefreshing === true,
   };

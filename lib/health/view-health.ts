@@ -56,11 +56,12 @@ function errorsOf(status: ViewStatus, { errorAfterMs }: AgeLimits): string[] {
 }
 
 function warningsOf(status: ViewStatus, { warnAfterMs }: AgeLimits): string[] {
-  const { failureCount, isPaused, lockedBy } = status;
+  const { failureCount, isPaused, jobProblem, lockedBy } = status;
   const warnings: [string, boolean][] = [
     ['is older than warnAfter', warnAfterMs !== undefined && isOlder(status, warnAfterMs)],
     [`has failed ${failureCount} times in a row`, failureCount > 0],
     ['is paused', isPaused],
+    [`is not refreshed by pg_cron: ${jobProblem?.message}`, jobProblem !== undefined],
     ['cannot be refreshed, because someone else holds its lock', lockedBy !== undefined],
   ];
   return warnings.flatMap(([text, holds]) => (holds ? [text] : []));

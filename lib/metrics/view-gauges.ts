@@ -32,7 +32,7 @@ function stateOf(status: ViewStatus): ViewState {
     ['unpopulated', !status.isPopulated],
     ['paused', status.isPaused],
     ['stale', status.isStale],
-    ['failed', status.failureCount > 0],
+    ['failed', status.failureCount > 0 || status.jobProblem !== undefined],
     ['refreshing', status.isRefreshing === true],
   ];
   return states.find(([, holds]) => holds)?.[0] ?? 'fresh';

@@ -19,7 +19,7 @@ import { storedFunction, storedProcedure } from './stored-function.sql.js';
 const PROCEDURE = 'refresh_by_pg_cron';
 
 /** The `host` of a run, for people who read the history, before the process ID of the server. */
-const PG_CRON_HOST = 'pg_cron';
+export const PG_CRON_HOST = 'pg_cron';
 
 /** How many days it looks back: February 29 may be eight years away. */
 const LOOK_BACK_DAYS = 3_000;

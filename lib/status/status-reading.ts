@@ -11,7 +11,7 @@ import {
 } from '../postgres/status.sql.js';
 import { selectSurroundings, type SurroundingsRow } from '../postgres/surroundings.sql.js';
 import { setLocalLockTimeout } from '../postgres/transaction.sql.js';
-import { readJobs, type ViewJob } from './job-status.js';
+import { type JobReading, readJobs } from './job-status.js';
 import { graphOf, keyOf } from '../refresh/graph-plan.js';
 import { outdatedSince, refreshStatus, type ViewStatus } from './view-status.js';
 import { readViewChanges } from '../tracking/view-changes.js';
@@ -23,7 +23,7 @@ const SIZE_LOCK_TIMEOUT_MS = 100;
 interface Extras {
   sizes: readonly ViewSizeRow[];
   surroundings: SurroundingsRow;
-  jobs: ReadonlyMap<ViewDefinition, ViewJob>;
+  jobs: ReadonlyMap<ViewDefinition, JobReading>;
 }
 
 /**
@@ -87,7 +87,7 @@ async function readWith(
       dataSource,
       sizeBytes: sizes[position]?.size_bytes ?? undefined,
       indexSizeBytes: sizes[position]?.index_bytes ?? undefined,
-      job: jobs.get(definition),
+      jobs: jobs.get(definition),
       changes: changes.get(definition),
       holders: surroundings.holders
         .filter(({ key }) => key === refreshLockKey(definition.name))

@@ -2,7 +2,7 @@ import { isWrong, type LockHolder } from '../definition/lock-holder.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import type { ViewStatusRow } from '../postgres/status.sql.js';
 import { instant } from '../postgres/optional-instant.js';
-import type { ViewJob } from './job-status.js';
+import type { JobProblem, JobReading, ViewJob } from './job-status.js';
 import type { RefreshOutcome } from './refresh-history.js';
 import type { RefreshMode } from '../refresh/refresh-result.js';
 import { maxStalenessOf } from './staleness.js';
@@ -106,6 +106,11 @@ export interface ViewStatus {
   keyMayHaveNulls: boolean;
   /** Left out without `scheduler: 'pg_cron'`, and where pg_cron has no job that the role of the library may see. */
   job?: ViewJob;
+  /**
+   * Why nothing refreshes a view with `scheduler: 'pg_cron'` at its scheduled times. Left out if its job works, or
+   * belongs to another role. What the history has is not repeated here: see `failureCount`.
+   */
+  jobProblem?: JobProblem;
   /** Left out for a view that tracks no changes (`refresh.on`, `skipUnchanged`, `maxStaleness`). */
   changes?: ViewChanges;
 }
@@ -116,7 +121,7 @@ interface StatusExtras {
   /** Left out if it could not be read. */
   sizeBytes?: number;
   indexSizeBytes?: number;
-  job?: ViewJob;
+  jobs?: JobReading;
   changes?: ViewChanges;
   /** The holder of the refresh lock. */
   holders?: readonly LockHolder[];
@@ -132,7 +137,7 @@ export function refreshStatus(
     dataSource,
     sizeBytes,
     indexSizeBytes,
-    job,
+    jobs = {},
     changes,
     holders = [],
     outdatedBelow = [],
@@ -165,7 +170,8 @@ export function refreshStatus(
     rowCountEstimate: row.row_count_estimate ?? undefined,
     concurrently: concurrently(row),
     keyMayHaveNulls: row.key_may_have_nulls,
-    job,
+    job: jobs.job,
+    jobProblem: jobs.problem,
     changes,
   };
 }

@@ -50,8 +50,9 @@ function state(status: ViewStatus, output: Output): string {
     ...(status.failureCount > 0 ? [output.style('red', `failed ${status.failureCount}x`)] : []),
     ...(status.isPopulated ? [] : [output.style('yellow', 'unpopulated')]),
     ...(status.isPaused ? [output.style('yellow', 'paused')] : []),
-    ...(status.job?.isActive === false ? [output.style('yellow', 'job inactive')] : []),
-    ...(status.job?.lastRun?.status === 'failed' ? [output.style('red', 'job failed')] : []),
+    ...(status.jobProblem === undefined
+      ? []
+      : [output.style('red', `job ${status.jobProblem.reason}`)]),
     ...(status.isStale ? [output.style('yellow', 'stale')] : []),
   ];
   return states.join(', ') || output.style('green', 'ok');

@@ -1,4 +1,5 @@
 import { ADVICE } from '../../postgres/advice.sql.js';
+import { firstLine } from '../../status/job-status.js';
 import type { ViewStatus } from '../../status/view-status.js';
 import type { Finding } from './finding.js';
 
@@ -24,7 +25,7 @@ export function jobFindings({ view, job }: ViewStatus): Finding[] {
 function failing(
   view: string,
   { name, jobId }: NonNullable<ViewStatus['job']>,
-  { message = 'it says nothing', startedAt }: { message?: string; startedAt?: Date },
+  { message, startedAt }: { message?: string; startedAt?: Date },
 ): Finding {
   const text = firstLine(message);
   return {
@@ -37,8 +38,4 @@ function failing(
         ? "Let pg_cron connect as the job's role (pg_hba.conf, .pgpass), or set cron.use_background_workers = on"
         : `matviews history '${view.replaceAll("'", String.raw`'\''`)}' # or: ${ADVICE.jobRuns(jobId)}`,
   };
-}
-
-function firstLine(message: string): string {
-  return message.split('\n', 1)[0]?.replace(/^ERROR: +/, '') ?? '';
 }

@@ -35,7 +35,7 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
 .numbers a { text-decoration: none; }
 .badge { display: inline-block; padding: 0 8px; border-radius: 10px; font-size: 13px; font-weight: 600; white-space: nowrap; color: var(--off); background: var(--off-back); }
 .badge.fresh, .badge.refreshed { color: var(--good); background: var(--good-back); }
-.badge.stale, .badge.blocked, .badge.timeout { color: var(--warn); background: var(--warn-back); }
+.badge.stale, .badge.unscheduled, .badge.blocked, .badge.timeout { color: var(--warn); background: var(--warn-back); }
 .badge.failing, .badge.failed, .badge.missing, .badge.not-populated { color: var(--bad); background: var(--bad-back); }
 .badge.refreshing { color: var(--busy); background: var(--busy-back); }
 .notice, .problem { border-left: 4px solid var(--busy); background: var(--busy-back); padding: 8px 12px; border-radius: 0 8px 8px 0; margin: 10px 0; overflow-wrap: anywhere; }

@@ -57,8 +57,10 @@ export function viewPage(
 /** What is wrong, and what to do about it. */
 function problems({ status }: ViewDetails): Html {
   const { lastFailure, failureCount, lockedBy = [], notBefore, aheadUntil, exists } = status;
+  const { jobProblem } = status;
   return html`${!exists && html`<p class="problem">The database has no such view. A boot with <code>synchronize</code>, or a migration, makes it.</p>`}
   ${failureCount > 0 && lastFailure !== undefined && failure(lastFailure, notBefore)}
+  ${jobProblem !== undefined && html`<p class="problem">Nothing refreshes the view at its scheduled times: ${jobProblem.message}.</p>`}
   ${lockedBy.map(
     (holder) =>
       html`<p class="problem">

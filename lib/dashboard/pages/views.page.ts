@@ -87,7 +87,9 @@ function row(
 ): Html {
   const { lastFailure, failureCount, lastDurationMs } = status;
   const failure =
-    failureCount > 0 ? (lastFailure?.errorMessage ?? lastFailure?.errorCode) : undefined;
+    failureCount > 0
+      ? (lastFailure?.errorMessage ?? lastFailure?.errorCode)
+      : status.jobProblem?.message;
   return html`<tr data-key="${nameKey(status)}">
     <th scope="row">
       ${viewLink(status)}${several && html`<div class="soft">${status.dataSource}</div>`}

@@ -9,6 +9,7 @@ import {
   schedulePgCronJob,
   selectPgCron,
   selectPgCronJobs,
+  unscheduleElsewhere,
   unschedulePgCronJob,
 } from '../../postgres/pg-cron.sql.js';
 import { hasJobs, pgCronJobName } from '../../postgres/pg-cron-job.js';
@@ -18,7 +19,8 @@ import type { Aspect, AspectInput, Right } from './aspect.js';
 
 /** How the pg_cron jobs differ from those that the code declares. */
 export type PgCronDifference =
-  | { kind: 'job-missing'; view: ViewDefinition; wanted: PgCronJob }
+  /** `isElsewhere`: somebody has sent it to another database. */
+  | { kind: 'job-missing'; view: ViewDefinition; wanted: PgCronJob; isElsewhere: boolean }
   | { kind: 'job-changed'; view: ViewDefinition; wanted: PgCronJob; deployed: PgCronJob }
   | { kind: 'job-superfluous'; view: ViewDefinition; deployed: PgCronJob }
   /** For a view that is dropped or no longer exists. */
@@ -57,7 +59,7 @@ export const pgCronAspect: Aspect<PgCronFound, PgCronDifference> = {
 
   diff: (found, input) => [
     ...input.views
-      .filter((view) => isOwn(view, found.server, input))
+      .filter((view) => isOwn(view, found.server, input) && !isAnothers(view, found, input))
       .flatMap((view) => viewDifferences(view, found, input)),
     ...leftOver(found, input),
   ],
@@ -92,6 +94,13 @@ function isOwn(
   return deployed === undefined || (server?.own_roles.includes(deployed.row.owner) ?? false);
 }
 
+/** As a superuser sees it: the role that it belongs to refreshes the view by it, and a second one would do nothing. */
+function isAnothers(view: ViewDefinition, { jobs }: PgCronFound, input: AspectInput): boolean {
+  const alike = jobs.filter(({ name }) => name === pgCronJobName(view.name));
+  const isAny = alike.some(({ command }) => isOwnCommand(command, input.stateSchema));
+  return isAny && !alike.some((job) => job.is_own);
+}
+
 function viewDifferences(
   view: ViewDefinition,
   found: PgCronFound,
@@ -111,17 +120,14 @@ function viewDifferences(
     const own = job !== undefined && isOwnCommand(job.command, stateSchema) ? [job] : [];
     return [...own, ...others].map(superfluous);
   }
-  const wanted = pgCronJob(view, options);
-  return [...compared(view, wanted, job), ...others.map(superfluous)];
+  return [...compared(view, pgCronJob(view, options), found), ...others.map(superfluous)];
 }
 
-function compared(
-  view: ViewDefinition,
-  wanted: PgCronJob,
-  deployed: PgCronJob | undefined,
-): PgCronDifference[] {
+function compared(view: ViewDefinition, wanted: PgCronJob, found: PgCronFound): PgCronDifference[] {
+  const deployed = jobNamed(found, wanted.name);
   if (deployed === undefined) {
-    return [{ kind: 'job-missing', view, wanted }];
+    const isElsewhere = found.jobs.some((job) => job.name === wanted.name && !job.is_here);
+    return [{ kind: 'job-missing', view, wanted, isElsewhere }];
   }
   const isSame = deployed.schedule === wanted.schedule && deployed.command === wanted.command;
   return isSame ? [] : [{ kind: 'job-changed', view, wanted, deployed }];
@@ -142,7 +148,8 @@ function leftOver(found: PgCronFound, input: AspectInput): PgCronDifference[] {
     }),
   );
   return found.jobs
-    .filter(({ name, command }) => !declared.has(name ?? '') && isOwnCommand(command, stateSchema))
+    .filter((job) => isOwnHere(job) && isOwnCommand(job.command, stateSchema))
+    .filter(({ name }) => !declared.has(name ?? ''))
     .flatMap(({ name, schedule, command }) => {
       const view = known.get(name ?? '');
       const stays =
@@ -159,8 +166,11 @@ function leftOver(found: PgCronFound, input: AspectInput): PgCronDifference[] {
     });
 }
 
+const isOwnHere = ({ is_own: isOwnJob, is_here: isHere }: PgCronJobRow): boolean =>
+  isOwnJob && isHere;
+
 function jobNamed({ jobs }: PgCronFound, wanted: string): PgCronJob | undefined {
-  const found = jobs.find(({ name }) => name === wanted);
+  const found = jobs.find((job) => job.name === wanted && isOwnHere(job));
   return found && { name: wanted, schedule: found.schedule, command: found.command };
 }
 
@@ -173,7 +183,10 @@ function stepOf(difference: PgCronDifference): PlanStep {
     action: 'schedule',
     ...('view' in difference && { view: viewName(difference.view), name: difference.view.name }),
     reason: REASONS[kind](name),
-    statements: [wanted === undefined ? unschedulePgCronJob(name) : schedulePgCronJob(wanted)],
+    statements: [
+      ...(kind === 'job-missing' && difference.isElsewhere ? [unscheduleElsewhere(name)] : []),
+      wanted === undefined ? unschedulePgCronJob(name) : schedulePgCronJob(wanted),
+    ],
     undo: [deployed === undefined ? unschedulePgCronJob(name) : schedulePgCronJob(deployed)],
     lock: JOB_LOCK,
     rewritesRows: false,

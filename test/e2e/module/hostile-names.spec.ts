@@ -115,8 +115,10 @@ const WITH_PG_CRON = [
   'pgCronCommand',
   'pgCronCommandStart',
   'schedulePgCronJob',
+  'selectOwnViews',
   'selectPgCronJobs',
   'selectPgCronRuns',
+  'unscheduleElsewhere',
   'unschedulePgCronJob',
 ];
 
