@@ -6,11 +6,13 @@ import {
 } from 'typeorm';
 import { EntityMetadataBuilder } from 'typeorm/metadata-builder/EntityMetadataBuilder.js';
 import { InvalidDefinitionError } from '../errors/usage.errors.js';
+import { quoteIdentifier } from '../postgres/identifier.js';
+import { getViewOptions } from './definition-metadata.accessor.js';
 
 /**
- * A data source in which entities without a schema are in the given schema. It shares everything else with the original: the
- * pool, the subscribers, the log. TypeORM's own builder creates an entity's metadata on first use, together with everything
- * that it has relations to.
+ * A data source in which entities without a schema are in the given schema, except views that all schemas share. It
+ * shares everything else with the original: the pool, the subscribers, the log. TypeORM's own builder creates an
+ * entity's metadata on first use, together with everything that it has relations to.
  */
 export function dataSourceIn(base: DataSource, schema: string): DataSource {
   const built = new Map<unknown, EntityMetadata>();
@@ -18,12 +20,15 @@ export function dataSourceIn(base: DataSource, schema: string): DataSource {
   const findMetadata = (target: Parameters<DataSource['getMetadata']>[0]) => {
     const known = base.hasMetadata(target) ? base.getMetadata(target) : undefined;
     if (known !== undefined && !built.has(known.target)) {
-      build(known, scoped).forEach((metadata) => built.set(metadata.target, metadata));
+      for (const metadata of build(known, scoped)) {
+        built.set(metadata.target, isSharedView(metadata) ? placedAs(metadata, base) : metadata);
+      }
     }
     return known && built.get(known.target);
   };
   const own = {
     options: { ...base.options, schema },
+    driver: quotingDriver(base.driver),
     findMetadata,
     createEntityManager: (...[queryRunner]: Parameters<DataSource['createEntityManager']>) =>
       new EntityManager(scoped, queryRunner),
@@ -36,6 +41,22 @@ export function dataSourceIn(base: DataSource, schema: string): DataSource {
     Object.defineProperty(scoped, name, { value, writable: true });
   }
   return scoped;
+}
+
+/** Whether a class is one view, which all schemas share. */
+export function isSharedView({ target }: Pick<EntityMetadata, 'target'>): boolean {
+  const options = typeof target === 'function' ? getViewOptions(target) : undefined;
+  return options !== undefined && options.schemas === undefined;
+}
+
+function placedAs(metadata: EntityMetadata, base: DataSource): EntityMetadata {
+  const { schema, tablePath } = base.getMetadata(metadata.target);
+  return Object.assign(metadata, { schema, tablePath });
+}
+
+/** TypeORM 0.3 doesn't double a double quote in a name, so what follows it would be SQL. */
+function quotingDriver(driver: DataSource['driver']): DataSource['driver'] {
+  return Object.create(driver, { escape: { value: quoteIdentifier } }) as DataSource['driver'];
 }
 
 /** TypeORM doesn't export these classes. */

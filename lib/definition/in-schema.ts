@@ -2,7 +2,6 @@ import type { DataSource, EntityManager, ObjectLiteral, Repository } from 'typeo
 import { dataSourceIn } from './data-source-in-schema.js';
 import { aViewSchema } from './definition-validation.js';
 import { checkOptions, objectOf } from './option-rules.js';
-import { InvalidOptionsError } from '../errors/usage.errors.js';
 
 /** A repository that works for every schema has this method, like those for tests. */
 export const IN_SCHEMA = Symbol.for('nestjs-materialized-views:in-schema');
@@ -48,7 +47,6 @@ function dataSourceOf(manager: EntityManager): DataSource {
 }
 
 function dataSourceFor(base: DataSource, schema: string): DataSource {
-  refuseUnquoted(base, schema);
   const known = remembered.get(base) ?? new Map<string, DataSource>();
   remembered.set(base, known);
   const scoped = known.get(schema) ?? dataSourceIn(base, schema);
@@ -60,13 +58,4 @@ function dataSourceFor(base: DataSource, schema: string): DataSource {
     known.delete(oldest);
   }
   return scoped;
-}
-
-/** TypeORM 0.3 doesn't double a double quote in a name, so what follows it would be SQL. */
-function refuseUnquoted({ driver }: DataSource, schema: string): void {
-  if (schema.includes('"') && driver.escape('"') !== '""""') {
-    throw new InvalidOptionsError(
-      `inSchema: expected \`schema\` to be a name without a double quote, which this version of TypeORM does not quote, got ${JSON.stringify(schema)}.`,
-    );
-  }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { DataSource, EntityMetadata } from 'typeorm';
 import { quoteIdentifier, quoteQualifiedName } from '../postgres/identifier.js';
-import { dataSourceIn } from './data-source-in-schema.js';
+import { dataSourceIn, isSharedView } from './data-source-in-schema.js';
 import type { ViewPlace } from './materialized-view-entity.options.js';
 
 /** Where a view is created, and where the names in its class resolve. */
@@ -37,13 +37,19 @@ export function siteOf(
   };
 }
 
-/** One of several places: what declares no schema is in the same schema. */
-export function siteAmongMany(dataSource: DataSource, schema: string): ViewSite {
+/** One of several places: what declares no schema is in the same schema, except views that all share. */
+export function siteAmongMany(
+  dataSource: DataSource,
+  schema: string,
+  currentSchema: string | null,
+): ViewSite {
   const stand = standInOf(dataSource);
   return {
     schema,
     defaultSchema: schema,
-    schemaOf: (entity) => entity.tableMetadataArgs.schema ?? schema,
+    schemaOf: (entity) =>
+      entity.tableMetadataArgs.schema ??
+      (isSharedView(entity) ? (entity.schema ?? currentSchema ?? schema) : schema),
     dataSource,
     queryDataSource: stand.dataSource,
     located: (sql) => sql.replaceAll(stand.pattern, () => quoteIdentifier(schema)),

@@ -86,7 +86,11 @@ function viewsOf(
     (schema) =>
       known.get(schema) ??
       whole({
-        ...placedParts(metadata, options, siteAmongMany(explored.dataSource, schema)),
+        ...placedParts(
+          metadata,
+          options,
+          siteAmongMany(explored.dataSource, schema, explored.currentSchema),
+        ),
         schedule: spread(schedule, schema),
       }),
   );

@@ -22,7 +22,7 @@ export interface SchemasChange {
 
 export interface SchemasWatchOptions {
   context: DataSourceContext;
-  schema: Pick<Schema, 'bootAdded'>;
+  schema: Pick<Schema, 'bootAdded' | 'leave'>;
   /** Whether a class has a function for its schemas. */
   hasFunctions: boolean;
   /** What the code declares now. Unchanged definitions are the same objects as before. */
@@ -99,13 +99,28 @@ export class SchemasWatch {
       return { added: [], removed: [] };
     }
     const { failed, errors } = await this.make(added);
+    const gone = await this.leave(removed, errors);
     const made = added.filter((view) => !failed.has(view));
-    views.set([...declared].filter((view) => !failed.has(view)));
+    views.set([...declared, ...removed].filter((view) => !failed.has(view) && !gone.has(view)));
     this.options.onChange();
     if (errors.length > 0) {
       throw schemaErrorFrom(errors[0]);
     }
-    return { added: made.map(viewName), removed: removed.map(viewName) };
+    return { added: made.map(viewName), removed: [...gone].map(viewName) };
+  }
+
+  /** All of them or, where the database cannot be told, none: they go the next time. */
+  private async leave(
+    removed: readonly ViewDefinition[],
+    errors: unknown[],
+  ): Promise<ReadonlySet<ViewDefinition>> {
+    try {
+      await this.options.schema.leave(removed);
+      return new Set(removed);
+    } catch (error) {
+      errors.push(error);
+      return new Set();
+    }
   }
 
   /** Schema by schema: the views of one may read each other, and those of others need not wait for one that fails. */

@@ -9,6 +9,7 @@ import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { describeHolders } from './holders.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
+import { unscheduleRemoved } from './removed-views.js';
 import { SchemaBoot } from './schema.boot.js';
 import { type SchemaDifference, schemaDifferences } from './schema-difference.js';
 import type { PlanPolicy } from './schema-options.js';
@@ -50,6 +51,11 @@ export class Schema {
   /** Does what a boot does, only for views added since: see `bootAdded`. */
   async bootAdded(views: readonly ViewDefinition[]): Promise<void> {
     await bootAdded(this.context, this.captures, views);
+  }
+
+  /** What is to be done in the database as soon as these views are declared no more. */
+  async leave(views: readonly ViewDefinition[]): Promise<void> {
+    await unscheduleRemoved(this.context, views);
   }
 
   async diff(policy: PlanPolicy): Promise<SchemaDifference[]> {

@@ -1,7 +1,8 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Duration, milliseconds } from '../definition/duration.js';
-import { aDuration, checkOptions, objectOf } from '../definition/option-rules.js';
+import type { ViewSelector } from '../definition/data-source-selector.js';
+import { aDuration, checkOptions, objectOf, viewOptions } from '../definition/option-rules.js';
 import { viewName } from '../definition/view-definition.js';
 import type { ViewTarget } from '../definition/view.registry.js';
 import { ManagedDataSources } from '../engine/managed-data-sources.js';
@@ -25,9 +26,15 @@ const LOOK_MS = 20;
  * @param app the application, or the testing module
  * @throws Error saying what the view lacks
  * @throws UnknownViewError if no such view is registered
+ * @throws InvalidOptionsError if an option is unknown or has a wrong value
  */
-export async function expectFresh(app: INestApplicationContext, view: ViewTarget): Promise<void> {
-  const status = await refreshesOf(app).status(view);
+export async function expectFresh(
+  app: INestApplicationContext,
+  view: ViewTarget,
+  options: ViewSelector = {},
+): Promise<void> {
+  checkOptions('expectFresh', viewOptions, options);
+  const status = await refreshesOf(app).status(view, options);
   const lack = lackOf(status);
   if (lack !== undefined) {
     throw new Error(`Expected materialized view "${status.view}" to be fresh, but ${lack}.`);

@@ -21,6 +21,8 @@ interface HttpAppOptions {
   database: TestDatabase;
   options: NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
   metadata: Parameters<typeof Test.createTestingModule>[0];
+  /** Beside the views. */
+  entities?: (new () => object)[];
   /** Whether Fastify is to take a path with and without a slash at its end for the same, as Express does. @default false */
   ignoreTrailingSlash?: boolean;
   /** What `main.ts` does before it listens. */
@@ -33,6 +35,7 @@ export async function listen({
   database,
   options,
   metadata,
+  entities = [],
   ignoreTrailingSlash = false,
   prepare = () => undefined,
 }: HttpAppOptions): Promise<HttpApp> {
@@ -41,7 +44,7 @@ export async function listen({
     imports: [
       typeOrm(database, {
         autoLoadEntities: false,
-        entities: options.views as (new () => object)[] | undefined,
+        entities: [...((options.views ?? []) as (new () => object)[]), ...entities],
       }),
       ScheduleModule.forRoot(),
       MaterializedViewsModule.forRoot({ scheduling: false, ...options }),

@@ -1,14 +1,18 @@
 import { Command } from 'commander';
 import { type ViewDefinition, viewName } from '../../definition/view-definition.js';
 import type { Cli, CliCommand, CommandResult } from '../cli-command.js';
+import { type SchemaFlag, viewsIn } from '../schema-option.js';
 
 /** What the code declares. */
 export const listCommand: CliCommand = {
-  define: () => new Command('list').description('the declared views'),
+  define: () =>
+    new Command('list')
+      .description('the declared views')
+      .option('--schema <name>', 'only views of this schema'),
 
-  async run(cli: Cli): Promise<CommandResult> {
+  async run(cli: Cli, _args: readonly string[], flags: SchemaFlag): Promise<CommandResult> {
     const { source } = await cli.open();
-    const views = source.views.all().map(listed);
+    const views = viewsIn(source.views.all(), flags).map(listed);
     const rows = views.map((each) => [
       each.view,
       each.class,
