@@ -227,7 +227,7 @@ describe('introspection of odd views', () => {
     await database.query(`DO $$ BEGIN
       FOR i IN REVERSE 999..0 LOOP EXECUTE format('DROP VIEW public.deep_%s', i); END LOOP;
     END $$`);
-  }, 120_000);
+  }, 300_000);
 
   it('answers while views come and go', async () => {
     const session = await database.session();
