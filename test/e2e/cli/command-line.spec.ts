@@ -66,7 +66,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-describe('matviews, on data sources', () => {
+describe('matviews, on data sources (features.md, row 6)', () => {
   it.each<[ProjectKind, string[] | undefined]>([
     ['typescript-esm', undefined],
     ['typescript-cjs', undefined],
@@ -129,7 +129,7 @@ describe('matviews, on data sources', () => {
   });
 });
 
-describe('matviews, on the command line', () => {
+describe('matviews, on the command line (features.md, row 6)', () => {
   it('exits with 4 for a usage error', async () => {
     const unnamed = createProject('javascript-cjs', { matviews: {} });
     const runs = await Promise.all([
@@ -154,7 +154,7 @@ describe('matviews, on the command line', () => {
   });
 });
 
-describe('matviews, at run time', () => {
+describe('matviews, at run time (features.md, row 6)', () => {
   it('refreshes, and shows the status of the views', async () => {
     const refreshed = await project.run(
       ...['refresh', 'public.totals', '--cascade', 'dependents', '--mode', 'blocking'],
@@ -273,7 +273,7 @@ async function expectNobody(): Promise<void> {
       WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend')`);
 }
 
-describe('matviews, while a view is refreshed', () => {
+describe('matviews, while a view is refreshed (features.md, row 6)', () => {
   it('shows and cancels what runs in another process', async () => {
     const gate = await database.closeGate();
     const refreshing = project.run('refresh', 'public.totals', ...PATIENT);

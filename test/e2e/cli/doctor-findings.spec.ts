@@ -37,7 +37,7 @@ const RENAMED = {
 /** From this version of PostgreSQL on a role needs no more than MAINTAIN. */
 const MAINTAIN_VERSION = 170_000;
 
-describe('doctor, all at once', () => {
+describe('doctor, all at once (features.md, row 6)', () => {
   const role = `limited_${randomBytes(4).toString('hex')}`;
   const owner = `owner_${randomBytes(4).toString('hex')}`;
   let database: TestDatabase;

@@ -22,7 +22,7 @@ const CALLING = {
   columns: ['id'],
 };
 
-describe('doctor', () => {
+describe('doctor (features.md, row 6)', () => {
   let database: TestDatabase;
   let project: SchemaProject;
 

@@ -23,7 +23,7 @@ const LATEST = {
 const VIEWS = `SELECT matviewname AS name FROM pg_matviews ORDER BY 1`;
 
 // Each test goes on where the one before has ended: a process is dear.
-describe('the commands that change or check the schema', () => {
+describe('the commands that change or check the schema (features.md, rows 6 and 16)', () => {
   let database: TestDatabase;
   let project: SchemaProject;
 

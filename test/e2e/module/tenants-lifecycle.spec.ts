@@ -119,7 +119,7 @@ const VIEWS = [Rates, Revenue, Converted, Shown] as (new () => object)[];
 const viewsOf = (schema: string): string[] =>
   ['revenue_live', 'revenue', 'converted', 'shown'].map((name) => `${schema}.${name}`);
 
-describe('the life of tenants', () => {
+describe('the life of tenants (features.md, row 6)', () => {
   let database: TestDatabase;
   let releases: Releases;
 

@@ -99,7 +99,7 @@ class BigOrder {
 
 const VIEWS = [Revenue, Best, BigOrder];
 
-describe('tenants: one class, many schemas', () => {
+describe('tenants: one class, many schemas (features.md, row 6)', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let refreshes: RefreshService;

@@ -10,7 +10,7 @@ const HOURLY: TestView = {
   refresh: { cron: '0 * * * *', scheduler: 'pg_cron' },
 };
 
-describe('a database without pg_cron', () => {
+describe('a database without pg_cron (features.md, row 9)', () => {
   let database: TestDatabase;
   let releases: Releases;
 

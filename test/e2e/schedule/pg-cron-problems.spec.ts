@@ -49,7 +49,7 @@ interface Seen {
 
 const described = HAS_PG_CRON ? describe : describe.skip;
 
-described('a schedule in pg_cron that does not work (needs Debian’s postgresql-15-cron)', () => {
+described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-15-cron)', () => {
   let server: PostgresServer;
   let database: TestDatabase;
   let releases: Releases;

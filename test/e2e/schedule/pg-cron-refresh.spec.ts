@@ -21,7 +21,7 @@ const LIMITS: TestView = {
 
 const described = HAS_PG_CRON ? describe : describe.skip;
 
-described('a refresh by pg_cron (needs Debian’s postgresql-15-cron)', () => {
+described('a refresh by pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', () => {
   let server: PostgresServer;
   let database: TestDatabase;
   let releases: Releases;

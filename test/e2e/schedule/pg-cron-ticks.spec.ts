@@ -41,7 +41,7 @@ const instant = fc.date({
   noInvalidDate: true,
 });
 
-describe('the scheduled times of pg_cron', () => {
+describe('the scheduled times of pg_cron (features.md, row 9)', () => {
   let database: TestDatabase;
 
   beforeAll(async () => {

@@ -55,7 +55,7 @@ const randomRole = (): string => `cron_${randomBytes(4).toString('hex')}`;
 
 const described = HAS_PG_CRON ? describe : describe.skip;
 
-described('pg_cron, row 9 (needs Debian’s postgresql-15-cron)', () => {
+described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', () => {
   let server: PostgresServer;
   let database: TestDatabase;
   let releases: Releases;

@@ -32,7 +32,7 @@ const quoted = (...names: string[]): string =>
 
 const Base = viewClass({ name: 'declared', expression: 'SELECT id FROM public.base' });
 
-describe('introspection of odd views', () => {
+describe('introspection of odd views (features.md, row 13)', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let schema: SchemaService;

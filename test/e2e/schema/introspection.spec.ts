@@ -41,7 +41,7 @@ const BY_HAND = [
   `COMMENT ON INDEX "Analytics eu".expression IS 'for nobody'`,
 ];
 
-describe('introspection of all views', () => {
+describe('introspection of all views (features.md, row 13)', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let schema: SchemaService;

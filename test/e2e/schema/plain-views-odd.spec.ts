@@ -33,7 +33,7 @@ const BY_HAND: [string, Partial<TestPlainView>, string, string][] = [
   ['checks otherwise', { checkOption: 'local' }, 'SET (check_option = cascaded)', 'storage'],
 ];
 
-describe('plain views that others change', () => {
+describe('plain views that others change (features.md, row 13)', () => {
   let database: TestDatabase;
   let releases: Releases;
 

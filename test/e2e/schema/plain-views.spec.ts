@@ -47,7 +47,7 @@ const FEWER = {
   columns: ['id'],
 };
 
-describe('plain views', () => {
+describe('plain views (features.md, row 13)', () => {
   let database: TestDatabase;
   let releases: Releases;
 

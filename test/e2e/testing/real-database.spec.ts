@@ -23,7 +23,7 @@ const Count = viewClass({
   refresh: { on: 'sources', debounce: '0s' },
 });
 
-describe('the testing helpers on a real database', () => {
+describe('the testing helpers on a real database (features.md, row 11)', () => {
   let database: TestDatabase;
   let app: TestingModule;
   let count: Repository<{ id: number }>;

@@ -80,7 +80,7 @@ const CALLED_WITH: Record<string, unknown[]> = {
   statusAll: [],
 };
 
-describe('the testing helpers in an application without a database', () => {
+describe('the testing helpers in an application without a database (features.md, row 11)', () => {
   let app: TestingModule | undefined;
 
   afterEach(async () => {
