@@ -155,8 +155,8 @@ interface WrittenStep {
  * another.
  */
 function stopReaders(direction: 'up' | 'down', steps: WrittenStep[]): string[] {
-  const names = steps.flatMap(({ step: { stops = [], name } }) =>
-    direction === 'up' ? stops : (name ?? []),
+  const names = steps.flatMap(({ step: { stops = [], name, stopsBack } }) =>
+    direction === 'up' ? stops : (stopsBack ?? name ?? []),
   );
   const distinct = new Map(names.map((name) => [displayName(name), name]));
   return distinct.size === 0

@@ -32,6 +32,8 @@ export interface PlanStep {
   lock: string;
   /** The views whose readers it stops, by the names that they have before the plan: see `PlanRun`. */
   stops?: QualifiedName[];
+  /** The same on the way back, by the names after the plan. @default `name` */
+  stopsBack?: QualifiedName[];
   /** Whether rows are computed or rewritten. */
   rewritesRows: boolean;
 }

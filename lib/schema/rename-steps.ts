@@ -22,7 +22,7 @@ export function renamePhases(
   }
   const there = movesOf(inPlace);
   const back = movesBack(inPlace);
-  const step = stepOf(inPlace);
+  const step = { ...stepOf(inPlace), stopsBack: inPlace.map(({ view }) => view.name) };
   const stops = inPlace.map(({ from }) => from);
   return {
     follow: installedVersion === 0 ? [] : [followStep(renames, stateSchema)],

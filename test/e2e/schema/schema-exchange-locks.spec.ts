@@ -108,6 +108,24 @@ describe('the exchange of a plan with several steps', () => {
     expect(await database.query('SELECT count(*) FROM a2')).toEqual([{ count: '7' }]);
   });
 
+  it('locks everything together in a migration, also on the way back of several renames', async () => {
+    const schema = await release(
+      [
+        CHANGED,
+        { ...B, name: 'b', renamedFrom: 'Far away.B b' },
+        { ...C, name: 'c2', renamedFrom: 'c' },
+      ],
+      { synchronize: false },
+    );
+    const file = await schema.generateMigration({ name: 'any' });
+    const [up = '', down = ''] = (file?.source ?? '')
+      .split(/async (?:up|down)\(/)
+      .slice(1)
+      .map((method) => /From here on[^\n]*\n(.*?)\n    \/\//s.exec(method)?.[1] ?? '');
+    expect(["''a''", "''B b''", "''c''"].filter((name) => !up.includes(name))).toEqual([]);
+    expect(["''a''", "''b''", "''c2''"].filter((name) => !down.includes(name))).toEqual([]);
+  });
+
   it('blocks no reader while triggers wait for the writers of their tables', async () => {
     const writer = await transaction();
     await writer.query('INSERT INTO items VALUES (8)');
