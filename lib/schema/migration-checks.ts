@@ -28,7 +28,7 @@ export interface TouchedView {
 type ViewAfter = Pick<
   RehearsedMember,
   'kind' | 'definition' | 'deployed' | 'columns' | 'finalQuery'
->;
+> & { ownIndexes?: readonly string[] };
 
 /** What a migration looks for, in both directions. */
 export interface MigrationChecks {
@@ -176,9 +176,22 @@ function upCheck({ change, before, after, member }: TouchedView, facts: ViewFact
     view: before,
     required: required.map((fact) => statementOf(fact, before)),
     known: [],
-    own: [],
+    own: change === 'replaced' && member !== undefined ? goingWith(member) : [],
     others: isInPlace ? 'stay' : change === 'replaced' && !changesKind(member) ? after : 'stop',
   };
+}
+
+/** What is given to an index or a column that goes is gone with it. */
+function goingWith({ definition, deployed, columns, ownIndexes = [] }: ViewAfter): string[] {
+  const declared = new Set(definition?.indexes.map(({ name }) => name));
+  return [
+    ...ownIndexes
+      .filter((name) => !declared.has(name))
+      .flatMap((name) => [`index setting ${name}`, `cluster ${name}`]),
+    ...(deployed?.row.columns ?? [])
+      .filter(({ name }) => !columns.includes(name))
+      .map(({ name }) => `column ${name}`),
+  ];
 }
 
 function downCheck(

@@ -273,6 +273,29 @@ describe('migrations of databases that have changed since', () => {
     }
   });
 
+  it('leave out what was given to indexes and columns that go', async () => {
+    const low: TestView = {
+      name: 'low',
+      expression: 'SELECT day, amount FROM orders',
+      columns: ['day', 'amount'],
+    };
+    for (const rebuildStrategy of ['side-by-side', 'drop-and-create'] as const) {
+      await release([{ ...low, indexes: [{ name: 'k', keys: ['amount'] }] }]);
+      const [file, schema] = await migrationTo(
+        [{ ...low, expression: 'SELECT amount FROM orders', columns: ['amount'] }],
+        { rebuildStrategy },
+      );
+      await database.query(`
+        ALTER INDEX k DEPENDS ON EXTENSION plpgsql;
+        COMMENT ON INDEX k IS 'by hand';
+        ALTER MATERIALIZED VIEW low CLUSTER ON k, ALTER day SET STATISTICS 7;
+        COMMENT ON COLUMN low.day IS 'by hand';
+        GRANT SELECT (day) ON low TO late_reader`);
+      await up(file);
+      expect(await schema.diff()).toEqual([]);
+    }
+  });
+
   it.each([
     ['alone', {}, 'SELECT id FROM low'],
     ['with another name', { name: 'lower', renamedFrom: 'low' }, 'SELECT id FROM lower'],
