@@ -34,7 +34,7 @@ it.each<[string, Release]>([
   ['other options', { options: { poolSize: 3 } }],
   ['fewer views', { views: [A] }],
   ['another query', { views: [A, declared('b', { query: 'SELECT 1' })] }],
-  ['other dependencies', { views: [A, declared('b', { dependsOn: [A.name] } as never)] }],
+  ['other dependencies', { views: [A, declared('b', { dependsOn: [A.name] })] }],
   ['another freshness', { views: [A, declared('b', { freshness: { tables: [] } as never })] }],
   ['a schedule', { views: [A, declared('b', { schedule: { cron: '* * * * *' } as never })] }],
   ['more scheduled views', { scheduled: [A, B] }],

@@ -2,12 +2,8 @@ import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ViewIndexOptions } from '../../../../lib/index.js';
 import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
 import type { TestView } from '../../../support/view-class.js';
+import { fullName, type Name, plainAbove, quoted } from './names.js';
 import { type IndexSpec, NAMES, type Renames, type Step, type ViewSpec } from './steps.js';
-
-export interface Name {
-  schema: string;
-  name: string;
-}
 
 /** A view of a release, with its place among the names. */
 export interface ReleasedView extends TestView {
@@ -259,17 +255,6 @@ const callsFunction = (
     const source = before.get(each);
     return source?.isPlain === true && callsFunction(source, before);
   });
-
-export const quoted = ({ schema, name }: Name): string =>
-  `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
-
-export const fullName = ({ schema, name }: Name): string => `${schema}.${name}`;
-
-/** The plain view that somebody may put above a view: it has its `id` alone. */
-export const plainAbove = (view: number): Name => ({
-  schema: 'public',
-  name: `plain above ${view}`,
-});
 
 interface Source {
   sql: string;

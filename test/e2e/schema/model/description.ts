@@ -1,4 +1,5 @@
-import { indexSql, quoted, type ReleasedView } from './application.js';
+import { indexSql, type ReleasedView } from './application.js';
+import { quoted } from './names.js';
 import type { Rollout, Step } from './steps.js';
 
 /** What a step does, for the report of a counterexample. */

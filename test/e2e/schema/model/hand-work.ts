@@ -1,7 +1,7 @@
 import { escapeIdentifier } from 'pg';
 import { SchemaSyncError, UnmanagedDependentsError } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import { fullName, type Name, quoted } from './application.js';
+import { fullName, type Name, quoted } from './names.js';
 import { invalidOf, type RelationFound, type Snapshot, validOf } from './snapshot.js';
 import type { Roles } from './works.js';
 

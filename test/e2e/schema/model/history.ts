@@ -6,15 +6,8 @@ import {
   UnmanagedDependentsError,
 } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import {
-  Application,
-  fullName,
-  type Name,
-  plainAbove,
-  quoted,
-  type ReleasedView,
-  type Surroundings,
-} from './application.js';
+import { Application, type ReleasedView, type Surroundings } from './application.js';
+import { fullName, type Name, plainAbove, quoted } from './names.js';
 import { describeRelease } from './description.js';
 import { Dump } from './dump.js';
 import { dependentsOn, isInTheWay, type People } from './hand-work.js';

@@ -1,6 +1,7 @@
 import { expect } from '@jest/globals';
 import { ADVISORY_LOCKS, type TestDatabase } from '../../../support/test-database.js';
-import { fullName, indexSql, type Name, quoted, type ReleasedView } from './application.js';
+import { indexSql, type ReleasedView } from './application.js';
+import { fullName, type Name, quoted } from './names.js';
 import { type AttachedFound, type RelationFound, type Snapshot, validOf } from './snapshot.js';
 
 /** The name that each view of a release had before, where it was there. */

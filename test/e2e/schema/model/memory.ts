@@ -1,4 +1,5 @@
-import { fullName, type ReleasedView } from './application.js';
+import type { ReleasedView } from './application.js';
+import { fullName } from './names.js';
 import type { Snapshot } from './snapshot.js';
 
 /** What the library has to remember of the views that a history had, and what it has to forget. */

@@ -1,7 +1,8 @@
 import { expect } from '@jest/globals';
 import { MaterializedViewError, SchemaService } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import { fullName, type ReleasedView } from './application.js';
+import type { ReleasedView } from './application.js';
+import { fullName } from './names.js';
 import { Interruption } from './interruption.js';
 import { GeneratedMigration } from './migration.js';
 import type { Options, Replicas } from './replicas.js';

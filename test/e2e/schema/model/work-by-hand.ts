@@ -7,7 +7,8 @@ import {
   UnmanagedDependentsError,
 } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
-import { fullName, type Name, quoted, type ReleasedView } from './application.js';
+import type { ReleasedView } from './application.js';
+import { fullName, type Name, quoted } from './names.js';
 import type { Memory } from './memory.js';
 import type { Replicas } from './replicas.js';
 import { type RelationFound, type Snapshot, snapshot, withoutOids } from './snapshot.js';

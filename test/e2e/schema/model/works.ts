@@ -1,5 +1,5 @@
 import { escapeIdentifier } from 'pg';
-import { type Name, plainAbove, quoted } from './application.js';
+import { type Name, plainAbove, quoted } from './names.js';
 import type { RelationFound } from './snapshot.js';
 
 /** Who works on the database, as SQL calls them. */
