@@ -18,7 +18,7 @@ const BOOT_COUNT = 3;
 const STATE = 'materialized_views';
 
 /** Each reads a table of its own. */
-export function viewsOfTables(schema: string, count: number): ViewClass[] {
+function viewsOfTables(schema: string, count: number): ViewClass[] {
   return Array.from({ length: count }, (_, index) =>
     viewClass({
       ...{ schema, name: `view_${index}`, columns: ['id', 'name'], key: ['id'] },
@@ -28,7 +28,7 @@ export function viewsOfTables(schema: string, count: number): ViewClass[] {
   );
 }
 
-export async function createTables(
+async function createTables(
   database: TestDatabase,
   schema: string,
   count: number,

@@ -323,7 +323,7 @@ const CHANGES = {
 } satisfies Record<string, Work>;
 
 /** All that people do to one view. */
-export const WORKS: Readonly<Record<WorkName, Work>> = {
+const WORKS: Readonly<Record<WorkName, Work>> = {
   ...CHANGES,
   ...PRIVILEGES,
   ...ROWS,
