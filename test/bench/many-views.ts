@@ -28,11 +28,7 @@ function viewsOfTables(schema: string, count: number): ViewClass[] {
   );
 }
 
-async function createTables(
-  database: TestDatabase,
-  schema: string,
-  count: number,
-): Promise<void> {
+async function createTables(database: TestDatabase, schema: string, count: number): Promise<void> {
   await database.query(`CREATE SCHEMA ${schema}_tables`);
   for (let from = 0; from < count; from += 100) {
     await database.query(`DO $$ BEGIN FOR n IN ${from}..${Math.min(count, from + 100) - 1} LOOP
