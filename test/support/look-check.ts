@@ -20,7 +20,8 @@ function lasting(pending: readonly PendingChanges[]): unknown[] {
 
 /**
  * Looks twice, and compares what is found with what the whole question says of the same views. Where that says something
- * else after the looks than before, somebody has done something meanwhile, and nothing can be compared.
+ * else after the looks than before, somebody has done something meanwhile, and nothing can be compared. Nor can it in a
+ * transaction that has written: a look is made in one that only reads.
  */
 export async function checkLook(
   session: Pick<Session, 'query'>,
@@ -28,6 +29,12 @@ export async function checkLook(
   stateSchema: string,
   definitions: readonly ViewDefinition[],
 ): Promise<void> {
+  const [writer] = await session.query<{ xid: string | null }>({
+    text: 'SELECT pg_current_xact_id_if_assigned()::text AS xid',
+  });
+  if (writer?.xid !== null) {
+    return;
+  }
   const askAll = async (): Promise<unknown[]> => {
     const open = await session.query<{ schema_name: string; view_name: string }>({
       text: `SELECT schema_name, view_name FROM ${stateSchema}.view_state

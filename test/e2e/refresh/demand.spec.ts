@@ -186,6 +186,14 @@ describe('requests to refresh', () => {
     expect(other.runId).not.toBe(runId);
   });
 
+  /** A refresh that begins now began after all requests, however inexactly the processes know the database's clock. */
+  const untilClearlyLater = async (): Promise<void> => {
+    const [moment] = await database.query<{ now: Date }>('SELECT clock_timestamp() AS now');
+    await database.until(`SELECT WHERE clock_timestamp() > $1::timestamptz + interval '2 s'`, [
+      moment?.now,
+    ]);
+  };
+
   it('cost three refreshes for a thousand requests from four processes, before and during the second', async () => {
     await stop();
     await database.query('DROP SCHEMA materialized_views CASCADE');
@@ -202,9 +210,11 @@ describe('requests to refresh', () => {
         await replica.ask({ count: 125, row: 10 + position });
         await first.untilReached();
       }
+      await untilClearlyLater();
       const second = await betweenTwo(first);
       await insert(20);
       await Promise.all(replicas.map((replica) => replica.ask({ count: 125, row: 20 })));
+      await untilClearlyLater();
       await second.open();
       const requested = await Promise.all(
         replicas.map((replica) => replica.ask<Requested[]>({})),

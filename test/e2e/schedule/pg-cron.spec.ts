@@ -451,7 +451,7 @@ described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', (
     expect((await findings()).map(({ code }) => code)).toContain('job-inactive');
     await database.query('SELECT cron.unschedule(jobid) FROM cron.job');
     expect((await findings()).map(({ code }) => code)).toContain('job-missing');
-  });
+  }, 180_000);
 
   it('runs no code that others have put in its way, with any settings of the role', async () => {
     await setTraps(database);

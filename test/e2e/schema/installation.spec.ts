@@ -368,6 +368,7 @@ describe('installation', () => {
         'last_cron_tick #',
         'log_changed_rows',
         'log_truncate',
+        'look_state #',
         'refresh_by_pg_cron #',
         'refresh_conditions #',
         'source_state #',
@@ -387,6 +388,7 @@ describe('installation', () => {
     it.each([
       'log_changed_rows',
       'log_truncate',
+      'look_state',
       'wake_up',
       'source_state',
       'view_changes',
