@@ -99,8 +99,9 @@ const CIRCLE = [
   viewClass({ name: 'other', expression: `SELECT id FROM one` }),
 ];
 
-/** Exported beside the statements. */
+/** Exported beside the statements, or called when the file of a statement is loaded, whose text it is a part of. */
 const NO_STATEMENTS = [
+  'grantsJson',
   'obstacleReasons',
   'storedFunction',
   'storedProcedure',
