@@ -28,7 +28,9 @@ export function reportError(error: unknown, output: Output, hide: (text: string)
 export function exitCodeOf(error: unknown): ExitCode {
   const isUsage =
     error instanceof CommandLineUsageError ||
-    ['MV_INVALID_OPTIONS', 'MV_UNKNOWN_VIEW'].includes(reported(error).code ?? '');
+    ['MV_INVALID_OPTIONS', 'MV_NOT_MATERIALIZED', 'MV_UNKNOWN_VIEW'].includes(
+      reported(error).code ?? '',
+    );
   return isUsage ? ExitCode.usage : ExitCode.error;
 }
 

@@ -268,7 +268,7 @@ describe('MaterializedViewsModule', () => {
       [[], /`options` to be an object, got \[\]/],
       [{ views: Numbers }, /`views` to be an array/],
       [{ views: null }, /`views` to be an array/],
-      [{ views: [undefined] }, /`views\[0\]` .* got undefined\. Where two files import each other/],
+      [{ views: [undefined] }, /`views\[0\]` .* got undefined\. If two files import each other/],
       [{ dataSource: 5 }, /`dataSource` to be the name of a data source, got 5/],
       [{ isGlobal: 'no' }, /`isGlobal` to be true or false, got "no"/],
     ] as const) {
