@@ -1,9 +1,8 @@
-import type { ViewDefinition } from '../definition/view-definition.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { rowName } from '../postgres/identifier.js';
 import { type LookRow, selectLook } from '../postgres/look.sql.js';
 import { type PendingReachRow, selectPending } from '../postgres/pending.sql.js';
 import type { Session } from '../postgres/session.js';
-import { viewName } from '../definition/view-definition.js';
 import { type PendingChanges, pendingChanges } from './pending-changes.js';
 import { Versions } from './versions.js';
 

@@ -1,10 +1,9 @@
 import { expect } from '@jest/globals';
-import type { ViewDefinition } from '../../lib/definition/view-definition.js';
+import { type ViewDefinition, viewName } from '../../lib/definition/view-definition.js';
 import { rowName } from '../../lib/postgres/identifier.js';
 import type { Session } from '../../lib/postgres/session.js';
 import { type PendingChanges, readPending } from '../../lib/tracking/pending-changes.js';
 import type { PendingMemory } from '../../lib/tracking/pending-memory.js';
-import { viewName } from '../../lib/definition/view-definition.js';
 
 /** All that an answer says, but for the moment at which it was given. */
 function lasting(pending: readonly PendingChanges[]): unknown[] {

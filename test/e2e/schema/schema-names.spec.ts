@@ -182,7 +182,6 @@ const RELEASES: [string, TestView[], TestView[]][] = [
   ]),
 ];
 
-/** In place names are planned the same way. */
 /** Four views exchange their names, and the names of their indexes otherwise; some change. */
 function permutation(seed: number): (typeof RELEASES)[number] {
   const random = new Random(seed);
@@ -213,6 +212,7 @@ RELEASES.push(
   ...Array.from({ length: RUNS_WHOLE_MATRIX ? 8 : 2 }, (_, at) => permutation(2026 + at)),
 );
 
+/** In place names are planned the same way. */
 const IN_PLACE = RUNS_WHOLE_MATRIX ? RELEASES : RELEASES.filter((_, at) => at % 3 === 0);
 
 describe('names across views', () => {
