@@ -10,7 +10,7 @@ export interface ServerFactsRow {
   role: string;
   database_name: string;
   max_connections: number;
-  /** The connections reserved for superusers. */
+  /** The connections reserved for superusers and, from PostgreSQL 16 on, for roles that may use them. */
   reserved_connections: number;
   /** Of all databases. */
   used_connections: number;
@@ -25,7 +25,8 @@ export function selectServerFacts(): SqlStatement {
        current_user AS role,
        pg_catalog.current_database() AS database_name,
        pg_catalog.current_setting('max_connections')::int AS max_connections,
-       pg_catalog.current_setting('superuser_reserved_connections')::int AS reserved_connections,
+       pg_catalog.current_setting('superuser_reserved_connections')::int
+         + coalesce(pg_catalog.current_setting('reserved_connections', true)::int, 0) AS reserved_connections,
        (SELECT pg_catalog.sum(s.numbackends)::int FROM pg_catalog.pg_stat_database s) AS used_connections,
        (
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -63,7 +64,8 @@ export interface ViewRiskRow {
 
 /**
  * The risks of the given views. A refresh reads as the view's owner. Plain views are read as their own owners, unless
- * they have security_invoker. A function whose body the catalog can't read looks names up when it runs, and from
+ * they have security_invoker; but functions in them are called as the view's owner. Of a whole row the catalog doesn't have
+ * the columns: then any column counts. A function whose body the catalog can't read looks names up when it runs, and from
  * PostgreSQL 17 on the search_path of a refresh contains no user schema.
  */
 export function selectViewRisks(views: readonly QualifiedName[]): SqlStatement {
@@ -93,7 +95,7 @@ export function selectViewRisks(views: readonly QualifiedName[]): SqlStatement {
     AND d.refobjid <> r.reader_oid
   JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'v'
 ), source AS (
-  SELECT DISTINCT r.view_oid, r.role_oid, d.refclassid, d.refobjid
+  SELECT DISTINCT r.view_oid, r.role_oid, d.refclassid, d.refobjid, d.refobjsubid
   FROM reads r
   JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.reader_oid AND w.rulename = '_RETURN'
   JOIN pg_catalog.pg_depend d
@@ -110,14 +112,17 @@ export function selectViewRisks(views: readonly QualifiedName[]): SqlStatement {
       ELSE pg_catalog.pg_has_role(u.oid, t.relowner, ${RIGHT_TO_ACT})
     END
   UNION ALL
-  SELECT s.view_oid, 'no-select', s.role_oid, c.oid::pg_catalog.regclass::text, c.relowner
+  SELECT DISTINCT s.view_oid, 'no-select', s.role_oid, c.oid::pg_catalog.regclass::text, c.relowner
   FROM source s
   JOIN pg_catalog.pg_class c
     ON s.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = s.refobjid
-  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
-    AND NOT pg_catalog.has_any_column_privilege(s.role_oid, c.oid, 'SELECT')
+  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+    AND NOT CASE s.refobjsubid
+      WHEN 0 THEN pg_catalog.has_any_column_privilege(s.role_oid, c.oid, 'SELECT')
+      ELSE pg_catalog.has_column_privilege(s.role_oid, c.oid, s.refobjsubid::smallint, 'SELECT')
+    END
   UNION ALL
-  SELECT s.view_oid, 'row-security', s.role_oid, c.oid::pg_catalog.regclass::text, c.relowner
+  SELECT DISTINCT s.view_oid, 'row-security', s.role_oid, c.oid::pg_catalog.regclass::text, c.relowner
   FROM source s
   JOIN pg_catalog.pg_class c
     ON s.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = s.refobjid
@@ -127,19 +132,20 @@ export function selectViewRisks(views: readonly QualifiedName[]): SqlStatement {
     AND NOT u.rolbypassrls
     AND (c.relforcerowsecurity OR NOT pg_catalog.pg_has_role(s.role_oid, c.relowner, 'USAGE'))
   UNION ALL
-  SELECT s.view_oid,
+  SELECT DISTINCT t.oid,
          CASE
-           WHEN pg_catalog.has_function_privilege(s.role_oid, p.oid, 'EXECUTE') THEN 'function-path'
+           WHEN pg_catalog.has_function_privilege(t.relowner, p.oid, 'EXECUTE') THEN 'function-path'
            ELSE 'no-execute'
          END,
-         s.role_oid,
+         t.relowner,
          p.oid::pg_catalog.regprocedure::text,
          p.proowner
   FROM source s
+  JOIN target t ON t.oid = s.view_oid
   JOIN pg_catalog.pg_proc p
     ON s.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = s.refobjid
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-  WHERE NOT pg_catalog.has_function_privilege(s.role_oid, p.oid, 'EXECUTE')
+  WHERE NOT pg_catalog.has_function_privilege(t.relowner, p.oid, 'EXECUTE')
     OR (
       l.lanname NOT IN ('c', 'internal')
       AND pg_catalog.to_jsonb(p) ->> 'prosqlbody' IS NULL

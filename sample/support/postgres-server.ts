@@ -33,9 +33,11 @@ export interface PostgresServerOptions {
    * @default false
    */
   ownProcessGroup?: boolean;
-  /** Settings of the server, beside those that each gets. @default {} */
-  settings?: Record<string, string | number>;
+  /** Settings of the server, beside those that each gets; `undefined` takes one of these away. @default {} */
+  settings?: ServerSettings;
 }
+
+export type ServerSettings = Record<string, string | number | undefined>;
 
 export interface ServerUser {
   uid?: number;
@@ -102,7 +104,7 @@ async function startIn(
   return { url, stop };
 }
 
-function serverArguments(data: string, given: Record<string, string | number>): string[] {
+function serverArguments(data: string, given: ServerSettings): string[] {
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
@@ -114,7 +116,9 @@ function serverArguments(data: string, given: Record<string, string | number>): 
   return [
     '-D',
     data,
-    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ...Object.entries(settings).flatMap(([name, value]) =>
+      value === undefined ? [] : ['-c', `${name}=${value}`],
+    ),
   ];
 }
 

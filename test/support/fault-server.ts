@@ -7,6 +7,7 @@ import { Client } from 'pg';
 import {
   freePort,
   type PostgresServer,
+  type ServerSettings,
   startPostgres,
 } from '../../sample/support/postgres-server.js';
 
@@ -22,8 +23,8 @@ interface Directories {
 
 /** A test's own server, for what must not happen to one that others use. */
 export class FaultServer {
-  static async start(): Promise<FaultServer> {
-    const server = await startPostgres(process.env.POSTGRES_PACKAGE);
+  static async start(settings: ServerSettings = {}): Promise<FaultServer> {
+    const server = await startPostgres(process.env.POSTGRES_PACKAGE, { settings });
     const found = await directories(server.url);
     const options = readFileSync(path.join(found.data, 'postmaster.opts'), 'utf8').trim();
     return new FaultServer(server, found, options.replace(/^\S+ /, ''));

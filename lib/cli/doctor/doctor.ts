@@ -102,7 +102,12 @@ async function differenceFindings(
 ): Promise<Finding[]> {
   try {
     const differences = await source.schema.diff({});
-    return differences.flatMap((difference) => differenceFinding(difference, found));
+    const places = new Map([...found.keys()].map((view, place) => [view, place]));
+    const placeOf = ({ view }: SchemaDifference): number => places.get(view) ?? -1;
+    // What reads an orphan must be dropped before it.
+    return differences
+      .toSorted((one, other) => placeOf(other) - placeOf(one))
+      .flatMap((difference) => differenceFinding(difference, found));
   } catch (error) {
     if (!(error instanceof MaterializedViewError)) {
       throw error;

@@ -19,7 +19,7 @@ export async function poolerFindings(
           code: 'pooler',
           message:
             "a pooler stands between the application and the server, and `wakeUp: 'notify'` needs a connection that the pooler does not share: in transaction mode, notifications do not arrive.",
-          fix: "Set wakeUp: 'poll', or connect to the server itself.",
+          fix: "Connect to the server itself, or set wakeUp: 'poll' in MaterializedViewsModule.forRoot and in package.json#matviews, and run: matviews sync",
         },
       ]
     : [];

@@ -93,7 +93,7 @@ function connectionFindings(facts: ServerFactsRow, poolSize: number): Finding[] 
           severity: 'warning',
           code: 'connections',
           message: `${used} of ${all} connections are in use and ${Math.max(free, 0)} are free; each process that refreshes needs up to ${needed} beside the application's own.`,
-          fix: `${ADVICE.maxConnections(all * 2)} -- and restart the server, or make the applications' pools smaller`,
+          fix: `${ADVICE.maxConnections(Math.max(all * 2, used + reserved + needed))} -- and restart the server, or make the applications' pools smaller`,
         },
       ];
 }

@@ -2,15 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { refreshLockKey } from '../../../lib/postgres/advisory-lock.js';
+import { diagnose, type Finding } from '../../support/doctor.js';
 import { SchemaProject } from '../../support/schema-project.js';
 import { TestDatabase } from '../../support/test-database.js';
-
-interface Finding {
-  code: string;
-  view?: string;
-  message: string;
-  fix: string;
-}
 
 const KEY = { schema: 'public', name: 'keyed "view"' };
 const KEYED = {
@@ -92,12 +86,8 @@ describe('doctor, all at once (features.md, row 6)', () => {
     await client.end();
   });
 
-  const findings = async (project: SchemaProject): Promise<Finding[]> => {
-    const { stdout } = await project.run('doctor', '--json');
-    const { findings: found } = JSON.parse(stdout) as { findings: Finding[] };
-    // Of a server that is out of support, or full because other tests run.
-    return found.filter(({ code }) => !['server-version', 'connections'].includes(code));
-  };
+  const findings = async (project: SchemaProject): Promise<Finding[]> =>
+    (await diagnose(project)).found;
 
   /** A database in which each of these goes wrong, in the way in which it does for users. */
   const hurt = async (): Promise<void> => {

@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { diagnose } from '../../support/doctor.js';
 import { SchemaProject } from '../../support/schema-project.js';
 import { TestDatabase } from '../../support/test-database.js';
-
-interface Finding {
-  severity: string;
-  code: string;
-  view?: string;
-  fix: string;
-}
 
 const KEYED = {
   name: 'keyed "view"',
@@ -43,18 +37,8 @@ describe('doctor (features.md, row 6)', () => {
     await database.drop();
   });
 
-  const findings = async (): Promise<{ exitCode: number | null; found: Finding[] }> => {
-    const { exitCode, stdout } = await project.run('doctor', '--json');
-    const { findings: found } = JSON.parse(stdout) as { findings: Finding[] };
-    // Of a server that is out of support, or full because other tests run.
-    return {
-      exitCode,
-      found: found.filter(({ code }) => !['server-version', 'connections'].includes(code)),
-    };
-  };
-
   it('says that the tables are missing before anything exists', async () => {
-    const { exitCode, found } = await findings();
+    const { exitCode, found } = await diagnose(project);
     expect(exitCode).toBe(1);
     expect(found).toMatchObject([{ severity: 'error', code: 'tables-version' }]);
   });
@@ -63,7 +47,7 @@ describe('doctor (features.md, row 6)', () => {
     expect(await project.run('sync')).toMatchObject({ exitCode: 0 });
     await database.query(`ANALYZE "keyed ""view"""`);
     await database.query(`ALTER DATABASE ${database.name} SET session_replication_role = replica`);
-    const { exitCode, found } = await findings();
+    const { exitCode, found } = await diagnose(project);
     expect(exitCode).toBe(0);
     expect(found.map(({ code, view }) => [code, view])).toEqual([
       ['setting', undefined],
@@ -74,7 +58,7 @@ describe('doctor (features.md, row 6)', () => {
     for (const { code, fix } of found.filter((each) => each.code !== 'null-keys')) {
       await database.query(code === 'no-unique-index' ? fix.replace('("id")', '(id)') : fix);
     }
-    expect((await findings()).found.map(({ code }) => code)).toEqual(
+    expect((await diagnose(project)).found.map(({ code }) => code)).toEqual(
       // The fix of the index is an index of the database, which nobody declares.
       ['null-keys'],
     );
@@ -84,7 +68,7 @@ describe('doctor (features.md, row 6)', () => {
     await database.query(`GRANT CREATE ON SCHEMA public TO pg_monitor`);
     await database.query(`ALTER MATERIALIZED VIEW calling OWNER TO pg_monitor`);
     await database.query(`ALTER TABLE guarded ENABLE ROW LEVEL SECURITY`);
-    const { exitCode, found } = await findings();
+    const { exitCode, found } = await diagnose(project);
     expect(exitCode).toBe(1);
     const ofCalling = found.filter(({ view }) => view === 'public.calling');
     expect(ofCalling).toMatchObject([
@@ -96,7 +80,7 @@ describe('doctor (features.md, row 6)', () => {
 
   it('finds what is no longer declared', async () => {
     await project.declare([KEYED]);
-    const { found } = await findings();
+    const { found } = await diagnose(project);
     const orphan = found.find(({ code }) => code === 'orphan');
     expect(orphan).toMatchObject({ fix: 'DROP MATERIALIZED VIEW "public"."calling";' });
   });
