@@ -7,7 +7,7 @@ import { TestDatabase } from '../../../support/test-database.js';
 
 const run = promisify(execFile);
 
-/** Where Debian puts the programs of each version, and those of the PATH. */
+/** Where Debian puts the programs of each version, and those of the PATH. The npm packages have none of them. */
 function candidates(): string[] {
   const debian = '/usr/lib/postgresql';
   const versions = existsSync(debian) ? readdirSync(debian) : [];
@@ -23,6 +23,23 @@ function majorOf(program: string): number {
   }
 }
 
+export interface DumpWay {
+  /** A script for psql, or an archive for pg_restore. */
+  format: 'plain' | 'custom';
+  /** Of pg_dump, and of pg_restore for an archive. @default [] */
+  options?: readonly string[];
+  /** Who restores it, and has the new database, with the password `secret`. @default who dumps it */
+  role?: string;
+}
+
+/** The database for one of its roles. */
+export function urlFor(database: TestDatabase, role: string): string {
+  return Object.assign(new URL(database.directUrl), { username: role, password: 'secret' }).href;
+}
+
+/** Whether a dump has a schema `public` depends on who owns it. */
+const CLEAN = ['--clean', '--if-exists'];
+
 /** Dumps a database and restores it as another one. */
 export class Dump {
   /** @returns `undefined` where there is no pg_dump that can read the server: it must not be older */
@@ -33,29 +50,30 @@ export class Dump {
     const directory = candidates().find(
       (each) => majorOf(path.join(each, 'pg_dump')) >= (server?.major ?? 0),
     );
+    if (directory === undefined) {
+      process.stderr.write(
+        `There is no pg_dump for PostgreSQL ${server?.major}: nothing is dumped and restored.\n`,
+      );
+    }
     return directory === undefined ? undefined : new Dump(directory);
   }
 
   private constructor(private readonly directory: string) {}
 
-  async restored(database: TestDatabase): Promise<TestDatabase> {
+  async restored(database: TestDatabase, way: DumpWay): Promise<TestDatabase> {
     const directory = mkdtempSync(path.join(tmpdir(), 'dump-'));
     const file = path.join(directory, 'database');
     const copy = await TestDatabase.create();
     try {
-      await run(path.join(this.directory, 'pg_dump'), [
-        '--format=custom',
+      const { format, options = [] } = way;
+      await this.run('pg_dump', [
+        `--format=${format}`,
         `--file=${file}`,
+        ...(format === 'plain' ? CLEAN : []),
+        ...options,
         database.directUrl,
       ]);
-      await run(path.join(this.directory, 'pg_restore'), [
-        '--exit-on-error',
-        // Whether the dump has a schema `public` depends on who owns it.
-        '--clean',
-        '--if-exists',
-        `--dbname=${copy.directUrl}`,
-        file,
-      ]);
+      await this.restore(file, copy, way);
       return copy;
     } catch (error) {
       await copy.drop();
@@ -64,4 +82,26 @@ export class Dump {
       rmSync(directory, { recursive: true });
     }
   }
+
+  private async restore(
+    file: string,
+    copy: TestDatabase,
+    { format, options = [], role }: DumpWay,
+  ): Promise<void> {
+    const url = role === undefined ? copy.directUrl : await givenTo(role, copy);
+    await (format === 'plain'
+      ? this.run('psql', ['--no-psqlrc', '--set=ON_ERROR_STOP=1', `--file=${file}`, url])
+      : this.run('pg_restore', ['--exit-on-error', ...CLEAN, ...options, `--dbname=${url}`, file]));
+  }
+
+  private async run(program: string, args: string[]): Promise<void> {
+    await run(path.join(this.directory, program), args);
+  }
+}
+
+async function givenTo(role: string, copy: TestDatabase): Promise<string> {
+  await copy.query(
+    `ALTER DATABASE ${copy.name} OWNER TO ${role}; ALTER SCHEMA public OWNER TO ${role}`,
+  );
+  return urlFor(copy, role);
 }

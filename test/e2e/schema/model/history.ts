@@ -334,7 +334,8 @@ export class History {
   private async restore(dump: Dump): Promise<void> {
     this.counts.restores++;
     await this.replicas.stop();
-    const copy = await dump.restored(this.database);
+    const format = this.counts.restores % 2 === 0 ? 'plain' : 'custom';
+    const copy = await dump.restored(this.database, { format });
     const replicas = new Replicas(copy);
     try {
       const before = await snapshot(copy);
