@@ -352,6 +352,31 @@ describe('names across views', () => {
     ).toEqual([{ a: 'a', b: 'x', may: true }]);
   });
 
+  it.each<[string, number[], Record<string, unknown>]>([
+    ['not undone by an older release', [1, 2], { a: false, b: true }],
+    ['exchanged again after an older release without a version', [], { a: true, b: false }],
+  ])('exchanged names are %s', async (_, [older, newer], may) => {
+    const old = [view('a', { version: older }), view('b', { version: older })];
+    const exchanged = [
+      view('a', { version: newer, renamedFrom: 'b', expression: view('b').expression }),
+      view('b', { version: newer, renamedFrom: 'a', expression: view('a').expression }),
+    ];
+    await release(old);
+    await database.query('GRANT SELECT ON a TO reader_of_names');
+    await release(exchanged);
+    await release(old);
+    await release(exchanged);
+    expect(
+      await database.query(
+        `SELECT (SELECT min(origin) FROM a) AS a, (SELECT min(origin) FROM b) AS b`,
+      ),
+    ).toEqual([{ a: 'b', b: 'a' }]);
+    expect(
+      await database.query(`SELECT has_table_privilege('reader_of_names', 'a', 'SELECT') AS a,
+        has_table_privilege('reader_of_names', 'b', 'SELECT') AS b`),
+    ).toEqual([may]);
+  });
+
   it.each([
     ['a table', 'CREATE TABLE k ()', 'table'],
     ['a sequence', 'CREATE SEQUENCE k', 'sequence'],
