@@ -19,7 +19,7 @@ export const IS_ORDINARY_VIEW = `${isView('c.relkind')}
  * The relation that a dependent object is a part of; `NULL` if the object stands alone. Rules other than a view's own
  * stand alone.
  */
-const WHOLE = `CASE d.classid
+export const WHOLE = `CASE d.classid
     WHEN 'pg_catalog.pg_class'::pg_catalog.regclass
       THEN coalesce((SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexrelid = d.objid), d.objid)
     WHEN 'pg_catalog.pg_rewrite'::pg_catalog.regclass
@@ -32,14 +32,28 @@ const WHOLE = `CASE d.classid
       THEN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid)
   END`;
 
-/** A rule of the view itself is not its dependent. */
-const IS_OWN_RULE = `EXISTS (
-    SELECT
-    FROM pg_catalog.pg_rewrite r
-    WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-      AND r.oid = d.objid
-      AND r.ev_class = v.oid
-  )`;
+/**
+ * Whether a row `d` of pg_depend is a dependency that stops DROP. A rule of the view itself is not its dependent.
+ * Sequences that belong to a column of a plain view are dropped with it silently; they are the only dependency that
+ * isn't of the kind "normal".
+ */
+export function stopsDrop(viewOid: string): string {
+  return `(
+      d.deptype = 'n'
+      OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND d.deptype = 'a'
+        AND EXISTS (
+          SELECT FROM pg_catalog.pg_class s WHERE s.oid = d.objid AND s.relkind = 'S'
+        )
+    )
+    AND NOT EXISTS (
+      SELECT
+      FROM pg_catalog.pg_rewrite r
+      WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+        AND r.oid = d.objid
+        AND r.ev_class = ${viewOid}
+    )`;
+}
 
 export interface DependentRow {
   /** The view on which something depends. */
@@ -50,10 +64,7 @@ export interface DependentRow {
   description: string | null;
 }
 
-/**
- * Everything that depends on views or on their row types. Sequences that belong to a column of a plain view are dropped
- * with it silently. They are the only dependency that isn't of the kind "normal".
- */
+/** Everything that depends on views or on their row types. */
 export function selectDependents(): SqlStatement {
   return {
     text: `WITH view AS (
@@ -75,15 +86,7 @@ export function selectDependents(): SqlStatement {
     WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
       AND d.refobjid IN (v.type_oid, v.typarray)
   ) AS d
-  WHERE (
-      d.deptype = 'n'
-      OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-        AND d.deptype = 'a'
-        AND EXISTS (
-          SELECT FROM pg_catalog.pg_class s WHERE s.oid = d.objid AND s.relkind = 'S'
-        )
-    )
-    AND NOT ${IS_OWN_RULE}
+  WHERE ${stopsDrop('v.oid')}
 )
 SELECT DISTINCT d.view_oid::text AS view_oid,
        reader.oid::text AS dependent_oid,

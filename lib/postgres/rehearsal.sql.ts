@@ -90,6 +90,10 @@ export interface StandInRow {
   view_name: string;
   definition: string;
   columns: string[];
+  /** Their types. */
+  column_types: string[];
+  /** Those whose values are never moved out of the row or compressed. */
+  plain_columns: string[];
   /** The given views that it reads, by position in the list. */
   reads: number[];
   /** The unpopulated materialized views that it reads, as `schema.name`. */
@@ -120,6 +124,18 @@ SELECT wanted.schema_name,
          WHERE a.attrelid = wanted.oid AND a.attnum > 0 AND NOT a.attisdropped
          ORDER BY a.attnum
        ) AS columns,
+       ARRAY(
+         SELECT pg_catalog.format_type(a.atttypid, a.atttypmod)
+         FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid = wanted.oid AND a.attnum > 0 AND NOT a.attisdropped
+         ORDER BY a.attnum
+       ) AS column_types,
+       ARRAY(
+         SELECT a.attname::text
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid AND ty.typstorage = 'p'
+         WHERE a.attrelid = wanted.oid AND a.attnum > 0 AND NOT a.attisdropped
+       ) AS plain_columns,
        ARRAY(
          SELECT DISTINCT source.position::int - 1
          FROM pg_catalog.pg_rewrite r

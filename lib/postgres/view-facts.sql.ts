@@ -1,3 +1,4 @@
+import { stopsDrop, WHOLE } from './dependents.sql.js';
 import { FOREIGN_LITERALS } from './foreign-literal.sql.js';
 import { namesOf, type QualifiedName } from './identifier.js';
 import type { SqlStatement } from './sql-statement.js';
@@ -13,7 +14,8 @@ import { UNMAKEABLE } from './view-catalog.sql.js';
 
 /**
  * A property of a view, as the statement that sets it: `head`, the view's name, `tail`; or only `head` if `tail` is null. An `index setting` has the view's
- * schema between them, because an index is in that schema. Properties that no statement sets have the kind `definition`, `literal` or `other`.
+ * schema between them, because an index is in that schema. Properties that no statement sets have the kind `definition`, `literal`, `dependent` or `other`.
+ * The subject of a `dependent` that is a view is its name.
  */
 export interface ViewFactRow {
   /** Its position in the given names. */
@@ -107,6 +109,22 @@ CROSS JOIN LATERAL (
     SELECT 3, 'other', u.description, u.description, NULL FROM pg_catalog.unnest(${UNMAKEABLE}) AS u(description)
     UNION ALL
     SELECT 3, 'literal', l.name, pg_catalog.format('literal of type %s in %s %s', l.type, l.part, l.name), NULL FROM ${FOREIGN_LITERALS} AS l
+    UNION ALL
+    SELECT DISTINCT 3, 'dependent', coalesce(dn.nspname || '.' || dc.relname, o.description), o.description || ' depends on ', ''
+    FROM pg_catalog.pg_type ty
+    JOIN pg_catalog.pg_depend d
+      ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid
+      OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (ty.oid, ty.typarray)
+    CROSS JOIN LATERAL (SELECT ${WHOLE} AS oid) AS whole
+    LEFT JOIN pg_catalog.pg_class dc ON dc.oid = whole.oid AND dc.relkind IN ('m', 'v')
+    LEFT JOIN pg_catalog.pg_namespace dn ON dn.oid = dc.relnamespace
+    CROSS JOIN LATERAL (
+      SELECT CASE
+        WHEN dc.oid IS NULL THEN pg_catalog.pg_describe_object(d.classid, d.objid, 0)
+        ELSE pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, dc.oid, 0)
+      END AS description
+    ) AS o
+    WHERE ty.oid = c.reltype AND whole.oid IS DISTINCT FROM c.oid AND ${stopsDrop('c.oid')}
     UNION ALL
     SELECT 3, 'extension', e.extname::text, 'ALTER ' || k.keyword, ' DEPENDS ON EXTENSION ' || pg_catalog.quote_ident(e.extname)
     FROM pg_catalog.pg_depend d

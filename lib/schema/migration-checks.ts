@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { UnmanagedDependentsError } from '../errors/schema.errors.js';
 import {
   displayName,
@@ -27,7 +28,7 @@ export interface TouchedView {
 /** A view as it is after a migration. */
 type ViewAfter = Pick<
   RehearsedMember,
-  'kind' | 'definition' | 'deployed' | 'columns' | 'finalQuery'
+  'kind' | 'definition' | 'deployed' | 'columns' | 'columnTypes' | 'finalQuery'
 > & { ownIndexes?: readonly string[] };
 
 /** What a migration looks for, in both directions. */
@@ -46,10 +47,12 @@ export interface ViewCheck {
   /** Facts about these may exist too: `kind subject`. */
   own: string[];
   /**
-   * What happens to other facts: they are given to the view with this name, left alone, or it
-   * stops.
+   * What happens to other facts: they are given to the view with this name, left alone, dropped with the view, or it
+   * stops. Dependents of a view that goes always stop it.
    */
-  others: QualifiedName | 'stay' | 'stop';
+  others: QualifiedName | 'stay' | 'go' | 'stop';
+  /** The columns that the view gets, as in CREATE TABLE, if they differ from those that it has: other facts must fit them. */
+  columns?: string[];
 }
 
 /** The kinds of facts that are changed in place. */
@@ -123,6 +126,7 @@ function keptAbove(
         kind: deployed.kind,
         deployed,
         columns: deployed.row.columns.map(({ name }) => name),
+        columnTypes: deployed.row.columns.map(({ type }) => type),
         finalQuery: deployed.row.definition,
       },
       isMadeAgain: true,
@@ -135,15 +139,44 @@ export function checksOf(
   facts: readonly ViewFactRow[],
 ): MigrationChecks {
   const of = (view: TouchedView): ViewFactRow[] =>
-    facts.filter(({ position }) => position === touched.indexOf(view));
+    facts.filter(
+      ({ position, kind }) => position === touched.indexOf(view) && kind !== 'dependent',
+    );
+  const up = touched
+    .filter(({ change }) => change !== 'kept')
+    .map((view) => upCheck(view, of(view)));
+  const down = touched
+    .filter(
+      ({ change, isMadeAgain }) => change === 'replaced' || change === 'redefined' || isMadeAgain,
+    )
+    .map((view) => downCheck(view, of(view)));
+  const created = touched
+    .filter(({ change }) => change === 'created')
+    .map(({ after }) => ({ view: after, required: [], known: [], own: [], others: 'go' as const }));
   return {
-    up: touched.filter(({ change }) => change !== 'kept').map((view) => upCheck(view, of(view))),
-    down: touched
-      .filter(
-        ({ change, isMadeAgain }) => change === 'replaced' || change === 'redefined' || isMadeAgain,
-      )
-      .map((view) => downCheck(view, of(view))),
+    up: knowing(
+      up,
+      touched.filter(isGoing).map(({ before }) => before),
+    ),
+    down: knowing(
+      [...down, ...created],
+      touched.filter(isGoingBack).map(({ after }) => after),
+    ),
   };
+}
+
+function isGoing({ change }: TouchedView): boolean {
+  return change === 'replaced' || change === 'dropped';
+}
+
+function isGoingBack({ change, isMadeAgain }: TouchedView): boolean {
+  return change === 'replaced' || change === 'created' || isMadeAgain === true;
+}
+
+/** Views that go together may depend on each other. */
+function knowing(checks: ViewCheck[], going: QualifiedName[]): ViewCheck[] {
+  const dependents = going.map((name) => `dependent ${displayName(name)}`);
+  return checks.map((check) => ({ ...check, own: [...check.own, ...dependents] }));
 }
 
 /**
@@ -178,7 +211,20 @@ function upCheck({ change, before, after, member }: TouchedView, facts: ViewFact
     known: [],
     own: change === 'replaced' && member !== undefined ? goingWith(member) : [],
     others: isInPlace ? 'stay' : change === 'replaced' && !changesKind(member) ? after : 'stop',
+    ...(change === 'replaced' && member !== undefined && otherColumns(member, 'up')),
   };
+}
+
+/** If those that a view gets differ from those that it has. */
+function otherColumns(
+  { columns, columnTypes, deployed }: ViewAfter,
+  way: 'up' | 'down',
+): Pick<ViewCheck, 'columns'> {
+  const now = columns.map((name, at) => `${quoteIdentifier(name)} ${columnTypes[at]}`);
+  const was = (deployed?.row.columns ?? []).map(
+    ({ name, type }) => `${quoteIdentifier(name)} ${type}`,
+  );
+  return isDeepStrictEqual(now, was) ? {} : { columns: way === 'up' ? now : was };
 }
 
 /** What is given to an index or a column that goes is gone with it. */
@@ -231,6 +277,7 @@ function downCheck(
       ...(definition?.tablespace === undefined ? [] : ['tablespace ']),
     ],
     others: change === 'redefined' && !isMadeAgain ? 'stay' : changesKind(member) ? 'stop' : before,
+    ...(member !== undefined && otherColumns(member, 'down')),
   };
 }
 

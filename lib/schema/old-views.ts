@@ -20,8 +20,10 @@ export interface OldView {
   buildName: QualifiedName;
   /** Its definition with the others' build names in it. */
   buildQuery: string;
-  /** Set if it is recreated as the code declares it: its columns then, and its declared indexes. */
-  asDeclared?: { columns: string[]; indexes: IndexDefinition[] };
+  /** Its columns when it is recreated, if they may differ. */
+  found?: { columns: string[]; plainColumns: string[] };
+  /** Set if it is recreated as the code declares it. */
+  declaredIndexes?: IndexDefinition[];
 }
 
 export interface StepAsideOptions {

@@ -30,6 +30,10 @@ export interface RehearsedMember extends ClosureMember, Losses {
   /** Its final definition. */
   finalQuery: string;
   columns: string[];
+  /** Their types. */
+  columnTypes: string[];
+  /** Those that can't have a way of storage or a compression. */
+  plainColumns: string[];
   /** Whether it is created with its rows: as declared, and always if readers have rows now. */
   withData: boolean;
   /**
@@ -201,6 +205,8 @@ async function describeStandIns(
       finalQuery: finalQueries.get(member) ?? '',
       old: member.deployed && old.get(member.deployed),
       columns: row?.columns ?? [],
+      columnTypes: row?.column_types ?? [],
+      plainColumns: row?.plain_columns ?? [],
       withData: [
         ...(row?.empty_sources ?? []),
         ...member.dependsOn

@@ -8,6 +8,7 @@ import { inOldOrder } from './view-order.js';
 import {
   buildStatements,
   fillStatements,
+  fittingColumns,
   previousBlueprint,
   renameStatements,
   type ViewBlueprint,
@@ -92,19 +93,19 @@ function blueprintOf({
   name,
   buildName,
   buildQuery,
-  asDeclared,
+  found,
+  declaredIndexes,
 }: OldView): ViewBlueprint {
   const blueprint = previousBlueprint(deployed, name, buildName, buildQuery);
-  return asDeclared === undefined
-    ? blueprint
-    : {
-        ...blueprint,
-        columns: blueprint.columns.filter((column) => asDeclared.columns.includes(column.name)),
-        indexes: blueprint.indexes.map((index) => ({
-          ...index,
-          declared: asDeclared.indexes.find((each) => each.name === index.name),
-        })),
-      };
+  const { columns, indexes } = blueprint;
+  return {
+    ...blueprint,
+    columns: found === undefined ? columns : fittingColumns(columns, found),
+    indexes: indexes.map((index) => ({
+      ...index,
+      declared: declaredIndexes?.find((each) => each.name === index.name),
+    })),
+  };
 }
 
 /** Views as they are, under their present names. */

@@ -86,12 +86,12 @@ async function redefined(
   return asTheyWere(views).map((old, position) => {
     const found = declared.get(old.deployed);
     const row = rows[position];
-    return found === undefined || row === undefined
+    return row === undefined
       ? old
       : {
           ...old,
-          buildQuery: row.definition,
-          asDeclared: { columns: row.columns, indexes: found.indexes },
+          ...(found && { buildQuery: row.definition, declaredIndexes: found.indexes }),
+          found: { columns: row.columns, plainColumns: row.plain_columns },
         };
   });
 }

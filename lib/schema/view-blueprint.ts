@@ -100,13 +100,25 @@ export function blueprintOf(member: RehearsedMember): ViewBlueprint {
       deployed?.kind === kind ? previous?.attributes : undefined,
     ),
     comment: definition?.comment ?? previous?.comment ?? null,
-    columns: (previous?.columns ?? []).filter((column) => member.columns.includes(column.name)),
+    columns: fittingColumns(previous?.columns ?? [], member),
     indexes,
     statistics: (kept?.statistics ?? []).filter((row) => !member.lostStatistics.includes(row.name)),
     clusterIndex: indexes.some((index) => index.name === previous?.clusterIndex)
       ? previous?.clusterIndex
       : undefined,
   };
+}
+
+/** What columns had, if they are still there. The way of storage and the compression go with a type that can have them. */
+export function fittingColumns(
+  previous: readonly ColumnJson[],
+  { columns, plainColumns }: { columns: readonly string[]; plainColumns: readonly string[] },
+): ColumnJson[] {
+  return previous
+    .filter(({ name }) => columns.includes(name))
+    .map((column) =>
+      plainColumns.includes(column.name) ? { ...column, storage: null, compression: null } : column,
+    );
 }
 
 /** What a view takes over from one of another kind. */

@@ -71,6 +71,8 @@ const member = (view: ViewDefinition, given: Partial<RehearsedMember> = {}): Reh
   buildQuery: { text: view.query, isDeclared: true },
   finalQuery: view.query,
   columns: ['id'],
+  columnTypes: ['integer'],
+  plainColumns: ['id'],
   isFilledLast: false,
   invalidIndexes: [],
   lostIndexes: [],
