@@ -25,20 +25,21 @@ export class EntityChecks {
    * @throws InvalidDefinitionError
    */
   check(views: readonly ViewDefinition[]): void {
+    const references = foreignKeys(this.dataSource);
     for (const view of views.filter(({ isLive }) => !isLive)) {
       if (!this.checked.has(view.target)) {
-        this.checkOne(view);
+        this.checkOne(view, references.get(view.target));
         this.checked.add(view.target);
       }
     }
   }
 
-  private checkOne(view: ViewDefinition): void {
+  private checkOne(view: ViewDefinition, reference: string | undefined): void {
     if (view.kind.storesRows) {
       const isOneOfMany = getViewOptions(view.target)?.schemas !== undefined;
       this.guard.protect(view.target, isOneOfMany ? view.name.name : viewName(view));
     }
-    refuseForeignKeys(this.dataSource, view);
+    refuseForeignKey(view, reference);
     warnWithoutPrimaryColumns(this.dataSource, view, this.log);
     if (!this.server.hasSecurityInvoker) {
       refuseSecurityInvoker(view);
@@ -46,22 +47,30 @@ export class EntityChecks {
   }
 }
 
+/** One relation of an entity with a foreign key to each class that has any. */
+function foreignKeys(dataSource: DataSource): Map<unknown, string> {
+  const relations = dataSource.entityMetadatas
+    .filter(({ tableType }) => tableType !== 'view')
+    .flatMap((metadata) => metadata.relations.filter(({ foreignKeys: keys }) => keys.length > 0));
+  return new Map(
+    relations.map((each) => [
+      each.inverseEntityMetadata.target,
+      `${each.entityMetadata.targetName}.${each.propertyName}`,
+    ]),
+  );
+}
+
 /**
  * TypeORM would create a foreign key to the view, which PostgreSQL refuses.
  *
  * @throws InvalidDefinitionError
  */
-function refuseForeignKeys(dataSource: DataSource, view: ViewDefinition): void {
-  for (const metadata of dataSource.entityMetadatas) {
-    const relation = metadata.relations.find(
-      (each) => each.inverseEntityMetadata.target === view.target && each.foreignKeys.length > 0,
+function refuseForeignKey(view: ViewDefinition, reference: string | undefined): void {
+  if (reference !== undefined) {
+    throw new InvalidDefinitionError(
+      `${reference} refers to ${view.kind.noun} "${viewName(view)}" with a foreign key, which PostgreSQL cannot have.`,
+      { view: viewName(view), hint: 'Set `createForeignKeyConstraints: false` on the relation.' },
     );
-    if (relation !== undefined && metadata.tableType !== 'view') {
-      throw new InvalidDefinitionError(
-        `${metadata.targetName}.${relation.propertyName} refers to ${view.kind.noun} "${viewName(view)}" with a foreign key, which PostgreSQL cannot have.`,
-        { view: viewName(view), hint: 'Set `createForeignKeyConstraints: false` on the relation.' },
-      );
-    }
   }
 }
 

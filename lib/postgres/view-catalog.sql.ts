@@ -1,31 +1,17 @@
 import { IS_ORDINARY_VIEW } from './dependents.sql.js';
-import { FOREIGN_LITERALS, type ForeignLiteral } from './foreign-literal.sql.js';
+import type { ForeignLiteral } from './foreign-literal.sql.js';
 import type { QualifiedName } from './identifier.js';
-import { type GrantJson, grantsJson } from './privilege.sql.js';
+import type { GrantJson } from './privilege.sql.js';
 import { IS_USABLE_KEY } from './status.sql.js';
 import type { SqlStatement } from './sql-statement.js';
 import { somebodysParameters, withoutServersOwn } from './storage-parameters.sql.js';
+import { BRIEF_DETAILS, type ColumnJson, DETAILS, extensionsOf } from './view-details.sql.js';
+import { INDEX_ORIGIN, VIEW_SOURCES } from './view-origin.sql.js';
 
 /*
  * What the catalog has about views, materialized or plain. Every name in a definition carries its schema, except those
  * in pg_catalog. information_schema doesn't list materialized views.
  */
-
-export interface ColumnJson {
-  name: string;
-  type: string;
-  comment: string | null;
-  /** `null` for the default. */
-  statistics: number | null;
-  options: string[] | null;
-  /** One of p, e, m, x if it isn't the type's default; otherwise `null`. */
-  storage: string | null;
-  /** p or l if it was set; otherwise `null`. */
-  compression: string | null;
-  /** Of a plain view. */
-  default: string | null;
-  grants: GrantJson[] | null;
-}
 
 export interface ViewRow {
   oid: string;
@@ -35,6 +21,8 @@ export interface ViewRow {
   relation_kind: string;
   is_populated: boolean;
   definition: string;
+  /** A hash of everything that the definition's text follows from; `null` if that can't be told. See `VIEW_SOURCES`. */
+  origin: string | null;
   owner: string;
   tablespace: string | null;
   access_method: string | null;
@@ -61,146 +49,41 @@ export interface ViewRow {
   sources_hash: string | null;
 }
 
-function extensionsOf(oid: string): string {
-  return `ARRAY(
-         SELECT x.extname::text
-         FROM pg_catalog.pg_depend d
-         JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
-         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-           AND d.objid = ${oid}
-           AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
-           AND d.deptype = 'x'
-         ORDER BY x.extname
-       )`;
-}
+/**
+ * How much to read. Brief: what the comparison with fingerprints needs; columns have only names, and the rest is empty. Origins: the
+ * same without the texts of definitions and indexes whose origin can be told, which take most of the time.
+ */
+export type Reading = 'whole' | 'brief' | 'origins';
 
-/** A security label needs its provider loaded; triggers and rules are someone's own text. */
-export const UNMAKEABLE = `ARRAY(
-         SELECT pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid, 0)
-         FROM pg_catalog.pg_trigger g
-         WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
-         UNION ALL
-         SELECT pg_catalog.pg_describe_object('pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid, 0)
-         FROM pg_catalog.pg_rewrite r
-         WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
-         UNION ALL
-         SELECT 'a comment on its rule'
-         FROM pg_catalog.pg_rewrite r
-         WHERE r.ev_class = c.oid AND r.rulename = '_RETURN'
-           AND pg_catalog.obj_description(r.oid, 'pg_rewrite') IS NOT NULL
-         UNION ALL
-         SELECT 'a security label of provider ' || pg_catalog.quote_ident(l.provider)
-         FROM pg_catalog.pg_seclabel l
-         WHERE (l.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND l.objoid = c.oid)
-            OR (l.classoid = 'pg_catalog.pg_type'::pg_catalog.regclass AND l.objoid = c.reltype)
-         UNION ALL
-         SELECT u.description
-         FROM pg_catalog.pg_type ty
-         CROSS JOIN LATERAL (
-           SELECT 'privileges of the type of its rows' AS description WHERE ty.typacl IS NOT NULL
-           UNION ALL
-           SELECT 'a comment on the type of arrays of its rows'
-           WHERE pg_catalog.obj_description(ty.typarray, 'pg_type') IS NOT NULL
-         ) AS u
-         WHERE ty.oid = c.reltype
-         ORDER BY 1
-       )`;
+const DEFINITION = 'pg_catalog.pg_get_viewdef(c.oid)';
 
-/** Not needed to compare views with their fingerprints, and half of the time that reading them takes. */
-const DETAILS = `coalesce((
-         SELECT ${somebodysParameters('toast.reloptions')}
-         FROM pg_catalog.pg_class toast
-         WHERE toast.oid = c.reltoastrelid
-       ), '{}') AS toast_storage,
-       pg_catalog.obj_description(c.reltype, 'pg_type') AS type_comment,
-       CASE c.relkind WHEN 'm' THEN c.relreplident::text ELSE 'd' END AS replica_identity,
-       ${extensionsOf('c.oid')} AS extensions,
-       ${grantsJson('c.relacl')} AS grants,
-       (
-         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-                  'name', a.attname,
-                  'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-                  'comment', pg_catalog.col_description(c.oid, a.attnum),
-                  'statistics', nullif(a.attstattarget, -1),
-                  'options', ${somebodysParameters('a.attoptions')},
-                  'storage', CASE WHEN a.attstorage <> ty.typstorage THEN a.attstorage END,
-                  'compression', nullif(pg_catalog.to_jsonb(a) ->> 'attcompression', ''),
-                  'default', (
-                    SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-                    FROM pg_catalog.pg_attrdef d
-                    WHERE d.adrelid = c.oid AND d.adnum = a.attnum
-                  ),
-                  'grants', ${grantsJson('a.attacl')}
-                ) ORDER BY a.attnum)
-         FROM pg_catalog.pg_attribute a
-         JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
-         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-       ) AS columns,
-       EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
-         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
-         AS has_triggers_or_rules,
-       ${UNMAKEABLE} AS unmakeable,
-       (SELECT pg_catalog.json_agg(l ORDER BY l.part, l.name, l.type) FROM ${FOREIGN_LITERALS} AS l) AS foreign_literals`;
-
-const BRIEF_DETAILS = `'{}'::text[] AS toast_storage,
-       NULL AS type_comment,
-       'd' AS replica_identity,
-       '{}'::text[] AS extensions,
-       NULL AS grants,
-       (
-         SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname) ORDER BY a.attnum)
-         FROM pg_catalog.pg_attribute a
-         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-       ) AS columns,
-       false AS has_triggers_or_rules,
-       '{}'::text[] AS unmakeable,
-       NULL AS foreign_literals`;
-
-/** How much to read. Brief: what the comparison with fingerprints needs. The rest is empty, and columns have only names. */
-export interface Reading {
-  isBrief: boolean;
+/** A text, or an empty one where its origin can be told. */
+function unlessKnown(origin: string, text: string): string {
+  return `CASE WHEN ${origin} IS NULL THEN ${text} ELSE '' END`;
 }
 
 /** All views outside the system's schemas and extensions, or the one with the given name. */
-export function selectViews(
-  only?: QualifiedName,
-  { isBrief }: Reading = { isBrief: false },
-): SqlStatement {
+export function selectViews(only?: QualifiedName, reading: Reading = 'whole'): SqlStatement {
   return {
     text: `SELECT c.oid::text AS oid,
        n.nspname AS schema_name,
        c.relname AS view_name,
        c.relkind::text AS relation_kind,
        c.relispopulated AS is_populated,
-       pg_catalog.pg_get_viewdef(c.oid) AS definition,
+       ${reading === 'origins' ? unlessKnown('source.origin', DEFINITION) : DEFINITION} AS definition,
        pg_catalog.pg_get_userbyid(c.relowner) AS owner,
        t.spcname AS tablespace,
        am.amname AS access_method,
        coalesce(${somebodysParameters('c.reloptions')}, '{}') AS storage,
        pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
-       ${isBrief ? BRIEF_DETAILS : DETAILS},
-       (
-         SELECT pg_catalog.md5(pg_catalog.string_agg(
-                  pg_catalog.format('%s.%s.%s.%s', s.relname, a.attnum, a.attname, a.atttypid), ','
-                  ORDER BY s.relname, s.oid, a.attnum
-                ))
-         FROM (
-           SELECT DISTINCT d.refobjid AS oid
-           FROM pg_catalog.pg_rewrite r
-           JOIN pg_catalog.pg_depend d
-             ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-           WHERE r.ev_class = c.oid
-             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-             AND d.refobjid <> c.oid
-         ) AS source
-         JOIN pg_catalog.pg_class s ON s.oid = source.oid
-         JOIN pg_catalog.pg_attribute a
-           ON a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped
-       ) AS sources_hash
+       ${reading === 'whole' ? DETAILS : BRIEF_DETAILS},
+       source.columns_hash AS sources_hash,
+       source.origin
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
 LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+${VIEW_SOURCES}
 WHERE ${IS_ORDINARY_VIEW}
   ${only === undefined ? '' : 'AND n.nspname = $1 AND c.relname = $2'}
 ORDER BY c.oid`,
@@ -221,6 +104,8 @@ export interface IndexRow {
   storage: string[] | null;
   /** What follows USING in its definition. It names no relation, so it fits any other view too. */
   body: string;
+  /** Everything that the body follows from; `null` if that can't be told. See `INDEX_ORIGIN`. */
+  origin: string | null;
   tablespace: string | null;
   comment: string | null;
   is_clustered: boolean;
@@ -231,14 +116,14 @@ export interface IndexRow {
 }
 
 /** The indexes of all materialized views. */
-export function selectViewIndexes(reading: Reading = { isBrief: false }): SqlStatement {
+export function selectViewIndexes(reading: Reading = 'whole'): SqlStatement {
   return { text: `${indexColumns(reading)}\nWHERE v.relkind = 'm'\nORDER BY ic.oid` };
 }
 
 /** The indexes of one relation: a view, or the table on which declared indexes are tried. */
 export function selectIndexesOf(oid: string): SqlStatement {
   return {
-    text: `${indexColumns({ isBrief: false })}\nWHERE v.oid = $1::oid\nORDER BY ic.oid`,
+    text: `${indexColumns('whole')}\nWHERE v.oid = $1::oid\nORDER BY ic.oid`,
     values: [oid],
   };
 }
@@ -261,15 +146,7 @@ const BRIEF_INDEX_DETAILS = `NULL AS comment,
  * The text of pg_get_indexdef is cut after its known prefix, not by searching for words. From
  * PostgreSQL 14 on, it says pg_temp for the schema of temporary tables.
  */
-function indexColumns({ isBrief }: Reading): string {
-  return `SELECT v.oid::text AS view_oid,
-       ic.relname AS name,
-       i.indisunique AS is_unique,
-       i.indisvalid AS is_valid,
-       ${IS_USABLE_KEY} AS is_usable_key,
-       am.amname AS method,
-       ${somebodysParameters('ic.reloptions')} AS storage,
-       (
+const INDEX_BODY = `(
          SELECT ${withoutServersOwn('pg_catalog.substr(d.definition, pg_catalog.length(d.head) + 1)', 'ic.reloptions')}
          FROM (
            SELECT pg_catalog.pg_get_indexdef(ic.oid) AS definition,
@@ -280,10 +157,21 @@ function indexColumns({ isBrief }: Reading): string {
            FROM (VALUES (n.nspname), ('pg_temp')) AS s(name)
          ) AS d
          WHERE pg_catalog.starts_with(d.definition, d.head)
-       ) AS body,
+       )`;
+
+function indexColumns(reading: Reading): string {
+  return `SELECT v.oid::text AS view_oid,
+       ic.relname AS name,
+       i.indisunique AS is_unique,
+       i.indisvalid AS is_valid,
+       ${IS_USABLE_KEY} AS is_usable_key,
+       am.amname AS method,
+       ${somebodysParameters('ic.reloptions')} AS storage,
+       ${reading === 'origins' ? unlessKnown(INDEX_ORIGIN, INDEX_BODY) : INDEX_BODY} AS body,
+       ${INDEX_ORIGIN} AS origin,
        t.spcname AS tablespace,
        i.indisclustered AS is_clustered,
-       ${isBrief ? BRIEF_INDEX_DETAILS : INDEX_DETAILS}
+       ${reading === 'whole' ? INDEX_DETAILS : BRIEF_INDEX_DETAILS}
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class v ON v.oid = i.indrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace

@@ -3,7 +3,8 @@ import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from './ident
 import { applicationSetting } from './own-settings.sql.js';
 import type { ViewQuery } from './rehearsal.sql.js';
 import type { SqlStatement } from './sql-statement.js';
-import type { ColumnJson, StatisticsRow } from './view-catalog.sql.js';
+import type { StatisticsRow } from './view-catalog.sql.js';
+import type { ColumnJson } from './view-details.sql.js';
 import { MATERIALIZED, type ViewKind } from './view-kind.js';
 
 export interface ViewAttributes {

@@ -10,7 +10,7 @@ import {
   HEAP_PARAMETERS,
   withoutServersOwn,
 } from './storage-parameters.sql.js';
-import { UNMAKEABLE } from './view-catalog.sql.js';
+import { UNMAKEABLE } from './view-details.sql.js';
 
 /**
  * A property of a view, as the statement that sets it: `head`, the view's name, `tail`; or only `head` if `tail` is null. An `index setting` has the view's

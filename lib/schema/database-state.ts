@@ -44,16 +44,17 @@ export interface DatabaseState {
  * Reads all of it in a constant number of queries, however many views there are. Runs in the
  * caller's transaction.
  *
- * @param reading if brief, no dependents are read
+ * @param reading unless it is the whole, no dependents are read
  */
 export async function readDatabaseState(
   session: Pick<Session, 'query'>,
   stateSchema: string,
   declared: QualifiedName[],
-  reading: Reading = { isBrief: false },
+  reading: Reading = 'whole',
 ): Promise<DatabaseState> {
   const installedVersion = await readInstalledVersion(session, stateSchema);
-  const dependencies = reading.isBrief ? [] : await session.query<DependentRow>(selectDependents());
+  const isWhole = reading === 'whole';
+  const dependencies = isWhole ? await session.query<DependentRow>(selectDependents()) : [];
   const views = await readViews(session, dependencies, reading);
   const relations = await session.query<RelationRow>(selectRelations(declared));
   const schemas = await session.query<SchemaRow>(
@@ -81,7 +82,7 @@ async function readViews(
   const rows = await session.query<ViewRow>(selectViews(undefined, reading));
   const indexes = ofViews(await session.query<IndexRow>(selectViewIndexes(reading)));
   const statistics = ofViews(
-    reading.isBrief ? [] : await session.query<StatisticsRow>(selectViewStatistics()),
+    reading === 'whole' ? await session.query<StatisticsRow>(selectViewStatistics()) : [],
   );
   const others = ofViews(dependencies.filter(({ description }) => description !== null));
   return rows.flatMap((row) => {

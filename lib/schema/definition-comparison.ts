@@ -12,7 +12,7 @@ import { type IndexRow, selectIndexesOf } from '../postgres/view-catalog.sql.js'
 import { createIndexFromBody } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import type { DeployedView } from './deployed-view.js';
-import { fingerprint } from './fingerprint.js';
+import { hasFingerprint } from './fingerprint.js';
 import { findIndexRenames, type IndexRename } from './index-renames.js';
 import { makeShapeFor } from './shape.js';
 import { refusalOf, stands } from './stands.js';
@@ -57,7 +57,7 @@ export async function compareDefinitions(
 }
 
 function isRemembered(view: ViewDefinition, deployed: DeployedView, state: DatabaseState): boolean {
-  return state.known.get(viewName(view))?.fingerprint === fingerprint(view, deployed);
+  return hasFingerprint(view, deployed, state.known.get(viewName(view)));
 }
 
 async function compare(

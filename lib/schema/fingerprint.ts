@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mustBeKnowable, type ViewDefinition } from '../definition/view-definition.js';
 import { displayName } from '../postgres/identifier.js';
 import type { KnownViewRow } from '../postgres/state.sql.js';
+import type { IndexRow } from '../postgres/view-catalog.sql.js';
 import type { DeployedView } from './deployed-view.js';
 
 /** What the code declares about a view that the database should have. */
@@ -48,35 +49,72 @@ export function rememberedRename({ declared_hash: record }: KnownViewRow): strin
 }
 
 /**
- * A hash of what was declared and what the catalog has. As long as it equals the stored one, nothing
- * can differ: neither the code, nor the view, nor the columns of what it reads (`SELECT *` is
- * expanded when a view is created, so a new column below is a change).
+ * What is remembered about a view: a hash of what was declared and what the catalog has and, after a space, the same with the
+ * origins of the texts instead of the texts. As long as one of them is the same, nothing can differ: neither the
+ * code, nor the view, nor the columns of what it reads (`SELECT *` is expanded when a view is created, so a new column
+ * below is a change).
  */
 export function fingerprint(view: ViewDefinition, deployed: DeployedView): string {
-  const { row, indexes } = deployed;
-  const isDeclared = new Set(view.indexes.map((index) => index.name));
+  return `${hashOfTexts(view, deployed)} ${hashOfOrigins(view, deployed)}`;
+}
+
+/** Whether a view has the remembered fingerprint. Its texts need not have been read if their origins are the same. */
+export function hasFingerprint(
+  view: ViewDefinition,
+  deployed: DeployedView,
+  known: KnownViewRow | undefined,
+): boolean {
+  const [ofTexts, ofOrigins] = known?.fingerprint?.split(' ') ?? [];
+  return ofOrigins === hashOfOrigins(view, deployed) || ofTexts === hashOfTexts(view, deployed);
+}
+
+function hashOfTexts(view: ViewDefinition, deployed: DeployedView): string {
+  return hashOf(view, deployed, {
+    definition: deployed.row.definition,
+    printed: ({ body }) => body,
+  });
+}
+
+/** A text whose origin is unknown stands for itself. */
+function hashOfOrigins(view: ViewDefinition, deployed: DeployedView): string {
+  const { origin, definition, columns } = deployed.row;
+  return hashOf(view, deployed, {
+    definition: [origin ?? definition, columns.map(({ name }) => name)],
+    printed: (index) => index.origin ?? index.body,
+  });
+}
+
+function hashOf(
+  view: ViewDefinition,
+  deployed: DeployedView,
+  { definition, printed }: { definition: unknown; printed: (index: IndexRow) => string },
+): string {
+  const { row } = deployed;
   return hash([
     declaredHash(view),
     // If it is new, it must be checked whether the definition allows it.
     ...(view.freshness && mustBeKnowable(view.freshness) ? ['skips unchanged'] : []),
     row.relation_kind,
     row.is_populated || !view.withData,
-    row.definition,
+    definition,
     row.sources_hash,
     view.storage && row.storage,
     view.tablespace && row.tablespace,
     view.accessMethod && row.access_method,
     view.comment !== undefined && row.comment,
-    indexes
-      .filter((index) => isDeclared.has(index.name))
-      .map(({ name, is_unique, is_valid, body, tablespace }) => [
-        name,
-        is_unique,
-        is_valid,
-        body,
-        tablespace,
-      ]),
+    declaredIndexes(view, deployed).map((index) => [
+      index.name,
+      index.is_unique,
+      index.is_valid,
+      printed(index),
+      index.tablespace,
+    ]),
   ]);
+}
+
+function declaredIndexes(view: ViewDefinition, { indexes }: DeployedView): IndexRow[] {
+  const isDeclared = new Set(view.indexes.map((index) => index.name));
+  return indexes.filter((index) => isDeclared.has(index.name));
 }
 
 function hash(value: unknown): string {

@@ -6,7 +6,7 @@ import {
   revokeAll,
 } from '../postgres/privilege.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import type { ColumnJson } from '../postgres/view-catalog.sql.js';
+import type { ColumnJson } from '../postgres/view-details.sql.js';
 
 interface Grant extends GrantJson {
   /** `undefined` for a privilege on the whole view. */

@@ -5,7 +5,7 @@ import type { Session } from '../postgres/session.js';
 import { isGiven } from './aspects/aspect.js';
 import { compareAspects, rightOf } from './aspects/aspects.js';
 import type { DatabaseState } from './database-state.js';
-import { dependsOnRecord, fingerprint } from './fingerprint.js';
+import { dependsOnRecord, hasFingerprint } from './fingerprint.js';
 import { isHeldBy, prunable, releasable } from './holders.js';
 import type { PreparationContext } from './preparation-context.js';
 import { diffSchema, type SchemaDiff, type ViewDiff, withAspects } from './schema-diff.js';
@@ -67,7 +67,8 @@ function isRemembered(
     differences.length === 0 &&
     newerVersion === undefined &&
     isHeldBy(known, application) &&
-    known?.fingerprint === fingerprint(view, deployed) &&
+    known !== undefined &&
+    hasFingerprint(view, deployed, known) &&
     isDeepStrictEqual(known.depends_on, dependsOnRecord(view)) &&
     knownVersion === (view.version ?? knownVersion)
   );

@@ -6,6 +6,7 @@ import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
 import { type Session, StandbyRefusal } from '../postgres/session.js';
 import type { TransactionLimits } from '../postgres/transaction.sql.js';
+import type { Reading } from '../postgres/view-catalog.sql.js';
 import { selectViewFacts, type ViewFactRow } from '../postgres/view-facts.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { checksOf, type MigrationChecks, refuseLiterals } from './migration-checks.js';
@@ -195,16 +196,23 @@ export class SchemaSynchronizer {
     return this.within(
       async (session) => {
         await refuseForeignState(session, this.context.database.stateSchema);
-        return this.remembered(session, policy);
+        return (
+          (await this.remembered(session, policy, 'origins')) ??
+          (await this.remembered(session, policy, 'brief'))
+        );
       },
       { isReadOnly: true },
     );
   }
 
   /** If nothing has to be done. */
-  private async remembered(session: Session, policy: SyncPolicy): Promise<Remembered | undefined> {
+  private async remembered(
+    session: Session,
+    policy: SyncPolicy,
+    reading: Reading,
+  ): Promise<Remembered | undefined> {
     const preparation = this.preparation(policy);
-    const state = await readState(session, this.context, { isBrief: true });
+    const state = await readState(session, this.context, reading);
     const diff = await rememberedDiff(session, preparation.views, state, preparation);
     if (diff === undefined) {
       return undefined;
@@ -227,7 +235,7 @@ export class SchemaSynchronizer {
       // Another process may have done everything while this one waited. Its views may be refreshing by
       // now.
       const remembered =
-        expected === undefined ? await this.remembered(session, policy) : undefined;
+        expected === undefined ? await this.remembered(session, policy, 'brief') : undefined;
       if (remembered !== undefined) {
         return remembered;
       }

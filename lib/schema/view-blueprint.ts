@@ -5,7 +5,7 @@ import { type GrantJson, withoutDefaultPrivileges } from '../postgres/privilege.
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { ViewQuery } from '../postgres/rehearsal.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import type { ColumnJson, IndexRow, StatisticsRow } from '../postgres/view-catalog.sql.js';
+import type { IndexRow, StatisticsRow } from '../postgres/view-catalog.sql.js';
 import {
   clusterOn,
   columnSettings,
@@ -26,6 +26,7 @@ import {
   type ViewAttributes,
   viewDependsOn,
 } from '../postgres/view-ddl.sql.js';
+import type { ColumnJson } from '../postgres/view-details.sql.js';
 import type { ViewKind } from '../postgres/view-kind.js';
 import type { DeployedView } from './deployed-view.js';
 import { storageOf } from './storage.js';
