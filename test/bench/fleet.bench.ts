@@ -1,6 +1,5 @@
 import type { TestDatabase } from '../support/test-database.js';
 import { serverFacts, withDatabase } from './bench-database.js';
-import { capacityTables } from './fleet-capacity.js';
 import { startMember, total } from './fleet-member.js';
 import type { Benchmark, CountTable, Outcome } from './benchmark.js';
 
@@ -11,7 +10,7 @@ const TICK_PROCESS_COUNTS = [1, 20];
 
 export const fleetBenchmark: Benchmark = {
   name: 'fleet',
-  description: `processes that boot at the same time on ${VIEW_COUNT} new views, that have a tick of all of them, and what they cost in a minute`,
+  description: `processes that boot at the same time on ${VIEW_COUNT} new views, and that have a tick of all of them`,
   run: async (log) => {
     const boots: number[][] = [];
     let facts: Outcome['facts'] = {};
@@ -31,8 +30,7 @@ export const fleetBenchmark: Benchmark = {
         log(JSON.stringify(ticks.at(-1)));
       });
     }
-    const capacity = await capacityTables(log);
-    return { facts, comparisons: [], counts: [table(boots), tickTable(ticks), ...capacity] };
+    return { facts, comparisons: [], counts: [table(boots), tickTable(ticks)] };
   },
 };
 

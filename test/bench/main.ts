@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import type { Benchmark, BenchmarkReport } from './benchmark.js';
+import { capacityBenchmark } from './capacity.bench.js';
 import { captureBenchmark } from './capture.bench.js';
 import { dashboardBenchmark } from './dashboard.bench.js';
 import { cliBenchmark } from './cli.bench.js';
@@ -23,6 +24,7 @@ const BENCHMARKS = [
   captureBenchmark,
   largeBenchmark,
   fleetBenchmark,
+  capacityBenchmark,
   cliBenchmark,
   dashboardBenchmark,
   standbyBenchmark,
