@@ -1,13 +1,15 @@
 import { type Duration, milliseconds } from '../definition/duration.js';
 import type { ManagedDataSource } from '../engine/managed-data-source.js';
+import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { displayName } from '../postgres/identifier.js';
 import type { DataDrift } from '../status/data-drift.js';
 import type { ViewStatus } from '../status/view-status.js';
 import type { SchemaDifference } from '../schema/schema-difference.js';
 import type { CommandResult } from './cli-command.js';
+import { type SchemaFlag, viewsIn } from './schema-option.js';
 import { ExitCode } from './exit-code.js';
 
-export interface CheckOptions {
+export interface CheckOptions extends SchemaFlag {
   /** Whether stale rows count. */
   freshness?: boolean;
   /** Whether the rows of each view are compared with what its query returns now. */
@@ -23,12 +25,16 @@ type RowDrift = Pick<DataDrift, 'view' | 'isDrifted' | 'missingCount' | 'extraCo
  */
 export async function check(
   source: ManagedDataSource,
-  { freshness = false, data = false, timeout = '30s' }: CheckOptions,
+  { freshness = false, data = false, timeout = '30s', schema }: CheckOptions,
 ): Promise<CommandResult> {
-  const differences = (await source.schema.diff({})).filter(({ kind }) => kind !== 'orphan');
+  const views = viewsIn(source.views.all(), { schema });
+  const names = new Set(views.map(viewName));
+  const differences = (await source.schema.diff({ schema })).filter(
+    ({ kind }) => kind !== 'orphan',
+  );
   const statuses = freshness ? await source.inspector.statusAll(milliseconds(timeout)) : [];
-  const stale = statuses.filter(({ isStale }) => isStale);
-  const drifted = (data ? await rowDrifts(source, differences) : []).filter(
+  const stale = statuses.filter(({ view, isStale }) => isStale && names.has(view));
+  const drifted = (data ? await rowDrifts(source, views, differences) : []).filter(
     ({ isDrifted }) => isDrifted,
   );
   const isDrifted = differences.length + drifted.length > 0;
@@ -53,12 +59,13 @@ export async function check(
 
 /** Only for existing views: the others differ anyway. */
 async function rowDrifts(
-  { views, inspector }: ManagedDataSource,
+  { inspector }: ManagedDataSource,
+  views: readonly ViewDefinition[],
   differences: readonly SchemaDifference[],
 ): Promise<RowDrift[]> {
   const differing = new Set(differences.map(({ view }) => view));
   const drifts: RowDrift[] = [];
-  for (const view of views.materialized()) {
+  for (const view of views.filter(({ kind }) => kind.storesRows)) {
     if (!differing.has(displayName(view.name))) {
       const { view: name, isDrifted, missingCount, extraCount } = await inspector.drift(view, 1);
       drifts.push({ view: name, isDrifted, missingCount, extraCount });

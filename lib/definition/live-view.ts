@@ -20,7 +20,7 @@ export function withLiveView(
   }
   const nameOf = ({ schema, name }: QualifiedName): QualifiedName => ({
     schema,
-    name: liveView === true ? `${name}_live` : liveView,
+    name: liveViewName(name, { liveView }) ?? name,
   });
   const live: ViewDefinition = {
     target: view.target,
@@ -39,6 +39,14 @@ export function withLiveView(
   };
   refuseName(view, live);
   return [live, { ...view, query: selectAll(live.name), dependsOn: [] }];
+}
+
+/** The name of the plain view beside a materialized one; `undefined` if there is none. */
+export function liveViewName(
+  name: string,
+  { liveView = false }: Pick<ViewOptions, 'liveView'>,
+): string | undefined {
+  return liveView === true ? `${name}_live` : liveView || undefined;
 }
 
 function refuseName({ target, name }: ViewDefinition, live: ViewDefinition): void {

@@ -153,6 +153,8 @@ export interface SyncPolicy {
   unmanagedDependents: UnmanagedDependents;
   rebuildStrategy: RebuildStrategy;
   prune: boolean;
+  /** The only schema that a plan is for, with what reads its views. */
+  schema?: string;
 }
 
 export type Synchronize = boolean | 'create' | 'verify';

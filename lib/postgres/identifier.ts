@@ -70,3 +70,8 @@ export function rowName(row: { schema_name: string; view_name: string }): string
 export function namesOf(names: readonly QualifiedName[]): [schemas: string[], names: string[]] {
   return [names.map(({ schema }) => schema), names.map(({ name }) => name)];
 }
+
+/** Whether a `schema.name`, as it is shown, is in a schema; in any if none is given. */
+export function isInSchema(shown: string, schema: string | undefined): boolean {
+  return schema === undefined || shown.startsWith(`${schema}.`);
+}

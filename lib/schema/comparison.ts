@@ -49,6 +49,8 @@ export async function compare(session: Session, context: PreparationContext): Pr
       pending,
       declaredElsewhere,
       application,
+      schema: context.policy.schema,
+      namesWithoutSchema: context.namesWithoutSchema,
     });
     return { renames, pending, createdSchemas, state, diff, names, hidden };
   };

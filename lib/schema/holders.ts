@@ -14,6 +14,8 @@ import type { DeployedView } from './deployed-view.js';
 export interface Orphan extends DeployedView {
   /** Whether another application may declare it, according to the database. Then it is never dropped. */
   isDoubtful?: true;
+  /** Whether it is a view of a class that has no schema at all at present. Then it is dropped only by its schema's name. */
+  hasEmptyClass?: true;
   /** Whether the database remembers that it tracks changes. */
   isTracked: boolean;
 }
@@ -91,14 +93,23 @@ export function describeHolders(holders: readonly string[]): string {
 }
 
 /** Why no class declares an orphan, as far as is known. */
-export function describeOrphan({ isDoubtful }: Orphan): string {
+export function describeOrphan({ isDoubtful, hasEmptyClass }: Orphan): string {
+  if (hasEmptyClass && !isDoubtful) {
+    return '`schemas` of its class names no schema at all';
+  }
   return isDoubtful
     ? 'no class of this application declares it, while another application may'
     : 'no class declares it';
 }
 
 /** What to do about an orphan. */
-export function orphanAdvice({ isDoubtful }: Orphan, application: string): string {
+export function orphanAdvice(
+  { name, isDoubtful, hasEmptyClass }: Orphan,
+  application: string,
+): string {
+  if (hasEmptyClass && !isDoubtful) {
+    return `\`prune\` leaves it, because that may be a mistake, such as an empty table of tenants. If the views of the schema are to go: matviews sync --prune --schema '${name.schema.replaceAll("'", String.raw`'\''`)}', or remove the class.`;
+  }
   if (!isDoubtful) {
     return 'Drop it with `prune: true` or SchemaService.apply.';
   }
@@ -112,7 +123,7 @@ export function describeUnpruned(
   orphans: readonly Orphan[],
   application: string,
 ): string | undefined {
-  const [first, ...others] = orphans.filter(({ isDoubtful }) => isDoubtful);
+  const [first, ...others] = orphans.filter((orphan) => !isPrunable(orphan));
   return (
     first &&
     `Not pruned: ${displayNames([first, ...others].map(({ name }) => name))}: ${describeOrphan(first)}. ${orphanAdvice(first, application)}`
@@ -121,5 +132,8 @@ export function describeUnpruned(
 
 /** The orphans that may be dropped. */
 export function prunable<Each extends Orphan>(orphans: readonly Each[]): Each[] {
-  return orphans.filter(({ isDoubtful }) => !isDoubtful);
+  return orphans.filter(isPrunable);
 }
+
+const isPrunable = ({ isDoubtful, hasEmptyClass }: Orphan): boolean =>
+  !isDoubtful && !hasEmptyClass;

@@ -10,6 +10,8 @@ export interface PreparationContext {
   views: readonly ViewDefinition[];
   /** What the application declares in other data sources: `schema.name`. */
   declaredElsewhere: ReadonlySet<string>;
+  /** The names of views whose classes have no schema at all at present. */
+  namesWithoutSchema: ReadonlySet<string>;
   /** The application's name; `''` if it has none. */
   application: string;
   policy: SyncPolicy;

@@ -25,6 +25,7 @@ export async function rememberedDiff(
     policy,
     stateSchema,
     options,
+    namesWithoutSchema,
   }: Omit<PreparationContext, 'views'>,
 ): Promise<SchemaDiff | undefined> {
   await implyFreshness(session, stateSchema, views, []);
@@ -39,6 +40,8 @@ export async function rememberedDiff(
     pending: [],
     declaredElsewhere,
     application,
+    schema: policy.schema,
+    namesWithoutSchema,
   });
   const diff = withAspects(declared, found);
   const declaredNames = new Set([...declaredElsewhere, ...views.map(viewName)]);

@@ -65,6 +65,10 @@ interface DiffInput {
   declaredElsewhere?: ReadonlySet<string>;
   /** The application's name; `''` if it has none. */
   application: string;
+  /** The only schema whose orphans count. */
+  schema?: string;
+  /** The names of views whose classes have no schema at all at present. */
+  namesWithoutSchema?: ReadonlySet<string>;
 }
 
 /**
@@ -76,7 +80,15 @@ interface DiffInput {
 export function diffSchema(
   definitions: readonly ViewDefinition[],
   state: DatabaseState,
-  { comparisons, renames, pending, declaredElsewhere, application }: DiffInput,
+  {
+    comparisons,
+    renames,
+    pending,
+    declaredElsewhere,
+    application,
+    schema,
+    namesWithoutSchema,
+  }: DiffInput,
 ): SchemaDiff {
   const views = definitions.map((view) => {
     const undone = pending.find((each) => each.view === view);
@@ -92,14 +104,21 @@ export function diffSchema(
     views,
     orphans: [...state.known.values()]
       .filter((known) => known.is_own && !declaredElsewhere?.has(rowName(known)))
+      .filter((known) => schema === undefined || known.schema_name === schema)
       .flatMap((known) => {
         const view = state.views.get(rowName(known));
         const isThere = view !== undefined && isAsKnown(view, known) && !taken.has(rowName(known));
-        return (isThere && asOrphan(view, known, application)) || [];
+        const orphan = isThere ? asOrphan(view, known, application) : undefined;
+        return orphan === undefined ? [] : withoutSchema(orphan, namesWithoutSchema);
       }),
     missingSchemas: missingSchemas(definitions, state),
     others: [],
   };
+}
+
+/** Where a class has no schema at all, that may be a mistake of its `schemas`. */
+function withoutSchema(orphan: Orphan, names: ReadonlySet<string> = new Set()): Orphan {
+  return names.has(orphan.name.name) ? { ...orphan, hasEmptyClass: true } : orphan;
 }
 
 type Comparisons = ReadonlyMap<string, DefinitionComparison>;

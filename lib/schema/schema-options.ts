@@ -2,6 +2,7 @@ import {
   aBoolean,
   aCount,
   aDataSource,
+  anIdentifier,
   matching,
   objectOf,
   oneOf,
@@ -27,6 +28,8 @@ export interface PlanPolicy {
   rebuildStrategy?: SyncPolicy['rebuildStrategy'];
   /** @default as in the module's options */
   onMissingTable?: SyncPolicy['onMissingTable'];
+  /** Only the views of this schema, and for a change those that read them. @default all */
+  schema?: string;
 }
 
 export interface PlanOptions extends DataSourceSelector, PlanPolicy {}
@@ -39,6 +42,7 @@ const planRules: Rules<PlanOptions> = {
   unmanagedDependents: MODULE_RULES.unmanagedDependents,
   rebuildStrategy: MODULE_RULES.rebuildStrategy,
   onMissingTable: MODULE_RULES.onMissingTable,
+  schema: anIdentifier,
 };
 
 /** The options of `SchemaService.diff` and `plan`. */

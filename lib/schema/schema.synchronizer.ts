@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
+import { namesWithoutSchema } from '../definition/names-without-schema.js';
 import { PlanOutdatedError } from '../errors/schema.errors.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { syncLockKey } from '../postgres/advisory-lock.js';
@@ -177,6 +178,9 @@ export class SchemaSynchronizer {
       stateSchema,
       views: views.all(),
       declaredElsewhere: declaredElsewhere(this.context),
+      // Who names a schema means it.
+      namesWithoutSchema:
+        policy.schema === undefined ? namesWithoutSchema(this.context) : new Set(),
       application: this.context.application,
       policy,
       options,

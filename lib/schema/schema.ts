@@ -3,10 +3,13 @@ import type { DataSourceContext } from '../definition/data-source.context.js';
 import type { SyncPolicy } from '../definition/module.options.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaDriftError, SchemaSyncError } from '../errors/schema.errors.js';
-import { displayName } from '../postgres/identifier.js';
+import { UnknownViewError } from '../errors/usage.errors.js';
+import { displayName, isInSchema } from '../postgres/identifier.js';
 import { bootAdded } from './added-views.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
+import { withDeclaredDependencies, withDependents } from './database-state.js';
+import { contextOfSome } from './scoped-context.js';
 import { describeHolders } from './holders.js';
 import { type MigrationFile, type MigrationOptions, writeMigration } from './migration-writer.js';
 import { unscheduleRemoved } from './removed-views.js';
@@ -59,15 +62,19 @@ export class Schema {
   }
 
   async diff(policy: PlanPolicy): Promise<SchemaDifference[]> {
-    return schemaDifferences(await this.synchronizer.inspect(this.policy(policy)));
+    const { schema } = policy;
+    const synchronizer = await this.only(schema);
+    const differences = schemaDifferences(await synchronizer.inspect(this.policy(policy)));
+    return differences.filter(({ view }) => isInSchema(view, schema));
   }
 
   async plan(policy: PlanPolicy): Promise<SchemaPlan> {
-    return this.synchronizer.plan(this.policy(policy));
+    return (await this.only(policy.schema)).plan(this.policy(policy));
   }
 
   async apply(plan: SchemaPlan): Promise<SyncReport> {
-    const { report } = await this.synchronizer.carryOut(plan.policy, plan);
+    const synchronizer = await this.only(plan.policy.schema);
+    const { report } = await synchronizer.carryOut(plan.policy, plan);
     return report;
   }
 
@@ -86,7 +93,8 @@ export class Schema {
     options: MigrationOptions & PlanPolicy,
   ): Promise<MigrationFile | undefined> {
     const { name, timestamp, language, module, ...policy } = options;
-    const { plan, checks } = await this.synchronizer.inspectForMigration(this.policy(policy));
+    const synchronizer = await this.only(policy.schema);
+    const { plan, checks } = await synchronizer.inspectForMigration(this.policy(policy));
     return plan.steps.length === 0
       ? undefined
       : writeMigration(plan, checks, {
@@ -174,6 +182,31 @@ export class Schema {
       unmanagedDependents: options.unmanagedDependents ?? syncPolicy.unmanagedDependents,
       rebuildStrategy: options.rebuildStrategy ?? syncPolicy.rebuildStrategy,
       prune: options.prune ?? syncPolicy.prune,
+      ...(options.schema !== undefined && { schema: options.schema }),
     };
+  }
+
+  /**
+   * For the views of one schema, and those that read them: these are rebuilt together.
+   *
+   * @throws UnknownViewError if nothing is or was declared in it
+   */
+  private async only(schema: string | undefined): Promise<SchemaSynchronizer> {
+    if (schema === undefined) {
+      return this.synchronizer;
+    }
+    const all = this.context.views.all();
+    const state = withDeclaredDependencies(await this.synchronizer.read(), all);
+    const own = all.filter(({ name }) => name.schema === schema);
+    const wasDeclared = [...state.known.values()].some((row) => row.schema_name === schema);
+    if (own.length === 0 && !wasDeclared) {
+      throw new UnknownViewError(`No view is declared in schema "${schema}".`);
+    }
+    const names = own.flatMap(({ name, renamedFrom }) =>
+      renamedFrom === undefined ? [name] : [name, renamedFrom],
+    );
+    const scope = withDependents(names.map(displayName), state);
+    const some = all.filter((view) => own.includes(view) || scope.has(viewName(view)));
+    return new SchemaSynchronizer(contextOfSome(this.context, some));
   }
 }

@@ -9,13 +9,11 @@ export function contextOfNew(
   added: readonly ViewDefinition[],
   { onMissingTable }: Pick<SyncPolicy, 'onMissingTable'>,
 ): DataSourceContext {
-  const { name, typeOrm, options, application, database, views, log, events, locks } = context;
+  const { options } = context;
   const { syncPolicy } = options;
   const synchronize = syncPolicy.synchronize === true ? 'create' : syncPolicy.synchronize;
-  const own = new ViewRegistry();
-  own.set(added);
   return {
-    ...{ name, typeOrm, application, database, log, events, locks },
+    ...contextOfSome(context, added),
     options: {
       ...options,
       syncPolicy: {
@@ -23,6 +21,19 @@ export function contextOfNew(
         ...{ synchronize, onMissingTable, onDrift: 'continue', prune: false },
       },
     },
+  };
+}
+
+/** The data source as if only the given views were declared there, and the others elsewhere. */
+export function contextOfSome(
+  context: DataSourceContext,
+  some: readonly ViewDefinition[],
+): DataSourceContext {
+  const { name, typeOrm, options, application, database, views, log, events, locks } = context;
+  const own = new ViewRegistry();
+  own.set(some);
+  return {
+    ...{ name, typeOrm, options, application, database, log, events, locks },
     views: own,
     viewsElsewhere: () => [...views.all(), ...context.viewsElsewhere()],
   };

@@ -7,6 +7,7 @@ export const checkCommand: CliCommand = {
   define: () =>
     new Command('check')
       .description("check that the database matches the code: exit code 2 if it doesn't")
+      .option('--schema <name>', 'only the views of this schema')
       .option('--freshness', 'exit code 3 if a view is stale')
       .option(
         '--data',

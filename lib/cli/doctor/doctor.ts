@@ -8,7 +8,7 @@ import {
   type ViewRiskRow,
 } from '../../postgres/doctor.sql.js';
 import { MATERIALIZED, PLAIN } from '../../postgres/view-kind.js';
-import { quoteIdentifier } from '../../postgres/identifier.js';
+import { isInSchema, quoteIdentifier } from '../../postgres/identifier.js';
 import { INSTALLATION_VERSION } from '../../postgres/installation.sql.js';
 import { selectWakeUpTrigger, type WakeUpTriggerRow } from '../../postgres/wake-up.sql.js';
 import { readInstalledVersion } from '../../postgres/installed-version.js';
@@ -33,8 +33,12 @@ interface ServerReading {
   hasWakeUpTrigger: boolean;
 }
 
-/** Finds everything that will fail later. Changes nothing. */
-export async function examine(source: ManagedDataSource): Promise<Finding[]> {
+/**
+ * Finds everything that will fail later. Changes nothing.
+ *
+ * @param schema leaves out what concerns a view of another schema
+ */
+export async function examine(source: ManagedDataSource, schema?: string): Promise<Finding[]> {
   const { facts, risks, installedVersion, hasWakeUpTrigger } = await readServer(source);
   const inspected = await source.catalog.inspect(undefined, TIMEOUT_MS);
   const found = new Map(inspected.map((view) => [view.view, view]));
@@ -48,9 +52,11 @@ export async function examine(source: ManagedDataSource): Promise<Finding[]> {
     ...statuses.flatMap(jobFindings),
     ...risks.map((risk) => riskFinding(risk, facts.version, searchPath)),
     ...logFindings(statuses),
-    ...(await differenceFindings(source, found)),
+    ...(await differenceFindings(source, found, schema)),
   ];
-  return findings.sort((one, other) => rank(one) - rank(other));
+  return findings
+    .filter(({ view }) => view === undefined || isInSchema(view, schema))
+    .sort((one, other) => rank(one) - rank(other));
 }
 
 async function readServer({ database, options, views }: ManagedDataSource): Promise<ServerReading> {
@@ -99,9 +105,10 @@ function versionFindings(installedVersion: number, stateSchema: string): Finding
 async function differenceFindings(
   source: ManagedDataSource,
   found: ReadonlyMap<string, InspectedView>,
+  schema: string | undefined,
 ): Promise<Finding[]> {
   try {
-    const differences = await source.schema.diff({});
+    const differences = await source.schema.diff({ schema });
     const places = new Map([...found.keys()].map((view, place) => [view, place]));
     const placeOf = ({ view }: SchemaDifference): number => places.get(view) ?? -1;
     // What reads an orphan must be dropped before it.
