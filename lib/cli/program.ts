@@ -43,7 +43,16 @@ export async function runProgram(surroundings: Surroundings): Promise<ExitCode> 
     if (!(error instanceof CommanderError)) {
       throw error;
     }
-    return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    if (error.exitCode === 0) {
+      return ExitCode.ok;
+    }
+    // It has said so on stderr already.
+    if (surroundings.args.includes('--json')) {
+      const message = error.message.replace(/^error: /, '');
+      const document = { error: { code: 'MV_USAGE', message } };
+      surroundings.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
+    }
+    return ExitCode.usage;
   }
 }
 

@@ -154,6 +154,29 @@ describe('matviews, on the command line (features.md, row 6)', () => {
   });
 });
 
+describe('matviews --json (features.md, row 6)', () => {
+  it.each([
+    [['list', '--jason', '--json']],
+    [['statsu', '--json']],
+    [['history', '--json', '--limit', '-1']],
+    [['refresh', '--json', '--all', '--timeout', '99999999999999999999d']],
+    [['cancel', '--json']],
+    [['list', '--json', '--data-source']],
+    [['list', '--json', '-d', 'nowhere.ts']],
+    [['pause', '--json', 'public.nowhere']],
+  ])('prints an error as one document: %j', async (args) => {
+    const run = await project.run(...args);
+    expect(run.code).toBe(args.includes('nowhere.ts') ? 1 : 4);
+    expect(json(run)).toEqual({
+      error: expect.objectContaining({
+        code: expect.stringMatching(/^MV_/) as unknown,
+        message: expect.stringMatching(/^(?!error)./) as unknown,
+      }) as unknown,
+    });
+    expect(run.stderr).toMatch(/^error: /);
+  });
+});
+
 describe('matviews, at run time (features.md, row 6)', () => {
   it('refreshes, and shows the status of the views', async () => {
     const refreshed = await project.run(
