@@ -13,7 +13,7 @@ export async function diff(source: ManagedDataSource, policy: PlanPolicy): Promi
 }
 
 /**
- * Makes the database match the code, in one transaction.
+ * Makes the database match the code, in one transaction if the server has room for its locks.
  *
  * @param consent asked before something is dropped or rows are recomputed
  */
@@ -22,14 +22,14 @@ export async function sync(
   policy: PlanPolicy,
   consent: Consent,
 ): Promise<CommandResult> {
-  const plan = await source.schema.plan(policy);
-  const views = await source.catalog.inspect(undefined, READ_TIMEOUT_MS);
-  const steps = grave(plan, new Set(views.map(({ view }) => view)));
-  if (steps.length > 0) {
-    const list = steps.map(({ action, view, reason }) => `  ${action} ${view ?? ''}: ${reason}`);
-    await consent.require(`These steps drop or rebuild views:\n${list.join('\n')}`);
-  }
-  const report = await source.schema.apply(plan);
+  const report = await source.schema.sync(policy, async (plan) => {
+    const views = await source.catalog.inspect(undefined, READ_TIMEOUT_MS);
+    const steps = grave(plan, new Set(views.map(({ view }) => view)));
+    if (steps.length > 0) {
+      const list = steps.map(({ action, view, reason }) => `  ${action} ${view ?? ''}: ${reason}`);
+      await consent.require(`These steps drop or rebuild views:\n${list.join('\n')}`);
+    }
+  });
   const done = report.views.filter(({ outcome }) => outcome !== 'unchanged');
   const lines = done.map(({ view, outcome, reason }) =>
     [`${outcome.padEnd(9)} ${view}`, ...(reason === undefined ? [] : [reason])].join(': '),

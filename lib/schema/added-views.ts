@@ -15,6 +15,9 @@ export async function bootAdded(
   captures: CaptureKeeper,
   added: readonly ViewDefinition[],
 ): Promise<void> {
-  const scoped = contextOfNew(context, added, { onMissingTable: 'fail' });
+  const scoped = contextOfNew(context, added, {
+    ...context.options.syncPolicy,
+    onMissingTable: 'fail',
+  });
   await new SchemaBoot(scoped, new SchemaSynchronizer(scoped), captures).boot();
 }

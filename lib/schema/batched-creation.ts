@@ -1,9 +1,11 @@
 import type { DataSourceContext } from '../definition/data-source.context.js';
+import type { SyncPolicy } from '../definition/module.options.js';
 import { allowsCreation } from '../definition/policy-rights.js';
 import { type ViewDefinition, viewName } from '../definition/view-definition.js';
 import { SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName } from '../postgres/identifier.js';
 import { isOutOfLocks } from '../postgres/lock-attempts.js';
+import { MaterializedViewError } from '../errors/materialized-view.error.js';
 import type { DatabaseState } from './database-state.js';
 import { SchemaSynchronizer } from './schema.synchronizer.js';
 import { contextOfNew } from './scoped-context.js';
@@ -11,6 +13,16 @@ import type { ViewReport } from './sync-report.js';
 
 /** How many times smaller the next batch is after one that needed too many locks. */
 const SHRINKING = 4;
+
+/** How an error ends whose transaction was rolled back. */
+const NOTHING_CHANGED = 'Nothing has been changed.';
+
+interface BatchingOptions {
+  context: DataSourceContext;
+  /** What may be created. */
+  policy: SyncPolicy;
+  synchronizer: SchemaSynchronizer;
+}
 
 /**
  * Creates missing views in batches if the server has no room for the locks of all changes at once. Each batch is one
@@ -26,6 +38,7 @@ export class BatchedCreation {
 
   private constructor(
     private readonly context: DataSourceContext,
+    private readonly policy: SyncPolicy,
     private readonly missing: readonly ViewDefinition[],
   ) {
     this.size = smaller(missing.length);
@@ -35,23 +48,68 @@ export class BatchedCreation {
    * @param state the current state of the database
    * @returns the reports of the created views, by name
    */
-  static async run(
+  private static of(
     context: DataSourceContext,
+    policy: SyncPolicy,
     state: DatabaseState,
-  ): Promise<Map<string, ViewReport>> {
+  ): BatchedCreation {
     const isNew = (view: ViewDefinition): boolean =>
       view.renamedFrom === undefined && !state.relations.has(viewName(view));
-    const missing = allowsCreation(context.options.syncPolicy)
+    const missing = allowsCreation(policy)
       ? inDeclaredOrder(context.views.all()).filter(isNew)
       : [];
-    const creation = new BatchedCreation(context, missing);
-    if (missing.length > 1) {
-      context.log.warn(
-        `The server has no room for the locks of all changes to data source "${context.name}" at once (\`max_locks_per_transaction\`): its ${missing.length} new views are made in batches. Those of one batch stay, whatever becomes of the next.`,
-      );
-      await creation.makeAll();
+    return new BatchedCreation(context, policy, missing);
+  }
+
+  /**
+   * Runs work that makes all changes at once. If the server has no room for all locks, new views come first, in batches.
+   *
+   * @param work gets the reports of the views that were created, by name
+   */
+  static async before<T>(
+    { context, policy, synchronizer }: BatchingOptions,
+    work: (made: ReadonlyMap<string, ViewReport>) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await work(new Map());
+    } catch (error) {
+      if (!hadNoRoom(error)) {
+        throw error;
+      }
+      const creation = BatchedCreation.of(context, policy, await synchronizer.read());
+      if (creation.missing.length <= 1) {
+        throw error;
+      }
+      return creation.followedBy(work, error);
     }
-    return creation.made;
+  }
+
+  /** @param refusal why not everything could be done at once */
+  private async followedBy<T>(
+    work: (made: ReadonlyMap<string, ViewReport>) => Promise<T>,
+    refusal: unknown,
+  ): Promise<T> {
+    const { name, log } = this.context;
+    log.warn(
+      `The server has no room for the locks of all changes to data source "${name}" at once (\`max_locks_per_transaction\`): its ${this.missing.length} new views are made in batches. Those of one batch stay, whatever becomes of the next.`,
+    );
+    try {
+      await this.makeAll();
+      if (this.made.size === 0) {
+        throw refusal;
+      }
+      return await work(this.made);
+    } catch (error) {
+      throw this.withMade(error);
+    }
+  }
+
+  /** An error says that nothing has been changed, which is true of its batch only. */
+  private withMade(error: unknown): unknown {
+    if (this.made.size > 0 && error instanceof MaterializedViewError) {
+      error.message = `${error.message.replace(NOTHING_CHANGED, '').trimEnd()} ${this.made.size} of ${this.missing.length} new views exist by now, made in batches, and stay. Nothing else has been changed; the next boot or sync goes on with the rest.`;
+    }
+    return error;
   }
 
   private async makeAll(): Promise<void> {
@@ -90,7 +148,7 @@ export class BatchedCreation {
       return;
     }
     const scoped: DataSourceContext = {
-      ...contextOfNew(this.context, views, { onMissingTable: 'skip' }),
+      ...contextOfNew(this.context, views, { ...this.policy, onMissingTable: 'skip' }),
       // The synchronisation of everything reports each view.
       events: { publish: () => undefined },
     };
@@ -115,7 +173,7 @@ export class BatchedCreation {
 }
 
 /** Whether a synchronisation failed because it needed more locks than the server has room for. */
-export function hadNoRoom(error: unknown): boolean {
+function hadNoRoom(error: unknown): boolean {
   return error instanceof SchemaSyncError && isOutOfLocks(error.cause);
 }
 

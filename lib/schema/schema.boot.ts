@@ -7,7 +7,7 @@ import type { Session } from '../postgres/session.js';
 import { MATERIALIZED, sentenceCase, type ViewKind } from '../postgres/view-kind.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { describeIdle, describePostponed } from '../tracking/capture-warnings.js';
-import { BatchedCreation, hadNoRoom } from './batched-creation.js';
+import { BatchedCreation } from './batched-creation.js';
 import { refuseForeignState } from './foreign-state.js';
 import { orphanAdvice } from './holders.js';
 import { describeWithoutKey } from './refresh-keys.js';
@@ -63,20 +63,11 @@ export class SchemaBoot {
     }
   }
 
-  /** Everything at once. If the server has no room for all locks, new views come first, in batches. */
-  private async carryOut(policy: SyncPolicy): Promise<Synchronized> {
-    try {
-      return await this.synchronizer.carryOut(policy);
-    } catch (error) {
-      if (!hadNoRoom(error)) {
-        throw error;
-      }
-      const made = await BatchedCreation.run(this.context, await this.synchronizer.read());
-      if (made.size === 0) {
-        throw error;
-      }
-      return this.synchronizer.carryOut(policy, undefined, made);
-    }
+  private carryOut(policy: SyncPolicy): Promise<Synchronized> {
+    const { context, synchronizer } = this;
+    return BatchedCreation.before({ context, policy, synchronizer }, (made) =>
+      synchronizer.carryOut(policy, undefined, made),
+    );
   }
 
   private async warnOfStandbys(): Promise<void> {

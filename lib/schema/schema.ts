@@ -6,6 +6,7 @@ import { SchemaDriftError, SchemaSyncError } from '../errors/schema.errors.js';
 import { UnknownViewError } from '../errors/usage.errors.js';
 import { displayName, isInSchema } from '../postgres/identifier.js';
 import { bootAdded } from './added-views.js';
+import { BatchedCreation } from './batched-creation.js';
 import type { CaptureKeeper } from '../tracking/capture.keeper.js';
 import { alterTable, type AlterTableOptions } from './alter-table.js';
 import { withDeclaredDependencies, withDependents } from './database-state.js';
@@ -76,6 +77,24 @@ export class Schema {
     const synchronizer = await this.only(plan.policy.schema);
     const { report } = await synchronizer.carryOut(plan.policy, plan);
     return report;
+  }
+
+  /**
+   * Plans and applies, after `approve` has seen the plan. If the server has no room for all locks, new views come first,
+   * in batches.
+   */
+  async sync(
+    options: PlanPolicy,
+    approve: (plan: SchemaPlan) => Promise<void>,
+  ): Promise<SyncReport> {
+    const { context, synchronizer } = this;
+    const policy = this.policy(options);
+    return BatchedCreation.before({ context, policy, synchronizer }, async (made) => {
+      const plan = await synchronizer.plan(policy);
+      await approve(plan);
+      const { report } = await synchronizer.carryOut(policy, plan, made);
+      return report;
+    });
   }
 
   async verify(): Promise<void> {

@@ -7,18 +7,17 @@ import { ViewRegistry } from '../definition/view.registry.js';
 export function contextOfNew(
   context: DataSourceContext,
   added: readonly ViewDefinition[],
-  { onMissingTable }: Pick<SyncPolicy, 'onMissingTable'>,
+  policy: SyncPolicy,
 ): DataSourceContext {
   const { options } = context;
-  const { syncPolicy } = options;
-  const synchronize = syncPolicy.synchronize === true ? 'create' : syncPolicy.synchronize;
+  const synchronize = policy.synchronize === true ? 'create' : policy.synchronize;
   return {
     ...contextOfSome(context, added),
     options: {
       ...options,
       syncPolicy: {
-        ...syncPolicy,
-        ...{ synchronize, onMissingTable, onDrift: 'continue', prune: false },
+        ...policy,
+        ...{ synchronize, onDrift: 'continue', prune: false },
       },
     },
   };

@@ -14,7 +14,7 @@ export const syncCommand: CliCommand = {
   define: () =>
     addPlanOptions(
       new Command('sync')
-        .description('bring the database in line with the code, in one transaction')
+        .description('bring the database in line with the code')
         .option('--dry-run', 'only print the SQL, like diff')
         .option('-y, --yes', "don't ask before views are dropped or rebuilt"),
     ),
