@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { DataSourceContext } from '../definition/data-source.context.js';
 import {
   type PrunableRow,
@@ -9,10 +8,8 @@ import {
   type ViewWithHistoryRow,
 } from '../postgres/history-pruning.sql.js';
 import { followIndex } from '../postgres/change-log.sql.js';
-import { HOST } from '../postgres/history.sql.js';
-import { askLease, type LeaseRow } from '../postgres/lease.sql.js';
-import { isRefusal } from '../postgres/sqlstate.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
+import { Lease } from '../definition/lease.js';
 import { Upkeep } from '../definition/upkeep.js';
 import type { QueryResultRow } from 'pg';
 
@@ -28,10 +25,12 @@ const INTERVAL_MS = 3_600_000;
 /** Prunes the history of refreshes. */
 export class HistoryPruner {
   private readonly upkeep: Upkeep;
-  private readonly asker = `${HOST}:${randomUUID().slice(0, 8)}`;
+  private readonly lease: Lease;
 
   constructor(private readonly context: DataSourceContext) {
     const { stateSchema } = context.database;
+    const times = { heldMs: INTERVAL_MS, slotMs: 0, longestTurnMs: 0 };
+    this.lease = new Lease(context, times);
     this.upkeep = new Upkeep({
       intervalMs: INTERVAL_MS,
       complaint: `Old rows of ${stateSchema}.refresh_history could not be deleted; the next attempt is in an hour.`,
@@ -72,23 +71,12 @@ export class HistoryPruner {
 
   /** Whether no other process has done it within the hour, which is what a lease says. Who may not ask does it. */
   private async isTurn(): Promise<boolean> {
-    const { database, options } = this.context;
-    const { maxAgeMs, maxCount } = options.history;
-    const question = {
-      name: `history ${maxAgeMs} ${maxCount}`,
-      asker: this.asker,
-      askerAgeMs: 0,
-      restMs: 0,
-      heldMs: INTERVAL_MS,
-      slotMs: 0,
-      longestTurnMs: 0,
-    };
-    const statement = askLease(database.stateSchema, question);
+    const { maxAgeMs, maxCount } = this.context.options.history;
     try {
-      const [answer] = await database.single<LeaseRow>(statement, () => true);
-      return answer?.is_holder ?? true;
+      const name = `history ${maxAgeMs} ${maxCount}`;
+      return (await this.lease.ask({ name, isConnectionKept: () => true })).is_holder;
     } catch (error) {
-      if (!isRefusal(error)) {
+      if (!Lease.isRefused(error)) {
         throw error;
       }
       return true;

@@ -1,9 +1,23 @@
+import { Lease } from '../definition/lease.js';
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
 import { isDoneWithin } from '../postgres/time-limit.js';
-import { type Lease, RENEWAL_MS } from './lease.js';
 import { nextLookAfterErrorInMs } from './look-interval.js';
 import { Rest } from './rest.js';
+
+/** How often the holder renews its lease. */
+const RENEWAL_MS = 2_000;
+
+/** The times of the lease for background work. */
+export const WORK_LEASE_TIMES = {
+  /** Two renewals may fail. */
+  heldMs: 3 * RENEWAL_MS,
+  slotMs: 3_000,
+  /**
+   * If most of many processes die at once, the others ask after this time at the latest. Connecting is what costs: 500
+   * processes ask 100 times a minute in all, and 50 of them 20 times.
+   */
+  longestTurnMs: 300_000,
+};
 
 /** How long a stopping application waits until the lease is released. */
 const STOP_TIMEOUT_MS = 2_000;
@@ -91,14 +105,19 @@ export class LeaseKeeper {
     const views = scheduled();
     const ownRestMs = this.isWorking ? work.restMs : 0;
     try {
-      const answer = await lease.ask(nameOf(views), ownRestMs);
+      const answer = await lease.ask({
+        name: nameOf(views),
+        restMs: ownRestMs,
+        // A process that doesn't get the lease keeps no connection.
+        isConnectionKept: (row) => row.is_holder && ownRestMs <= RENEWAL_MS,
+      });
       this.retryMs = 0;
       await this.setWorking(answer.is_holder);
       const awakeMs = answer.is_holder ? RENEWAL_MS : answer.turn_ms;
       this.rest.begin(Math.max(answer.rest_ms + answer.turn_ms, awakeMs), views);
     } catch (error) {
       this.retryMs = nextLookAfterErrorInMs(this.retryMs, Math.random());
-      await this.setWorking(this.isWorking || isRefused(error));
+      await this.setWorking(this.isWorking || Lease.isRefused(error));
       this.rest.begin(this.retryMs, views);
     }
     this.waitForRest();
@@ -114,9 +133,4 @@ export class LeaseKeeper {
       }
     }
   }
-}
-
-/** There is no lease table yet, or this role may not write to it: waiting would not help. */
-function isRefused(error: unknown): boolean {
-  return isRefusal(error) || errorCode(error) === SqlState.readOnlyTransaction;
 }

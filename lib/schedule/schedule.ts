@@ -5,8 +5,8 @@ import type { RefreshRunner } from '../refresh/refresh.runner.js';
 import { StaleWatch } from '../status/stale.watch.js';
 import { BackgroundWork } from './background-work.js';
 import { ChangePoller } from './change.poller.js';
-import { Lease } from './lease.js';
-import { LeaseKeeper } from './lease.keeper.js';
+import { Lease } from '../definition/lease.js';
+import { LeaseKeeper, WORK_LEASE_TIMES } from './lease.keeper.js';
 import { LeaseName } from './lease-name.js';
 import { ScheduleOrchestrator, type StartJob } from './schedule.orchestrator.js';
 import { isSwept, nextSweepInMs, Sweeper } from './sweeper.js';
@@ -68,7 +68,7 @@ export class Schedule {
     const newSweeper = (): Sweeper => new Sweeper(context, this.ticks, { watched, scheduled });
     const name = new LeaseName(context);
     this.keeper = new LeaseKeeper({
-      lease: new Lease(context),
+      lease: new Lease(context, WORK_LEASE_TIMES),
       nameOf: (views) => name.of(views),
       scheduled,
       work: new BackgroundWork(

@@ -8,7 +8,7 @@ import {
   RefreshService,
 } from 'nestjs-materialized-views';
 import { DataSource, Index, ViewColumn } from 'typeorm';
-import { Lease } from '../../dist/esm/schedule/lease.js';
+import { Lease } from '../../dist/esm/definition/lease.js';
 import { Rest } from '../../dist/esm/schedule/rest.js';
 import type { ReplicaOptions, Requested } from './replica-process.js';
 import { shiftClock } from './shifted-clock.js';
@@ -20,8 +20,8 @@ shiftClock(options.clockOffsetMs ?? 0);
 // A test may make a tick due that has been done, which a process that rests until the next one would not see.
 Rest.prototype.isOver = () => true;
 const { ask } = Lease.prototype;
-Lease.prototype.ask = function (name) {
-  return ask.call(this, name, 0);
+Lease.prototype.ask = function (request) {
+  return ask.call(this, { ...request, restMs: 0 });
 };
 
 @MaterializedViewEntity({

@@ -9,7 +9,7 @@ import {
   RefreshService,
 } from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
-import { Lease } from '../../../dist/esm/schedule/lease.js';
+import { Lease } from '../../../dist/esm/definition/lease.js';
 import { Rest } from '../../../dist/esm/schedule/rest.js';
 import type { ReplicaOptions } from '../../support/replica-process.js';
 import { shiftClock } from '../../support/shifted-clock.js';
@@ -38,8 +38,8 @@ shiftClock(options.clockOffsetMs ?? 0);
 // `Ledger.makeDue` makes done ticks due again, which a process that rests until the next one would not see.
 Rest.prototype.isOver = () => true;
 const { ask } = Lease.prototype;
-Lease.prototype.ask = function (name) {
-  return ask.call(this, name, 0);
+Lease.prototype.ask = function (request) {
+  return ask.call(this, { ...request, restMs: 0 });
 };
 
 @MaterializedViewEntity({ ...LEDGER, ...(options.cron && { refresh: { cron: options.cron } }) })

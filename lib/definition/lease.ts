@@ -1,47 +1,45 @@
 import { randomUUID } from 'node:crypto';
-import type { DataSourceContext } from '../definition/data-source.context.js';
 import { HOST } from '../postgres/history.sql.js';
-import { askLease, type LeaseRow, releaseLeases } from '../postgres/lease.sql.js';
-
-/** How often the holder renews its lease. */
-export const RENEWAL_MS = 2_000;
-
-/** The time between the turns of the other processes. */
-const SLOT_MS = 3_000;
-
-const TIMES = {
-  /** Two renewals may fail. */
-  heldMs: 3 * RENEWAL_MS,
-  slotMs: SLOT_MS,
-  /**
-   * If most of many processes die at once, the others ask after this time at the latest. Connecting is what costs: 500
-   * processes ask 100 times a minute in all, and 50 of them 20 times.
-   */
-  longestTurnMs: 300_000,
-};
+import { askLease, type LeaseRow, type LeaseTimes, releaseLeases } from '../postgres/lease.sql.js';
+import { errorCode, isRefusal, SqlState } from '../postgres/sqlstate.js';
+import type { DataSourceContext } from './data-source.context.js';
 
 /** The longest rest that is stored: after it, a process checks. */
 const LONGEST_REST_MS = 86_400_000;
 
+export interface LeaseRequest {
+  name: string;
+  /** For how long nothing will be due, as far as a holder knows. @default 0 */
+  restMs?: number;
+  /** Whether the connection that it took stays open. */
+  isConnectionKept: (answer: LeaseRow) => boolean;
+}
+
 /** A lease in a row of the database. Of all processes that ask for it by the same name, one has it at a time. */
 export class Lease {
-  /** The process, and this data source in it. */
+  /** The process, and this lease in it. */
   private readonly asker = `${HOST}:${randomUUID().slice(0, 8)}`;
   private readonly sinceMs = performance.now();
   private mayHold = false;
 
-  constructor(private readonly context: Pick<DataSourceContext, 'database'>) {}
+  constructor(
+    private readonly context: Pick<DataSourceContext, 'database'>,
+    private readonly times: LeaseTimes,
+  ) {}
 
   /**
-   * Takes or renews the lease if no other process has it. A process that doesn't get it keeps no
-   * connection.
-   *
-   * @param restMs for how long nothing will be due, as far as a holder knows
+   * Whether the server refuses the request: there is no lease table yet, or this role may not write to it. Waiting would not
+   * help, so the process does the work as if it were alone. The lease only saves duplicate work.
    */
-  async ask(name: string, restMs: number): Promise<LeaseRow> {
+  static isRefused(error: unknown): boolean {
+    return isRefusal(error) || errorCode(error) === SqlState.readOnlyTransaction;
+  }
+
+  /** Takes or renews the lease if no other process has it. */
+  async ask({ name, restMs = 0, isConnectionKept }: LeaseRequest): Promise<LeaseRow> {
     const { database } = this.context;
     const question = {
-      ...TIMES,
+      ...this.times,
       name,
       asker: this.asker,
       askerAgeMs: performance.now() - this.sinceMs,
@@ -50,7 +48,7 @@ export class Lease {
     this.mayHold = true;
     const [answer] = await database.single<LeaseRow>(
       askLease(database.stateSchema, question),
-      ([row]) => row?.is_holder === true && restMs <= RENEWAL_MS,
+      ([row]) => row !== undefined && isConnectionKept(row),
     );
     if (answer === undefined) {
       throw new Error('The lease gave no answer');
