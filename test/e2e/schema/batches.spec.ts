@@ -169,7 +169,7 @@ describe('more new views than the server has room for locks', () => {
     });
     expect(await made()).toEqual({ views: COUNT, whole: COUNT });
     expect(report.counts).toMatchObject({ created: COUNT, unchanged: 0, failed: 0 });
-    expect(plans).toHaveLength(1);
+    expect(plans.at(-1)?.steps).toEqual([]);
   });
 
   it('are none where a query stands on nothing', async () => {
