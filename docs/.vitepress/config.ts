@@ -87,6 +87,7 @@ export default defineConfig({
         '/operations/sleeping-databases': 'Sleeping databases',
         '/operations/restore-and-upgrade': 'Restore and upgrade',
         '/operations/fleets': 'Fleets',
+        '/operations/capacity': 'Capacity',
         '/operations/scaling-out': 'Scaling out',
       }),
       section('Reference', {
