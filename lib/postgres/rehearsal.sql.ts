@@ -69,6 +69,15 @@ export function setShapeOwner(owner: string): SqlStatement {
 
 const SHAPE = 'nestjs_materialized_views_shape';
 
+/** What the file of a migration needs to make such a table column by column. */
+export const SHAPE_TEXTS = {
+  name: `pg_temp.${SHAPE}`,
+  create: `CREATE TEMPORARY TABLE ${SHAPE} ()`,
+  alter: 'ALTER TABLE ',
+  addColumn: `ALTER TABLE pg_temp.${SHAPE} ADD COLUMN `,
+  createStatistics: `CREATE STATISTICS pg_temp.${SHAPE}`,
+};
+
 export interface ShapeRow {
   oid: string;
   schema_name: string;

@@ -1,4 +1,5 @@
 import { type QualifiedName, quoteIdentifier, quoteQualifiedName } from '../postgres/identifier.js';
+import { SHAPE_TEXTS } from '../postgres/rehearsal.sql.js';
 import { VIEW_FACTS } from '../postgres/view-facts.sql.js';
 import type { ViewCheck } from './migration-checks.js';
 
@@ -102,7 +103,7 @@ export function factsMethods(isTypeScript: boolean): string[] {
     '',
     `  /** Tries what has been added on an empty table with the columns that the view gets. */`,
     `  ${modifier}async misfits(queryRunner${typed('QueryRunner')}, view${typed(VIEW)}, columns${typed('string[]')}, facts${typed(`${FACT}[]`)})${typed('Promise<string[]>')} {`,
-    `    const shape = { ...view, quoted: 'pg_temp.${SHAPE}' };`,
+    `    const shape = { ...view, quoted: '${SHAPE_TEXTS.name}' };`,
     `    const attempt = async (statement${typed('string')}) => {`,
     `      await queryRunner.query('SAVEPOINT attempt');`,
     `      try {`,
@@ -115,14 +116,14 @@ export function factsMethods(isTypeScript: boolean): string[] {
     `    };`,
     `    const wrong${typed('string[]')} = [];`,
     `    await queryRunner.query('SAVEPOINT facts');`,
-    `    await queryRunner.query('CREATE TEMPORARY TABLE ${SHAPE} ()');`,
+    `    await queryRunner.query('${SHAPE_TEXTS.create}');`,
     `    for (const column of columns) {`,
-    `      await attempt(\`ALTER TABLE \${shape.quoted} ADD COLUMN \${column}\`);`,
+    `      await attempt('${SHAPE_TEXTS.addColumn}' + column);`,
     `    }`,
     `    for (const fact of facts.filter(({ kind }) => ['owner', 'column', 'index', 'statistics'].includes(kind))) {`,
     `      const statement = this.written(fact, shape)`,
-    `        .replace(/^ALTER (MATERIALIZED )?VIEW /, 'ALTER TABLE ')`,
-    `        .replace(/^CREATE STATISTICS ("([^"]|"")+"|\\w+)\\.("([^"]|"")+"|\\w+)/, 'CREATE STATISTICS pg_temp.${SHAPE}');`,
+    `        .replace(/^ALTER (MATERIALIZED )?VIEW /, '${SHAPE_TEXTS.alter}')`,
+    `        .replace(/^CREATE STATISTICS ("([^"]|"")+"|\\w+)\\.("([^"]|"")+"|\\w+)/, '${SHAPE_TEXTS.createStatistics}');`,
     `      const error = await attempt(statement);`,
     `      if (error !== undefined) {`,
     `        wrong.push(\`new: \${this.written(fact, view)} (does not fit the columns that the view gets: \${error.message})\`);`,
@@ -157,7 +158,6 @@ export function factsMethods(isTypeScript: boolean): string[] {
   ];
 }
 
-const SHAPE = 'nestjs_materialized_views_shape';
 const VIEW = '{ schema: string; name: string; quoted: string; quotedSchema: string }';
 const CHECKS = `{ view: ${VIEW}; required: string[]; known: string[]; own: string[]; others: string | ${VIEW}; columns?: string[] }[]`;
 const FACT =

@@ -1,6 +1,11 @@
 /** Whether the matrices of the tests run whole: `MATRIX=all`. */
 export const RUNS_WHOLE_MATRIX = process.env.MATRIX === 'all';
 
+/** Every nth of the cases, from the one at `start`. `MATRIX=all` returns all cases. */
+export function oneIn<Case>(n: number, cases: readonly Case[], start = 0): readonly Case[] {
+  return RUNS_WHOLE_MATRIX ? cases : cases.filter((_, at) => at % n === start);
+}
+
 /**
  * A subset of a matrix's cases in which each value of each dimension occurs `times` times, if there are that many.
  * `MATRIX=all` returns all cases.

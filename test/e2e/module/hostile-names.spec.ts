@@ -28,6 +28,7 @@ import { selectNullKeys } from '../../../lib/postgres/status.sql.js';
 import { replaceFingerprint } from '../../../lib/postgres/swap.sql.js';
 import { setTablespace } from '../../../lib/postgres/view-ddl.sql.js';
 import { tickRequest } from '../../../lib/refresh/occasions.js';
+import { oneIn } from '../../support/matrix.js';
 import { CalledFunctions } from '../../support/called-functions.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { loadMigration } from '../../support/migration-runner.js';
@@ -299,27 +300,31 @@ describe('names in a schema in which everyone may create objects', () => {
     await useReleases();
   };
 
-  describe.each([
+  const PATHS = [
     ['as PostgreSQL comes', '"$user", public'],
     ['before pg_catalog', 'public, pg_catalog'],
-  ])('with the search_path %s', (_, searchPath) => {
-    beforeEach(async () => {
+  ] as const;
+  const ORDERS = ['first', 'later'] as const;
+  // Each path and each order where only a sample runs.
+  const cases = PATHS.flatMap(([what, searchPath], at) =>
+    oneIn(2, ORDERS, at).map((order) => [order, what, searchPath] as const),
+  );
+
+  it.each(cases)(
+    'are not taken for those of PostgreSQL if they are created %s, with the search_path %s',
+    async (order, _, searchPath) => {
       await database.query(`ALTER DATABASE ${database.name} SET search_path = ${searchPath}`);
-    });
-
-    it('are not taken for those of PostgreSQL if they exist first', async () => {
-      await setTraps(database);
-      await useAll(await start());
-      expect(await trappedCount(database)).toBe(0);
-    });
-
-    it('are not taken for those of PostgreSQL if they are created later', async () => {
+      if (order === 'first') {
+        await setTraps(database);
+      }
       const running = await start();
-      await setTraps(database);
+      if (order === 'later') {
+        await setTraps(database);
+      }
       await useAll(running);
       expect(await trappedCount(database)).toBe(0);
-    });
-  });
+    },
+  );
 
   // Behind a pooler no session listens, and those statements are never sent.
   const unlessPooled = process.env.TEST_POOLER_URL === undefined ? it : it.skip;

@@ -6,6 +6,7 @@ import {
   SchemaService,
   SchemaSyncError,
 } from '../../../lib/index.js';
+import { oneIn } from '../../support/matrix.js';
 import { catalog } from '../../support/catalog.js';
 import { type ModuleOptions, Releases } from '../../support/releases.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -113,44 +114,47 @@ describe('a view that works, but whose declared query fails', () => {
   const failing = (differences: SchemaDifference[]): string[] =>
     differences.filter(({ kind }) => kind === 'query-fails').map(({ view }) => view);
 
-  it.each(CHANGES)('is reported, and does not stop others: %s', async (_, statements, said) => {
-    const schema = await start([daily, above, other]);
-    await database.query(statements);
-    const was = await catalog(database);
+  it.each(oneIn(2, CHANGES))(
+    'is reported, and does not stop others: %s',
+    async (_, statements, said) => {
+      const schema = await start([daily, above, other]);
+      await database.query(statements);
+      const was = await catalog(database);
 
-    const found = await schema.diff();
-    expect(found).toEqual([
-      { view: NAME, kind: 'query-fails', description: expect.stringMatching(said) },
-    ]);
-    expect(found[0]?.description).toContain(`View of ${daily.name}`);
-    const unable: [() => Promise<unknown>, new (...args: never[]) => Error][] = [
-      [() => schema.verify(), SchemaDriftError],
-      [() => schema.plan(), SchemaSyncError],
-      [() => schema.generateMigration({ name: 'Next' }), SchemaSyncError],
-      [() => start([daily, above, other, added], { synchronize: true }), SchemaSyncError],
-      [() => start([daily], { synchronize: 'create', onDrift: 'fail' }), SchemaDriftError],
-    ];
-    for (const [attempt, type] of unable) {
-      const failure = await failureOf(attempt());
-      expect(failure).toBeInstanceOf(type);
-      expect(failure).toMatchObject({ view: NAME });
-      expect(failure.message).toMatch(said);
-      expect(failure.message).toContain(NAME);
-      expect(failure.message).toContain(`View of ${daily.name}`);
-    }
-    expect(await catalog(database)).toEqual(was);
+      const found = await schema.diff();
+      expect(found).toEqual([
+        { view: NAME, kind: 'query-fails', description: expect.stringMatching(said) },
+      ]);
+      expect(found[0]?.description).toContain(`View of ${daily.name}`);
+      const unable: [() => Promise<unknown>, new (...args: never[]) => Error][] = [
+        [() => schema.verify(), SchemaDriftError],
+        [() => schema.plan(), SchemaSyncError],
+        [() => schema.generateMigration({ name: 'Next' }), SchemaSyncError],
+        [() => start([daily, above, other, added], { synchronize: true }), SchemaSyncError],
+        [() => start([daily], { synchronize: 'create', onDrift: 'fail' }), SchemaDriftError],
+      ];
+      for (const [attempt, type] of unable) {
+        const failure = await failureOf(attempt());
+        expect(failure).toBeInstanceOf(type);
+        expect(failure).toMatchObject({ view: NAME });
+        expect(failure.message).toMatch(said);
+        expect(failure.message).toContain(NAME);
+        expect(failure.message).toContain(`View of ${daily.name}`);
+      }
+      expect(await catalog(database)).toEqual(was);
 
-    for (const options of LEAVING) {
-      await start([daily, above, other, added], options);
-      const warning = releases.warnings.find((each) => each.includes(NAME));
-      expect(warning).toMatch(said);
-      expect(warning).toContain(`View of ${daily.name}`);
-      const refreshes = releases.get(RefreshService);
-      expect(await refreshes.refresh(NAME)).toMatchObject({ outcome: 'refreshed' });
-    }
-    expect(await database.query('SELECT id FROM added')).toEqual([]);
-    expect(await database.query('SELECT id FROM above')).toEqual([{ id: 5 }]);
-  });
+      for (const options of LEAVING) {
+        await start([daily, above, other, added], options);
+        const warning = releases.warnings.find((each) => each.includes(NAME));
+        expect(warning).toMatch(said);
+        expect(warning).toContain(`View of ${daily.name}`);
+        const refreshes = releases.get(RefreshService);
+        expect(await refreshes.refresh(NAME)).toMatchObject({ outcome: 'refreshed' });
+      }
+      expect(await database.query('SELECT id FROM added')).toEqual([]);
+      expect(await database.query('SELECT id FROM above')).toEqual([{ id: 5 }]);
+    },
+  );
 
   it('is as declared again when the change is undone or the class follows', async () => {
     await start([daily, above]);

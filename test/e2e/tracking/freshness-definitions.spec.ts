@@ -19,6 +19,7 @@ import {
 } from '../../../lib/index.js';
 import { tickRequest } from '../../../lib/refresh/occasions.js';
 import { CaptureKeeper } from '../../../lib/tracking/capture.keeper.js';
+import { oneIn } from '../../support/matrix.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { ChangeDetector, isStale } from '../../support/change-detector.js';
 import { bootWith } from '../../support/test-app.js';
@@ -161,17 +162,20 @@ describe("changes of a view's rows without a write", () => {
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 
-  it.each(Object.entries(ALTERATIONS))('are noticed: %s', async (_, { query, setup, change }) => {
-    await database.query(setup);
-    await start(query, { cron: YEARLY, skipUnchanged: true });
-    await own().get(RefreshService).refresh(View);
-    expect(await attempt()).toBe('unchanged');
-    await database.query(change);
-    expect(await isStale(database.client, VIEW)).toBe(true);
-    expect(await attempt()).toBe('refreshed');
-    expect(await isStale(database.client, VIEW)).toBe(false);
-    expect(await attempt()).toBe('unchanged');
-  });
+  it.each(oneIn(2, Object.entries(ALTERATIONS)))(
+    'are noticed: %s',
+    async (_, { query, setup, change }) => {
+      await database.query(setup);
+      await start(query, { cron: YEARLY, skipUnchanged: true });
+      await own().get(RefreshService).refresh(View);
+      expect(await attempt()).toBe('unchanged');
+      await database.query(change);
+      expect(await isStale(database.client, VIEW)).toBe(true);
+      expect(await attempt()).toBe('refreshed');
+      expect(await isStale(database.client, VIEW)).toBe(false);
+      expect(await attempt()).toBe('unchanged');
+    },
+  );
 
   it.each(Object.entries(SETTINGS))(
     'are noticed under another setting of %s',
