@@ -20,7 +20,8 @@ export async function provideDatabase(cleanup: Cleanup): Promise<{ url: string; 
   return { url, label: `PostgreSQL ${await serverVersion(url)} of its own, started` };
 }
 
-async function serverVersion(url: string): Promise<string> {
+/** @throws Complaint if no server answers */
+export async function serverVersion(url: string): Promise<string> {
   const client = await connect(url);
   try {
     const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
@@ -39,7 +40,7 @@ async function connect(url: string): Promise<Client> {
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     throw new Complaint(
-      `DATABASE_URL leads to no PostgreSQL that answers (${code ?? message}): start it, or unset DATABASE_URL, and the demo starts its own.`,
+      `DATABASE_URL leads to no PostgreSQL that answers (${code ?? message}): start it, or unset DATABASE_URL to have a server started for you.`,
     );
   }
 }

@@ -9,7 +9,12 @@ export default async function globalSetup() {
   const stops = [];
   globalThis.stopTestServers = () =>
     stops.reduceRight((last, stop) => last.then(stop), Promise.resolve());
-  process.env.TEST_SERVER_URL = process.env.DATABASE_URL ?? (await startServer(stops));
+  if (process.env.DATABASE_URL) {
+    await (
+      await import('../../sample/support/database.ts')
+    ).serverVersion(process.env.DATABASE_URL);
+  }
+  process.env.TEST_SERVER_URL = process.env.DATABASE_URL || (await startServer(stops));
   if (process.env.POSTGRES_POOLER === 'pgbouncer') {
     process.env.TEST_POOLER_URL = await startPooler(process.env.TEST_SERVER_URL, stops);
   } else if (process.env.POSTGRES_POOLER) {

@@ -131,7 +131,7 @@ pool_mode = ${poolMode}
 default_pool_size = ${poolSize}
 max_client_conn = 1000
 max_db_connections = 0
-server_idle_timeout = 1
+server_idle_timeout = 5
 server_login_retry = 1
 `;
 }
