@@ -229,6 +229,7 @@ describe('a view that several processes refresh and others write', () => {
   async function writeSingly(observer: FreshnessObserver): Promise<void> {
     for (const kind of SINGLE_WRITES) {
       await database.query(WRITES[kind]?.sql ?? '');
+      tally.add(kind);
       await untilUnchanged(observer);
     }
   }
