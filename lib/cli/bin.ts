@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
+import { reportError } from './error-report.js';
 import { ExitCode } from './exit-code.js';
+import { Output } from './output.js';
+import { passwordHider } from './passwords.js';
 import { runProgram } from './program.js';
 
 const interruption = new AbortController();
@@ -15,9 +18,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 // The reader has gone, as `head` does.
 process.stdout.on('error', () => process.exit());
+// Work goes on without a reader of its notes.
+process.stderr.on('error', () => undefined);
 
 const args = process.argv.slice(2);
 const stdout = args.includes('--json') ? documentStream() : process.stdout;
+process.on('uncaughtException', (error) => {
+  const options = { json: args.includes('--json'), verbose: args.includes('--verbose') };
+  reportError(error, new Output(stdout, process.stderr, options), passwordHider());
+  process.exit(ExitCode.error);
+});
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 const exitCode = await runProgram({
   args,

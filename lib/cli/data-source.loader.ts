@@ -28,9 +28,14 @@ export async function loadDataSource(
   return onlyDataSource(file, await load(file, loading));
 }
 
-async function load(file: string, { kind, hint }: Loading): Promise<unknown> {
+/** What it exports, all together and one by one. */
+async function load(file: string, { kind, hint }: Loading): Promise<unknown[]> {
   try {
-    return kind === 'esm' ? await import(pathToFileURL(file).href) : createRequire(file)(file);
+    const exported = (
+      kind === 'esm' ? await import(pathToFileURL(file).href) : await createRequire(file)(file)
+    ) as unknown;
+    const values = typeof exported === 'object' && exported !== null ? exported : {};
+    return await Promise.all([exported, ...(Object.values(values) as unknown[])]);
   } catch (cause) {
     throw new DataSourceFileError(`${file} cannot be loaded: ${messageOf(cause)}`, { cause, hint });
   }
@@ -52,16 +57,8 @@ function moduleKind(file: string): ModuleKind {
   return type === 'module' ? 'esm' : 'cjs';
 }
 
-async function onlyDataSource(file: string, exported: unknown): Promise<DataSource> {
-  const values =
-    typeof exported === 'object' && exported !== null ? (Object.values(exported) as unknown[]) : [];
-  const found = new Set<DataSource>();
-  for (const value of [exported, ...values]) {
-    const awaited: unknown = await value;
-    if (isDataSource(awaited)) {
-      found.add(awaited);
-    }
-  }
+function onlyDataSource(file: string, exported: unknown[]): DataSource {
+  const found = new Set(exported.filter(isDataSource));
   const [dataSource, ...others] = found;
   if (dataSource === undefined || others.length > 0) {
     throw new DataSourceFileError(

@@ -9,17 +9,17 @@ import { missingPackages, type NestManifest } from '../schematics/nest-packages.
 import type { CommandResult } from './cli-command.js';
 import { CommandLineUsageError } from './command-line.errors.js';
 
-const MODULE_FILES = ['src/app.module.ts', 'app.module.ts', 'src/app/app.module.ts'];
+const MODULE_FILES = inEitherLanguage('src/app.module', 'app.module', 'src/app/app.module');
 
-const DATA_SOURCE_FILES = [
-  'src/data-source.ts',
-  'src/database/data-source.ts',
-  'src/db/data-source.ts',
-  'src/config/data-source.ts',
-  'data-source.ts',
-  'src/ormconfig.ts',
-  'ormconfig.ts',
-];
+const DATA_SOURCE_FILES = inEitherLanguage(
+  'src/data-source',
+  'src/database/data-source',
+  'src/db/data-source',
+  'src/config/data-source',
+  'data-source',
+  'src/ormconfig',
+  'ormconfig',
+);
 
 interface Manifest extends NestManifest {
   matviews?: { dataSource?: string };
@@ -129,13 +129,19 @@ function dataSourceSetting(folder: string, manifest: Manifest, source: string): 
 }
 
 function shutdownHooks(folder: string): Addition[] {
-  const file = 'src/main.ts';
-  const place = path.join(folder, file);
-  if (!existsSync(place) || readFileSync(place, 'utf8').includes('enableShutdownHooks')) {
+  const file = inEitherLanguage('src/main').find((each) => existsSync(path.join(folder, each)));
+  if (
+    file === undefined ||
+    readFileSync(path.join(folder, file), 'utf8').includes('enableShutdownHooks')
+  ) {
     return [];
   }
   const what = 'so that a stopping process ends its refreshes cleanly, before app.listen';
   return [{ file, what, text: 'app.enableShutdownHooks();' }];
+}
+
+function inEitherLanguage(...files: string[]): string[] {
+  return files.flatMap((file) => [`${file}.ts`, `${file}.js`]);
 }
 
 function write(folder: string, { file, written }: Addition): boolean {

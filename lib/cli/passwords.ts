@@ -20,7 +20,10 @@ export function passwordHider(options: object = {}): Hide {
   return (text) =>
     secrets.reduce(
       (hidden, secret) => hidden.replaceAll(secret, '***'),
-      text.replaceAll(/(\w+:\/\/[^\s:@/]*:)[^\s@]+@/g, '$1***@'),
+      text
+        // Up to the last @, as one in a password should be escaped, but often is not.
+        .replaceAll(/(\w+:\/\/[^\s:@/]*:)\S+@/g, '$1***@')
+        .replaceAll(/([?&]password=)[^\s&]+/g, '$1***'),
     );
 }
 

@@ -31,26 +31,28 @@ export interface ModuleEdit {
 
 /**
  * Adds the modules to the source of an application's module; `undefined` if they are already there. The right place is
- * clear only if the file has a single `imports: [`.
+ * clear only if the file has a single module, with a single `imports: [`.
  */
 export function addModules(
   source: string,
   modules: readonly ModuleImport[],
 ): ModuleEdit | undefined {
-  const missing = modules.filter(({ name }) => !source.includes(name));
+  const code = withoutComments(source);
+  const missing = modules.filter(({ name }) => !code.includes(name));
   if (missing.length === 0) {
     return undefined;
   }
-  const quote = /from "/.test(source) ? '"' : "'";
+  const quote = /from "/.test(code) ? '"' : "'";
   const imports = missing.map(
     ({ name, from }) => `import { ${name} } from ${quote}${from}${quote};`,
   );
   const calls = missing.flatMap(({ call }) => call ?? []);
   const text = [...imports, '', `imports: [..., ${calls.join(', ')}]`].join('\n');
-  const places = [...source.matchAll(/\bimports\s*:\s*\[/g)];
-  const last = [...source.matchAll(/^import\s[^;]*?from\s*(['"])[^'"]+\1;?[^\S\n]*$/gm)].at(-1);
+  const places = [...code.matchAll(/\bimports\s*:\s*\[/g)];
+  const last = [...code.matchAll(/^import\s[^;]*?from\s*(['"])[^'"]+\1;?[^\S\n]*$/gm)].at(-1);
   const [place] = places;
   if (
+    [...code.matchAll(/@Module\(/g)].length > 1 ||
     places.length !== 1 ||
     place === undefined ||
     last === undefined ||
@@ -60,16 +62,25 @@ export function addModules(
   }
   const afterImports = last.index + last[0].length;
   const afterBracket = place.index + place[0].length;
+  const written = [
+    source.slice(0, afterImports),
+    ...imports.map((each) => `\n${each}`),
+    source.slice(afterImports, afterBracket),
+    listed(calls, source.slice(afterBracket)),
+    source.slice(afterBracket),
+  ].join('');
   return {
     text,
-    written: [
-      source.slice(0, afterImports),
-      ...imports.map((each) => `\n${each}`),
-      source.slice(afterImports, afterBracket),
-      listed(calls, source.slice(afterBracket)),
-      source.slice(afterBracket),
-    ].join(''),
+    written: source.includes('\r\n') ? written.replaceAll(/\r?\n/g, '\r\n') : written,
   };
+}
+
+/** Blanks in place of comments, so that all else keeps its position. */
+function withoutComments(source: string): string {
+  const stringOrComment = /(['"`])(?:\\[^]|(?!\1)[^\\])*\1|\/\/.*|\/\*[^]*?\*\//g;
+  return source.replaceAll(stringOrComment, (text, quote?: string) =>
+    quote === undefined ? text.replaceAll(/[^\r\n]/g, ' ') : text,
+  );
 }
 
 /** The new elements, placed before the existing ones. */

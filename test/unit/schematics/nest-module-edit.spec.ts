@@ -52,4 +52,33 @@ export class AppModule {}
     expect(edit?.written).toBeUndefined();
     expect(edit?.text).toContain('MaterializedViewsModule.forRoot');
   });
+
+  it('takes nothing in a comment for code', () => {
+    const commented = MODULE.replace(
+      '@Module(',
+      '// Once: imports: [MaterializedViewsModule]\n@Module(',
+    );
+    expect(addModules(commented, MODULES)?.written).toContain(`imports: [
+    ScheduleModule.forRoot(),
+    MaterializedViewsModule.forRoot({ views: [] }),
+    TypeOrmModule`);
+    const without = commented.replace(/  imports: \[[^]*?\],\n/, '');
+    expect(addModules(without, MODULES)?.text).toContain('MaterializedViewsModule.forRoot');
+    expect(addModules(without, MODULES)?.written).toBeUndefined();
+    const url = MODULE.replace(`'postgres'`, `'postgres', url: 'postgres://db'`);
+    expect(addModules(url, MODULES)?.written).toContain(`url: 'postgres://db' }),\n  ],`);
+  });
+
+  it('only says what to add if another module of the file has the imports', () => {
+    const two = `${MODULE}\n@Module({ providers: [] })\nexport class Root {}\n`;
+    expect(addModules(two, MODULES)?.text).toContain('MaterializedViewsModule.forRoot');
+    expect(addModules(two, MODULES)?.written).toBeUndefined();
+  });
+
+  it('ends lines as the file does', () => {
+    const written = addModules(MODULE, MODULES)?.written ?? '';
+    expect(addModules(MODULE.replaceAll('\n', '\r\n'), MODULES)?.written).toBe(
+      written.replaceAll('\n', '\r\n'),
+    );
+  });
 });
