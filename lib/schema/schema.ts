@@ -87,7 +87,8 @@ export class Schema {
     options: PlanPolicy,
     approve: (plan: SchemaPlan) => Promise<void>,
   ): Promise<SyncReport> {
-    const { context, synchronizer } = this;
+    const context = await this.contextOf(options.schema);
+    const synchronizer = new SchemaSynchronizer(context);
     const policy = this.policy(options);
     return BatchedCreation.before({ context, policy, synchronizer }, async (made) => {
       const plan = await synchronizer.plan(policy);
@@ -205,14 +206,18 @@ export class Schema {
     };
   }
 
+  private async only(schema: string | undefined): Promise<SchemaSynchronizer> {
+    return new SchemaSynchronizer(await this.contextOf(schema));
+  }
+
   /**
    * For the views of one schema, and those that read them: these are rebuilt together.
    *
    * @throws UnknownViewError if nothing is or was declared in it
    */
-  private async only(schema: string | undefined): Promise<SchemaSynchronizer> {
+  private async contextOf(schema: string | undefined): Promise<DataSourceContext> {
     if (schema === undefined) {
-      return this.synchronizer;
+      return this.context;
     }
     const all = this.context.views.all();
     const state = withDeclaredDependencies(await this.synchronizer.read(), all);
@@ -226,6 +231,6 @@ export class Schema {
     );
     const scope = withDependents(names.map(displayName), state);
     const some = all.filter((view) => own.includes(view) || scope.has(viewName(view)));
-    return new SchemaSynchronizer(contextOfSome(this.context, some));
+    return contextOfSome(this.context, some);
   }
 }
