@@ -75,6 +75,9 @@ CROSS JOIN LATERAL (
     SELECT 2, 'tablespace', '', 'ALTER ' || k.keyword, ' SET TABLESPACE ' || pg_catalog.quote_ident(t.spcname)
     FROM pg_catalog.pg_tablespace t WHERE t.oid = c.reltablespace
     UNION ALL
+    SELECT 2, 'access method', '', 'ALTER ' || k.keyword, ' SET ACCESS METHOD ' || pg_catalog.quote_ident(am.amname)
+    FROM pg_catalog.pg_am am WHERE am.oid = c.relam AND am.amname <> 'heap'
+    UNION ALL
     SELECT 3, 'column', a.attname::text, 'ALTER ' || k.keyword, pg_catalog.format(' ALTER COLUMN %I SET %s', a.attname, s.setting)
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid

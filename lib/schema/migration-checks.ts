@@ -138,13 +138,19 @@ export function checksOf(
   touched: readonly TouchedView[],
   facts: readonly ViewFactRow[],
 ): MigrationChecks {
+  const all = (view: TouchedView): ViewFactRow[] =>
+    facts.filter(({ position }) => position === touched.indexOf(view));
   const of = (view: TouchedView): ViewFactRow[] =>
-    facts.filter(
-      ({ position, kind }) => position === touched.indexOf(view) && kind !== 'dependent',
-    );
+    all(view).filter(({ kind }) => kind !== 'dependent');
   const up = touched
     .filter(({ change }) => change !== 'kept')
-    .map((view) => upCheck(view, of(view)));
+    .map((view) => ({
+      ...upCheck(view, of(view)),
+      // Where a new view takes the name of one that is renamed, these stay with that.
+      known: all(view)
+        .filter(({ kind }) => kind === 'dependent')
+        .map((fact) => statementOf(fact, view.before)),
+    }));
   const down = touched
     .filter(
       ({ change, isMadeAgain }) => change === 'replaced' || change === 'redefined' || isMadeAgain,
@@ -165,12 +171,13 @@ export function checksOf(
   };
 }
 
+/** Those that are redefined read something else by then. */
 function isGoing({ change }: TouchedView): boolean {
-  return change === 'replaced' || change === 'dropped';
+  return ['replaced', 'dropped', 'redefined'].includes(change);
 }
 
 function isGoingBack({ change, isMadeAgain }: TouchedView): boolean {
-  return change === 'replaced' || change === 'created' || isMadeAgain === true;
+  return ['replaced', 'created', 'redefined'].includes(change) || isMadeAgain === true;
 }
 
 /** Views that go together may depend on each other. */
@@ -275,6 +282,7 @@ function downCheck(
         (name) => `storage ${name}`,
       ),
       ...(definition?.tablespace === undefined ? [] : ['tablespace ']),
+      ...(definition?.accessMethod === undefined ? [] : ['access method ']),
     ],
     others: change === 'redefined' && !isMadeAgain ? 'stay' : changesKind(member) ? 'stop' : before,
     ...(member !== undefined && otherColumns(member, 'down')),

@@ -109,6 +109,12 @@ const MADE: Record<string, Made> = {
     shown: /n_distinct=5/,
     fates: GOES_WITH_IT,
   },
+  'another access method': {
+    make: `${ALTER} SET ACCESS METHOD heap2`,
+    since: 15,
+    shown: /"method":"heap2"/,
+    fates: { 'the column goes': 'is kept', 'the column becomes a number': 'is kept' },
+  },
   'a way of storage': {
     make: `${ALTER} ALTER day SET STORAGE EXTERNAL`,
     fates: {
@@ -177,7 +183,9 @@ describe('what is made by hand once a migration is written', () => {
 
   beforeAll(async () => {
     database = await TestDatabase.create();
-    await database.query('CREATE ROLE by_hand_reader');
+    await database.query(`
+      CREATE ROLE by_hand_reader;
+      CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler`);
     const [row] = await database.query<{ version: number }>(
       `SELECT current_setting('server_version_num')::int / 10000 AS version`,
     );
@@ -326,6 +334,18 @@ describe('what is made by hand once a migration is written', () => {
       await expectStopped(migrate, named);
     },
   );
+
+  it('goes on where it depends on a view whose name a new one takes', async () => {
+    const renamed = { ...OLD, name: 'other', renamedFrom: 'Far away.The "View"' };
+    await releases.start([OLD], { application: 'tests' });
+    await database.query(`CREATE VIEW early AS SELECT day FROM ${VIEW}`);
+    const migration = await write([renamed, changed], 'up in place');
+    const before = await catalog(database);
+    await run(migration as MigrationInterface, 'up');
+    expect(await shown()).toMatch(/FROM ..Far away...other;/);
+    await run(migration as MigrationInterface, 'down');
+    expect(await catalog(database)).toEqual(before);
+  });
 
   it.each(WAYS)('stops it where the rows of the changed view refuse it, %s', async (way) => {
     const migrate = await between(way, [OLD], [view(['id', 'day', '7 AS amount'])]);
