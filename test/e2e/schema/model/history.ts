@@ -24,11 +24,14 @@ import { keywordOf } from './works.js';
 const storesRows = (view: ReleasedView, before: Snapshot, old: Predecessors): boolean =>
   !view.isPlain && before.get(fullName(old.get(view.view) ?? view))?.kind !== 'v';
 
-/** A dump has no comments on the row types of views, and no privileges that an owner has by default. */
+/** A dump has no comments on the row types of views and none of their privileges, and no privileges that an owner has by default. */
 const asDumped = (found: Snapshot): unknown =>
   Object.entries(withoutOids(found)).map(([name, each]) => {
     const isByDefault = each.acl?.length === 1 && /^(\S+)=arwdDxtm?\/\1$/.test(each.acl[0] ?? '');
-    return [name, { ...each, acl: isByDefault ? null : each.acl, typeComment: null }];
+    return [
+      name,
+      { ...each, acl: isByDefault ? null : each.acl, typeAcl: null, typeComment: null },
+    ];
   });
 
 const isOurName = (name: string): boolean => NAMES.some((each) => fullName(each) === name);
