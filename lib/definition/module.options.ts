@@ -21,8 +21,9 @@ export interface MaterializedViewsModuleOptions {
    */
   scheduling?: boolean;
   /**
-   * The most connections that the library opens for each data source, and so how many views it refreshes at a time.
-   * It opens them when needed and closes them after 10 s of idling. Refreshes don't use the application's own pool.
+   * How many connections the library opens for refreshes and schema changes of each data source, and so how many views it
+   * refreshes at a time. Beside them it has one for bookkeeping, and one for LISTEN with `wakeUp: 'notify'`. It opens them
+   * when needed and closes them after 10 s of idling. Refreshes don't use the application's own pool.
    * @default 2
    */
   poolSize?: number;
