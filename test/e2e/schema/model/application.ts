@@ -214,7 +214,11 @@ function joinLiveViews(
     const [source = -1] = view.reads;
     const live = release.get(source);
     const isJoined = [...release.values()].some(
-      (each) => each.view === live?.with?.view || each.with?.view === live?.view,
+      (each) =>
+        each.view === live?.with?.view ||
+        each.with?.view === live?.view ||
+        // Each tenant would read a plain view of its own.
+        each.with?.view === view.view,
     );
     if (
       live?.isPlain &&
