@@ -13,7 +13,7 @@ export function namesWithoutSchema({
   return new Set(
     typeOrm.entityMetadatas.flatMap(({ target, tableName: name }) => {
       const options =
-        typeof target === 'function' ? getViewOptions(target as ViewClass) : undefined;
+        typeof target === 'function' ? getViewOptions(target) : undefined;
       if (options?.schemas === undefined || placed.has(target as ViewClass)) {
         return [];
       }
