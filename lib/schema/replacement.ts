@@ -88,7 +88,7 @@ function readersInFunctions(
 }
 
 function sideBySide(input: ReplacementInput): PlanPhases {
-  const { members, state, filled } = input;
+  const { members, state, filled, names } = input;
   const old = [...members.flatMap((member) => member.old ?? []), ...input.going];
   const last = members.filter(({ isFilledLast }) => isFilledLast);
   const restored = restoration(old, state, {
@@ -97,6 +97,7 @@ function sideBySide(input: ReplacementInput): PlanPhases {
       ...last.map(({ name }) => displayName(name)),
       ...readersInFunctions(namesOf(old), input),
     ]),
+    nameThen: ({ name }) => names.nameBefore(name),
   });
   const renames = members.flatMap((member) => renameStatements(blueprintOf(member)));
   const steps = members.map((member) => buildStep(input, member, NO_LOCK));
@@ -180,6 +181,8 @@ function pruning({ names, ...input }: ReplacementInput): PlanPhases {
   const old = isInTheWay ? going : asTheyWere(going.map(({ deployed }) => deployed));
   const { build, finish } = restoration(old, state, {
     last: new Set(isInTheWay ? readersInFunctions(namesOf(old), { state, names }) : []),
+    // Otherwise all is undone before renamed views get their old names back.
+    ...(isInTheWay && { nameThen: ({ name }) => names.nameBefore(name) }),
   });
   const steps = fromAbove(old, state).map((view, at) =>
     pruneStep(view, {

@@ -301,6 +301,11 @@ describe('migrations of databases that have changed since', () => {
     ['with another name', { name: 'lower', renamedFrom: 'low' }, 'SELECT id FROM lower'],
     ['below one that changes', {}, 'SELECT id + 1 AS id FROM low'],
     ['in another schema', { schema: 'Far away', renamedFrom: 'public.low' }, 'SELECT 1 AS id'],
+    [
+      'with another name and still without rows',
+      { name: 'lower', renamedFrom: 'low', withData: false },
+      'SELECT 1 AS id',
+    ],
   ])('take the rows again that they gave to a view, %s', async (_, change, above) => {
     const low: TestView = { name: 'low', expression: 'SELECT amount AS id FROM orders' };
     const high = (expression: string): TestView => ({ name: 'high', expression });
@@ -311,6 +316,29 @@ describe('migrations of databases that have changed since', () => {
       const [file, schema] = await migrationTo([{ ...low, ...change }, high(above)], {
         rebuildStrategy,
       });
+      await up(file);
+      expect(await schema.diff()).toEqual([]);
+      await down(file);
+      expect(await catalog(database)).toEqual(before);
+      expect(await database.query('SELECT count(*) FROM high')).toEqual([{ count: '3' }]);
+    }
+  });
+
+  it.each([
+    ['frees no name', 'other_key'],
+    ['frees the name of an index', 'key'],
+  ])('take the rows again of a view that goes and %s, from a renamed one', async (_, index) => {
+    const low: TestView = { name: 'low', expression: 'SELECT amount AS id FROM orders' };
+    const keyed = (view: TestView, name: string): TestView => ({
+      ...view,
+      indexes: [{ name, keys: ['id'] }],
+    });
+    for (const rebuildStrategy of ['side-by-side', 'drop-and-create'] as const) {
+      await release([low, keyed({ name: 'high', expression: 'SELECT id FROM low' }, 'key')]);
+      await database.query('REFRESH MATERIALIZED VIEW low WITH NO DATA');
+      const before = await catalog(database);
+      const renamed = { ...low, name: 'lower', renamedFrom: 'low', withData: false };
+      const [file, schema] = await migrationTo([keyed(renamed, index)], { rebuildStrategy });
       await up(file);
       expect(await schema.diff()).toEqual([]);
       await down(file);
