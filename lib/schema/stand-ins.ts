@@ -15,6 +15,9 @@ const NOT_THERE: ReadonlySet<string | undefined> = new Set([
 const CHANGED_BELOW =
   "The view that is there still works. If something that its query reads was renamed, dropped or changed, correct the query; until then `onDrift: 'continue'` leaves the view as it is, with a warning.";
 
+const UNFIT_ABOVE =
+  'No class declares that view, and its query does not work on what is declared below it. Change or drop it yourself, or keep what it reads.';
+
 /** A failed stand-in and its member. */
 export class StandInError extends SchemaStepError {
   constructor(
@@ -25,7 +28,10 @@ export class StandInError extends SchemaStepError {
       cause,
       member.definition
         ? { ...makingOf(member.definition), ...(member.deployed && { hint: CHANGED_BELOW }) }
-        : { task: `make view "${displayName(member.name)}" on the new definitions below it` },
+        : {
+            task: `make view "${displayName(member.name)}" on the new definitions below it`,
+            hint: UNFIT_ABOVE,
+          },
     );
   }
 

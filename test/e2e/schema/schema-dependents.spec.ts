@@ -241,6 +241,22 @@ describe('what depends on a view', () => {
     expect(await database.query(`SELECT FROM pg_class WHERE relkind = 'm'`)).toEqual([]);
   });
 
+  it('stops a change where it is to be rebuilt, and reads a column that goes', async () => {
+    await releases.start([totals, other]);
+    await database.query(`CREATE VIEW public.plain AS SELECT total FROM ${V}`);
+    const was = await catalog(database);
+    const narrow = { ...totals, expression: 'SELECT day FROM public.orders', columns: ['day'] };
+    const failure = await failureOf(
+      releases.start([narrow, other], { unmanagedDependents: 'rebuild' }),
+    );
+    expect(failure).toBeInstanceOf(SchemaSyncError);
+    expect(String(failure)).toMatch(
+      /make view "public\.plain" on the new definitions below it: 42703: .* Nothing has been changed/,
+    );
+    expect((failure as SchemaSyncError).hint).toContain('Change or drop it yourself');
+    expect(await catalog(database)).toEqual(was);
+  });
+
   it('a declared view that reads it stops it from being dropped alone', async () => {
     const schema = await releases.start([
       totals,
