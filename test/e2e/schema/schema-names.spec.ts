@@ -253,7 +253,7 @@ describe('names across views', () => {
     return { views: all, columns, indexes };
   }
 
-  it.each(RELEASES)('a boot does %s in one release', async (_, before, after) => {
+  it.each(oneIn(2, RELEASES, 1))('a boot does %s in one release', async (_, before, after) => {
     await release(before);
     const schema = await release(after);
     expect(await schema.diff()).toEqual([]);

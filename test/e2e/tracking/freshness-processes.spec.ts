@@ -281,6 +281,6 @@ describe('a view that several processes refresh and others write', () => {
         expect(replica.stderr).not.toMatch(/unhandled|uncaught|TypeError|ReferenceError/i);
       }
     },
-    LONGEST_MS + 60_000,
+    LONGEST_MS + 180_000,
   );
 });
