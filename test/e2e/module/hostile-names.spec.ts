@@ -102,6 +102,7 @@ const CIRCLE = [
 
 /** Exported beside the statements, or called when the file of a statement is loaded, whose text it is a part of. */
 const NO_STATEMENTS = [
+  'extensionsOf',
   'grantsJson',
   'obstacleReasons',
   'storedFunction',
