@@ -81,12 +81,14 @@ export class Application {
     isThere: (name: Name) => boolean,
     older: ReleasedView[] = [],
   ): void {
+    const taken = new Map(views.map((each) => [fullName(each), each.view]));
     const others = older.filter(({ view }) => views.every((each) => each.view !== view));
     [...others, ...views].forEach(({ view, schema, name }) =>
       this.deployed.set(view, { schema, name }),
     );
     for (const [view, name] of this.deployed) {
-      if (!isThere(name)) {
+      // What a release declares under a name is none of an older one any more.
+      if (!isThere(name) || (taken.get(fullName(name)) ?? view) !== view) {
         this.deployed.delete(view);
       }
     }
