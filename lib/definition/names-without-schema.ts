@@ -12,8 +12,7 @@ export function namesWithoutSchema({
   const placed = new Set([...views.all(), ...viewsElsewhere()].map(({ target }) => target));
   return new Set(
     typeOrm.entityMetadatas.flatMap(({ target, tableName: name }) => {
-      const options =
-        typeof target === 'function' ? getViewOptions(target) : undefined;
+      const options = typeof target === 'function' ? getViewOptions(target) : undefined;
       if (options?.schemas === undefined || placed.has(target as ViewClass)) {
         return [];
       }
