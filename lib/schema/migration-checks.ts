@@ -7,29 +7,8 @@ import {
   quoteQualifiedName,
 } from '../postgres/identifier.js';
 import type { ViewFactRow } from '../postgres/view-facts.sql.js';
-import type { DatabaseState } from './database-state.js';
-import { isGrown, madeAgain } from './redefinition.js';
-import type { NamePlan } from './name-plan.js';
-import type { Rehearsed, RehearsedMember } from './rehearsal.js';
-import type { SchemaDiff } from './schema-diff.js';
 import { givenStorageNames } from './storage.js';
-
-/** A view that a migration changes, with its names before and after. */
-export interface TouchedView {
-  change: 'created' | 'replaced' | 'dropped' | 'altered' | 'redefined' | 'kept';
-  before: QualifiedName;
-  after: QualifiedName;
-  /** What it becomes. */
-  member?: ViewAfter;
-  /** Whether only `down` recreates it. */
-  isMadeAgain?: boolean;
-}
-
-/** A view as it is after a migration. */
-type ViewAfter = Pick<
-  RehearsedMember,
-  'kind' | 'definition' | 'deployed' | 'columns' | 'columnTypes' | 'finalQuery'
-> & { ownIndexes?: readonly string[] };
+import { IN_PLACE, type TouchedView, type ViewAfter } from './touched-views.js';
 
 /** What a migration looks for, in both directions. */
 export interface MigrationChecks {
@@ -55,83 +34,8 @@ export interface ViewCheck {
   columns?: string[];
 }
 
-/** The kinds of facts that are changed in place. */
-const IN_PLACE: ReadonlySet<string> = new Set([
-  'index',
-  'index setting',
-  'cluster',
-  'storage',
-  'comment',
-  'tablespace',
-]);
 /** What `down` must find: otherwise it would grant again what was revoked. */
 const STILL: ReadonlySet<string> = new Set(['owner', 'privilege']);
-
-/** The views whose facts a plan could lose. */
-export function touchedViews(
-  { views }: SchemaDiff,
-  { members, going }: Pick<Rehearsed, 'members' | 'going'>,
-  names: NamePlan,
-  state: DatabaseState,
-): TouchedView[] {
-  const rebuilt = members.filter(({ isReplaced }) => !isReplaced);
-  const redefined = members.filter(({ isReplaced }) => isReplaced);
-  const touchedNames = new Set(members.map(({ name }) => displayName(name)));
-  return [
-    ...rebuilt.map((member) => ({
-      change: member.deployed === undefined ? ('created' as const) : ('replaced' as const),
-      before: names.nameBefore(member.name),
-      after: member.name,
-      member,
-    })),
-    ...redefined.map((member) => ({
-      change: 'redefined' as const,
-      before: names.nameBefore(member.name),
-      after: member.name,
-      member,
-      isMadeAgain: isGrown(member),
-    })),
-    ...keptAbove(redefined, state, touchedNames),
-    ...going.map(({ name }) => ({ change: 'dropped' as const, before: name, after: name })),
-    ...views
-      .filter(
-        ({ view, differences }) =>
-          !touchedNames.has(displayName(view.name)) &&
-          differences.some(({ kind }) => kind.startsWith('index-') || IN_PLACE.has(kind)),
-      )
-      .map(({ view: { name } }) => ({
-        change: 'altered' as const,
-        before: names.nameBefore(name),
-        after: name,
-      })),
-  ];
-}
-
-/** Views that read a view with added columns stay, until `down` recreates them. */
-function keptAbove(
-  redefined: readonly RehearsedMember[],
-  state: DatabaseState,
-  others: ReadonlySet<string>,
-): TouchedView[] {
-  const above = redefined
-    .filter(isGrown)
-    .flatMap(({ deployed }) => (deployed === undefined ? [] : madeAgain(deployed, state)));
-  return [...new Set(above)]
-    .filter(({ name }) => !others.has(displayName(name)))
-    .map((deployed) => ({
-      change: 'kept' as const,
-      before: deployed.name,
-      after: deployed.name,
-      member: {
-        kind: deployed.kind,
-        deployed,
-        columns: deployed.row.columns.map(({ name }) => name),
-        columnTypes: deployed.row.columns.map(({ type }) => type),
-        finalQuery: deployed.row.definition,
-      },
-      isMadeAgain: true,
-    }));
-}
 
 /** @param facts the views' present facts, by position */
 export function checksOf(

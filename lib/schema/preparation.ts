@@ -20,7 +20,7 @@ import {
 import { columnsToBe, refuseMissingColumns } from './declared-columns.js';
 import { partFailures } from './failed-views.js';
 import { patiently } from '../postgres/lock-attempts.js';
-import { type TouchedView, touchedViews } from './migration-checks.js';
+import { type TouchedView, touchedViews } from './touched-views.js';
 import { refusedTables } from '../tracking/missing-tables.js';
 import { findReplaceable } from './in-place-replacement.js';
 import { refuseTakenNames } from './name-conflicts.js';
