@@ -1,18 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  MeterProvider,
-  PeriodicExportingMetricReader,
-} from '@opentelemetry/sdk-metrics';
-import {
-  BasicTracerProvider,
-  InMemorySpanExporter,
-  SimpleSpanProcessor,
-} from '@opentelemetry/sdk-trace-base';
 import { RefreshService, SchemaService } from '../../../lib/index.js';
 import { instrument, type Instrumentation } from '../../../lib/opentelemetry/index.js';
+import { Telemetry } from '../../support/telemetry.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
@@ -28,11 +18,8 @@ const Ratio = viewClass({
 });
 
 describe('instrumentation for OpenTelemetry', () => {
-  const spans = new InMemorySpanExporter();
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
-  const meters = new MeterProvider({ readers: [reader] });
-  const tracers = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+  const telemetry = new Telemetry();
+  const { spans, meter, tracer } = telemetry;
   let database: TestDatabase;
   let app: TestingModule;
   let refreshes: RefreshService;
@@ -47,10 +34,7 @@ describe('instrumentation for OpenTelemetry', () => {
     refreshes = app.get(RefreshService);
     const [row] = await database.query<{ name: string }>(`SELECT current_database() AS name`);
     namespace = `${row?.name}|public`;
-    instrumentation = instrument(refreshes, {
-      meter: meters.getMeter('test'),
-      tracer: tracers.getTracer('test'),
-    });
+    instrumentation = instrument(refreshes, { meter, tracer });
     await refreshes.refresh(Total);
     await refreshes.refresh(Ratio).catch(() => undefined);
     await refreshes.pause(Total);
@@ -58,7 +42,7 @@ describe('instrumentation for OpenTelemetry', () => {
   });
 
   afterAll(async () => {
-    await meters.shutdown();
+    await telemetry.end();
     await app.close();
     await database.drop();
   });
@@ -89,10 +73,7 @@ describe('instrumentation for OpenTelemetry', () => {
   });
 
   it('measures refreshes and the status of each view', async () => {
-    await reader.forceFlush();
-    const measured = exporter.getMetrics().at(-1)?.scopeMetrics[0]?.metrics ?? [];
-    const points = (name: string): unknown[] =>
-      measured.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? [];
+    const points = await telemetry.measure();
     const total = { 'db.namespace': namespace, 'db.collection.name': 'total' };
     expect(points('materialized_view.refresh.duration')).toMatchObject([
       {

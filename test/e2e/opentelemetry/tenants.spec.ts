@@ -1,19 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  MeterProvider,
-  PeriodicExportingMetricReader,
-} from '@opentelemetry/sdk-metrics';
-import {
-  BasicTracerProvider,
-  InMemorySpanExporter,
-  SimpleSpanProcessor,
-} from '@opentelemetry/sdk-trace-base';
 import { ViewColumn } from 'typeorm';
 import { MaterializedViewEntity, RefreshService } from '../../../lib/index.js';
 import { instrument } from '../../../lib/opentelemetry/index.js';
+import { Telemetry } from '../../support/telemetry.js';
 import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 
@@ -30,11 +20,8 @@ class Total {
 }
 
 describe('OpenTelemetry with one class in many schemas (features.md, row 6)', () => {
-  const spans = new InMemorySpanExporter();
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
-  const meters = new MeterProvider({ readers: [reader] });
-  const tracers = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+  const telemetry = new Telemetry();
+  const { spans, meter, tracer } = telemetry;
   let database: TestDatabase;
   let app: TestingModule;
 
@@ -43,14 +30,14 @@ describe('OpenTelemetry with one class in many schemas (features.md, row 6)', ()
     await database.query(`CREATE SCHEMA acme; CREATE SCHEMA "Odd ""tenant"""`);
     app = await bootWith(database, { views: [Total] });
     const refreshes = app.get(RefreshService);
-    instrument(refreshes, { meter: meters.getMeter('test'), tracer: tracers.getTracer('test') });
+    instrument(refreshes, { meter, tracer });
     await refreshes.refreshMany([Total]);
     await refreshes.pause(Total, { schema: ODD });
     await refreshes.refresh(Total, { schema: ODD, onPaused: 'skip' });
   });
 
   afterAll(async () => {
-    await meters.shutdown();
+    await telemetry.end();
     await app.close();
     await database.drop();
   });
@@ -74,10 +61,7 @@ describe('OpenTelemetry with one class in many schemas (features.md, row 6)', ()
   });
 
   it('measures each view by itself', async () => {
-    await reader.forceFlush();
-    const measured = exporter.getMetrics().at(-1)?.scopeMetrics[0]?.metrics ?? [];
-    const points = (name: string): unknown[] =>
-      measured.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? [];
+    const points = await telemetry.measure();
     for (const name of ['refresh.duration', 'refresh.active', 'refresh.wait_time', 'age']) {
       const found = points(`materialized_view.${name}`);
       expect([name, found.length]).toEqual([name, 2]);
