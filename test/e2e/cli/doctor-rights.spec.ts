@@ -26,32 +26,33 @@ const grantOn =
   (what: string) =>
   (name: string, role: string): string =>
     `GRANT ${what} ON ${name} TO ${role}`;
+const createTable = (name: string): string => `CREATE TABLE ${name} AS ${rows}`;
 const SOURCES: Record<string, Source> = {
-  'a table': { create: (name) => `CREATE TABLE ${name} AS ${rows}` },
+  'a table': { create: createTable },
   'a table that may be read': {
-    create: (name) => `CREATE TABLE ${name} AS ${rows}`,
+    create: createTable,
     grant: grantOn('SELECT'),
   },
   'a table of which it may read another column': {
-    create: (name) => `CREATE TABLE ${name} AS ${rows}`,
+    create: createTable,
     grant: grantOn('SELECT (hidden)'),
   },
   'a table of which it may read one of two columns': {
-    create: (name) => `CREATE TABLE ${name} AS ${rows}`,
+    create: createTable,
     columns: 'max(id) AS id, max(hidden) AS most',
     grant: grantOn('SELECT (id)'),
   },
   'a table of which it may read the column': {
-    create: (name) => `CREATE TABLE ${name} AS ${rows}`,
+    create: createTable,
     grant: grantOn('SELECT (id)'),
   },
   'a table whose rows are counted, with a column that may be read': {
-    create: (name) => `CREATE TABLE ${name} AS ${rows}`,
+    create: createTable,
     columns: 'count(*)::int AS id',
     grant: grantOn('SELECT (hidden)'),
   },
   'a system column': {
-    create: (name) => `CREATE TABLE ${name} AS ${rows}`,
+    create: createTable,
     columns: 'max(s.xmin::text) AS id',
     grant: grantOn('SELECT (id)'),
   },
