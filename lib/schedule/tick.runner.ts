@@ -89,7 +89,7 @@ export class TickRunner {
       const state = states.get(displayName(view.name));
       const tick = state && undoneTick(view, state);
       if (tick !== undefined && !state?.is_backing_off && !state?.is_paused) {
-        void this.attempt(view, tick);
+        void this.share(view, tick);
       }
       return state === undefined || tick !== undefined ? 0 : untilNextTickMs(view, state);
     });

@@ -12,7 +12,7 @@ export function addPlanOptions(command: Command): Command {
   return command
     .option(
       '--schema <name>',
-      'only the views of this schema, and for a change those that read them',
+      'only the views of this schema, and for a change those that read them; triggers and pg_cron jobs that nothing needs are removed in all schemas',
     )
     .option(
       '--prune',
