@@ -42,7 +42,7 @@ export class Replica {
     return new Replica(
       spawn(
         process.execPath,
-        ['--import', '@swc-node/register/esm-register', path.resolve(program)],
+        ['--import', './test/support/typescript-loader.mjs', path.resolve(program)],
         {
           stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
           env: {
