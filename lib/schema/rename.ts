@@ -23,7 +23,8 @@ export interface Rename {
 /**
  * The declared views that must be renamed, each after the one that frees its name. A view that exists under its new
  * name is not renamed, unless the view with that name is renamed itself. Views that swap names exist before and
- * after: what is remembered tells whether the swap is done. A view that another application holds keeps its name.
+ * after: what is remembered tells whether the swap is done. A view that another application holds keeps its name. So does
+ * one that took the name of a view which was renamed before and then dropped by hand.
  */
 function findRenames(
   definitions: readonly ViewDefinition[],
@@ -41,7 +42,13 @@ function findRenames(
       ? [{ view, from, kind: there.kind }]
       : [];
   });
-  const chains = chainsOf(candidates, (name) => !state.views.has(name));
+  const declared = new Set(definitions.map(viewName));
+  const isDropped = ({ view, from }: Rename): boolean =>
+    declared.has(displayName(from)) && wasRenamed(view, state);
+  const chains = chainsOf(
+    candidates.filter((each) => !isDropped(each)),
+    (name) => !state.views.has(name),
+  );
   const circles = circlesOf(candidates.filter((each) => !chains.includes(each)));
   return [...chains, ...circles.filter((circle) => !isDone(circle, state)).flat()];
 }
@@ -130,14 +137,20 @@ function circlesOf(renames: Rename[]): Rename[][] {
  * If nothing is remembered about a view, it can't be told which of the two it was, so it stays. One of them may have
  * been renamed to such a name before.
  */
-function isDone(circle: Rename[], { known }: DatabaseState): boolean {
-  const remembered = circle.map(({ view }) => known.get(viewName(view)));
+function isDone(circle: Rename[], state: DatabaseState): boolean {
   return (
-    remembered.includes(undefined) ||
-    circle.every(({ from }, at) => {
-      const each = remembered[at];
-      return each !== undefined && rememberedRename(each) === displayName(from);
-    })
+    circle.some(({ view }) => !state.known.has(viewName(view))) ||
+    circle.every(({ view }) => wasRenamed(view, state))
+  );
+}
+
+/** Whether the view was renamed from its `renamedFrom` before, by what is remembered. */
+function wasRenamed(view: ViewDefinition, { known }: DatabaseState): boolean {
+  const remembered = known.get(viewName(view));
+  return (
+    view.renamedFrom !== undefined &&
+    remembered !== undefined &&
+    rememberedRename(remembered) === displayName(view.renamedFrom)
   );
 }
 

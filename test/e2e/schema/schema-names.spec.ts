@@ -352,6 +352,22 @@ describe('names across views', () => {
     ).toEqual([{ a: 'a', b: 'x', may: true }]);
   });
 
+  it.each([
+    ['a new view has', view('a')],
+    ['another renamed view has', view('a', { renamedFrom: 'z' })],
+  ])(
+    'a renamed view that was dropped by hand is created anew if %s its old name',
+    async (_, other) => {
+      const renamed = view('b', { renamedFrom: 'a' });
+      await release([view('a', { expression: renamed.expression }), view('z')]);
+      await release([renamed, other]);
+      const oids = await oidsByOrigin();
+      await database.query('DROP MATERIALIZED VIEW b');
+      await release([renamed, other]);
+      expect(await oidsByOrigin()).toEqual({ ...oids, b: expect.anything() as unknown });
+    },
+  );
+
   it.each<[string, number[], Record<string, unknown>]>([
     ['not undone by an older release', [1, 2], { a: false, b: true }],
     ['exchanged again after an older release without a version', [], { a: true, b: false }],
