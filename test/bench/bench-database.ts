@@ -5,7 +5,7 @@ import { TestDatabase } from '../support/test-database.js';
 export async function withDatabase<T>(work: (database: TestDatabase) => Promise<T>): Promise<T> {
   const server = process.env.DATABASE_URL
     ? undefined
-    : await startPostgres(process.env.POSTGRES_PACKAGE);
+    : await startPostgres(process.env.POSTGRES_PACKAGE, { settings: { max_connections: 1_000 } });
   process.env.TEST_SERVER_URL = server?.url ?? process.env.DATABASE_URL;
   try {
     const database = await TestDatabase.create();

@@ -22,7 +22,7 @@ const SCENARIOS: Scenario[] = [
   { name: '10 views with `on`, 1 write a second', viewCount: 10, writesPerSecond: 1 },
   { name: '10 views with `on`, 100 writes a second', viewCount: 10, writesPerSecond: 100 },
   { name: '10 views with `on`, 10 processes', viewCount: 10, processCount: 2, memberCount: 5 },
-  { name: '10 views with `on`, 50 processes', viewCount: 10, processCount: 5, memberCount: 10 },
+  { name: '10 views with `on`, 500 processes', viewCount: 10, processCount: 10, memberCount: 50 },
 ];
 
 const MINUTE_MS = 60_000;

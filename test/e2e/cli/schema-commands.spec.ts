@@ -65,6 +65,16 @@ describe('the commands that change or check the schema (features.md, rows 6 and 
     });
   });
 
+  it('ends without an error when the reader of its output has gone, and goes on without one of its notes', async () => {
+    const { stderr } = await project.runLine(
+      '{ matviews list --json || echo "failed with $?" >&2; } | true',
+    );
+    expect(stderr).toBe('');
+    await database.query(`DROP MATERIALIZED VIEW "daily ""Revenue"""`);
+    await project.runLine('{ matviews sync 2>&1 >/dev/null; } | true');
+    expect(await database.query(VIEWS)).toEqual([{ name: REVENUE.name }]);
+  });
+
   it('check --data exits with 2 if rows are wrong, and shows none of them', async () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('a secret day', 7)`);
     const { exitCode, stdout } = await project.run('check', '--data');
