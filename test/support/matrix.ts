@@ -14,7 +14,7 @@ export function oneIn<Case>(n: number, cases: readonly Case[], start = 0): reado
  */
 export function sampleOf<Case extends readonly unknown[]>(
   cases: readonly Case[],
-  times = 2,
+  times = 1,
 ): readonly Case[] {
   if (RUNS_WHOLE_MATRIX) {
     return cases;

@@ -272,7 +272,7 @@ describe('what is made by hand once a migration is written', () => {
       ),
     );
 
-  it.each(sampleOf(casesOf(WAYS), 1))(
+  it.each(sampleOf(casesOf(WAYS)))(
     'is kept, or stops it before anything is changed: %s, %s',
     async (_, way, change, { make, fates, shown: pattern, since = 0 }) => {
       if (version < since) {
@@ -292,7 +292,7 @@ describe('what is made by hand once a migration is written', () => {
     },
   );
 
-  it.each(sampleOf(casesOf(['up', 'up in place']), 1))(
+  it.each(sampleOf(casesOf(['up', 'up in place'])))(
     'is kept or left out by a migration that is written with it, and is there again after its down: %s, %s',
     async (_, way, change, { make, since = 0 }) => {
       if (version < since) {
@@ -321,7 +321,6 @@ describe('what is made by hand once a migration is written', () => {
           WAYS.map((way) => [what, plan, way, dependent, to] as const),
         ),
       ),
-      1,
     ),
   )(
     'stops it, by name, where it depends on the view: %s on %s, %s',
