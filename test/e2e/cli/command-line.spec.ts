@@ -22,7 +22,7 @@ class Summary {
   @ViewColumn() sum!: number;
 }
 
-/** What the application of the project does when it starts. */
+/** Boots like the project's application. */
 async function boot(): Promise<void> {
   const dataSource = new DataSource({
     type: 'postgres',
@@ -90,7 +90,7 @@ describe('matviews, on data sources (features.md, row 6)', () => {
         { view: 'public.summary', class: 'Summary', kind: 'materialized', mode: 'auto' },
       ],
     });
-    // What the file prints is no part of the document.
+    // Output of the data source file must not end up in the JSON document.
     expect(run.stderr.includes('a line of the data source file')).toBe(kind.startsWith('type'));
   });
 
@@ -284,10 +284,10 @@ describe('matviews, at run time (features.md, row 6)', () => {
   });
 });
 
-/** A refresh that stands at a closed gate waits for a lock. */
+/** A refresh at a closed gate waits for a lock, so it needs a long timeout. */
 const PATIENT = ['--lock-timeout', '5m'];
 
-/** Of util-linux; Debian has it in every image. */
+/** `script` is part of util-linux; every Debian image has it. */
 const hasTerminal = existsSync('/usr/bin/script');
 
 async function expectNobody(): Promise<void> {
@@ -316,7 +316,7 @@ describe('matviews, while a view is refreshed (features.md, row 6)', () => {
     await expectNobody();
   });
 
-  // Elsewhere `script` takes other arguments, and there is no other terminal.
+  // On other systems, `script` takes different arguments, and nothing else provides a terminal.
   const inTerminal = hasTerminal ? it : it.skip;
   inTerminal('shows a live line on a terminal, and cancels in the database on Ctrl-C', async () => {
     const gate = await database.closeGate();

@@ -28,14 +28,14 @@ const RENAMED = {
   indexes: [{ name: 'renamed_id', keys: ['id'], unique: true }],
 };
 
-/** From this version of PostgreSQL on a role needs no more than MAINTAIN. */
+/** From this PostgreSQL version on, MAINTAIN is the only privilege that a role needs. */
 const MAINTAIN_VERSION = 170_000;
 
 describe('doctor, all at once (features.md, row 6)', () => {
   const role = `limited_${randomBytes(4).toString('hex')}`;
   const owner = `owner_${randomBytes(4).toString('hex')}`;
   let database: TestDatabase;
-  /** As whoever made the views, and as a role that may only look. */
+  /** Connects as the role that created the views; `limited` as a role that may only read the state schema. */
   let admin: SchemaProject;
   let limited: SchemaProject;
   let stranger: Client;
@@ -89,7 +89,7 @@ describe('doctor, all at once (features.md, row 6)', () => {
   const findings = async (project: SchemaProject): Promise<Finding[]> =>
     (await diagnose(project)).found;
 
-  /** A database in which each of these goes wrong, in the way in which it does for users. */
+  /** Causes each of the problems the way users run into it. */
   const hurt = async (): Promise<void> => {
     await database.query(`
       ALTER MATERIALIZED VIEW calling OWNER TO ${owner};
@@ -137,7 +137,7 @@ describe('doctor, all at once (features.md, row 6)', () => {
     ];
     expect(found.map(({ code, view, fix }) => [code, view, fix])).toEqual(said);
 
-    // The role may not look further; whoever made the views sees what is wrong.
+    // The limited role lacks the privileges to see the cause; the owner of the views sees it.
     await admin.declare([
       KEYED,
       CALLING,
@@ -151,7 +151,7 @@ describe('doctor, all at once (features.md, row 6)', () => {
       }),
     );
 
-    // What only people can mend: a query that fails, and what is there twice.
+    // Only a person can fix a failing query and duplicate rows.
     await admin.declare([KEYED, CALLING, RENAMED, ADDED]);
     await limited.declare([KEYED, CALLING, RENAMED, ADDED]);
     await database.query('DELETE FROM orders WHERE id = 2');

@@ -114,7 +114,7 @@ describe('what doctor says, run as it stands (features.md, row 6)', () => {
         expect(said).toBe(
           "Connect to the server itself, or set wakeUp: 'poll' in MaterializedViewsModule.forRoot and in package.json#matviews,",
         );
-        // Connected to the server itself, nothing is wrong with it.
+        // With a direct connection to the server, there is no finding.
         const direct = await createProject(database.directUrl);
         await direct.declare([SUMS], { wakeUp: 'notify' });
         expect(await codes(direct)).toEqual([]);
@@ -167,7 +167,7 @@ describe('what doctor says of the server, run as it stands (features.md, row 6)'
     await client.end();
     const { major = 0 } = rows[0] ?? {};
     const fix = `Upgrade the server with pg_upgrade, from ${major} to a version that is supported.`;
-    // The end of 15 is in 2027.
+    // PostgreSQL 15 is supported until 2027.
     expect((await found(project, 'server-version')).map((each) => each.fix)).toEqual(
       major < 15 ? [fix] : [],
     );
@@ -175,7 +175,7 @@ describe('what doctor says of the server, run as it stands (features.md, row 6)'
   });
 });
 
-/** A session that the server may end. */
+/** Opens a session that survives being terminated by the server. */
 async function connect(url: string): Promise<Client> {
   const client = new Client({ connectionString: url });
   client.on('error', () => undefined);

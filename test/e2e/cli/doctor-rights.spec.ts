@@ -13,11 +13,11 @@ const OTHER = `other_${randomBytes(4).toString('hex')}`;
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** What a view reads: how it is made, the columns that are read, and whether its owner may read them. */
+/** Something that a view reads: how to create it, and which of its columns the view reads. */
 interface Source {
   create: (name: string) => string;
   columns?: string;
-  /** What the owner of the view is given. */
+  /** What to grant to the role that reads it. @default nothing */
   grant?: (name: string, role: string) => string;
 }
 
@@ -66,7 +66,7 @@ const SOURCES: Record<string, Source> = {
   'a sequence': { create: (name) => `CREATE SEQUENCE ${name}`, columns: 'max(last_value) AS id' },
 };
 
-/** How the view comes to it. Where it is read as `OTHER`, that role is the one who may not. */
+/** How the view gets to its source. `reader` owns the plain view; its privileges count without `security_invoker`. */
 const PATHS: Record<string, { reader?: string; options?: string; since?: number }> = {
   itself: {},
   'a plain view of another role': { reader: OTHER },
@@ -80,10 +80,10 @@ const PATHS: Record<string, { reader?: string; options?: string; since?: number 
 
 interface Case {
   view: TestView;
-  /** The source's own name, quoted. */
+  /** The quoted name of the source. */
   source: string;
   setUp: string[];
-  /** What is changed once the view exists. */
+  /** The statements to run after the view was created. */
   after: string[];
 }
 
@@ -175,7 +175,7 @@ describe('what doctor says of rights, run as it stands (features.md, row 6)', ()
 
   const namesOf = (findings: Finding[]): string[] => findings.map(({ view }) => view ?? '').sort();
 
-  /** The views whose refresh PostgreSQL refuses for want of a right. */
+  /** The views whose refresh fails for a missing privilege. */
   const refused = async (cases: Case[]): Promise<string[]> => {
     const report = await releases.get(RefreshService).refreshAll({ throwOnFailure: false });
     const failed = report.views.flatMap((each) =>

@@ -22,7 +22,7 @@ const LATEST = {
 
 const VIEWS = `SELECT matviewname AS name FROM pg_matviews ORDER BY 1`;
 
-// Each test goes on where the one before has ended: a process is dear.
+// Each test continues where the previous one ended, because starting a process is slow.
 describe('the commands that change or check the schema (features.md, rows 6 and 16)', () => {
   let database: TestDatabase;
   let project: SchemaProject;
@@ -160,7 +160,7 @@ describe('the commands that change or check the schema (features.md, rows 6 and 
     expect((await project.run('drop', '--yes')).exitCode).toBe(4);
   });
 
-  // Of util-linux. Elsewhere it takes other arguments, and there is no other terminal.
+  // `script` of util-linux. On other systems it takes different arguments, and nothing else provides a terminal.
   const inTerminal = existsSync('/usr/bin/script') ? describe : describe.skip;
 
   inTerminal('sync and drop ask on a terminal', () => {

@@ -7,7 +7,7 @@ import { TestDatabase } from '../../support/test-database.js';
 const [ACME, HOSTILE] = ['acme', `o'"rders`];
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** One class of all tenants, whose query is that of a release. */
+/** A data source file with one class for all tenants. The column depends on the release. */
 const dataSourceOf = (column: string): string => `import typeorm from '${TYPEORM_URL}';
 import { defineMaterializedView } from '${LIBRARY_URL}';
 const totals = defineMaterializedView({
@@ -28,7 +28,7 @@ export default new typeorm.DataSource({
 
 const VIEWS = `SELECT schemaname || '.' || matviewname AS view, definition ~ 'count' AS counts FROM pg_matviews ORDER BY 1`;
 
-// Each test goes on where the one before has ended: a process is dear.
+// Each test continues where the previous one ended, because starting a process is slow.
 describe('the command line with tenants (features.md, row 6)', () => {
   let database: TestDatabase;
   let project: SchemaProject;

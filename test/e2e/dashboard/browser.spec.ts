@@ -31,7 +31,7 @@ const Hostile = viewClass({
 const viewPath = (view: string): string =>
   `view?${new URLSearchParams({ source: 'default', view }).toString()}`;
 
-/** A proxy that shows an application below a prefix that the application does not know of. */
+/** A proxy that serves an application under a prefix that the application does not know. */
 function proxyTo(target: string): Promise<Server> {
   const { hostname, port } = new URL(target);
   const server = createServer((asked, answer) => {

@@ -275,7 +275,7 @@ describe.each<Platform>(['express', 'fastify'])('the dashboard on %s', (platform
     expect((await ask(`/ops/views/pause?${query}`)).status).toBe(404);
     const fromElsewhere = [
       { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'cors' },
-      // What a browser sends over plain HTTP.
+      // Over plain HTTP, a browser sends only this.
       { Origin: 'http://elsewhere.example' },
     ] as Record<string, string>[];
     for (const headers of fromElsewhere) {

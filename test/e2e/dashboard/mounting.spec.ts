@@ -198,7 +198,7 @@ describe('dashboards of one application with two data sources', () => {
   it('goes on if one of them is down, and says so', async () => {
     const [, second] = databases as [TestDatabase, TestDatabase];
     await second.query(`DROP SCHEMA materialized_views CASCADE`);
-    // What was read for the pages before is forgotten with an action.
+    // An action discards what was cached for earlier pages.
     await ask(`/first/resume?${query('default')}`, { method: 'POST', headers: SAME_ORIGIN });
     const list = await ask('/first/');
     const text = await list.text();

@@ -51,11 +51,11 @@ class ToCitext1700000000000 implements MigrationInterface {
   }
 
   async down(): Promise<void> {
-    // Not asked for.
+    // Never called.
   }
 }
 
-/** For each column what PostgreSQL understands by its type. */
+/** For each column, conditions that PostgreSQL parses differently depending on the column's type. */
 const CONDITIONS = {
   t: ["t = 'ann'", "t IN ('ann', 'bob')", "t LIKE 'a%'", "coalesce(t, '') > 'b'"],
   v: ["v IN ('ann', 'bob')", "v = 'ann'", "v LIKE 'a%'", "coalesce(v, '') > 'b'"],
@@ -210,7 +210,7 @@ describe('views that come back after a change of a type', () => {
     await database.drop();
   });
 
-  /** A view of each column, with what its type decides about, and a view above it. */
+  /** For each column, a view with all conditions that depend on its type, and a view that reads that view. */
   const VIEWS: TestView[] = Object.entries(CONDITIONS).flatMap(([column, [first, ...others]]) => [
     {
       name: `Daily "${column}"`,

@@ -26,7 +26,7 @@ describe('applications with one stateSchema', () => {
     await database.drop();
   });
 
-  /** Boots a release of an application in the place of the one that runs. */
+  /** Boots a release of an application in place of the running one. */
   const start = (
     applicationName: string | undefined,
     views: TestView[],
@@ -48,7 +48,7 @@ describe('applications with one stateSchema', () => {
       )
     )[0]?.applications;
 
-  /** As a release before applications were remembered has left it. */
+  /** The state left by a release that did not yet record applications. */
   const forgetHolders = (): Promise<unknown> =>
     database.query('UPDATE materialized_views.view_state SET applications = NULL');
 
@@ -86,7 +86,7 @@ describe('applications with one stateSchema', () => {
       counts: { dropped: 1, changed: 0 },
     });
     expect(await views()).toEqual(['of_bank', 'shared']);
-    // With the view it is forgotten who made it.
+    // Dropping a view also deletes the record of which application created it.
     await database.query(`CREATE MATERIALIZED VIEW "Odd schema"."of ""shop""" AS SELECT 1 AS id`);
     await start('shop', [shared], { prune: true });
     expect(releases.reports[0]?.counts).toMatchObject({ orphaned: 0, dropped: 0 });
@@ -101,7 +101,7 @@ describe('applications with one stateSchema', () => {
     await start('shop', [mine], { prune: true });
     expect(releases.reports[0]?.counts).toMatchObject({ orphaned: 0, dropped: 0 });
     expect(await views()).toEqual([mine.name, 'shared']);
-    // It is its own again once a class has declared it.
+    // Once a class declares the view, it belongs to the application again.
     await start('shop', [mine, shared]);
     await start('shop', [mine], { prune: true });
     expect(await views()).toEqual([mine.name]);
@@ -174,7 +174,7 @@ describe('applications with one stateSchema', () => {
     );
     expect(await views()).toEqual([mine.name, 'of_bank', 'shared']);
 
-    // As the README has it.
+    // The statement of docs/operations/several-applications.md.
     await database.query(`UPDATE materialized_views.view_state SET applications = '{shop}'
       WHERE view_name <> 'of_bank'`);
     await start('shop', [], { prune: true });

@@ -23,7 +23,7 @@ const COUNT = 60;
 
 const named = (index: number): string => `view_${index}`;
 
-/** Each tenth reads the one after it, which is thus made in a later batch as a rule; some name another in \`dependsOn\`. */
+/** Every tenth view reads the next one, which is declared after it; some name another view in `dependsOn`. */
 function view(index: number, expression?: string): TestView {
   const next = `bench.${named(index + 1)}`;
   const reads = index % 10 === 0 ? next : 'public.items';
@@ -42,7 +42,7 @@ const BROKEN = VIEWS.map((each, index) =>
   index === COUNT - 2 ? view(index, 'SELECT id, 1 / (id - id) AS x FROM public.items') : each,
 );
 
-/** The number of locks that a boot holds at once if it makes all views at once, on a server that has room for them. */
+/** The most locks that a boot holds if it creates all views at once, measured on a server with enough room. */
 async function locksOfAll(): Promise<number> {
   const database = await TestDatabase.create();
   try {
@@ -78,7 +78,7 @@ describe('more new views than the server has room for locks', () => {
   beforeAll(async () => {
     const settings = { max_locks_per_transaction: 10, max_connections: 20 };
     server = await startPostgres(process.env.POSTGRES_PACKAGE, { settings });
-    // Room for half of them, so also for a batch, which has a quarter of them.
+    // Half of the locks: too few for all views, but enough for the first batch, a quarter of the views.
     freeLocks = Math.floor((await locksOfAll()) / 2);
   });
 
@@ -110,7 +110,7 @@ describe('more new views than the server has room for locks', () => {
     app = await bootWith(database, { views: views.map(viewClass), application: 'tests' });
   };
 
-  /** Views that are there, and of these the ones with all that belongs to them. */
+  /** How many views exist, and how many of them are complete: populated, with their state and an index. */
   async function made(): Promise<{ views: number; whole: number }> {
     const [row] = await database.query<{ views: number; whole: number }>(
       `SELECT count(*)::int AS views,

@@ -19,7 +19,7 @@ const good: TestView = {
   key: ['day'],
 };
 
-/** Columns that the class maps, and what the boot says of them. */
+/** Columns that the class maps, and what the boot's error says about them. */
 const WRONG: [string, string[], string[]][] = [
   [
     'folded by PostgreSQL',
@@ -109,7 +109,7 @@ describe('declared columns and keys', () => {
     expression: 'SELECT * FROM "Far away"."Orders ""per day"""',
     columns,
   });
-  /** Of a view, of the plain view that has its query, and of views that read another with all its columns. */
+  /** The classes to boot for each kind of view that the boot leaves as it is. */
   const LEFT: Record<string, (view: TestView) => Parameters<Releases['start']>[0]> = {
     'the view': (view) => [view],
     'its live view': (view) => [{ ...view, liveView: true }],

@@ -39,7 +39,7 @@ interface Change {
   name: string;
   before: TestView[];
   after: TestView[];
-  /** What is done by hand in between. */
+  /** Statements to run by hand between the two releases. */
   between?: string;
 }
 
@@ -171,7 +171,7 @@ describe('a view that depends on another through a function', () => {
     await database.drop();
   });
 
-  /** All that is there has what its query gives. */
+  /** Every view has the rows of its query; one declared without data is not populated. */
   async function expectRight(views: TestView[]): Promise<void> {
     for (const { name = '', schema = 'public', withData } of views) {
       const drift = releases.get(RefreshService).drift(`${schema}.${name}`);
@@ -263,7 +263,7 @@ describe('a view that depends on another through a function', () => {
   });
 
   it('comes back after it from alterTable', async () => {
-    // Named so that it would come first.
+    // Sorts before the view that it reads.
     const early: TestView = {
       ...reader,
       name: 'an early reader',

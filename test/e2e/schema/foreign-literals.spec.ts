@@ -18,7 +18,7 @@ const daily = (expression: string): TestView => ({
   key: ['id'],
 });
 
-/** Types of which reading a literal checks `stash.checked`, which calls a function of the view's owner. */
+/** Literals that make PostgreSQL check the domain `stash.checked`, which calls a function of the view's owner. */
 const LITERALS: Record<string, { literal: string; since?: number }> = {
   'an array of a domain': { literal: `'{x}'::stash.checked[]` },
   'a row with a domain in it': { literal: `'(x)'::stash.record` },
@@ -30,7 +30,7 @@ const LITERALS: Record<string, { literal: string; since?: number }> = {
 
 type Part = 'definition' | 'index' | 'predicate' | 'statistics' | 'default';
 
-/** Where the owner writes it by hand, in a view or above it. */
+/** Where the owner puts the literal by hand: in the view, on it or in a view above it. */
 const PARTS: Record<Part, (literal: string) => string> = {
   definition: (literal) =>
     `DROP MATERIALIZED VIEW ${VIEW};

@@ -112,7 +112,7 @@ describe('a state schema of another role', () => {
     const dataSource = (): DataSource =>
       new DataSource({ type: 'postgres', url: database.url, entities: [Numbers as never] });
 
-    /** All that the library would read or write calls a function of the stranger's. */
+    /** Makes every read or write of the library's tables call a function of the stranger. */
     beforeEach(async () => {
       await start({ synchronize: false });
       file = await app?.get(SchemaService).generateMigration({ name: 'first' });

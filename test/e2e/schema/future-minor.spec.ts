@@ -12,7 +12,7 @@ import { TestDatabase } from '../../support/test-database.js';
 
 const OF_VIEWS = `oid IN ('${QUOTED_SUBJECT}'::regclass, to_regclass('${QUOTED_PLAIN}'))`;
 
-/** Where a server may keep something, as the catalog has it; `%s` is the parameter. */
+/** Where a server may store a parameter in the catalog; `%s` is the parameter. */
 const PLACES: Record<string, string> = {
   'a view': `UPDATE pg_class SET reloptions = ARRAY[%s] WHERE ${OF_VIEWS}`,
   'a TOAST table': `UPDATE pg_class SET reloptions = ARRAY[%s]
@@ -60,7 +60,7 @@ describe('catalog entries of a newer server', () => {
       await anew.putPlainViewAbove();
     }
     if (way === 'a swap' && place === 'a column') {
-      // A swap sets a parameter of a column, for its lock, which a server that does not know the other refuses.
+      // A swap sets a column parameter to take a lock; this server refuses that if the column has an unknown one.
       return;
     }
     await put(place, `'pg_future=it''s, "2"'`);

@@ -169,7 +169,7 @@ describe('an index made by hand', () => {
       ['concurrently', true],
       ['concurrently', false],
     ] as const)('is named by a refresh, %s, where it is valid: %p', async (mode, isValid) => {
-      // As a failed validation of CREATE INDEX CONCURRENTLY leaves it: it refuses rows all the same.
+      // The state after CREATE INDEX CONCURRENTLY failed to validate: an invalid index still rejects rows.
       await database.query(
         `UPDATE pg_index SET indisvalid = $1 WHERE indexrelid = '"Far away".${INDEX}'::regclass`,
         [isValid],

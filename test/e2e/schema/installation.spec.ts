@@ -10,7 +10,7 @@ import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass, YEARLY } from '../../support/view-class.js';
 
-/** As version 1 was released. */
+/** The tables as version 1 created them. */
 const VERSION_1 = [
   `CREATE TABLE materialized_views.installation (
      version int PRIMARY KEY,
@@ -62,7 +62,7 @@ const VERSION_1 = [
   `INSERT INTO materialized_views.installation (version) VALUES (1)`,
 ];
 
-/** As version 2 was released, with functions that stand for its own. */
+/** The changes of version 2, with stubs in place of its functions. */
 const VERSION_2 = [
   `ALTER TABLE materialized_views.view_state
      ADD COLUMN last_unchanged_at timestamptz,
@@ -86,7 +86,7 @@ const VERSION_2 = [
   `INSERT INTO materialized_views.installation (version) VALUES (2)`,
 ];
 
-/** Somebody else's, which fit better than PostgreSQL's own, or come first. */
+/** Foreign operators and a function that PostgreSQL may prefer: a better type match, or earlier in search_path. */
 const HIJACKED = [
   'CREATE SEQUENCE public.trapped',
   ...['numeric', 'float8'].flatMap((type) => [
@@ -101,7 +101,7 @@ const HIJACKED = [
 const DURATION_ATTRIBUTE = `SELECT attnum FROM pg_attribute
   WHERE attrelid = 'materialized_views.refresh_history'::regclass AND attname = 'duration_ms'`;
 
-/** What a process of that release writes after a refresh. */
+/** What a process of version 1 writes after a refresh. */
 const SUCCESS_OF_VERSION_1 = `WITH state AS (
   INSERT INTO materialized_views.view_state AS s
     (schema_name, view_name, last_tick, last_started_at, last_success_at, last_run_id, watermark, last_mode, last_mode_reason)
@@ -153,7 +153,7 @@ describe('installation', () => {
     app = await bootWith(database, { views: [Orders, Plain] });
   };
 
-  /** As its schedule does. */
+  /** Refreshes the view as its schedule does. */
   const tick = async (): Promise<string> => {
     const definition = definitionOf(app!, Orders);
     const request = { ...tickRequest(definition, new Date()), tick: undefined };
@@ -173,7 +173,7 @@ describe('installation', () => {
       )
     ).map(({ version }) => version);
 
-  /** A database in which a process of version 1 has made both views, and refreshed one. */
+  /** The state after a process of version 1 created both views and refreshed one. */
   const installVersion1 = async (): Promise<void> => {
     await database.query('CREATE SCHEMA materialized_views');
     for (const statement of VERSION_1) {
@@ -245,7 +245,7 @@ describe('installation', () => {
     `DROP FUNCTION materialized_views.${VIEW_CHANGES.name}`,
     `DROP FUNCTION materialized_views.${REFRESH_CONDITIONS.name}`,
     'DROP FUNCTION materialized_views.wake_up',
-    // Which an older process makes again as it knows it.
+    // Columns that an older process does not create.
     'ALTER TABLE materialized_views.view_state DROP capture, DROP source_signature, DROP last_unchanged_at, DROP applications, DROP relation_kind, DROP depends_on',
   ])('repairs: %s', async (statement) => {
     await restart();
@@ -270,7 +270,7 @@ describe('installation', () => {
     expect(await versions()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  /** Tables that were made under a search_path with somebody else's objects. */
+  /** The tables of version 2, created under the given search_path, which may contain foreign objects. */
   const installVersion2 = async (searchPath?: string): Promise<void> => {
     const set = searchPath === undefined ? 'RESET search_path' : `SET search_path = ${searchPath}`;
     await database.query('CREATE SCHEMA materialized_views');

@@ -7,7 +7,7 @@ import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
 
-/** Names that somebody has chosen to be in the way, each of a schema and of a view, a column and an index in it. */
+/** Hostile names, each used for a schema and for a view, a column and an index in it. */
 const NAMES = [
   `"quoted"`,
   `it's`,
@@ -97,7 +97,7 @@ describe('introspection of odd views (features.md, row 13)', () => {
           expect.objectContaining({ kind: 'function', schema: name }),
         ]),
       );
-      // What is printed can be run again.
+      // The printed definition is valid SQL.
       await database.query(`CREATE TEMP VIEW again AS ${view.definition ?? ''}`);
       await database.query('DROP VIEW again');
       await database.query(`DROP SCHEMA ${quoted(name)} CASCADE`);
@@ -149,7 +149,7 @@ describe('introspection of odd views (features.md, row 13)', () => {
       CREATE TEMP VIEW passing AS SELECT id FROM base; CREATE TEMP VIEW base AS SELECT 1 AS id`);
     const names = (await schema.inspect()).map(({ name }) => name).sort();
     expect(names).toEqual(['above_it', 'declared']);
-    // What is below it is told all the same.
+    // The skipped view still counts as a dependency.
     expect((await inspect('above_it')).allDependencies).toEqual([
       { kind: 'table', schema: 'public', name: 'base' },
       { kind: 'view', schema: 'public', name: 'of_extension' },

@@ -22,14 +22,14 @@ const Revenue = viewClass({
   key: ['day'],
 });
 
-/** It reads the other by a function whose body PostgreSQL does not look into. */
+/** Reads the other view through a function whose body PostgreSQL does not analyse for dependencies. */
 const Hidden = viewClass({
   name: 'a_hidden',
   expression: `SELECT public.hidden() AS id`,
   dependsOn: [Revenue],
 });
 
-/** Above the declared view, each above the one before it, with names in the opposite order. */
+/** Objects on top of the declared view; those that read each other sort in the opposite order by name. */
 const BY_HAND = [
   `CREATE VIEW public.plain AS SELECT day, revenue FROM ${QUOTED_REVENUE} WHERE day <> ''`,
   `CREATE FUNCTION public.total(factor integer) RETURNS SETOF public.plain LANGUAGE sql AS $f$ SELECT * FROM public.plain $f$`,
@@ -125,7 +125,7 @@ describe('introspection of all views (features.md, row 13)', () => {
   it('counts scans of an index', async () => {
     await database.query(`SET enable_seqscan = off`);
     await database.query(`SELECT FROM ${QUOTED_REVENUE} WHERE day = 'mon'`);
-    // The server has it from the session at its end, or a moment later.
+    // The session reports its statistics when it ends, or a moment later.
     await database.until(
       `SELECT FROM pg_stat_user_indexes WHERE indexrelname = 'daily "Revenue"_key' AND idx_scan > 0`,
     );
@@ -142,7 +142,7 @@ describe('introspection of all views (features.md, row 13)', () => {
     const monthly = { kind: 'materialized-view', schema: 'public', name: 'monthly' };
 
     const above = await inspect('public.monthly');
-    // From PostgreSQL 14 on it also depends on the columns of the rows that the function gives.
+    // From PostgreSQL 14 on, it also depends on the columns of the function's result.
     expect(above?.dependencies).toContainEqual(total);
     expect(above?.dependencies).not.toContainEqual(revenue);
     expect(above?.allDependencies).toEqual([table, revenue, plain, total]);
@@ -216,7 +216,7 @@ END LOOP; END $$`);
       expect(revenue).toMatchObject({ isManaged: true, columns: [{ name: 'day' }, {}] });
       expect([revenue?.definition, revenue?.sizeBytes]).toEqual([undefined, undefined]);
       expect(revenue?.indexes.map(({ sizeBytes }) => sizeBytes)).toEqual([undefined, undefined]);
-      // It reads the view that is locked.
+      // This view reads the locked one.
       expect(views.find(({ name }) => name === 'plain')?.definition).toBeUndefined();
       expect(views.find(({ name }) => name === 'dotted')?.definition).toContain('a.b');
     } finally {

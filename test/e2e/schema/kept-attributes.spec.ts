@@ -14,7 +14,7 @@ import { TestDatabase } from '../../support/test-database.js';
 
 const ALTER = `ALTER MATERIALIZED VIEW ${QUOTED_SUBJECT}`;
 
-/** What a view in the place of another one has too. */
+/** Attributes that a rebuilt view takes over. */
 const KEPT: Record<string, string> = {
   'storage parameters of its TOAST table': `${ALTER} SET (fillfactor = 77, toast.autovacuum_enabled = false, toast.vacuum_truncate = off)`,
   'an extension on which it depends': `${ALTER} DEPENDS ON EXTENSION plpgsql`,
@@ -25,14 +25,14 @@ const KEPT: Record<string, string> = {
   'replica identity NOTHING': `${ALTER} REPLICA IDENTITY NOTHING`,
 };
 
-/** Of the plain view above. */
+/** Attributes of the plain view above that are kept. */
 const KEPT_ABOVE: Record<string, string> = {
   'defaults of its columns': `ALTER VIEW ${QUOTED_PLAIN} ALTER id SET DEFAULT 7, ALTER note SET DEFAULT 'it''s ' || public.next()`,
   'a comment on its type': `COMMENT ON TYPE ${QUOTED_PLAIN} IS 'a row'`,
   'its own parameters': `ALTER VIEW ${QUOTED_PLAIN} SET (security_barrier = true)`,
 };
 
-/** What nothing makes again, and how it is named. */
+/** Attributes that cannot be recreated, so the change is refused, and how the error names them. */
 const REFUSED: Record<string, [statement: string, named: RegExp]> = {
   'a security label': [
     `INSERT INTO pg_seclabel VALUES ('${QUOTED_SUBJECT}'::regclass, 'pg_class'::regclass, 0, 'guard', 'secret')`,
@@ -56,7 +56,7 @@ const REFUSED: Record<string, [statement: string, named: RegExp]> = {
   ],
 };
 
-/** The same of a plain view that a class is to take the place of. */
+/** The same for a plain view that a materialized view is to replace. */
 const REFUSED_OF_PLAIN: Record<string, [statement: string, named: RegExp]> = {
   'an INSTEAD OF trigger': [
     `CREATE TRIGGER "Instead" INSTEAD OF INSERT ON ${QUOTED_SUBJECT} FOR EACH ROW EXECUTE FUNCTION public.nothing()`,

@@ -10,7 +10,7 @@ import {
 import { sampleOf } from '../../support/matrix.js';
 import { TestDatabase } from '../../support/test-database.js';
 
-/** What somebody did to a view; `%s` is the view, `me` its owner, and the others are roles. */
+/** Grants and revokes on a view; `%s` is the view, `me` its owner, the other names are roles. */
 const PRIVILEGES: Record<string, string[]> = {
   'none given or taken': [],
   'nothing for anybody': ['REVOKE ALL ON %s FROM me'],
@@ -43,7 +43,7 @@ const PRIVILEGES: Record<string, string[]> = {
 
 const ALTER = 'ALTER DEFAULT PRIVILEGES';
 
-/** What new tables are granted by themselves. */
+/** Default privileges of new tables. */
 const DEFAULTS: Record<string, string[]> = {
   'none by default': [],
   'some by default': [`${ALTER} GRANT SELECT ON TABLES TO "one" WITH GRANT OPTION`],
@@ -60,7 +60,7 @@ const DEFAULTS: Record<string, string[]> = {
   ],
 };
 
-/** Each way with each kind of privileges, and with each kind of those by default. */
+/** Every way with every kind of privileges; the default privileges rotate. */
 const CASES = WAYS.flatMap((way, offset) =>
   Object.keys(PRIVILEGES).map((privileges, at) => {
     const names = Object.keys(DEFAULTS);

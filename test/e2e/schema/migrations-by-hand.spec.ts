@@ -11,20 +11,20 @@ import type { TestView } from '../../support/view-class.js';
 const VIEW = '"Far away"."The ""View"""';
 const ALTER = `ALTER MATERIALIZED VIEW ${VIEW}`;
 
-/** What becomes of column `day`, a text. */
+/** How the migration changes the text column `day`. */
 const CHANGES = {
   'the column goes': ['id', 'amount'],
   'the column becomes a number': ['id', 'length(day) AS day', 'amount'],
 };
 type Change = keyof typeof CHANGES;
 
-/** What becomes of something that somebody has made: a pattern is how it is named where it stops the migration. */
+/** What happens to something made by hand. If it stops the migration: the pattern by which the error names it. */
 type Fate = 'is kept' | 'is left out' | RegExp;
 
 interface Made {
   make: string;
   since?: number;
-  /** How the catalog shows that it is there. */
+  /** Matches the catalog if it exists. */
   shown?: RegExp;
   fates: Record<Change, Fate>;
 }
@@ -132,7 +132,7 @@ const MADE: Record<string, Made> = {
   },
 };
 
-/** What depends on a view, and is none of its parts. */
+/** Objects that depend on a view without being part of it. */
 const DEPENDENTS: Record<string, [make: string, named: RegExp, since?: number]> = {
   'a plain view': [`CREATE VIEW late AS SELECT day FROM ${VIEW}`, /view public\.late depends on/],
   'a materialized view': [
@@ -172,7 +172,7 @@ const view = (columns: string[]): TestView => ({
 });
 const OLD = view(['id', 'day', 'amount']);
 
-/** Which way it goes, and how. */
+/** The direction of the migration, and whether it rebuilds in place. */
 const WAYS = ['up', 'up in place', 'down', 'down in place'] as const;
 type Way = (typeof WAYS)[number];
 
@@ -234,7 +234,7 @@ describe('what is made by hand once a migration is written', () => {
     return file && new (await loadMigration(file))();
   }
 
-  /** A migration whose run is yet to come, this way from one to the other. */
+  /** Prepares a migration between two releases and returns a function that runs it. */
   async function between(way: Way, from: TestView[], to: TestView[]): Promise<() => Promise<void>> {
     const isBack = way.startsWith('down');
     await releases.start(isBack ? to : from, { application: 'tests' });
@@ -305,7 +305,7 @@ describe('what is made by hand once a migration is written', () => {
       await run(migration as MigrationInterface, 'up');
       await run(migration as MigrationInterface, 'down');
       expect(await catalog(database)).toEqual(before);
-      // As a boot does it.
+      // A boot makes the same change without a migration.
       const schema = await releases.start([view(CHANGES[change])], { application: 'tests' });
       expect(await schema.diff()).toEqual([]);
     },

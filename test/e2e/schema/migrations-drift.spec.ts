@@ -25,7 +25,7 @@ const views = (factor: number): TestView[] => [
   },
 ];
 
-/** What people add by hand between generating a migration and running it. */
+/** What is added by hand after a migration was generated and before it runs. */
 const ADDED = [
   `GRANT SELECT ON ${FAR} TO late_reader WITH GRANT OPTION`,
   `GRANT SELECT (total) ON ${FAR} TO PUBLIC`,

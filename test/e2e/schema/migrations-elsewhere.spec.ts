@@ -11,7 +11,7 @@ import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
 
-/** What both databases have had all along, without the library. */
+/** What both databases contained before the library was used. */
 const BEFORE = [
   'CREATE TABLE orders (day text, amount int)',
   `INSERT INTO orders VALUES ('mon', 1)`,
@@ -85,7 +85,7 @@ describe('a generated migration', () => {
     { synchronize: true, onDrift: 'continue' },
     { synchronize: 'create' },
   ])('runs where the library has never been, written under %j', async (options) => {
-    // What a process that only makes what is missing has made already is in no migration.
+    // A boot that may create missing views has already created them, so they are not in the migration.
     const file = await generate(options);
     const before = await relations();
     await runMigrations(elsewhere, file, async (dataSource) => {
@@ -101,7 +101,7 @@ describe('a generated migration', () => {
       expect(left.filter(({ view }) => view === 'public.plain')).toEqual([]);
       return;
     }
-    // How writers notify is the business of a boot, unless that leaves all to migrations.
+    // A boot sets up how writers notify, unless `synchronize: false` leaves everything to migrations.
     expect(left.filter(({ kind }) => synchronize === false || kind !== 'wake-up')).toEqual([]);
     expect(await app.get(RefreshService).refresh(New)).toMatchObject({ outcome: 'refreshed' });
     await elsewhere.query(`INSERT INTO orders VALUES ('tue', 2)`);

@@ -29,7 +29,7 @@ const weekly: TestView = {
   storage: { fillfactor: 90 },
 };
 
-/** Each changes `daily` and `weekly` as they are above, in one way. */
+/** Each is one change to the `daily` and `weekly` above. */
 const CHANGES: [string, TestView[]][] = [
   [
     'a definition below',
