@@ -29,7 +29,7 @@ const above: TestView = {
 const VIEW = `"Odd schema"."joined ""rows"""`;
 const KEY = `"Odd schema"."joined ""rows""_key"`;
 
-/** All of them change what PostgreSQL prints for the view or its index. */
+/** Each changes what PostgreSQL prints for the view or its index. */
 const CHANGES: [what: string, statements: string][] = [
   ['a table is renamed', 'ALTER TABLE orders RENAME TO sales'],
   [
@@ -80,7 +80,7 @@ const CHANGES: [what: string, statements: string][] = [
   ['the index gets a parameter', `ALTER INDEX ${KEY} SET (fillfactor = 50)`],
 ];
 
-/** What the view computes with depends on more than relations: nothing but the text tells. */
+/** Queries whose text depends on more than relations, so only the text shows a change. */
 const OBSCURE: [what: string, expression: string, statements: string][] = [
   [
     'a label of an enum',
@@ -145,7 +145,7 @@ describe('the origins of what PostgreSQL prints', () => {
     return reports[0]?.counts;
   };
 
-  /** Texts and origins of the view and its index. */
+  /** Reads the texts and origins of the view and its index. */
   async function read(
     name = 'joined "rows"',
     schema = 'Odd schema',

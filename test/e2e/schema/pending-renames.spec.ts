@@ -67,7 +67,7 @@ describe('a view that should be renamed', () => {
         `"public.new" is not as declared, and was left as it is: ${STILL}`,
       );
 
-      // So a later change still finds the view, with the grant.
+      // A later release still finds the view and renames it, with the grant.
       const [before] = await database.query(
         `SELECT '"Far away"."Old ""view"""'::regclass::oid AS oid`,
       );

@@ -19,13 +19,13 @@ const open: TestPlainView = {
   key: ['id'],
 };
 const OPEN = 'public.open "orders"';
-/** TypeORM 0.3 does not double quotes: what is written through a repository has none. */
+/** TypeORM 0.3 does not double quotes, so a view that a repository writes to has none in its name. */
 const writable: TestPlainView = { ...open, name: 'open_orders' };
 
 const plain = (change: Partial<TestPlainView> = {}): new () => Record<string, unknown> =>
   plainViewClass({ ...open, ...change });
 
-/** What somebody may do to a view by hand, and what it is then that the code does not say. */
+/** A change to a view by hand, the options of its class, the statement, and the kind of difference it causes. */
 const BY_HAND: [string, Partial<TestPlainView>, string, string][] = [
   ['renames a column', {}, 'RENAME COLUMN amount TO total', 'definition'],
   ['sets a barrier', { securityBarrier: false }, 'SET (security_barrier = true)', 'storage'],
@@ -182,7 +182,7 @@ describe('plain views that others change (features.md, row 13)', () => {
         await (await releases.start([plain({ securityInvoker })])).verify();
         expect(await mayRead()).toBe(securityInvoker !== true);
       }
-      // Its rows become stored ones, which its readers may see.
+      // Once the view is materialized, its readers may see the stored rows.
       await releases.start([plain({ securityInvoker: true })]);
       expect(await mayRead()).toBe(false);
       await (await releases.start([viewClass(open) as new () => object])).verify();

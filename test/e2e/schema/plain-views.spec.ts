@@ -17,7 +17,7 @@ import {
 } from '../../support/view-class.js';
 import { GeneratedMigration } from './model/migration.js';
 
-/** With a name that needs quoting; TypeORM itself cannot have quotes in it. */
+/** Its name needs quoting, but has no quotes in it: TypeORM cannot handle those. */
 const open: TestPlainView = {
   schema: 'Far away',
   name: 'Open orders',

@@ -29,15 +29,15 @@ const VIEWS = [
   subject,
 ];
 
-/** Each is a dump of all, rows too. */
+/** Complete dumps, including rows. */
 const FULL: Record<string, DumpWay> = {
   'pg_dump and psql': { format: 'plain' },
   'pg_dump -Fc and pg_restore': { format: 'custom' },
 };
 
 /*
- * pg_dump reads servers of its own version and older ones. The npm packages of the servers have none: these run on
- * servers that are no newer than the installed pg_dump.
+ * pg_dump reads servers of its own version and older. The npm packages of the servers do not contain it, so these tests
+ * only check servers that are no newer than the installed pg_dump.
  */
 describe('a database that is restored from a dump', () => {
   let database: TestDatabase;
@@ -84,7 +84,7 @@ describe('a database that is restored from a dump', () => {
     await database.drop();
   });
 
-  /** What is restored; `undefined` where there is no pg_dump for the server. */
+  /** Restores a dump; `undefined` if there is no pg_dump for the server. */
   async function restore(way: DumpWay): Promise<TestDatabase | undefined> {
     copy = await dump?.restored(database, way);
     return copy;
@@ -102,7 +102,7 @@ describe('a database that is restored from a dump', () => {
 
   const counts = (): unknown => restored?.reports.at(-1)?.counts;
 
-  /** Whether a view tells of a write, and of none. */
+  /** Expects that the status of a view shows whether its sources were written to. */
   async function expectTracked(at: TestDatabase): Promise<void> {
     const service = restored?.get(RefreshService);
     const isUnchanged = async (view: string): Promise<unknown> =>

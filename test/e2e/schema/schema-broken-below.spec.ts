@@ -27,7 +27,7 @@ const other: TestView = { name: 'other', expression: 'SELECT count(*) AS id FROM
 const added: TestView = { name: 'added', expression: 'SELECT id FROM public.items' };
 const NAME = 'Odd schema.daily "sums"';
 
-/** What a DBA does below a view that goes on working. */
+/** Changes by a DBA after which the existing view still works, but its declared query fails. */
 const CHANGES: [what: string, statements: string, said: RegExp][] = [
   [
     'a column is renamed',

@@ -67,7 +67,7 @@ describe('changing views', () => {
     await database.drop();
   });
 
-  /** Boots a release of the application with these views, in place of the one before. */
+  /** Boots a release of the application with these views in place of the previous one. */
   async function release(views: TestView[], options: Options = {}): Promise<SchemaService> {
     await app?.close();
     app = undefined;
@@ -376,7 +376,7 @@ describe('changing views', () => {
         ['index', 'Index "daily_new" is missing', false],
         ['alter', 'Its storage parameters changed', false],
         ['alter', 'Its comment changed', false],
-        // From here on readers wait.
+        // These steps make readers wait.
         ['index', 'Index "daily_total" changed', false],
         ['index', 'Index "daily_old" is no longer declared', false],
         ['index', 'Index "daily_total" changed', false],
@@ -742,7 +742,7 @@ describe('changing views', () => {
         outcome: 'skipped',
         reason: 'its definition changed; the database has version 2, and this process version 1',
       });
-      // A release that has no version of it takes none away.
+      // A release without a version keeps the one in the database.
       await release([{ ...changed, comment: 'of no version' }]);
       await release([{ ...daily, version: 1 }]);
       expect(await oidOf('daily')).toBe(oid);

@@ -19,7 +19,7 @@ const GATED = `${NEW} AND public.gate()`;
 // Six processes that start at once take almost a minute on a busy machine with two cores.
 jest.setTimeout(180_000);
 
-/** Processes of their own, as the pods of a deployment are. */
+/** Uses separate processes, like the pods of a deployment. */
 describe('processes that boot at once', () => {
   let database: TestDatabase;
   let replicas: Replica[] = [];
@@ -50,7 +50,7 @@ describe('processes that boot at once', () => {
     return replica;
   }
 
-  /** Boots one process, lets it stop, and gives what it complained of. */
+  /** Boots one process, stops it, and expects no errors. */
   async function bootOnce(options: ReplicaOptions): Promise<void> {
     const replica = start(options);
     await replica.until('booted');
@@ -81,14 +81,14 @@ describe('processes that boot at once', () => {
     await database.query(`COMMENT ON COLUMN ticking.id IS 'by hand'`);
     await database
       .query(`CREATE STATISTICS "hand made" (ndistinct) ON id, (id + 1) FROM ticking`)
-      // Expressions are new in PostgreSQL 14.
+      // Statistics on expressions need PostgreSQL 14.
       .catch(() => undefined);
     await database.query(
       `UPDATE materialized_views.view_state SET paused_at = '2026-01-01 00:00Z' WHERE view_name = 'ticking'`,
     );
   }
 
-  /** What people have done: the catalog without the definition that a release changes, and what is paused. */
+  /** Changes by hand: the catalog without the definition that a release changes, and which views are paused. */
   async function surroundings(): Promise<unknown> {
     const { views, ...others } = await catalog(database);
     return {
@@ -110,7 +110,7 @@ describe('processes that boot at once', () => {
     const gate = await database.closeGate();
     Array.from({ length: 6 }, () => start({ expression: GATED }));
     await gate.untilReached();
-    // All the others wait for the one that is at it: none has found it done already.
+    // The other five wait for the lock; none of them found the change already done.
     await database.until(
       `SELECT FROM ${ADVISORY_LOCKS} WHERE NOT granted AND objid <> 4711 HAVING count(*) = 5`,
     );
@@ -129,7 +129,7 @@ describe('processes that boot at once', () => {
     expect(await surroundings()).toEqual(around);
     expect(replicas.map((replica) => replica.stderr).join('')).toBe('');
     expect(await leftovers()).toEqual([]);
-    // One more finds nothing to do.
+    // Another process finds nothing to do.
     await bootOnce({ expression: GATED });
     expect(await oids()).toEqual(after);
   });
@@ -142,7 +142,7 @@ describe('processes that boot at once', () => {
     await gate.untilReached();
     const changing = start({ expression: OLD, module: { lockTimeout: '1s' } });
     await database.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE NOT granted AND objid <> 4711`);
-    // Readers do not: the change waits for the advisory lock, and not for the view.
+    // Readers do not wait: the change waits for the advisory lock, not for the view.
     expect(await database.query('SELECT id FROM ticking ORDER BY id')).toEqual([
       { id: 2 },
       { id: 3 },

@@ -21,9 +21,9 @@ interface Dependent {
   what: string;
   make: string[];
   said: RegExp;
-  /** The first version that knows it, times 10,000. */
+  /** The first version of PostgreSQL that supports it, times 10,000. */
   since?: number;
-  /** Whether it is made by another session, and lives as long as that. */
+  /** Whether another session creates it, and it lives as long as that session. */
   elsewhere?: boolean;
 }
 

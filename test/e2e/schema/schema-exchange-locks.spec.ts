@@ -23,7 +23,7 @@ const C: TestView = { name: 'c', expression: 'SELECT id FROM items' };
 const CHANGED: TestView = { ...A, expression: 'SELECT id + 1 AS id FROM items' };
 const NAME_B = '"Far away"."B b"';
 
-/** A release that stops readers of `a`, and has something to do with `"B b"` after it. */
+/** Releases that lock out readers of `a` and then also need a lock on `"B b"`. */
 const CHANGES: [string, TestView[]][] = [
   ['loses an index', [CHANGED, { ...B, indexes: [] }, C]],
   [
@@ -84,9 +84,9 @@ describe('the exchange of a plan with several steps', () => {
       await long.query(`SELECT FROM ${NAME_B}`);
       const change = release(views, { lockTimeout: '30s' });
       change.catch(() => undefined);
-      // It has asked for "B b" a second time, so it has given back what it had.
+      // Its second request for "B b" shows that it has released the locks that it held.
       await untilAsked(2);
-      // And the transaction that it waits for can read "a" too: neither is shot.
+      // The transaction that it waits for can also read "a": there is no deadlock, and neither is cancelled.
       await long.query('SELECT FROM a');
       await long.query('COMMIT');
       await change;
@@ -164,7 +164,7 @@ describe('the exchange of a plan with several steps', () => {
     await change;
   });
 
-  /** Waits until somebody has asked for "B b" so many times. */
+  /** Waits until a lock on "B b" was requested that many times. */
   async function untilAsked(times: number): Promise<void> {
     const seen = new Set<string>();
     while (seen.size < times) {

@@ -30,7 +30,7 @@ const indexed = (name: string, index: string, given: Partial<TestView> = {}): Te
 const byId = (name: string): ViewIndexOptions => ({ name, keys: ['id'], unique: true });
 const byOrigin = (name: string): ViewIndexOptions => ({ name, keys: ['origin'] });
 
-/** Old and new release. What comes takes names that what goes has. */
+/** Old and new release. New views and indexes take the names of dropped or renamed ones. */
 const RELEASES: [string, TestView[], TestView[]][] = [
   ['a replaced class', [indexed('a', 'k')], [indexed('b', 'k')]],
   [
@@ -182,7 +182,7 @@ const RELEASES: [string, TestView[], TestView[]][] = [
   ]),
 ];
 
-/** Four views exchange their names, and the names of their indexes otherwise; some change. */
+/** Four views exchange their names, and their indexes exchange names differently; some views also change. */
 function permutation(seed: number): (typeof RELEASES)[number] {
   const random = new Random(seed);
   const shuffled = (): string[] => {
@@ -212,7 +212,7 @@ RELEASES.push(
   ...Array.from({ length: RUNS_WHOLE_MATRIX ? 8 : 2 }, (_, at) => permutation(2026 + at)),
 );
 
-/** In place names are planned the same way. */
+/** A sample is enough: a rebuild in place plans names the same way. */
 const IN_PLACE = oneIn(4, RELEASES);
 
 describe('names across views', () => {
@@ -284,7 +284,7 @@ describe('names across views', () => {
     expect(await views()).toEqual(old);
     await runMigrations(database, file, (dataSource) => dataSource.runMigrations());
     expect(await views()).toEqual(made);
-    // And a boot leaves it.
+    // A boot then changes nothing.
     await release(after);
     expect(await views()).toEqual(made);
   });
@@ -327,7 +327,7 @@ describe('names across views', () => {
         has_table_privilege('reader_of_names', 'e', 'SELECT') AS other,
         obj_description('c'::regclass) AS comment`),
     ).toEqual([{ may: true, other: false, comment: 'was d' }]);
-    // A later change of one of them is no reason to exchange them again.
+    // A later change to one of them does not exchange the names again.
     await release([
       ...renamed.slice(0, 3),
       indexed('d', 'd_id', { renamedFrom: 'c', expression: 'SELECT id, 8 AS origin FROM items' }),

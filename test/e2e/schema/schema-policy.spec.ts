@@ -17,7 +17,7 @@ const above: TestView = {
   expression: 'SELECT * FROM "Far away"."Base ""view"""',
 };
 
-/** Releases after which the columns of `above` are others, though its own text is the same. */
+/** Releases that change the columns of `above` without changing its own text. */
 const BELOW: [string, string, Pick<TestView, 'indexes'>][] = [
   [
     'a column that is another type below, under an expression',

@@ -11,17 +11,17 @@ import { type TestView } from '../../support/view-class.js';
 type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
 
 const LOCK_TIMEOUT_MS = 1_000;
-/** The promise is `lockTimeout` plus the renames; what is above is for a busy machine. */
+/** The documented bound is `lockTimeout` plus the renames; the rest is slack for a busy machine. */
 const STALL_BOUND_MS = 2_500;
 
 const BASE = 'public."Base view"';
 const MIDDLE = '"Far away".middle';
 const TOP = 'public.top';
 
-/** How many rows the base view has in a release, so that a mixture of two would show. */
+/** The row count of the base view in a release. It differs between releases, so that a mix of two would show. */
 const itemCount = (release: number): number => 1 + (release % 7);
 
-/** A release: every row of every view says in which it was made. */
+/** The views of a release. Every row contains the number of the release that built it. */
 const viewsOf = (release: number): TestView[] => [
   {
     name: 'Base view',
@@ -43,7 +43,7 @@ const viewsOf = (release: number): TestView[] => [
   },
 ];
 
-/** Selects in a loop, and records each different result and the longest wait. */
+/** Selects in a loop and records each new result and the longest wait. */
 class LoopingReader {
   static async start(database: TestDatabase, read: Read): Promise<LoopingReader> {
     return new LoopingReader(await database.session(), read);
@@ -59,7 +59,7 @@ class LoopingReader {
     readonly read: Read,
   ) {
     this.loop = this.readOn();
-    // Who stops it hears of it.
+    // `stop` reports the error.
     this.loop.catch(() => undefined);
   }
 
@@ -87,7 +87,7 @@ class LoopingReader {
 
 interface Read {
   text: string;
-  /** What it gives when all that it sees is of one release. */
+  /** The expected rows if everything it reads is of one release. */
   wholly: (release: number) => unknown[];
 }
 
@@ -101,7 +101,7 @@ const READ_TOP: Read = {
   wholly: (release) => [{ release, items: itemCount(release) }],
 };
 
-/** One view each. */
+/** Each reads one view. */
 const SINGLE_READS: Read[] = [
   READ_BASE,
   { ...READ_TOP, text: `SELECT release, items FROM ${MIDDLE}` },
@@ -109,7 +109,7 @@ const SINGLE_READS: Read[] = [
   { ...READ_BASE, text: `${READ_BASE.text} ORDER BY release` },
 ];
 
-/** Views that read each other, in one statement and in either order: so they are locked, too. */
+/** Each joins views that read each other, in either order, so that they are also locked in either order. */
 const JOINING_READS: Read[] = [
   READ_BASE,
   {
@@ -172,7 +172,7 @@ describe('readers of views that change', () => {
     }
   }
 
-  /** Stops the readers, and checks that all that they read was of one release, and of no earlier one than before. */
+  /** Stops the readers and checks that every result was of one release, never went back, and came in time. */
   async function checkReaders(): Promise<void> {
     await Promise.all(readers.map((reader) => reader.stop()));
     for (const { seen, read, longestWaitMs } of readers) {
@@ -204,7 +204,7 @@ describe('readers of views that change', () => {
       }
     }
     await checkReaders();
-    // They have not slept through it.
+    // They really read during the changes.
     readers.forEach(({ seen }) => {
       expect(seen.length).toBeGreaterThan(5);
     });
@@ -235,7 +235,7 @@ describe('readers of views that change', () => {
     await long.query(READ_BASE.text);
     await startReaders(SINGLE_READS);
     const before = await catalog(database);
-    // The reader holds its lock all the time, so the change cannot happen.
+    // The reader never releases its lock, so the change cannot happen.
     await expect(release(viewsOf(2))).rejects.toThrow(/Nothing has been changed/);
     expect(await catalog(database)).toEqual(before);
     expect((await long.query(READ_BASE.text)).rows).toEqual(READ_BASE.wholly(1));
@@ -296,7 +296,7 @@ describe('readers of views that change', () => {
       const long = await session();
       await long.query('BEGIN');
       await long.query(first.text);
-      // Longer than deadlock_timeout, as the default is.
+      // The default, which is longer than deadlock_timeout.
       const change = release(viewsOf(2), { lockTimeout: '5s' });
       change.catch(() => undefined);
       await untilWaitingForRelation();
@@ -320,7 +320,7 @@ describe('readers of views that change', () => {
     await old.query('COMMIT');
   });
 
-  /** Somebody waits for a lock on a view. */
+  /** Waits until some session is waiting for a lock on a view. */
   async function untilWaitingForRelation(): Promise<void> {
     await database.until(
       `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database

@@ -5,7 +5,7 @@ import { boot, typeOrm } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { type TestView, viewClass } from '../../support/view-class.js';
 
-/** What the model in `schema-model` has found. */
+/** Regressions found by the model in `schema-model`. */
 describe('one release after another', () => {
   let database: TestDatabase;
   let app: TestingModule | undefined;
@@ -43,7 +43,7 @@ describe('one release after another', () => {
     return app.get(SchemaService);
   }
 
-  /** The materialized views that are there, with the names of their indexes. */
+  /** The existing materialized views with the names of their indexes. */
   async function found(): Promise<Map<string, { definition: string; indexes: string[] }>> {
     const rows = await database.query<{ name: string; definition: string; indexes: string[] }>(`
       SELECT nspname || '.' || relname AS name, pg_get_viewdef(c.oid) AS definition,

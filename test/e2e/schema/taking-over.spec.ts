@@ -6,7 +6,7 @@ import { Releases } from '../../support/releases.js';
 import { TestDatabase } from '../../support/test-database.js';
 import type { TestView } from '../../support/view-class.js';
 
-/** What another tool left in the database, and the class that takes it over. */
+/** A view that another tool left in the database, and the class that takes it over. */
 interface Origin {
   name: string;
   create: (database: TestDatabase, role: string) => Promise<unknown>;
@@ -29,7 +29,7 @@ class ByTypeOrm {
   @ViewColumn() revenue!: string;
 }
 
-/** The rows of `typeorm_metadata` stay: that they do no harm is part of what is tested. */
+/** Keeps the rows in `typeorm_metadata`: the tests also check that they do no harm. */
 async function byTypeOrm(database: TestDatabase, role: string): Promise<void> {
   const source = new DataSource({
     type: 'postgres',
@@ -42,7 +42,7 @@ async function byTypeOrm(database: TestDatabase, role: string): Promise<void> {
   await source.destroy();
 }
 
-/** The statements of the tools' own runs: django-pgviews-redux 0.9 and scenic 1.9, each with what its users add. */
+/** The statements that django-pgviews-redux 0.9 and scenic 1.9 really run, plus what their users add. */
 const ORIGINS: Origin[] = [
   {
     name: 'a migration, refreshed by @Cron or pg_cron',
@@ -163,7 +163,7 @@ describe.each(ORIGINS)('a materialized view from $name', ({ create, view }) => {
 
   const qualified = `${view.schema ?? 'public'}.${view.name}`;
 
-  /** It changes with each rebuild and each refresh that blocks. */
+  /** Changes with every rebuild and every blocking refresh. */
   const storage = (): Promise<unknown> =>
     database.query('SELECT oid, relfilenode FROM pg_class WHERE oid = $1::regclass', [qualified]);
 

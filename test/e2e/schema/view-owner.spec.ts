@@ -16,8 +16,8 @@ const NAME = { schema: 'Far away', name: 'Daily "Total"' };
 const VIEW = '"Far away"."Daily ""Total"""';
 
 /**
- * What the owner, with LOGIN alone, makes of the view: the query, an index, statistics and a plain view below call a
- * function that tries to become a superuser. Where it is called with a constant the planner calls it, without any row.
+ * The attack of an owner that has only LOGIN: the query, an index, statistics and a plain view below call a function
+ * that tries to become superuser. The planner evaluates the calls with a constant even if there is no row.
  */
 const BY_HAND = `
 CREATE VIEW stash.plain AS SELECT stash.attack('plain') || id AS text, id FROM public.items;
@@ -126,7 +126,7 @@ describe.each([['public.above', true] as const, ['nothing', false] as const])(
       await session.end();
     }
 
-    /** The owner redefines the view; what reads it comes back above it. */
+    /** The owner redefines the view; the view that reads it is created again. */
     async function redefine(): Promise<void> {
       await database.query('DROP MATERIALIZED VIEW IF EXISTS above');
       await asOwner(`DROP MATERIALIZED VIEW ${VIEW}; ${BY_HAND}`);
@@ -135,7 +135,7 @@ describe.each([['public.above', true] as const, ['nothing', false] as const])(
       )) as [{ version: number }];
       await asOwner(version >= 140000 ? STATISTICS : '');
       if (isRead) {
-        // Whoever reads the view plans with its indexes, and so calls what is constant in them.
+        // Planning a query on the view considers its indexes, which evaluates the constants in them.
         await asOwner(
           `CREATE MATERIALIZED VIEW above AS SELECT id FROM ${VIEW}; CREATE UNIQUE INDEX above_key ON above (id)`,
         );
@@ -217,7 +217,7 @@ describe.each([['public.above', true] as const, ['nothing', false] as const])(
           await next(views(ATTACKED));
         },
       },
-      // A swap is refused where something reads the view.
+      // A swap is refused if another view reads this one.
       ...(['blocking', 'concurrently', 'swap'] as const)
         .filter((mode) => mode !== 'swap' || !isRead)
         .map((mode): Way => ({
@@ -287,7 +287,7 @@ describe.each([['public.above', true] as const, ['nothing', false] as const])(
 
 const VIEW_NAME = 'Far away.Daily "Total"';
 
-/** A volatile function does the work: one that says it is immutable may not run commands itself. */
+/** A volatile function does the work, because a function declared immutable may not run commands itself. */
 function attackFunctions(owner: string): string {
   return `
 CREATE FUNCTION stash.escalate(what text) RETURNS text LANGUAGE plpgsql AS $f$

@@ -5,14 +5,14 @@ import type { TestView } from '../../../support/view-class.js';
 import { fullName, type Name, plainAbove, quoted } from './names.js';
 import { type IndexSpec, NAMES, type Renames, type Step, type ViewSpec } from './steps.js';
 
-/** A view of a release, with its place among the names. */
+/** A view of a release, with its number. */
 export interface ReleasedView extends TestView {
   view: number;
   isPlain: boolean;
   securityBarrier?: boolean;
   securityInvoker?: boolean;
   checkOption?: 'local' | 'cascaded' | false;
-  /** The view whose class declares it too: as its plain view with the query, or as one in another schema. */
+  /** The view whose class also declares this one: as its live view, or as the same view in another schema. */
   with?: { view: number; as: 'live' | 'tenant' };
   schema: string;
   name: string;
@@ -22,24 +22,24 @@ export interface ReleasedView extends TestView {
   reads: number[];
 }
 
-/** What of the database decides what the code can say. */
+/** The state of the database that limits what a release can declare. */
 export interface Surroundings {
   tableColumns: string[];
-  /** The views above which there is a plain view. */
+  /** The views that a hand-made plain view reads. */
   plainViews: ReadonlySet<number>;
   /** The major version of the server. */
   version: number;
 }
 
-/** The code of the application: each change makes the next release of it. */
+/** The code of the application. Each change makes the next release. */
 export class Application {
   private order: number[] = [];
   private readonly specs = new Map<number, ViewSpec>();
   private readonly placeOf = new Map<number, number>();
   private number = 0;
-  /** By their names those that the release before renames, with the names that they come from. */
+  /** The renames of the previous release: new name to old name. */
   private lastRenames: ReadonlyMap<string, string> = new Map();
-  /** Under which name each view is in the database. */
+  /** The name of each view in the database. */
   private readonly deployed = new Map<number, Name>();
 
   change(step: Step): void {
@@ -50,7 +50,7 @@ export class Application {
     this.lastRenames = this.renamesOf(this.order);
   }
 
-  /** What the code declares, as it is now. */
+  /** The views that the code declares now. */
   release(surroundings: Surroundings): ReleasedView[] {
     const release = new Map<number, ReleasedView>();
     for (const view of this.order) {
@@ -58,7 +58,7 @@ export class Application {
       release.set(view, this.asTenant(found, release) ?? found);
     }
     joinLiveViews(release, (view) => this.specs.get(view)?.isLive === true);
-    // In an order that has nothing to do with who reads whom.
+    // An order that is independent of which view reads which.
     return [...release.values()].sort((a, b) => a.view - b.view);
   }
 
@@ -66,15 +66,15 @@ export class Application {
     return this.deployed.get(view);
   }
 
-  /** Under which name it comes, where it comes. */
+  /** The name that the view has in the next release that declares it. */
   nextNameOf(view: number): Name {
     return NAMES[this.place(view)] ?? NAMES[0];
   }
 
   /**
-   * What is in the database now.
+   * Records which views are in the database after a boot.
    *
-   * @param older what a process of an older release may have made again
+   * @param older the views of an older release that may have booted again and recreated them
    */
   settle(
     views: ReleasedView[],
@@ -87,14 +87,14 @@ export class Application {
       this.deployed.set(view, { schema, name }),
     );
     for (const [view, name] of this.deployed) {
-      // What a release declares under a name is none of an older one any more.
+      // A name that the release declares for one view no longer belongs to another.
       if (!isThere(name) || (taken.get(fullName(name)) ?? view) !== view) {
         this.deployed.delete(view);
       }
     }
   }
 
-  /** Each view has the name of its own number, until it gets that of another, or one that is free in code and database. */
+  /** A view has the name of its own number until it takes that of another view, or one free in code and database. */
   private rename({ views, isCircle }: Renames = { views: [], isCircle: false }): void {
     const renamed = views.filter((view) => this.order.includes(view));
     const places = renamed.map((view) => this.place(view));
@@ -102,7 +102,7 @@ export class Application {
     if (last !== undefined) {
       renamed.forEach((view, at) => this.placeOf.set(view, places[at - 1] ?? last));
     }
-    // Whoever declares the same exchange twice means one.
+    // The library takes the same exchange, declared twice, for one; so does this.
     const names = [...this.renamesOf(renamed)];
     if (isCircle && names.every(([to, from]) => this.lastRenames.get(to) === from)) {
       renamed.forEach((view, at) => this.placeOf.set(view, places[at] ?? 0));
@@ -133,7 +133,7 @@ export class Application {
     return this.placeOf.get(view) ?? view;
   }
 
-  /** The same view as one before it, in another schema. */
+  /** The view as a tenant of an earlier view with the same name in another schema, if it can be one. */
   private asTenant(
     { view, schema, name, renamedFrom }: ReleasedView,
     before: ReadonlyMap<number, ReleasedView>,
@@ -160,7 +160,7 @@ export class Application {
     const { schema, name } = this.nextNameOf(view);
     const previous = this.deployed.get(view);
     const { isUpdatable, ...read } = queryOf(spec, [...before.values()], surroundings);
-    // One that reads a view without rows cannot be filled.
+    // A view that reads an unpopulated view cannot be populated.
     const isReadable = read.reads.every((each) => before.get(each)?.withData);
     return {
       view,
@@ -185,7 +185,7 @@ export class Application {
   }
 }
 
-/** One that PostgreSQL cannot write through may have no check option, whoever gave it one. */
+/** A view that PostgreSQL cannot write through may have no check option, not even one set by hand. */
 const plainOptions = (
   { securityBarrier, securityInvoker, checkOption }: ViewSpec,
   isUpdatable: boolean,
@@ -207,7 +207,7 @@ function withoutOptions(view: ReleasedView): ReleasedView {
   return bare;
 }
 
-/** A view that stores the rows of a plain one may have it as its own. That has no options then. */
+/** Declares a plain view as the live view of the view that stores its rows. A live view has no options of its own. */
 function joinLiveViews(
   release: Map<number, ReleasedView>,
   isLive: (view: number) => boolean,
@@ -219,7 +219,7 @@ function joinLiveViews(
       (each) =>
         each.view === live?.with?.view ||
         each.with?.view === live?.view ||
-        // Each tenant would read a plain view of its own.
+        // Each tenant would need its own live view.
         each.with?.view === view.view,
     );
     if (
@@ -241,7 +241,7 @@ function joinLiveViews(
   }
 }
 
-/** The writes that change what a function reads are not noticed. */
+/** Writes to what a function reads are not tracked, so a view that calls one has no `on`. */
 const storedOptions = (
   { storage, tablespace, on }: ViewSpec,
   readsInFunction: boolean,
@@ -251,7 +251,7 @@ const storedOptions = (
   ...(on && !readsInFunction && { refresh: { on } }),
 });
 
-/** Whether a query calls a function, itself or in a plain view that it reads. */
+/** Whether a query calls a function, directly or through a plain view that it reads. */
 const callsFunction = (
   { dependsOn, reads }: Pick<Read, 'dependsOn' | 'reads'>,
   before: ReadonlyMap<number, ReleasedView>,
@@ -266,13 +266,13 @@ interface Source {
   sql: string;
   columns: string[];
   reads: number[];
-  /** Where it is a view. */
+  /** Set if the source is a view. */
   name?: Name;
-  /** Whether a plain view over it alone can be written. */
+  /** Whether a plain view that reads only this source is updatable. */
   isWritable: boolean;
 }
 
-/** What a spec reads decides. */
+/** The part of a view that depends on what it reads. */
 type Read = Pick<ReleasedView, 'expression' | 'columns' | 'reads' | 'dependsOn'> & {
   isUpdatable: boolean;
 };
@@ -352,7 +352,7 @@ function queryOf(
         };
       }
   }
-  // Only a plain view of which the first columns stay can be replaced where it is.
+  // A plain view can be replaced in place only if its leading columns stay the same.
   const all = spec.isPlain ? ['id', ...columns] : [...columns, 'id'];
   return {
     expression: `SELECT ${all.join(', ')} FROM ${left.sql} WHERE id % ${modulus} = 0`,
@@ -373,7 +373,7 @@ function joinOf(columns: string[], left: Source, right: Source): Read {
   };
 }
 
-/** The first index keeps its name when its view is renamed; the others are named after it. */
+/** The first index keeps its name when its view is renamed; the others are named after the view. */
 function indexOf(
   { slot, key, withId, isUnique, where, isHash, includesId, storage }: IndexSpec,
   { view, place, columns }: { view: number; place: string; columns: string[] },
@@ -404,7 +404,7 @@ function columnOf(key: string | ViewIndexKey): string {
   return property ?? (expression === 'lower(grp)' ? 'grp' : 'id');
 }
 
-/** An index as the library would make it, written apart from its own way of doing so. */
+/** The statement that creates a declared index, written independently of the library. */
 export function indexSql(index: ViewIndexOptions, table: string): string {
   const { name, keys, unique, where, method = 'btree', include = [], storage = {} } = index;
   const list = keys.map((key) => {

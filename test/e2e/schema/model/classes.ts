@@ -3,7 +3,7 @@ import type { ReleasedView } from './application.js';
 
 type Declared = Partial<ReleasedView> & TestView;
 
-/** The classes of a release: without what this model alone knows of the views, and some views of one class. */
+/** The classes of a release, without the model's own fields. Some classes declare several views. */
 export function classesOf(views: ReleasedView[]): (new () => object)[] {
   const joined = (view: ReleasedView, as: 'live' | 'tenant'): ReleasedView | undefined =>
     views.find((each) => each.with?.view === view.view && each.with.as === as);
@@ -36,7 +36,7 @@ function declaredOf(view: ReleasedView): Declared {
   return declared;
 }
 
-/** A class with a view in each of the schemas, whose text is the same, as is the table. */
+/** A class with one view per schema. All of them have the same query and read the same table. */
 function inSchemas(declared: Declared, views: ReleasedView[]): Omit<Declared, 'expression'> {
   const { expression, ...options } = declared;
   delete options.schema;

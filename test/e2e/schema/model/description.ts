@@ -2,7 +2,7 @@ import { indexSql, type ReleasedView } from './application.js';
 import { quoted } from './names.js';
 import type { Rollout, Step } from './steps.js';
 
-/** What a step does, for the report of a counterexample. */
+/** Describes a step for the report of a counterexample. */
 export function describeRelease(views: ReleasedView[], step: Step): string {
   const options = [
     step.prune && 'prune',

@@ -7,7 +7,7 @@ import { TestDatabase } from '../../../support/test-database.js';
 
 const run = promisify(execFile);
 
-/** Where Debian puts the programs of each version, and those of the PATH. The npm packages have none of them. */
+/** Where to look for pg_dump: Debian's directory of each version, then the PATH. The npm packages do not contain it. */
 function candidates(): string[] {
   const debian = '/usr/lib/postgresql';
   const versions = existsSync(debian) ? readdirSync(debian) : [];
@@ -24,25 +24,25 @@ function majorOf(program: string): number {
 }
 
 export interface DumpWay {
-  /** A script for psql, or an archive for pg_restore. */
+  /** `plain` is a script for psql, `custom` an archive for pg_restore. */
   format: 'plain' | 'custom';
-  /** Of pg_dump, and of pg_restore for an archive. @default [] */
+  /** Options for pg_dump, and also for pg_restore if the dump is an archive. @default [] */
   options?: readonly string[];
-  /** Who restores it, and has the new database, with the password `secret`. @default who dumps it */
+  /** The role that restores and owns the new database; its password is `secret`. @default the role that dumps */
   role?: string;
 }
 
-/** The database for one of its roles. */
+/** The URL that connects to the database as the given role. */
 export function urlFor(database: TestDatabase, role: string): string {
   return Object.assign(new URL(database.directUrl), { username: role, password: 'secret' }).href;
 }
 
-/** Whether a dump has a schema `public` depends on who owns it. */
+/** The copy already has a schema `public`, and the dump contains it too, depending on its owner. */
 const CLEAN = ['--clean', '--if-exists'];
 
-/** Dumps a database and restores it as another one. */
+/** Dumps a database and restores it into a new one. */
 export class Dump {
-  /** @returns `undefined` where there is no pg_dump that can read the server: it must not be older */
+  /** @returns `undefined` if no installed pg_dump can read the server: it must not be older than the server */
   static async find(database: TestDatabase): Promise<Dump | undefined> {
     const [server] = await database.query<{ major: number }>(
       `SELECT current_setting('server_version_num')::int / 10000 AS major`,

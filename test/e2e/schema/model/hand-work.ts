@@ -5,7 +5,7 @@ import { fullName, type Name, quoted } from './names.js';
 import { invalidOf, type RelationFound, type Snapshot, validOf } from './snapshot.js';
 import type { Roles } from './works.js';
 
-/** The people who work on the database: roles are the whole server's, so each database has its own. */
+/** The roles of people who work on the database. Roles are server-wide, so each database has its own names. */
 export class People implements Roles {
   readonly reader: string;
   readonly otherReader: string;
@@ -25,8 +25,8 @@ export class People implements Roles {
   }
 
   /**
-   * Whether a boot may fail for what people did: a view of another owner reads what this one may not, a grant of a chain
-   * cannot be made in another schema, and an emptied view cannot be filled over an index that failed before.
+   * Whether changes by hand explain why a boot failed: the new owner of a view may not read its sources, a chain of grants
+   * cannot be repeated in another schema, or an invalid unique index prevents an emptied view from being filled.
    */
   mayHaveCaused(error: unknown, before: Snapshot): boolean {
     const found = [...before.values()];
@@ -57,7 +57,7 @@ export class People implements Roles {
     }
   }
 
-  /** Takes away what somebody has put on the views of these names and cannot be carried over to another kind of view. */
+  /** Removes what was put on the views by hand and cannot be carried over to another kind of view. */
   async takeAway(found: Snapshot, names: readonly Name[]): Promise<void> {
     for (const name of names) {
       const relation = found.get(fullName(name)) ?? NOTHING;
@@ -86,7 +86,7 @@ export class People implements Roles {
             (column) => `ALTER VIEW ${quoted(name)} ALTER ${escapeIdentifier(column)} DROP DEFAULT`,
           ),
         ...handMade(indexes).map((index) => `DROP INDEX IF EXISTS ${ofSchema(index)}`),
-        // These stay in the schema in which they were made.
+        // Statistics stay in the schema in which they were created.
         ...handMade(statistics).flatMap((each) =>
           ['public', 'Far away'].map(
             (schema) => `DROP STATISTICS IF EXISTS ${quoted({ schema, name: each })}`,
@@ -124,7 +124,7 @@ const NOTHING: ThingsOn = {
 const handMade = (things: Record<string, unknown>): string[] =>
   Object.keys(things).filter((name) => name.startsWith('hand'));
 
-/** What stops a view from becoming one of another kind, or from being made anew, as an error calls it. */
+/** Whether an error names something that prevents a view from changing its kind or from being rebuilt. */
 export function isInTheWay(found: RelationFound, becomesPlain: boolean, message: string): boolean {
   const { kind, triggers, rules, columns, indexes, statistics, extensions } = found;
   const names =
@@ -149,7 +149,7 @@ export function isInTheWay(found: RelationFound, becomesPlain: boolean, message:
   ].some((name) => message.includes(name));
 }
 
-/** What depends on views, and is none itself: no change gets past it. */
+/** Tables and policies that depend on views. They block every change of these views. */
 export function dependentsOn(found: Snapshot): { tables: string[]; policies: string[] } {
   return {
     tables: [...found.keys()].filter((name) => name.startsWith('public.hand rows ')),

@@ -21,11 +21,11 @@ import { NAMES, type Step, VIEW_COUNT } from './steps.js';
 import { WorkByHand } from './work-by-hand.js';
 import { keywordOf } from './works.js';
 
-/** Whether it is a view with rows, before and now. */
+/** Whether the view is materialized now and was not a plain view before. */
 const storesRows = (view: ReleasedView, before: Snapshot, old: Predecessors): boolean =>
   !view.isPlain && before.get(fullName(old.get(view.view) ?? view))?.kind !== 'v';
 
-/** A dump has no comments on the row types of views and none of their privileges, and no privileges that an owner has by default. */
+/** Without what a dump omits: comments on and privileges of row types, and the owner's default privileges. */
 const asDumped = (found: Snapshot): unknown =>
   Object.entries(withoutOids(found)).map(([name, each]) => {
     const isByDefault = each.acl?.length === 1 && /^(\S+)=arwdDxtm?\/\1$/.test(each.acl[0] ?? '');
@@ -37,7 +37,7 @@ const asDumped = (found: Snapshot): unknown =>
 
 const isOurName = (name: string): boolean => NAMES.some((each) => fullName(each) === name);
 
-/** One application and its database, from one release to the next. */
+/** The history of one application and its database, release by release. */
 export class History {
   readonly counts = { steps: 0, refusals: 0, restores: 0 };
   readonly log: string[] = [];
@@ -111,17 +111,17 @@ export class History {
       await this.bootOld(old);
       await this.settle({ ...step, prune: false }, this.settled, old);
     }
-    // A dump does not know what a function reads, and fills the views in another order.
+    // pg_dump does not know what a function reads, so a restore may fill the views in the wrong order.
     const readsInFunctions = this.past.flat().some(({ dependsOn }) => dependsOn !== undefined);
     const { dump } = this.server;
-    // Nor has this server who made the labels.
+    // The labels' provider is not loaded in this server, so a restore would fail.
     const isLabelled = [...this.settled.values()].some(({ labels }) => labels.length > 0);
     if (step.thenRestored && dump && !readsInFunctions && !isLabelled) {
       await this.restore(dump);
     }
   }
 
-  /** Nobody fills a view again whose function reads one that somebody has dropped. */
+  /** Whether every view can be filled: not if its function reads a view that was dropped by hand. */
   private isFillable(before: Snapshot): boolean {
     const last = new Map(this.past.flat().map((view) => [fullName(view), view.dependsOn ?? []]));
     return [...before.keys()].every((name) =>
@@ -139,7 +139,7 @@ export class History {
     };
   }
 
-  /** An ordinary boot, after which all is as declared; where somebody's work forbids that, it has to give way. */
+  /** Boots normally and checks that all is as declared. If changes by hand prevent it, removes them and retries. */
   private async settle(step: Step, start: Snapshot, older: ReleasedView[] = []): Promise<void> {
     const options: Options = {
       prune: step.prune,
@@ -162,7 +162,7 @@ export class History {
     await this.bootAgain();
   }
 
-  /** As the last boot has left it. */
+  /** The state after the last boot. */
   private settled: Snapshot = new Map();
 
   private async check(
@@ -184,7 +184,7 @@ export class History {
     const taken = new Set([...old.values()].map(fullName));
     for (const view of this.views.filter((each) => storesRows(each, before, old))) {
       const name = fullName(old.get(view.view) ?? view);
-      // What is known under the name of a new view has gone with the one that had the name.
+      // A new view does not inherit the state of a renamed view that had its name: that moved with the rename.
       const isNew = !old.has(view.view) && taken.has(name);
       expect({ name, isPaused: isPaused.has(fullName(view)) }).toEqual({
         name,
@@ -200,13 +200,13 @@ export class History {
     this.settled = now;
   }
 
-  /** Under which name each view was before: the old one, unless the release has come to the database since the start. */
+  /** The previous name of each view: the old one, unless this release has already renamed it since the start. */
   private predecessors(before: Snapshot, start: Snapshot): Predecessors {
     const old = new Map<number, Name>();
     for (const view of this.views) {
       const name = this.code.nameOf(view.view);
       const found = name && before.get(fullName(name));
-      // Where somebody has made a view of the new name, that is taken for it, and the old one stays.
+      // If a view with the new name was created by hand, the boot takes that one over, and the old view stays.
       const isTakenOver = this.memory.handMade.has(fullName(view)) && start.has(fullName(view));
       if (name && found && found.oid === start.get(fullName(name))?.oid && !isTakenOver) {
         old.set(view.view, name);
@@ -232,7 +232,7 @@ export class History {
   private readonly isOwn = (name: string): boolean =>
     isOurName(name) && !this.memory.handMade.has(name);
 
-  /** The same release once more: there is nothing to do, and nothing is done. */
+  /** Boots the same release again and checks that nothing changes. */
   private async bootAgain(): Promise<void> {
     await this.replicas.stop();
     await this.invariants.nothingLeftOver();
@@ -251,7 +251,7 @@ export class History {
     expect(await ddlTrace(this.database)).toEqual(trace);
   }
 
-  /** What nobody declares may stand in the way of a change, and then nothing has happened. */
+  /** Checks that a boot had a reason to refuse, such as an undeclared dependent, and that it changed nothing. */
   private async expectRefusal(error: unknown, before: Snapshot): Promise<void> {
     const declared = this.views.flatMap((view) => [fullName(view), view.renamedFrom]);
     const undeclared = [...before]
@@ -262,13 +262,13 @@ export class History {
     const isStopped =
       error instanceof UnmanagedDependentsError &&
       (others > 0 || this.isInTheWay(error.message, before));
-    // One of an older release reads a column that goes.
+    // A view of an older release reads a column that is dropped.
     const isUnfit =
       error instanceof SchemaSyncError &&
       undeclared.some((name) =>
         error.message.includes(`make view "${name}" on the new definitions below it: 42703`),
       );
-    // Its indexes have kept their names.
+    // A view renamed by hand keeps the names of its indexes, which are now taken.
     const isTaken = error instanceof MaterializedViewError && error.message.includes('hand moved');
     if (!isStopped && !isUnfit && !isTaken && !this.people.mayHaveCaused(error, before)) {
       throw error;
@@ -277,7 +277,7 @@ export class History {
     expect(await snapshot(this.database)).toEqual(before);
   }
 
-  /** Whether something that somebody has put on a view that is declared forbids to make it anew. */
+  /** Whether something put by hand on a declared view prevents its rebuild. */
   private isInTheWay(message: string, before: Snapshot): boolean {
     return this.views.some((view) =>
       [fullName(view), view.renamedFrom ?? ''].some((name) => {
@@ -287,7 +287,7 @@ export class History {
     );
   }
 
-  /** Drops all views that are not declared, and takes back what else people did. */
+  /** Drops all undeclared views and reverts the other changes by hand. */
   private async clearTheWay(): Promise<void> {
     const found = await snapshot(this.database);
     await this.people.giveWay(found);
@@ -318,13 +318,13 @@ export class History {
     const isTaken = new Set(names.values());
     return (
       old.length > 0 &&
-      // One that exchanged names would do so again, when another release has forgotten it.
+      // A release that exchanges names would exchange them again once another release has dropped the record of it.
       [...old, ...this.views].every(({ renamedFrom = '' }) => !isTaken.has(renamedFrom)) &&
       old.every((view) => (names.get(view.view) ?? fullName(view)) === fullName(view))
     );
   }
 
-  /** A process of an older release does as it declares, but to nothing of which there is a newer version. */
+  /** Boots an older release. It applies what it declares, except to views that have a newer version. */
   private async bootOld(old: ReleasedView[]): Promise<void> {
     const before = await snapshot(this.database);
     const failure = await this.rollouts.attempt(old);
@@ -340,7 +340,7 @@ export class History {
     }
   }
 
-  /** What is restored is as declared. */
+  /** Restores a dump and checks that a boot finds everything as declared. */
   private async restore(dump: Dump): Promise<void> {
     this.counts.restores++;
     await this.replicas.stop();

@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { TestDatabase } from '../../../support/test-database.js';
 
-/** The message in which a server tells a client its backend: its length, then the process. */
+/** The start of the BackendKeyData message: type and the first bytes of the length; the process ID follows. */
 const BACKEND_KEY_DATA = Buffer.from([0x4b, 0, 0, 0]);
 
-/** Stands between an application and its server, and has one backend terminated before it hears what comes next. */
+/** A proxy between an application and its server. It terminates one backend before that receives its next message. */
 export class Interruption {
   /**
-   * @param flight which of the flights of statements is not heard any more: counted over all connections but the first,
-   * which is TypeORM's
+   * @param flight the number of the chunk from the application that does not reach its backend, counted over all
+   * connections except the first, which is TypeORM's
    */
   static async before(database: TestDatabase, flight: number): Promise<Interruption> {
     const interruption = new Interruption(database, flight);

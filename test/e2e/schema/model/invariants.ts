@@ -4,7 +4,7 @@ import { indexSql, type ReleasedView } from './application.js';
 import { fullName, type Name, quoted } from './names.js';
 import { type AttachedFound, type RelationFound, type Snapshot, validOf } from './snapshot.js';
 
-/** The name that each view of a release had before, where it was there. */
+/** The previous name of each view of a release that existed before. */
 export type Predecessors = ReadonlyMap<number, Name>;
 
 const isByHand = (name: string): boolean => name.startsWith('hand');
@@ -12,7 +12,7 @@ const isByHand = (name: string): boolean => name.startsWith('hand');
 const bodyOf = (index: string): string =>
   `${index.startsWith('CREATE UNIQUE') ? 'UNIQUE ' : ''}${index.slice(index.indexOf(' USING '))}`;
 
-/** What is attached to a relation, without the name of the relation. */
+/** An index or statistics object without the name of its relation. */
 const detached = (attached: AttachedFound): AttachedFound => ({
   ...attached,
   definition: attached.definition.includes(' USING ')
@@ -20,7 +20,7 @@ const detached = (attached: AttachedFound): AttachedFound => ({
     : statisticsOf(attached.definition),
 });
 
-/** PostgreSQL gives the columns of statistics in the order that they have in the view. */
+/** PostgreSQL prints the columns of statistics in the order that they have in the view, so this sorts them. */
 function statisticsOf(definition: string): string {
   const [head, columns = ''] = definition
     .slice(0, definition.lastIndexOf(' FROM '))
@@ -28,14 +28,14 @@ function statisticsOf(definition: string): string {
   return `${head} ON ${columns.split(', ').sort().join(', ')}`;
 }
 
-/** Holds a release against the database that it has booted on. */
+/** Compares a release with the database after its boot. */
 export class Invariants {
-  /** Of views, by their rows. */
+  /** How many views had their rows compared. */
   comparisonCount = 0;
 
   constructor(private readonly database: TestDatabase) {}
 
-  /** Each view is as its class declares it, by what PostgreSQL itself makes of the declaration. */
+  /** Checks each view against its class, as PostgreSQL itself prints the declaration. */
   async declared(views: ReleasedView[], before: Snapshot, now: Snapshot, old: Predecessors) {
     for (const view of views) {
       const found = now.get(fullName(view));
@@ -66,7 +66,7 @@ export class Invariants {
     }
   }
 
-  /** Nothing is lost that somebody has put on a view, or beside it. */
+  /** Checks that nothing added to a view by hand is lost. */
   kept(views: ReleasedView[], before: Snapshot, now: Snapshot, old: Predecessors): void {
     for (const view of views) {
       const name = old.get(view.view);
@@ -81,7 +81,7 @@ export class Invariants {
     }
   }
 
-  /** What is neither declared nor was: tables, what stands above the views, and views that no class declares. */
+  /** Checks that everything undeclared is unchanged: tables, dependents of the views, and views without a class. */
   othersKept(
     others: string[],
     before: Snapshot,
@@ -91,7 +91,7 @@ export class Invariants {
     const comparable = (found: RelationFound | undefined): unknown => ({
       ...found,
       oid: 0,
-      // A renamed view has another name in the text of what reads it, and in the types of whole rows.
+      // A rename changes the text of the view's readers, and the type names of whole-row columns.
       definition: options.isRenamed ? '' : found?.definition,
       columns: options.isRenamed ? {} : found?.columns,
     });
@@ -103,7 +103,7 @@ export class Invariants {
     }
   }
 
-  /** A view has the rows of its query, unless it or something below it has none. */
+  /** Checks that a view has the rows of its query, unless it or a view that it reads is not populated. */
   async rows(
     views: ReleasedView[],
     found: [start: Snapshot, before: Snapshot, now: Snapshot],
@@ -129,7 +129,7 @@ export class Invariants {
     }
   }
 
-  /** A view keeps its rows until its next refresh where a plain view below it has been replaced. */
+  /** OIDs of views that keep their old rows until the next refresh, because a plain view below them was replaced. */
   private readonly stale = new Map<string, number>();
 
   private noteStale(
@@ -164,7 +164,7 @@ export class Invariants {
     }
   }
 
-  /** No name of something that was being built, no lock, no transaction. */
+  /** Checks that no temporary name, no lock and no transaction is left. */
   async nothingLeftOver(): Promise<void> {
     expect(
       await this.database.query(
@@ -178,7 +178,7 @@ export class Invariants {
     ).toEqual([]);
   }
 
-  /** The definition and the indexes of a declared view as PostgreSQL would have them. */
+  /** The definition and the indexes of a declared view as PostgreSQL prints them. */
   private async expected(
     view: ReleasedView,
   ): Promise<{ definition: string; indexes: Record<string, string> }> {
@@ -207,7 +207,7 @@ export class Invariants {
   }
 }
 
-/** With what each new view gets. One that was of another kind says nothing of it. */
+/** The expected storage parameters. Those of a previous view of another kind do not count. */
 function optionsOf(view: ReleasedView, previous: RelationFound | undefined): string[] {
   const { isPlain, storage } = view;
   const was = previous?.kind === (isPlain ? 'v' : 'm') ? previous.options : undefined;
@@ -232,7 +232,7 @@ function optionsOf(view: ReleasedView, previous: RelationFound | undefined): str
     .sort();
 }
 
-/** One that is declared without data keeps the rows that it has, where it can be filled again. A plain view has none. */
+/** Whether a view declared without data stays populated: if it has rows and, after a rebuild, can be filled again. */
 function staysPopulated(
   view: ReleasedView,
   views: ReleasedView[],
@@ -256,7 +256,7 @@ function staysPopulated(
   );
 }
 
-/** What somebody has put on a relation, as far as the columns of another one in its place bear it too. */
+/** What was put on a relation by hand, as far as it also applies to the columns of the relation that replaces it. */
 function byHand(relation: RelationFound, other: RelationFound): Record<string, unknown> {
   const bears = ({ uses }: AttachedFound): boolean =>
     uses.every((column) => column in other.columns);
@@ -274,7 +274,7 @@ function byHand(relation: RelationFound, other: RelationFound): Record<string, u
         string,
         unknown,
       ] => {
-        // Of a column of another type it is another thing.
+        // A column of another type has other storage settings.
         const hasType = each.type === other.columns[name]?.type;
         const stored = hasType && { storage: each.storage, compression: each.compression };
         return [
@@ -286,14 +286,14 @@ function byHand(relation: RelationFound, other: RelationFound): Record<string, u
   const { owner, acl, typeComment, identity, tablespace, method, triggers, rules } = relation;
   const { extensions, labels, typeAcl, ruleComment } = relation;
   if (isOtherKind) {
-    // What is of the rows alone comes and goes with them.
+    // Attributes of stored rows do not carry over to a view of another kind.
     const carried = { owner, acl, typeComment, typeAcl, ruleComment, labels, triggers, rules };
     return { ...carried, columns: Object.fromEntries(columns) };
   }
   return {
     extensions,
     labels,
-    // A view of which no column can be long has no such table.
+    // A view without wide columns has no TOAST table.
     toast: other.toast === null ? null : relation.toast,
     owner,
     acl,

@@ -2,20 +2,20 @@ import type { ReleasedView } from './application.js';
 import { fullName } from './names.js';
 import type { Snapshot } from './snapshot.js';
 
-/** What the library has to remember of the views that a history had, and what it has to forget. */
+/** What the library must remember about the views of a history, and what it must forget. */
 export class Memory {
-  /** Materialized views of the names of ours that somebody has made by hand, and that no class has declared since. */
+  /** Hand-made materialized views with one of our names that no class has declared since. */
   readonly handMade = new Set<string>();
-  /** The names that the library has to know nothing of are all but these. */
+  /** The names that the library may have records of. It must have none of any other name. */
   private readonly known = new Set<string>();
-  /** The greatest version of each view. */
+  /** The highest version of each view so far. */
   private readonly versions = new Map<number, number>();
 
   isFree(name: string): boolean {
     return !this.known.has(name);
   }
 
-  /** What a release declares and has made is the library's own. */
+  /** Records that the views of a release now belong to the library. */
   declared(views: readonly ReleasedView[]): void {
     for (const { view, version, ...name } of views) {
       this.known.add(fullName(name));
@@ -24,7 +24,7 @@ export class Memory {
     }
   }
 
-  /** What has been pruned is forgotten with all that was known of it. */
+  /** Forgets everything about the views that were pruned. */
   pruned(views: readonly ReleasedView[], before: Snapshot, now: Snapshot): void {
     [...before.keys()]
       .filter((name) => !now.has(name))
@@ -37,7 +37,7 @@ export class Memory {
       .forEach((view) => this.versions.delete(view));
   }
 
-  /** Whether a release has an older version of a view than there has been. */
+  /** Whether an earlier release had a newer version of the view than this one. */
   hasNewer({ view }: ReleasedView, release: readonly ReleasedView[]): boolean {
     const version = release.find((each) => each.view === view)?.version;
     return version !== undefined && version < (this.versions.get(view) ?? 0);

@@ -4,7 +4,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 import type { MigrationFile } from '../../../../lib/index.js';
 import type { TestDatabase } from '../../../support/test-database.js';
 
-/** A generated migration, run on the test's own session as TypeORM would run it. */
+/** A generated migration that runs on the test's own session, as TypeORM would run it. */
 export class GeneratedMigration {
   private readonly migration: MigrationInterface;
 
@@ -21,15 +21,15 @@ export class GeneratedMigration {
     this.migration = new Migration();
   }
 
-  /** In a transaction of its own: whole, or not at all. */
+  /** Runs in its own transaction: completely or not at all. */
   async run(way: 'up' | 'down'): Promise<void> {
     await this.transaction(way, this.database.client, { end: 'COMMIT' });
   }
 
   /**
-   * Runs it up in a session that the server ends before so many statements have come to it.
+   * Runs `up` in a session that is terminated before the given statement.
    *
-   * @returns whether it had so many
+   * @returns whether the migration has that many statements
    */
   async isKilled(statement: number): Promise<boolean> {
     const session = await this.database.session();
@@ -48,7 +48,7 @@ export class GeneratedMigration {
       };
       await this.transaction('up', session, { beforeEach, end: 'ROLLBACK' });
     } catch {
-      // It was killed, or stopped.
+      // The session was terminated, or the migration refused to run.
     } finally {
       await session.end().catch(() => undefined);
     }

@@ -10,7 +10,7 @@ export const quoted = ({ schema, name }: Name): string =>
 
 export const fullName = ({ schema, name }: Name): string => `${schema}.${name}`;
 
-/** The plain view that somebody may put above a view: it has its `id` alone. */
+/** The plain view that somebody may create on top of a view, with only its `id`. */
 export const plainAbove = (view: number): Name => ({
   schema: 'public',
   name: `plain above ${view}`,

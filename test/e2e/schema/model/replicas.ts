@@ -14,7 +14,7 @@ import { classesOf } from './classes.js';
 
 export type Options = MaterializedViewsModuleOptions & { url?: string };
 
-/** The processes of the application that run. */
+/** The running processes of the application. */
 export class Replicas {
   bootCount = 0;
   readonly reports: SyncReport[] = [];
@@ -26,13 +26,13 @@ export class Replicas {
     subscribe(MaterializedViewChannels.sync, this.collect);
   }
 
-  /** Boots one of a release, after all others have stopped. */
+  /** Stops all processes, then boots one of the given release. */
   async restart(views: ReleasedView[], options: Options = {}): Promise<TestingModule> {
     await this.stop();
     return this.start(views, options);
   }
 
-  /** Boots one more. */
+  /** Boots another process. */
   async start(views: ReleasedView[], { url, ...options }: Options = {}): Promise<TestingModule> {
     this.bootCount++;
     const entities = classesOf(views);

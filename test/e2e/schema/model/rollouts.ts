@@ -9,7 +9,7 @@ import type { Options, Replicas } from './replicas.js';
 import { type Snapshot, snapshot, withoutOids } from './snapshot.js';
 import type { HandWork, Rollout, Step } from './steps.js';
 
-/** The ways in which a release comes to a database. Each does what it should, or fails and has changed nothing. */
+/** The ways to roll out a release. Each succeeds, or fails without changing anything. */
 export class Rollouts {
   migrationCount = 0;
   interruptionCount = 0;
@@ -19,16 +19,16 @@ export class Rollouts {
     private readonly replicas: Replicas,
     private readonly history: {
       workByHand: (work: HandWork) => Promise<void>;
-      /** Expects that nothing is lost that anybody had put there before the release. */
+      /** Expects that nothing added by hand before the release is lost. */
       expectKept: (before: Snapshot) => Promise<void>;
-      /** Expects the same of a way back: of what was there after the migration. */
+      /** Expects the same of a `down`, for everything that was there after the `up`. */
       expectKeptBack: (before: Snapshot, migrated: Snapshot, now: Snapshot) => void;
-      /** Whether all could be filled again that had rows. */
+      /** Whether every view that had rows can be filled again. */
       isFillable: (before: Snapshot) => boolean;
     },
   ) {}
 
-  /** @returns what the release starts from, where all of it was taken back and is yet to come */
+  /** @returns the new starting state if a migration was reverted, so that the release is still to come */
   async run(
     step: Step,
     views: ReleasedView[],
@@ -60,7 +60,7 @@ export class Rollouts {
     }
   }
 
-  /** Boots, and gives the error where that is one of the library's own. */
+  /** Boots and returns the error if the library threw one of its own. */
   async attempt(
     views: ReleasedView[],
     options: Options = {},
@@ -82,7 +82,7 @@ export class Rollouts {
     }
   }
 
-  /** Only what is missing is made, if at all. */
+  /** Boots under a policy that creates at most what is missing. */
   private async bootByPolicy(
     views: ReleasedView[],
     options: (Rollout & { by: 'policy' })['options'],
@@ -99,7 +99,7 @@ export class Rollouts {
     }
   }
 
-  /** Whenever the server ends the session of a boot, all is as it was, or as declared. */
+  /** Terminates a session during a boot. If the boot fails, nothing has changed. */
   private async bootInterrupted(
     views: ReleasedView[],
     options: Options,
@@ -119,7 +119,7 @@ export class Rollouts {
     }
   }
 
-  /** One of them makes the release, and all boot; or none can. */
+  /** Boots several processes at once. If all fail, nothing has changed; without an old one, all or none succeed. */
   private async bootAtOnce(
     { count, withOld }: Rollout & { by: 'boots at once' },
     views: ReleasedView[],
@@ -155,7 +155,7 @@ export class Rollouts {
     }
   }
 
-  /** A process that changes nothing by itself. */
+  /** Boots a process that changes nothing by itself. */
   private async inspecting(
     views: ReleasedView[],
     options: Options,
@@ -164,7 +164,7 @@ export class Rollouts {
     return failure ? undefined : this.replicas.last?.get(SchemaService);
   }
 
-  /** Up is what a boot does; down undoes it. Either happens whole, or not at all. */
+  /** Migrates: `up` does what a boot does, and `down` undoes it. Each runs completely or not at all. */
   private async migrate(
     { meanwhile, killedAt, goesBack, later }: Rollout & { by: 'migration' },
     views: ReleasedView[],
@@ -194,7 +194,7 @@ export class Rollouts {
     if (await this.isStopped(migration, 'up', meanwhile)) {
       return undefined;
     }
-    // What somebody has put above a view may stop the next change, which is none of this migration's.
+    // What was added on top of a view meanwhile may block the next change, but that is not this migration's concern.
     await (meanwhile === undefined
       ? expectAsDeclared(schema)
       : this.refusalOf(() => schema.diff()));
@@ -208,7 +208,7 @@ export class Rollouts {
     return undefined;
   }
 
-  /** A migration may stop at what was done since it was written; it has changed nothing then. */
+  /** Whether a migration stopped because of changes made since it was written; then it must have changed nothing. */
   private async isStopped(
     migration: GeneratedMigration,
     way: 'up' | 'down',
@@ -227,7 +227,7 @@ export class Rollouts {
     }
   }
 
-  /** What was put on views since they were migrated is kept, or stops it. */
+  /** Reverts after more changes by hand: it keeps what was added since the `up`, or stops because of it. */
   private async goBackLater(
     migration: GeneratedMigration,
     before: Snapshot,
@@ -261,7 +261,7 @@ export class Rollouts {
     if (failure && meanwhile === undefined) {
       throw failure;
     }
-    // What is declared comes back by a boot, also where the migration has left what somebody has made of it.
+    // A boot restores declared comments and storage parameters, even those that the migration left as set by hand.
     if (meanwhile === undefined || !['comment', 'set storage'].includes(meanwhile.work)) {
       expect(withoutOids(await snapshot(this.database))).toEqual(
         withoutOids(failure ? before : migrated),
@@ -270,13 +270,13 @@ export class Rollouts {
   }
 }
 
-/** By the migration itself, or by PostgreSQL, which drops nothing that something else depends on. */
+/** Whether the migration itself stopped, or PostgreSQL refused to drop something that others depend on. */
 function isSaidToBeStopped(error: unknown): boolean {
   const { code, message } = error as { code?: string; message: string };
   return code === '2BP01' || message.includes('the database is not as it was');
 }
 
-/** What somebody has put on a plain view, or above it, would be lost where that is made again. */
+/** Whether a `down` refused because recreating a plain view would lose what was put on it or above it by hand. */
 function isWayBackRefused(error: unknown): boolean {
   return (error as Error).message.includes('cannot be recreated');
 }
@@ -286,14 +286,14 @@ async function expectAsDeclared(schema: SchemaService): Promise<void> {
   expect(differences.filter(({ kind }) => kind !== 'orphan')).toEqual([]);
 }
 
-/** What is there under its old name stays that, and none is made beside it. */
+/** Expects that a view which still has its old name gets no second one under the new name. */
 function expectNoSecond(views: ReleasedView[], before: Snapshot, now: Snapshot): void {
   const renamed = views.filter(({ renamedFrom }) => before.has(renamedFrom ?? ''));
   const made = renamed.map(fullName).filter((name) => now.has(name) && !before.has(name));
   expect(made).toEqual([]);
 }
 
-/** What was there is there as it was, with more indexes at the most. */
+/** Expects that everything that existed is unchanged, except for additional indexes. */
 function expectOnlyMore(before: Snapshot, now: Snapshot): void {
   for (const [name, relation] of before) {
     const found = now.get(name);

@@ -8,8 +8,8 @@ import { Replicas } from './replicas.js';
 import { anyHistory, type Step } from './steps.js';
 
 /**
- * By hand: `FC_SEED=… FC_RUNS=5000`, for as long as that takes. `FC_SHRINK=1` makes what it finds small, and `FC_PATH=…`
- * begins with what one found.
+ * To run by hand: `FC_SEED=… FC_RUNS=5000`, without a time limit. `FC_SHRINK=1` shrinks a counterexample, and
+ * `FC_PATH=…` starts with a known one.
  */
 const isByHand = process.env.FC_RUNS !== undefined;
 const TIME_LIMIT_MS = isByHand ? 2 ** 31 - 1 : 120_000;
@@ -105,7 +105,7 @@ describe('any sequence of releases', () => {
         numRuns: Number(process.env.FC_RUNS ?? 25),
         ...(process.env.FC_PATH !== undefined && { path: process.env.FC_PATH }),
         interruptAfterTimeLimit: TIME_LIMIT_MS,
-        // A seed by hand is one of many: it says what it found, and leaves making it small to another run.
+        // A run by hand tries many seeds: it only reports a counterexample and leaves shrinking to another run.
         endOnFailure: isByHand && process.env.FC_SHRINK === undefined,
         markInterruptAsFailure: false,
       });

@@ -11,20 +11,20 @@ export interface ColumnFound {
   default: string | null;
 }
 
-/** Indexes and statistics. */
+/** An index or an extended statistics object. */
 export interface AttachedFound {
   definition: string;
-  /** The columns that it is made of. */
+  /** The columns of the relation that it uses. */
   uses: string[];
   [attribute: string]: unknown;
 }
 
-/** A relation as the catalog has it, without OIDs: it may be another one of the same kind. */
+/** A relation as the catalog has it. Except for `oid`, it has no OIDs, so that a rebuilt relation compares equal. */
 export interface RelationFound {
   oid: number;
   kind: string;
   owner: string;
-  /** `null` and `[]` are two things: the defaults, and nothing for anybody. */
+  /** `null` means the default privileges, `[]` no privileges for anybody. */
   acl: string[] | null;
   definition: string | null;
   populated: boolean;
@@ -40,19 +40,19 @@ export interface RelationFound {
   statistics: Record<string, AttachedFound>;
   triggers: Record<string, string>;
   rules: Record<string, string>;
-  /** Storage parameters of the TOAST table; `null` without one. */
+  /** Storage parameters of the TOAST table; `null` if it has none. */
   toast: string[] | null;
-  /** The extensions that it is marked as depending on. */
+  /** The extensions of `DEPENDS ON EXTENSION`. */
   extensions: string[];
   labels: string[];
-  /** Of the rule that has the query of a view. */
+  /** The comment on the `_RETURN` rule, which holds a view's query. */
   ruleComment: string | null;
   typeAcl: string[] | null;
-  /** Of a table. */
+  /** Row security policies of a table. */
   policies: string[];
 }
 
-/** Marks the objects that are the library's own. */
+/** The state schema; the library's own triggers also have this prefix. */
 const OWN = 'materialized_views';
 
 const ACL = (acl: string): string =>
@@ -65,7 +65,7 @@ const EXTENSIONS = (oid: string): string =>
   `(SELECT coalesce(jsonb_agg(extname ORDER BY 1), '[]') FROM pg_depend JOIN pg_extension e ON e.oid = refobjid
     WHERE classid = 'pg_class'::regclass AND objid = ${oid} AND deptype = 'x')`;
 
-/** What a relation has of its own keeps to it under each name. */
+/** Replaces the relation's name, so that a rename does not show as a change. */
 const WITHOUT_NAME = (definition: string): string =>
   `replace(${definition}, format('%I.%I', n.nspname, c.relname), 'it')`;
 
@@ -126,19 +126,19 @@ const RELATIONS = `
 export type Snapshot = ReadonlyMap<string, RelationFound>;
 
 /**
- * All relations of a database but the library's own tables, with all that people put on them. Written apart from the
- * library's own reading of the catalog.
+ * All relations of a database except the library's own tables, with everything that people put on them. Written
+ * independently of how the library reads the catalog.
  */
 export async function snapshot(database: TestDatabase): Promise<Snapshot> {
   const rows = await database.query<{ name: string; found: RelationFound }>(RELATIONS);
   return new Map(rows.map(({ name, found }) => [name, found]));
 }
 
-/** The names of those that a failed CREATE INDEX CONCURRENTLY has left behind. */
+/** The names of invalid indexes, which a failed CREATE INDEX CONCURRENTLY leaves behind. */
 export const invalidOf = (indexes: RelationFound['indexes']): string[] =>
   Object.keys(indexes).filter((name) => indexes[name]?.valid === false);
 
-/** The same without what changes when a relation is made anew as it was: nobody makes an invalid index again. */
+/** The snapshot without what a rebuild changes: OIDs, and invalid indexes, which are not recreated. */
 export function withoutOids(found: Snapshot): Record<string, RelationFound> {
   return Object.fromEntries(
     [...found]
@@ -155,7 +155,7 @@ export function validOf(indexes: RelationFound['indexes']): RelationFound['index
   return Object.fromEntries(Object.entries(indexes).filter(([name]) => !invalid.includes(name)));
 }
 
-/** The views whose refreshes somebody has paused. */
+/** The views whose refreshes are paused. */
 export async function pausedViews(database: TestDatabase): Promise<ReadonlySet<string>> {
   const installed = await database.query(
     `SELECT FROM pg_class WHERE oid = to_regclass('${OWN}.view_state')`,
@@ -169,7 +169,7 @@ export async function pausedViews(database: TestDatabase): Promise<ReadonlySet<s
   return new Set(rows.map(({ name }) => name));
 }
 
-/** The catalogs in which DDL leaves its traces. */
+/** The catalogs that DDL changes. */
 const CATALOGS = [
   'pg_class',
   'pg_attribute',
@@ -184,7 +184,7 @@ const CATALOGS = [
   'pg_depend',
 ];
 
-/** Changes with every committed DDL, whatever it was: each row's version, and where it is. */
+/** A hash over the version and position of every catalog row. Any committed DDL changes it. */
 export async function ddlTrace(database: TestDatabase): Promise<Record<string, string>> {
   const rows = await database.query<{ name: string; trace: string }>(
     CATALOGS.map(

@@ -4,10 +4,10 @@ import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-
 import { DECORATIONS, WORK_NAMES, type WorkName } from './works.js';
 
 /*
- * What may happen to a database and to the application on it. All of it is data, so that a counterexample shrinks.
+ * What can happen to a database and its application. All of it is plain data, so that counterexamples shrink.
  */
 
-/** The names that views may have. There is one more than there are views. */
+/** The names that views can have: one more than there are views. */
 export const NAMES = [
   { schema: 'public', name: 'alpha' },
   { schema: 'Far away', name: 'alpha' },
@@ -24,20 +24,20 @@ export interface IndexSpec {
   withId: boolean;
   isUnique: boolean;
   where?: string;
-  /** Instead of a B-tree. One that is hashed has one key. */
+  /** A hash index instead of a B-tree. It has a single key. */
   isHash?: boolean;
   includesId?: boolean;
   storage?: Record<string, number>;
 }
 
-/** What a class declares. */
+/** What a class declares for a view. */
 export interface ViewSpec {
-  /** Whether it stores no rows. It has no indexes then, and nothing else that only rows can have. */
+  /** Whether it is a plain view. Then it has no indexes and no other attribute of stored rows. */
   isPlain: boolean;
   shape: 'filter' | 'star' | 'group' | 'join' | 'function' | 'whole row';
-  /** Taken modulo what may be read: the table and the views before it. */
+  /** Positions in the list of what it may read (the table and the views before it), modulo the length. */
   sources: [number, number];
-  /** Whether it reads another view by way of a plain view, where somebody has made one. */
+  /** Whether it reads another view through a hand-made plain view, if there is one. */
   throughPlain: boolean;
   columns: string[];
   modulus: number;
@@ -47,20 +47,20 @@ export interface ViewSpec {
   tablespace?: 'pg_default';
   on?: 'sources' | string[];
   withData: boolean;
-  /** Of a plain view. */
+  /** Only for a plain view. */
   securityBarrier?: boolean;
   securityInvoker?: boolean;
-  /** Only where PostgreSQL can write through the view. */
+  /** Only if PostgreSQL can write through the view. */
   checkOption?: 'local' | 'cascaded' | false;
-  /** Whether the plain view whose rows it stores, where it is one of those, is declared as its `liveView`. */
+  /** Whether to declare the plain view whose rows it stores as its `liveView`, if there is one. */
   isLive?: boolean;
-  /** Whether it is declared by one class with a view of the same name in another schema, where there is one. */
+  /** Whether it shares a class with a view of the same name in another schema, if there is one. */
   isTenant?: boolean;
-  /** Whether it has a `version`, which is the number of the release. */
+  /** Whether it declares the number of the release as its `version`. */
   hasVersion: boolean;
 }
 
-/** What people do that is more than some statements on one view. */
+/** Changes by hand that are more than a few statements on one view. */
 const OTHER_WORK = [
   'widen the table',
   'retype the table',
@@ -79,7 +79,7 @@ export interface HandWork {
   work: WorkName | (typeof OTHER_WORK)[number];
 }
 
-/** How a release gets to the database. Whatever came of it, an ordinary boot follows. */
+/** How a release gets to the database. A normal boot follows, whether that succeeded or not. */
 export type Rollout =
   | { by: 'boot' }
   | { by: 'policy'; options: Pick<MaterializedViewsModuleOptions, 'synchronize' | 'onDrift'> }
@@ -87,27 +87,27 @@ export type Rollout =
   | { by: 'boots at once'; count: number; withOld: boolean }
   | {
       by: 'migration';
-      /** What somebody does between its being written and its being run. */
+      /** A change by hand after the migration was written and before it runs. */
       meanwhile?: HandWork;
       goesBack: boolean;
-      /** What somebody does before it goes back. */
+      /** A change by hand before the `down`. */
       later?: HandWork;
-      /** Which of its statements is not heard any more the first time. */
+      /** The statement before which the first run is terminated. */
       killedAt?: number;
     }
   | { by: 'plan' };
 
 /**
- * Views that get other names: each that of the one before it, and the first that of the last, or the one that no view has.
+ * Views that are renamed. Each takes the name of the one before it; the first takes that of the last, or the free name.
  */
 export interface Renames {
   views: number[];
   isCircle: boolean;
 }
 
-/** One release of the application, and what people did to the database before it. */
+/** One release of the application, and the changes by hand before it. */
 export interface Step {
-  /** Which views there are, each after those that it may read. */
+  /** The views of the release, each after those that it may read. @default those of the previous release */
   order?: number[];
   changes: { view: number; spec: ViewSpec }[];
   renames?: Renames;
@@ -115,11 +115,11 @@ export interface Step {
   rollout: Rollout;
   prune: boolean;
   dropsFirst: boolean;
-  /** Whether it makes plain views again that others have put above its own. */
+  /** Whether it rebuilds plain views that others have created on top of its own. */
   rebuildsOthers: boolean;
-  /** How many releases ago the one was made that boots once more; 0 for none. */
+  /** How many releases back to go for an old one that boots again afterwards; 0 for none. */
   thenOld: number;
-  /** Whether the database is dumped and restored. */
+  /** Whether the database is dumped and restored afterwards. */
   thenRestored: boolean;
 }
 
@@ -201,7 +201,7 @@ const anyHandWork: fc.Arbitrary<HandWork> = fc.record({
   work: fc.constantFrom(...WORK_NAMES, ...OTHER_WORK),
 });
 
-/** What changes no definition: a migration that was written before keeps it, or stops. */
+/** Changes by hand that affect no definition. A migration written before them keeps them, or stops. */
 const anyDecoration: fc.Arbitrary<HandWork> = fc.record({
   view: aView,
   work: fc.constantFrom(...DECORATIONS, 'leave an invalid index' as const),
@@ -292,7 +292,7 @@ const anyStep: fc.Arbitrary<Step> = fc.record(
   },
 );
 
-/** A first release, and some more. */
+/** A first release and 1 to 4 more. */
 export const anyHistory: fc.Arbitrary<Step[]> = fc
   .tuple(
     anyOrder,

@@ -15,17 +15,17 @@ import { type RelationFound, type Snapshot, snapshot, withoutOids } from './snap
 import type { HandWork } from './steps.js';
 import { keywordOf, type Roles, sqlOf } from './works.js';
 
-/** What of a history people know when they work on its database. */
+/** The parts of a history that work by hand needs. */
 interface Surroundings {
   memory: Memory;
   version: number;
   nameOf: (view: number) => Name | undefined;
   nextNameOf: (view: number) => Name;
-  /** The release that runs. */
+  /** The views of the running release. */
   views: () => readonly ReleasedView[];
 }
 
-/** What people do to a database between two releases. */
+/** Changes by hand to a database between two releases. */
 export class WorkByHand {
   constructor(
     private readonly database: TestDatabase,
@@ -71,7 +71,7 @@ export class WorkByHand {
     }
   }
 
-  /** A view, where there is one of the name. */
+  /** The view of that name, if there is one. */
   private async found(name: Name): Promise<RelationFound | undefined> {
     const found = (await snapshot(this.database)).get(fullName(name));
     return found && 'mv'.includes(found.kind) ? found : undefined;
@@ -81,7 +81,7 @@ export class WorkByHand {
     return this.around.views().some((each) => each.view === view && !each.isPlain);
   }
 
-  /** Where the library remembers none of its own of the name, it is not the library's to drop. */
+  /** Creates a view under a name of which the library has no record, so that the library may not drop it. */
   private async makeAnother(view: number): Promise<void> {
     const name = this.around.nextNameOf(view);
     const isTaken = (await snapshot(this.database)).has(fullName(name));
@@ -104,7 +104,7 @@ export class WorkByHand {
     }
   }
 
-  /** Of what was renamed by hand nobody knows any more that it was declared. */
+  /** Renames a view by hand. Under its new name, nothing shows that it was declared. */
   private async renameView(view: number, name: Name, found: RelationFound): Promise<void> {
     const moved = { schema: name.schema, name: `hand moved ${view}` };
     if (!(await snapshot(this.database)).has(fullName(moved))) {
@@ -121,7 +121,7 @@ export class WorkByHand {
     }
   }
 
-  /** A view has nothing but other rows afterwards. */
+  /** Refreshes a view and checks that nothing but its rows changed. */
   private async refresh(view: number, mode: 'blocking' | 'concurrently' | 'swap'): Promise<void> {
     const name = this.around.nameOf(view);
     const service = this.replicas.last?.get(RefreshService);
@@ -138,7 +138,7 @@ export class WorkByHand {
     }
   }
 
-  /** Where that is one of the library's own. */
+  /** The error, if it is one of the library's own; others are thrown. */
   private async failureOf(work: Promise<unknown>): Promise<MaterializedViewError | undefined> {
     try {
       await work;
@@ -151,7 +151,7 @@ export class WorkByHand {
     }
   }
 
-  /** Nothing but the type changes, and what is computed of it. */
+  /** Changes a column's type with `alterTable`, and checks that only that type and the types derived from it change. */
   private async retypeTable(): Promise<void> {
     const before = await snapshot(this.database);
     const isWide = before.get('public.items')?.columns.amount?.type === 'bigint';
@@ -173,7 +173,7 @@ export class WorkByHand {
     expect(plain(await snapshot(this.database))).toEqual(plain(before));
   }
 
-  /** There and back. Views go on as they are. */
+  /** Renames a column, or renames it back. Existing views keep working. */
   private async renameColumn(): Promise<void> {
     const items = (await snapshot(this.database)).get('public.items');
     const [from, to] = items?.columnOrder.includes('note')

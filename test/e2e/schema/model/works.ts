@@ -2,27 +2,27 @@ import { escapeIdentifier } from 'pg';
 import { type Name, plainAbove, quoted } from './names.js';
 import type { RelationFound } from './snapshot.js';
 
-/** Who works on the database, as SQL calls them. */
+/** The roles of people who work on the database, as quoted SQL identifiers. */
 export interface Roles {
   reader: string;
   otherReader: string;
   owner: string;
 }
 
-/** A view that is there. Its number keeps names unique. */
+/** An existing view. Its number keeps names unique. */
 export interface Target {
   view: number;
   name: Name;
   found: RelationFound;
 }
 
-/** What somebody does to a view by hand. */
+/** A change to a view by hand. */
 interface Work {
-  /** The kind of views that can have it: `m` with rows, `v` without. */
+  /** The kind of view that it applies to: `m` for materialized, `v` for plain. @default both */
   of?: 'm' | 'v';
-  /** The first major version that knows it. */
+  /** The first major version of PostgreSQL that supports it. */
   since?: number;
-  /** Whether it changes the view itself, and nothing that is put on it: a migration that was written before stops at that. */
+  /** Whether it changes the view itself, not just what is put on it. A migration written before that stops. */
   isChange?: boolean;
   sql: (target: Target, roles: Roles) => string[];
 }
@@ -36,13 +36,13 @@ const beside = ({ name }: Target, own: string): string =>
 
 const hasGroup = ({ found }: Target): boolean => found.columns.grp?.type === 'text';
 
-/** The first index that a class has declared, where there is one. */
+/** The first declared index, if there is one. */
 const ownIndex = (target: Target): string[] =>
   Object.keys(target.found.indexes)
     .filter((index) => !index.startsWith('hand'))
     .slice(0, 1);
 
-/** Where it is none that PostgreSQL updates by itself, nothing happens. */
+/** Does nothing if PostgreSQL cannot update the view automatically. */
 const attempt = (statement: string): string =>
   `DO $do$ BEGIN ${statement}; EXCEPTION WHEN feature_not_supported THEN END $do$`;
 
@@ -322,7 +322,7 @@ const CHANGES = {
   },
 } satisfies Record<string, Work>;
 
-/** All that people do to one view. */
+/** All changes by hand to a single view. */
 const WORKS: Readonly<Record<WorkName, Work>> = {
   ...CHANGES,
   ...PRIVILEGES,
@@ -335,10 +335,10 @@ export type WorkName =
 
 export const WORK_NAMES = Object.keys(WORKS) as WorkName[];
 
-/** What somebody may do after a migration has been written, which keeps it, or stops. */
+/** Changes that are allowed after a migration was written: it keeps them, or stops. */
 export const DECORATIONS = WORK_NAMES.filter((name) => !WORKS[name].isChange);
 
-/** The statements of a work on a view that is there, where that can have it. */
+/** The statements of a change to an existing view; none if it does not apply to that view or server. */
 export function sqlOf(name: WorkName, target: Target, roles: Roles, version: number): string[] {
   const { of, since = 0, sql } = WORKS[name];
   return (of !== undefined && of !== target.found.kind) || version < since
