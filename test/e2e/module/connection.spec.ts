@@ -52,9 +52,9 @@ const APPLICATION_CONNECTIONS = 1;
 const LOOK_UPS = [selectLockHeldBy('', 0).text, selectRun('materialized_views', '').text];
 
 /**
-  * Calls `work` after `count` of the statements have been answered, before the next one is sent.
+ * Calls `work` after `count` of the statements have been answered, before the next one is sent.
  *
-  * @returns a function that ends this
+ * @returns a function that ends this
  */
 function afterStatements(texts: string[], count: number, work: () => Promise<unknown>): () => void {
   const client = LibraryClient.prototype as unknown as {
@@ -73,9 +73,9 @@ function afterStatements(texts: string[], count: number, work: () => Promise<unk
 }
 
 /**
-  * Calls `work` when an attempt at a refresh has failed.
+ * Calls `work` when an attempt at a refresh has failed.
  *
-  * @returns a function that ends this
+ * @returns a function that ends this
  */
 function onFailedAttempt(work: () => Promise<unknown>): () => void {
   const listener = (): void => void work();

@@ -47,7 +47,7 @@ describe('a view with `on`, in several processes', () => {
     }
   }
 
-  /** Resolves when the view has had its first refresh: before it, changes cannot be told. */
+  /** Resolves after the view's first refresh: until then, nothing is known about its changes. */
   async function untilWatched(): Promise<void> {
     await database.until(
       `SELECT FROM materialized_views.view_state

@@ -431,7 +431,7 @@ describe('whether the sources of a view have changed', () => {
   it('includes the writes of a transaction that refreshed the view in between', async () => {
     await app.get(DataSource).transaction(async (manager) => {
       await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 1`);
-      // A later transaction has ended: the refresh's snapshot must not count this open one as ended too.
+      // Once a later transaction has ended, PostgreSQL's own snapshot counts this one as ended, too.
       await writer.query(`INSERT INTO unrelated VALUES (1)`);
       await refresh(Totals, { manager });
       await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 2`);

@@ -137,7 +137,7 @@ describe("with wakeUp: 'notify'", () => {
   const untilNobodyListens = (): Promise<unknown> =>
     database.until(`SELECT WHERE NOT EXISTS (${LISTENERS})`, [`LISTEN ${CHANNEL}`]);
 
-  /** Resolves when the views have had their first refresh: before it, changes cannot be told. */
+  /** Resolves after the views' first refresh: until then, nothing is known about their changes. */
   const untilWatched = async (count = 1): Promise<void> => {
     await database.until(
       `SELECT FROM ${quoted(STATE)}.view_state

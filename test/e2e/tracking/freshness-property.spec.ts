@@ -37,9 +37,9 @@ import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 
 /*
-  * Three views go through releases of an application, of which at most two run at a time. Meanwhile, tables are written
-  * and altered, views are refreshed in every possible way, and migrations run. The test itself triggers polls, ticks and
-  * repairs, so that it knows when each has ended.
+ * Three views go through releases of an application, of which at most two run at a time. Meanwhile, tables are
+ * written and altered, views are refreshed in every possible way, and migrations run. The test itself triggers polls,
+ * ticks and repairs, so that it knows when each has ended.
  */
 
 /** Expected refusals: a view names itself in `on`, or a view that is no longer declared depends on a changed one. */

@@ -61,7 +61,7 @@ describe('a view with `maxStaleness`', () => {
     return app;
   }
 
-  /** Resolves when the views have had their first refresh: before it, changes cannot be told. */
+  /** Resolves after the views' first refresh: until then, nothing is known about their changes. */
   const untilWatched = async (count = 2): Promise<void> => {
     await database.until(
       `SELECT FROM materialized_views.view_state WHERE last_success_at IS NOT NULL HAVING count(*) = $1`,

@@ -168,7 +168,7 @@ describe('the status of a view that tracks changes', () => {
       isStale: true,
       isUnchanged: false,
     });
-    // An older write may have been missed, so the time of the known one says nothing.
+    // An older write may have been missed, so the time of the oldest is unknown.
     expect(changes?.pendingSince).toBeUndefined();
   });
 

@@ -69,7 +69,7 @@ describe('a view with `on`', () => {
     return app;
   }
 
-  /** Resolves when the views have had their first refresh: before it, changes cannot be told. */
+  /** Resolves after the views' first refresh: until then, nothing is known about their changes. */
   const untilWatched = async (count = 1): Promise<void> => {
     await database.until(
       `SELECT FROM materialized_views.view_state

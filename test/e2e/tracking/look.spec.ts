@@ -134,7 +134,7 @@ describe('a look at what views have not seen', () => {
     };
   }
 
-  /** Resolves when a poll has nothing to ask about. */
+  /** Expects that two polls ask about all views, and a third about none. */
   async function untilQuiet(): Promise<void> {
     expect((await look()).asked).toEqual(ALL);
     expect((await look()).asked).toEqual(ALL);
