@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Which rooms a room may import from, besides itself. `''` is the root of lib, with the list of exports. */
+/** A room is a folder of lib. It may import from itself and these rooms. `''` is the root, with the exports. */
 const MAY_IMPORT: Record<string, string[]> = {
   postgres: [],
   errors: ['postgres'],
@@ -37,10 +37,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
 };
 
-/** Rooms for applications of Nest. */
+/** The rooms that may import Nest. */
 const WITH_NEST = ['nest', 'testing', 'schematics', 'health', 'dashboard'];
 
-/** Packages that not every application has, and the one room that may name each. */
+/** Optional packages, and the only room that may name each. */
 const OPTIONAL: Record<string, string> = {
   '@dagrejs/dagre': 'dashboard',
   '@nestjs/terminus': 'health',
@@ -59,7 +59,7 @@ const importsOf = (file: string): string[] =>
     (match) => path.posix.join(path.posix.dirname(file), `${match[1]}.ts`),
   );
 
-/** A folder within a room is of that room. */
+/** A subfolder belongs to the room that it is in. */
 const roomOf = (file: string): string => file.split('/').slice(1, -1)[0] ?? '';
 
 describe('the folders of lib', () => {

@@ -45,16 +45,16 @@ type Options = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]
 
 const TIMESTAMPTZ = 1184;
 
-/** The first connection is the application's own, which is none of the library's business. */
+/** The first connection is the application's own. */
 const APPLICATION_CONNECTIONS = 1;
 
-/** How the outcome of a lost refresh is looked for: who holds its lock, and its row. */
+/** How the library looks up the outcome of a lost refresh: the holder of its lock, and its row. */
 const LOOK_UPS = [selectLockHeldBy('', 0).text, selectRun('materialized_views', '').text];
 
 /**
- * Has something happen as soon as so many of some statements have been answered, before the next one is sent.
+ * Calls `work` after `count` of the statements have been answered, before the next one is sent.
  *
- * @returns what ends that
+ * @returns a function that ends this
  */
 function afterStatements(texts: string[], count: number, work: () => Promise<unknown>): () => void {
   const client = LibraryClient.prototype as unknown as {
@@ -73,9 +73,9 @@ function afterStatements(texts: string[], count: number, work: () => Promise<unk
 }
 
 /**
- * Has something happen when an attempt at a refresh has failed.
+ * Calls `work` when an attempt at a refresh has failed.
  *
- * @returns what ends that
+ * @returns a function that ends this
  */
 function onFailedAttempt(work: () => Promise<unknown>): () => void {
   const listener = (): void => void work();
@@ -127,7 +127,7 @@ describe('the connection', () => {
     return app.get(RefreshService);
   };
 
-  /** Resolves when the refresh is in its middle; its outcome may be an error. */
+  /** Resolves when a refresh is running and waits at the gate. Its outcome may be an error. */
   const refreshUntilGate = async (
     refreshes: RefreshService,
   ): Promise<{ outcome: Promise<unknown> }> => {
@@ -237,7 +237,7 @@ describe('the connection', () => {
       const { outcome } = await refreshUntilGate(refreshes);
       network.cut({ except: APPLICATION_CONNECTIONS });
       if ((await version()) < 140_000) {
-        // The server does not look for its client while it waits.
+        // Before PostgreSQL 14, a server does not notice a lost client while it waits.
         await gate?.open();
       }
       expect(await failure()).toMatchObject({ error_code: 'SESSION_LOST', attempt: 1 });
@@ -259,7 +259,7 @@ describe('the connection', () => {
          WHERE granted AND pid = ANY (SELECT pid FROM ${ADVISORY_LOCKS} WHERE NOT granted)`,
       );
       await nextHasLock;
-      // Nobody waits for the next one to find out that the first has ended.
+      // The library finds out that the first refresh has ended without waiting for the lock of the next.
       const [seen] = await database.until<{ waiting_count: number }>(
         `SELECT waiting_count
          FROM (SELECT count(*)::int AS waiting_count FROM ${ADVISORY_LOCKS} WHERE NOT granted) AS waiting
@@ -350,7 +350,7 @@ describe('the connection', () => {
         );
         expect(row).toEqual({ is_same: true });
         await database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
-        // A process that rests until the next tick does not look for it.
+        // A process that rests until the next tick does not notice the missed one, so it is restarted.
         await app?.close();
         await start(database.url, { scheduling: true, sweepInterval: 20 });
         await database.until(
@@ -385,7 +385,7 @@ describe('the connection', () => {
       await other.query('CREATE MATERIALIZED VIEW far_away AS SELECT 1 AS id WHERE public.gate()');
       await other.query('COMMIT');
       await other.end();
-      // It finds what was made while it waited for its lock.
+      // The boot finds the view that was created while it waited for its lock.
       expect(await (await starting).refresh(FarAway)).toMatchObject({ outcome: 'refreshed' });
     });
 

@@ -42,7 +42,7 @@ class Sale {
   @ManyToOne(() => Half, { createForeignKeyConstraints: false }) half?: Relation<Half>;
 }
 
-/** An entity that owns a relation to a view takes the type of its own column from the view's. */
+/** The join column of an entity's relation to a view takes its type from the view's column. */
 @MaterializedViewEntity({
   name: 'half',
   expression: "SELECT * FROM (VALUES (1, 'first'), (2, 'second')) AS v (id, name)",
@@ -98,7 +98,7 @@ class DatedView {
   @ViewColumn() id!: number;
 }
 
-/** Keeps the statements that TypeORM sends. */
+/** Records the statements that TypeORM sends. */
 class StatementLog implements Logger {
   readonly statements: string[] = [];
   logQuery(query: string): void {

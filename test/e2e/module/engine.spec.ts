@@ -10,7 +10,7 @@ describe('a server that is not plain PostgreSQL', () => {
     try {
       await releases.start([view]);
       expect(releases.warnings.filter((each) => each.includes(' is on '))).toEqual([]);
-      // As the catalog has it where Citus is installed.
+      // The catalog entry of Citus.
       await database.query(
         `INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
          VALUES (4711, 'citus', 10, 11, false, '12.1')`,

@@ -67,7 +67,7 @@ const Fragile = viewClass({
 const Open = plainViewClass({ name: 'open', expression: `SELECT id FROM orders` });
 const GrownOpen = plainViewClass({ name: 'open', expression: `SELECT id, note FROM orders` });
 
-/** The next release: one view changed, and one renamed that loses its index. */
+/** The next release: it changes one view, and renames another, which loses its index. */
 const NEXT = [
   GrownOpen,
   viewClass({ ...DAILY, expression: `SELECT id, note, note AS same FROM public.orders` }),
@@ -79,7 +79,7 @@ const NEXT = [
   }),
 ];
 
-/** The release after it: all of that back, in another schema. */
+/** The release after it: it undoes all that, but in another schema. */
 const LAST = [
   GrownOpen,
   viewClass({
@@ -94,13 +94,13 @@ const LAST = [
   }),
 ];
 
-/** A release that no database can have. */
+/** A release that no database can have: its views read each other. */
 const CIRCLE = [
   viewClass({ name: 'one', expression: `SELECT id FROM other` }),
   viewClass({ name: 'other', expression: `SELECT id FROM one` }),
 ];
 
-/** Exported beside the statements, or called when the file of a statement is loaded, whose text it is a part of. */
+/** Exports that are no statements, or that build a part of a statement when its file is loaded. */
 const NO_STATEMENTS = [
   'extensionsOf',
   'grantsJson',
@@ -112,7 +112,7 @@ const NO_STATEMENTS = [
   'withoutServersOwn',
 ];
 
-/** Gone through in pg-cron.spec.ts: they need the extension. */
+/** Covered by pg-cron.spec.ts, because they need the extension. */
 const WITH_PG_CRON = [
   'isOwnCommand',
   'pgCronCommand',
@@ -127,7 +127,7 @@ const WITH_PG_CRON = [
 
 const EXCEPTED = [...NO_STATEMENTS, ...WITH_PG_CRON];
 
-/** What people add to a view by hand. */
+/** What is added to a view by hand. */
 const BELONGINGS = [
   `ALTER MATERIALIZED VIEW ${QUOTED_DAILY} SET (fillfactor = 90)`,
   `ALTER MATERIALIZED VIEW ${QUOTED_DAILY} ALTER COLUMN note SET STATISTICS 200`,
@@ -142,7 +142,7 @@ const BELONGINGS = [
   `ALTER INDEX "Odd schema".by_hand DEPENDS ON EXTENSION plpgsql`,
   `ALTER MATERIALIZED VIEW ${QUOTED_DAILY} REPLICA IDENTITY FULL`,
   `GRANT SELECT ON ${QUOTED_DAILY} TO PUBLIC`,
-  // Its way back is refused then.
+  // With this trigger, the migration's way back is refused.
   `CREATE TRIGGER guard INSTEAD OF UPDATE ON public.open FOR EACH ROW EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()`,
 ];
 
@@ -196,7 +196,7 @@ describe('names in a schema in which everyone may create objects', () => {
     await runner.run(tickRequest(daily, new Date()));
     let again: RefreshResult;
     do {
-      // The application may be refreshing it by itself.
+      // The application itself may be refreshing the view.
       again = await runner.run(tickRequest(daily, new Date()));
     } while (again.outcome === 'skipped' && again.reason === 'busy');
     expect(again).toMatchObject({ reason: 'unchanged' });
@@ -246,7 +246,7 @@ describe('names in a schema in which everyone may create objects', () => {
       rebuildStrategy: 'drop-and-create',
     });
     const Migration = await loadMigration(file);
-    // Not by TypeORM's own executor, which trusts the search_path.
+    // TypeORM's own executor trusts the search_path.
     await last
       .get(DataSource)
       .transaction((manager) => new Migration().up(manager.queryRunner as QueryRunner));
@@ -256,7 +256,7 @@ describe('names in a schema in which everyone may create objects', () => {
     await expect(circle.get(SchemaService).plan()).rejects.toThrow('circle');
   };
 
-  /** Statements for which something rare has to happen. */
+  /** Statements that the library sends only in rare situations. */
   const useRareOnes = async (running: TestingModule): Promise<void> => {
     const pool = managed(running).database;
     const { stateSchema } = pool;
@@ -284,7 +284,7 @@ describe('names in a schema in which everyone may create objects', () => {
     });
   };
 
-  /** Where the view belongs to another role: to one that every server has. */
+  /** Compares a view that another role owns: `pg_monitor`, which every server has. */
   const useDriftOfAnother = async (running: TestingModule): Promise<void> => {
     await database.query(`GRANT SELECT ON public.orders TO pg_monitor`);
     await database.query(`GRANT USAGE, CREATE ON SCHEMA "Odd schema" TO pg_monitor`);
@@ -306,7 +306,7 @@ describe('names in a schema in which everyone may create objects', () => {
     ['before pg_catalog', 'public, pg_catalog'],
   ] as const;
   const ORDERS = ['first', 'later'] as const;
-  // Each path and each order where only a sample runs.
+  // A sample still has each path and each order.
   const cases = PATHS.flatMap(([what, searchPath], at) =>
     oneIn(2, ORDERS, at).map((order) => [order, what, searchPath] as const),
   );
@@ -327,7 +327,7 @@ describe('names in a schema in which everyone may create objects', () => {
     },
   );
 
-  // Behind a pooler no session listens, and those statements are never sent.
+  // Behind a pooler, no session listens, so those statements are never sent.
   const unlessPooled = process.env.TEST_POOLER_URL === undefined ? it : it.skip;
 
   unlessPooled('every statement of the library has been gone through', async () => {

@@ -17,7 +17,7 @@ const Texts = viewClass({
   refresh: { on: 'sources', debounce: 0 },
 });
 
-/** Each group is set for the database, or for the role in it, as a DBA could: as far as the server knows the settings. */
+/** Each group is set for the database or the role, as a DBA could, except settings that the server doesn't know. */
 const GROUPS: [what: string, settings: Record<string, string>][] = [
   ['quoting', { quote_all_identifiers: 'on', standard_conforming_strings: 'off' }],
   ['texts', { extra_float_digits: '-15', DateStyle: 'German', IntervalStyle: 'sql_standard' }],
@@ -103,7 +103,7 @@ describe('settings of the database', () => {
     await database.drop();
   });
 
-  /** Where and how the library's own tables are stored. */
+  /** The access methods and tablespaces of the library's own tables. */
   const tableKinds = (): Promise<unknown[]> =>
     database.query(
       `SELECT DISTINCT a.amname, s.spcname
@@ -118,14 +118,14 @@ describe('settings of the database', () => {
     return app.get(RefreshService);
   };
 
-  /** What the settings name. */
+  /** Creates what the settings name. Returns the settings that the server knows. */
   const prepare = async (settings: Record<string, string>): Promise<Record<string, string>> => {
     const known = await database.query<{ name: string }>('SELECT name FROM pg_settings');
     const names = new Set(known.map(({ name }) => name));
     const isKnown = (name: string): boolean =>
       name.includes('.') ||
       (names.has(name) &&
-        // Before PostgreSQL 15 a tablespace needs a directory of its own.
+        // Before PostgreSQL 15, a tablespace needs a directory of its own.
         (name !== 'default_tablespace' || names.has('allow_in_place_tablespaces')));
     const kept = Object.entries(settings).filter(([name]) => isKnown(name));
     if (kept.some(([name]) => name === 'default_table_access_method')) {
@@ -165,7 +165,7 @@ describe('settings of the database', () => {
       expect(result).toMatchObject({ outcome: 'refreshed' });
     }
     await refreshes.status(Texts);
-    // A number without its last digits would be an instant of another year.
+    // An instant that has lost its last digits would be years off.
     const [last] = await refreshes.history(Texts);
     expect(Math.abs(Number(last?.startedAt) - before)).toBeLessThan(3_600_000);
     expect(await refreshes.drift(Texts)).toMatchObject({ isDrifted: false });

@@ -15,7 +15,7 @@ import { TestDatabase } from '../../support/test-database.js';
 
 type ViewClass = new () => { id: number; total: number };
 
-/** What a module gives each time that it is loaded: a class of its own. */
+/** Loading a module again creates a new class. */
 function load(name: string, total: number, className = 'DailyTotal', column = 'total'): ViewClass {
   class Loaded {
     @PrimaryColumn() id!: number;
@@ -34,7 +34,7 @@ describe('hot reload, with autoLoadEntities', () => {
 
   beforeEach(async () => {
     database = await TestDatabase.create();
-    // The entities of all applications of this process stay where autoLoadEntities finds them.
+    // autoLoadEntities finds the entities of all applications of this process, so names must differ.
     name = `Daily "Total" of ${database.name}`.slice(0, 60);
   });
 
@@ -44,7 +44,7 @@ describe('hot reload, with autoLoadEntities', () => {
     await database.drop();
   });
 
-  /** Boots as the recipe of Nest does: the application before is closed. */
+  /** Closes the previous application and boots anew, as in Nest's recipe. */
   async function reload(...imports: Parameters<typeof boot>): Promise<TestingModule> {
     await app?.close();
     app = undefined;

@@ -30,7 +30,7 @@ let schema: SchemaService;
 const work = (): Promise<number> => Promise.resolve(1);
 const options = (value: unknown): never => value as never;
 
-/** Each method that takes options, by its name. */
+/** The methods that take options. */
 const CALLS: Record<string, Call> = {
   'RefreshService.refresh': (given) => refreshes.refresh(DailyTotal, options(given)),
   'RefreshService.refreshMany': (given) => refreshes.refreshMany([DailyTotal], options(given)),
@@ -63,7 +63,7 @@ const CALLS: Record<string, Call> = {
   'SchemaService.sync': (given) => schema.sync(undefined, options(given)),
 };
 
-/** These take none. */
+/** The methods that take no options. */
 const WITHOUT_OPTIONS: Record<string, Call> = {
   'RefreshService.dataSources': () => refreshes.dataSources(),
   'RefreshService.running': () => refreshes.running(),

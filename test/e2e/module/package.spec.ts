@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
-/** Which files `npm publish` would send, of the build that is there. */
+/** The files of the current build that `npm publish` would send. */
 async function packed(): Promise<string[]> {
   const { stdout } = await promisify(execFile)('npm', [
     'pack',
@@ -15,7 +15,7 @@ async function packed(): Promise<string[]> {
   return pack.files.map(({ path }) => path).sort();
 }
 
-/** Both formats of each file of lib/, with its types; of the command line only what it runs as. */
+/** Each file of lib/ in both formats, with its types. The command line is only in ESM. */
 function built(): string[] {
   const sources = readdirSync('lib', { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('.ts'),

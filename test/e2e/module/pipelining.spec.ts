@@ -38,7 +38,7 @@ describe('statements in a pipeline', () => {
 
   const ofPipeline = (): string[] => releases.warnings.filter((message) => WARNING.test(message));
 
-  /** How often it is tried whether the answers are right, while `work` runs. */
+  /** How often the library tests whether pipelining works, while `work` runs. */
   const triesOf = async (work: () => Promise<unknown>): Promise<number> =>
     (await statementsOf(work)).filter((text) => text === selectSignOf(1).text).length / 6;
 

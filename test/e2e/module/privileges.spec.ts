@@ -21,10 +21,10 @@ class DailyTotal {
 
 interface Need {
   name: string;
-  /** What docs/operations/privileges.md says, as `privilege ON object`. */
+  /** The needs in docs/operations/privileges.md, as `privilege ON object`. */
   privileges: string[];
   work: (refreshes: RefreshService) => Promise<unknown>;
-  /** From which version of PostgreSQL on. */
+  /** The first version of PostgreSQL that this applies to. */
   since?: number;
 }
 

@@ -8,7 +8,7 @@ import { TestDatabase } from '../../support/test-database.js';
 
 const run = promisify(execFile);
 
-/** The README and the pages of docs/, but for those that are generated. */
+/** The README and the pages of docs/, except those that are generated. */
 function pages(): { page: string; text: string }[] {
   const docs = readdirSync('docs', { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md') && !name.startsWith(path.join('reference', 'api')))
@@ -16,7 +16,7 @@ function pages(): { page: string; text: string }[] {
   return ['README.md', ...docs].map((page) => ({ page, text: readFileSync(page, 'utf8') }));
 }
 
-/** Their TypeScript, by the file name in the first line of each block. What cannot run has another language. */
+/** Their TypeScript blocks. The first line may name the file. Code that cannot run has another language. */
 function snippets(): { page: string; name: string; text: string }[] {
   return pages().flatMap(({ page, text }) =>
     [...text.matchAll(/```ts\n(?:\/\/ (\S+\.ts)\n)?(.*?)```/gs)].map(
@@ -25,12 +25,12 @@ function snippets(): { page: string; name: string; text: string }[] {
   );
 }
 
-/** The exported classes of errors, but for their common base. */
+/** The exported error classes, except their common base. */
 function errorClasses(): { name: string; code: string }[] {
   return Object.entries(library).flatMap(([name, exported]) => {
     const isError =
       typeof exported === 'function' && exported.prototype instanceof library.MaterializedViewError;
-    // What a message is to most is a report to one of them.
+    // Most constructors take a message, one takes a report.
     return isError ? [{ name, code: codeOf(exported as never) }] : [];
   });
 }
@@ -39,7 +39,7 @@ function codeOf(type: new (about: unknown) => library.MaterializedViewError): st
   return new type({ views: [], counts: {} }).code;
 }
 
-/** What a reader would do with them: boot the application and request it. */
+/** What a reader would do with the snippets: boot the application and call it. */
 const CHECK = `
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

@@ -33,7 +33,7 @@ const PASSWORD = 'before';
 interface Refusal {
   what: string;
   code: string;
-  /** What an administrator does; `$db` is the database. */
+  /** The administrator's statement. `$db` is the database. */
   breaks: string;
   mends: string;
   hint: RegExp;
@@ -105,7 +105,7 @@ describe('a connection that the server refuses', () => {
     await admin.query(`CREATE ROLE ${ROLE} LOGIN PASSWORD '${PASSWORD}'`);
     await admin.query(`GRANT CREATE ON DATABASE ${database.name} TO ${ROLE}`);
     await askForPasswords(admin);
-    // An open session would keep the database from being renamed.
+    // A database with an open session cannot be renamed.
     await database.client.end();
   });
 
@@ -132,14 +132,14 @@ describe('a connection that the server refuses', () => {
     return app.get(RefreshService);
   };
 
-  /** Ends all sessions of the role, before and after: one that has begun meanwhile would go on. */
+  /** Ends the role's sessions before and after the statement: one may have begun in between. */
   const administer = async (statement: string): Promise<void> => {
     for (let isDone = false; !isDone;) {
       await endSessions();
       isDone = await admin.query(statement.replace('$db', database.name)).then(
         () => true,
         (error: { code?: string }) => {
-          // A terminated session is not gone at once, and keeps the database from being renamed.
+          // A terminated session does not end at once, and until then the database cannot be renamed.
           if (error.code !== '55006') {
             throw error;
           }
@@ -156,7 +156,7 @@ describe('a connection that the server refuses', () => {
     );
   };
 
-  /** A session that was let in just before the change may appear just after it. */
+  /** Tries until it is refused: a session that was accepted just before the change may appear just after it. */
   const refusal = async (ask: () => Promise<unknown>): Promise<unknown> => {
     for (;;) {
       try {
@@ -225,7 +225,7 @@ describe('a connection that the server refuses', () => {
   });
 });
 
-/** The test servers trust everybody. */
+/** Makes the server ask for the role's password: test servers trust everybody. */
 async function askForPasswords(admin: Client): Promise<void> {
   const { rows } = await admin.query<{ hba_file: string }>('SHOW hba_file');
   await admin.query(

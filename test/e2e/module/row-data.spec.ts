@@ -34,12 +34,12 @@ const SCHEMA = 'Row "data"';
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 const viewNameOf = (position: number): string => `Leak "${position}"`;
 
-/** All that is printed of a value, by whatever means. */
+/** The texts of a value, however it is printed. */
 function printed(value: unknown): string[] {
   const texts = [
     String(value),
     inspect(value, { depth: 12 }),
-    // As Node prints an error that nobody has caught.
+    // How Node prints an uncaught error.
     inspect(value, { depth: 12, customInspect: false }),
     JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each)) ??
       '',
@@ -57,7 +57,7 @@ function expectNoRowData(...values: unknown[]): void {
   }
 }
 
-/** All that the library says to anybody but its callers. */
+/** All that the library publishes or logs. */
 const said: unknown[] = [];
 const logger: LoggerService = {
   log: (...line: unknown[]) => void said.push(line),
@@ -132,7 +132,7 @@ const TRANSIENT = /with (25006|40001|40P01|53300|55P03)/;
 const cases = LEAKS.map((leak, position): [string, number] => [leak.name, position]);
 const quick = cases.filter(([name]) => !TRANSIENT.test(name));
 
-/** Failures in which PostgreSQL itself names no value. */
+/** Failures whose errors name no value in PostgreSQL either. */
 const SILENT = ['a cast to a domain', 'a regular expression', 'a long value'];
 
 it('the errors of PostgreSQL hold row data, or this file tests nothing', async () => {
@@ -151,7 +151,7 @@ it('the errors of PostgreSQL hold row data, or this file tests nothing', async (
   expect(silent).toEqual(SILENT);
 });
 
-/** All modes, one of them for each leak in turn where only a sample runs. */
+/** All modes or, if only a sample runs, one mode for each leak in turn. */
 function modesOf(position: number): readonly [string, RefreshOptions][] {
   const modes: [string, RefreshOptions][] = [
     ['blocking', { mode: 'blocking' }],
@@ -196,7 +196,7 @@ describe.each(oneIn(3, quick))('%s, at a boot', (_, position) => {
   it('is not in the error of a boot that creates or changes the view', async () => {
     const leak = LEAKS[position] as Leak;
     const name = `${quoted(SCHEMA)}.${quoted(viewNameOf(position))}`;
-    // Every other view is changed, and every other one made.
+    // Half of the views are changed; the others are created.
     if (position % 2 === 0) {
       await database.query(`DROP MATERIALIZED VIEW ${name}`);
     }

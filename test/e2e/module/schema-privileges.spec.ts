@@ -26,10 +26,10 @@ const newView = (schema: string, refresh = {}): ReturnType<typeof viewClass> =>
   viewClass({ schema, name: 'made', expression: 'SELECT id FROM "The shop".orders', refresh });
 
 interface Task {
-  /** What docs/operations/privileges.md says: `privilege ON object`, or a role; and what the hint says without it. */
+  /** The needs in docs/operations/privileges.md (`privilege ON object`, or a role), and the hint if one is missing. */
   needs: Record<string, RegExp>;
   work: () => Promise<unknown>;
-  /** Makes it possible again. */
+  /** Resets what `work` did, so that it can run again. */
   undo: string;
 }
 

@@ -34,11 +34,11 @@ import { boot, typeOrm } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 
 const ACME = 'acme';
-/** As a hostile customer would call himself. */
+/** A name that a hostile customer could choose. */
 const HOSTILE = `<b>'"; --`;
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** What the function of all classes says. */
+/** What the `schemas` function of all classes returns or throws. */
 let tenants: unknown = [];
 const schemas = (): string[] => {
   if (tenants instanceof Error) {
@@ -73,7 +73,7 @@ class Revenue {
   @ViewColumn() total!: number;
 }
 
-/** Over a view of the tenant and one of all tenants, both by their classes. */
+/** Reads a view of the tenant and one that all tenants share, both by their classes. */
 @MaterializedViewEntity({
   name: 'converted',
   schemas,
@@ -101,7 +101,7 @@ class Shown {
   @ViewColumn() total!: number;
 }
 
-/** The next release has it under another name. */
+/** `Revenue` in the next release, under another name. */
 @MaterializedViewEntity({
   name: 'income',
   schemas,
@@ -181,7 +181,7 @@ describe('the life of tenants (features.md, row 6)', () => {
     expect(views.map(({ view }) => view)).toEqual(['acme.revenue', 'acme.converted']);
 
     const { manager } = releases.get(DataSource);
-    // As TypeORM 0.3 does.
+    // TypeORM 0.3 does not escape quotes.
     manager.dataSource.driver.escape = (name: string) => `"${name}"`;
     const read = (view: new () => object, of: string): Promise<unknown[]> =>
       inSchema(manager.getRepository(view), of).find();
@@ -333,7 +333,7 @@ describe('the life of tenants (features.md, row 6)', () => {
       expect(there).toEqual(['public.rates', ...viewsOf(ACME), ...viewsOf(HOSTILE)].sort());
 
       await addTenant('late', 5);
-      // Nothing is made, and what is missing is said.
+      // With `verify`, nothing is created, but the missing views are reported.
       await schema.sync();
       expect(await viewsThere()).toEqual(there);
       const missing = new Set((await schema.diff()).map(({ view }) => view));
@@ -389,7 +389,7 @@ describe('the life of tenants (features.md, row 6)', () => {
     expect(await viewsThere()).toHaveLength(9);
     await start({ prune: true });
     expect(await viewsThere()).toEqual(['public.rates', ...viewsOf(ACME)].sort());
-    // What was written meanwhile is not waited for.
+    // The views are created anew, so they have this row at once.
     await database.query(`INSERT INTO ${quoted(HOSTILE)}.orders VALUES (2, 4)`);
 
     tenants = [ACME, HOSTILE];
@@ -397,7 +397,7 @@ describe('the life of tenants (features.md, row 6)', () => {
     expect(await inSchema(releases.get(DataSource).getRepository(Revenue), HOSTILE).find()).toEqual(
       [{ id: 1, total: 300 }],
     );
-    // History is kept, as for any view.
+    // History survives, as for any view.
     expect(await refreshes().history(Revenue, { schema: HOSTILE })).toHaveLength(2);
 
     await database.query(`DROP SCHEMA ${quoted(HOSTILE)} CASCADE`);

@@ -32,7 +32,7 @@ import { statementsOf } from '../../support/statement-count.js';
 import { boot, typeOrm } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 
-/** The second one is what a hostile customer would call himself. */
+/** The second is a name that a hostile customer could choose. */
 const [ACME, HOSTILE] = ['acme', `o'"; DROP TABLE "orders"; --`];
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
@@ -176,7 +176,7 @@ describe('tenants: one class, many schemas (features.md, row 6)', () => {
     }
     await expect(inAcme.save({ customer: 2, revenue: 1 })).rejects.toThrow(ReadOnlyViewError);
     await expect(inAcme.update({ customer: 1 }, { revenue: 1 })).rejects.toThrow(ReadOnlyViewError);
-    // A plain view can be written through, in the transaction of its manager.
+    // A plain view can be written to, in the transaction of its manager.
     const dataSource = app.get(DataSource);
     await dataSource.transaction(async (manager) => {
       await inSchema(manager.getRepository(BigOrder), HOSTILE).insert({ id: 2, amount: 7 });
@@ -197,7 +197,7 @@ describe('tenants: one class, many schemas (features.md, row 6)', () => {
     expect(await inSchema(revenue, ACME).find()).toEqual([{ customer: 1, revenue: 15 }]);
     const count = async (schema: string): Promise<number> =>
       (await refreshes.history(Revenue, { schema })).length;
-    // The making of a view is a run, too.
+    // The creation of a view counts as a run, too.
     expect([await count(ACME), await count(HOSTILE)]).toEqual([2, 1]);
     await refreshes.pause(Revenue, { schema: HOSTILE });
     const paused = await refreshes.statusAll({ views: [Revenue] });
@@ -247,7 +247,7 @@ describe('tenants: one class, many schemas (features.md, row 6)', () => {
       const runs = await refreshes.historyAll();
       return runs.filter(({ trigger }) => trigger === 'write').map(({ view }) => view);
     };
-    // The first one of each only makes sure that nothing is missed.
+    // The first refresh of each view only makes sure that no write is missed.
     const before = await written();
     await database.query(`INSERT INTO ${quoted(HOSTILE)}.orders VALUES (3, 5, 1)`);
     expect(await written()).toEqual([`${HOSTILE}.best "Customers"`, ...before]);
@@ -256,7 +256,7 @@ describe('tenants: one class, many schemas (features.md, row 6)', () => {
   });
 
   it('creates the views of a new tenant, here and in other running processes, and lets those of a removed one go', async () => {
-    // Only the other process asks by itself.
+    // Only the other process looks for new tenants by itself.
     await begin({ scheduling: true, sweepInterval: '1h' });
     const other = await start({ sweepInterval: '100ms' });
     try {
@@ -270,7 +270,7 @@ describe('tenants: one class, many schemas (features.md, row 6)', () => {
       expect(await inSchema(revenue, 'late').find()).toEqual([{ customer: 1, revenue: 30 }]);
       const job = 'materialized-view:late.revenue';
       expect(app.get(SchedulerRegistry).getCronJobs().has(job)).toBe(true);
-      // No word was said to the other one.
+      // The other process finds the new tenant without being told.
       const there = managed(other).views;
       while (there.named('late.revenue') === undefined) {
         await database.query('SELECT 1');

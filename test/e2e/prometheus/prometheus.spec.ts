@@ -20,7 +20,7 @@ const Ratio = viewClass({
   withData: false,
 });
 
-/** Words of PromQL, and functions, that stand where a metric may. */
+/** The library's metrics, without the functions and keywords of PromQL around them. */
 const OWN_METRIC = /materialized_view[a-z_]*/g;
 
 describe('metrics for prom-client', () => {

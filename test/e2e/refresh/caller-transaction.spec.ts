@@ -70,7 +70,7 @@ describe('refreshing in a transaction of the caller', () => {
       lockTimeout: '30s',
     });
     refreshes = app.get(RefreshService);
-    // Under the settings of its refreshes.
+    // Refreshes the view under its `settings`, which its query reads.
     await refreshes.refresh(Revenue);
     await database.query('TRUNCATE materialized_views.refresh_history');
     dataSource = app.get(DataSource);
@@ -236,7 +236,7 @@ describe('refreshing in a transaction of the caller', () => {
         const result = await refreshes.refresh(Revenue, { manager });
         expect(result).toMatchObject({ outcome: 'refreshed' });
         expect(await idsIn(manager)).toEqual([1]);
-        // A call made after that row must not join this refresh.
+        // A call made after the insert must not join this refresh, whose rows are older.
         expect(result.startedAt.getTime()).toBeLessThanOrEqual(late?.at.getTime() ?? 0);
       });
       expect(await ids()).toEqual([1]);

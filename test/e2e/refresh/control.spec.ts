@@ -73,7 +73,7 @@ describe('control', () => {
       `UPDATE materialized_views.view_state SET last_tick = '2020-01-01' WHERE view_name = $1`,
       [NAME.name],
     );
-  /** Resolves after several sweeps: each asks for the state of the schedule once. */
+  /** Resolves after 20 transactions in the database, and so after several sweeps. */
   const untilSwept = async (): Promise<void> => {
     const count = `SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()`;
     const [before] = await database.query<{ xact_commit: string }>(count);
@@ -109,7 +109,7 @@ describe('control', () => {
       await gate.open();
       const outcomes = (await Promise.all(waiting)).map(({ outcome }) => outcome);
       expect(outcomes).toContain('refreshed');
-      // Who waits long for an answer cannot know that the other refresh began after its request.
+      // A slow answer leaves it unclear whether the other refresh began after the call; then the call refreshes itself.
       expect(['joined', 'refreshed']).toContain(outcomes.sort()[0]);
     });
 
@@ -119,7 +119,7 @@ describe('control', () => {
       const running = refreshes.refresh(Revenue).catch((error: unknown) => error);
       await gate.untilReached();
       const blocker = await database.session();
-      // It is refreshed in blocking mode, and waits for its readers.
+      // `Total` is refreshed in blocking mode, which waits for readers.
       await blocker.query('BEGIN; SELECT FROM total');
       const holdsConnection = others.refresh(Total);
       await database.until(

@@ -106,7 +106,7 @@ describe('requests to refresh', () => {
     results.forEach(({ outcome }) => (counts[outcome] = (counts[outcome] ?? 0) + 1));
     return counts;
   };
-  /** The result, which must cover the row as soon as it is there. */
+  /** Resolves to the result, and checks that the view then has the row. */
   const covering = async (id: number, result: Promise<RefreshResult>): Promise<RefreshResult> => {
     const settled = await result;
     expect(await apps[0]?.get(DataSource).query<unknown[]>(HAS(id))).toHaveLength(1);
@@ -126,7 +126,7 @@ describe('requests to refresh', () => {
     const gate = await database.closeGate();
     const running = refreshes.refresh(Revenue);
     await gate.untilReached();
-    // No caller shares the refresh of a caller that has given up.
+    // A later call must not share the refresh of a caller that has given up.
     await expect(refreshes.refresh(Revenue, { timeout: 1 })).rejects.toThrow(RefreshTimeoutError);
     await insert(2);
     const requests = Array.from({ length: 50 }, () => covering(2, refreshes.refresh(Revenue)));
@@ -169,7 +169,7 @@ describe('requests to refresh', () => {
     const running = others.refresh(Revenue);
     await first.untilReached();
     const early = refreshes.refresh(Revenue);
-    // It waits for the lock in the database, so that it has it before anybody who asks for it.
+    // In a transaction, a refresh queues for the lock in the database, so it gets it before calls that retry.
     const next = apps[1]
       ?.get(DataSource)
       .transaction((manager) => others.refresh(Revenue, { manager }));
@@ -186,7 +186,7 @@ describe('requests to refresh', () => {
     expect(other.runId).not.toBe(runId);
   });
 
-  /** A refresh that begins now began after all requests, however inexactly the processes know the database's clock. */
+  /** A refresh that begins after this is known to be later than all requests, despite inexact clocks. */
   const untilClearlyLater = async (): Promise<void> => {
     const [moment] = await database.query<{ now: Date }>('SELECT clock_timestamp() AS now');
     await database.until(`SELECT WHERE clock_timestamp() > $1::timestamptz + interval '2 s'`, [
@@ -319,7 +319,7 @@ describe('requests to refresh', () => {
   });
 
   it('are skipped for `minInterval`, across a restart too', async () => {
-    // Its creation has brought the first rows.
+    // The view got its first rows when it was created.
     expect(await refreshes.refresh(Seldom)).toMatchObject({ reason: 'min_interval' });
     await database.query(
       `UPDATE materialized_views.view_state SET last_success_at = last_success_at - interval '1 h'`,
@@ -422,7 +422,7 @@ describe('requests to refresh', () => {
     expect(failure).toBeInstanceOf(RefreshCancelledError);
     expect(failure).toMatchObject({ cause: reason });
     await gate.open();
-    // One refresh is one `refreshed`, whoever is left to hear of it.
+    // One of the callers of a refresh always gets `refreshed`, even after others have left.
     expect(await stayed).toMatchObject({ outcome: 'refreshed' });
     expect(await history()).toEqual(['refreshed']);
   });
@@ -515,7 +515,7 @@ describe('requests to refresh', () => {
     expect(await request).toBeInstanceOf(RefreshCancelledError);
     await stopped;
     await gate.open();
-    // A rejection that nobody takes would fail this test.
+    // An unhandled rejection would fail this test.
     await app.close();
   });
 

@@ -45,7 +45,7 @@ const hear = (name: string, payload: object): unknown => {
   return onHeard(name);
 };
 
-/** One method for each event, as an application has them. */
+/** Like an application, it has one method for each event. */
 @Injectable()
 class Listener {}
 for (const [key, name] of Object.entries(MaterializedViewEvents)) {
@@ -62,7 +62,7 @@ for (const [key, name] of Object.entries(MaterializedViewEvents)) {
 class ListenerModule {}
 
 const names = (): string[] => heard.map(({ name }) => name);
-/** What has been published has been heard, a few turns of the event loop later. */
+/** Resolves to an event's payload: listeners hear an event a few turns of the event loop after it is published. */
 const untilHeard = async (name: string): Promise<Record<string, unknown>> => {
   for (;;) {
     const found = heard.find((each) => each.name === name);

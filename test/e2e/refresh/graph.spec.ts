@@ -116,7 +116,7 @@ describe('refreshing several views', () => {
       result: { outcome: 'refreshed', mode: 'blocking' },
     });
     expect(await historyRuns()).toHaveLength(8);
-    // What came into the table last has gone all the way up.
+    // The latest row of the table has reached the top.
     expect([await valueOf('eu.top'), await valueOf('eu.hidden')]).toEqual([5, 5]);
     await database.query('UPDATE source SET n = 7');
     await refreshes.refreshAll({ concurrency: 1 });
@@ -286,7 +286,7 @@ describe('refreshing several views', () => {
     await remember('of_inverse', 'refreshed', 25);
     expect(await order()).toEqual(['eu.inverse', 'eu.apart', 'eu.of_inverse']);
 
-    // A failure says nothing, and an unknown duration is the mean of the known ones.
+    // Durations of failures don't count. An unknown duration is taken to be the mean of the known ones.
     await remember('apart', 'failed', 900);
     await remember('inverse', 'refreshed', 1);
     await remember('of_inverse', 'refreshed', 3);

@@ -182,7 +182,7 @@ describe('the mode of a refresh', () => {
 
   it('applies the settings of the view only during the refresh', async () => {
     expect(await database.query(`SELECT tenant FROM ${REVENUE}`)).toEqual([{ tenant: 'eu' }]);
-    // On the same connection: there is one.
+    // There is only one connection, so this uses the same one.
     await refreshes.refresh(Untouched);
     expect(await database.query('SELECT tenant FROM untouched')).toEqual([{ tenant: '' }]);
   });
@@ -232,7 +232,7 @@ describe('the mode of a refresh', () => {
     expect(warnings).toEqual([
       expect.stringMatching(/unique key of "public.null_key" has NULLs in "note"/),
     ]);
-    // Without a change: NULLs are never equal.
+    // Nothing has changed, but NULLs are never equal.
     expect(await refreshes.refresh(NullKey)).toMatchObject({
       insertedCount: 200,
       deletedCount: 200,

@@ -387,14 +387,14 @@ describe('refresh', () => {
     await database.query('DROP FUNCTION public.gate CASCADE');
     await database.createGate();
     expect(slow).toBeInstanceOf(RefreshTimeoutError);
-    // A lock may be gone soon, so that was tried again, three times; a slow query stays slow.
+    // A lock may be released soon, so that refresh was retried three times. A slow query stays slow.
     expect((await history()).map((run) => run.outcome)).toEqual([
       ...Array<string>(4).fill('failed'),
       'timeout',
     ]);
   });
 
-  // The server counts by a clock that may step: its timeout can come long before the time is over here.
+  // The server's clock may step, so its timeout can come much too early by this process's clock.
   it.each([
     ['statement timeout', RefreshTimeoutError],
     ['user request', RefreshCancelledError],
@@ -445,7 +445,7 @@ describe('refresh', () => {
     expect(pool.idleCount).toBe(pool.totalCount);
     await gate.open();
     await refresh;
-    // The application's own may be closed for idleness by then, too.
+    // The application's idle sessions may be closed by then, too.
     const sessions = `SELECT count(*)::int AS count FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid()`;
     await database.until(`SELECT FROM (${sessions}) s WHERE s.count <= ${pool.totalCount}`);

@@ -45,7 +45,7 @@ describe('round trips', () => {
       MaterializedViewsModule.forRoot({ views: [Revenue, Count], scheduling: false, poolSize: 1 }),
     );
     refreshes = app.get(RefreshService);
-    // From now on its connection is open, and the server known.
+    // Opens the connection and identifies the server.
     await refreshes.refresh(Revenue);
   });
 
@@ -58,14 +58,14 @@ describe('round trips', () => {
     await database.drop();
   });
 
-  /** On its own connection: on another one old history may be pruned meanwhile. */
+  /** Counts only connections that refresh: meanwhile, others may prune old history. */
   const cost = async (work: () => Promise<unknown>): Promise<number> => {
     const before = network.flightCount('REFRESH MATERIALIZED VIEW');
     await work();
     return network.flightCount('REFRESH MATERIALIZED VIEW') - before;
   };
 
-  // An answer may come in parts: the client, which has sent all, does not speak in between.
+  // An answer in several parts is still one round trip, because the client sends nothing in between.
   it('are two for a refresh', async () => {
     await database.query('INSERT INTO orders VALUES (1)');
     expect(await cost(() => refreshes.refresh(Revenue))).toBe(2);

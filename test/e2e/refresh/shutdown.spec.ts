@@ -187,7 +187,7 @@ describe('stopping', () => {
   });
 });
 
-/** Calls until the call fails with the given error, which it resolves to. */
+/** Repeats the call until it fails with the given error, and resolves to that. */
 async function until(
   call: () => Promise<unknown>,
   type: new (...args: never[]) => Error,

@@ -27,7 +27,7 @@ import { type TestView, viewClass } from '../../support/view-class.js';
 const STATE_SCHEMA = 'materialized_views';
 const SALES = '"Far away"."Hot ""Sales"""';
 
-/** Every row says what the table had when it was computed. */
+/** Each row has the release that was current when it was computed. */
 const sales: TestView = {
   name: 'Hot "Sales"',
   schema: 'Far away',
@@ -96,7 +96,7 @@ describe('a refresh by swap', () => {
     return app.get(SchemaService);
   }
 
-  /** One refresh of the released view by swap. The only place that knows how that is asked for. */
+  /** Refreshes the released view by swap. */
   async function swap(url = database.url): Promise<void> {
     const definition = definitionOf(app!, view);
     own ??= new Database({
@@ -131,7 +131,7 @@ describe('a refresh by swap', () => {
   const fingerprint = async (): Promise<unknown> =>
     (await database.query(`SELECT fingerprint FROM ${STATE_SCHEMA}.view_state`))[0]?.fingerprint;
 
-  /** Somebody waits for a lock on a relation. */
+  /** Resolves when a session waits for a lock on a relation. */
   const untilWaitingForRelation = (): Promise<unknown> =>
     database.until(
       `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
@@ -208,7 +208,7 @@ describe('a refresh by swap', () => {
     });
     const before = await fingerprint();
     await swap();
-    // Not the text that it had, and remembered as what is declared all the same.
+    // The text differs, but is remembered as the text of the declared view.
     expect(await fingerprint()).not.toBe(before);
     expect(await schema.diff()).toEqual([]);
     await database.query(`UPDATE ${STATE_SCHEMA}.view_state SET fingerprint = NULL`);
@@ -263,7 +263,7 @@ describe('a refresh by swap', () => {
       for (; committed <= 10 && !isOver; committed++) {
         await nextRelease();
         await swap();
-        // Both have read the new rows before the next ones are made.
+        // Waits until both have read the new rows.
         while (!isOver && latest.some((seen) => seen !== committed + 1)) {
           await database.query('SELECT 1');
         }
@@ -357,7 +357,7 @@ describe('a refresh by swap', () => {
     ])('when %s depends on it', async (_, statement, named) => {
       const schema = await release();
       await database.query(statement.replaceAll('$', SALES));
-      // Nothing of the view can be computed any more.
+      // From now on, the view's query fails.
       await database.query(`CREATE OR REPLACE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql AS $$
         BEGIN RAISE 'it was built'; END $$`);
       const before = await catalog(database);

@@ -39,7 +39,7 @@ const change = (set: string, view = 'a'): Promise<unknown> =>
 describe('which ticks a process claims', () => {
   const tick = new Date(Date.now() - HOUR_MS);
 
-  /** The claimed views, and how many are left for others. */
+  /** Returns the claimed views, and how many are left for other processes. */
   const claim = async (
     names: string[],
     { at = tick, most = 10 } = {},
@@ -66,7 +66,7 @@ describe('which ticks a process claims', () => {
   it('is none that is done', async () => {
     await database.query(`UPDATE ${STATE} SET last_tick = $1 WHERE view_name = 'a'`, [tick]);
     expect(await claim(['a', 'b'])).toEqual([['b'], 0]);
-    // By a clock that was ahead: that says nothing.
+    // A `last_tick` in the future is from a clock that was ahead, and is ignored.
     await change(`last_tick = clock_timestamp() + interval '1 hour'`);
     expect(await claim(['a'])).toEqual([['a'], 0]);
   });

@@ -28,7 +28,7 @@ const Watched = viewClass({ ...DEFINED, refresh: { on: 'sources', debounce: 0, m
 const Debounced = viewClass({ ...DEFINED, refresh: { on: 'sources', debounce: '1s' } });
 const Limited = viewClass({ ...DEFINED, refresh: { maxStaleness: '2s' } });
 
-/** What is stored of a view, and how each part of it comes to be ahead of the clock. */
+/** The stored times of a view, and statements that move each of them ahead of the clock. */
 const shift = (column: string): string => `${column} = ${column} + $1::interval`;
 const state = (...columns: string[]): string =>
   `UPDATE ${STATE}.view_state SET ${columns.map(shift).join(', ')} WHERE $1::interval IS NOT NULL`;
@@ -53,7 +53,7 @@ const STORED: Record<string, string[]> = {
 const EVERYTHING = 'everything';
 STORED[EVERYTHING] = Object.values(STORED).flat();
 
-/** What is true soon after, and what is not. */
+/** A time that the clock reaches soon, and one that it does not. */
 const SHIFTS = ['5 seconds', '1000 days'];
 
 describe('a database whose clock has gone back', () => {
@@ -79,7 +79,7 @@ describe('a database whose clock has gone back', () => {
       await database.query(statement, [by]);
     }
   };
-  /** Resolves when the view has the rows that its query gives. */
+  /** Resolves when the view has the rows of its query. */
   const untilCurrent = (): Promise<unknown> =>
     database.until(
       `SELECT FROM "Sales eu"."order ""Total""" v WHERE v.id = (SELECT count(*) FROM public.orders)`,

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Replica, type ReplicaOptions } from '../../support/replica-process.js';
 import { ADVISORY_LOCKS, TestDatabase } from '../../support/test-database.js';
 
-/** How far the clocks of the four replicas are off: their timers go off spread over 200 ms. */
+/** The clock offsets of the four replicas, which spread their timers over 200 ms. */
 const CLOCK_OFFSETS_MS = [0, -70, -130, -200];
 
 const SUCCESSES = `SELECT tick, count(*)::int AS count FROM materialized_views.refresh_history
@@ -52,7 +52,7 @@ describe('a cluster of four replicas', () => {
     expect(rows.map((row) => row.count)).toEqual(Array(10).fill(1));
     const ticks = rows.map((row) => row.tick.getTime() / 1_000);
     expect(ticks.every(Number.isInteger)).toBe(true);
-    // Processes that stall for a second may miss a tick, as is promised; but not every other one.
+    // A process that stalls for a second may miss a tick, as documented, but not every second tick.
     expect((ticks.at(-1) ?? 0) - (ticks[0] ?? 0)).toBeLessThan(20);
     const hosts = await database.query(
       `SELECT FROM materialized_views.refresh_history WHERE outcome <> 'refreshed'`,
@@ -62,7 +62,7 @@ describe('a cluster of four replicas', () => {
 
   it('does every tick by timer although the only clock is ahead by more than the interval', async () => {
     await start([2_500], { cron: '* * * * * *', module: { sweepInterval: '10m' } });
-    // Not the first three: a machine that stalls for a second may make it miss one.
+    // Any three ticks in a row will do: a machine that stalls for a second may miss one.
     const [row] = await database.until<{ counts: number[] }>(
       `WITH successes AS (${SUCCESSES})
        SELECT array[a.count, b.count, c.count] AS counts
@@ -76,7 +76,7 @@ describe('a cluster of four replicas', () => {
   it('lets another replica do a tick when the one that is doing it is killed', async () => {
     await start(CLOCK_OFFSETS_MS, { cron: '0 * * * *', module: { sweepInterval: 200 } });
     const gate = await database.closeGate();
-    // So that no other tick comes meanwhile, however slow the machine is.
+    // Makes a missed tick due, so that no other comes during the test, however slow the machine is.
     await database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
     await gate.untilReached();
     const [holder] = await database.query<{ pid: number; tick: Date }>(
@@ -86,7 +86,7 @@ describe('a cluster of four replicas', () => {
     const killed = await replicaOfBackend(database, holder?.pid ?? 0);
     await killed.kill();
     replicas = replicas.filter((replica) => replica !== killed);
-    // Before PostgreSQL 14 a server does not notice that its client is gone until it has something to say.
+    // Before PostgreSQL 14, a server notices a lost client only when it sends something.
     const [notices] = await database.query(
       `SELECT FROM pg_settings WHERE name = 'client_connection_check_interval'`,
     );

@@ -16,7 +16,7 @@ const HOUR_MS = 3_600_000;
 
 const One = viewClass({ name: 'one', expression: 'SELECT 1 AS id' });
 
-// Times that do not pass while a test runs.
+// Too long to pass during a test.
 const QUESTION = {
   name: 'work',
   askerAgeMs: HOUR_MS,
@@ -117,7 +117,7 @@ describe('who is given the lease', () => {
       turns.push((await ask(asker))?.turn_ms ?? 0);
     }
     expect(turns.map((turn) => Math.ceil(turn / HOUR_MS))).toEqual([1, 2, 3]);
-    // However many there are, and whatever an earlier clock has left.
+    // `longestTurnMs` limits a turn. A `next_turn_at` that is too far in the future is from a wrong clock, and ignored.
     expect((await ask('e', { longestTurnMs: 2 * HOUR_MS }))?.turn_ms).toBeLessThanOrEqual(
       2 * HOUR_MS,
     );

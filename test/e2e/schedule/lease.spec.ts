@@ -10,14 +10,14 @@ import { PACE } from '../../support/totals-view.js';
 
 const LEASE = 'materialized_views.lease';
 
-/** Whether it is not the one for deleting old history. */
+/** Excludes the lease for deleting old history. */
 const IS_OF_VIEWS = `name NOT LIKE 'history %'`;
 
-/** Whose the lease is now, once somebody has it who does not match the pattern. */
+/** The current lease holder, if it does not match the pattern. */
 const HELD = `SELECT holder FROM ${LEASE}
   WHERE ${IS_OF_VIEWS} AND renewed_at > clock_timestamp() - interval '6 s' AND holder NOT LIKE $1`;
 
-/** Once none of the other processes than the holder is connected. */
+/** Has a row if no process but the lease holder is connected. */
 const ALONE = `SELECT FROM pg_stat_activity a CROSS JOIN ${LEASE} l
   WHERE l.${IS_OF_VIEWS} AND a.datname = current_database() AND a.application_name LIKE 'replica %'
   HAVING every(l.holder LIKE '%:' || split_part(a.application_name, ' ', 2) || ':%')`;
@@ -72,7 +72,7 @@ describe('the lease', () => {
     return row?.holder ?? '';
   };
 
-  /** Writes, and waits until a view has seen it. */
+  /** Writes a row and waits for the view's next refresh. Resolves to its host. */
   const untilRefreshed = async (view: string): Promise<string> => {
     const [written] = await database.query<{ at: Date }>(
       `WITH written AS (INSERT INTO orders VALUES (1, 1)) SELECT clock_timestamp() AS at`,
@@ -103,10 +103,10 @@ describe('the lease', () => {
       await fail(failing);
       expect(await untilRefreshed('totals "by" key')).not.toContain(`:${failing.pid}`);
       const next = await holder(`%:${failing.pid}:%`);
-      // PgBouncer keeps the connections of processes that have closed theirs.
+      // PgBouncer keeps server connections after a process has closed its own.
       if (recover !== undefined && database.url === database.directUrl) {
         await recover(failing);
-        // It finds that somebody else has the lease, and keeps no connection.
+        // The old holder finds that another process has the lease, and closes its connections.
         await database.until(ALONE);
         expect(await holder()).toBe(next);
       }
@@ -148,7 +148,7 @@ describe('the lease', () => {
          next_turn_at = clock_timestamp() + interval '1 hour'`,
     );
     expect(await holder('dead')).toBe(first);
-    // And one that was alive until now.
+    // The same for a holder that was alive until now.
     await database.query(`UPDATE ${LEASE} SET holder = 'dead', renewed_at = clock_timestamp()`);
     expect(await holder('dead')).toBe(first);
     await untilRefreshed('written');

@@ -38,7 +38,7 @@ const DAILY: TestView = {
   refresh: { cron: '0 0 1 1 *', scheduler: 'pg_cron' },
 };
 
-/** What an application sees of itself, with the words that it says of a problem. */
+/** All the places where an application reports a problem. */
 interface Seen {
   status: ViewStatus;
   health: unknown;
@@ -84,7 +84,7 @@ described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-1
       `SELECT jobname::text, schedule, database, username, active FROM cron.job ORDER BY jobname, username`,
     );
 
-  /** A role of an application, and how it connects. */
+  /** Adds a role for an application. Returns its name and connection URL. */
   const addRole = async (): Promise<{ role: string; url: string }> => {
     const role = `cron_${randomBytes(4).toString('hex')}`;
     await database.query(`CREATE ROLE ${role} LOGIN; GRANT USAGE ON SCHEMA cron TO ${role}`);
@@ -101,7 +101,7 @@ described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-1
     await database.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   };
 
-  /** What pg_cron writes of a run: nothing of when it began where it could not connect. */
+  /** Adds a run as pg_cron records it: without a start time if pg_cron could not connect. */
   const addRun = (
     status: string,
     message: string,
@@ -115,7 +115,7 @@ described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-1
       [pid, status, message, hasBegun],
     );
 
-  /** Without a schedule or a synchronisation of its own, and with nothing that it remembers. */
+  /** A new application, which remembers nothing and neither schedules nor synchronizes. */
   const listening = (): Promise<HttpApp> =>
     listen({
       platform: 'express',
@@ -194,7 +194,7 @@ described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-1
     await expectNone();
     await addRun('failed', said, how);
     await expectProblem('failed', message);
-    // The next one is under way: nobody knows yet that it is better.
+    // The next run is under way, so the last known outcome is still the failure.
     await addRun('running', '');
     await expectProblem('failed', message);
     await addRun('succeeded', '1 row');
@@ -269,7 +269,7 @@ described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-1
     await (await releases.start([{ ...DAILY, refresh: {} }], { application: 'shop' })).verify();
     await database.query('CREATE EXTENSION pg_cron');
     await releases.stop();
-    // The code of the extension keeps the OIDs of its tables for as long as a session lasts.
+    // The extension's code caches the OIDs of its tables for the life of a session.
     const session = await database.session();
     await session.query(
       'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() AND backend_type = $1',
@@ -322,7 +322,7 @@ described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-1
     const { role, url } = await addRole();
     try {
       await releases.start([DAILY], {}, { url });
-      // Without that, what others own is not touched at all.
+      // Without this membership, the role's objects would not be touched at all.
       await database.query(`GRANT ${role} TO CURRENT_USER`);
       const schema = await releases.start([DAILY]);
       expect(await schema.diff()).toEqual([]);
@@ -362,7 +362,7 @@ described('pg_cron that fails (features.md, row 9; needs Debian’s postgresql-1
     tenants = ['one'];
     await releases.start([OfTenant], { application: 'shop', synchronize: 'verify' });
     tenants = [];
-    // A migration is to do it there.
+    // With `verify`, dropping the job is left to a migration.
     await releases.get(SchemaService).sync();
     expect(await schemasWithJobs()).toEqual(['one', 'two']);
     tenants = ['one'];

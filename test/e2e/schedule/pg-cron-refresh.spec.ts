@@ -52,7 +52,7 @@ described('a refresh by pg_cron (features.md, row 9; needs Debian’s postgresql
   const jobs = (): Promise<Record<string, unknown>[]> =>
     database.query('SELECT jobname::text AS name, schedule, command FROM cron.job ORDER BY 1');
 
-  /** As pg_cron does when it is time. */
+  /** Runs the job's command, as pg_cron does at a tick. */
   const runJob = async (): Promise<void> => {
     await database.query(`UPDATE materialized_views.view_state SET last_tick = 'epoch'`);
     const [job] = await jobs();

@@ -89,7 +89,7 @@ described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', (
   const jobs = (): Promise<Job[]> =>
     database.query<Job>('SELECT jobname::text, schedule, command FROM cron.job ORDER BY jobname');
 
-  /** What pg_cron does when it is time. */
+  /** Runs the job's command, as pg_cron does at a tick. */
   const runJob = async (client: Client = database.client, jobname = JOB): Promise<void> => {
     const job = (await jobs()).find((each) => each.jobname === jobname);
     await client.query(job?.command ?? 'no job');
@@ -104,11 +104,11 @@ described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', (
   const findings = async (): Promise<Finding[]> =>
     (await examine(managed(releases.module))).filter(({ code }) => code.startsWith('job-'));
 
-  /** As if the ticks until now had come while nobody was there. */
+  /** Makes the ticks until now count as missed. */
   const forgetTicks = (): Promise<unknown> =>
     database.query(`UPDATE materialized_views.view_state SET last_tick = 'epoch'`);
 
-  /** What a replica does at the same time, one of a release that does not know of pg_cron, say. */
+  /** A scheduled refresh by a replica, e.g. one of a release that does not use pg_cron. */
   const replicaTick = async (view = VIEW): Promise<string> => {
     const definition = definitionOf(releases.module, view);
     const tick = definition.schedule?.grid.lastTickAt(new Date()) ?? new Date(0);
@@ -219,7 +219,7 @@ described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', (
     await database.until(
       `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'CALL%' HAVING count(*) = 3`,
     );
-    // They hold up no VACUUM: each waits in a transaction of less than a second or two.
+    // The jobs don't hold up VACUUM: each waits in short transactions, of at most a second or two.
     await gate.open();
     await Promise.all([demand, ...runs, replicaTick('public.gated')]);
     expect(await scheduledRuns('public.gated')).toHaveLength(1);
@@ -298,7 +298,7 @@ described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', (
     await gate.untilReached();
     await refreshes().cancel('public.gated');
     await refused;
-    // As everywhere, what was cancelled is over.
+    // A cancelled tick counts as done, so this run does nothing.
     await runJob(session, job);
 
     await forgetTicks();
@@ -313,7 +313,7 @@ described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', (
     ]);
   });
 
-  // The server counts by a clock that may step: its timeout can come long before the time is over.
+  // The server's clock may step, so its timeout can come much too early.
   it('trusts the reason of a server that cancels early', async () => {
     await releases.start([GATED]);
     try {
@@ -417,7 +417,7 @@ described('pg_cron (features.md, row 9; needs Debian’s postgresql-15-cron)', (
     const everyMinute = { cron: '* * * * *', scheduler: 'pg_cron' } as const;
     await releases.start([withRefresh(DAILY, everyMinute), withRefresh(GATED, everyMinute)]);
     await database.query(`UPDATE public.orders SET note = 0`);
-    // Where nobody listens.
+    // Nothing listens on this port.
     await database.query(`UPDATE cron.job SET nodeport = 1 WHERE jobname LIKE '%gated'`);
     await database.until(
       `SELECT FROM cron.job_run_details WHERE status = 'failed' HAVING count(DISTINCT jobid) = 2`,

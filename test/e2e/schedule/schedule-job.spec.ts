@@ -93,7 +93,7 @@ describe('the job of a view in the SchedulerRegistry', () => {
        WHERE view_name = $1 AND tick IS NOT NULL HAVING count(*) >= $2`,
       [view, count],
     );
-  /** Two ticks of another view pass, with the sweeps that look for those that nobody did. */
+  /** Resolves after two ticks of another view, and so after the sweeps that look for missed ticks. */
   const untilWitnessed = async (): Promise<void> =>
     void (await untilTicks('witness', (await tickCount('witness')) + 2));
 
@@ -105,7 +105,7 @@ describe('the job of a view in the SchedulerRegistry', () => {
     const registry = await start([Stopped, Witness]);
     await untilTicks(VIEW, 1);
     end(registry);
-    // One that was under way may end.
+    // A tick that is under way may still be done.
     await untilWitnessed();
     const before = await tickCount(VIEW);
     await untilWitnessed();
@@ -150,10 +150,10 @@ describe('the job of a view in the SchedulerRegistry', () => {
     const network = await Network.to(database.url);
     const registry = await start([Asleep], { url: network.url });
     expect(registry.getCronJobs().size).toBe(1);
-    // The first sweep does what is due, and another one finds that nothing is.
+    // The first sweep does the due tick. A later one finds that nothing is due.
     await untilTicks('asleep', 1);
     await database.until(`SELECT FROM materialized_views.lease WHERE rest_ms > 0`);
-    // The process has closed its connections, or is about to: whatever it sent would need another.
+    // The process has closed its connections, or is about to, so any statement would open a new one.
     const before = network.linkCount;
     await database.query('SELECT pg_sleep(2.5)');
     expect(network.linkCount).toBe(before);

@@ -77,7 +77,7 @@ describe('schedule', () => {
       `SELECT view_name, outcome, tick FROM materialized_views.refresh_history
        WHERE trigger = 'schedule' ORDER BY started_at`,
     );
-  /** Resolves when a sweep has begun and ended, and what it found has begun. There are some while a tick is not done. */
+  /** Resolves after new sweeps, whose due refreshes have begun. Use it only while a tick is due: then sweeps go on. */
   const untilSwept = async (): Promise<void> => {
     for (let sweeps = 0; sweeps < 2; sweeps++) {
       const [now] = await database.query('SELECT clock_timestamp() AS at');
@@ -93,7 +93,7 @@ describe('schedule', () => {
       lastTick,
     ]);
 
-  /** An application that begins when ticks of its view have been missed. */
+  /** Boots an application whose view has missed ticks. */
   const bootLate = async (options: Parameters<typeof bootWith>[1]): Promise<TestingModule> => {
     await (await bootWith(database, options)).close();
     await forget('2020-01-01');
@@ -104,7 +104,7 @@ describe('schedule', () => {
       `UPDATE materialized_views.view_state SET paused_at = CASE WHEN $1 THEN clock_timestamp() END`,
       [isPaused],
     );
-  /** The same, where the missed tick has to wait. */
+  /** The same, but the view is paused, so the missed tick has to wait. */
   const bootPaused = async (options: Parameters<typeof bootWith>[1]): Promise<TestingModule> => {
     await (await bootWith(database, options)).close();
     await setPaused(true);

@@ -12,7 +12,7 @@ import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { viewClass } from '../../support/view-class.js';
 
-/** Its table has the name of a part of the comparison. */
+/** Its table has the same name as a CTE of the comparison. */
 const DailyRevenue = viewClass({
   name: 'daily "Revenue"',
   schema: 'Analytics eu',

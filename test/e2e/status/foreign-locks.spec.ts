@@ -37,7 +37,7 @@ const Total = viewClass({
 });
 const Other = viewClass({ name: 'other', expression: 'SELECT 1 AS id', key: ['id'] });
 
-/** All ways to take an advisory lock, each with what ends it. */
+/** Ways to hold an advisory lock, by a session or a transaction. */
 const HOLDS: Record<string, string> = {
   'a session': 'SELECT pg_advisory_lock($KEY)',
   'a session that shares it': 'SELECT pg_advisory_lock_shared($KEY)',
@@ -83,7 +83,7 @@ describe('locks that others hold', () => {
     (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid ?? 0;
   const free = async (): Promise<void> => {
     await Promise.all(clients.splice(0).map((client) => client.end()));
-    // A session has said goodbye before the server has ended it.
+    // `end` resolves before the server has ended the session.
     await database.until(
       `SELECT FROM pg_stat_activity WHERE application_name LIKE '%stranger%' HAVING count(*) = 0`,
     );
@@ -162,7 +162,7 @@ describe('locks that others hold', () => {
       RefreshBusyError,
     );
     await managed(app).locks.stop();
-    // Nor does it find ticks any more: one process at a time does.
+    // Only one process at a time finds ticks, so this one must stop before the next one can.
     await app.close();
     apps.splice(apps.indexOf(app), 1);
     expect(warnings).toHaveLength(1);
@@ -241,7 +241,7 @@ describe('locks that others hold', () => {
     const refreshes = app.get(RefreshService);
     await typeOrm.transaction(async (manager) => {
       await refreshes.refresh(Total, { manager });
-      // A caller's transaction has no limit of the library's.
+      // The library sets no time limit for a caller's transaction.
       await manager.query('SELECT pg_sleep(1.1)');
       await locks.look();
       expect(await refreshes.status(Total)).toMatchObject({
@@ -306,7 +306,7 @@ describe('locks that others hold', () => {
   describe('with default privileges on new relations', () => {
     const ALTER = 'ALTER DEFAULT PRIVILEGES';
     const OTHER = { schema: 'public', name: 'other' };
-    /** Those of which somebody is told who holds them. */
+    /** The locks whose foreign holders are reported. */
     const KNOWN = [refreshLockKey(NAME), refreshLockKey(OTHER), syncLockKey(), changeLogLockKey()];
 
     beforeEach(async () => {
@@ -412,7 +412,7 @@ describe('locks that others hold', () => {
     const hidden = { ...row, started_at: null, idle_ms: null };
     expect(locks.holderOf(hidden as LockHolderRow, 9_000).isForeign).toBe(false);
     expect(locks.holderOf(hidden as LockHolderRow, 11_000).isForeign).toBe(true);
-    // The clock of the database has gone back since it began.
+    // The clock of the database has gone back since the session began.
     const ahead = { ...row, now: (row?.now ?? 0) - 3_600_000, idle_ms: -3_600_000 };
     expect(locks.holderOf(ahead as LockHolderRow, 11_000).isForeign).toBe(true);
     await client.query(

@@ -147,7 +147,7 @@ describe('history', () => {
        VALUES (gen_random_uuid(), 'public', 'order_total', 'schedule', '2100-01-01 00:00Z', 'refreshed', 2,
                5000000000, 0, '2100-01-01 00:00:00.125Z', '2100-01-01 00:00:01Z', 'elsewhere:1')`,
     );
-    // It is ahead of the clock, and so not the newest run.
+    // Its times are ahead of the clock, so it does not count as the newest run.
     expect((await refreshes.history('public.order_total')).at(-1)).toMatchObject({
       trigger: 'schedule',
       tick: new Date('2100-01-01T00:00:00Z'),
@@ -190,7 +190,7 @@ describe('pruning of the history', () => {
     await insertRuns('dropped "View"', { from: 11 * 24, to: 12 * 24 });
     expect(await prune()).toBe(2 * 24 + 1 + 24);
     expect(await runsOf('order_total')).toMatchObject({ count: 2 * 24 + 1 });
-    // Its last success.
+    // The last success is kept.
     expect(await runsOf('dropped "View"')).toMatchObject({ count: 1, newest: 11 * 24 });
     expect(await prune()).toBe(0);
   });
@@ -324,7 +324,7 @@ describe('pruning of the history', () => {
   });
 });
 
-/** Runs that began so many whole hours ago, several in each hour if said. */
+/** Adds runs that began `from` to `to` hours ago, `perHour` in each hour. */
 async function insertRuns(
   view: string,
   {
@@ -345,7 +345,7 @@ async function insertRuns(
   );
 }
 
-/** How many there are, and how many hours ago the newest began. */
+/** The number of runs, their outcomes, and how many hours ago the newest began. */
 async function runsOf(view: string): Promise<Record<string, unknown> | undefined> {
   const [row] = await database.query(
     `SELECT count(*)::int AS count,

@@ -142,7 +142,7 @@ describe('status', () => {
     );
     const status = await refreshes.status(DailyRevenue);
     expect(status.meanDurationMs).toBeCloseTo(4);
-    // The state goes on without its row in the history.
+    // The history row is gone. The state still has the last success, but not its mode.
     expect(status.lastSuccess?.mode).toBeUndefined();
     expect(status.lastSuccess?.durationMs).toBeGreaterThanOrEqual(0);
   });
@@ -152,7 +152,7 @@ describe('status', () => {
     await database.query(`INSERT INTO orders (day, amount) VALUES ('wed', 0)`);
     await expect(refreshes.refresh(Ratio)).rejects.toThrow();
     await expect(refreshes.refresh(Ratio)).rejects.toThrow();
-    // Those who ask for a refresh keep no schedule away.
+    // Failed refreshes on demand don't make the schedule back off.
     expect((await refreshes.status(Ratio)).notBefore).toBeUndefined();
     await database.query(
       `UPDATE materialized_views.view_state SET not_before = '2100-01-01Z' WHERE view_name = 'ratio'`,
@@ -215,7 +215,7 @@ describe('status', () => {
       key?.classid,
       key?.objid,
     ]);
-    // The form with two keys of 32 bits each.
+    // The same bits as two 32-bit keys are another lock.
     await database.query(
       `SELECT pg_advisory_lock(($1::int8::bit(32))::int4, ($2::int8::bit(32))::int4)`,
       [key?.classid, key?.objid],
@@ -288,7 +288,7 @@ describe('status', () => {
     await database.query('ANALYZE ratio');
     expect((await refreshes.status(DailyRevenue)).keyMayHaveNulls).toBe(true);
     expect((await refreshes.status(Ratio)).keyMayHaveNulls).toBe(false);
-    // An INCLUDE column is no part of the key; a partial index is none that a refresh uses.
+    // An INCLUDE column is not part of the key, and a refresh does not use a partial index.
     await database.query('CREATE UNIQUE INDEX ON ratio (id) INCLUDE (ratio)');
     await database.query('CREATE UNIQUE INDEX ON ratio (ratio) WHERE ratio > 50');
     expect((await refreshes.status(Ratio)).keyMayHaveNulls).toBe(false);

@@ -53,7 +53,7 @@ class RevenueController {
 
 @Module({
   imports: [
-    // Nobody listens there.
+    // Nothing listens on this port.
     TypeOrmModule.forRoot({
       type: 'postgres',
       host: '127.0.0.1',

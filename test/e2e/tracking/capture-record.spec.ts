@@ -72,7 +72,7 @@ describe('the record of which changes a view tracks', () => {
     return rows.map(({ name }) => name);
   }
 
-  /** With the version of the row, which is another one after every write. */
+  /** Includes the row's `xmin`, which changes with every write. */
   async function remembered(): Promise<{ capture: unknown; xmin: string } | undefined> {
     const [row] = await database.query<{ capture: unknown; xmin: string }>(
       `SELECT capture, xmin::text FROM materialized_views.view_state WHERE view_name = $1`,
@@ -127,7 +127,7 @@ describe('the record of which changes a view tracks', () => {
         synchronize: 'create',
       });
       expect((await remembered())?.capture).toEqual({ reads_sources: true, tables: both });
-      // Where changes are allowed, the code's word counts.
+      // Where changes are allowed, the declaration counts.
       expect(await schema.diff()).toContainEqual(
         expect.objectContaining({ view: `Far away.${ODD}`, kind: 'capture-record' }),
       );

@@ -82,7 +82,7 @@ describe('the capture of changes, beside other sessions', () => {
 
   const warnings = (): unknown[] => warn.mock.calls.map(([message]) => message as unknown);
 
-  /** Resolves when there have been so many. */
+  /** Resolves at the given number of warnings. */
   const untilWarned = (count: number): Promise<void> =>
     new Promise((resolve) => {
       warn.mockImplementation(() => {

@@ -15,7 +15,7 @@ const View = viewClass({
   refresh: { on: 'sources' },
 });
 
-/** What is written by a session that has just begun, and what is logged of it. */
+/** A write by a new session, and the changes that are logged. */
 const WRITES: [string, string, string[]][] = [
   ['INSERT', `INSERT INTO plain VALUES (9)`, ['INSERT plain']],
   ['UPDATE', `UPDATE plain SET v = 5 WHERE id = 1`, ['UPDATE plain']],

@@ -97,7 +97,7 @@ describe('the capture of changes', () => {
     return app.get(SchemaService);
   }
 
-  /** The tables that are captured, and how many triggers each has that always fire. */
+  /** The tracked tables, and how many `ENABLE ALWAYS` triggers each has. */
   async function captured(): Promise<Record<string, number>> {
     const rows = await database.query<{ name: string; count: number }>(
       `SELECT tgrelid::regclass::text AS name, (count(*) FILTER (WHERE tgenabled = 'A'))::int AS count
@@ -250,7 +250,7 @@ describe('the capture of changes', () => {
     const other = { ...daily, name: 'other' };
     await start([daily, above, other]);
     const schema = await start([daily, other]);
-    // The class is gone, and the view is still there.
+    // The class is gone, but the view still exists.
     expect(await captured()).toEqual({ ...ORDERS, [ODD]: 4 });
     const { steps } = await schema.plan({ prune: true });
     expect(steps.map(({ action }) => action)).toEqual(['drop', 'capture']);
@@ -323,7 +323,7 @@ describe('the capture of changes', () => {
     await writer.query('BEGIN');
     await writer.query(`INSERT INTO orders_mon (day) VALUES ('mon')`);
     const starting = start([daily]);
-    // The attempt that is waiting is given up again and again, and lets this through.
+    // The boot's attempts to lock the table time out again and again, which lets this write through.
     await database.until(
       `SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LOCK TABLE%' AND wait_event_type = 'Lock'`,
     );
@@ -550,7 +550,7 @@ describe('the capture of changes', () => {
           reader('SELECT id FROM public.rates', { on: ['public.one'] }),
         ]),
       ).rejects.toThrow(InvalidDefinitionError);
-      // Through a plain view, over one that is there already.
+      // The circle goes through a plain view that reads an existing view.
       await start(one(['orders']));
       await database.query(`CREATE VIEW ${ODD} AS SELECT id FROM public.one`);
       await expect(start(one([odd]))).rejects.toThrow(`"public.one" -> "${odd}" -> "public.one"`);

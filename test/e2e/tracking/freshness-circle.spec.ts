@@ -17,7 +17,7 @@ const view = (name: string, expression: string, more: Partial<TestView> = {}): T
 });
 const quoted = (name: string): string => `"${SCHEMA}"."${name.replaceAll('"', '""')}"`;
 
-/** Has each refresh of one of the views write a row into the table. */
+/** An event trigger: each refresh of one of the views writes a row into the table. */
 const writesDuring = (trigger: string, views: string[], table: string): string => `
 CREATE FUNCTION ${trigger}() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -34,7 +34,7 @@ CREATE EVENT TRIGGER ${trigger} ON ddl_command_end WHEN TAG IN ('REFRESH MATERIA
 interface Circle {
   what: string;
   views: TestView[];
-  /** What makes it one, once all is as declared. */
+  /** Closes the circle after the boot. */
   closed: string;
   /** An ordinary write to what the first view reads. */
   write: string;
@@ -107,7 +107,7 @@ END $$`);
   /** Another process with the same release. */
   const another = (): RunningApp =>
     new RunningApp(releases.module, { synchronize: true } as RunningApp['release']);
-  /** How often views were refreshed in so many looks. */
+  /** Polls `count` times, by the apps in turn. Returns the number of refreshes. */
   const looks = async (count: number, ...apps: RunningApp[]): Promise<number> => {
     let refreshed = 0;
     for (let at = 0; at < count; at++) {
@@ -117,7 +117,7 @@ END $$`);
   };
   const warned = (): string[] =>
     releases.warnings.filter((each) => each.includes('each one triggers the next'));
-  /** Moves what has happened into the past, as if so much time had gone by. */
+  /** Moves all changes and refreshes into the past, as if this much time had passed. */
   const pass = (ms: number): Promise<unknown> =>
     database.query(
       `UPDATE materialized_views.view_state SET last_started_at = last_started_at - ${ms} * interval '1 ms';
@@ -129,7 +129,7 @@ END $$`);
     await looks(3, app);
     await database.query(closed);
     await database.query(write);
-    // Had it time to wait for, a circle goes on: but by one round at the most in so short a time.
+    // A circle that has slowed down goes on after a pause, but does at most one more round in so short a time.
     const most = 8 * views.length;
     const refreshed = await looks(3 * most, app);
     expect(refreshed).toBeGreaterThan(0);
@@ -141,14 +141,14 @@ END $$`);
 
     // Another process does not speed it up.
     expect(await looks(3, another())).toBeLessThanOrEqual(views.length);
-    // It goes on more slowly.
+    // After a pause, it goes on.
     await pass(64_000);
     expect(await looks(6, app)).toBeGreaterThan(0);
     expect(await looks(3, app)).toBeLessThanOrEqual(views.length);
-    // An ordinary write is not held up.
+    // An ordinary write is refreshed at once.
     await database.query(write);
     expect(await app.look()).toBeGreaterThan(0);
-    // Each process says it once of each view.
+    // Each of the two processes warns at most once about each view.
     expect(warned().length).toBeLessThanOrEqual(2 * views.length);
   });
 
@@ -187,7 +187,7 @@ END $$`);
     const tower = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H'].map((name, at, all) =>
       at === 0 ? below(name) : view(name, `SELECT id FROM ${quoted(all[at - 1] ?? '')}`),
     );
-    // One of them leaves traces that another view reads.
+    // Each refresh of D writes a row that another view reads.
     const app = await start([...tower, log]);
     await database.query(writesDuring('logging', ['D'], 'ddl_log'));
     await looks(20, app);

@@ -37,7 +37,7 @@ describe('a view with `on`, in several processes', () => {
     return replica;
   }
 
-  /** Has each process look for changes, as if all held the lease: there is none to ask for. */
+  /** Without the lease table, each process polls as if it held the lease. */
   const haveAllLook = (): Promise<unknown> => database.query('DROP TABLE materialized_views.lease');
 
   async function kill(...killed: Replica[]): Promise<void> {
@@ -47,7 +47,7 @@ describe('a view with `on`, in several processes', () => {
     }
   }
 
-  /** Resolves when the view has had its first refresh, without which nothing is known. */
+  /** Resolves after the view's first refresh: until then, nothing is known about its changes. */
   async function untilWatched(): Promise<void> {
     await database.until(
       `SELECT FROM materialized_views.view_state
@@ -57,7 +57,7 @@ describe('a view with `on`, in several processes', () => {
     await database.query(`DELETE FROM ${HISTORY}`);
   }
 
-  /** Resolves when each process has looked for changes from now on. */
+  /** Resolves when each process has polled anew. */
   async function untilAllLooked(): Promise<void> {
     const [now] = await database.query('SELECT clock_timestamp() AS at');
     const waiting = new Set(replicas.map(({ pid }) => `replica ${pid}`));
@@ -97,7 +97,7 @@ describe('a view with `on`, in several processes', () => {
       const gate = isDueForAll ? await database.closeGate() : undefined;
       await write();
       if (gate !== undefined) {
-        // The others find it due too before it is done.
+        // The other processes find the view due, too, before the refresh is done.
         await gate.untilReached();
         await untilAllLooked();
         await gate.open();
@@ -144,7 +144,7 @@ describe('a view with `on`, in several processes', () => {
     await write();
     await gate.untilReached();
     await kill(killed);
-    // The server notices when it writes to the connection, which may be after its end.
+    // The server may notice the lost client only after the refresh, when it writes to the connection.
     await database.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`,
       [`replica ${killed.pid}`],
@@ -163,7 +163,7 @@ describe('a view with `on`, in several processes', () => {
       await write();
       await untilShown(1);
     })();
-    // Rejects where the process ends by itself.
+    // `until` rejects if the process ends by itself.
     await Promise.race([watching, worker.until('nothing that it says')]);
     replicas.splice(0);
     expect(await worker.stop()).toBe(0);

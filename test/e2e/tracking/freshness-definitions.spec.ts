@@ -33,7 +33,7 @@ const QUOTED = `"Odd schema"."computed ""by"" all"`;
 const ADD = `CREATE FUNCTION addf(int, int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 + $2; END'`;
 const ADD_MORE = ADD.replace('CREATE', 'CREATE OR REPLACE').replace('$1 + $2', '100 * ($1 + $2)');
 
-/** What a view computes, with what, and what changes that without a write. */
+/** A view's query, the objects that it needs, and a change that alters its result without a write. */
 const ALTERATIONS: Record<string, { query: string; setup: string; change: string }> = {
   'the function of an operator': {
     query: `SELECT 1 AS id, id OPERATOR(public.@#@) 2 AS x FROM public.t`,
@@ -151,7 +151,7 @@ describe("changes of a view's rows without a write", () => {
 
   const own = (): TestingModule => app as TestingModule;
 
-  /** What a tick of a schedule does. */
+  /** A scheduled refresh. */
   async function attempt(): Promise<string> {
     const request = tickRequest(definitionOf(own(), View), new Date());
     const result: RefreshResult = await managed(own()).refresher.runner.run({
@@ -185,7 +185,7 @@ describe("changes of a view's rows without a write", () => {
       expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: true });
       await database.query(`SELECT set_config($1, $2, false)`, [name, how.value]);
       expect(await detector.changes(VIEW)).toMatchObject({ is_unchanged: false });
-      // Whoever looks for due views has other settings than the refresh may have.
+      // The sessions that poll may have other settings than those that refresh, so this is no alteration.
       expect(await detector.changes(VIEW)).toMatchObject({ is_altered: false });
     },
   );
@@ -286,7 +286,7 @@ describe("changes of a view's rows without a write", () => {
        CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1); INSERT INTO parted VALUES (1, 1)`;
     const QUERY = `SELECT sum(id) AS id FROM public.parted`;
 
-    /** What is repaired in the background would not stay as it is to be looked at here. */
+    /** A repair in the background would undo what these tests look at. */
     beforeEach(() => {
       jest.spyOn(CaptureKeeper.prototype, 'maybeRepair').mockReturnValue(undefined);
     });
@@ -295,7 +295,7 @@ describe("changes of a view's rows without a write", () => {
       jest.restoreAllMocks();
     });
 
-    /** Each change of the schema is told of, and none for longer than until the next refresh. */
+    /** A change of the schema is reported, but only until the next refresh. */
     async function expectToldOnce(change: string, isCaptured = false): Promise<void> {
       await database.query(change);
       expect(await detector.changes(VIEW)).toMatchObject({
@@ -388,7 +388,7 @@ describe("changes of a view's rows without a write", () => {
         `CREATE SUBSCRIPTION writing CONNECTION 'dbname=nowhere' PUBLICATION nothing WITH (connect = false, slot_name = NONE)`,
       );
       try {
-        // As it is once the two have been in touch.
+        // The entry that replication makes once publisher and subscriber have been in contact.
         await expectToldOnce(
           `SET allow_system_table_mods = on;
            INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)
@@ -410,7 +410,7 @@ describe("changes of a view's rows without a write", () => {
       expect(await isStale(database.client, VIEW)).toBe(true);
       expect(await attempt()).toBe('refreshed');
       expect(await attempt()).toBe('unchanged');
-      // Enabled, and passed by where writes are replayed.
+      // Such a trigger is enabled, but replicated writes don't fire it.
       await expectToldOnce(trigger('ENABLE'));
     });
   });

@@ -61,7 +61,7 @@ describe('tables that inherit, and partitions', () => {
 
   const service = (): RefreshService => (module as TestingModule).get(RefreshService);
 
-  /** Nobody takes a view for unchanged that has other rows than its query would give. */
+  /** No stale view may be reported as unchanged. */
   async function check(after: unknown): Promise<void> {
     for (const view of VIEWS) {
       if (await isStale(database.client, view)) {
@@ -120,7 +120,7 @@ describe('tables that inherit, and partitions', () => {
     }
   }
 
-  /** In the end all is captured, and every view fresh and known to be so. */
+  /** After a repair and a poll, every view is fresh and reported as unchanged. */
   async function rest(app: RunningApp): Promise<void> {
     await app.repair();
     await app.look();
@@ -134,7 +134,7 @@ describe('tables that inherit, and partitions', () => {
     }
   }
 
-  /** Of views that were refreshed a moment ago, no write is missed, whatever table it names. */
+  /** Refreshes all views, then checks that a write is not missed, whatever table it names. */
   async function checkEachTable(): Promise<void> {
     for (const table of TABLES) {
       await service().refreshAll();
@@ -190,7 +190,7 @@ describe('tables that inherit, and partitions', () => {
     const [{ version } = { version: 0 }] = await database.query<{ version: number }>(
       `SELECT current_setting('server_version_num')::int AS version`,
     );
-    // Before PostgreSQL 14 nothing was detached in two transactions.
+    // PostgreSQL 13 and older cannot detach in two transactions.
     const how = version >= 140_000 ? 'CONCURRENTLY' : '';
     await start([['p'], ['a']]);
     await database.query(

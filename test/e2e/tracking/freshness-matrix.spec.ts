@@ -41,7 +41,7 @@ const VIEWS: TestView[] = [
   },
 ];
 
-/** `changed`: the answer is right. `needless`: nothing changed, and nobody can tell. */
+/** `needless`: the view is refreshed although its rows did not change, because the library cannot tell. */
 type Answer = 'changed' | 'unchanged' | 'needless';
 
 interface Steps {
@@ -50,7 +50,7 @@ interface Steps {
   writer: Client;
 }
 
-/** What happens between a refresh and the question, and the answer. */
+/** What happens after a refresh, and what the next tick then finds. */
 const SCENARIOS: [string, Answer, (steps: Steps) => Promise<unknown>][] = [
   ['nothing', 'unchanged', () => Promise.resolve()],
   ['INSERT', 'changed', ({ writer }) => writer.query(`INSERT INTO orders VALUES (9, 1, 'mon', 9)`)],
@@ -345,7 +345,7 @@ describe('whether the sources of a view have changed', () => {
   const refresh = (view: ViewClass, options: RefreshOptions = {}): Promise<unknown> =>
     app.get(RefreshService).refresh(view, options);
 
-  /** What a tick of a schedule does. Without an instant: two of one millisecond would be the same. */
+  /** A scheduled refresh. It has no `tick` by default: two within a millisecond would count as the same tick. */
   async function attempt(view: ViewClass, tick?: Date): Promise<string> {
     const request = tickRequest(definitionOf(app, view), new Date());
     const result: RefreshResult = await managed(app).refresher.runner.run({ ...request, tick });
@@ -431,13 +431,13 @@ describe('whether the sources of a view have changed', () => {
   it('includes the writes of a transaction that refreshed the view in between', async () => {
     await app.get(DataSource).transaction(async (manager) => {
       await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 1`);
-      // A later transaction that is over: to PostgreSQL's own snapshot this one is over, too.
+      // Once a later transaction has ended, PostgreSQL's own snapshot counts this one as ended, too.
       await writer.query(`INSERT INTO unrelated VALUES (1)`);
       await refresh(Totals, { manager });
       await manager.query(`UPDATE orders SET v = v + 1 WHERE id = 2`);
     });
     expect(await isStale(database.client, TOTALS)).toBe(true);
-    // Whatever else makes it refresh the view again: the write is known to be one that it has not seen.
+    // Not only is the view refreshed again: the second write is known to be pending.
     expect((await detector.changes(TOTALS)).pending_since).toBeGreaterThan(0);
     expect(await attempt(Totals)).toBe('refreshed');
   });
@@ -573,13 +573,13 @@ describe('whether the sources of a view have changed', () => {
   });
 
   describe('the log', () => {
-    // What the application does in the background would come in between.
+    // The application's background work on the log would interfere.
     beforeEach(() => managed(app).tracking.changeLog.stop());
 
     const rows = async (): Promise<number> =>
       Number((await database.query(`SELECT count(*) FROM ${STATE}.change_log`))[0]?.count);
 
-    /** Transactions of other databases of the server hold back what a watermark is sure to have seen. */
+    /** Open transactions in other databases of the server hold back the `xmin` of a watermark. */
     const settle = async (): Promise<void> => {
       const [row] = await database.query(`SELECT pg_current_xact_id()::text AS xid`);
       await database.until(
@@ -596,7 +596,7 @@ describe('whether the sources of a view have changed', () => {
       expect(await detector.changes(TOTALS)).toMatchObject({ is_unchanged: false });
       await detector.refresh(TOTALS);
       await run(deleteSeenChanges(STATE, 1_000));
-      // The other view has an older watermark.
+      // This view still has an older watermark.
       expect(await detector.changes(ABOVE)).toMatchObject({ is_unchanged: false });
       await settle();
       await detector.refresh(TOTALS);
@@ -627,7 +627,7 @@ describe('whether the sources of a view have changed', () => {
     it('is compacted without losing a change, whatever transactions are running', async () => {
       await compact(database.client, STATE, 2);
       await detector.refresh(TOTALS);
-      // In flight while it is compacted: a writer, and a refresh that has its watermark already.
+      // During the compaction, a writer's transaction is open, and a refresh has already taken its watermark.
       const refresher = await database.session();
       const other = new ChangeDetector(refresher, STATE);
       for (let count = 0; count < 5; count++) {
@@ -681,7 +681,7 @@ describe('whether the sources of a view have changed', () => {
       const before = await detector.changes(TOTALS);
       await compact(database.client, STATE, 2);
       const after = await detector.changes(TOTALS);
-      // When it was asked, and how long that took, is not about the view.
+      // These describe the query, not the view.
       const { now, took_ms, snapshot } = after;
       expect(after).toEqual({ ...before, now, took_ms, snapshot });
     });

@@ -24,7 +24,7 @@ const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 const CHANNEL = quoted(`${STATE}_wake_up`);
 const HISTORY = `${quoted(STATE)}.refresh_history`;
 
-/** Intervals are jittered by a share of a random number; by this one all of them become minutes and hours. */
+/** The polls' jitter is a share of a random number. This one makes their intervals minutes or hours long. */
 const FAR_AWAY = 5_000;
 
 @Entity('orders')
@@ -42,7 +42,7 @@ const daily: TestView = {
   refresh: { on: [Order], debounce: 0 },
 };
 
-/** Is told of refreshes of the one below it. */
+/** Tracks the refreshes of `daily`. */
 const weekly: TestView = {
   name: 'weekly',
   expression: `SELECT 1 AS id, sum(n)::int AS n FROM ${quoted(HOSTILE)}.daily`,
@@ -70,7 +70,7 @@ describe("with wakeUp: 'notify'", () => {
        CREATE TABLE orders (id serial, day text)`,
     );
     const { random: ordinary } = Math;
-    // Nest tells modules apart by random numbers.
+    // Nest identifies modules by random numbers.
     const isForNest = (): boolean => new Error().stack?.includes('/node_modules/uid/') ?? false;
     random = jest
       .spyOn(Math, 'random')
@@ -87,7 +87,7 @@ describe("with wakeUp: 'notify'", () => {
     await database.drop();
   });
 
-  /** Past a pooler: in transaction mode nobody can listen through it. */
+  /** Connects past the pooler, which in transaction mode does not support LISTEN. */
   async function start(
     options: Options = {},
     { url = database.directUrl, views = [daily] } = {},
@@ -125,7 +125,7 @@ describe("with wakeUp: 'notify'", () => {
   const LISTENERS = `SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND query = $1`;
 
-  /** Resolves to the session of the one process that listens, which is another one than the given. */
+  /** Resolves to the PID of a session that listens, other than the given one. */
   const untilListening = async (than = 0): Promise<number> => {
     const [row] = await database.until<{ pid: number }>(`${LISTENERS} AND pid <> $2`, [
       `LISTEN ${CHANNEL}`,
@@ -137,7 +137,7 @@ describe("with wakeUp: 'notify'", () => {
   const untilNobodyListens = (): Promise<unknown> =>
     database.until(`SELECT WHERE NOT EXISTS (${LISTENERS})`, [`LISTEN ${CHANNEL}`]);
 
-  /** Resolves when the views have had their first refresh, without which nothing is known. */
+  /** Resolves after the views' first refresh: until then, nothing is known about their changes. */
   const untilWatched = async (count = 1): Promise<void> => {
     await database.until(
       `SELECT FROM ${quoted(STATE)}.view_state
@@ -182,7 +182,7 @@ describe("with wakeUp: 'notify'", () => {
     await database.query(`SET session_replication_role = replica`);
     await write();
     await database.query(`RESET session_replication_role`);
-    // Notifications come in the order of the commits, and those of a session before its next answer.
+    // Notifications arrive in commit order, and before the session's next answer.
     await listener.query('SELECT');
     expect(heard.map(({ payload }) => payload)).toEqual(['', '']);
     await listener.end();
@@ -202,7 +202,7 @@ describe("with wakeUp: 'notify'", () => {
     await start();
     await untilWatched();
     const first = await untilListening();
-    // The next attempt is not far away.
+    // The next attempt to connect comes soon.
     random.mockReturnValue(0);
     await database.query('SELECT pg_terminate_backend($1)', [first]);
     await write();
@@ -238,7 +238,7 @@ describe("with wakeUp: 'notify'", () => {
     const network = await Network.to(database.directUrl);
     const app = await start({}, { url: network.url });
     await untilListening();
-    // The first one is the application's own.
+    // The first connection is the application's own.
     network.goSilent({ except: 1, newOnesToo: true });
     await app.close();
     apps = [];
@@ -247,7 +247,7 @@ describe("with wakeUp: 'notify'", () => {
   });
 
   describe('the database', () => {
-    /** What exists, by row versions: what is made anew has another. */
+    /** The installed functions and triggers. The version of each changes if it is created anew. */
     const installed = (): Promise<{ name: string; version: string }[]> =>
       database.query(
         `SELECT p.proname AS name, p.xmin::text AS version
@@ -287,7 +287,7 @@ describe("with wakeUp: 'notify'", () => {
       expect(await schema.diff()).toEqual([]);
       expect(await schema.generateMigration({ name: 'none' })).toBeUndefined();
       const woken = await installed();
-      // The signatures of views have the capture's functions in them.
+      // Signatures of views include the capture functions, so these must not change.
       expect(woken).toEqual(expect.arrayContaining(before));
       expect(woken.map(({ name }) => name)).toContain('trigger A');
 

@@ -18,7 +18,7 @@ const DURATION_MS = Number(process.env.STRESS_SECONDS ?? 10) * 1_000;
 const ROUND_MS = 3_000;
 const WRITER_COUNT = 6;
 
-/** How long to go on at the most until all of these has happened, and each write has been committed. */
+/** The time limit for all of `LEAST_COUNTS` to happen and each kind of write to be committed. */
 const LONGEST_MS = DURATION_MS + 120_000;
 const LEAST_COUNTS: Record<string, number> = {
   unchanged: 20,
@@ -31,20 +31,20 @@ const LEAST_COUNTS: Record<string, number> = {
   'terminated backends': 1,
 };
 
-/** How long a transaction waits for a refresh to be done in its middle: others may wait for it themselves. */
+/** How long a transaction stays open, waiting for a refresh to start: other sessions may wait for its locks. */
 const LONG_MS = 300;
 
-/** One refresher for each. */
+/** One process for each. */
 const DEMANDS: NonNullable<ReplicaOptions['demands']>[] = [
   { mode: 'concurrently' },
   { mode: 'blocking' },
   { mode: 'swap' },
 ];
 
-/** What must never be seen. */
+/** The failure that the test looks for: the view is stale, but counts as unchanged. */
 const MISSED: Observation = { isUnchanged: true, isStale: true };
 
-/** In the order in which each changes rows. */
+/** In this order, each of them changes rows. */
 const SINGLE_WRITES = [
   'write to what comes and goes',
   'attach or detach',
@@ -57,7 +57,7 @@ const SINGLE_WRITES = [
   'truncate',
 ];
 
-/** The backend that refreshes the view at this moment. */
+/** The backend that is refreshing the view. */
 const REFRESHING = `
   SELECT a.pid, a.application_name
   FROM ${ADVISORY_LOCKS} JOIN pg_stat_activity a USING (pid)
@@ -92,7 +92,7 @@ describe('a view that several processes refresh and others write', () => {
 
   afterAll(() => database.drop());
 
-  /** Whoever cannot get a lock gives way soon, so that nobody waits for a queue. */
+  /** The short timeouts keep a blocked session from holding up those queued behind it. */
   async function open(): Promise<Client> {
     const session = await database.session();
     await session.query(`SET deadlock_timeout = '50ms'; SET lock_timeout = '100ms'`);
@@ -106,7 +106,7 @@ describe('a view that several processes refresh and others write', () => {
     await replica.until('booted');
   }
 
-  /** Ends a process as it refreshes, and starts another. */
+  /** Kills a process during a refresh and starts another. */
   async function killOne(): Promise<void> {
     const [holder] = await database.until(REFRESHING, [refreshLockKey(TOTALS)]);
     const at = refreshers.findIndex(
@@ -138,7 +138,7 @@ describe('a view that several processes refresh and others write', () => {
     await Promise.all([killOne(), terminating()]);
   }
 
-  /** Some transactions end only after a refresh that began in their middle. */
+  /** Keeps one transaction in ten open until a refresh has started, or for `LONG_MS`. */
   async function longOrShort(session: Client): Promise<void> {
     if (random.next() >= 0.1) {
       await pause(random.between(0, 20));
@@ -162,7 +162,7 @@ describe('a view that several processes refresh and others write', () => {
     }
   }
 
-  /** As the library does it, but with little patience. */
+  /** Deletes and compacts as the library does, but in small batches and from few changes on. */
   async function shrinkLog(session: Client): Promise<void> {
     const lock = tryLock(changeLogLockKey());
     const deletion = deleteSeenChanges(STATE, 10);
@@ -204,12 +204,12 @@ describe('a view that several processes refresh and others write', () => {
     await Promise.all([...writers.map(writing), observing(), shrinking(), harm(untilMs)]);
   }
 
-  /** Resolves when nobody writes, and the view has been told of nothing that it has not seen. */
+  /** Resolves when the view has no pending changes. Call it only while nothing writes. */
   async function untilAtRest(observer: FreshnessObserver): Promise<void> {
     const detector = new ChangeDetector(database.client, STATE);
     await database.query(ATTACH_AGAIN);
     if ((await detector.changes(TOTALS)).is_captured === false) {
-      // It was not attached when the last one booted; whoever boots has it captured.
+      // The partition was detached when the last process booted. Another boot captures its writes.
       const [replaced] = refreshers.splice(0, 1);
       await replaced?.replica.kill();
       await start(replaced?.demands);
@@ -225,7 +225,7 @@ describe('a view that several processes refresh and others write', () => {
     }
   }
 
-  /** In a storm there is mostly something else to be told of. */
+  /** One write at a time: in a storm, other pending changes would hide one that is missed. */
   async function writeSingly(observer: FreshnessObserver): Promise<void> {
     for (const kind of SINGLE_WRITES) {
       await database.query(WRITES[kind]?.sql ?? '');
@@ -234,7 +234,7 @@ describe('a view that several processes refresh and others write', () => {
     }
   }
 
-  /** What has to have happened before the answers mean anything, and has not yet. */
+  /** What must still happen for the test to be meaningful. */
   function missing(): string[] {
     const kinds = Object.keys(WRITES).filter((kind) => serverVersion >= (WRITES[kind]?.since ?? 0));
     const needed: Record<string, number> = {

@@ -37,19 +37,19 @@ import { bootWith } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 
 /*
- * Three views live through releases of an application, at most two of them beside each other, while tables are
- * written and altered, views are refreshed by all that may refresh them, and migrations run. Looks, ticks and repairs
- * are asked for here instead of being waited for, so that the end of each is known.
+ * Three views go through releases of an application, of which at most two run at a time. Meanwhile, tables are
+ * written and altered, views are refreshed in every possible way, and migrations run. The test itself triggers polls,
+ * ticks and repairs, so that it knows when each has ended.
  */
 
-/** Refused with good reason: a view may name itself in `on`, or one that no class declares any more be in the way. */
+/** Expected refusals: a view names itself in `on`, or a view that is no longer declared depends on a changed one. */
 function unlessRefused(error: unknown): void {
   if (!(error instanceof InvalidDefinitionError || error instanceof UnmanagedDependentsError)) {
     throw error;
   }
 }
 
-/** The relations `roots` with all partitions below them and what is above any of these. */
+/** The relations `roots`, all partitions below them, and all parents of any of these. */
 const FAMILY = `below AS (
   SELECT oid FROM roots
   UNION
@@ -60,11 +60,11 @@ const FAMILY = `below AS (
   SELECT i.inhparent FROM family JOIN pg_inherits i ON i.inhrelid = family.oid
 )`;
 
-/** What the catalog says of a view, found without the library. */
+/** What a view reads, from the catalog, found without the library. */
 interface Reads {
-  /** What holds rows and is read by name, through plain views: quoted names. */
+  /** The quoted names of what its query reads directly or through plain views, without the plain views. */
   named: Set<string>;
-  /** The same with all partitions and what is above them; tables alone. */
+  /** The same with all partitions and parents, but only tables. */
   tables: Set<string>;
   callsRate: boolean;
 }
@@ -165,7 +165,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     }
   }
 
-  /** A process that may make what is missing has the database know all that it declares. */
+  /** After the boot of an app that may create what is missing, the database tracks all that it declares. */
   async function checkRemembered(app: RunningApp): Promise<void> {
     if (app.mayCreate) {
       for (const view of await existing()) {
@@ -251,7 +251,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     await compact(database.client, STATE, 2);
   }
 
-  /** All at once: everybody looks while somebody refreshes, and while others write. */
+  /** Polls, refreshes and writes, all at the same time. */
   async function race(): Promise<void> {
     const views = await existing();
     const writes = async (): Promise<void> => {
@@ -398,7 +398,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     };
   }
 
-  /** What `on` names, as `readsOf` does. */
+  /** What `on` names, in the form of `Reads.named`. */
   function namedOn({ freshness }: ViewDefinition): Set<string> {
     return new Set(
       (freshness?.tables ?? []).map(({ schema, name }) => {
@@ -408,7 +408,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     );
   }
 
-  /** Whether all that the view reads is declared, so that nothing may be missed. */
+  /** Whether all that the view reads is declared. If so, no change may be missed. */
   function isAllDeclared(definition: ViewDefinition, reads: Reads): boolean {
     const on = namedOn(definition);
     return (
@@ -444,7 +444,7 @@ describe('any sequence of releases, writes and refreshes', () => {
 
   const staleNow = (view: QualifiedName): Promise<boolean> => isStale(database.client, view);
 
-  /** A tick that leaves a view alone has to be right, and one that does not makes it right. */
+  /** A tick may only skip a fresh view, and a view that it refreshes is fresh afterwards. */
   async function tick(app: RunningApp, definition: ViewDefinition): Promise<void> {
     const wasStale = await staleNow(definition.name);
     const reads = await readsOf(definition.name);
@@ -457,7 +457,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     }
   }
 
-  /** Nobody is told that nothing has changed while something has. */
+  /** No app reports a stale view as unchanged. */
   async function checkAnswers(): Promise<void> {
     for (const view of await existing()) {
       if (await staleNow(view)) {
@@ -474,7 +474,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     }
   }
 
-  /** Resolves when nobody finds anything to do any more, which has to come soon. */
+  /** Resolves when three polls in a row refresh nothing. Fails after eight polls. */
   async function untilQuiet(): Promise<void> {
     const rounds: number[] = [];
     while (rounds.length < 8 && rounds.slice(-3).join() !== '0,0,0') {
@@ -484,7 +484,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     expect(rounds.slice(-3)).toEqual([0, 0, 0]);
   }
 
-  /** Everybody does all that he would do in time, as if all was an hour ago. Then the views are fresh. */
+  /** Repairs and polls as if all changes and refreshes were 2 hours older. Then the views must be fresh. */
   async function rest(): Promise<void> {
     for (const app of running()) {
       await app.repair();
@@ -502,7 +502,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     }
   }
 
-  /** Of views that were refreshed a moment ago, no write is missed. */
+  /** Refreshes all views, then checks that no write to a table is missed. */
   async function checkEachTable(): Promise<void> {
     for (const table of ['items_1', 'notes', 'rates']) {
       for (const app of running()) {
@@ -519,7 +519,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     }
   }
 
-  /** A view that has missed its limit says so. */
+  /** A view that exceeds its `maxStaleness` is reported as stale. */
   async function checkStatuses(): Promise<void> {
     for (const view of await existing()) {
       for (const app of (await staleNow(view)) ? running() : []) {
@@ -558,7 +558,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     }
   }
 
-  /** The views with a limit to staleness, and all below them: for readers of the former both have to be fresh. */
+  /** The views with `maxStaleness` and those below them: only if both are fresh are the rows of the former fresh. */
   async function limitedBy(app: RunningApp, views: QualifiedName[]): Promise<Set<string>> {
     const limits = app.definitions.filter(({ freshness }) => freshness?.maxStalenessMs);
     const names = new Set(limits.map(({ name }) => quoted(name)));
@@ -566,7 +566,7 @@ describe('any sequence of releases, writes and refreshes', () => {
     for (const name of names) {
       const view = views.find((each) => quoted(each) === name);
       const { named } = view ? await readsOf(view) : { named: [] };
-      // What no class of the application declares is read as it is, and so is what is below it.
+      // The app does not refresh a view that it does not declare, nor those below it.
       [...named]
         .filter((each) => app.definitions.some((definition) => quoted(definition.name) === each))
         .forEach((each) => names.add(each));
@@ -577,7 +577,7 @@ describe('any sequence of releases, writes and refreshes', () => {
   const quoted = ({ schema, name }: QualifiedName): string =>
     schema === 'public' ? name : quoteQualifiedName({ schema, name });
 
-  /** After a boot that may change all, there are triggers on what is declared, and nowhere else. */
+  /** After a boot that may change everything, exactly the declared tables are tracked. */
   async function checkLastRelease(release: Release): Promise<void> {
     await endOpen();
     await Promise.all([0, 1].map(stop));

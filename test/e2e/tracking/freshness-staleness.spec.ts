@@ -9,7 +9,7 @@ const HOSTILE = `we"ird 'view`;
 const QUOTED = `"we""ird 'view"`;
 const HISTORY = 'materialized_views.refresh_history';
 
-/** Says nothing of when it is refreshed. */
+/** Has no `refresh` options. */
 const base: TestView = {
   name: HOSTILE,
   schema: HOSTILE,
@@ -61,7 +61,7 @@ describe('a view with `maxStaleness`', () => {
     return app;
   }
 
-  /** Resolves when each of the views has had its first refresh, without which nothing is known. */
+  /** Resolves after the views' first refresh: until then, nothing is known about their changes. */
   const untilWatched = async (count = 2): Promise<void> => {
     await database.until(
       `SELECT FROM materialized_views.view_state WHERE last_success_at IS NOT NULL HAVING count(*) = $1`,
@@ -87,7 +87,7 @@ describe('a view with `maxStaleness`', () => {
       `SELECT view_name, trigger FROM ${HISTORY} WHERE outcome = 'refreshed' ORDER BY started_at`,
     );
 
-  /** As if all had happened so much earlier. */
+  /** Makes all changes and refreshes older. */
   const age = (by: string): Promise<unknown> =>
     database.query(
       `WITH state AS (

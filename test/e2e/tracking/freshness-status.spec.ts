@@ -97,7 +97,7 @@ const write = (): Promise<unknown> => database.query(`INSERT INTO orders VALUES 
 const rowCount = async (): Promise<number> =>
   Number((await database.query(`SELECT count(*) FROM ${LOG}`))[0]?.count);
 
-/** As if all had happened so much earlier. */
+/** Makes all changes and refreshes older. */
 async function age(interval: string): Promise<void> {
   await database.query(`UPDATE ${LOG} SET changed_at = changed_at - $1::interval`, [interval]);
   await database.query(
@@ -168,7 +168,7 @@ describe('the status of a view that tracks changes', () => {
       isStale: true,
       isUnchanged: false,
     });
-    // There may be older writes than the one that is known.
+    // An older write may have been missed, so the time of the oldest is unknown.
     expect(changes?.pendingSince).toBeUndefined();
   });
 
@@ -224,7 +224,7 @@ describe('the status of a view that tracks changes', () => {
       await status(view);
       return statements.mock.calls.length;
     };
-    // What goes on in the background since the refreshes is not to be counted.
+    // Background work after the refreshes must not be counted.
     await Promise.all([
       managed(app).tracking.changeLog.stop(),
       managed(app).refresher.history.stop(),
@@ -250,7 +250,7 @@ describe('the status of a view that tracks changes', () => {
 
 describe('the change log', () => {
   const keep = (batchSize?: number): Promise<number> => {
-    // One of the test's own: that of the application does its work when it likes.
+    // The application's own keeper runs at times that the test does not control.
     const keeper = new ChangeLogKeeper(managed(app));
     return keeper.keep(batchSize);
   };

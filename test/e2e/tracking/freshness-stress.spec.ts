@@ -12,10 +12,10 @@ const STATE = 'materialized_views';
 const TOTALS = { schema: 'public', name: 'totals' };
 const WRITER_COUNT = 3;
 const STEP_COUNT = 400;
-/** Each step asks the database several questions. */
+/** Each step sends several queries. */
 const LONGEST_MS = 240_000;
 
-/** Each on rows of the writer's own ($1): one that waited for another would stop the test. */
+/** Each writer writes only its own rows ($1): if one waited for another, the test would hang. */
 const WRITES = [
   `INSERT INTO orders VALUES ($1, 1), ($1, 2)`,
   `INSERT INTO orders_1 VALUES ($1, 1)`,
@@ -25,7 +25,7 @@ const WRITES = [
 
 type Step = () => Promise<unknown>;
 
-/** The same numbers in every run, one sequence for each seed. */
+/** Repeatable random numbers, one sequence for each seed. */
 function randomOf(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -69,7 +69,7 @@ describe('a change, while several sessions write and a view is refreshed', () =>
     await Promise.all(sessions.splice(0).map((session) => session.end()));
   });
 
-  /** A writer that is in a transaction for some steps, and then is not. */
+  /** A writer whose transactions last several steps. */
   async function writer(id: number, random: (below: number) => number): Promise<Step> {
     const session = await open();
     let isOpen = false;
@@ -86,7 +86,7 @@ describe('a change, while several sessions write and a view is refreshed', () =>
     };
   }
 
-  /** A refresh takes its watermark in one step and is done in a later one. */
+  /** A refresh that takes its watermark in one step and commits in a later one. */
   async function refresher(): Promise<Step> {
     const detector = new ChangeDetector(await open(), STATE);
     let seen: Awaited<ReturnType<typeof detector.begin>> | undefined;

@@ -9,7 +9,7 @@ import { TestDatabase } from '../../support/test-database.js';
 const STATE = 'materialized_views';
 const TRIGGER = `${STATE}_capture_insert`;
 
-/** Enough that what is read of them is kept for the next view. */
+/** Enough that what is read about them is kept for the next view. */
 const PARTITION_COUNT = 12;
 
 const QUERIES = {
@@ -67,7 +67,7 @@ describe('views that are read together', () => {
     await database.drop();
   });
 
-  /** Without when it was asked, and how long that took. */
+  /** Leaves out the fields that describe the query, not the views. */
   const ask = async (names: QualifiedName[]): Promise<Partial<PendingRow>[]> => {
     const { text, values } = selectPending(STATE, names);
     const rows = await database.query<PendingRow & Record<string, unknown>>(text, values);
@@ -77,7 +77,7 @@ describe('views that are read together', () => {
   const changed = async (): Promise<(string | undefined)[]> =>
     (await ask(NAMES)).filter((row) => !row.is_unchanged).map((row) => row.view_name);
 
-  /** Each change, and the views that it concerns. */
+  /** A change, and the views that it affects. */
   it.each([
     ['SELECT', []],
     ['INSERT INTO plain VALUES (1)', ['one "table"', 'parts_and_plain', 'doubled']],
@@ -105,7 +105,7 @@ describe('views that are read together', () => {
     const alone = (await Promise.all(NAMES.map((name) => ask([name])))).flat();
     expect(await ask(NAMES)).toEqual(alone);
     const reversed = [...NAMES].reverse();
-    // A view that is not there has no answer.
+    // A view that does not exist has no row.
     expect(await ask([NOBODY, ...reversed])).toEqual(alone.reverse());
     for (const each of VIEWS) {
       await app.get(RefreshService).refresh(each);

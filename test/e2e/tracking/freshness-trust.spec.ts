@@ -20,7 +20,7 @@ const other: TestView = {
   expression: 'SELECT count(*) AS id FROM public.orders',
   refresh: { on: 'sources' },
 };
-/** Comes out otherwise each time. */
+/** Its rows differ with each refresh. */
 const moving: TestView = {
   ...VIEW,
   expression: 'SELECT count(*) AS id, clock_timestamp() AS at FROM public.orders',
@@ -77,7 +77,7 @@ describe('what is known about a view', () => {
     return result.outcome === 'skipped' ? result.reason : result.outcome;
   }
 
-  /** Writes what nobody keeps for the view, because it does not ask for it at the moment. */
+  /** Writes a change that the log does not keep for the view, because the view does not track changes at the moment. */
   async function writeUntold(): Promise<void> {
     await database.query(`INSERT INTO orders VALUES (1)`);
     await refresh(OTHER);

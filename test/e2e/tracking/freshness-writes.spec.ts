@@ -22,7 +22,7 @@ const daily: TestView = {
   refresh: { on: [Order], debounce: 50, maxWait: 5_000 },
 };
 
-/** Reads what the one below has, and is told of its refreshes. */
+/** Reads `daily`, whose refreshes count as writes. */
 const weekly: TestView = {
   name: 'weekly',
   schema: HOSTILE,
@@ -69,7 +69,7 @@ describe('a view with `on`', () => {
     return app;
   }
 
-  /** Resolves when the views have had their first refresh, without which nothing is known. */
+  /** Resolves after the views' first refresh: until then, nothing is known about their changes. */
   const untilWatched = async (count = 1): Promise<void> => {
     await database.until(
       `SELECT FROM materialized_views.view_state
@@ -80,7 +80,7 @@ describe('a view with `on`', () => {
     await database.query(`DELETE FROM ${HISTORY}`);
   };
 
-  /** Resolves when somebody has looked for changes from now on, and has begun what was due. */
+  /** Resolves after new polls, and after the refreshes that they found due have begun. */
   const untilLooked = async (looks = 2): Promise<void> => {
     for (let look = 0; look < looks; look++) {
       const [now] = await database.query('SELECT clock_timestamp() AS at');
@@ -143,7 +143,7 @@ describe('a view with `on`', () => {
     await database.query(`INSERT INTO orders (day) VALUES ('mon')`);
     await untilLooked();
     expect(await refreshes()).toEqual([]);
-    // As if it had been written a minute ago, and others since.
+    // As if the row was written 61 s ago; then another write follows.
     await database.query(
       `UPDATE materialized_views.view_state SET last_started_at = last_started_at - interval '61 s';
        UPDATE materialized_views.change_log SET changed_at = changed_at - interval '61 s'`,
@@ -233,7 +233,7 @@ describe('a view with `on`', () => {
     await paused.get(RefreshService).pause('public.daily');
     await paused.close();
     apps = [];
-    // Before all that the view has seen.
+    // Transaction 3 is older than all that the view has seen.
     const log = 'materialized_views.change_log';
     await database.query(
       `INSERT INTO ${log} (xid, source, kind) VALUES ('3', 'orders'::regclass, 'INSERT')`,

@@ -37,7 +37,7 @@ const VIEWS: TestView[] = [
 
 const ALL = VIEWS.map(({ schema, name }) => `${schema}.${name}`).sort();
 
-/** What is done, and which views a look asks about because of it. */
+/** A change, and the views that the next poll asks about. */
 const CHANGES: [string, string, string[]][] = [
   ['a write', 'INSERT INTO t_2 VALUES (1)', ['public.view_2']],
   ['a write to a table of two', 'INSERT INTO t_1 VALUES (1)', ['public.named', 'public.view_1']],
@@ -110,7 +110,7 @@ describe('a look at what views have not seen', () => {
 
   afterAll(() => database.drop());
 
-  /** The names of the views that are asked about, and those that have something pending. */
+  /** Polls once. Returns the views that it asked about, and those with pending changes. */
   async function look(): Promise<{ asked: string[]; pending: string[] }> {
     const asked: string[] = [];
     const { views } = await managed(app as TestingModule).database.bookkeeping((session) =>
@@ -134,7 +134,7 @@ describe('a look at what views have not seen', () => {
     };
   }
 
-  /** Until all is known. */
+  /** Expects that two polls ask about all views, and a third about none. */
   async function untilQuiet(): Promise<void> {
     expect((await look()).asked).toEqual(ALL);
     expect((await look()).asked).toEqual(ALL);

@@ -14,7 +14,7 @@ describe('CronGrid', () => {
     expect(new CronGrid('*/10 * * * *', 'UTC').lastTickAt(at(instant))).toEqual(at(tick));
   });
 
-  /** Days on which clocks change: an instant exists once, however often its local time does. */
+  /** Days on which clocks change. A local time that occurs twice is due once, and one in a gap at the gap's end. */
   it.each([
     [
       '2:30 in spring, New York, which is 3:00',
@@ -135,7 +135,7 @@ describe('CronGrid', () => {
       for (let day = 0; day < 4 && tick; day++) {
         const next: Date | undefined = grid.nextTickAfter(tick);
         expect(next && grid.lastTickAt(new Date(next.getTime() - 1))).toEqual(tick);
-        // A day has 23 to 25 hours, and a time in a gap is due at its end.
+        // A day has 23 to 25 hours, and a time in a gap is due at the gap's end.
         expect((Number(next) - tick.getTime()) / 3_600_000).toBeLessThanOrEqual(25);
         tick = next;
       }

@@ -18,7 +18,7 @@ const indicator = new health.MaterializedViewsHealthIndicator({} as never, refre
 
 const QUERY = { name: 'totals', expression: 'SELECT 1 AS id' };
 
-/** For each export with options: how to call it, one option that it has, and the required ones. */
+/** For each export with options: how to call it, one of its options, and those that are required. */
 const CALLS: Record<string, [call: (options: never) => unknown, option: string, needs?: object]> = {
   defineMaterializedView: [
     library.defineMaterializedView,
@@ -97,7 +97,7 @@ async function refusal(name: string, given: unknown): Promise<unknown> {
 }
 
 it('covers everything that an application can call', () => {
-  // Where each instance is a service whose methods are gone through elsewhere, and this one's only method is here.
+  // `isFresh` is a method of instances, which `callable` does not list.
   const named = [...Object.keys(CALLS), ...OTHERS].filter((name) => !name.includes('isFresh'));
   expect(ENTRIES.flatMap(callable).sort()).toEqual(named.sort());
 });

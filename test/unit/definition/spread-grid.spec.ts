@@ -27,7 +27,7 @@ describe('SpreadGrid', () => {
         const next = grid.nextTickAfter(instant);
         expect(next && next > instant).toBe(true);
         expect(last === undefined || last <= instant).toBe(true);
-        // Both go over the same ticks.
+        // Both methods find the same ticks.
         expect(next && grid.lastTickAt(next)).toEqual(next);
         expect(last && grid.nextTickAfter(new Date(last.getTime() - 1))).toEqual(last);
         expect(next && grid.lastTickAt(new Date(next.getTime() - 1))).toEqual(last);

@@ -6,7 +6,7 @@ import { InvalidDefinitionError } from '../../../lib/index.js';
 
 const SITE = siteOf({} as DataSource, 'public', 'public');
 
-/** What a query builder gives, without a data source. */
+/** A query builder without a data source. */
 function builder(
   query: string,
   parameters: Record<string, unknown> = {},

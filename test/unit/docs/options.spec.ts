@@ -9,9 +9,9 @@ interface Option {
   fallback?: string;
 }
 
-/** Tables of options in docs/, and the interfaces whose options they have between them. */
+/** Tables of options in docs/, and the interfaces whose options they list together. */
 interface OptionTables {
-  /** The first cell of their heads. */
+  /** The first cell of each table's head. */
   head: string;
   pages: string[];
   interfaces: string[];

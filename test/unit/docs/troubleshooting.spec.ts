@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 
-/** Files that log texts of others: their callers are looked at instead. */
+/** Files that log what their callers pass. The callers are checked instead. */
 const FORWARDERS = ['rare-warning.ts', 'failure-log.ts', 'refresh.reporter.ts'];
 
 function files(directory: string): string[] {
@@ -47,7 +47,7 @@ const headings = [...page.matchAll(/^### (.*)$/gm)].map(([, text = '']) => text)
 const codes = headings.filter((text) => text.startsWith('`MV_')).map((text) => text.slice(1, -1));
 const messages = headings.filter((text) => !text.startsWith('`'));
 
-/** The longest fixed parts of each heading of a warning. */
+/** The fixed parts of each heading that quotes a message. */
 const quoted = messages.map((text) =>
   text
     .split('…')
@@ -100,7 +100,7 @@ function textOf(node: ts.Node): string {
   return textsIn(node);
 }
 
-/** Texts that go to the log as a warning or an error, wherever they are written. */
+/** All texts that are logged as a warning or an error. */
 function loggedTexts(): { text: string; at: string }[] {
   return collect((node) => {
     const file = path.basename(node.getSourceFile().fileName);

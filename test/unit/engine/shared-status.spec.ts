@@ -6,7 +6,7 @@ import type { ViewStatus } from '../../../lib/status/view-status.js';
 const HOUR_MS = 3_600_000;
 const someStatus = (view: string): ViewStatus[] => [{ view } as ViewStatus];
 
-/** Readings that end when the test says so. */
+/** Readings of the status that end when the test says so. */
 class Readings {
   readonly begun: PromiseWithResolvers<ViewStatus[]>[] = [];
   readonly timeouts: number[] = [];

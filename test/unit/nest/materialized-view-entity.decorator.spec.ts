@@ -508,7 +508,7 @@ describe('@MaterializedViewEntity', () => {
         ],
       }),
     ).not.toThrow();
-    // Of a view, unlike an index: its parameters are set back.
+    // A view, unlike an index, may have an empty `storage`: its parameters are then reset.
     expect(() => decorate({ expression, storage: {} })).not.toThrow();
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { refreshLockKey, syncLockKey } from '../../../lib/postgres/advisory-lock.js';
 
 describe('lock keys', () => {
-  /** Another value here lets two releases refresh at the same time while a deployment rolls: a breaking change. */
+  /** A different value is a breaking change: in a rolling deployment, two releases could refresh at once. */
   it('never change', () => {
     expect(refreshLockKey({ schema: 'analytics', name: 'daily_revenue' })).toBe(
       '8118183080199123222',

@@ -28,7 +28,7 @@ import { grant } from '../../support/schema-fixtures.js';
 
 const HOSTILE = `a"; DROP TABLE x; --'$$\\`;
 const QUOTED = `"a""; DROP TABLE x; --'$$\\"`;
-/** As pg writes it as a literal: with the backslash doubled. */
+/** The same as a literal by pg, which doubles the backslash. */
 const LITERAL = ` E'a"; DROP TABLE x; --''$$\\\\'`;
 const view = { schema: HOSTILE, name: HOSTILE };
 

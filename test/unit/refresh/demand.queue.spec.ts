@@ -10,7 +10,7 @@ import { declared } from '../../support/schema-fixtures.js';
 const view = declared('sales');
 const joined = { view: viewName(view), outcome: 'joined' } as RefreshResult;
 
-/** Runs that end when the test says so. */
+/** A runner whose runs end when the test says so. */
 class ManualRunner {
   readonly requests: RefreshRequest[] = [];
   private readonly ends: (() => void)[] = [];

@@ -54,7 +54,7 @@ describe('RefreshOrder', () => {
   });
 });
 
-/** Any graph without circles over some views, some of which are refreshed, with their durations. */
+/** Views in any graph without circles, which of them are refreshed, and their durations. */
 const cases = fc.integer({ min: 1, max: 25 }).chain((viewCount) => {
   const names = Array.from({ length: viewCount }, (_, index) => `v${index}`);
   const edge = fc
@@ -66,7 +66,7 @@ const cases = fc.integer({ min: 1, max: 25 }).chain((viewCount) => {
     }));
   return fc.record({
     edges: viewCount > 1 ? fc.array(edge, { maxLength: viewCount * 3 }) : fc.constant([]),
-    // Shuffled, so that the given order says nothing.
+    // Shuffled, so that the result cannot depend on the given order.
     wanted: fc.shuffledSubarray(names, { minLength: 1 }),
     takesMs: fc.array(fc.integer({ min: 1, max: 1_000 }), {
       minLength: viewCount,
@@ -82,7 +82,7 @@ interface Run {
   endMs: number;
 }
 
-/** Simulates this many workers on a clock that only durations advance. */
+/** Simulates `workers` workers. Only the durations of refreshes advance the clock. */
 function simulate(order: RefreshOrder, takes: Map<string, number>, workers: number): Run[] {
   const runs: Run[] = [];
   let running: Run[] = [];

@@ -30,7 +30,7 @@ const skipped = (reason: string): Run => {
   return () => Promise.resolve({ outcome: 'skipped', reason });
 };
 
-/** The constant state of a view: written just now, and not yet seen. */
+/** The constant part of a view's state: it has pending changes. */
 const UNSEEN = {
   has_watermark: true,
   is_populated: true,
@@ -42,7 +42,7 @@ const UNSEEN = {
 
 const NOTHING = { views: [], viewOids: [], relations: [], since: null, isMadeByUsersWanted: false };
 
-/** What a look finds where nothing is remembered. */
+/** What a poll finds when nothing is remembered. */
 const lookAt = (viewCount: number, now: number): LookRow => ({
   ...{
     now,

@@ -5,7 +5,7 @@ import { isPending, writeDueInMs } from '../../../lib/schedule/write-policy.js';
 const WAITS = { debounceMs: 1_000, maxWaitMs: 5_000 };
 const NOTHING = { now: 10_000, since: null, lastAt: null, isAltered: false, isEmpty: false };
 
-/** The oldest and the newest write, up to now. */
+/** Any times of the oldest and the newest write, up to now. */
 const written = fc
   .tuple(fc.nat(100_000), fc.nat(100_000), fc.nat(100_000))
   .map((instants) => instants.sort((a, b) => a - b))

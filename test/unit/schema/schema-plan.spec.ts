@@ -144,7 +144,7 @@ describe('planSchema', () => {
       'ALTER MATERIALIZED VIEW "public"."mv_build_1" RENAME TO "a"',
     ]);
     const back = [...changed.steps].reverse().flatMap(({ undo }) => undo);
-    // Around the first there are blocks for the default privileges.
+    // The first statement has DO blocks for the default privileges around it.
     const texts = back.map(({ text }) => text).filter((text) => !text.startsWith('DO '));
     expect(texts).toEqual([
       'CREATE MATERIALIZED VIEW "public"."mv_build_1"\nUSING "heap"\nAS\nSELECT 0\nWITH NO DATA',

@@ -18,7 +18,7 @@ class VirtualTree implements FileTree {
   });
 }
 
-/** The root module that `nest new` writes; 12 with ES modules, 11 without. */
+/** The root module that `nest new` writes. Nest 12 uses ES modules, Nest 11 does not. */
 function rootModule(extension: string): string {
   return `import { Module } from '@nestjs/common';
 import { AppController } from './app.controller${extension}';
