@@ -49,7 +49,7 @@ export class RunningApp {
   /** Polls once, waits for the refreshes that it started, and returns the number of successful ones. */
   async look(): Promise<number> {
     const before = this.refreshCount;
-    // The same condition as in `ChangeWatch.start`.
+    // The same condition as in `ChangePoller.start`.
     if (this.definitions.some(isWatched)) {
       // Don't wait for views that another process has just refreshed.
       this.watch['refresher']['heldUntilMs'].clear();
