@@ -15,7 +15,7 @@ const BOOTED_COUNT = 2_000;
 const CALL_COUNT = 5;
 /** When to stop pruning: to prune everything would take minutes. */
 const PRUNING_MS = 20_000;
-/** How many views to measure the first refresh of. */
+/** How many views to measure at their first refresh. */
 const FIRST_COUNT = 10;
 
 const VIEWS = Array.from({ length: VIEW_COUNT }, (_, index) =>

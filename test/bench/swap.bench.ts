@@ -17,7 +17,7 @@ import { type Comparison, sideBySide, type Way } from './side-by-side.js';
 const ROW_COUNT = 500_000;
 /** Table rows per view row. */
 const ITEMS_PER_ROW = 4;
-/** How many percent of the view's rows change between refreshes. */
+/** The percentage of the view's rows that change between refreshes. */
 const CHANGED_PERCENTS = [0, 10, 100];
 const ROUNDS = 3;
 const [BLOCKING, CONCURRENTLY, SWAP] = ['blocking', 'CONCURRENTLY', 'swap'];

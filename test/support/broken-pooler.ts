@@ -68,7 +68,7 @@ export class BrokenPooler {
   }
 }
 
-/** One connection. */
+/** A client's connection, and the one to the server behind it. */
 class Link {
   private readonly fromClient = new Messages('without a type');
   private readonly fromServer = new Messages();

@@ -98,7 +98,7 @@ export class FaultServer {
     await this.up();
   }
 
-  /** Makes the standby a primary. */
+  /** Promotes the standby to a primary. */
   async promote(): Promise<void> {
     await this.control('promote');
     rmSync(this.file('standby.signal'), { force: true });

@@ -25,11 +25,11 @@ interface HttpAppOptions {
   entities?: (new () => object)[];
   /** Whether Fastify ignores a trailing slash in a path, as Express does. @default false */
   ignoreTrailingSlash?: boolean;
-  /** What `main.ts` does before it listens. */
+  /** Called before the application listens, for what `main.ts` would do. */
   prepare?: (app: INestApplication) => void;
 }
 
-/** An application that listens on a free port, without schedules. */
+/** Starts an application without schedules on a free port. */
 export async function listen({
   platform,
   database,

@@ -26,7 +26,7 @@ interface Write {
   sql: string;
   /** Relative frequency. */
   weight: number;
-  /** The first major version of PostgreSQL that has it. */
+  /** The first PostgreSQL version that supports it. */
   since?: number;
 }
 

@@ -79,7 +79,7 @@ export class Replica {
     return this.child.pid ?? 0;
   }
 
-  /** Resolves when the process has printed the line. */
+  /** Resolves when the process has printed the line. Rejects if it exits before. */
   async until(line: string): Promise<void> {
     while (!this.lines.has(line)) {
       const ended = this.exit.then((code) => {

@@ -80,7 +80,7 @@ export class TestDatabase {
     return (await this.ownClient.query<Row>(text, values)).rows;
   }
 
-  /** Another session, for holding locks. */
+  /** Opens another session, for example to hold locks. */
   async session(): Promise<Client> {
     const client = clientOf(this.directUrl);
     await client.connect();

@@ -27,7 +27,7 @@ export async function outage(webUrl: string): Promise<Outage> {
   return { missedTicks, doneTicks, isStale, outcome };
 }
 
-/** Waits for the next tick, by the database's clock. */
+/** Waits until the next tick has passed, and returns its time. */
 async function nextTick(webUrl: string): Promise<number> {
   const { nextTickAt } = await sales(webUrl);
   await until(async () => (await sales(webUrl)).nextTickAt > nextTickAt || undefined);

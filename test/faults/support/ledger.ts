@@ -78,12 +78,12 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     return url.href;
   }
 
-  /** Removes a process from those that must be alive. */
+  /** No longer requires the process to be alive. */
   forget(replica: Replica): void {
     this.replicas.splice(this.replicas.indexOf(replica), 1);
   }
 
-  /** The process that a backend serves. */
+  /** The replica connected to a backend. */
   async replicaOf(backendPid: number): Promise<Replica> {
     const [row] = await this.database.query<{ application_name: string }>(
       'SELECT application_name FROM pg_stat_activity WHERE pid = $1',
