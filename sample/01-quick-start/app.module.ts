@@ -32,7 +32,7 @@ import { LiveQueryService } from './views/live-query.service.js';
     TypeOrmModule.forFeature([Browser, Release, Feature, SupportStatement]),
     ScheduleModule.forRoot(),
     MaterializedViewsModule.forRoot({ views: [BrowserYear, FeatureLag, AdoptionYear] }),
-    // Open, since the sample listens to this machine alone. In an application of yours, give it `guards` or `basicAuth`.
+    // No authentication, because the sample listens on localhost only. In your application, set `guards` or `basicAuth`.
     MaterializedViewsDashboardModule.forRoot({
       path: DASHBOARD_PATH,
       environment: 'demo',

@@ -1,7 +1,7 @@
 import { MaterializedViewEntity } from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
 
-/** What was sold of each product. */
+/** How much of each product was sold. */
 @MaterializedViewEntity({
   schema: 'sample_worker',
   name: 'product_sale',

@@ -1,7 +1,7 @@
 import { MaterializedViewEntity } from 'nestjs-materialized-views';
 import { ViewColumn } from 'typeorm';
 
-/** What was sold in all: refreshed when something is sold, whoever writes that, and never for nothing. */
+/** How much was sold in total. Refreshed only after writes to the table, by whichever program. */
 @MaterializedViewEntity({
   schema: 'sample_worker',
   name: 'sale_total',

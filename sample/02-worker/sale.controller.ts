@@ -10,7 +10,7 @@ import { ProductSale } from './product-sale.view.js';
 import { SaleTotal } from './sale-total.view.js';
 
 export interface Sales {
-  /** How old the rows are; absent before the first refresh. */
+  /** The age of the rows; absent before the first refresh. */
   ageMs?: number;
   /** Whether the worker should have refreshed them by now. */
   isStale: boolean;
@@ -18,7 +18,7 @@ export interface Sales {
   rows: ProductSale[];
 }
 
-/** Open to everyone in this sample: put a guard before it in an application of yours. */
+/** Anyone can call this in the sample. In your application, protect it with a guard. */
 @Controller()
 export class SaleController {
   constructor(
@@ -33,7 +33,7 @@ export class SaleController {
     return { ageMs, isStale, nextTick, rows: await this.sales.find({ order: { product: 'ASC' } }) };
   }
 
-  /** Who refreshed, and when. */
+  /** Which process refreshed, and when. */
   @Get('runs')
   runs(): Promise<RefreshHistoryEntry[]> {
     return this.refreshes.history(ProductSale, { limit: 100 });
@@ -51,7 +51,7 @@ export class SaleController {
     return this.refreshes.history(SaleTotal, { limit: 100 });
   }
 
-  /** Answers when there are rows that contain all that was committed before, whoever has refreshed them. */
+  /** Answers once the view contains everything committed before the request, whichever process refreshed it. */
   @Post('refresh')
   @HttpCode(200)
   refresh(): Promise<RefreshResult> {

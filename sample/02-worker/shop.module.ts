@@ -5,10 +5,10 @@ import { MaterializedViewsModule } from 'nestjs-materialized-views';
 import { ProductSale } from './product-sale.view.js';
 import { SaleTotal } from './sale-total.view.js';
 
-/** What the worker and the web processes have in common: the database and its views. */
+/** What the worker and the web processes share: the database and its views. */
 @Module({})
 export class ShopModule {
-  /** @param scheduling whether the process refreshes views by their schedules */
+  /** @param scheduling whether the process refreshes views by schedule and after writes */
   static forProcess({ scheduling }: { scheduling: boolean }): DynamicModule {
     return {
       module: ShopModule,
@@ -23,9 +23,9 @@ export class ShopModule {
         MaterializedViewsModule.forRoot({
           views: [ProductSale, SaleTotal],
           scheduling,
-          // One application, though its processes connect under two names.
+          // The processes connect under two names, but belong to one application.
           application: 'shop',
-          // The demo is not to wait half a minute for the catch-up.
+          // With the default of 30 s, the demo would wait too long for the catch-up.
           sweepInterval: '1s',
         }),
       ],

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** Of no schema of its own: each tenant has such a table. */
+/** Without a schema, because each tenant's schema has such a table. */
 @Entity('orders')
 export class Order {
   @PrimaryGeneratedColumn()

@@ -8,7 +8,7 @@ export class Tenant {
   schema!: string;
 }
 
-/** Where views of tenants are made: asked at boot, by `SchemaService.sync`, and from time to time. */
+/** The schemas in which each tenant's view is created. Called at boot, by `SchemaService.sync`, and from time to time. */
 export async function tenantSchemas(dataSource: DataSource): Promise<string[]> {
   const tenants = await dataSource.getRepository(Tenant).find({ order: { schema: 'ASC' } });
   return tenants.map(({ schema }) => schema);

@@ -16,7 +16,7 @@ export class TenantService {
     private readonly schemas: SchemaService,
   ) {}
 
-  /** In an application of yours migrations make the tables. */
+  /** Creates a tenant with its table and view. In your application, migrations create the table. */
   async create(schema: string): Promise<void> {
     await this.createTables(schema);
     await this.dataSource.getRepository(Tenant).insert({ schema });

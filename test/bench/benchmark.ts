@@ -1,6 +1,6 @@
 import type { Comparison } from './side-by-side.js';
 
-/** One subject, measured on a database of its own. */
+/** One subject to measure, in a database of its own. */
 export interface Benchmark {
   name: string;
   description: string;
@@ -10,17 +10,17 @@ export interface Benchmark {
 export type Log = (message: string) => void;
 
 export interface Outcome {
-  /** What a reader must know to judge the numbers: sizes, settings, counts. */
+  /** What you need to judge the numbers: sizes, settings, counts. */
   facts: Record<string, string | number>;
   comparisons: Comparison[];
   counts?: CountTable[];
 }
 
-/** What is counted and not timed. */
+/** Results that are not measured side by side. */
 export interface CountTable {
   title: string;
   columns: string[];
-  /** A count for each column. */
+  /** One number for each column. */
   rows: { name: string; counts: number[] }[];
 }
 

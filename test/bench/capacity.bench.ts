@@ -10,7 +10,7 @@ interface Scenario extends FleetOptions {
   name: string;
   /** @default 1 */
   processCount?: number;
-  /** Statements a second that write to what all views read. @default 0 */
+  /** Writes per second to the table that all views read. @default 0 */
   writesPerSecond?: number;
 }
 
@@ -26,7 +26,7 @@ const SCENARIOS: Scenario[] = [
 ];
 
 const MINUTE_MS = 60_000;
-/** For the first refreshes. */
+/** Time for the first refreshes, before measuring. */
 const SETTLES_MS = 20_000;
 
 export const capacityBenchmark: Benchmark = {
@@ -36,7 +36,7 @@ export const capacityBenchmark: Benchmark = {
   run: (log) => withDatabase((database) => run(database, log)),
 };
 
-/** All at once, each in a database of its own: they hardly do anything. */
+/** Runs all scenarios at once, each in a database of its own, because they do hardly any work. */
 async function run(database: TestDatabase, log: Log): Promise<Outcome> {
   const fleets: Fleet[] = [];
   try {
@@ -109,7 +109,7 @@ class Fleet {
     this.writing = write(this.database, this.writesPerSecond, this.writes.signal);
   }
 
-  /** Statements, new connections, milliseconds of the server's time, the mean of open connections. */
+  /** Measures a minute: statements, new connections, server time in ms, mean number of open connections. */
   async minute(): Promise<number[]> {
     const before = await this.counts();
     const open = await openConnections(this.database);
@@ -134,7 +134,7 @@ class Fleet {
   }
 }
 
-/** Writes until it is told to stop, on a connection of its own. */
+/** Writes on a connection of its own until `signal` aborts. */
 async function write(
   database: TestDatabase,
   perSecond: number,
@@ -151,7 +151,7 @@ async function write(
   await session.end();
 }
 
-/** What the server has counted so far: sessions, and milliseconds in which statements ran. */
+/** The server's counters: sessions, and milliseconds spent running statements. */
 async function server(database: TestDatabase): Promise<number[]> {
   const [row] = await database.query<{ sessions: number; activeMs: number }>(
     `SELECT sessions::int, active_time AS "activeMs" FROM pg_stat_database WHERE datname = current_database()`,
@@ -159,7 +159,7 @@ async function server(database: TestDatabase): Promise<number[]> {
   return [row?.sessions ?? NaN, row?.activeMs ?? NaN];
 }
 
-/** The mean of a minute, but for those of this benchmark. */
+/** The mean number of open connections in a minute, without the benchmark's own. */
 async function openConnections(database: TestDatabase): Promise<number> {
   const open: number[] = [];
   for (const endMs = performance.now() + MINUTE_MS; performance.now() < endMs;) {

@@ -2,7 +2,6 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { MaterializedViewEntity, RefreshService } from '../../lib/index.js';
 import { Client } from 'pg';
 import { ViewColumn } from 'typeorm';
-// Of the built package, as the application is.
 import { tickRequest } from '../../lib/refresh/occasions.js';
 import { selectPending } from '../../lib/postgres/pending.sql.js';
 import { listen, wakeUpChannel } from '../../lib/postgres/wake-up.sql.js';
@@ -72,7 +71,7 @@ FROM generate_series(1, ${EVENT_COUNT}) AS id`,
   const [listener, client, ...others] = clients as [Client, Client, ...Client[]];
   try {
     return await withApp(database.url, [Totals], async (app) => {
-      // Makes what notifies, in a schema of its own.
+      // Creates the notifying capture triggers, with a state schema of their own.
       await withApp(database.url, [NotifiedTotal], () => Promise.resolve(), {
         stateSchema: WOKEN,
         wakeUp: 'notify',
@@ -109,14 +108,14 @@ FROM generate_series(1, ${EVENT_COUNT}) AS id`,
   }
 }
 
-/** The tables, and what happens to writes of them. */
+/** The tables, and how writes to them are captured. */
 const WAYS = {
   plain: 'without capture',
   captured: 'with capture',
   notified: 'with capture and notify',
 };
 
-/** A call is over when each of the writers has written once. */
+/** A call ends when each writer has written once. */
 async function measureWriters(
   writers: Client[],
   title: string,
@@ -149,12 +148,12 @@ async function measureCheck(client: Client, app: INestApplicationContext): Promi
   const { text, values } = selectPending('materialized_views', [TOTALS]);
   const refreshes = app.get(RefreshService);
   const runner = managed(app).refresher.runner;
-  // Not for a tick, which is done once: for any moment of the schedule's.
+  // Without a tick, because each tick runs only once.
   const request = {
     ...tickRequest(definitionOf(app, Totals), new Date()),
     tick: undefined,
   };
-  // Of the writers before, so that there is nothing to be seen in a log of thousands of rows.
+  // The writers have left thousands of rows in the change log. After this refresh, none of them is pending.
   await refreshes.refresh(Totals, { mode: 'blocking' });
   return sideBySide({
     title: 'Whether anything changed',
@@ -175,7 +174,7 @@ async function measureCheck(client: Client, app: INestApplicationContext): Promi
   });
 }
 
-/** @throws Error when it was not: then something else would be measured */
+/** @throws Error if the refresh was not skipped, because then something else was measured */
 async function skipped(run: Promise<{ outcome: string }>): Promise<void> {
   const { outcome } = await run;
   if (outcome !== 'skipped') {

@@ -8,7 +8,7 @@ import { Pool } from 'pg';
 import { Index, ViewColumn } from 'typeorm';
 import { shiftClock } from '../support/shifted-clock.js';
 
-/** One of the processes of the benchmark `cluster`: it refreshes three views each second, each in another way. */
+/** A process of the benchmark `cluster`. It refreshes three views every second, each in a different way. */
 
 const url = process.env.REPLICA_DATABASE_URL;
 const { clockOffsetMs = 0 } = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as {
@@ -28,7 +28,7 @@ class Library {
   @ViewColumn() run!: string;
 }
 
-/** What an application writes without the library. */
+/** What an application without the library would do. */
 @Injectable()
 class OwnSchedule implements OnApplicationShutdown {
   private readonly pool = new Pool({ connectionString: url, max: 2 });
@@ -70,7 +70,7 @@ class OwnSchedule implements OnApplicationShutdown {
 })
 class ClusterModule {}
 
-// The benchmark that started it is gone.
+// The benchmark that started this process has ended.
 process.on('disconnect', () => process.exit(1));
 await NestFactory.createApplicationContext(ClusterModule, { logger: ['error'] });
 console.log('booted');

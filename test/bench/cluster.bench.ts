@@ -5,7 +5,7 @@ import type { Benchmark, CountTable, Log, Outcome } from './benchmark.js';
 
 const PROCESS_COUNT = 8;
 const TICK_COUNT = 20;
-/** How far the timers of the processes go off apart: clocks, and loads, are never quite the same. */
+/** How far apart the processes' timers fire. On real machines, clocks and load differ. */
 const SPREADS_MS = [0, 50, 200];
 const ROW_COUNT = 1_000;
 
@@ -47,7 +47,7 @@ async function run(database: TestDatabase, log: Log): Promise<Outcome> {
   };
 }
 
-/** A sequence counts what was computed, also by a refresh that nobody needed. */
+/** Creates the views. A sequence for each counts how often its query ran. */
 async function prepare(database: TestDatabase): Promise<void> {
   await database.query('CREATE SCHEMA bench');
   for (const way of Object.keys(WAYS)) {
@@ -89,7 +89,7 @@ async function count(database: TestDatabase, spreadMs: number): Promise<Counts> 
   }
 }
 
-/** Resolves in the middle between two ticks, so many ticks after `since`: what belongs to the tick is over. */
+/** Resolves 0.8 s after a tick, when its refreshes are over: `ticks` ticks after `since`, or after now. */
 async function untilBetweenTicks(
   database: TestDatabase,
   ticks: number,

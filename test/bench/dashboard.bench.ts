@@ -46,7 +46,7 @@ async function run(database: TestDatabase, log: Log): Promise<Outcome> {
   };
 }
 
-/** Each page is read anew, but for one that somebody else has asked for a moment ago. */
+/** Clears the dashboard's cache before each call, except for `list, as read for another`. */
 async function measure(database: TestDatabase, size: number): Promise<PageCost> {
   const views = Array.from({ length: size }, (_, position) =>
     viewClass({

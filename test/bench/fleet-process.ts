@@ -9,24 +9,24 @@ import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
 import { viewClass, YEARLY } from '../support/view-class.js';
 
 /**
- * One of the processes of the benchmark `fleet`: it boots with as many views as it is told, says how long that took, and then,
- * when it is told to, has all of them due.
+ * A process of the benchmarks `fleet` and `capacity`. Its first message makes it boot, and is answered with the duration in ms.
+ * Later messages can fire the ticks of all views.
  */
 
 export interface FleetOptions {
   viewCount: number;
-  /** Whether the views have ticks, and do not depend on writes. @default false */
+  /** Whether the views are refreshed by schedule, and not after writes. @default false */
   isScheduled?: boolean;
-  /** So many applications in this process stand for as many processes. @default 1 */
+  /** Applications in this process. Each stands for a process. @default 1 */
   memberCount?: number;
 }
 
-/** It answers with the number of statements so far, or since a tick was asked for. */
+/** The answer is the number of statements since the start, or since the last `tickAt`. */
 interface Question {
   id: number;
-  /** When all views are to be due. */
+  /** When to fire the ticks of all views. */
   tickAt?: number;
-  /** Whether the memory that the process takes, in bytes, is asked for instead. */
+  /** Asks for the process's memory in bytes instead. */
   memory?: boolean;
 }
 
@@ -62,12 +62,12 @@ const prototype = Session.prototype as unknown as {
 };
 const { answer } = prototype;
 prototype.answer = function (statement) {
-  // As the server counts: each of a script.
+  // Counts each statement of a script, as the server does.
   statementCount += statement.isScript ? statement.text.split(';\n').length : 1;
   return answer.call(this, statement);
 };
 
-// The benchmark that started it is gone.
+// The benchmark that started this process has ended.
 process.on('disconnect', () => process.exit(1));
 console.log('loaded');
 await new Promise((resolve) => process.once('message', resolve));

@@ -6,7 +6,7 @@ import type { Benchmark, CountTable, Outcome } from './benchmark.js';
 
 const PROCESS_COUNTS = [1, 3, 10];
 const VIEW_COUNT = 200;
-/** Processes that have a tick of all views at the same time. */
+/** How many processes have a tick of all views at the same time. */
 const TICK_PROCESS_COUNTS = [1, 20];
 
 export const fleetBenchmark: Benchmark = {
@@ -39,7 +39,7 @@ export const fleetBenchmark: Benchmark = {
   },
 };
 
-/** @returns when the first and the last were done, and how many refreshes failed because of a lock */
+/** @returns the shortest and the longest boot in ms, and how many refreshes failed because of a lock */
 async function boot(database: TestDatabase, count: number): Promise<number[]> {
   await database.query('CREATE TABLE items AS SELECT id FROM generate_series(1, 1000) AS id');
   const replicas = Array.from({ length: count }, () =>
@@ -62,10 +62,10 @@ async function boot(database: TestDatabase, count: number): Promise<number[]> {
 }
 
 /**
- * The first tick of new processes, which open connections and run their code for the first time, and the next one.
+ * Measures the first tick of new processes, which open connections and run their code for the first time, and the next one.
  *
- * @returns of each how long after the tick the last view was done, the statements of all processes, how many of them
- * refreshed, and what most of one did
+ * @returns for each tick: the ms until the last view was refreshed, the statements of all processes, the number of processes
+ * that refreshed a view, and the most views that one process refreshed
  */
 async function ticks(database: TestDatabase, count: number): Promise<number[][]> {
   await database.query('CREATE TABLE items AS SELECT id FROM generate_series(1, 1000) AS id');

@@ -41,7 +41,7 @@ async function run(database: TestDatabase, log: Log): Promise<Outcome> {
   };
 }
 
-/** No order can be faster than all the work shared out evenly, nor than the longest path. */
+/** The lower bound: no order is faster than the work divided by the workers, or than the longest path. */
 async function measure(
   refreshes: RefreshService,
   { levels, workMs, pathMs }: SleepingGraph,
@@ -74,7 +74,7 @@ async function byLevel(
   }
 }
 
-/** So many at a time, each as soon as there is room. */
+/** Refreshes `workers` views at a time, each as soon as a worker is free. */
 async function inPool(
   views: ViewClass[],
   workers: number,

@@ -13,9 +13,9 @@ const RUN_COUNT = 2_000_000;
 const LOOKED_COUNT = 1_000;
 const BOOTED_COUNT = 2_000;
 const CALL_COUNT = 5;
-/** What a pruning of everything takes minutes for. */
+/** When to stop pruning: to prune everything would take minutes. */
 const PRUNING_MS = 20_000;
-/** Of a view that no process has refreshed so far. */
+/** How many views to measure at their first refresh. */
 const FIRST_COUNT = 10;
 
 const VIEWS = Array.from({ length: VIEW_COUNT }, (_, index) =>
@@ -62,7 +62,7 @@ async function run(database: TestDatabase, log: Log): Promise<Outcome> {
   });
 }
 
-/** Each view for the first time, on a new connection, and again. */
+/** Refreshes each view for the first time, and again. */
 async function measureFirst(app: INestApplicationContext, views: ViewClass[]): Promise<CountTable> {
   const refreshes = app.get(RefreshService);
   const firstMs: number[] = [];
@@ -100,7 +100,7 @@ async function measurePruning(app: INestApplicationContext): Promise<CountTable>
   return table(title, { 'statusAll meanwhile': meanwhileMs });
 }
 
-/** Four of five ticks found nothing new; few refreshes failed. */
+/** A history in which four of five ticks were skipped and few refreshes failed. */
 async function fillHistory(database: TestDatabase): Promise<void> {
   await database.query(
     `INSERT INTO materialized_views.refresh_history

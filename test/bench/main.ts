@@ -79,7 +79,7 @@ async function report({ name, description, run }: Benchmark): Promise<BenchmarkR
   return { name, description, durationMs: performance.now() - startedAtMs, ...outcome };
 }
 
-// An exit, unlike a signal, lets the server that was started be stopped.
+// Exits, because a signal would end the process without its exit handlers, which stop the started server.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => process.exit(1));
 }

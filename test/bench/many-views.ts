@@ -17,7 +17,7 @@ const LOOK_COUNT = 9;
 const BOOT_COUNT = 3;
 const STATE = 'materialized_views';
 
-/** Each reads a table of its own. */
+/** Views that each read a table of their own. */
 function viewsOfTables(schema: string, count: number): ViewClass[] {
   return Array.from({ length: count }, (_, index) =>
     viewClass({
@@ -38,7 +38,7 @@ async function createTables(database: TestDatabase, schema: string, count: numbe
   await database.query('VACUUM ANALYZE');
 }
 
-/** What the server takes to find out that nothing has changed, and that one table of many has. */
+/** Measures the server's time for a poll that finds no changes, and for one after a write to one table. */
 export async function measureLooks(database: TestDatabase, count: number): Promise<CountTable> {
   const views = viewsOfTables('looked', count);
   await createTables(database, 'looked', count);
@@ -72,7 +72,7 @@ export async function measureLooks(database: TestDatabase, count: number): Promi
   });
 }
 
-/** A first boot, in batches on a server with the usual settings, and boots after it. */
+/** Measures the first boot, which creates views in batches with the server's default lock limit, and boots after it. */
 export async function measureBoots(database: TestDatabase, count: number): Promise<CountTable> {
   const views = viewsOfTables('booted', count);
   await createTables(database, 'booted', count);
@@ -111,7 +111,7 @@ async function times(count: number, work: () => Promise<number>): Promise<number
   return all;
 }
 
-/** The median and the greatest of each. */
+/** A table with the median and the maximum of each way. */
 export function table(title: string, ways: Record<string, number[]>): CountTable {
   return {
     title,

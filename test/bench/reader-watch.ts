@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 
-/** So that the reader does not take a processor of its own. */
+/** Pause between reads, so that the reader doesn't occupy a CPU. */
 const PAUSE_MS = 1;
 
-/** A reader that selects in a loop, and how long it waited at the most while something else was done. */
+/** A reader that runs a query in a loop, and records its longest wait during each kind of work. */
 export class ReaderWatch {
   static async start(url: string, text: string): Promise<ReaderWatch> {
     const client = new Client({ connectionString: url });
@@ -25,7 +25,7 @@ export class ReaderWatch {
     this.loop.catch(() => undefined);
   }
 
-  /** Runs `work`, and puts the reads that are answered meanwhile down to `name`. */
+  /** Runs `work`, and records reads during it under `name`. */
   async during<T>(name: string, work: () => Promise<T>): Promise<T> {
     this.current = name;
     try {

@@ -11,7 +11,7 @@ import { type Comparison, sideBySide, type Way } from './side-by-side.js';
 
 const VIEW_ROW_COUNT = 100;
 const ITEM_COUNT = 1_000;
-/** As between two machines of one region, in different zones. */
+/** Typical between two availability zones of a region. */
 const NETWORK_MS = 2;
 const REFRESH = 'REFRESH MATERIALIZED VIEW';
 const BARE_REFRESH = `${REFRESH} CONCURRENTLY bench.tiny`;
@@ -101,7 +101,7 @@ async function libraryRefresh(refreshes: RefreshService): Promise<void> {
   }
 }
 
-/** What a careful application would write: a lock, limits and a history row, one statement at a time. */
+/** What a careful application would do: a lock, limits and a history row, one statement at a time. */
 async function naiveRefresh(client: Client): Promise<void> {
   await client.query('BEGIN');
   await client.query(`SET LOCAL lock_timeout = '5s'`);
@@ -115,8 +115,8 @@ async function naiveRefresh(client: Client): Promise<void> {
 }
 
 /**
- * Of the second call each, since the first one may open a connection; on the connection that refreshes, since what is
- * done meanwhile in the background is not waited for.
+ * Counts only the second call of each way, because the first may open a connection, and only the connection that refreshes,
+ * because the caller doesn't wait for background work.
  */
 async function countRoundTrips(network: Network, ways: Way[]): Promise<Outcome['facts']> {
   const counts: Outcome['facts'] = {};

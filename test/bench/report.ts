@@ -11,7 +11,7 @@ export function toJson(reports: BenchmarkReport[]): string {
   return JSON.stringify({ ...machine(), benchmarks: reports }, undefined, 2);
 }
 
-/** Tables for people. */
+/** Human-readable tables. */
 export function toText(reports: BenchmarkReport[]): string {
   const { node, cpuCount } = machine();
   const heading = `Node ${node}, ${cpuCount} CPUs. ${LEGEND}`;
@@ -71,7 +71,7 @@ function range({ median, min, max }: Ratio): string {
   return min === max ? times(median) : `${times(median)} (${times(min)} to ${times(max)})`;
 }
 
-/** A ratio far below one is easier to read as a fraction. */
+/** Shows a ratio below 0.1 as a fraction, which is easier to read. */
 function times(ratio: number): string {
   return ratio < 0.1 ? `1/${significant(1 / ratio)}` : significant(ratio);
 }

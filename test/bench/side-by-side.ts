@@ -1,7 +1,7 @@
-/** One of the ways that are compared. */
+/** One of the ways to compare. */
 export interface Way {
   name: string;
-  /** What has to be done before each call, and is not measured. */
+  /** Runs before each call, and is not measured. */
   prepare?(): Promise<unknown>;
   call(): Promise<unknown>;
   /** Calls per round, for a way that is much slower than the others. */
@@ -11,11 +11,11 @@ export interface Way {
 export interface SideBySideOptions {
   title: string;
   ways: Way[];
-  /** The names of the ways that all others are divided by. */
+  /** The names of the ways that the others are compared with. */
   baselines: string[];
   rounds: number;
   callsPerRound: number;
-  /** Calls of each way that are not counted: connections, plans, the JIT compiler. */
+  /** Calls of each way before measuring, to open connections, cache plans and warm up the JIT compiler. */
   warmUpCalls: number;
 }
 
@@ -33,7 +33,7 @@ export interface Measurement {
   ratios: Ratio[];
 }
 
-/** A way's median divided by the baseline's median of the same round: the median of all rounds. */
+/** A way's median divided by the baseline's median of the same round. `median` is that of all rounds. */
 export interface Ratio {
   baseline: string;
   median: number;
@@ -43,13 +43,13 @@ export interface Ratio {
 
 interface Timings {
   way: Way;
-  /** One list of milliseconds a round. */
+  /** A list of milliseconds for each round. */
   rounds: number[][];
 }
 
 /**
- * Measures several ways in one run. In each round every way is called a number of times, and each
- * round starts with another way, so that what the machine does meanwhile meets all of them alike.
+ * Measures several ways in one run. Each round calls every way several times. Each round starts with a different way, so that
+ * other load on the machine affects all of them alike.
  */
 export async function sideBySide(options: SideBySideOptions): Promise<Comparison> {
   const { title, ways, rounds, callsPerRound, warmUpCalls } = options;
@@ -113,7 +113,7 @@ function median(values: number[]): number {
   return percentile(values, 50);
 }
 
-/** Between two values, the weighted mean of both. */
+/** Interpolates linearly between values. */
 function percentile(values: number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const position = ((sorted.length - 1) * percent) / 100;

@@ -3,9 +3,9 @@ import { defineMaterializedView, type ViewClass } from '../../lib/index.js';
 const LEVEL_COUNT = 5;
 const LEVEL_SIZE = 10;
 
-/** Views that only sleep, so that a run is bound by its order and not by the machine's cores. */
+/** Views that only sleep, so that a run's time depends on its order, not on the machine's cores. */
 export interface SleepingGraph {
-  /** From the bottom to the top. */
+  /** From bottom to top. */
   levels: ViewClass[][];
   /** The sum of all sleeps, in milliseconds. */
   workMs: number;
@@ -19,7 +19,7 @@ interface SleepingView {
   pathMs: number;
 }
 
-/** Each view reads one to three of the level below; some sleep much longer than most. */
+/** Each view reads one to three views of the level below. Some sleep much longer than most. */
 export function sleepingGraph(): SleepingGraph {
   const random = seededRandom(20);
   const levels: SleepingView[][] = [];
@@ -54,7 +54,7 @@ function pick<T>(from: T[], random: () => number): T[] {
   return [...from].sort(() => random() - 0.5).slice(0, count);
 }
 
-/** The same numbers in every run (Lehmer's generator), from 0 to 1, without both. */
+/** The same numbers in every run (Lehmer's generator), between 0 and 1 (both exclusive). */
 function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

@@ -87,7 +87,7 @@ async function measure(
   return [staleCount, at(0.5), at(0.99)];
 }
 
-/** Sessions that write for as long as the benchmark lasts. */
+/** Sessions that write until `stop`. */
 class Writers {
   private isStopped = false;
   private writing: Promise<unknown>[] = [];

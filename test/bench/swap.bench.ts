@@ -15,9 +15,9 @@ import { ReaderWatch } from './reader-watch.js';
 import { type Comparison, sideBySide, type Way } from './side-by-side.js';
 
 const ROW_COUNT = 500_000;
-/** Rows of the table for each row of the view. */
+/** Table rows per view row. */
 const ITEMS_PER_ROW = 4;
-/** How many of the view's rows differ from one refresh to the next. */
+/** The percentage of the view's rows that change between refreshes. */
 const CHANGED_PERCENTS = [0, 10, 100];
 const ROUNDS = 3;
 const [BLOCKING, CONCURRENTLY, SWAP] = ['blocking', 'CONCURRENTLY', 'swap'];
@@ -106,7 +106,7 @@ async function compare(
   }
 }
 
-/** One item of each of so many rows of the view, and no trace of it for the next statement to clean up. */
+/** Changes `percent` % of the view's rows, and cleans up so that the next statement doesn't have to. */
 async function change(database: TestDatabase, percent: number): Promise<void> {
   await database.query('UPDATE items SET amount = amount + 1 WHERE id <= $1', [
     (ROW_COUNT * percent) / 100,
@@ -132,7 +132,7 @@ function openDatabase(url: string): Database {
   });
 }
 
-/** One refresh by swap. The only place that knows how that is asked for. */
+/** One refresh by swap, without the rest of a refresh by the library. */
 async function swapOnce(database: Database): Promise<void> {
   const name = { schema: 'bench', name: 'sales' };
   const definition = {

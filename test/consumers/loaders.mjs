@@ -1,7 +1,7 @@
 /**
- * `matviews` on a data source of each kind of project, loaded by each of the loaders for TypeScript that users have.
+ * Runs `matviews` on a data source in each kind of project, with each TypeScript loader that users have.
  *
- * The files of `data-source/` are those of the projects. The loaders are installed once, and each project finds one.
+ * The projects are copies of `data-source/`. The loaders are installed once, and each project has a link to one of them.
  */
 import { deepStrictEqual, match } from 'node:assert/strict';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -25,8 +25,8 @@ const LISTED = [
 ];
 
 /**
- * @param consumer the folder of an application in which the library is installed
- * @param tools where the loaders are installed
+ * @param consumer the folder of an application with the library installed
+ * @param tools the folder in which the loaders are installed
  */
 export async function checkLoaders({ consumer, tools, run, databaseUrl }) {
   const list = (project, language) =>
@@ -36,7 +36,7 @@ export async function checkLoaders({ consumer, tools, run, databaseUrl }) {
         path.join(consumer, 'node_modules/.bin/matviews'),
         ...['list', '--json', '-d', path.join(project, `data-source.${language}`)],
       ],
-      // Not the folder of the project, whose tsconfig.json has to be found.
+      // Outside the project's folder, so that `matviews` has to find its tsconfig.json.
       consumer,
       { DATABASE_URL: databaseUrl, NODE_OPTIONS: '' },
     );
@@ -53,7 +53,7 @@ export async function checkLoaders({ consumer, tools, run, databaseUrl }) {
 
 async function expectViews(listed, what) {
   if (what === '@oxc-node/core cjs') {
-    // It makes ES modules, and the file asks for its `__dirname`.
+    // This loader produces ES modules, in which the file's `__dirname` doesn't exist.
     const { stderr } = await listed.then(
       () => ({ stderr: 'no error' }),
       (error) => error,
@@ -92,7 +92,7 @@ async function createProject({ consumer, tools, loader, format }) {
   return project;
 }
 
-/** As `nest new` writes it for Nest 12, and for CommonJS. */
+/** The tsconfig.json of `nest new` in Nest 12, and the same for CommonJS. */
 function configuration(format) {
   const module = format === 'esm' ? 'nodenext' : 'commonjs';
   return {
@@ -122,7 +122,7 @@ function compiled(text, format) {
   }).outputText;
 }
 
-/** What the warning asks for. */
+/** Adds the column types that the warning about tsx asks for. */
 function withTypes(text) {
   return text
     .replaceAll('@Column() day', "@Column('text') day")

@@ -1,6 +1,6 @@
 /**
- * The recipe for GitHub Actions of docs/guide/testing.md, as it stands there, on a copy of sample/05-testing. The
- * checkout and Node are here, and in the place of the service container is another server.
+ * Runs the GitHub Actions recipe of docs/guide/testing.md on a copy of sample/05-testing. Only its `run` steps are run, and
+ * another server replaces the service container.
  */
 import { deepStrictEqual } from 'node:assert/strict';
 import { cp, readFile } from 'node:fs/promises';
@@ -10,8 +10,8 @@ import path from 'node:path';
 const root = path.resolve(import.meta.dirname, '../..');
 
 /**
- * @param consumer an application whose packages are those of the sample
- * @param tools where the package `yaml` is installed
+ * @param consumer the folder of an application with the sample's dependencies
+ * @param tools the folder in which the package `yaml` is installed
  */
 export async function checkRecipe({ consumer, directory, tools, run, databaseUrl }) {
   const { parse } = createRequire(path.join(tools, 'package.json'))('yaml');
@@ -34,7 +34,7 @@ async function readRecipe() {
   return /^### GitHub Actions\n\n```yaml\n(.*?)^```/ms.exec(page)[1];
 }
 
-/** The address of the tests is that of the service. */
+/** Checks that the tests' URL matches the service container. */
 function expectServer(address, service) {
   const { username, password, hostname, port, protocol } = new URL(address);
   deepStrictEqual(

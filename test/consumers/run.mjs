@@ -1,7 +1,6 @@
 /**
- * Packs the library, installs the tarball into applications of each supported generation, and runs
- * their tests: what only a consumer meets (peer ranges, module formats, published types, TypeORM's
- * older API) shows here.
+ * Packs the library, installs the tarball into an application for each supported Nest version, and runs their tests. This
+ * finds problems that only a consumer has: peer ranges, module formats, published types, TypeORM's older API.
  *
  *     npm run test:consumers [-- <name of a consumer> ...]
  */
@@ -17,10 +16,10 @@ import { checkRecipe } from './recipe.mjs';
 import { installTools } from './tools.mjs';
 
 const LIBRARY = 'nestjs-materialized-views';
-/** Each loads with the packages that it needs. */
+/** The consumers have the packages that each of these needs. */
 const ENTRY_POINTS = ['', '/dashboard', '/health', '/opentelemetry', '/prometheus', '/testing'];
 const CONSUMERS = ['nest12-esm', 'nest11-cjs'];
-/** A test that leaves something open would never end. */
+/** A test that leaves a connection or timer open would never exit. */
 const STEP_TIMEOUT_MS = 5 * 60_000;
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -49,7 +48,7 @@ async function main() {
   }
 }
 
-/** It builds before, as `npm publish` does. */
+/** `npm pack` builds first, as `npm publish` does. */
 async function pack(directory) {
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', directory], root);
   return path.join(directory, JSON.parse(stdout)[0].filename);
@@ -63,7 +62,7 @@ async function startServer() {
   return startPostgres(process.env.POSTGRES_PACKAGE);
 }
 
-/** @returns the steps that failed; the first failure is the last step */
+/** @returns the failed step, if any: the check stops at the first failure */
 async function check(name, { directory, tarball, tools, serverUrl }) {
   const copy = path.join(directory, name);
   await cp(path.join(import.meta.dirname, name), copy, {
@@ -79,7 +78,7 @@ async function check(name, { directory, tarball, tools, serverUrl }) {
     'test with jest': () => npm('test'),
     'test with vitest': () => npm('run', 'test:vitest'),
     loaders: () => checkLoaders({ consumer: copy, tools, run, databaseUrl: serverUrl }),
-    // The sample is an application on Nest 12.
+    // The sample uses Nest 12.
     ...(name === 'nest12-esm' && {
       recipe: () => checkRecipe({ consumer: copy, directory, tools, run, databaseUrl: serverUrl }),
     }),
@@ -104,7 +103,7 @@ async function dependOn(tarball, manifestFile) {
   await writeFile(manifestFile, JSON.stringify(manifest, null, 2));
 }
 
-/** Plain Node gives the same names by `import` and by `require`. */
+/** Checks that plain Node gets the same exports with `import` and with `require`. */
 async function load(copy) {
   const names = async (type, expression) => {
     const source = `console.log(JSON.stringify(Object.keys(${expression}).sort()))`;

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** The loaders for TypeScript that users have, with what these need, and what else the checks use. */
+/** The TypeScript loaders that users have, the packages that these need, and other packages for the checks. */
 const PACKAGES = {
   '@swc-node/register': '1.12.1',
   '@swc/core': '1.16.18',
@@ -14,9 +14,9 @@ const PACKAGES = {
 };
 
 /**
- * Installs them once for all.
+ * Installs the packages once, for all checks.
  *
- * @returns where they are
+ * @returns the folder
  */
 export async function installTools(directory, run) {
   const home = path.join(directory, 'tools');

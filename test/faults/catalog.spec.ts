@@ -22,7 +22,7 @@ const HOSTILE_NAMES = [
   '\u202Eright to left',
   'SELECT',
   ' ',
-  // With `_key` appended, as long as a name may be.
+  // With `_key` appended, it has the longest possible name: 63 bytes.
   'x'.repeat(59),
 ];
 

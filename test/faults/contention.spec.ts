@@ -53,7 +53,7 @@ describe('contention', () => {
       `SELECT FROM pg_locks WHERE relation = $1::regclass AND NOT granted`,
       [QUOTED_VIEW],
     );
-    // It resolves although the first reader is still reading.
+    // Resolves although the first reader's transaction is still open.
     await second.query(`SELECT FROM ${QUOTED_VIEW}`);
     expect(await outcome).toMatchObject({ code: 'MV_REFRESH_LOCKED', isTransient: true });
     await Promise.all([reader.end(), second.end()]);
@@ -77,7 +77,7 @@ describe('contention', () => {
     const [now] = await ledger.database.query('SELECT clock_timestamp() AS at');
     const asked = others.map((replica) => replica.ask<Answer>({ do: 'refresh' }));
     for (const { pid } of others) {
-      // It found the lock taken.
+      // The ROLLBACK means that it found the lock taken.
       await ledger.database.until(
         `SELECT FROM pg_stat_activity
          WHERE application_name = 'replica ${pid}' AND query = 'ROLLBACK' AND state_change > $1`,
@@ -135,7 +135,7 @@ describe('contention', () => {
   );
 
   it('37: a deadlock is resolved by cancelling a tick, which is done after it', async () => {
-    // Which session looks for a deadlock first must not depend on timing.
+    // The replica must be the one that detects the deadlock: the other session waits 60 s before it checks.
     await ledger.database.query(
       `ALTER DATABASE ${ledger.database.name} SET deadlock_timeout = '2s'`,
     );

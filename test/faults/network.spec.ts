@@ -101,7 +101,7 @@ describe('the network', () => {
       if (outcome instanceof Error) {
         expect(outcome).toMatchObject({ code: 'MV_CONNECTION_FAILED', isTransient: true });
       } else {
-        // It reports `joined` if the outcome of its own attempt could not be found out at once.
+        // `joined` if it could not tell at once how its own attempt had ended.
         expect(['refreshed', 'joined']).toContain((outcome as RefreshResult).outcome);
       }
     }

@@ -39,7 +39,7 @@ describe("with wakeUp: 'notify'", () => {
     await database.reconnect();
     await database.query('CREATE TABLE orders (id serial)');
     const app = await bootWith(database, { views: [Count], scheduling: true, wakeUp: 'notify' });
-    // A listener that doesn't end its transaction keeps everything that is sent in the queue.
+    // A listener with an open transaction keeps all notifications in the queue.
     const sleeper = await database.session();
     await sleeper.query('LISTEN anything');
     await sleeper.query('BEGIN');

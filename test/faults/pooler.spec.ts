@@ -4,7 +4,7 @@ import { PgBouncer } from '../support/pgbouncer.js';
 import { assertInvariants } from './support/invariants.js';
 import { EVERY_SECOND, HOURLY, Ledger } from './support/ledger.js';
 
-/** What the library sets in its transactions, and what must not be left behind on a shared connection. */
+/** Settings that the library changes in its transactions. They must not stay on a shared connection. */
 const SETTINGS = [
   'lock_timeout',
   'statement_timeout',

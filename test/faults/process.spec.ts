@@ -4,7 +4,7 @@ import { assertInvariants } from './support/invariants.js';
 import type { Answer } from './support/ledger-replica.js';
 import { EVERY_SECOND, HOURLY, Ledger, QUOTED_VIEW } from './support/ledger.js';
 
-/** How a process that handles SIGTERM ends: Nest sends the signal again once it has stopped. */
+/** The exit of a process that handles SIGTERM: Nest sends the signal again after its shutdown hooks. */
 const ENDED = 'SIGTERM';
 
 describe('a process', () => {
@@ -94,7 +94,7 @@ describe('a process', () => {
     stopping.signal('SIGTERM');
     expect(await ended).toBe(ENDED);
     await gate.open();
-    // Before PostgreSQL 14, the server notices only when it sends something.
+    // Before PostgreSQL 14, the server notices that a client is gone only when it sends something.
     await ledger.database.until(
       `SELECT WHERE (SELECT count(*) FROM pg_stat_activity
        WHERE datname = current_database() AND application_name = 'replica ${stopping.pid}') = 0`,
@@ -133,7 +133,7 @@ describe('a process', () => {
       ? standStill(replica)
       : replica.ask<Answer>({ do: 'block', ms: 5_000 }));
     await assertInvariants(ledger);
-    // What was running when it stalled may have succeeded too.
+    // Leaves out the tick that was running when the process stalled, because it may have succeeded too.
     const made = await ledger.database.query(
       `SELECT tick FROM materialized_views.refresh_history
        WHERE outcome = 'refreshed' AND tick > $1::timestamptz + interval '1 s' AND tick <= $2`,

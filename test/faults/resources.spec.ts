@@ -122,7 +122,7 @@ describe('the server runs out of', () => {
     const [sessions] = await ledger.database.query<{ count: number }>(
       `SELECT count(*)::int AS count FROM pg_stat_activity WHERE usename = '${role}'`,
     );
-    // TypeORM's, those of `poolSize`, and the one for bookkeeping.
+    // TypeORM's connection, two for `poolSize`, and one for bookkeeping.
     expect(sessions?.count).toBeLessThanOrEqual(1 + 2 + 1);
     await assertInvariants(ledger, { by: replica });
   });

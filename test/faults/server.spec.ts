@@ -54,7 +54,7 @@ describe('the server', () => {
     const outcome = refreshes.refresh(view).catch((error: unknown) => error);
     await gate.untilReached();
     await server.restart('immediate');
-    // If the attempts are over before the server is back, that is reported too.
+    // MV_CONNECTION_FAILED if all attempts failed before the server was back.
     expect([{ outcome: 'refreshed' }, { code: 'MV_CONNECTION_FAILED' }]).toContainEqual(
       partOf(await outcome),
     );
@@ -74,7 +74,7 @@ describe('the server', () => {
     );
     await server.down('fast');
     const downAt = new Date();
-    // No server can be asked for the time.
+    // `letPass` needs a running server.
     await pause(7_000);
     const upAt = new Date();
     await server.up();

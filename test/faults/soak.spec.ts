@@ -7,7 +7,7 @@ import { assertConsistent, assertInvariants } from './support/invariants.js';
 import { Ledger } from './support/ledger.js';
 import { Random } from '../support/random.js';
 
-/** `SOAK_SECONDS=600 npm run test:faults -- soak` is the long one; `SOAK_SEED` repeats the choice of faults. */
+/** `SOAK_SECONDS=600 npm run test:faults -- soak` is a long run. `SOAK_SEED` repeats the choice of faults. */
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 60);
 const SEED = Number(process.env.SOAK_SEED ?? randomInt(2 ** 31));
 const REPLICA_COUNT = 4;

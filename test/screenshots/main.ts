@@ -10,7 +10,7 @@ import { listen } from '../support/http-app.js';
 import type { TestDatabase } from '../support/test-database.js';
 import { viewClass } from '../support/view-class.js';
 
-/** Where the pages of the documentation find them. */
+/** The folder of the documentation's pictures. */
 const TARGET = path.resolve(import.meta.dirname, '../../docs/public');
 
 const schema = 'analytics';
@@ -63,7 +63,7 @@ const TABLES = `
     SELECT id, id % 500, date '2026-01-01' + id % 300, id % 97, 1 + id % 7 FROM generate_series(1, 200000) AS id;
   INSERT INTO stock_moves SELECT id % 1000, id % 13 - 6 FROM generate_series(1, 100000) AS id;`;
 
-/** Runs of the last hours, so that there is something to see. */
+/** Adds runs of the last hours, so that the pages aren't empty. */
 const HISTORY = `
   INSERT INTO materialized_views.refresh_history
     (run_id, schema_name, view_name, trigger, tick, outcome, mode, mode_reason, started_at, finished_at, host)

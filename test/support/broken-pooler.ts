@@ -2,16 +2,16 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * What becomes of statements that are sent before the answer to the one before them: all but the first are dropped; each second
- * answer is lost; two answers are exchanged; the connection is cut.
+ * What the pooler does to a statement that arrives before the previous one is answered: it drops the statement, loses every
+ * second answer, swaps two answers, or cuts the connection.
  */
 export const PIPELINE_FAULTS = ['dropped', 'answer lost', 'answers exchanged', 'cut'] as const;
 
 export type PipelineFault = (typeof PIPELINE_FAULTS)[number];
 
-/** Something between an application and its server that answers one statement at a time, and cannot do more. */
+/** A proxy between an application and its server that can't handle pipelined statements. */
 export class BrokenPooler {
-  /** @param times after so many faults it can do it; never, if not said */
+  /** @param times how many faults it causes before it passes everything on */
   static async before(
     serverUrl: string,
     fault: PipelineFault,
@@ -23,7 +23,7 @@ export class BrokenPooler {
     return pooler;
   }
 
-  /** How often it has met a pipeline. */
+  /** How many pipelined statements it has broken. */
   faultCount = 0;
   private readonly listener: Server = createServer((client) => this.forward(client));
   private readonly sockets = new Set<Socket>();
@@ -68,11 +68,11 @@ export class BrokenPooler {
   }
 }
 
-/** One connection. */
+/** A client's connection, and the one to the server behind it. */
 class Link {
   private readonly fromClient = new Messages('without a type');
   private readonly fromServer = new Messages();
-  /** Statements without an answer, once the server has said that it is ready. */
+  /** Unanswered statements, counted after the server's first ReadyForQuery. */
   private openCount = 0;
   private isReady = false;
   private answer: Buffer[] = [];
@@ -114,7 +114,7 @@ class Link {
   private finish(answer: Buffer[]): void {
     const others = --this.openCount;
     if (this.fault === 'answer lost' && this.kept.length === 0 && others > 0) {
-      // This one passes, and the next one does not.
+      // Passes on this answer, and drops the next one.
       this.kept = answer;
       this.send(answer);
     } else if (this.fault === 'answers exchanged' && this.kept.length === 0 && others > 0) {
@@ -142,12 +142,12 @@ class Link {
   }
 }
 
-/** Cuts what arrives into the messages of PostgreSQL's protocol. */
+/** Splits a byte stream into PostgreSQL protocol messages. */
 class Messages {
   private rest = Buffer.alloc(0);
   private isFirst: boolean;
 
-  /** @param first the first message of a client has no type */
+  /** @param first for a client's stream: its first message has no type byte */
   constructor(first?: 'without a type') {
     this.isFirst = first !== undefined;
   }
@@ -175,7 +175,7 @@ function typeOf(message: Buffer): string {
   return String.fromCharCode(message[0] ?? 0);
 }
 
-/** Sync, or a simple query. */
+/** Whether the message is a Sync or a simple Query. */
 function endsStatement(message: Buffer): boolean {
   return ['S', 'Q'].includes(typeOf(message));
 }

@@ -3,7 +3,7 @@ import { type Browser, chromium } from 'playwright-core';
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** Starts the Chromium of this machine. */
+/** Starts the Chromium installed on this machine. */
 export function startBrowser(): Promise<Browser> {
   const { CHROMIUM_PATH } = process.env;
   const executablePath = CHROMIUM_PATH ?? PLACES.find((path) => existsSync(path));

@@ -1,14 +1,14 @@
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
-/** What the build writes last. */
+/** The last file that the build writes. */
 const BUILT = path.resolve('dist/cjs/package.json');
 const SOURCES = path.resolve('lib');
 
 /**
- * Call it before a process is started that runs `dist/`.
+ * Call it before starting a process that runs `dist/`.
  *
- * @throws Error if it would run other code than that in `lib/`
+ * @throws Error if `dist/` is older than `lib/`
  */
 export function requireBuild(): void {
   const builtAtMs = statSync(BUILT, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;

@@ -1,7 +1,7 @@
 import { Session } from 'node:inspector/promises';
 import { fileURLToPath } from 'node:url';
 
-/** Records which functions are called, by the engine's own count. */
+/** Records which functions are called, using V8's precise coverage. */
 export class CalledFunctions {
   static async watch(): Promise<CalledFunctions> {
     const session = new Session();
@@ -13,7 +13,7 @@ export class CalledFunctions {
 
   private constructor(private readonly session: Session) {}
 
-  /** The names of the functions that have been called since the watch began, by file. It ends then. */
+  /** Stops recording. Returns the names of the functions called since `watch`, by file. */
   async end(): Promise<Map<string, Set<string>>> {
     const { result } = await this.session.post('Profiler.takePreciseCoverage');
     this.session.disconnect();

@@ -1,12 +1,12 @@
 import type { TestDatabase } from './test-database.js';
 
-/** Some minor releases store something there, with a different number for each relation. */
+/** Leaves out options named `pg_…`: some minor releases store one there, with a different number for each relation. */
 const SOMEBODYS = (options: string): string =>
   `(SELECT array_agg(o ORDER BY o) FROM unnest(${options}) o WHERE NOT starts_with(o, 'pg_'))`;
 
 /**
- * Everything that the database has about views, except what changes when one is recreated unchanged:
- * OIDs and rows. Independent of the library's own reading of the catalog.
+ * Everything that the catalog stores about views, except what differs after a view is dropped and created unchanged: OIDs
+ * and rows. Doesn't use the library's own catalog queries.
  */
 export async function catalog(database: TestDatabase): Promise<Record<string, unknown>> {
   const views = await database.query(`

@@ -17,7 +17,7 @@ interface Seen {
   snapshot: string;
 }
 
-/** Refreshes views with the statements of the engine, but may stop between them. */
+/** Refreshes views with the engine's statements, one at a time, so that a test can act between them. */
 export class ChangeDetector {
   private readonly memories = new Map<
     string,
@@ -33,7 +33,7 @@ export class ChangeDetector {
     private readonly stateSchema: string,
   ) {}
 
-  /** What the detector says about a view now. Polling has to say the same. */
+  /** A view's pending changes now. Checks that polling finds the same. */
   async changes(view: QualifiedName): Promise<PendingRow> {
     const key = quoteQualifiedName(view);
     const definition = { name: view } as ViewDefinition;
@@ -46,7 +46,7 @@ export class ChangeDetector {
     return this.run<PendingRow>(selectPending(this.stateSchema, [view]));
   }
 
-  /** Records what the view is about to see. `commit` must follow, whatever happens in between. */
+  /** Begins a refresh, and reads the snapshot and signature that it will record. `commit` must follow. */
   async begin(view: QualifiedName): Promise<Seen> {
     await this.session.query('BEGIN ISOLATION LEVEL READ COMMITTED');
     const { snapshot } = await this.run<RefreshPreconditionRow>(
@@ -87,7 +87,7 @@ export class ChangeDetector {
   }
 }
 
-/** Whether a materialized view has other rows than its query returns now. */
+/** Whether a materialized view's rows differ from what its query returns now. */
 export async function isStale(
   session: Pick<Client, 'query'>,
   view: QualifiedName,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { requireBuild } from './build.js';
 
-/** How a project of a user is written. */
+/** Language and module system of a user's project. */
 export type ProjectKind = 'typescript-esm' | 'typescript-cjs' | 'javascript-esm' | 'javascript-cjs';
 
 export interface CliRun {
@@ -16,17 +16,17 @@ export interface CliRun {
 
 export interface CliProjectOptions {
   databaseUrl: string;
-  /** Packages beside the library and TypeORM. @default a loader for TypeScript, where it needs one */
+  /** Packages in addition to the library and TypeORM. @default a TypeScript loader, if the project needs one */
   packages?: string[];
-  /** `package.json#matviews`. @default it names the data source */
+  /** `package.json#matviews`. @default names the data source file */
   matviews?: object;
-  /** For each of its processes. */
+  /** Environment variables for each process that it starts. */
   env?: NodeJS.ProcessEnv;
 }
 
 const BIN = path.resolve('dist/esm/cli/bin.js');
 
-/** A project on disk, whose packages are those of the repository. */
+/** A project on disk that uses the repository's packages through symlinks. */
 export class CliProject {
   readonly directory = mkdtempSync(path.join(tmpdir(), 'matviews-'));
   readonly dataSourceFile: string;
@@ -53,7 +53,7 @@ export class CliProject {
     }
   }
 
-  /** Runs `matviews` to its end. */
+  /** Runs `matviews` and waits for it to exit. */
   async run(...args: string[]): Promise<CliRun> {
     const child = this.start(process.execPath, [BIN, ...args]);
     const run: CliRun = { code: null, stdout: '', stderr: '' };
@@ -63,7 +63,7 @@ export class CliProject {
     return { ...run, code };
   }
 
-  /** Starts `matviews` in a terminal, which passes on what is written to its input. */
+  /** Starts `matviews` in a terminal (`script`). What you write to the child's stdin is typed there. */
   startInTerminal(...args: string[]): ChildProcess {
     const command = [process.execPath, BIN, ...args].map((each) => `'${each}'`).join(' ');
     return this.start('script', ['--quiet', '--return', '--command', command, '/dev/null']);
@@ -74,7 +74,7 @@ export class CliProject {
       cwd: this.directory,
       env: {
         ...process.env,
-        // On a terminal it would keep lines from being written over.
+        // With CI set, the command would not overwrite lines on a terminal.
         CI: undefined,
         NODE_OPTIONS: '',
         CLI_DATABASE_URL: this.options.databaseUrl,
@@ -159,7 +159,7 @@ ViewColumn()(Summary.prototype, 'sum');
 MaterializedViewEntity(${SUMMARY})(Summary);
 `;
 
-/** One exports the data source itself, the other a promise of one. */
+/** The ESM file exports a promise of the data source, the CommonJS file the data source itself. */
 function javaScript(type: string): string {
   return type === 'module'
     ? `import { MaterializedViewEntity } from 'nestjs-materialized-views';

@@ -8,10 +8,10 @@ export interface Finding {
   fix: string;
 }
 
-/** What depends on the server and on other tests: one out of support, or full because they run. */
+/** Findings that depend on the server and on other running tests: an unsupported version, or too few connections left. */
 const OF_THE_SERVER = ['server-version', 'connections'];
 
-/** What `matviews doctor` finds. */
+/** Runs `matviews doctor`. */
 export async function diagnoseAll(
   project: SchemaProject,
 ): Promise<{ exitCode: number | null; found: Finding[] }> {
@@ -19,7 +19,7 @@ export async function diagnoseAll(
   return { exitCode, found: (JSON.parse(stdout) as { findings: Finding[] }).findings };
 }
 
-/** The same, without what it finds about the server. */
+/** The same, without findings about the server. */
 export async function diagnose(project: SchemaProject): ReturnType<typeof diagnoseAll> {
   const { exitCode, found } = await diagnoseAll(project);
   return { exitCode, found: found.filter(({ code }) => !OF_THE_SERVER.includes(code)) };

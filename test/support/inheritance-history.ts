@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 
 /*
- * What may happen to tables that inherit from each other, and to partitions: a random sequence of statements.
- * PostgreSQL refuses many of them, because the tables are not related as the statement requires.
+ * Random sequences of statements on partitions and on tables that inherit from each other. PostgreSQL refuses many of them,
+ * because the tables are not related as the statement requires.
  */
 
 const ODD = `"Odd ""table'"`;
-/** There from the beginning; what is made later is among the rest. */
+/** These and the partitioned tables exist from the start. The steps create those of `MADE`. */
 const PLAIN = ['a', 'b', 'c', ODD];
 const PARTITIONED = ['p', 'q'];
 const MADE = ['made_1', 'made_2'];
 export const TABLES = [...PLAIN, ...PARTITIONED, ...MADE];
 
-/** All tables have these columns, so that each may become a parent, a child or a partition of another. */
+/** The columns of every table, so that each can become a parent, a child or a partition of another. */
 const COLUMNS = '(x int, k int)';
 
 export const CREATE_TABLES = [
@@ -23,10 +23,10 @@ export const CREATE_TABLES = [
   `CREATE VIEW between AS SELECT x, k FROM c`,
 ].join(';\n');
 
-/** What a view reads: tables by name, their rows alone, or a plain view over one. */
+/** What a view can read: a table, a table without its children, or a plain view of a table. */
 const READABLE = [...PLAIN, ...PARTITIONED, `ONLY a`, 'between'];
 
-/** @returns the expression of a view that reads all these */
+/** @returns the query of a view that reads all of these */
 export function reading(sources: readonly string[]): string {
   const read = sources.map((source) =>
     source.startsWith('ONLY ') ? `ONLY public.${source.slice(5)}` : `public.${source}`,
@@ -37,7 +37,7 @@ export function reading(sources: readonly string[]): string {
 
 const aTable = fc.constantFrom(...TABLES);
 
-/** Which may inherit from each other; the rest may only be attached. */
+/** Tables that can inherit from each other. Partitioned tables can only be attached. */
 const twoPlain = fc.tuple(...[1, 2].map(() => fc.constantFrom(...PLAIN, ...MADE)));
 const aPartitioned = fc.constantFrom(...PARTITIONED);
 
@@ -102,15 +102,15 @@ const write: fc.Arbitrary<string> = fc
 
 export type Step =
   | { do: 'statement'; sql: string }
-  /** All in one transaction, in which a statement that is refused does nothing. */
+  /** All in one transaction. A refused statement does nothing. */
   | { do: 'together'; statements: string[] }
-  /** What replicas do in time. */
+  /** What a running replica does from time to time. */
   | { do: 'refresh' | 'repair' | 'look' };
 
 const statement = fc.oneof({ weight: 3, arbitrary: structure }, { weight: 4, arbitrary: write });
 
 export interface History {
-  /** What each of the two views reads. */
+  /** The sources of each of the two views. */
   reads: [string[], string[]];
   steps: Step[];
 }
@@ -140,19 +140,19 @@ export const anyHistory: fc.Arbitrary<History> = fc.record({
   ),
 });
 
-/** The classes of refusals: such a statement changes nothing. */
+/** SQLSTATEs of refused statements, which change nothing. */
 export const REFUSALS = [
   '42P01', // no such table
-  '42P07', // there already
+  '42P07', // exists already
   '42P16', // would inherit twice
   '42P17', // overlaps another partition
   '42704', // no such constraint
-  '42809', // the wrong kind
+  '42809', // wrong kind of relation
   '42830',
   '23514', // no partition for the row
   '2BP01', // others depend on it
-  '0A000', // not together with a default partition, or in a transaction
+  '0A000', // not with a default partition, or not in a transaction
   '25001', // not in a transaction
   '42601',
-  '55000', // an unfinished detachment
+  '55000', // a DETACH that did not finish
 ];

@@ -1,16 +1,16 @@
-/** What no message may hold: a value of a row, which is also a name and a piece of SQL. */
+/** A row value that no message may contain. It is also a valid identifier. */
 export const MARKER = 'zq_marker_77';
 
-/** A way in which a value of a row gets into an error of PostgreSQL. */
+/** A way to get a row value into a PostgreSQL error. */
 export interface Leak {
   name: string;
-  /** SQL over the column `secret`, which fails for MARKER. */
+  /** SQL on the column `secret` that fails for MARKER. */
   expression: string;
-  /** Made before the view. */
+  /** SQL to run before the view is created. */
   setup?: string;
 }
 
-/** Codes that a function can raise; the library tells some of them apart, and tries some again. */
+/** Codes that a function can raise. The library handles some of them specially. */
 const RAISED_CODES = [
   'P0001',
   'P0004',
@@ -33,10 +33,10 @@ const RAISED_CODES = [
   'XX000',
 ];
 
-/** Those after which the library tries again; they take seconds. */
+/** Codes after which the library retries. Each takes seconds. */
 const TRANSIENT_CODES = ['25006', '40001', '40P01', '53300', '55P03'];
 
-/** Fields that RAISE can set beside the text. */
+/** Fields that RAISE can set in addition to the message. */
 const RAISED_FIELDS = ['DETAIL', 'HINT', 'COLUMN', 'CONSTRAINT', 'DATATYPE', 'TABLE', 'SCHEMA'];
 
 const EXPRESSIONS: Record<string, string> = {
@@ -73,7 +73,7 @@ const EXPRESSIONS: Record<string, string> = {
 
 const plpgsql = (body: string): string => `LANGUAGE plpgsql AS $body$ BEGIN ${body} END $body$`;
 
-/** Each a function of its own, by what is in it. */
+/** Function bodies, each for a function of its own. */
 const BODIES: Record<string, string> = {
   ...Object.fromEntries(
     [...RAISED_CODES, ...TRANSIENT_CODES].map((code) => [

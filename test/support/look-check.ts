@@ -5,7 +5,7 @@ import type { Session } from '../../lib/postgres/session.js';
 import { type PendingChanges, readPending } from '../../lib/tracking/pending-changes.js';
 import type { PendingMemory } from '../../lib/tracking/pending-memory.js';
 
-/** All that an answer says, but for the moment at which it was given. */
+/** The answer without its timestamp and snapshot. */
 function lasting(pending: readonly PendingChanges[]): unknown[] {
   return pending
     .map(({ definition, ...rest }) => ({
@@ -18,9 +18,9 @@ function lasting(pending: readonly PendingChanges[]): unknown[] {
 }
 
 /**
- * Looks twice, and compares what is found with what the whole question says of the same views. Where that says something
- * else after the looks than before, somebody has done something meanwhile, and nothing can be compared. Nor can it in a
- * transaction that has written: a look is made in one that only reads.
+ * Polls twice, and expects each poll to find the same as a full query of the pending changes. Skips the comparison if the
+ * full query's answer changed during the poll, because another session was active. Also skips it in a transaction that has
+ * written: polls run in read-only transactions.
  */
 export async function checkLook(
   session: Pick<Session, 'query'>,

@@ -10,7 +10,7 @@ export const QUOTED_SUBJECT = '"Far away"."The ""Subject"""';
 const PLAIN = 'public.plain above';
 export const QUOTED_PLAIN = 'public."plain above"';
 
-/** One view that reads another one; `change` makes another definition of it. */
+/** A view that reads another one. `change` alters their definitions. */
 const views = (change: { subject?: number; below?: number } = {}): TestView[] => [
   {
     name: 'below',
@@ -27,7 +27,7 @@ const views = (change: { subject?: number; below?: number } = {}): TestView[] =>
   },
 ];
 
-/** Everything that replaces a view by another one. */
+/** The ways in which a view is rebuilt. */
 export type Way = (typeof WAYS)[number];
 export const WAYS = [
   'a change',
@@ -40,10 +40,10 @@ export const WAYS = [
   'a swap',
 ] as const;
 
-/** A swap has nothing above the view. */
+/** All but a swap, which needs a view without dependent views. */
 export const WAYS_WITH_PLAIN_VIEW = WAYS.filter((way) => way !== 'a swap');
 
-/** An application with two views, which are rebuilt in one way or another. */
+/** An application with two views, which a test rebuilds in one of the ways. */
 export class MakingAnew {
   readonly releases: Releases;
 
@@ -107,13 +107,13 @@ export class MakingAnew {
     }
   }
 
-  /** What the catalog has of the view and what is above it, but for what the way is to change. */
+  /** The catalog's state of the view and of the plain view above it, without OIDs, definitions and types. */
   async found(): Promise<Record<string, unknown>> {
     const all = await snapshot(this.database);
     return Object.fromEntries([SUBJECT, PLAIN].map((name) => [name, withoutChange(all.get(name))]));
   }
 
-  /** Which relations these are. */
+  /** The OIDs of the view and of the plain view above it. */
   async oids(): Promise<unknown[]> {
     const all = await snapshot(this.database);
     return [SUBJECT, PLAIN].map((name) => all.get(name)?.oid);

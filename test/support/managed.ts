@@ -9,7 +9,7 @@ export function managed(app: Pick<TestingModule, 'get'>, name = 'default'): Mana
   return app.get(ManagedDataSources).get(name);
 }
 
-/** What a running application declares of a view. */
+/** A running application's definition of a view. */
 export function definitionOf(app: Pick<TestingModule, 'get'>, target: ViewTarget): ViewDefinition {
   return app.get(ManagedDataSources).find(target).view;
 }

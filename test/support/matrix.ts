@@ -1,4 +1,4 @@
-/** Whether the matrices of the tests run whole: `MATRIX=all`. */
+/** Whether tests run all cases of their matrices: `MATRIX=all`. */
 export const RUNS_WHOLE_MATRIX = process.env.MATRIX === 'all';
 
 /** Every nth of the cases, from the one at `start`. `MATRIX=all` returns all cases. */
@@ -10,7 +10,7 @@ export function oneIn<Case>(n: number, cases: readonly Case[], start = 0): reado
  * A subset of a matrix's cases in which each value of each dimension occurs `times` times, if there are that many.
  * `MATRIX=all` returns all cases.
  *
- * @param cases a row for each case; those of its values that are strings are what it is made of
+ * @param cases a row for each case; only its strings count as values
  */
 export function sampleOf<Case extends readonly unknown[]>(
   cases: readonly Case[],

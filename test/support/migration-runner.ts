@@ -4,7 +4,7 @@ import { DataSource, type MigrationInterface } from 'typeorm';
 import type { MigrationFile } from '../../lib/index.js';
 import type { TestDatabase } from './test-database.js';
 
-/** Gives a data source that knows the one migration to `work`. */
+/** Calls `work` with a data source that has this migration. */
 export async function runMigrations(
   database: TestDatabase,
   file: MigrationFile | undefined,
@@ -23,7 +23,7 @@ export async function runMigrations(
   }
 }
 
-/** The class of a migration. Its file is there only while it is loaded. */
+/** Loads the class of a migration from a temporary file. */
 export async function loadMigration(
   file: MigrationFile | undefined,
 ): Promise<new () => MigrationInterface> {

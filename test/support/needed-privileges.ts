@@ -3,14 +3,14 @@ import type { TestDatabase } from './test-database.js';
 
 interface Needs {
   role: string;
-  /** What is granted, as `privilege ON object` or a role, and what the hint says without it. */
+  /** Grants (`privilege ON object`, or a role) and the hint of the error without each. */
   needs: Record<string, RegExp | undefined>;
   work: () => Promise<unknown>;
-  /** Makes the work possible again. */
+  /** Undoes what `work` did, so that it can run again. */
   reset?: () => Promise<unknown>;
 }
 
-/** Expects that the privileges are enough for the work, and that without any one of them it is refused. */
+/** Expects that `work` succeeds with these privileges, and fails if any one is missing. */
 export async function expectEachNeeded(
   database: TestDatabase,
   { role, needs, work, reset = () => Promise.resolve() }: Needs,

@@ -5,19 +5,19 @@ interface Link {
   client: Socket;
   server: Socket;
   isSilent: boolean;
-  /** How often the client has begun to speak after it had heard from the server. */
+  /** How often the client has sent something after the server had answered. */
   flightCount: number;
   hasHeard: boolean;
-  /** All that the client has said. */
+  /** Everything that the client has sent. */
   said: string;
   hasRefreshed: boolean;
 }
 
-/** How an application asks for a refresh, and how a server says that a transaction is committed. */
+/** The client's refresh statement, and the server's tag of a committed transaction. */
 const REFRESH = 'REFRESH MATERIALIZED VIEW';
 const COMMITTED = 'COMMIT\0';
 
-/** A network between an application and its server that a test can break. */
+/** A proxy between an application and its server. A test can break its connections. */
 export class Network {
   static async to(serverUrl: string): Promise<Network> {
     const network = new Network(new URL(serverUrl));
@@ -43,9 +43,9 @@ export class Network {
   }
 
   /**
-   * How many round trips have been made by connections on which the client has said this before: how often
-   * it has begun to speak, and not gone on, since it had heard from the server. What the server answers to the first
-   * statements of a flight may still be under way when the client sends the last ones.
+   * The number of round trips on connections on which the client has sent these words. A round trip begins when the client
+   * sends something after the server has answered. If the client sends in parts, answers to the first statements may arrive
+   * before it sends the last ones.
    */
   flightCount(words: string): number {
     return this.links
@@ -53,23 +53,23 @@ export class Network {
       .reduce((sum, link) => sum + link.flightCount, 0);
   }
 
-  /** How many connections have been opened, also those on which nothing was said. */
+  /** How many connections have been opened, including unused ones. */
   get linkCount(): number {
     return this.links.length;
   }
 
-  /** From now on, no byte passes on any connection except the first ones, silently. */
+  /** Silently drops all traffic from now on, except on the first `except` connections. */
   goSilent(options: { except: number; newOnesToo: boolean }): void {
     this.links.slice(options.except).forEach((link) => (link.isSilent = true));
     this.isDead = options.newOnesToo;
   }
 
-  /** Cuts all connections but the first ones; none if not said. */
+  /** Cuts all connections except the first `except` ones. */
   cut(options: { except: number } = { except: 0 }): void {
     this.links.slice(options.except).forEach(destroy);
   }
 
-  /** Cuts all connections but the first ones on the client's side alone: the server goes on as if nothing had been. */
+  /** Closes the client's side of all connections except the first `except` ones. The server doesn't notice. */
   strand(options: { except: number }): void {
     for (const link of this.links.slice(options.except)) {
       link.isSilent = true;
@@ -77,20 +77,20 @@ export class Network {
     }
   }
 
-  /** From now on each answer takes longer, and with the given probability is a reset instead. */
+  /** Delays each chunk of an answer from now on, or resets the connection with the given probability. */
   degrade(options: { delayMs: number; resetProbability: number }): void {
     this.delayMs = options.delayMs;
     this.resetProbability = options.resetProbability;
   }
 
-  /** What passes from now on does so as if nothing had been; what was lost stays lost. */
+  /** Ends all faults. Silent connections are cut, and lost data stays lost. */
   recover(): void {
     this.isDead = false;
     this.degrade({ delayMs: 0, resetProbability: 0 });
     this.links.filter((link) => link.isSilent).forEach(destroy);
   }
 
-  /** Cuts the connection of the next refresh that is committed, when the server says so. */
+  /** When the server confirms the next commit of a refresh, cuts that connection instead of passing it on. */
   cutAtCommit(): void {
     this.isCutAtCommit = true;
   }
@@ -101,7 +101,7 @@ export class Network {
     await once(this.listener, 'close');
   }
 
-  /** Timers of one duration go off in the order in which they were set: no answer overtakes another. */
+  /** Delayed answers stay in order, because timers with equal delays fire in the order in which they were set. */
   private answer(link: Link, chunk: Buffer): void {
     if (this.isCutAtCommit && link.hasRefreshed && chunk.includes(COMMITTED)) {
       this.isCutAtCommit = false;

@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import { SqlState } from '../../lib/postgres/sqlstate.js';
 import type { Random } from './random.js';
 
-/** What the writers of a stress test write. `orders_3` comes and goes. */
+/** The tables that a stress test's writers change. `orders_3` is attached and detached. */
 export const ORDERS = `
   CREATE TABLE orders (id int, k int) PARTITION BY LIST (k);
   CREATE TABLE orders_1 PARTITION OF orders FOR VALUES IN (1);
@@ -13,7 +13,7 @@ export const ORDERS = `
 
 const IS_ATTACHED = `EXISTS (SELECT FROM pg_inherits WHERE inhrelid = 'orders_3'::regclass)`;
 const DETACH = `ALTER TABLE orders DETACH PARTITION orders_3;`;
-/** Rows that its constraint, or that of the default partition, would not allow go first. */
+/** First deletes the rows that would violate the partition's constraint or the default partition's. */
 const ATTACH = `
   DELETE FROM orders_rest WHERE k = 3;
   DELETE FROM orders_3 WHERE k <> 3;
@@ -24,9 +24,9 @@ const withPartitionsLocked = (body: string): string =>
 
 interface Write {
   sql: string;
-  /** How often, compared with the others. */
+  /** Relative frequency. */
   weight: number;
-  /** The first major version of PostgreSQL that has it. */
+  /** The first PostgreSQL version that supports it. */
   since?: number;
 }
 
@@ -76,17 +76,17 @@ export const WRITES: Record<string, Write> = {
   },
 };
 
-/** Puts back the partition that comes and goes. */
+/** Attaches `orders_3` if it is detached. */
 export const ATTACH_AGAIN = withPartitionsLocked(`IF NOT ${IS_ATTACHED} THEN ${ATTACH} END IF;`);
 
 const CHECK_VIOLATION = '23514';
 
-/** Writers that change partitions and rows get in each other's way, with a view above or without. */
+/** Errors that concurrent writers cause each other by changing partitions and rows, even without a view. */
 const REFUSALS = new Set<string>([
   SqlState.deadlockDetected,
   SqlState.serializationFailure,
   SqlState.lockNotAvailable,
-  // A row for a partition that has been detached, or attached, meanwhile.
+  // A row for a partition that another session has just detached or attached.
   CHECK_VIOLATION,
 ]);
 
@@ -94,7 +94,6 @@ export function isRefusal(error: unknown): boolean {
   return REFUSALS.has((error as { code?: string }).code ?? '');
 }
 
-/** How often each thing has been done. */
 export class Tally {
   readonly counts: Record<string, number> = {};
 
@@ -107,7 +106,7 @@ export class Tally {
   }
 }
 
-/** Writes at random, in transactions of a few statements. */
+/** Runs transactions of a few random writes. */
 export class OrderWriter {
   private readonly kinds: string[];
 
@@ -122,7 +121,7 @@ export class OrderWriter {
     );
   }
 
-  /** @param inTheMiddle while it has written, and may write again */
+  /** @param inTheMiddle runs in the transaction, between its writes */
   async transaction(inTheMiddle: () => Promise<unknown>): Promise<void> {
     const kept: string[] = [];
     await this.session.query('BEGIN');
@@ -139,7 +138,7 @@ export class OrderWriter {
     }
   }
 
-  /** Some of what is written is taken back at once. */
+  /** Runs a random write, and sometimes rolls it back to a savepoint. Returns the kind of a write that is kept. */
   private async statement(): Promise<string[]> {
     const kind = this.random.of(this.kinds);
     await this.session.query('SAVEPOINT s');
@@ -159,7 +158,7 @@ export class OrderWriter {
     return isKept ? [kind] : [];
   }
 
-  /** Goes on until it is time, with pauses in which a refresh may get ahead. */
+  /** Runs transactions until `untilMs`, with pauses that let refreshes get the lock. */
   async run(untilMs: number, inTheMiddle: () => Promise<unknown>): Promise<void> {
     while (Date.now() < untilMs) {
       await this.transaction(inTheMiddle);

@@ -3,13 +3,13 @@ import { type PostgresServer, startPostgres } from '../../sample/support/postgre
 
 const POSTGRES = '/usr/lib/postgresql/15';
 
-/** What Debian's package `postgresql-15-cron` brings. Without it the specs of pg_cron are skipped. */
+/** Whether Debian's package `postgresql-15-cron` is installed. Without it, the pg_cron specs are skipped. */
 export const HAS_PG_CRON = existsSync(`${POSTGRES}/lib/pg_cron.so`);
 
-/** The one database of the server in which pg_cron lives. */
+/** The server's only database in which pg_cron can be installed. */
 export const CRON_DATABASE = 'cron "database"';
 
-/** Starts a server with pg_cron loaded, and its extension nowhere yet. */
+/** Starts a server with pg_cron loaded, but without its extension in any database. */
 export function startPgCronServer(
   settings: Record<string, string | number> = {},
 ): Promise<PostgresServer> {

@@ -9,13 +9,13 @@ import { freePort, serverUser } from '../../sample/support/postgres-server.js';
 const PLACES = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'];
 
 export interface PgBouncerOptions {
-  /** Server connections for each database and role. */
+  /** Server connections per database and role. @default 20 */
   poolSize?: number;
   /** @default 'transaction' */
   poolMode?: 'transaction' | 'statement';
 }
 
-/** PgBouncer before a server, for all of its databases. */
+/** A PgBouncer in front of a server, for all of its databases. */
 export class PgBouncer {
   static async before(serverUrl: string, options: PgBouncerOptions = {}): Promise<PgBouncer> {
     const directory = mkdtempSync(path.join(tmpdir(), 'pgbouncer-'));
@@ -35,7 +35,7 @@ export class PgBouncer {
     private readonly port: number,
   ) {}
 
-  /** The address of a database of the server, through PgBouncer. */
+  /** The URL of one of the server's databases, through PgBouncer. */
   urlOf(serverUrl: string): string {
     const url = new URL(serverUrl);
     url.hostname = '127.0.0.1';
@@ -45,7 +45,7 @@ export class PgBouncer {
 
   async start(): Promise<void> {
     const child = spawn(binary(), [path.join(this.directory, 'pgbouncer.ini')], {
-      // It refuses to run as root, as PostgreSQL does.
+      // Like PostgreSQL, PgBouncer refuses to run as root.
       ...serverUser(),
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -64,7 +64,7 @@ export class PgBouncer {
     });
   }
 
-  /** Says something to its administration console, such as PAUSE. */
+  /** Runs a command such as PAUSE on PgBouncer's admin console. */
   async command(text: string): Promise<void> {
     const url = new URL(this.urlOf(this.server.href));
     url.pathname = '/pgbouncer';
@@ -77,7 +77,7 @@ export class PgBouncer {
     }
   }
 
-  /** Ends it at once, with all that its clients have under way. */
+  /** Kills the process, and with it all client connections. */
   async kill(): Promise<void> {
     const child = this.process;
     if (child?.exitCode === null && child.signalCode === null) {

@@ -12,9 +12,9 @@ import { Index, ViewColumn } from 'typeorm';
 import type { ReplicaOptions } from './replica-process.js';
 import { TOTALS } from './totals-view.js';
 
-/** One of several processes that refresh a view of which others write the tables, until it is killed. */
+/** A process that refreshes a view until it is killed, while other processes write the view's tables. */
 
-/** How long to leave the view alone between two demands. */
+/** Pause between two refreshes on demand. */
 const PAUSE_MS = 50;
 
 const { demands, isIdle } = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
@@ -46,7 +46,7 @@ class Totals {
 })
 class RefresherModule {}
 
-// The test that started it is gone.
+// The test that started this process has ended.
 process.on('disconnect', () => process.exit(1));
 const app = await NestFactory.createApplicationContext(RefresherModule, {
   logger: new ConsoleLogger({ logLevels: ['fatal'], colors: false }),
@@ -55,12 +55,12 @@ if (isIdle) {
   process.channel?.unref();
   process.once('SIGTERM', () => void app.close());
 } else {
-  // An application would listen on a port.
+  // Keeps the process alive, as an open port would in a real application.
   setInterval(() => undefined, 60_000);
 }
 console.log('booted');
 while (demands) {
-  // One that fails, as on a deadlock with a writer, is made up for by the next.
+  // After a failure, such as a deadlock with a writer, the next refresh catches up.
   await app
     .get(RefreshService)
     .refresh(Totals, demands)

@@ -14,7 +14,7 @@ import { type TestView, viewClass } from './view-class.js';
 
 export type ModuleOptions = NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>;
 
-/** The releases of an application, one after the other, and what each boot said. */
+/** Runs the releases of an application one after the other, and collects the current one's sync reports and warnings. */
 export class Releases {
   readonly reports: SyncReport[] = [];
   private app?: TestingModule;
@@ -26,7 +26,7 @@ export class Releases {
     subscribe(MaterializedViewChannels.sync, this.collect);
   }
 
-  /** Boots a release with these views in place of the previous one. */
+  /** Stops the previous release, and boots one with these views. */
   async start(
     views: (TestView | (new () => object))[],
     options: ModuleOptions = {},
@@ -51,7 +51,7 @@ export class Releases {
     return this.module.get<T>(token);
   }
 
-  /** The release that runs. */
+  /** The running release. */
   get module(): TestingModule {
     if (this.app === undefined) {
       throw new Error('No release has been started');

@@ -6,33 +6,33 @@ import type { RefreshOptions } from '../../lib/index.js';
 import { requireBuild } from './build.js';
 
 export interface ReplicaOptions {
-  /** How far the clock, and with it every timer, of the process is off. */
+  /** How far the process's clock is off. */
   clockOffsetMs?: number;
-  /** Options of the module, as JSON. */
+  /** Module options. They are passed as JSON. */
   module?: Record<string, unknown>;
   cron?: string;
-  /** The query of the view `ticking` and its version, where they are not the usual ones. */
+  /** The query of the view `ticking`, if not the default one. */
   expression?: string;
   version?: number;
-  /** Has `ticking` refreshed once the process has booted; says `refreshed` then. */
+  /** Whether to refresh `ticking` once booted. The process then prints the outcome. */
   refresh?: boolean;
-  /** Whether nothing but the library keeps `refresher.ts` alive. */
+  /** Whether only the library may keep `refresher.ts` alive. */
   isIdle?: boolean;
-  /** How `refresher.ts` demands refreshes, again and again; otherwise it watches for writes. */
+  /** Options of the refreshes that `refresher.ts` requests in a loop. Without them, it refreshes after writes. */
   demands?: Pick<RefreshOptions, 'mode'>;
 }
 
-/** What became of a request to refresh that a replica was asked for by `{ count, row }`. */
+/** The result of a refresh that a test requested with `{ count, row }`. */
 export interface Requested {
   outcome: string;
   runId: string;
-  /** Whether the view had the row as soon as the request was done. */
+  /** Whether the view had the row once the request was done. */
   isCovered: boolean;
 }
 
-/** A process of its own that runs the application in `replica.ts`. */
+/** A separate process that runs the application in `replica.ts`. */
 export class Replica {
-  /** @param program what it runs, where that is not `replica.ts` */
+  /** @param program the program to run instead of `replica.ts` */
   static start(
     databaseUrl: string,
     options: ReplicaOptions = {},
@@ -79,7 +79,7 @@ export class Replica {
     return this.child.pid ?? 0;
   }
 
-  /** Resolves when the process has printed the line. */
+  /** Resolves when the process has printed the line. Rejects if it exits before. */
   async until(line: string): Promise<void> {
     while (!this.lines.has(line)) {
       const ended = this.exit.then((code) => {
@@ -94,16 +94,16 @@ export class Replica {
   }
 
   /**
-   * Has the program do something, and resolves to its answer.
+   * Sends a request to the program, and resolves to its answer.
    *
-   * @throws Error when the program ends before it has answered
+   * @throws Error when the program exits before it answers
    */
   async ask<Answer = unknown>(request: Record<string, unknown>): Promise<Answer> {
     const id = ++this.askedCount;
     const answer = new Promise<Answer>((resolve) => {
       this.waiting.set(id, resolve as (answer: unknown) => void);
     });
-    // Where it is gone, its exit tells.
+    // Ignores the error if the process has exited: `ended` rejects then.
     this.child.send({ ...request, id }, () => undefined);
     const ended = this.exit.then((code) => {
       throw new Error(`The replica ended with ${code} before it answered:\n${this.errors}`);
@@ -111,24 +111,23 @@ export class Replica {
     return Promise.race([answer, ended]);
   }
 
-  /** Sends a signal and waits for nothing. */
+  /** Sends a signal without waiting. */
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
 
-  /** Asks the process to stop, and resolves to its exit code or the signal that ended it. */
+  /** Sends SIGTERM, and resolves to the exit code or the signal that ended the process. */
   async stop(): Promise<number | string> {
     this.child.kill('SIGTERM');
     return this.exit;
   }
 
-  /** Ends the process at once; it cannot do a thing about it. */
+  /** Sends SIGKILL, and waits for the process to exit. */
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.exit;
   }
 
-  /** What the process wrote to its error stream. */
   get stderr(): string {
     return this.errors;
   }

@@ -13,11 +13,11 @@ import { Rest } from '../../dist/esm/schedule/rest.js';
 import type { ReplicaOptions, Requested } from './replica-process.js';
 import { shiftClock } from './shifted-clock.js';
 
-/** One of several processes on one database, as a test starts them. */
+/** One of several application processes that a test starts on one database. */
 
 const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
 shiftClock(options.clockOffsetMs ?? 0);
-// A test may make a tick due that has been done, which a process that rests until the next one would not see.
+// A test may make a completed tick due again. A process that rests until the next tick would miss that.
 Rest.prototype.isOver = () => true;
 const { ask } = Lease.prototype;
 Lease.prototype.ask = function (request) {
@@ -63,14 +63,14 @@ class Ticking {
 })
 class ReplicaModule {}
 
-// The test that started it is gone.
+// The test that started this process has ended.
 process.on('disconnect', () => process.exit(1));
 
 const app = await NestFactory.createApplicationContext(ReplicaModule, {
   logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
 });
 app.enableShutdownHooks();
-// Where nothing else keeps the process alive: an application would listen on a port.
+// Keeps the process alive, as an open port would in a real application.
 setInterval(() => undefined, 60_000);
 const requested: Promise<Requested>[] = [];
 process.on('message', ({ id, count, row }: { id: number; count?: number; row?: number }) => {
@@ -87,7 +87,7 @@ if (options.refresh) {
   console.log(outcome);
 }
 
-/** A refresh, and whether the view then has the row. */
+/** Refreshes the view, and checks whether it then has the row. */
 async function request(row: number): Promise<Requested> {
   const { outcome, runId } = await app.get(RefreshService).refresh(Ticking);
   const rows = await app

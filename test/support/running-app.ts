@@ -8,7 +8,7 @@ import type { Release } from './freshness-history.js';
 import { checkLook } from './look-check.js';
 import { managed } from './managed.js';
 
-/** A running application that polls for changes when told to. */
+/** A running application that polls for changes only when a test tells it to. */
 export class RunningApp {
   readonly definitions: readonly ViewDefinition[];
   refreshCount = 0;
@@ -28,7 +28,7 @@ export class RunningApp {
       this.refreshCount += result.outcome === 'refreshed' ? 1 : 0;
       return result;
     };
-    // A view that failed is tried again at the next look.
+    // Retries a failed view at the next poll.
     const options = { ...this.source.options, sweepIntervalMs: 0 };
     const context = Object.create(this.source, {
       options: { value: options },
@@ -46,12 +46,12 @@ export class RunningApp {
     );
   }
 
-  /** Looks as the watch does, and resolves when all that it began has ended. */
+  /** Polls once, waits for the refreshes that it started, and returns the number of successful ones. */
   async look(): Promise<number> {
     const before = this.refreshCount;
-    // As `start` decides; a watch of no such view never looks.
+    // The same condition as in `ChangePoller.start`.
     if (this.definitions.some(isWatched)) {
-      // Those that another process refreshed a moment ago.
+      // Don't wait for views that another process has just refreshed.
       this.watch['refresher']['heldUntilMs'].clear();
       await this.checkLook();
       await this.watch['beginDue']();
@@ -72,7 +72,7 @@ export class RunningApp {
     );
   }
 
-  /** Repairs as if the last time was long ago. */
+  /** Repairs the capture triggers as if the last repair was long ago. */
   async repair(): Promise<void> {
     const keeper = this.source.tracking.captures;
     keeper['repairs']['lastAtMs'] = -Infinity;

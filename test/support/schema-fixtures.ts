@@ -25,7 +25,7 @@ export function declared(name: string, given: Partial<ViewDefinition> = {}): Vie
   };
 }
 
-/** A view as the catalog has it. */
+/** A view as read from the catalog. */
 export function deployed(
   name: string,
   given: Partial<ViewRow> = {},
@@ -115,7 +115,7 @@ export function databaseState(
   };
 }
 
-/** What the library remembers of views that it found as declared. */
+/** The library's stored state of views that matched their declarations. */
 export function remembered(
   ...pairs: [ViewDefinition, DeployedView][]
 ): Pick<DatabaseState, 'known'> {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { requireBuild } from './build.js';
 
-/** What `defineMaterializedView` takes. */
+/** Options of `defineMaterializedView`. */
 export interface ProjectView {
   name: string;
   expression: string;
@@ -27,11 +27,11 @@ interface Execution {
 
 const BIN = path.resolve('dist/esm/cli/bin.js');
 
-/** What files of a project import. */
+/** The URLs from which project files import. */
 export const LIBRARY_URL = pathToFileURL(path.resolve('dist/esm/index.js')).href;
 export const TYPEORM_URL = pathToFileURL(createRequire(import.meta.url).resolve('typeorm')).href;
 
-/** A folder with a JavaScript data source, on which the built command runs. */
+/** A folder with a JavaScript data source, for running the built command. */
 export class SchemaProject {
   static async create(databaseUrl: string): Promise<SchemaProject> {
     requireBuild();
@@ -43,7 +43,7 @@ export class SchemaProject {
     private readonly databaseUrl: string,
   ) {}
 
-  /** The next release of the project. */
+  /** Writes the next release of the project. */
   async declare(views: ProjectView[], matviews: object = {}): Promise<void> {
     await this.write(
       'package.json',
@@ -71,13 +71,13 @@ export default new typeorm.DataSource({
     return this.execute(process.execPath, [BIN, ...args], { stdin: 'ignore' });
   }
 
-  /** Runs a line for a shell, which names the command as its users do. */
+  /** Runs a shell line that calls `matviews` by its name. */
   async runLine(line: string): Promise<CommandEnd> {
     const script = `matviews() { '${process.execPath}' '${BIN}' "$@"; }\n${line}`;
     return this.execute('sh', ['-c', script], { stdin: 'ignore' });
   }
 
-  /** Runs a command in a terminal, and types the keys when it asks something. All that is shown is `stdout`. */
+  /** Runs a command in a terminal, and types the keys when it prompts. `stdout` has all its output. */
   async runInTerminal(keys: string, ...args: string[]): Promise<CommandEnd> {
     const command = [process.execPath, BIN, ...args].map((each) => `'${each}'`).join(' ');
     return this.execute('script', ['--quiet', '--return', '--command', command, '/dev/null'], {

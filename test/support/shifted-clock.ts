@@ -1,7 +1,7 @@
 const RealDate = Date;
 let offsetMs = 0;
 
-/** From now on, this process's clock, and every timer that uses it, is off by this much. */
+/** Shifts this process's `Date` from now on, and with it everything that computes times from it. */
 export function shiftClock(byMs: number): void {
   offsetMs = byMs;
   globalThis.Date = class extends RealDate {

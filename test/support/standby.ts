@@ -1,6 +1,6 @@
 import { FaultServer } from './fault-server.js';
 
-/** Starts a hot standby: it waits for a primary that never comes, and takes readers meanwhile. */
+/** Starts a hot standby without a primary. It accepts reads only. */
 export async function startStandby(): Promise<FaultServer> {
   const server = await FaultServer.start();
   await server.becomeStandby();

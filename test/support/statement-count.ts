@@ -1,10 +1,10 @@
 import { Session } from '../../lib/postgres/session.js';
 import type { SqlStatement } from '../../lib/postgres/sql-statement.js';
 
-/** What BEGIN, COMMIT and settings are, beside statements that read or write. */
+/** Statements that only frame a transaction or change a setting. */
 const FRAME = /^(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET)\b/i;
 
-/** The statements that the library sends while `work` runs, but for those that only frame a transaction. */
+/** The statements that the library sends while `work` runs, without those that match `FRAME`. */
 export async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
   const sent: string[] = [];
   const prototype = Session.prototype as unknown as {

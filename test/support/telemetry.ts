@@ -30,7 +30,7 @@ export class Telemetry {
     }).getTracer('test');
   }
 
-  /** Measures now. The answer has the data points of a metric by its name. */
+  /** Collects the metrics now. Returns a function from a metric's name to its data points. */
   async measure(): Promise<(name: string) => unknown[]> {
     await this.reader.forceFlush();
     const measured = this.exporter.getMetrics().at(-1)?.scopeMetrics[0]?.metrics ?? [];

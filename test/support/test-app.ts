@@ -9,7 +9,7 @@ import { type TestView, viewClass } from './view-class.js';
 
 type ModuleImport = DynamicModule | Type;
 
-/** TypeORM on the test's database; without retries, so that a failing boot fails at once. */
+/** TypeORM on the test's database, without retries, so that a boot fails at the first error. */
 export function typeOrm(
   database: TestDatabase,
   options: Partial<DataSourceOptions> & { name?: string; autoLoadEntities?: boolean } = {},
@@ -24,7 +24,7 @@ export function typeOrm(
   } as Parameters<typeof TypeOrmModule.forRoot>[0]);
 }
 
-/** An application with the given modules, booted. */
+/** Boots an application with the given modules. */
 export async function boot(...imports: ModuleImport[]): Promise<TestingModule> {
   const module = await Test.createTestingModule({ imports })
     .setLogger(new ConsoleLogger({ logLevels: ['fatal'] }))
@@ -32,14 +32,14 @@ export async function boot(...imports: ModuleImport[]): Promise<TestingModule> {
   return module.init();
 }
 
-/** The usual application: one database, schedules switched off unless asked for. */
+/** Boots the usual application: one data source, and no schedules unless `options` enables them. */
 export async function bootWith(
   database: TestDatabase,
   options: NonNullable<Parameters<typeof MaterializedViewsModule.forRoot>[0]>,
   ...imports: ModuleImport[]
 ): Promise<TestingModule> {
   return boot(
-    // Not autoLoadEntities: that takes what any application of the process has ever registered.
+    // Without autoLoadEntities, which adds every entity that any application in this process has registered.
     typeOrm(database, {
       autoLoadEntities: false,
       entities: options.views as (new () => object)[] | undefined,
@@ -50,7 +50,7 @@ export async function bootWith(
   );
 }
 
-/** A release of an application with these views: the next one may have others of the same names. */
+/** Boots a release of an application with these views. The next release may have other views of the same names. */
 export async function bootRelease(
   database: TestDatabase,
   views: (TestView | ViewClass)[],

@@ -3,23 +3,23 @@ import { Client, escapeIdentifier, type QueryResultRow } from 'pg';
 
 const GATE_KEY = 4_711;
 
-/** The advisory locks of the current database, as a FROM item: pg_locks has those of the whole server. */
+/** The advisory locks of the current database, as a FROM item. pg_locks lists those of the whole server. */
 export const ADVISORY_LOCKS = `(
   SELECT l.* FROM pg_locks l JOIN pg_database d ON d.oid = l.database
   WHERE d.datname = current_database() AND l.locktype = 'advisory'
 ) AS locks`;
 
 export interface ClosedGate {
-  /** Resolves when so many, one if not said, wait at the gate. */
+  /** Resolves when at least `count` queries wait at the gate. @default 1 */
   untilReached(count?: number): Promise<void>;
   open(): Promise<void>;
 }
 
-/** A database of its own for a test file. */
+/** A test file's own database. */
 export class TestDatabase {
   /**
-   * @param serverUrl the test's own server, if it doesn't use the common one
-   * @param name where the server knows the database by it
+   * @param serverUrl the test's own server, if it doesn't use the shared one
+   * @param name for a test that needs a certain name, for example because of a server setting
    */
   static async create(
     serverUrl = process.env.TEST_SERVER_URL ?? '',
@@ -44,21 +44,21 @@ export class TestDatabase {
   private constructor(
     private readonly serverUrl: string,
     readonly name: string,
-    /** For the application; where the tests run behind a pooler, it is the pooler's. */
+    /** For the application. If the tests run behind a pooler, the pooler's URL. */
     readonly url: string,
-    /** For the test itself, whose sessions hold locks from one transaction to the next. */
+    /** For the test itself, whose sessions hold locks across transactions. */
     readonly directUrl: string,
   ) {
     this.ownClient = clientOf(directUrl);
     this.lost = endOf(this.ownClient);
   }
 
-  /** A session of the test's own, beside those of the application. */
+  /** The test's own session. */
   get client(): Client {
     return this.ownClient;
   }
 
-  /** Waits until the server has ended the test's own session, and until there is a new one. */
+  /** Waits until the server has ended the test's own session, then opens a new one. */
   async reconnect(): Promise<void> {
     await this.lost;
     for (;;) {
@@ -80,14 +80,14 @@ export class TestDatabase {
     return (await this.ownClient.query<Row>(text, values)).rows;
   }
 
-  /** Another session, for holding locks. */
+  /** Opens another session, for example to hold locks. */
   async session(): Promise<Client> {
     const client = clientOf(this.directUrl);
     await client.connect();
     return client;
   }
 
-  /** Resolves when the query gives at least one row. Bounded by the time limit of the test. */
+  /** Repeats the query until it returns at least one row. Only the test's timeout limits the wait. */
   async until<Row extends QueryResultRow = QueryResultRow>(
     text: string,
     values?: unknown[],
@@ -102,8 +102,8 @@ export class TestDatabase {
   }
 
   /**
-   * Creates the function `public.gate()`, which lets a query through unless a gate is closed: a way
-   * to stop a refresh for as long as a test needs.
+   * Creates the function `public.gate()`, which waits while the gate is closed. A view that calls it in its query lets a test
+   * hold up a refresh.
    */
   async createGate(): Promise<void> {
     await this.query(`CREATE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
@@ -135,7 +135,7 @@ END $$`);
   }
 }
 
-/** The pooler stands before the common server alone. */
+/** Only the shared server has a pooler. */
 function poolerOf(serverUrl: string): string {
   const { TEST_POOLER_URL, TEST_SERVER_URL } = process.env;
   return serverUrl === TEST_SERVER_URL ? (TEST_POOLER_URL ?? serverUrl) : serverUrl;
@@ -145,7 +145,7 @@ function endOf(client: Client): Promise<void> {
   return new Promise((resolve) => client.once('end', resolve));
 }
 
-/** A session whose end by the server is no error of the test. */
+/** A session that the server may end without failing the test. */
 function clientOf(connectionString: string): Client {
   const client = new Client({ connectionString });
   client.on('error', () => undefined);
@@ -158,7 +158,7 @@ function databaseUrl(serverUrl: string, name: string): string {
   return url.href;
 }
 
-/** The way that takes a third of the time on a server that does not sync. Before version 15 it is the only one. */
+/** Copying files takes a third of the time on a server without fsync. Before version 15, it is the only strategy. */
 async function byCopyingFiles(client: Client): Promise<string> {
   const { rows } = await client.query<{ version: number }>(
     `SELECT current_setting('server_version_num')::int AS version`,

@@ -1,11 +1,11 @@
-/** A view of the tables that the writers of a stress test write. */
+/** A view of the tables that a stress test's writers change. */
 export const TOTALS = {
   schema: 'Odd schema',
   name: 'totals "by" key',
   expression: `SELECT k, count(*) AS count, sum(id) AS sum FROM public.orders WHERE public.pace() GROUP BY k`,
 };
 
-/** Keeps the processes that refresh the view at it for a while. */
+/** Slows down refreshes by the replicas. */
 export const PACE = `
   CREATE FUNCTION public.pace() RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
   BEGIN

@@ -1,6 +1,6 @@
 import type { TestDatabase } from './test-database.js';
 
-/** The base types of values in the library's statements. */
+/** Base types that occur in the library's statements. */
 const TYPES = [
   'bool',
   'int2',
@@ -34,13 +34,13 @@ const OPERATORS = [
   ...['||', '~', '!~', '~~', '->', '->>', '<<', '|', '&', '@>'],
 ];
 
-/** Names of types that a statement may write without a schema. */
+/** Type names that a statement might use without a schema. */
 const DOMAINS = ['text', 'int4', 'int8', 'float8', 'oid', 'bool', 'jsonb', 'timestamptz', 'uuid'];
 
 /**
- * Creates in the schema `public` what anyone with CREATE on it could create: for each type and each pair of types, all
- * operators, functions and aggregates with the names and arguments of PostgreSQL's own, those with arguments of any
- * type for each type, and types with PostgreSQL's names. Whatever of this runs fails, and is counted.
+ * Creates in the schema `public` what any role with CREATE on it could create: operators for each type and each pair of types,
+ * functions and aggregates with the names and arguments of PostgreSQL's own (polymorphic ones for each type), and types with
+ * PostgreSQL's names. Each of them fails when it runs, and is counted.
  */
 export async function setTraps(database: TestDatabase): Promise<void> {
   await database.query(`SET search_path = pg_catalog`);
@@ -109,7 +109,7 @@ BEGIN
 END $do$`);
 }
 
-/** How many traps have run, also those of transactions that were rolled back. */
+/** How many traps have run, including those in transactions that were rolled back. */
 export async function trappedCount(database: TestDatabase): Promise<number> {
   const [row] = await database.query<{ count: number }>(
     `SELECT CASE WHEN is_called THEN last_value ELSE 0 END::int4 AS count FROM public.trapped`,

@@ -4,8 +4,8 @@ import { isMainThread } from 'node:worker_threads';
 import { transformFile } from '@swc/core';
 
 /**
- * `node --import <this file>` runs TypeScript: the programs that tests start by the dozen. With
- * `@swc-node/register` each of them would load the compiler of TypeScript first and take three times the time to start.
+ * `node --import <this file>` runs TypeScript, for the many programs that tests start. `@swc-node/register` loads the
+ * TypeScript compiler first, which makes a program take three times as long to start.
  */
 if (isMainThread) {
   register(import.meta.url);
@@ -23,7 +23,7 @@ const OPTIONS = {
   },
 };
 
-/** A file of TypeScript imports another by the name of its JavaScript. */
+/** TypeScript files import each other by the name of the compiled file (`.js`). */
 export async function resolve(specifier, context, next) {
   if (specifier.startsWith('.') && context.parentURL?.endsWith('.ts')) {
     return next(specifier, context).catch(() => next(specifier.replace(/\.js$/, '.ts'), context));

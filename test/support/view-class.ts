@@ -7,7 +7,7 @@ import {
   type ViewClass,
 } from '../../lib/index.js';
 
-/** For views that have ticks which no test lives to see. */
+/** A schedule whose ticks never come during a test. */
 export const YEARLY = '0 0 1 1 *';
 
 export interface TestView extends MaterializedViewEntityOptions {
@@ -17,10 +17,10 @@ export interface TestView extends MaterializedViewEntityOptions {
   key?: string[];
 }
 
-/** A decorated class as a release of an application has it: the next one may have another of the same view. */
+/** A new decorated class, as one release of an application declares it. The next release may declare the view differently. */
 export function viewClass({ columns = ['id'], key = [], ...options }: TestView): ViewClass {
   const View = class {};
-  // Of one name for all releases of a view, as in an application.
+  // The class name stays the same in all releases of a view, as in an application.
   Object.defineProperty(View, 'name', { value: `View of ${options.name}` });
   columns.forEach((column) => ViewColumn()(View.prototype, column));
   if (key.length > 0) {
@@ -33,11 +33,11 @@ export function viewClass({ columns = ['id'], key = [], ...options }: TestView):
 export interface TestPlainView extends PlainViewEntityOptions {
   expression: string;
   columns?: string[];
-  /** The properties by which the repository knows a row. */
+  /** The properties that are primary columns. */
   key?: string[];
 }
 
-/** The same of a plain view. */
+/** The same for a plain view. */
 export function plainViewClass({
   columns = ['id'],
   key = [],

@@ -4,10 +4,10 @@ import type { INestApplication } from '@nestjs/common';
 const HOST = '127.0.0.1';
 const DEFAULT_PORT = 3000;
 
-/** Listens on PORT or 3000, or on a free port when that one is taken. */
+/** Listens on PORT or 3000, or on a free port if that one is taken. */
 export async function listen(app: INestApplication): Promise<string> {
   const port = Number(process.env.PORT || DEFAULT_PORT);
-  // Tried beforehand: Nest would log the error of a port that is taken.
+  // Checked first, because Nest would log an error for a taken port.
   if (await isTaken(port)) {
     console.log(`         Port ${port} is taken, so a free one is used`);
     await app.listen(0, HOST);

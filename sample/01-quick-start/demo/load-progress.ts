@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
 
-/** Shows how far the loading is. */
+/** Shows the progress of loading. */
 export interface LoadProgress {
   start(totalRowCount: number): void;
   step(tableName: string, rowCount: number): void;
@@ -8,7 +8,7 @@ export interface LoadProgress {
   stop(): void;
 }
 
-/** A bar on a terminal, and a line for each table in a log. */
+/** A bar on a terminal, or a line for each table in a log. */
 export function loadProgress(): LoadProgress {
   return process.stdout.isTTY ? barProgress() : lineProgress();
 }

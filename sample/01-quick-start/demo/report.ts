@@ -24,7 +24,7 @@ export function printTimings(timings: Timing[]): void {
   console.log(`${table.toString()}\n`);
 }
 
-/** What to open in a browser. */
+/** Prints the URLs to open in a browser. */
 export function printPages(baseUrl: string): void {
   console.log(`The page       ${baseUrl}/`);
   console.log(`The dashboard  ${baseUrl}${DASHBOARD_PATH}/\n`);

@@ -4,9 +4,9 @@ import { SCHEMA } from '../tables/schema.constants.js';
 import type { Timing } from './self-request.js';
 
 /**
- * For CI: requests what the timings left out, and prints every answer in a line.
+ * For CI: requests what the timings left out, and prints a line for each answer.
  *
- * @returns whether all answers are as they should be
+ * @returns whether all answers are as expected
  */
 export async function selfCheck(baseUrl: string, timings: Timing[]): Promise<boolean> {
   const checks = [
@@ -36,7 +36,7 @@ function checkTiming({ path, rowCount, isSameAnswer }: Timing): Check {
   };
 }
 
-/** Whether a page is there, with what it has to show. */
+/** Checks that a page responds and contains `shown`. */
 async function checkPage(url: string, shown: string): Promise<Check> {
   const response = await fetch(url);
   const hasIt = (await response.text()).includes(shown);
@@ -51,7 +51,7 @@ async function checkRefresh(baseUrl: string, path: string): Promise<Check> {
   const body = await response.text();
   const result = JSON.parse(body) as Partial<RefreshResult>;
   return {
-    // A tick of the schedule may have begun after the request, and serves it.
+    // `joined` if the request shared a scheduled refresh that began after it.
     isRight: response.status === 200 && ['refreshed', 'joined'].includes(result.outcome ?? ''),
     what: `POST ${path}: ${response.status} ${body}`,
   };

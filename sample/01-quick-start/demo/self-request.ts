@@ -1,7 +1,7 @@
 import type { Comparison } from '../http/comparison.js';
 import { ENDPOINTS } from '../http/endpoints.constants.js';
 
-/** Each GET is requested so often; the first reads are slower, with cold caches. */
+/** Requests for each GET endpoint. The first ones are slower, because caches are cold. */
 const REQUEST_COUNT = 5;
 
 export interface Timing {

@@ -1,6 +1,6 @@
 import type { BrowserYear } from '../views/browser-year.view.js';
 
-/** Those of the desktop: all of them would be too many lines. */
+/** Desktop browsers only: all browsers would be too many lines. */
 const BROWSERS = ['chrome', 'edge', 'firefox', 'safari'];
 
 const WIDTH = 880;
@@ -12,7 +12,7 @@ const COLOURS = ['#1a7f4b', '#1d56c4', '#c0322b', '#9a5b00'];
 const GRID_LINES = 4;
 const LABEL_HEIGHT = 15;
 
-/** Lines over the years, as SVG. It holds names of browsers from the code, and numbers. */
+/** A line chart over the years, as SVG. It needs no escaping: it contains only numbers, and browser names from the code. */
 export function adoptionChart(all: readonly BrowserYear[]): string {
   const adoptions = BROWSERS.map((browser) => ({
     browser,
@@ -42,7 +42,7 @@ export function adoptionChart(all: readonly BrowserYear[]): string {
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Features of the web in each browser by year">${[...grid, ...labels, ...lines].join('')}</svg>`;
 }
 
-/** Where each line ends, moved down where the labels would cover each other. */
+/** The height of each line's label: where the line ends, or further down if labels would overlap. */
 function labelHeights(ends: readonly number[]): number[] {
   const heights = [...ends];
   const fromAbove = ends

@@ -5,7 +5,7 @@ import { BrowserYear } from '../views/browser-year.view.js';
 import { type LiveFindOptions, LiveQueryService } from '../views/live-query.service.js';
 import { compare, type Comparison } from './comparison.js';
 
-/** Of all browsers, by name and year. */
+/** All browsers, ordered by name and year. */
 const ALL: LiveFindOptions<BrowserYear> = { where: {}, order: { browser: 'ASC', year: 'ASC' } };
 
 /** How many features browsers had by the end of each year, from the view and from the live query. */

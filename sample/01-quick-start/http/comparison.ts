@@ -1,15 +1,15 @@
-/** The same rows, read in two ways. */
+/** The same rows, read from a view and by a live query. */
 export interface Comparison<Row> {
   viewMs: number;
   liveMs: number;
   /** How many times longer the live query took. */
   ratio: number;
-  /** `false` when the tables have changed since the last refresh of the view. */
+  /** `false` if the tables have changed since the last refresh of the view. */
   isSameAnswer: boolean;
   rows: Row[];
 }
 
-/** Reads the view, then asks the live query, and measures both. */
+/** Reads the view, then runs the live query, and times both. */
 export async function compare<Row>(
   readView: () => Promise<Row[]>,
   askLive: () => Promise<Row[]>,

@@ -7,7 +7,7 @@ import { FeatureLag } from '../views/feature-lag.view.js';
 import { type LiveFindOptions, LiveQueryService } from '../views/live-query.service.js';
 import { compare, type Comparison } from './comparison.js';
 
-/** Each answer is read from a view and asked of the live query, with the time that both took. */
+/** Each answer is read from a view and by a live query, and says how long each took. */
 @Controller()
 export class CompatController {
   constructor(

@@ -4,10 +4,10 @@ export interface Endpoint {
   answers: string;
 }
 
-/** Where the dashboard is. */
+/** The path of the dashboard. */
 export const DASHBOARD_PATH = '/materialized-views';
 
-/** What `GET /` lists; the paths are ready to be opened. */
+/** The endpoints, with example paths. `GET /` lists those with GET. */
 export const ENDPOINTS: Endpoint[] = [
   {
     method: 'GET',

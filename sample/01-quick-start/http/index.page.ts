@@ -3,7 +3,7 @@ import type { BrowserYear } from '../views/browser-year.view.js';
 import type { Comparison } from './comparison.js';
 import { DASHBOARD_PATH, ENDPOINTS } from './endpoints.constants.js';
 
-/** What `GET /` shows: a chart that is drawn from a view, and what it would cost without one. */
+/** The page at `GET /`: a chart from a view, and how long its query would take without one. */
 export function indexPage(adoption: Comparison<BrowserYear>): string {
   const { rows, viewMs, liveMs, isSameAnswer } = adoption;
   const links = ENDPOINTS.filter(({ method }) => method === 'GET').map(

@@ -14,8 +14,8 @@ import {
 } from 'nestjs-materialized-views';
 
 /**
- * Gives the library's errors their HTTP status. A client sees the code and the view; the message and
- * the cause may hold what PostgreSQL said of the rows, and go to the log.
+ * Maps the library's errors to HTTP statuses. A client gets only the code and the view, because the message and the cause may
+ * contain PostgreSQL's error text. Errors with status 500 or above are logged.
  */
 @Catch(MaterializedViewError)
 export class MaterializedViewErrorFilter implements ExceptionFilter<MaterializedViewError> {

@@ -3,11 +3,11 @@ import { SCHEMA } from './schema.constants.js';
 
 @Entity({ schema: SCHEMA, name: 'browser' })
 export class Browser {
-  /** As in `firefox_android`. */
+  /** For example `firefox_android`. */
   @PrimaryColumn('text')
   id!: string;
 
-  /** As in `Firefox for Android`. */
+  /** For example `Firefox for Android`. */
   @Column('text')
   name!: string;
 

@@ -10,7 +10,7 @@ import type { Release } from './release.entity.js';
 import type { SupportStatement } from './support-statement.entity.js';
 
 export interface CompatRows {
-  /** Of the package. */
+  /** The version of the package. */
   version: string;
   browsers: Browser[];
   releases: Release[];
@@ -18,7 +18,7 @@ export interface CompatRows {
   supportStatements: SupportStatement[];
 }
 
-/** The package's tree, flattened to the rows of four tables. */
+/** Flattens the package's tree to the rows of four tables. */
 export function compatRows({ __meta: meta, browsers, ...areas }: CompatData): CompatRows {
   const rows: CompatRows = {
     version: meta.version,
@@ -69,7 +69,7 @@ function* compatStatements(
   }
 }
 
-/** `≤79` means 79 or an earlier one; `preview` and `false` are no release. */
+/** `≤79` means 79 or earlier. `preview` and `false` are not releases. */
 function releaseOf({ version_added: version }: SimpleSupportStatement): string {
   return String(version).replace('≤', '');
 }

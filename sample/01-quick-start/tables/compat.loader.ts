@@ -19,13 +19,13 @@ export interface LoadResult {
   /** The version of @mdn/browser-compat-data. */
   version: string;
   tables: LoadedTable[];
-  /** `false` when the tables were full already, and nothing was done. */
+  /** `false` if the tables were full already. */
   wasLoaded: boolean;
 }
 
 /**
- * Makes the tables and fills them, all or nothing. It runs before the application boots, so that the
- * views are created over full tables.
+ * Creates the tables, and fills them in one transaction. Runs before the application boots, so that the views are created on
+ * full tables.
  */
 export async function loadCompatData(url: string, progress: LoadProgress): Promise<LoadResult> {
   const dataSource = new DataSource({
@@ -38,7 +38,7 @@ export async function loadCompatData(url: string, progress: LoadProgress): Promi
     await dataSource.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
     await dataSource.synchronize();
     const rows = compatRows(compatData);
-    // In this order: each table refers to those before it.
+    // Ordered: tables reference earlier ones.
     const tables: TableRows[] = [
       { entity: Browser, rows: rows.browsers },
       { entity: Release, rows: rows.releases },

@@ -6,7 +6,7 @@ export class Feature {
   @PrimaryColumn('int')
   id!: number;
 
-  /** As in `css.selectors.has`. */
+  /** For example `css.selectors.has`. */
   @Column('text', { unique: true })
   path!: string;
 

@@ -10,11 +10,11 @@ export class Release {
   @PrimaryColumn('text')
   version!: string;
 
-  /** `YYYY-MM-DD`; not known for a few. */
+  /** `YYYY-MM-DD`; unknown for a few releases. */
   @Column('date', { name: 'released_on', nullable: true })
   releasedOn!: string | null;
 
-  /** `retired`, `esr` and `current` are out; `beta`, `nightly` and `planned` are to come. */
+  /** Released: `retired`, `esr` and `current`. Not released yet: `beta`, `nightly` and `planned`. */
   @Column('text')
   status!: string;
 

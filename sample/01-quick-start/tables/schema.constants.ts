@@ -1,2 +1,2 @@
-/** Tables and views stand in a schema of their own, so that the sample can share your database. */
+/** The tables and views have their own schema, so that the sample can share your database. */
 export const SCHEMA = 'browser_compat';

@@ -12,9 +12,9 @@ import { Release } from './release.entity.js';
 import { SCHEMA } from './schema.constants.js';
 
 /**
- * What one browser says about one feature. A browser may say several things about it.
+ * One browser's support for one feature. A browser may have several statements about a feature.
  *
- * Without foreign keys: to check them for each row would double the time of loading.
+ * No foreign keys to features and releases: checking them for each row would double the loading time.
  */
 @Entity({ schema: SCHEMA, name: 'support_statement' })
 @Index('support_statement_browser', ['browserId'])
@@ -29,11 +29,11 @@ export class SupportStatement {
   @Column('text', { name: 'browser_id' })
   browserId!: string;
 
-  /** The release that brought it; `null` where there is no support, or only in a preview. */
+  /** The release that added support; `null` if there is none, or only in a preview. */
   @Column('text', { name: 'version_added', nullable: true })
   versionAdded!: string | null;
 
-  /** Whether it works for everyone from that release on: whole, no flag, no prefix, not removed. */
+  /** Whether it works for everyone from that release on: complete, no flag, no prefix, not removed. */
   @Column('boolean', { name: 'is_full' })
   isFull!: boolean;
 

@@ -2,7 +2,7 @@ import { MaterializedViewEntity } from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
 import { SCHEMA } from '../tables/schema.constants.js';
 
-/** @param featureLag what it reads: the view below it or, to work it out live, a subquery */
+/** @param featureLag the view `feature_lag` or, for the live query, a subquery in its place */
 export function adoptionYearQuery(featureLag: string): string {
   return `
     SELECT
@@ -16,12 +16,12 @@ export function adoptionYearQuery(featureLag: string): string {
   `;
 }
 
-/** The features of one area that were everywhere from one year on, and how long they took. */
+/** How many features of an area reached all seven browsers in a year, and how long they took. */
 @MaterializedViewEntity({
   schema: SCHEMA,
   name: 'adoption_year',
   expression: adoptionYearQuery('browser_compat.feature_lag'),
-  // Five past: the view that it reads is refreshed on the hour.
+  // At five past, because the view that it reads is refreshed on the hour.
   refresh: { cron: '5 * * * *' },
 })
 @Index('adoption_year_key', ['area', 'year'], { unique: true })

@@ -5,7 +5,7 @@ import { Index, ViewColumn } from 'typeorm';
 import { SCHEMA } from '../tables/schema.constants.js';
 import { SupportStatement } from '../tables/support-statement.entity.js';
 
-/** How many features a browser gained in a year, and has gained up to its end. */
+/** How many features a browser gained in a year, and in total by the end of it. */
 @MaterializedViewEntity({
   schema: SCHEMA,
   name: 'browser_year',

@@ -4,8 +4,8 @@ import { Index, ViewColumn } from 'typeorm';
 import { SCHEMA } from '../tables/schema.constants.js';
 
 /**
- * The seven browsers are those that Baseline counts. Edge is the youngest of them: for a feature that
- * is older than Edge the lag would say when Edge was made, and not how long the feature took.
+ * The seven browsers are those of Baseline. Leaves out features older than Edge, the youngest of them: their lag would show
+ * when Edge was released, not how long the feature took.
  */
 export const FEATURE_LAG_QUERY = `
   WITH arrival AS (
@@ -38,7 +38,7 @@ export const FEATURE_LAG_QUERY = `
     )
 `;
 
-/** How many days a feature took from the first browser to all of the seven big ones. */
+/** How many days a feature took from the first of the seven browsers to the last. */
 @MaterializedViewEntity({
   schema: SCHEMA,
   name: 'feature_lag',
@@ -54,11 +54,11 @@ export class FeatureLag {
   @ViewColumn()
   area!: string;
 
-  /** The year in which it was everywhere. */
+  /** The year in which it reached the last of the browsers. */
   @ViewColumn()
   year!: number;
 
-  /** `YYYY-MM-DD`, as text: pg would make a Date of a date, at midnight in the local time zone. */
+  /** `YYYY-MM-DD`, as text: pg would turn a `date` into a Date at midnight in the local time zone. */
   @ViewColumn({ name: 'first_on' })
   firstOn!: string;
 

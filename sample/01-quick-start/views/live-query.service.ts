@@ -6,14 +6,14 @@ import { AdoptionYear, adoptionYearQuery } from './adoption-year.view.js';
 import { gainedFeatures } from './browser-year.view.js';
 import { FEATURE_LAG_QUERY } from './feature-lag.view.js';
 
-/** As much of TypeORM's `FindManyOptions` as this sample needs. */
+/** The part of TypeORM's `FindManyOptions` that this sample needs. */
 export interface LiveFindOptions<Row> {
   where: Partial<Row>;
   order: Partial<Record<keyof Row, 'ASC' | 'DESC'>>;
   take?: number;
 }
 
-/** Answers what `find` on a view answers, but from the tables, as an application without the view would. */
+/** Returns the same rows as `find` on a view, but from the tables, as an application without the view would. */
 @Injectable()
 export class LiveQueryService {
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
@@ -40,7 +40,7 @@ export class LiveQueryService {
   }
 
   private liveQuery(view: new () => object): { sql: string; parameters: ObjectLiteral } {
-    // Its own expression reads the view below it, and so is not live.
+    // The expression of AdoptionYear reads the view `feature_lag`, so it isn't live.
     const expression =
       view === AdoptionYear
         ? adoptionYearQuery(`(${FEATURE_LAG_QUERY})`)

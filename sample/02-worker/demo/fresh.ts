@@ -4,10 +4,10 @@ import type { Check } from './scenes.js';
 import { type ShopTotal, total, until, writeRuns } from './shop-client.js';
 import type { ShopProcess } from './shop-process.js';
 
-/** Each in a transaction of its own. */
+/** Each sale is a transaction of its own. */
 const SALE_COUNT = 3;
 
-/** A program that knows nothing of views writes, and the view has it soon; then it is left alone. */
+/** Sales by plain SQL appear in the view soon, because the worker refreshes it after writes. */
 export async function showFreshAfterWrites(
   url: string,
   worker: ShopProcess,

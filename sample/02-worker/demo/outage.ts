@@ -3,18 +3,18 @@ import { refresh, sales, type ScheduledRun, scheduledRuns, until } from './shop-
 const MISSED_TICK_COUNT = 3;
 
 export interface Outage {
-  /** The ticks that came meanwhile. */
+  /** The ticks during the outage. */
   missedTicks: number[];
-  /** Those of them that were done, by whomever. */
+  /** Those of them that any process did. */
   doneTicks: number[];
-  /** What a web process said of the rows before it refreshed them on demand. */
+  /** Whether a web process reported stale rows before the refresh on demand. */
   isStale: boolean;
   outcome: string;
 }
 
-/** What happens while there is no worker: lets some ticks go by, then refreshes on demand. */
+/** Without a worker, lets a few ticks pass, then refreshes on demand. */
 export async function outage(webUrl: string): Promise<Outage> {
-  // A tick may start a moment before its instant: this one may have been sent off by the worker still.
+  // Skips one tick: a tick may start a moment early, so the worker may have started this one before it was killed.
   await nextTick(webUrl);
   const missedTicks: number[] = [];
   while (missedTicks.length < MISSED_TICK_COUNT) {
@@ -27,14 +27,14 @@ export async function outage(webUrl: string): Promise<Outage> {
   return { missedTicks, doneTicks, isStale, outcome };
 }
 
-/** Waits for the next tick, by the database's clock. */
+/** Waits until the next tick has passed, and returns its time. */
 async function nextTick(webUrl: string): Promise<number> {
   const { nextTickAt } = await sales(webUrl);
   await until(async () => (await sales(webUrl)).nextTickAt > nextTickAt || undefined);
   return nextTickAt;
 }
 
-/** The first scheduled refresh after all, for however many ticks. */
+/** Waits for the first scheduled refresh that makes up for the missed ticks. */
 export async function catchUp(webUrl: string, { missedTicks }: Outage): Promise<ScheduledRun> {
   return until(async () => {
     const runs = await scheduledRuns(webUrl);

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 
-/** Makes the table that the view reads anew, with a few rows. In an application a migration does that. */
+/** Drops and creates the table that the views read, with a few rows. In your application, a migration creates it. */
 export async function createSales(url: string): Promise<void> {
   await withClient(url, async (client) => {
     await client.query('DROP SCHEMA IF EXISTS sample_worker CASCADE');

@@ -4,7 +4,7 @@ import { sell } from './sale-table.js';
 import { refresh, sales, scheduledRuns, until } from './shop-client.js';
 import type { ShopProcess } from './shop-process.js';
 
-/** Of each web process, all at once. */
+/** Concurrent requests to each web process. */
 const REQUEST_COUNT = 20;
 
 export interface Check {
@@ -12,14 +12,14 @@ export interface Check {
   what: string;
 }
 
-/** Ticks are done, and by the worker alone. */
+/** Ticks are done by the worker only. */
 export async function showScheduled(worker: ShopProcess, webUrls: string[]): Promise<Check[]> {
   const [webUrl = ''] = webUrls;
   const runs = await reported(
     () =>
       until(async () => {
         const found = await scheduledRuns(webUrl);
-        // Where the database is not a new one, earlier workers are in the history too.
+        // In an existing database, the history also has runs of earlier workers.
         const own = found.slice(found.findIndex(({ pid }) => pid === worker.pid));
         return own.length >= 2 && own[0]?.pid === worker.pid ? own : undefined;
       }),
@@ -33,7 +33,7 @@ export async function showScheduled(worker: ShopProcess, webUrls: string[]): Pro
   ];
 }
 
-/** Both web processes are asked to refresh, many times at once, and have the new row then. */
+/** Requests many refreshes from both web processes at once. Then both have the new row. */
 export async function showOneRefreshForAll(url: string, webUrls: string[]): Promise<Check[]> {
   await sell(url, 'quince', 5);
   const results = await reported(
@@ -70,7 +70,7 @@ export interface OutageSetup {
   webUrls: string[];
 }
 
-/** Without a worker no tick is done, and refreshes on demand are; after it is back there is one for all. */
+/** Without a worker, no tick is done, but refreshes on demand work. A new worker makes up for all ticks with one refresh. */
 export async function showOutage({ worker, restart, webUrls }: OutageSetup): Promise<Check[]> {
   const [webUrl = ''] = webUrls;
   await worker.kill();

@@ -3,10 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 const LOOK_INTERVAL_MS = 100;
 const PATIENCE_MS = 30_000;
 
-/** A scheduled run, as the web processes tell it. Instants are milliseconds since the epoch. */
+/** A scheduled run, as reported by a web process. Times are in milliseconds since the epoch. */
 export interface ScheduledRun {
   tickAt: number;
-  /** The process that did it. */
+  /** The process that ran it. */
   pid: number;
 }
 
@@ -32,7 +32,7 @@ export async function total(webUrl: string): Promise<ShopTotal> {
   return json(`${webUrl}/total`);
 }
 
-/** The successful refreshes of the total that writes led to. */
+/** The successful refreshes of the total that writes triggered. */
 export async function writeRuns(webUrl: string): Promise<{ pid: number }[]> {
   const runs = await json<{ trigger: string; outcome: string; host: string }[]>(
     `${webUrl}/total/runs`,
@@ -46,7 +46,7 @@ export async function refresh(webUrl: string): Promise<{ outcome: string; durati
   return json(`${webUrl}/refresh`, { method: 'POST' });
 }
 
-/** The successful ones, oldest first. */
+/** The successful scheduled runs, oldest first. */
 export async function scheduledRuns(webUrl: string): Promise<ScheduledRun[]> {
   const runs = await json<{ tick?: string; outcome: string; host: string }[]>(`${webUrl}/runs`);
   return runs
@@ -61,7 +61,7 @@ function pidOf(host: string): number {
   return Number(host.split(':').at(-1));
 }
 
-/** Looks until there is something to see. */
+/** Calls `look` until it returns a value. */
 export async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
   for (const endAt = Date.now() + PATIENCE_MS; Date.now() < endAt; await delay(LOOK_INTERVAL_MS)) {
     const found = await look();

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** A worker or a web process, whose output goes on under its name. */
+/** A worker or a web process. Its output is printed with its name. */
 export class ShopProcess {
-  /** Resolves when the process says that it is up. */
+  /** Resolves when the process prints that it is up. */
   static async start(name: string, program: 'worker.ts' | 'web.ts'): Promise<ShopProcess> {
     const child = spawn(
       process.execPath,
@@ -20,7 +20,7 @@ export class ShopProcess {
     return new ShopProcess(child, await untilUp(name, child));
   }
 
-  /** @param url where it listens; the worker listens nowhere */
+  /** @param url where it listens; empty for the worker */
   private constructor(
     private readonly child: ChildProcess,
     readonly url: string,
@@ -30,12 +30,12 @@ export class ShopProcess {
     return this.child.pid ?? 0;
   }
 
-  /** Asks it to stop, and waits for its end. */
+  /** Sends SIGTERM, and waits for the process to exit. */
   async stop(): Promise<void> {
     await this.end('SIGTERM');
   }
 
-  /** Ends it at once; it cannot do a thing about it. */
+  /** Sends SIGKILL, and waits for the process to exit. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
   }

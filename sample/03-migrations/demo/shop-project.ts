@@ -9,13 +9,13 @@ import { Complaint } from '../../support/cleanup.js';
 const SAMPLE = path.join(import.meta.dirname, '..');
 const REPOSITORY = path.join(SAMPLE, '..', '..');
 
-/** Where the commands of the packages are. In a project of yours `npx` finds them. */
+/** The paths of the packages' commands. In your project, `npx` finds them. */
 const PROGRAMS: Record<string, string> = {
   matviews: path.join(REPOSITORY, 'dist', 'esm', 'cli', 'bin.js'),
   typeorm: path.join(REPOSITORY, 'node_modules', 'typeorm', 'cli.js'),
 };
 
-/** By which Node loads TypeScript. */
+/** Lets Node load TypeScript. */
 const LOADER = '--import @swc-node/register/esm-register';
 
 export interface Expected {
@@ -24,9 +24,9 @@ export interface Expected {
   says: RegExp;
 }
 
-/** A copy of the project in a temporary folder, to be edited and migrated. */
+/** A copy of the project in a temporary folder, which the demo edits and migrates. */
 export class ShopProject {
-  /** Makes its schemas anew. */
+  /** Copies the project, and resets its schemas in the database. */
   static async create(databaseUrl: string): Promise<ShopProject> {
     const folder = await mkdtemp(path.join(tmpdir(), 'shop-'));
     await cp(path.join(SAMPLE, 'project'), folder, { recursive: true });
@@ -51,9 +51,9 @@ export class ShopProject {
   }
 
   /**
-   * Runs a command and shows the lines that matter: TypeORM prints all SQL as well.
+   * Runs a command, and prints only the lines that match `says`, because TypeORM also prints all SQL.
    *
-   * @throws Complaint where it ends or says otherwise
+   * @throws Complaint if the exit code or the output is not as expected
    */
   async run(command: string, { exitCode: expected = 0, says }: Expected): Promise<void> {
     console.log(`$ npx ${command}`);
@@ -68,7 +68,7 @@ export class ShopProject {
     }
   }
 
-  /** @throws Complaint where the view has other columns */
+  /** @throws Complaint if the view has other columns */
   async showView(columns: readonly string[]): Promise<void> {
     const rows = await this.query(
       'SELECT to_jsonb(v) AS row FROM sample_migrations.daily_revenue v ORDER BY day',
@@ -114,7 +114,7 @@ export class ShopProject {
   }
 }
 
-/** In the place of `npm install`: the packages are those of this repository. */
+/** Replaces `npm install`: links to the packages of this repository. */
 async function install(folder: string): Promise<void> {
   const packages = {
     'nestjs-materialized-views': REPOSITORY,

@@ -9,10 +9,10 @@ const RUN = 'typeorm migration:run -d data-source.ts';
 const REVERT = 'typeorm migration:revert -d data-source.ts';
 const CHECK = 'matviews check';
 
-/** What `check` ends with where the database is not as the classes declare. */
+/** The exit code of `check` if the database differs from the classes. */
 const DRIFT = 2;
 
-/** The life of a view, from one deployment to the next. */
+/** The life of a view across deployments. */
 export const STORY: readonly Step[] = [
   {
     title: 'A project with one table',

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { DataSource } from 'typeorm';
 
-/** For the two command lines, TypeORM's and `matviews`; the application has the same options. */
+/** For the commands `typeorm` and `matviews`. The application uses the same options. */
 export const dataSource = new DataSource({
   type: 'postgres',
   url: process.env.DATABASE_URL,

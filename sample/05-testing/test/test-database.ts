@@ -1,15 +1,15 @@
 import { Client } from 'pg';
 
-/** Jest runs spec files beside each other, each in a worker with a number. */
+/** Jest runs spec files in parallel, in numbered workers. */
 const NAME = `shop_test_${process.env.JEST_WORKER_ID ?? '1'}`;
 
 /**
- * Makes an empty database on the server of DATABASE_URL, and lets DATABASE_URL lead to it.
+ * Creates an empty database on the server of DATABASE_URL, and points DATABASE_URL to it.
  *
- * @returns drops it
+ * @returns a function that drops the database
  */
 export async function provideTestDatabase(): Promise<() => Promise<void>> {
-  // The tests of this repository start a server where DATABASE_URL names none.
+  // Without DATABASE_URL, the tests of this repository start a server and set TEST_SERVER_URL.
   const server = process.env.DATABASE_URL ?? process.env.TEST_SERVER_URL ?? '';
   const drop = (): Promise<void> => run(server, `DROP DATABASE IF EXISTS ${NAME} WITH (FORCE)`);
   await drop();

@@ -5,14 +5,12 @@ import type { Replica } from '../../support/replica-process.js';
 import { EVERY_SECOND, type Ledger } from './ledger.js';
 import type { Random } from '../../support/random.js';
 
-/** A backend of a replica that the library uses; TypeORM's own is idle. */
+/** A random backend that the library is using in a replica. Leaves out idle ones, such as TypeORM's. */
 const A_BACKEND = `SELECT pid FROM pg_stat_activity
   WHERE datname = current_database() AND application_name LIKE 'replica %' AND state <> 'idle'
   ORDER BY random() LIMIT 1`;
 
-/**
- * Injects random faults into a ledger's processes, their network and the server, one after another.
- */
+/** Injects random faults into a ledger's processes, their network and the server, one after another. */
 export class Chaos {
   readonly counts: Record<string, number> = {};
   private isOver = false;
@@ -50,7 +48,7 @@ export class Chaos {
     );
   }
 
-  /** Writes and refreshes on demand go on all the time. */
+  /** Injects faults for this time, while writes and refreshes on demand continue. */
   async rage(durationMs: number, afterEach: () => Promise<void>): Promise<void> {
     const endsAtMs = Date.now() + durationMs;
     const traffic = [this.write(), this.demand()];
@@ -117,7 +115,7 @@ export class Chaos {
 
   private async write(): Promise<void> {
     while (!this.isOver) {
-      // The server may be away.
+      // The server may be down.
       await this.ledger.transfer().catch(() => undefined);
       await pause(50);
     }
@@ -125,14 +123,14 @@ export class Chaos {
 
   private async demand(): Promise<void> {
     while (!this.isOver) {
-      // Not by the seed, which doesn't determine how often this runs.
+      // Doesn't use the seeded numbers: how often this runs is not repeatable, and would change the sequence of faults.
       const { replicas } = this.ledger;
       const replica = replicas[Math.floor(Math.random() * replicas.length)];
       const asked = replica?.ask<{ outcome: string }>({ do: 'refresh' }).then(
         ({ outcome }) => this.count(`on demand: ${outcome}`),
         () => this.count('on demand: killed meanwhile'),
       );
-      // A stalled process answers later: the test doesn't wait for it.
+      // Doesn't wait for a stalled process, which answers later.
       await Promise.race([asked, pause(1_000)]);
       await pause(200);
     }

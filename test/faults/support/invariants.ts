@@ -9,16 +9,16 @@ import { type Ledger, QUOTED_VIEW } from './ledger.js';
  * What must hold after every fault:
  *
  * I1  at most one success for each (view, tick)
- * I2  the view is readable, and what its query gave at some committed instant
+ * I2  the view is readable, and has the rows that its query returned at some committed moment
  * I3  no advisory lock is left
- * I4  a success in the history means a commit, and the other way round
- * I5  every process is alive and has met no error that nobody handled
- * I6  the next tick or refresh succeeds, and nothing was started anew
+ * I4  every success in the history was committed, and every commit has a success in the history
+ * I5  every process is alive and has had no unhandled error
+ * I6  the next tick or refresh succeeds without a restart
  */
 
 const HISTORY = 'materialized_views.refresh_history';
 
-/** A row's xmin has the lower half of the id of the transaction that wrote it. */
+/** A row's `xmin` is the lower 32 bits of the 64-bit ID of the transaction that wrote it. */
 const WROTE_HISTORY = `h.outcome = 'refreshed' AND h.xmin::text::bigint = w.xid::text::bigint & 4294967295`;
 
 const TWICE = `SELECT tick, count(*)::int FROM ${HISTORY}
@@ -31,19 +31,19 @@ const SUCCESS_WITHOUT_COMMIT = `SELECT run_id FROM ${HISTORY} h
 const COMMIT_WITHOUT_SUCCESS = `SELECT xid FROM public.witnessed w
   WHERE NOT EXISTS (SELECT FROM ${HISTORY} h WHERE ${WROTE_HISTORY})`;
 
-/** The run whose rows the view has, by its own marker. */
+/** The run that stored the view's rows, found by their `xid` column. */
 const RUN_IN_VIEW = `SELECT h.run_id FROM ${HISTORY} h
   JOIN (SELECT DISTINCT xid::xid8 AS xid FROM ${QUOTED_VIEW}) w ON ${WROTE_HISTORY}`;
 
-/** What runs the next refresh, for I6; without either, the schedule must. */
+/** What runs the next refresh, for I6. Without either, a scheduled refresh must succeed. */
 export interface Survivors {
   /** A replica that runs it. */
   by?: Replica;
-  /** An application of this process. */
+  /** Refreshes through an application in this process, and returns the outcome. */
   refresh?: () => Promise<unknown>;
 }
 
-/** The refresh by an application of this process, for I6. */
+/** A refresh through an application in this process, for I6. */
 export function demanded(refreshes: RefreshService, view: ViewClass): () => Promise<unknown> {
   return async () => (await refreshes.refresh(view)).outcome;
 }
@@ -56,7 +56,7 @@ export async function assertInvariants(ledger: Ledger, survivors: Survivors = {}
   assertAlive(ledger);
 }
 
-/** I1, I2 and I4, as of one snapshot. */
+/** Checks I1, I2 and I4 in one snapshot. */
 export async function assertConsistent(ledger: Ledger): Promise<void> {
   const session = await ledger.database.session();
   await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
@@ -96,7 +96,7 @@ function asked(replica: Replica): () => Promise<unknown> {
   return async () => (await replica.ask<{ outcome: string }>({ do: 'refresh' })).outcome;
 }
 
-/** A replica that a test has killed doesn't count: see `Ledger.forget`. */
+/** Checks I5. Replicas that a test has killed don't count: see `Ledger.forget`. */
 function assertAlive({ replicas }: Ledger): void {
   for (const { isAlive, stderr } of replicas) {
     expect({ isAlive, stderr }).toMatchObject({ isAlive: true });

@@ -15,7 +15,7 @@ import type { ReplicaOptions } from '../../support/replica-process.js';
 import { shiftClock } from '../../support/shifted-clock.js';
 import { LEDGER } from './ledger-view.js';
 
-/** One of several processes that refresh the ledger's view and do what a test asks. */
+/** One of several processes that refresh the ledger's view and carry out a test's requests. */
 
 interface Request {
   id: number;
@@ -28,14 +28,14 @@ export interface Answer {
   runId?: string;
   code?: string;
   message?: string;
-  /** When it was blocked. */
+  /** Start and end of `block`. */
   from?: string;
   to?: string;
 }
 
 const options = JSON.parse(process.env.REPLICA_OPTIONS ?? '{}') as ReplicaOptions;
 shiftClock(options.clockOffsetMs ?? 0);
-// `Ledger.makeDue` makes done ticks due again, which a process that rests until the next one would not see.
+// `Ledger.makeDue` makes completed ticks due again. A process that rests until the next tick would miss that.
 Rest.prototype.isOver = () => true;
 const { ask } = Lease.prototype;
 Lease.prototype.ask = function (request) {
@@ -66,7 +66,7 @@ class Balance {
       application: 'tests',
       sweepInterval: 200,
       lockTimeout: '60s',
-      // Each success is compared with its commit at the end.
+      // Keeps all runs, because the invariants compare each success with its commit.
       history: { maxCount: 1_000_000 },
       ...options.module,
     }),
@@ -74,14 +74,14 @@ class Balance {
 })
 class ReplicaModule {}
 
-// The test that started it is gone.
+// The test that started this process has ended.
 process.on('disconnect', () => process.exit(1));
 process.once('SIGTERM', () => console.log('stopping'));
 const patience = new AbortController();
 const app = await NestFactory.create(ReplicaModule, {
   logger: new ConsoleLogger({ logLevels: ['error', 'fatal'], colors: false }),
 });
-// Before the boot, so that a signal can arrive during it too.
+// Before `init`, to handle signals during the boot too.
 app.enableShutdownHooks();
 await app.init();
 process.on('message', (request: Request) => {

@@ -1,4 +1,4 @@
-/** The view of every fault test. Each of its rows tells which transaction stored it, and as of which revision. */
+/** The view of every fault test. Each row has the transaction that stored it, and the revision that it includes. */
 export const LEDGER = {
   schema: `Fault's "books"`,
   name: 'balance; "now"',

@@ -6,18 +6,18 @@ import { ADVISORY_LOCKS, type ClosedGate, TestDatabase } from '../../support/tes
 import { viewClass } from '../../support/view-class.js';
 import { LEDGER } from './ledger-view.js';
 
-/** For ticks that come when a test says so: see `makeDue`. */
+/** For tests that make ticks due themselves, with `makeDue`. */
 export const HOURLY = '0 * * * *';
 export const EVERY_SECOND = '* * * * * *';
 
-/** The backend that waits at the gate: it is in the middle of a refresh. */
+/** The backend that waits at the gate, in the middle of a refresh. */
 export const AT_GATE = `(SELECT pid FROM ${ADVISORY_LOCKS} WHERE NOT granted AND objid = 4711)`;
 
 export const QUOTED_VIEW = `${escapeIdentifier(LEDGER.schema)}.${escapeIdentifier(LEDGER.name)}`;
 
 const ACCOUNT_COUNT = 50;
 
-/** Tables and functions below the view that make the outcome of each refresh visible. */
+/** The view's tables, and a function that records the transaction of each refresh. */
 const FIXTURE = `
 CREATE SCHEMA ${escapeIdentifier(LEDGER.schema)};
 CREATE TABLE public.entries (revision int, account int, delta int);
@@ -29,9 +29,9 @@ BEGIN
   RETURN pg_catalog.pg_current_xact_id()::text;
 END $$`;
 
-/** A database with the ledger and the processes that keep its view. */
+/** A database with the ledger, and the processes that refresh its view. */
 export class Ledger {
-  /** @param serverUrl the test's own server, if it doesn't use the common one */
+  /** @param serverUrl the test's own server, if it doesn't use the shared one */
   static async create(serverUrl?: string): Promise<Ledger> {
     const database = await TestDatabase.create(serverUrl);
     await database.query(FIXTURE);
@@ -45,28 +45,26 @@ export class Ledger {
 
   private constructor(readonly database: TestDatabase) {}
 
-  /** The view as a class of this process. */
+  /** The view's class, for an application in this process. */
   view({ key = ['account'] }: { key?: string[] } = {}): ViewClass {
     return viewClass({ ...LEDGER, columns: ['account', 'balance', 'revision', 'xid'], key });
   }
 
-  /** Starts a process that keeps the view, and waits until it has booted. */
+  /** Starts a process that refreshes the view, and waits until it has booted. */
   async start(options: ReplicaOptions & { url?: string } = {}): Promise<Replica> {
     const replica = this.launch(options);
     await replica.until('booted');
     return replica;
   }
 
-  /** Starts a process, and waits for nothing. */
+  /** Starts a process without waiting. */
   launch({ url = this.database.url, ...options }: ReplicaOptions & { url?: string } = {}): Replica {
     const replica = Replica.start(url, options, 'test/faults/support/ledger-replica.ts');
     this.replicas.push(replica);
     return replica;
   }
 
-  /**
-   * Makes a role the owner of everything in the ledger, except what only a superuser may do; returns its URL.
-   */
+  /** Creates a role that owns the view's schema and the tables. Returns its URL. */
   async ownedBy(role: string): Promise<string> {
     const schema = escapeIdentifier(LEDGER.schema);
     await this.database.query(`CREATE ROLE ${role} LOGIN;
@@ -80,12 +78,12 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     return url.href;
   }
 
-  /** Removes a process from those that must be alive. */
+  /** No longer requires the process to be alive. */
   forget(replica: Replica): void {
     this.replicas.splice(this.replicas.indexOf(replica), 1);
   }
 
-  /** The process that a backend serves. */
+  /** The replica connected to a backend. */
   async replicaOf(backendPid: number): Promise<Replica> {
     const [row] = await this.database.query<{ application_name: string }>(
       'SELECT application_name FROM pg_stat_activity WHERE pid = $1',
@@ -103,7 +101,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     return this.gate;
   }
 
-  /** Makes the last tick of a schedule undone; returns its time. */
+  /** Makes the last hourly tick due again. Returns its time. */
   async makeDue(): Promise<Date> {
     await this.database.query(`UPDATE materialized_views.view_state SET last_tick = '2020-01-01'`);
     const [row] = await this.database.query<{ tick: Date }>(
@@ -112,7 +110,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     return row?.tick ?? new Date(NaN);
   }
 
-  /** Resolves when a tick has its success. */
+  /** Resolves when a tick has succeeded. */
   async untilDone(tick: Date): Promise<void> {
     await this.database.until(
       `SELECT FROM materialized_views.refresh_history WHERE tick = $1 AND outcome = 'refreshed'`,
@@ -128,7 +126,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     );
   }
 
-  /** Waits for so much time by the database's clock: what goes on meanwhile is the test. */
+  /** Waits for this time by the database's clock, while the processes go on. */
   async letPass(ms: number): Promise<void> {
     const [now] = await this.database.query<{ at: Date }>('SELECT clock_timestamp() AS at');
     await this.database.until(
@@ -137,7 +135,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     );
   }
 
-  /** Moves something from one account to another: a revision of the ledger. */
+  /** Adds a revision to the ledger: moves 1 from one account to another. */
   async transfer(): Promise<void> {
     const [from, to] = [randomInt(1, ACCOUNT_COUNT + 1), randomInt(1, ACCOUNT_COUNT + 1)];
     await this.database.query(
@@ -148,7 +146,7 @@ ALTER TABLE public.witnessed OWNER TO ${role}`);
     );
   }
 
-  /** Ends all processes, as they are, and drops the database. */
+  /** Kills all processes, and drops the database. */
   async drop(): Promise<void> {
     await this.gate?.open().catch(() => undefined);
     await this.killAll();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { serverUser } from '../../../sample/support/postgres-server.js';
 
-/** A file system of 6 MB, for the server to run out of. Only root may make one. */
+/** A file system of 6 MB that a test can fill. Only root can create one. */
 export class SmallDisk {
   readonly directory = mkdtempSync(path.join(tmpdir(), 'small-disk-'));
 
@@ -21,7 +21,7 @@ export class SmallDisk {
     chownSync(this.directory, uid, gid);
   }
 
-  /** Fills it until nothing more fits; returns a function that frees the space. */
+  /** Fills the disk. Returns a function that frees the space. */
   fill(): () => void {
     const file = path.join(this.directory, 'filler');
     const block = Buffer.alloc(8_192);
@@ -38,7 +38,7 @@ export class SmallDisk {
   }
 
   remove(): void {
-    // The server may have a file of it open still.
+    // Lazy (`-l`), because the server may still have a file open.
     execFileSync('umount', ['-l', this.directory]);
     rmdirSync(this.directory);
   }

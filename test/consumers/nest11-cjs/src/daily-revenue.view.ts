@@ -3,7 +3,7 @@ import { MaterializedViewEntity } from 'nestjs-materialized-views';
 import { Index, ViewColumn } from 'typeorm';
 
 @MaterializedViewEntity({
-  // Quoted, but without a double quote of its own: TypeORM 0.3 cannot read from such a view.
+  // Needs quoting, but contains no double quote, because TypeORM 0.3 can't read from a view with one in its name.
   name: 'daily Revenue',
   expression: 'SELECT day, sum(amount) AS revenue FROM orders GROUP BY day',
   refresh: { cron: CronExpression.EVERY_YEAR },

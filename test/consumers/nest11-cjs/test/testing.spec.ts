@@ -54,7 +54,7 @@ describe('the same application on a real database', () => {
   const sale = `INSERT INTO orders VALUES ('mon', 3)`;
   const SOLD = [{ day: 'mon', revenue: '3' }];
 
-  /** In a transaction that is rolled back. */
+  /** Records a sale in a transaction that it rolls back. Returns the view's rows as that transaction sees them. */
   async function inTransaction(
     before: (manager: EntityManager) => Promise<unknown>,
     after: (manager: EntityManager) => Promise<unknown>,

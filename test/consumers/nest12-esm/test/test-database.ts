@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client, escapeIdentifier } from 'pg';
 
-/** A database of its own on the server that `TEST_SERVER_URL` or `DATABASE_URL` names. */
+/** A new database on the server of `TEST_SERVER_URL` or `DATABASE_URL`. */
 export class TestDatabase {
   static async create(): Promise<TestDatabase> {
     const serverUrl = process.env.TEST_SERVER_URL ?? process.env.DATABASE_URL;
@@ -17,7 +17,7 @@ export class TestDatabase {
     return database;
   }
 
-  /** A session beside those of the application. */
+  /** The test's own session. */
   readonly client: Client;
 
   private constructor(
