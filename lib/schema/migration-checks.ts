@@ -182,9 +182,11 @@ function downCheck(
         .filter((name) => !oldColumns.has(name))
         .map((name) => `column ${name}`),
       ...(definition?.comment === undefined ? [] : ['comment ']),
-      ...(definition?.storage === undefined ? [] : givenStorageNames(definition)).map(
-        (name) => `storage ${name}`,
-      ),
+      // A view that changes its kind gets the default parameters, declared or not.
+      ...(definition !== undefined && (definition.storage !== undefined || changesKind(member))
+        ? givenStorageNames(definition)
+        : []
+      ).map((name) => `storage ${name}`),
       ...(definition?.tablespace === undefined ? [] : ['tablespace ']),
       ...(definition?.accessMethod === undefined ? [] : ['access method ']),
     ],

@@ -465,8 +465,11 @@ describe('plain views (features.md, row 13)', () => {
       };
     };
 
-    it('keep grants, owner and comments, and a migration undoes it', async () => {
-      const open2: TestView = { ...open, storage: { fillfactor: 70 } };
+    it.each([
+      ['default parameters', {}],
+      ['declared parameters', { storage: { fillfactor: 70 } }],
+    ])('keep grants, owner and comments, and a migration undoes it, with %s', async (_, change) => {
+      const open2: TestView = { ...open, ...change };
       const plain2 = plain({ securityBarrier: true, checkOption: 'local' });
       await releases.start([plain2, stored()]);
       await database.query(belongings);
