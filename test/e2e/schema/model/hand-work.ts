@@ -47,7 +47,8 @@ export class People implements Roles {
     await this.database.query(
       `CREATE SCHEMA IF NOT EXISTS "Far away";
        GRANT USAGE ON SCHEMA public, "Far away" TO ${reader};
-       GRANT SELECT ON ALL TABLES IN SCHEMA public, "Far away" TO ${owner}`,
+       GRANT SELECT ON ALL TABLES IN SCHEMA public, "Far away" TO ${owner};
+       ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO CURRENT_USER`,
     );
     for (const [name, { indexes }] of found) {
       for (const index of invalidOf(indexes)) {
