@@ -76,8 +76,8 @@ export class TickRunner {
 
   /**
    * Does all due ticks that are not done because of a crash, a stalled process or a taken lock. Of several missed
-   * ticks of a view, only the last is done. Also reports views that have become stale. Resolves when the attempts
-   * have begun: a long refresh must not hold up the next sweep.
+   * ticks of a view, only the last is done. Also reports views that have become stale. Doesn't wait for the
+   * refreshes: a long one must not hold up the next sweep.
    *
    * @returns for how many milliseconds another sweep can find nothing: until a tick comes or a view may become stale.
    * 0 while a tick is not done, and if writes decide what is stale
