@@ -36,6 +36,27 @@ afterAll(() => database.drop());
 const change = (set: string, view = 'a'): Promise<unknown> =>
   database.query(`UPDATE ${STATE} SET ${set} WHERE view_name = $1`, [view]);
 
+let app: TestingModule | undefined;
+
+afterEach(async () => {
+  await app?.close();
+  app = undefined;
+});
+
+const start = async (options = {}): Promise<void> => {
+  app = await bootWith(database, {
+    views: [...VIEWS, Gated],
+    scheduling: true,
+    sweepInterval: '1h',
+    ...options,
+  });
+};
+const untilDone = (names: string[]): Promise<unknown> =>
+  database.until(
+    `SELECT FROM ${STATE} WHERE view_name = ANY ($1) AND last_tick > '2020-01-01' HAVING count(*) = $2`,
+    [names, names.length],
+  );
+
 describe('which ticks a process claims', () => {
   const tick = new Date(Date.now() - HOUR_MS);
 
@@ -101,26 +122,8 @@ describe('which ticks a process claims', () => {
 });
 
 describe('a tick whose timer goes off', () => {
-  let app: TestingModule;
-
-  afterEach(() => app.close());
-
-  const start = async (options = {}): Promise<void> => {
-    app = await bootWith(database, {
-      views: [...VIEWS, Gated],
-      scheduling: true,
-      sweepInterval: '1h',
-      ...options,
-    });
-  };
-  const fire = (name: string): void | Promise<void> =>
-    app.get(SchedulerRegistry).getCronJob(`materialized-view:public.${name}`).fireOnTick();
-  const untilDone = (names: string[]): Promise<unknown> =>
-    database.until(
-      `SELECT FROM ${STATE} WHERE view_name = ANY ($1) AND last_tick > '2020-01-01' HAVING count(*) = $2`,
-      [names, names.length],
-    );
-
+  const fire = (name: string): void | Promise<void> | undefined =>
+    app?.get(SchedulerRegistry).getCronJob(`materialized-view:public.${name}`).fireOnTick();
   it('is done with the others, however few connections there are', async () => {
     await start({ poolSize: 1 });
     NAMES.forEach((name) => void fire(name));
@@ -130,7 +133,7 @@ describe('a tick whose timer goes off', () => {
   it('is done when a connection is free again', async () => {
     await start({ poolSize: 1 });
     const gate = await database.closeGate();
-    const running = app.get(RefreshService).refresh(Gated);
+    const running = app?.get(RefreshService).refresh(Gated);
     await gate.untilReached();
     void fire('a');
     await gate.open();
@@ -145,6 +148,21 @@ describe('a tick whose timer goes off', () => {
     );
     await database.query(`ALTER FUNCTION ${claims?.name} RENAME TO away`);
     void fire('a');
+    await untilDone(['a']);
+  });
+});
+
+describe('a tick that a sweep finds', () => {
+  it('is left to a process that has just claimed it, and done 10 s after the claim', async () => {
+    await change(`claimed_tick = clock_timestamp(), claimed_at = clock_timestamp()`);
+    await start({ sweepInterval: '100ms' });
+    await untilDone(['b', 'c']);
+    expect(
+      await database.query(
+        `SELECT FROM ${STATE} WHERE view_name = 'a' AND last_tick > '2020-01-01'`,
+      ),
+    ).toEqual([]);
+    await change(`claimed_at = clock_timestamp() - interval '11 s'`);
     await untilDone(['a']);
   });
 });
