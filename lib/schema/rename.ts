@@ -43,8 +43,8 @@ function findRenames(
       : [];
   });
   const declared = new Set(definitions.map(viewName));
-  const isDropped = ({ view, from }: Rename): boolean =>
-    declared.has(displayName(from)) && wasRenamed(view, state);
+  const isDropped = (rename: Rename): boolean =>
+    declared.has(displayName(rename.from)) && wasRenamed(rename, state);
   const chains = chainsOf(
     candidates.filter((each) => !isDropped(each)),
     (name) => !state.views.has(name),
@@ -140,18 +140,14 @@ function circlesOf(renames: Rename[]): Rename[][] {
 function isDone(circle: Rename[], state: DatabaseState): boolean {
   return (
     circle.some(({ view }) => !state.known.has(viewName(view))) ||
-    circle.every(({ view }) => wasRenamed(view, state))
+    circle.every((rename) => wasRenamed(rename, state))
   );
 }
 
-/** Whether the view was renamed from its `renamedFrom` before, by what is remembered. */
-function wasRenamed(view: ViewDefinition, { known }: DatabaseState): boolean {
+/** Whether the rename was done before, by what is remembered. */
+function wasRenamed({ view, from }: Rename, { known }: DatabaseState): boolean {
   const remembered = known.get(viewName(view));
-  return (
-    view.renamedFrom !== undefined &&
-    remembered !== undefined &&
-    rememberedRename(remembered) === displayName(view.renamedFrom)
-  );
+  return remembered !== undefined && rememberedRename(remembered) === displayName(from);
 }
 
 /** A view, or its state, that gets another name. */
