@@ -12,18 +12,15 @@ export function oneIn<Case>(n: number, cases: readonly Case[], start = 0): reado
  *
  * @param cases a row for each case; only its strings count as values
  */
-export function sampleOf<Case extends readonly unknown[]>(
-  cases: readonly Case[],
-  times = 1,
-): readonly Case[] {
+export function sampleOf<Case extends readonly unknown[]>(cases: readonly Case[]): readonly Case[] {
   if (RUNS_WHOLE_MATRIX) {
     return cases;
   }
-  const counts = new Map<string, number>();
+  const covered = new Set<string>();
   const valuesOf = (row: Case): string[] =>
     row.flatMap((value, dimension) => (typeof value === 'string' ? [`${dimension} ${value}`] : []));
   const lacking = (row: Case): number =>
-    valuesOf(row).filter((value) => (counts.get(value) ?? 0) < times).length;
+    valuesOf(row).filter((value) => !covered.has(value)).length;
   const chosen = new Set<Case>();
   for (;;) {
     const left = cases.filter((row) => !chosen.has(row));
@@ -35,8 +32,6 @@ export function sampleOf<Case extends readonly unknown[]>(
       return cases.filter((row) => chosen.has(row));
     }
     chosen.add(next);
-    for (const value of valuesOf(next)) {
-      counts.set(value, (counts.get(value) ?? 0) + 1);
-    }
+    valuesOf(next).forEach((value) => covered.add(value));
   }
 }
