@@ -1,4 +1,4 @@
-import { register } from 'node:module';
+import { createRequire, register } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { transformFile } from '@swc/core';
@@ -11,17 +11,10 @@ if (isMainThread) {
   register(import.meta.url);
 }
 
-const OPTIONS = {
-  swcrc: false,
-  sourceMaps: 'inline',
-  module: { type: 'es6' },
-  jsc: {
-    target: 'es2022',
-    keepClassNames: true,
-    parser: { syntax: 'typescript', decorators: true },
-    transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
-  },
-};
+/** The options by which Jest compiles the tests. */
+const [, OPTIONS] = createRequire(import.meta.url)('../../package.json').jest.transform[
+  '^.+\\.ts$'
+];
 
 /** TypeScript files import each other by the name of the compiled file (`.js`). */
 export async function resolve(specifier, context, next) {
@@ -35,6 +28,6 @@ export async function load(url, context, next) {
   if (!url.endsWith('.ts')) {
     return next(url, context);
   }
-  const { code } = await transformFile(fileURLToPath(url), OPTIONS);
+  const { code } = await transformFile(fileURLToPath(url), { ...OPTIONS, swcrc: false });
   return { format: 'module', source: code, shortCircuit: true };
 }
