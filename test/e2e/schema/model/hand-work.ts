@@ -36,10 +36,15 @@ export class People implements Roles {
     }
     return (
       error instanceof SchemaSyncError &&
-      ((code === '42501' && found.some(({ owner }) => `"${owner}"` === this.owner)) ||
+      (this.isDenied(code, before) ||
         (code === '23505' &&
           found.some(({ populated, indexes }) => !populated && invalidOf(indexes).length > 0)))
     );
+  }
+
+  /** Whether the new owner of a view may not read the view's sources. */
+  isDenied(code: string | undefined, found: Snapshot): boolean {
+    return code === '42501' && [...found.values()].some(({ owner }) => `"${owner}"` === this.owner);
   }
 
   async giveWay(found: Snapshot): Promise<void> {

@@ -77,6 +77,7 @@ export class History {
         this.invariants.kept(back, migrated, now, names);
       },
       isFillable: (before) => this.isFillable(before),
+      isDenied: (code, found) => this.people.isDenied(code, found),
     });
   }
 

@@ -25,6 +25,8 @@ export class Rollouts {
       expectKeptBack: (before: Snapshot, migrated: Snapshot, now: Snapshot) => void;
       /** Whether every view that had rows can be filled again. */
       isFillable: (before: Snapshot) => boolean;
+      /** Whether the new owner of a view may not read the view's sources. */
+      isDenied: (code: string | undefined, found: Snapshot) => boolean;
     },
   ) {}
 
@@ -219,7 +221,10 @@ export class Rollouts {
       await migration.run(way);
       return false;
     } catch (error) {
-      const isRefused = way === 'down' && isWayBackRefused(error, before);
+      // The new owner of a view that a `down` fills may not read the view's sources.
+      const isDenied =
+        way === 'down' && this.history.isDenied((error as { code?: string }).code, before);
+      const isRefused = isDenied || isWayBackRefused(error);
       if (!isRefused && (meanwhile === undefined || !isSaidToBeStopped(error))) {
         throw error;
       }
@@ -277,16 +282,9 @@ function isSaidToBeStopped(error: unknown): boolean {
   return code === '2BP01' || message.includes('the database is not as it was');
 }
 
-/**
- * Whether a `down` refused because recreating a plain view would lose what was put on it or above it by hand, or because the new
- * owner of a view that it fills may not read the view's sources.
- */
-function isWayBackRefused(error: unknown, migrated: Snapshot): boolean {
-  const { code, message } = error as { code?: string; message: string };
-  return (
-    message.includes('cannot be recreated') ||
-    (code === '42501' && [...migrated.values()].some(({ owner }) => owner.endsWith('_owner')))
-  );
+/** Whether a `down` refused because recreating a plain view would lose what was put on it or above it by hand. */
+function isWayBackRefused(error: unknown): boolean {
+  return (error as Error).message.includes('cannot be recreated');
 }
 
 async function expectAsDeclared(schema: SchemaService): Promise<void> {
