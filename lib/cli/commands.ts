@@ -1,41 +1,32 @@
 import type { CliCommand } from './cli-command.js';
-import { cancelCommand } from './commands/cancel.command.js';
-import { checkCommand } from './commands/check.command.js';
-import { diffCommand } from './commands/diff.command.js';
-import { doctorCommand } from './commands/doctor.command.js';
-import { dropCommand } from './commands/drop.command.js';
-import { explainCommand } from './commands/explain.command.js';
-import { generateCommand } from './commands/generate.command.js';
-import { graphCommand } from './commands/graph.command.js';
-import { historyCommand } from './commands/history.command.js';
-import { initCommand } from './commands/init.command.js';
-import { inspectCommand } from './commands/inspect.command.js';
-import { listCommand } from './commands/list.command.js';
-import { pauseCommand } from './commands/pause.command.js';
-import { refreshCommand } from './commands/refresh.command.js';
-import { resumeCommand } from './commands/resume.command.js';
-import { runningCommand } from './commands/running.command.js';
-import { statusCommand } from './commands/status.command.js';
-import { syncCommand } from './commands/sync.command.js';
 
-/** In the order in which help shows them. */
-export const COMMANDS: readonly CliCommand[] = [
-  listCommand,
-  statusCommand,
-  historyCommand,
-  graphCommand,
-  inspectCommand,
-  refreshCommand,
-  runningCommand,
-  cancelCommand,
-  pauseCommand,
-  resumeCommand,
-  diffCommand,
-  checkCommand,
-  syncCommand,
-  generateCommand,
-  dropCommand,
-  doctorCommand,
-  explainCommand,
-  initCommand,
-];
+type LoadCommand = () => Promise<CliCommand>;
+
+/** By name, in the order in which help shows them. Loading modules is most of the time of a short command. */
+const COMMANDS: Readonly<Record<string, LoadCommand>> = {
+  list: async () => (await import('./commands/list.command.js')).listCommand,
+  status: async () => (await import('./commands/status.command.js')).statusCommand,
+  history: async () => (await import('./commands/history.command.js')).historyCommand,
+  graph: async () => (await import('./commands/graph.command.js')).graphCommand,
+  inspect: async () => (await import('./commands/inspect.command.js')).inspectCommand,
+  refresh: async () => (await import('./commands/refresh.command.js')).refreshCommand,
+  running: async () => (await import('./commands/running.command.js')).runningCommand,
+  cancel: async () => (await import('./commands/cancel.command.js')).cancelCommand,
+  pause: async () => (await import('./commands/pause.command.js')).pauseCommand,
+  resume: async () => (await import('./commands/resume.command.js')).resumeCommand,
+  diff: async () => (await import('./commands/diff.command.js')).diffCommand,
+  check: async () => (await import('./commands/check.command.js')).checkCommand,
+  sync: async () => (await import('./commands/sync.command.js')).syncCommand,
+  generate: async () => (await import('./commands/generate.command.js')).generateCommand,
+  drop: async () => (await import('./commands/drop.command.js')).dropCommand,
+  doctor: async () => (await import('./commands/doctor.command.js')).doctorCommand,
+  explain: async () => (await import('./commands/explain.command.js')).explainCommand,
+  init: async () => (await import('./commands/init.command.js')).initCommand,
+};
+
+/** The command that the arguments name; all of them, for help and for messages, if they name none. */
+export function loadCommands([name = '']: readonly string[]): Promise<CliCommand[]> {
+  const named = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const needed = named === undefined ? Object.values(COMMANDS) : [named];
+  return Promise.all(needed.map((load) => load()));
+}

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import type { CliCommand, CommandResult } from './cli-command.js';
 import { addCommonOptions, type CommonFlags, readSettings } from './cli-options.js';
 import { CliSession } from './cli-session.js';
-import { COMMANDS } from './commands.js';
+import { loadCommands } from './commands.js';
 import { exitCodeOf, reportError } from './error-report.js';
 import { ExitCode } from './exit-code.js';
 import { Output } from './output.js';
@@ -25,7 +25,7 @@ export async function runProgram(surroundings: Surroundings): Promise<ExitCode> 
     .description('PostgreSQL materialized views of a TypeORM data source.')
     .version(surroundings.version)
     .showHelpAfterError('(see --help)');
-  for (const command of COMMANDS) {
+  for (const command of await loadCommands(surroundings.args)) {
     const defined = addCommonOptions(command.define()).copyInheritedSettings(program);
     defined.action(async () => {
       exitCode = await runCommand(command, defined, surroundings);

@@ -17,6 +17,8 @@ import type { SchemaSynchronizer, Synchronized } from './schema.synchronizer.js'
 import type { SyncReport } from './sync-report.js';
 import { describeUnrecorded, readUnrecorded } from './unsynchronized-boot.js';
 
+const FOREIGN_STATE_TIMEOUT_MS = 10_000;
+
 /** What a boot does with the schema of a data source, by the policy in the module's options. */
 export class SchemaBoot {
   constructor(
@@ -38,7 +40,9 @@ export class SchemaBoot {
    * @throws ForeignStateSchemaError if another role owns any of them
    */
   async refuseForeignState(): Promise<void> {
-    await this.synchronizer.within((session) => this.refuseForeign(session), { isReadOnly: true });
+    await this.context.database.reading(FOREIGN_STATE_TIMEOUT_MS, (session) =>
+      this.refuseForeign(session),
+    );
   }
 
   private refuseForeign(session: Session): Promise<void> {
