@@ -58,6 +58,9 @@ const DEPEND_ON_SETTINGS =
  *
  * A plain view among the sources stands for a materialized one: all other plain views are followed to
  * what they read.
+ *
+ * OFFSET 0 makes PostgreSQL look up functions by OID. It expects so many of them that it would match all of pg_proc
+ * with a regular expression instead.
  */
 export function selectObstacles(
   stateSchema: string,
@@ -93,7 +96,7 @@ export function selectObstacles(
   SELECT t.reader, m.groups[1]::oid AS oid
   FROM trees t
   CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':opno (\\d+)', 'g') AS m(groups)
-  UNION
+  UNION ALL
   SELECT t.reader, o.oid::oid
   FROM trees t
   CROSS JOIN LATERAL pg_catalog.regexp_matches(t.tree, ':opnos \\(o ([\\d ]+)\\)', 'g') AS m(groups)
@@ -104,16 +107,16 @@ export function selectObstacles(
   CROSS JOIN LATERAL pg_catalog.regexp_matches(
     t.tree, ':(?:funcid|aggfnoid|winfnoid|opfuncid|tsmhandler) (\\d+)', 'g'
   ) AS m(groups)
-  UNION
+  UNION ALL
   SELECT o.reader, p.oprcode FROM operators o JOIN pg_catalog.pg_operator p ON p.oid = o.oid
-  UNION
+  UNION ALL
   SELECT t.reader, ty.typinput
   FROM trees t
   CROSS JOIN LATERAL pg_catalog.regexp_matches(
     t.tree, ':resulttype (\\d+) :resultcollid \\d+ :coerceformat', 'g'
   ) AS m(groups)
   JOIN pg_catalog.pg_type ty ON ty.oid = m.groups[1]::oid
-  UNION
+  UNION ALL
   SELECT n.reader, ty.typoutput
   FROM named n
   JOIN pg_catalog.pg_type ty ON ty.oid = n.type
@@ -168,7 +171,9 @@ WHERE t.tree LIKE '%{TABLESAMPLECLAUSE %'
 UNION
 SELECT f.reader, 'volatile-function', p.oid::pg_catalog.regprocedure::text
 FROM all_functions f
-JOIN pg_catalog.pg_proc p ON p.oid = f.oid
+CROSS JOIN LATERAL (
+  SELECT p.oid, p.provolatile, p.pronamespace, p.proname FROM pg_catalog.pg_proc p WHERE p.oid = f.oid OFFSET 0
+) AS p
 WHERE p.provolatile <> 'i'
   AND NOT (
     p.provolatile = 's'
