@@ -7,6 +7,7 @@ const GRIDS = new Map<string, CronGrid>();
 
 /** The next tick, and the two after a view's last success: views with the same schedule mostly share them. */
 const STRETCH_COUNT = 8;
+
 /** The scheduled times of a view, the same in every process. */
 export interface TickGrid {
   /** The last tick at or before `instant`; `undefined` if there never was one. */
@@ -27,6 +28,8 @@ export class CronGrid implements TickGrid {
   private readonly local: Cron;
   /** Intervals that end with a tick and contain no other, the most recently used last. */
   private readonly stretches: { fromMs: number; tickMs: number }[] = [];
+  /** From the last tick that was asked for until the next one. */
+  private lastTick?: { tickMs: number; untilMs: number };
 
   constructor(
     expression: string,
@@ -37,6 +40,19 @@ export class CronGrid implements TickGrid {
   }
 
   lastTickAt(instant: Date): Date | undefined {
+    const atMs = instant.getTime();
+    if (this.lastTick && this.lastTick.tickMs <= atMs && atMs < this.lastTick.untilMs) {
+      return new Date(this.lastTick.tickMs);
+    }
+    const tick = this.findTickAt(instant);
+    this.lastTick = tick && {
+      tickMs: tick.getTime(),
+      untilMs: this.nextTickAfter(tick)?.getTime() ?? Infinity,
+    };
+    return tick;
+  }
+
+  private findTickAt(instant: Date): Date | undefined {
     // croner leaves out a run at the reference itself.
     const last = this.cron.previousRuns(1, new Date(instant.getTime() + 1))[0];
     return this.gapTicks(last ?? instant, instant).at(-1) ?? last;
