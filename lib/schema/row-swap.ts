@@ -6,14 +6,22 @@ import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { errorCode, SqlState } from '../postgres/sqlstate.js';
 import { lockAgainstChanges, replaceFingerprint } from '../postgres/swap.sql.js';
+import {
+  type IndexRow,
+  selectIndexesOf,
+  selectViews,
+  type ViewRow,
+} from '../postgres/view-catalog.sql.js';
 import { dropView, setDefaultTablespace } from '../postgres/view-ddl.sql.js';
 import { MATERIALIZED } from '../postgres/view-kind.js';
+import type { DeployedView } from './deployed-view.js';
 import { fingerprint } from './fingerprint.js';
 import { patiently } from '../postgres/lock-attempts.js';
 import { readSwapSource, requireUnchanged, type SwapSource } from './swap-source.js';
 import { temporaryName } from './temporary-name.js';
 import {
   buildStatements,
+  finalIndexNames,
   previousBlueprint,
   renameStatements,
   type ViewBlueprint,
@@ -66,14 +74,14 @@ async function swap(
   for (const statement of build) {
     await session.query(statement);
   }
+  // Read now, because after the exchange readers wait.
+  const before = fingerprint(definition, source.deployed);
+  const after = fingerprint(definition, await readCopy(session, blueprint, source));
   const exchange = script([dropView(MATERIALIZED, name), ...renameStatements(blueprint)]);
   await patiently(session, lockTimeoutMs, async () => {
     requireUnchanged(source, await readSwapSource(session, definition));
     await session.query(exchange);
   });
-  const { deployed } = await readSwapSource(session, definition);
-  const before = fingerprint(definition, source.deployed);
-  const after = fingerprint(definition, deployed);
   if (before !== after) {
     await session.query(replaceFingerprint(stateSchema, name, { before, after }));
   }
@@ -95,6 +103,22 @@ function copyOf({ deployed }: SwapSource): ViewBlueprint {
   return {
     ...previousBlueprint(deployed, deployed.name, buildName, deployed.row.definition),
     withData: true,
+  };
+}
+
+/** The copy as it will be after the exchange, as far as a fingerprint says. */
+async function readCopy(
+  session: Session,
+  blueprint: ViewBlueprint,
+  { deployed }: SwapSource,
+): Promise<DeployedView> {
+  const [row = deployed.row] = await session.query<ViewRow>(selectViews(blueprint.buildName));
+  const indexes = await session.query<IndexRow>(selectIndexesOf(row.oid));
+  const finalNames = finalIndexNames(blueprint);
+  return {
+    ...deployed,
+    row,
+    indexes: indexes.map((index) => ({ ...index, name: finalNames.get(index.name) ?? index.name })),
   };
 }
 

@@ -259,6 +259,11 @@ export function renameStatements(blueprint: ViewBlueprint): SqlStatement[] {
   ];
 }
 
+/** The names of the indexes by those under which they are created. */
+export function finalIndexNames(blueprint: ViewBlueprint): ReadonlyMap<string, string> {
+  return new Map(blueprint.indexes.map(({ name }) => [indexName(blueprint, name), name]));
+}
+
 function isBeside({ name, buildName }: ViewBlueprint): boolean {
   return buildName.name !== name.name;
 }
