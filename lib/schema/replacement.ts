@@ -1,5 +1,5 @@
 import type { RebuildStrategy } from '../definition/module.options.js';
-import { displayName, rowName } from '../postgres/identifier.js';
+import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView, refuseWayBack } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
@@ -175,29 +175,37 @@ function pruning({ names, ...input }: ReplacementInput): PlanPhases {
     ...view,
     deployed: state.views.get(deployedName(view.deployed)) ?? view.deployed,
   }));
-  const isInTheWay = going.some(({ deployed: { name, indexes } }) =>
-    [name, ...indexes.map((index) => ({ ...name, name: index.name }))].some(names.isWanted),
+  const readsMoved = new Set(readersInFunctions([], { state, names }));
+  // Undone in two parts: what is in the way of old names, and what finds others by their old names.
+  const isSplit = going.some(
+    ({ deployed }) =>
+      readsMoved.has(deployedName(deployed)) || namesIn(deployed).some(names.isWanted),
   );
-  const old = isInTheWay ? going : asTheyWere(going.map(({ deployed }) => deployed));
+  const old = isSplit ? going : asTheyWere(going.map(({ deployed }) => deployed));
   const { build, finish } = restoration(old, state, {
-    last: new Set(isInTheWay ? readersInFunctions(namesOf(old), { state, names }) : []),
+    last: new Set(isSplit ? readersInFunctions(namesOf(old), { state, names }) : []),
     // Otherwise all is undone before renamed views get their old names back.
-    ...(isInTheWay && { nameThen: ({ name }) => names.nameBefore(name) }),
+    ...(isSplit && { nameThen: ({ name }) => names.nameBefore(name) }),
   });
   const steps = fromAbove(old, state).map((view, at) =>
     pruneStep(view, {
       statements: [dropView(view.deployed.kind, view.name)],
-      undo: at > 0 || isInTheWay ? [] : [...build, ...finish],
+      undo: at > 0 || isSplit ? [] : [...build, ...finish],
       stops: [view.name],
       lock: EXCLUSIVE_LOCK,
     }),
   );
-  const [back] = isInTheWay ? steps.map((step) => ({ ...step, statements: [], stops: [] })) : [];
+  const [back] = isSplit ? steps.map((step) => ({ ...step, statements: [], stops: [] })) : [];
   return inPhases({
     build: back ? [{ ...back, action: 'swap', undo: finish }] : [],
     clear: steps,
     finish: back ? [{ ...back, action: 'swap', undo: build }] : [],
   });
+}
+
+/** Its name and those of its indexes. */
+function namesIn({ name, indexes }: DeployedView): QualifiedName[] {
+  return [name, ...indexes.map((index) => ({ ...name, name: index.name }))];
 }
 
 /** Separately, only if there is no exchange that includes it. */

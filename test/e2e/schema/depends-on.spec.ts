@@ -134,6 +134,11 @@ const CHANGES: Change[] = [
     after: [{ name: 'an item', expression: OLD, indexes: [{ name: 'reader', keys: ['id'] }] }],
   },
   {
+    name: 'it goes, and the other comes under another name',
+    before: [base(OLD), reader, above],
+    after: [base(OLD, { name: 'late', renamedFrom: BASE })],
+  },
+  {
     name: 'it has no data',
     before: [base(OLD), { ...reader, withData: false }],
     after: [base(NEW), { ...changedReader, withData: false }],
