@@ -1,32 +1,54 @@
 import { viewName } from '../definition/view-definition.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
-import type { DatabaseState } from './database-state.js';
+import { type DatabaseState, withDependents } from './database-state.js';
 import type { NamePlan } from './name-plan.js';
 import type { PlanStep } from './plan-step.js';
 import type { ViewDiff } from './schema-diff.js';
 import { inOldOrder } from './view-order.js';
 
+/** The steps that fill unpopulated views. */
+export interface Populating {
+  /** Before anything is rebuilt. */
+  first: PlanStep[];
+  /** After plain views are replaced in place. */
+  last: PlanStep[];
+}
+
 /**
- * Fills unpopulated views, each after everything that it reads. This comes before anything is rebuilt,
- * because that may read them. They lose their rows last on the way back,
- * because others are filled from them until then.
+ * Fills unpopulated views, each after everything that it reads. This comes before anything is rebuilt, because that
+ * may read them, but after the replacement of plain views that they read themselves. They lose their rows last on the
+ * way back, because others are filled from them until then.
+ *
+ * @param replaced names of plain views that are replaced in place. Nothing that is rebuilt reads them
  */
 export function populateSteps(
   views: ViewDiff[],
-  state: DatabaseState,
-  names: NamePlan,
-): PlanStep[] {
+  replaced: ReadonlySet<string>,
+  { state, names }: { state: DatabaseState; names: NamePlan },
+): Populating {
   const empty = views.filter(({ differences }) =>
     differences.some(({ kind }) => kind === 'unpopulated'),
   );
-  return inOldOrder(empty, state).map(({ member: { view } }) => ({
-    action: 'populate',
-    view: viewName(view),
-    name: view.name,
-    reason: 'It has no data yet',
-    statements: [refreshMaterializedView(names.nameBefore(view.name))],
-    undo: [refreshMaterializedView(names.nameBefore(view.name), { withData: false })],
-    lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
-    rewritesRows: true,
+  const above = withDependents(replaced, state);
+  const steps = inOldOrder(empty, state).map(({ member: { view } }) => ({
+    isLate: above.has(viewName(view)),
+    step: {
+      action: 'populate' as const,
+      view: viewName(view),
+      name: view.name,
+      reason: 'It has no data yet',
+      statements: [refreshMaterializedView(names.nameBefore(view.name))],
+      undo: [refreshMaterializedView(names.nameBefore(view.name), { withData: false })],
+      lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
+      rewritesRows: true,
+    },
   }));
+  return {
+    first: steps.map(({ step, isLate }) =>
+      isLate ? { ...step, statements: [], rewritesRows: false } : step,
+    ),
+    last: steps
+      .filter(({ isLate }) => isLate)
+      .map(({ step }) => ({ ...step, statements: [refreshMaterializedView(step.name)], undo: [] })),
+  };
 }

@@ -94,6 +94,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const replaced = rehearsed.members.filter(({ isReplaced }) => isReplaced);
   const redefined = redefinition(replaced, { state, names, reasonOf: rebuildReasons(diff) });
   const replacedNames = new Set(replaced.map(({ name }) => displayName(name)));
+  const populated = populateSteps(inPlace, replacedNames, { state, names });
   // One that is replaced gets its parameters with its definition, without which it might not bear them.
   const isAltered = (view: ViewDefinition, { kind }: Difference): boolean =>
     kind !== 'storage' || !replacedNames.has(viewName(view));
@@ -139,7 +140,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...diff.missingSchemas.map((schema) => schemaStep(schema, state.stateSchema)),
       ...ofAspects('first'),
       ...renamed.follow,
-      ...populateSteps(inPlace, state, names),
+      ...populated.first,
       ...redefined.first,
       ...rebuilt.first,
       ...altered.build,
@@ -148,6 +149,7 @@ export function planSchema(input: PlanInput): SchemaPlan {
       ...renamed.build,
       ...exchange,
       ...redefined.last,
+      ...populated.last,
       // From here to the end of the transaction, writers wait.
       ...ofAspects('last'),
     ],

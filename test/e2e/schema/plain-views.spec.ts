@@ -262,6 +262,38 @@ describe('plain views (features.md, row 13)', () => {
       },
     );
 
+    it.each([
+      ['that is replaced', { expression: `${open.expression} AND amount > 1` }, '5'],
+      ['that grows', { expression: `${GROWN.expression} AND amount > 1` }, '5'],
+    ])('%s: views above it without data are filled by the new one', async (_, change, total) => {
+      const second = { ...totals, name: 'second', expression: 'SELECT id, total FROM totals' };
+      const emptyTotals = stored({ withData: false });
+      // Its old definition can't run, because it reads a view without data.
+      const broken = {
+        expression: `SELECT id, amount FROM public.orders WHERE NOT closed AND id IN (SELECT id FROM public.source)`,
+      };
+      const source = { name: 'source', expression: 'SELECT 1 AS id', withData: false };
+      const before = [
+        plain(broken),
+        emptyTotals,
+        materialized({ ...second, withData: false }),
+        materialized(source),
+      ];
+      await releases.start(before);
+      const state = await catalog(database);
+      const after = [plain(change), stored(), materialized(second), materialized(source)];
+      const schema = await releases.start(after, { synchronize: false });
+      const file = await schema.generateMigration({ name: 'any', language: 'js', module: 'cjs' });
+      const migration = new GeneratedMigration(database, file!);
+      await migration.run('up');
+      expect(await schema.diff()).toEqual([]);
+      expect(await rowsOf('second')).toEqual([{ id: 1, total }]);
+      await migration.run('down');
+      expect(await catalog(database)).toEqual(state);
+      await releases.start(after);
+      expect(await rowsOf('second')).toEqual([{ id: 1, total }]);
+    });
+
     it('that PostgreSQL does not replace is rebuilt with what reads it, and keeps grants', async () => {
       await releases.start([plain(), stored()]);
       await database.query(
