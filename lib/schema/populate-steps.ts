@@ -1,4 +1,5 @@
 import { viewName } from '../definition/view-definition.js';
+import { displayName } from '../postgres/identifier.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import { type DatabaseState, withDependents } from './database-state.js';
 import type { NamePlan } from './name-plan.js';
@@ -10,28 +11,31 @@ import { inOldOrder } from './view-order.js';
 export interface Populating {
   /** Before anything is rebuilt. */
   first: PlanStep[];
-  /** After plain views are replaced in place. */
+  /** When all names are final, and plain views are replaced. */
   last: PlanStep[];
 }
 
 /**
  * Fills unpopulated views, each after everything that it reads. This comes before anything is rebuilt, because that
- * may read them, but after the replacement of plain views that they read themselves. They lose their rows last on the
- * way back, because others are filled from them until then.
+ * may read them. It comes after plain views below them are replaced and views that their functions read are renamed.
+ * They lose their rows last on the way back, because others are filled from them until then.
  *
- * @param replaced names of plain views that are replaced in place. Nothing that is rebuilt reads them
+ * @param changing names of plain views that are replaced in place, and of views that are renamed
  */
 export function populateSteps(
   views: ViewDiff[],
-  replaced: ReadonlySet<string>,
+  changing: { replaced: ReadonlySet<string>; renamed: ReadonlySet<string> },
   { state, names }: { state: DatabaseState; names: NamePlan },
 ): Populating {
   const empty = views.filter(({ differences }) =>
     differences.some(({ kind }) => kind === 'unpopulated'),
   );
-  const above = withDependents(replaced, state);
+  const findsRenamed = ({ view }: ViewDiff): boolean =>
+    view.dependsOn.some((source) => changing.renamed.has(displayName(source)));
+  const callers = empty.filter(findsRenamed).map(({ view }) => viewName(view));
+  const late = withDependents([...changing.replaced, ...callers], state);
   const steps = inOldOrder(empty, state).map(({ member: { view } }) => ({
-    isLate: above.has(viewName(view)),
+    isLate: late.has(viewName(view)),
     step: {
       action: 'populate' as const,
       view: viewName(view),

@@ -94,7 +94,11 @@ export function planSchema(input: PlanInput): SchemaPlan {
   const replaced = rehearsed.members.filter(({ isReplaced }) => isReplaced);
   const redefined = redefinition(replaced, { state, names, reasonOf: rebuildReasons(diff) });
   const replacedNames = new Set(replaced.map(({ name }) => displayName(name)));
-  const populated = populateSteps(inPlace, replacedNames, { state, names });
+  const populated = populateSteps(
+    inPlace,
+    { replaced: replacedNames, renamed: new Set(renames.map(({ view }) => viewName(view))) },
+    { state, names },
+  );
   // One that is replaced gets its parameters with its definition, without which it might not bear them.
   const isAltered = (view: ViewDefinition, { kind }: Difference): boolean =>
     kind !== 'storage' || !replacedNames.has(viewName(view));

@@ -139,6 +139,21 @@ const CHANGES: Change[] = [
     after: [base(OLD, { name: 'late', renamedFrom: BASE })],
   },
   {
+    name: 'it gets its data when the other is new',
+    before: [{ ...reader, dependsOn: [], withData: false }],
+    after: [base(NEW), reader],
+  },
+  {
+    name: 'it gets its data when the other changes',
+    before: [base(OLD), { ...reader, withData: false }],
+    after: [base(NEW), reader],
+  },
+  {
+    name: 'it gets its data when the other comes under another name',
+    before: [base(OLD, { name: 'early' }), { ...reader, dependsOn: [], withData: false }],
+    after: [base(OLD, { renamedFrom: 'Far away.early' }), reader],
+  },
+  {
     name: 'it has no data',
     before: [base(OLD), { ...reader, withData: false }],
     after: [base(NEW), { ...changedReader, withData: false }],
