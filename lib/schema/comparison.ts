@@ -1,5 +1,5 @@
 import { createSchema } from '../postgres/ddl.sql.js';
-import { displayNames } from '../postgres/identifier.js';
+import { displayNames, type QualifiedName } from '../postgres/identifier.js';
 import type { Session } from '../postgres/session.js';
 import { script } from '../postgres/sql-statement.js';
 import { lockAgainstReaders } from '../postgres/view-lock.sql.js';
@@ -57,10 +57,12 @@ export async function compare(session: Session, context: PreparationContext): Pr
   if (renames.length === 0) {
     return withState(before);
   }
+  // A view takes its indexes along into another schema.
+  const brought = hidden.map(({ name, view }) => ({ schema: view.schema, name: name.name }));
   return patiently(session, context.limits.lockTimeoutMs, (waitMs) =>
     session.undone(async () => {
       await renameForNow(session, { renames, createdSchemas, before, hidden, waitMs });
-      return withState(withShown(await read(session, context), hidden, before));
+      return withState(withShown(await read(session, context, brought), hidden));
     }),
   );
 }
@@ -100,6 +102,11 @@ async function renameForNow(
   }
 }
 
-function read(session: Session, context: PreparationContext): Promise<DatabaseState> {
-  return readSteadily(session, context.stateSchema, declaredNames(context.views));
+/** @param others names, besides the declared ones, of which it must be known whether something has them */
+function read(
+  session: Session,
+  context: PreparationContext,
+  others: QualifiedName[] = [],
+): Promise<DatabaseState> {
+  return readSteadily(session, context.stateSchema, [...declaredNames(context.views), ...others]);
 }

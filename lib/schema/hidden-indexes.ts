@@ -61,16 +61,17 @@ export function show(indexes: readonly HiddenIndex[]): SqlStatement[] {
 }
 
 /** Converts the state that was read while they were hidden to the state without hiding. */
-export function withShown(
-  state: DatabaseState,
-  indexes: readonly HiddenIndex[],
-  before: DatabaseState,
-): DatabaseState {
+export function withShown(state: DatabaseState, indexes: readonly HiddenIndex[]): DatabaseState {
   const relations = new Map(state.relations);
   for (const { name, view } of indexes) {
-    const relation = before.relations.get(displayName(name));
-    if (relation !== undefined && view.schema === name.schema) {
-      relations.set(displayName(name), { ...relation, index_of: displayName(view) });
+    if (view.schema === name.schema) {
+      relations.set(displayName(name), {
+        schema_name: name.schema,
+        view_name: name.name,
+        relation_kind: 'i',
+        extension: null,
+        index_of: displayName(view),
+      });
     }
   }
   const shown = new Map(indexes.map(({ name, hiddenName }) => [hiddenName, name.name]));

@@ -3,8 +3,9 @@ import { SchemaSyncError } from '../errors/schema.errors.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { viewKindOf } from '../postgres/view-kind.js';
 import type { DatabaseState } from './database-state.js';
+import type { DeployedView } from './deployed-view.js';
 import type { ClosureMember } from './rebuild-closure.js';
-import type { SchemaDiff } from './schema-diff.js';
+import type { Difference, SchemaDiff } from './schema-diff.js';
 
 interface PlannedChanges {
   /** What the policy allows. */
@@ -24,7 +25,7 @@ interface PlannedChanges {
 export function refuseTakenNames({ allowed, closure, pruned, state }: PlannedChanges): void {
   const going = goingIndexes(allowed, closure, state);
   const coming = new Map<string, ViewDefinition>();
-  for (const { view, name, isIndex } of comingNames(allowed, closure)) {
+  for (const { view, name, isIndex } of comingNames(allowed, closure, state)) {
     const key = displayName(name);
     const other = coming.get(key);
     if (other !== undefined) {
@@ -37,6 +38,7 @@ export function refuseTakenNames({ allowed, closure, pruned, state }: PlannedCha
     const isFree =
       occupant === undefined ||
       going.has(key) ||
+      ofView === viewName(view) ||
       (ofView !== undefined && pruned.has(ofView)) ||
       (isView && (pruned.has(key) || (!isIndex && state.views.has(key))));
     if (!isFree) {
@@ -55,7 +57,11 @@ interface ComingName {
   isIndex: boolean;
 }
 
-function comingNames({ views }: SchemaDiff, closure: ClosureMember[]): ComingName[] {
+function comingNames(
+  { views }: SchemaDiff,
+  closure: ClosureMember[],
+  state: DatabaseState,
+): ComingName[] {
   const rebuiltNames = closure.flatMap(({ definition }) => definition ?? []);
   const names = new Set(rebuiltNames.map(viewName));
   const indexOf = (view: ViewDefinition, index: string): ComingName => ({
@@ -73,13 +79,31 @@ function comingNames({ views }: SchemaDiff, closure: ClosureMember[]): ComingNam
       .flatMap(({ view, differences }) =>
         differences.flatMap((each) =>
           each.kind === 'renamed'
-            ? [{ view, name: view.name, isIndex: false }]
+            ? [
+                { view, name: view.name, isIndex: false },
+                ...keptIndexes(state.views.get(viewName(view)), differences).map((name) =>
+                  indexOf(view, name),
+                ),
+              ]
             : each.kind === 'index-missing' || each.kind === 'index-renamed'
               ? [indexOf(view, each.index.name)]
               : [],
         ),
       ),
   ];
+}
+
+/** The indexes that a renamed view keeps, and brings along if it moves to another schema. */
+function keptIndexes(
+  deployed: DeployedView | undefined,
+  differences: readonly Difference[],
+): string[] {
+  const leaving = differences.flatMap((each) =>
+    each.kind === 'index-superfluous' ? each.name : each.kind === 'index-renamed' ? each.from : [],
+  );
+  return (deployed?.indexes ?? [])
+    .map(({ name }) => name)
+    .filter((name) => !leaving.includes(name));
 }
 
 /** Indexes that are dropped, or recreated because a class declares them. */

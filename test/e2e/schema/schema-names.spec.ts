@@ -417,6 +417,46 @@ describe('names across views', () => {
   });
 
   it.each([
+    ['a table', 'CREATE TABLE afar.%I ()', 'table'],
+    ['an index of a table', 'CREATE INDEX %I ON afar.things (id)', 'index of "afar.things"'],
+    ['an index of another view', 'CREATE INDEX %I ON afar.other (id)', 'index of "afar.other"'],
+  ])(
+    'an index that comes along into another schema is refused by name if %s has its name',
+    async (_, statement, what) => {
+      await database.query('DROP SCHEMA IF EXISTS afar CASCADE; CREATE SCHEMA afar');
+      await database.query('CREATE TABLE afar.things (id int)');
+      const other = view('other', {
+        schema: 'afar',
+        expression: 'SELECT 1 AS id',
+        columns: ['id'],
+      });
+      const moved = (index: string): TestView =>
+        indexed('a', index, { schema: 'afar', renamedFrom: 'public.a' });
+      await release([other, indexed('a', 'k')]);
+      await database.query('CREATE INDEX hand ON a (id)');
+      for (const [index, inTheWay] of [
+        ['k', 'k'],
+        ['k', 'hand'],
+        ['k2', 'k2'],
+      ] as const) {
+        await database.query(statement.replace('%I', inTheWay));
+        const before = await views();
+        const refused = release([other, moved(index)]);
+        await expect(refused).rejects.toThrow(SchemaSyncError);
+        await expect(refused).rejects.toThrow(
+          new RegExp(`index "${inTheWay}" of materialized view "afar.a".*${what}`),
+        );
+        expect(await views()).toEqual(before);
+        await database.query(
+          what === 'table' ? `DROP TABLE afar.${inTheWay}` : `DROP INDEX afar.${inTheWay}`,
+        );
+      }
+      await release([other, moved('k2')]);
+      expect(await views()).toMatchObject(expect.anything());
+    },
+  );
+
+  it.each([
     ['a domain', 'CREATE DOMAIN a AS int'],
     ['an enum', `CREATE TYPE a AS ENUM ('x')`],
     ['an index', 'CREATE INDEX a ON items (id)'],

@@ -271,7 +271,17 @@ export class History {
       );
     // A view renamed by hand keeps the names of its indexes, which are now taken.
     const isTaken = error instanceof MaterializedViewError && error.message.includes('hand moved');
-    if (!isStopped && !isUnfit && !isTaken && !this.people.mayHaveCaused(error, before)) {
+    // A view brings its indexes along into another schema.
+    const isOccupied =
+      error instanceof SchemaSyncError &&
+      undeclared.some((name) => error.message.includes(`an index of "${name}" has it`));
+    if (
+      !isStopped &&
+      !isUnfit &&
+      !isTaken &&
+      !isOccupied &&
+      !this.people.mayHaveCaused(error, before)
+    ) {
       throw error;
     }
     this.counts.refusals++;
