@@ -44,7 +44,9 @@ function findRenames(
   });
   const declared = new Set(definitions.map(viewName));
   const isDropped = (rename: Rename): boolean =>
-    declared.has(displayName(rename.from)) && wasRenamed(rename, state);
+    declared.has(displayName(rename.from)) &&
+    !state.views.has(viewName(rename.view)) &&
+    wasRenamed(rename, state);
   const chains = chainsOf(
     candidates.filter((each) => !isDropped(each)),
     (name) => !state.views.has(name),

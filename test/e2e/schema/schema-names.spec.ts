@@ -352,6 +352,21 @@ describe('names across views', () => {
     ).toEqual([{ a: 'a', b: 'x', may: true }]);
   });
 
+  it('a view is renamed as another was before that now makes room', async () => {
+    const first = view('a').expression;
+    await release([view('a')]);
+    const renamed = view('b', { renamedFrom: 'a', expression: first });
+    await release([renamed]);
+    await release([renamed, view('a', { expression: view('second').expression })]);
+    const oids = await oidsByOrigin();
+    await release([
+      view('c', { renamedFrom: 'b', expression: first }),
+      view('b', { renamedFrom: 'a', expression: view('second').expression }),
+      view('a', { expression: view('third').expression }),
+    ]);
+    expect(await oidsByOrigin()).toEqual({ ...oids, third: expect.anything() as unknown });
+  });
+
   it.each([
     ['a new view has', view('a')],
     ['another renamed view has', view('a', { renamedFrom: 'z' })],
