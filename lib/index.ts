@@ -16,11 +16,9 @@ export { inSchema } from './definition/in-schema.js';
 export { getViewOptions } from './definition/definition-metadata.accessor.js';
 export type {
   MaterializedViewEntityOptions,
-  ViewExpression,
   ViewPlace,
   ViewIndexOptions,
   ViewRefreshOptions,
-  ViewSchemas,
 } from './definition/materialized-view-entity.options.js';
 export type { PlainViewEntityOptions } from './definition/plain-view-entity.options.js';
 export { MaterializedViewError } from './errors/materialized-view.error.js';
@@ -72,27 +70,20 @@ export type { DataDrift } from './status/data-drift.js';
 export type {
   RecentRuns,
   RefreshHistoryEntry,
-  RefreshOutcome,
   ViewHistoryEntry,
 } from './status/refresh-history.js';
-export type { GraphOutcome, GraphReport, GraphViewReport } from './refresh/graph-report.js';
-export type { RefreshCascade } from './graph/view-graph.js';
+export type { GraphReport, GraphViewReport } from './refresh/graph-report.js';
 export type {
   JoinedResult,
   RefreshedResult,
   RefreshMode,
   RefreshResult,
-  RefreshTrigger,
   SkippedResult,
-  SkipReason,
 } from './refresh/refresh-result.js';
-export type { OnBusy, RefreshOptions, SingleRefreshOptions } from './refresh/refresh-options.js';
+export type { RefreshOptions, SingleRefreshOptions } from './refresh/refresh-options.js';
 export type { RunningRefresh } from './refresh/refresh.control.js';
 export { MaterializedViewChannels } from './definition/materialized-view.channels.js';
-export {
-  type MaterializedViewEventName,
-  MaterializedViewEvents,
-} from './definition/materialized-view.events.js';
+export { MaterializedViewEvents } from './definition/materialized-view.events.js';
 export type {
   GraphTrace,
   RefreshFailedEvent,
@@ -126,7 +117,7 @@ export type {
   InspectedIndex,
   InspectedView,
 } from './introspection/inspected-view.js';
-export type { PlanAction, PlanStep } from './schema/plan-step.js';
+export type { PlanStep } from './schema/plan-step.js';
 export type { SchemaPlan, SkippedView } from './schema/schema-plan.js';
 export type { DiffTrace } from './engine/diff-channel.js';
 export { SchemaService } from './engine/schema.service.js';
