@@ -32,7 +32,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   // `nest add` and `matviews init`: they edit files, and no application loads them.
   schematics: [],
   '': [
-    ...['nest', 'engine', 'status', 'refresh', 'schema', 'introspection', 'tracking', 'graph'],
+    ...['nest', 'engine', 'status', 'refresh', 'schema', 'introspection', 'tracking'],
     ...['definition', 'errors'],
   ],
 };
