@@ -1,26 +1,21 @@
 import type { ViewDefinition } from '../definition/view-definition.js';
-import { analyze, createIndex, type IndexDefinition } from '../postgres/ddl.sql.js';
+import { analyze } from '../postgres/ddl.sql.js';
 import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { type GrantJson, withoutDefaultPrivileges } from '../postgres/privilege.sql.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import type { ViewQuery } from '../postgres/rehearsal.sql.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
-import type { IndexRow, StatisticsRow } from '../postgres/view-catalog.sql.js';
+import type { StatisticsRow } from '../postgres/view-catalog.sql.js';
 import {
   clusterOn,
   columnSettings,
-  commentOnIndex,
   commentOnRowType,
   commentOnView,
-  createIndexFromBody,
   createStatistics,
   createView,
-  indexDependsOn,
   renameIndex,
   renameStatistics,
   renameView,
-  setDefaultTablespace,
-  setIndexStatistics,
   setOwner,
   setReplicaIdentity,
   type ViewAttributes,
@@ -29,19 +24,11 @@ import {
 import type { ColumnJson } from '../postgres/view-details.sql.js';
 import type { ViewKind } from '../postgres/view-kind.js';
 import type { DeployedView } from './deployed-view.js';
+import { type IndexBlueprint, indexStatements } from './index-statements.js';
 import { storageOf } from './storage.js';
 import { privilegeStatements } from './privilege-statements.js';
 import type { RehearsedMember } from './rehearsal.js';
 import { temporaryName } from './temporary-name.js';
-
-/** An index to create: as declared, or as the old view has it. */
-interface IndexBlueprint {
-  name: string;
-  /** `undefined` for an index made by hand. */
-  declared?: IndexDefinition;
-  /** The index with this name on the old view, for what is copied. */
-  existing?: IndexRow;
-}
 
 /** Everything that is needed to create a view. */
 export interface ViewBlueprint {
@@ -274,45 +261,4 @@ function indexName(blueprint: ViewBlueprint, index: string): string {
 
 function statisticsName(blueprint: ViewBlueprint, row: StatisticsRow): string {
   return isBeside(blueprint) ? temporaryName('statistics', row.schema_name, row.name) : row.name;
-}
-
-/** Creates an index under its own name, with the comment and statistics of the one that it replaces. */
-export function indexStatements(
-  view: QualifiedName,
-  name: string,
-  index: Pick<IndexBlueprint, 'declared' | 'existing'>,
-): SqlStatement[] {
-  const qualified = { schema: view.schema, name };
-  const { existing } = index;
-  return [
-    ...makeIndex(view, name, index).map((statement) => ({
-      ...statement,
-      makes: `index "${(index.declared ?? existing)?.name}"`,
-    })),
-    ...(existing?.comment ? [commentOnIndex(qualified, existing.comment)] : []),
-    ...(existing?.statistics ?? []).map(({ position, target }) =>
-      setIndexStatistics(qualified, position, target),
-    ),
-    ...(existing?.extensions ?? []).map((extension) => indexDependsOn(qualified, extension)),
-  ];
-}
-
-function makeIndex(
-  view: QualifiedName,
-  name: string,
-  index: Pick<IndexBlueprint, 'declared' | 'existing'>,
-): SqlStatement[] {
-  const { declared, existing } = index;
-  const tablespace = declared?.tablespace ?? existing?.tablespace ?? undefined;
-  if (declared !== undefined) {
-    return [createIndex(view, { ...declared, name, tablespace })];
-  }
-  const create = createIndexFromBody(view, {
-    name,
-    isUnique: existing?.is_unique ?? false,
-    body: existing?.body ?? '',
-  });
-  return tablespace === undefined
-    ? [create]
-    : [setDefaultTablespace(tablespace), create, setDefaultTablespace('')];
 }

@@ -10,7 +10,7 @@ import { EXCLUSIVE_LOCK, NO_LOCK, SHARE_LOCK } from '../../postgres/lock-words.j
 import type { PlanStep } from '../plan-step.js';
 import type { IndexDifference } from './index.aspect.js';
 import { temporaryName } from '../temporary-name.js';
-import { indexStatements } from '../view-blueprint.js';
+import { indexStatements } from '../index-statements.js';
 
 /** One index of a view that stays. A new index is built beside the existing ones, before any reader has to wait. */
 export function indexPhases(
