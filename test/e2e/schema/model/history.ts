@@ -16,7 +16,14 @@ import { Invariants, type Predecessors } from './invariants.js';
 import { Memory } from './memory.js';
 import { type Options, Replicas } from './replicas.js';
 import { Rollouts } from './rollouts.js';
-import { ddlTrace, pausedViews, type Snapshot, snapshot, withoutOids } from './snapshot.js';
+import {
+  ddlTrace,
+  isUncheckable,
+  pausedViews,
+  type Snapshot,
+  snapshot,
+  withoutOids,
+} from './snapshot.js';
 import { NAMES, type Step, VIEW_COUNT } from './steps.js';
 import { WorkByHand } from './work-by-hand.js';
 import { keywordOf } from './works.js';
@@ -275,13 +282,9 @@ export class History {
     const isOccupied =
       error instanceof SchemaSyncError &&
       undeclared.some((name) => error.message.includes(`an index of "${name}" has it`));
-    if (
-      !isStopped &&
-      !isUnfit &&
-      !isTaken &&
-      !isOccupied &&
-      !this.people.mayHaveCaused(error, before)
-    ) {
+    const isUnwritable = error instanceof SchemaSyncError && isUncheckable(error.cause, before);
+    const reasons = [isStopped, isUnfit, isTaken, isOccupied, isUnwritable];
+    if (!reasons.includes(true) && !this.people.mayHaveCaused(error, before)) {
       throw error;
     }
     this.counts.refusals++;

@@ -6,7 +6,7 @@ import { fullName } from './names.js';
 import { Interruption } from './interruption.js';
 import { GeneratedMigration } from './migration.js';
 import type { Options, Replicas } from './replicas.js';
-import { type Snapshot, snapshot, withoutOids } from './snapshot.js';
+import { isUncheckable, type Snapshot, snapshot, withoutOids } from './snapshot.js';
 import type { HandWork, Rollout, Step } from './steps.js';
 
 /** The ways to roll out a release. Each succeeds, or fails without changing anything. */
@@ -224,7 +224,7 @@ export class Rollouts {
       // The new owner of a view that a `down` fills may not read the view's sources.
       const isDenied =
         way === 'down' && this.history.isDenied((error as { code?: string }).code, before);
-      const isRefused = isDenied || isWayBackRefused(error);
+      const isRefused = isDenied || isWayBackRefused(error) || isUncheckable(error, before);
       if (!isRefused && (meanwhile === undefined || !isSaidToBeStopped(error))) {
         throw error;
       }
