@@ -50,6 +50,11 @@ export function isHeldBy(known: KnownViewRow | undefined, application: string): 
   return known?.applications?.includes(application) ?? false;
 }
 
+/** Whether what is remembered is of a view that was gone when the last application released it. */
+export function isForgotten(known: KnownViewRow | undefined): boolean {
+  return known?.applications?.length === 0;
+}
+
 /** An undeclared view as an orphan of this application; `undefined` if it isn't one. */
 export function asOrphan(
   view: DeployedView,

@@ -9,7 +9,7 @@ import type { ViewKind } from '../postgres/view-kind.js';
 import { newerVersion } from '../tracking/capture-record.js';
 import type { DatabaseState } from './database-state.js';
 import { rememberedRename } from './fingerprint.js';
-import { isManagedAs, otherHolders } from './holders.js';
+import { isForgotten, isManagedAs, otherHolders } from './holders.js';
 import { temporaryName } from './temporary-name.js';
 
 /** A view declared under a new name, with `renamedFrom`, that exists under the old one. */
@@ -24,7 +24,8 @@ export interface Rename {
  * The declared views that must be renamed, each after the one that frees its name. A view that exists under its new
  * name is not renamed, unless the view with that name is renamed itself. Views that swap names exist before and
  * after: what is remembered tells whether the swap is done. A view that another application holds keeps its name. So does
- * one that took the name of a view which was renamed before and then dropped by hand.
+ * one that took the name of a view which was renamed before and then dropped by hand, unless a release without that
+ * view has booted since.
  */
 function findRenames(
   definitions: readonly ViewDefinition[],
@@ -46,6 +47,7 @@ function findRenames(
   const isDropped = (rename: Rename): boolean =>
     declared.has(displayName(rename.from)) &&
     !state.views.has(viewName(rename.view)) &&
+    !isForgotten(state.known.get(viewName(rename.view))) &&
     wasRenamed(rename, state);
   const chains = chainsOf(
     candidates.filter((each) => !isDropped(each)),

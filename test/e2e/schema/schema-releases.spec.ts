@@ -99,6 +99,31 @@ describe('one release after another', () => {
     await isSettled(await release([{ ...first, name: 'beta', renamedFrom: 'alpha' }]));
   });
 
+  const view = (name: string, given: Partial<TestView> = {}): TestView => ({
+    name,
+    expression: 'SELECT id FROM items',
+    ...given,
+  });
+
+  async function oids(): Promise<Record<string, number>> {
+    const rows = await database.query<{ name: string; oid: number }>(
+      `SELECT relname AS name, oid FROM pg_class WHERE relkind = 'm'`,
+    );
+    return Object.fromEntries(rows.map(({ name, oid }) => [name, oid]));
+  }
+
+  it('views are renamed again after they were dropped by hand and an older release made them', async () => {
+    const old = [view('a'), view('b')];
+    const renamed = [view('b', { renamedFrom: 'a' }), view('c', { renamedFrom: 'b' })];
+    await release(old);
+    await release(renamed);
+    await database.query('DROP MATERIALIZED VIEW b; DROP MATERIALIZED VIEW c');
+    await release(old);
+    const { a, b } = await oids();
+    await isSettled(await release(renamed));
+    expect(await oids()).toEqual({ b: a, c: b });
+  });
+
   it('unpopulated views are filled from below', async () => {
     const empty = [above, first].map((view) => ({ ...view, withData: false }));
     await release(empty);
