@@ -94,7 +94,7 @@ export function findMoved(
       ? [{ view, from, kind: there.kind }]
       : [];
   });
-  const chains = chainsOf(candidates, (name) => !known.has(name));
+  const chains = chainsOf(candidates, (name) => !known.has(name) || isForgotten(known.get(name)));
   const arrived = new Set(chains.map(({ view }) => viewName(view)));
   return chains.filter(
     ({ from }) => !views.has(displayName(from)) || arrived.has(displayName(from)),

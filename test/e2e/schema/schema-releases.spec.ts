@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
-import { MaterializedViewsModule, SchemaService } from '../../../lib/index.js';
+import { MaterializedViewsModule, RefreshService, SchemaService } from '../../../lib/index.js';
 import { boot, typeOrm } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
 import { type TestView, viewClass } from '../../support/view-class.js';
@@ -122,6 +122,20 @@ describe('one release after another', () => {
     const { a, b } = await oids();
     await isSettled(await release(renamed));
     expect(await oids()).toEqual({ b: a, c: b });
+  });
+
+  it('a view renamed by hand stays paused if a view with its new name was forgotten', async () => {
+    await release([view('a'), view('b')]);
+    await database.query('DROP MATERIALIZED VIEW b');
+    await release([view('a')]);
+    await app?.get(RefreshService).pause('public.a');
+    await database.query('ALTER MATERIALIZED VIEW a RENAME TO b');
+    await release([view('b', { renamedFrom: 'a' })]);
+    expect(
+      await database.query(
+        'SELECT view_name AS name, paused_at IS NULL AS runs FROM materialized_views.view_state',
+      ),
+    ).toEqual([{ name: 'b', runs: false }]);
   });
 
   it('unpopulated views are filled from below', async () => {
