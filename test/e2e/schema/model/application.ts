@@ -2,6 +2,7 @@ import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { ViewIndexOptions } from '../../../../lib/index.js';
 import type { ViewIndexKey } from '../../../../lib/definition/materialized-view-entity.options.js';
 import type { TestView } from '../../../support/view-class.js';
+import { DeployedNames } from './deployed-names.js';
 import { fullName, type Name, plainAbove, quoted } from './names.js';
 import { type IndexSpec, NAMES, type Renames, type Step, type ViewSpec } from './steps.js';
 
@@ -39,8 +40,7 @@ export class Application {
   private number = 0;
   /** The renames of the previous release: new name to old name. */
   private lastRenames: ReadonlyMap<string, string> = new Map();
-  /** The name of each view in the database. */
-  private readonly deployed = new Map<number, Name>();
+  readonly deployed = new DeployedNames();
 
   change(step: Step): void {
     this.number++;
@@ -62,36 +62,9 @@ export class Application {
     return [...release.values()].sort((a, b) => a.view - b.view);
   }
 
-  nameOf(view: number): Name | undefined {
-    return this.deployed.get(view);
-  }
-
   /** The name that the view has in the next release that declares it. */
   nextNameOf(view: number): Name {
     return NAMES[this.place(view)] ?? NAMES[0];
-  }
-
-  /**
-   * Records which views are in the database after a boot.
-   *
-   * @param older the views of an older release that may have booted again and recreated them
-   */
-  settle(
-    views: ReleasedView[],
-    isThere: (name: Name) => boolean,
-    older: ReleasedView[] = [],
-  ): void {
-    const taken = new Map(views.map((each) => [fullName(each), each.view]));
-    const others = older.filter(({ view }) => views.every((each) => each.view !== view));
-    [...others, ...views].forEach(({ view, schema, name }) =>
-      this.deployed.set(view, { schema, name }),
-    );
-    for (const [view, name] of this.deployed) {
-      // A name that the release declares for one view no longer belongs to another.
-      if (!isThere(name) || (taken.get(fullName(name)) ?? view) !== view) {
-        this.deployed.delete(view);
-      }
-    }
   }
 
   /** A view has the name of its own number until it takes that of another view, or one free in code and database. */
@@ -112,7 +85,7 @@ export class Application {
   private renamesOf(views: number[]): Map<string, string> {
     return new Map(
       views.flatMap((view) => {
-        const previous = this.deployed.get(view);
+        const previous = this.deployed.of(view);
         const name = fullName(NAMES[this.place(view)] ?? NAMES[0]);
         return previous && fullName(previous) !== name ? [[name, fullName(previous)]] : [];
       }),
@@ -122,9 +95,7 @@ export class Application {
   private freePlace(): number | undefined {
     const taken = [...Array(NAMES.length - 1).keys()].map((each) => this.place(each));
     const free = NAMES.findIndex(
-      (name, place) =>
-        !taken.includes(place) &&
-        ![...this.deployed.values()].some((each) => fullName(each) === fullName(name)),
+      (name, place) => !taken.includes(place) && this.deployed.isFree(name),
     );
     return free < 0 ? undefined : free;
   }
@@ -158,7 +129,7 @@ export class Application {
       throw new Error(`View ${view} was never described`);
     }
     const { schema, name } = this.nextNameOf(view);
-    const previous = this.deployed.get(view);
+    const previous = this.deployed.of(view);
     const { isUpdatable, ...read } = queryOf(spec, [...before.values()], surroundings);
     // A view that reads an unpopulated view cannot be populated.
     const isReadable = read.reads.every((each) => before.get(each)?.withData);

@@ -66,7 +66,7 @@ export class History {
     this.byHand = new WorkByHand(database, people, replicas, {
       memory: this.memory,
       version: server.version,
-      nameOf: (view) => this.code.nameOf(view),
+      nameOf: (view) => this.code.deployed.of(view),
       nextNameOf: (view) => this.code.nextNameOf(view),
       views: () => this.views,
     });
@@ -116,8 +116,8 @@ export class History {
     const old = step.thenOld > 0 ? this.past.at(-step.thenOld) : undefined;
     this.past.push(this.views);
     if (old && this.areNamedAlike(old)) {
-      await this.bootOld(old);
-      await this.settle({ ...step, prune: false }, this.settled, old);
+      const done = await this.bootOld(old);
+      await this.settle({ ...step, prune: false }, this.settled, done);
     }
     // pg_dump does not know what a function reads, so a restore may fill the views in the wrong order.
     const readsInFunctions = this.past.flat().some(({ dependsOn }) => dependsOn !== undefined);
@@ -166,7 +166,8 @@ export class History {
       await this.replicas.restart(this.views, { ...options, unmanagedDependents: 'rebuild' });
     }
     await this.check(before, { prunes: step.prune, paused, start });
-    this.code.settle(this.views, (name) => this.settled.has(fullName(name)), older);
+    const isThere = (name: Name): boolean => this.settled.has(fullName(name));
+    this.code.deployed.settle(this.views, isThere, older);
     await this.bootAgain();
   }
 
@@ -212,7 +213,7 @@ export class History {
   private predecessors(before: Snapshot, start: Snapshot): Predecessors {
     const old = new Map<number, Name>();
     for (const view of this.views) {
-      const name = this.code.nameOf(view.view);
+      const name = this.code.deployed.of(view.view);
       const found = name && before.get(fullName(name));
       // If a view with the new name was created by hand, the boot takes that one over, and the old view stays.
       const isTakenOver = this.memory.handMade.has(fullName(view)) && start.has(fullName(view));
@@ -338,8 +339,12 @@ export class History {
     );
   }
 
-  /** Boots an older release. It applies what it declares, except to views that have a newer version. */
-  private async bootOld(old: ReleasedView[]): Promise<void> {
+  /**
+   * Boots an older release. It applies what it declares, except to views that have a newer version.
+   *
+   * @returns its views, unless it refused to change anything
+   */
+  private async bootOld(old: ReleasedView[]): Promise<ReleasedView[]> {
     const before = await snapshot(this.database);
     const failure = await this.rollouts.attempt(old);
     const now = await snapshot(this.database);
@@ -352,6 +357,7 @@ export class History {
       const name = fullName(view);
       expect(now.get(name)?.definition).toEqual(before.get(name)?.definition);
     }
+    return failure ? [] : old;
   }
 
   /** Restores a dump and checks that a boot finds everything as declared. */
