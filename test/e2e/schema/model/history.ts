@@ -188,6 +188,7 @@ export class History {
     this.invariants.othersKept(this.others(before, prunes), before, now, {
       isRenamed: this.views.some(({ renamedFrom }) => renamedFrom !== undefined),
     });
+    this.invariants.noteReturned(this.views, this.past.at(-1) ?? [], now);
     await this.invariants.rows(this.views, [start, before, now], old);
     const isPaused = await pausedViews(this.database);
     const taken = new Set([...old.values()].map(fullName));

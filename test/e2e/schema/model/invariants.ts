@@ -129,8 +129,18 @@ export class Invariants {
     }
   }
 
-  /** OIDs of views that keep their old rows until the next refresh, because a plain view below them was replaced. */
+  /** OIDs of views that keep their old rows until the next refresh, because what they read was replaced meanwhile. */
   private readonly stale = new Map<string, number>();
+
+  /** A view that a release did not declare has not followed what its function reads. */
+  noteReturned(views: ReleasedView[], last: ReleasedView[], now: Snapshot): void {
+    for (const view of views.filter(({ dependsOn }) => dependsOn !== undefined)) {
+      const found = now.get(fullName(view));
+      if (found !== undefined && last.every((each) => each.view !== view.view)) {
+        this.stale.set(fullName(view), found.oid);
+      }
+    }
+  }
 
   private noteStale(
     views: ReleasedView[],
