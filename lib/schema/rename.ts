@@ -43,14 +43,9 @@ function findRenames(
       ? [{ view, from, kind: there.kind }]
       : [];
   });
-  const declared = new Set(definitions.map(viewName));
-  const isDropped = (rename: Rename): boolean =>
-    declared.has(displayName(rename.from)) &&
-    !state.views.has(viewName(rename.view)) &&
-    !isForgotten(state.known.get(viewName(rename.view))) &&
-    wasRenamed(rename, state);
+  const byName = new Map(definitions.map((view) => [viewName(view), view]));
   const chains = chainsOf(
-    candidates.filter((each) => !isDropped(each)),
+    candidates.filter((each) => !isDropped(each, byName.get(displayName(each.from)), state)),
     (name) => !state.views.has(name),
   );
   const circles = circlesOf(candidates.filter((each) => !chains.includes(each)));
@@ -148,8 +143,32 @@ function isDone(circle: Rename[], state: DatabaseState): boolean {
   );
 }
 
+/**
+ * Whether the rename was done before and the view then dropped by hand, so that another has its old name now. Not if
+ * that one is renamed in this release too.
+ *
+ * @param holder what is declared under the old name
+ */
+function isDropped(
+  rename: Rename,
+  holder: ViewDefinition | undefined,
+  state: DatabaseState,
+): boolean {
+  const from = holder?.renamedFrom;
+  return (
+    holder !== undefined &&
+    !state.views.has(viewName(rename.view)) &&
+    !isForgotten(state.known.get(viewName(rename.view))) &&
+    wasRenamed(rename, state) &&
+    (from === undefined || wasRenamed({ view: holder, from }, state))
+  );
+}
+
 /** Whether the rename was done before, by what is remembered. */
-function wasRenamed({ view, from }: Rename, { known }: DatabaseState): boolean {
+function wasRenamed(
+  { view, from }: Pick<Rename, 'view' | 'from'>,
+  { known }: DatabaseState,
+): boolean {
   const remembered = known.get(viewName(view));
   return remembered !== undefined && rememberedRename(remembered) === displayName(from);
 }

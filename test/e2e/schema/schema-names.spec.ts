@@ -352,6 +352,22 @@ describe('names across views', () => {
     ).toEqual([{ a: 'a', b: 'x', may: true }]);
   });
 
+  it('a view is renamed in an exchange with another of its new name, which was dropped by hand', async () => {
+    const [first, second] = [view('first').expression, view('second').expression];
+    await release([view('a', { expression: first }), view('x', { expression: second })]);
+    await release([
+      view('b', { renamedFrom: 'a', expression: first }),
+      view('a', { renamedFrom: 'x', expression: second }),
+    ]);
+    const { second: oid } = await oidsByOrigin();
+    await database.query('DROP MATERIALIZED VIEW b');
+    await release([
+      view('a', { renamedFrom: 'b', expression: first }),
+      view('b', { renamedFrom: 'a', expression: second }),
+    ]);
+    expect(await oidsByOrigin()).toMatchObject({ second: oid });
+  });
+
   it('a view is renamed as another was before that now makes room', async () => {
     const first = view('a').expression;
     await release([view('a')]);
