@@ -33,6 +33,12 @@ const VIEWS: TestView[] = [
     expression: 'SELECT count(*)::int AS id FROM public.t_0',
     refresh: { on: ['public.t_1', 'public.only_named'] },
   },
+  {
+    name: 'calling',
+    schema: 'public',
+    expression: 'SELECT public.twice(v) AS id FROM public.of_calling',
+    refresh: { on: 'sources' },
+  },
 ];
 
 const ALL = VIEWS.map(({ schema, name }) => `${schema}.${name}`).sort();
@@ -47,6 +53,12 @@ const CHANGES: [string, string, string[]][] = [
   ['a column that has another name', 'ALTER TABLE t_4 RENAME COLUMN v TO w', ['public.view_4']],
   ['a column with another default', 'ALTER TABLE t_4 ALTER v SET DEFAULT 1', ['public.view_4']],
   ['a child', 'CREATE TABLE child () INHERITS (t_2)', ['public.view_2']],
+  ['a second child', 'CREATE TABLE child () INHERITS (t_3)', ['public.view_3']],
+  [
+    'a function that does something else',
+    'CREATE OR REPLACE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT 3 * $1 $$',
+    ['public.calling'],
+  ],
   ['a refresh by hand', 'REFRESH MATERIALIZED VIEW public.view_3', ['public.view_3']],
   [
     'a view that has another name',
@@ -92,7 +104,9 @@ describe('a look at what views have not seen', () => {
     const tables = Array.from({ length: COUNT }, (_, index) => `t_${index}`);
     await database.query(
       `DROP SCHEMA IF EXISTS ${STATE}, "Odd schema", moved, public CASCADE; CREATE SCHEMA public;
-       ${[...tables, 'hidden', 'only_named', 'unread'].map((name) => `CREATE TABLE ${name} (id int, v int)`).join(';')};
+       ${[...tables, 'hidden', 'only_named', 'of_calling', 'unread'].map((name) => `CREATE TABLE ${name} (id int, v int)`).join(';')};
+       CREATE TABLE first_child () INHERITS (t_3);
+       CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT 2 * $1 $$;
        CREATE VIEW plain AS SELECT id, v FROM hidden`,
     );
     app = await bootWith(database, { views: VIEWS.map(viewClass), scheduling: false });
@@ -178,6 +192,30 @@ describe('a look at what views have not seen', () => {
     );
     await late;
     expect((await look()).asked).toEqual(['public.view_0', 'public.view_4']);
+  });
+
+  it('asks every time about a view with a write ahead of the clock', async () => {
+    await untilQuiet();
+    await database.query(
+      `INSERT INTO t_2 VALUES (1);
+       UPDATE ${STATE}.change_log SET changed_at = clock_timestamp() + interval '1 hour' WHERE source = 't_2'::regclass`,
+    );
+    expect((await look()).asked).toEqual(['public.view_2']);
+    expect((await look()).asked).toEqual(['public.view_2']);
+  });
+
+  it('tells the time of each look, by which writes become due, of what it remembers too', async () => {
+    await untilQuiet();
+    await database.query('INSERT INTO t_2 VALUES (1)');
+    const waits: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const { views } = await managed(app as TestingModule).database.bookkeeping((session) =>
+        memory.look(session),
+      );
+      waits.push(...views.flatMap(({ now, since }) => (since === null ? [] : [now - since])));
+    }
+    expect(waits).toHaveLength(3);
+    expect([...new Set(waits)].sort((a, b) => a - b)).toEqual(waits);
   });
 
   it('leaves out a view that is paused, and asks about what it missed when it is resumed', async () => {
