@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
+import { DataSource } from 'typeorm';
 import { InvalidDefinitionError, RefreshService } from '../../../lib/index.js';
 import { deleteSeenChanges } from '../../../lib/postgres/change-log.sql.js';
 import { tickRequest } from '../../../lib/refresh/occasions.js';
@@ -108,6 +109,26 @@ describe('what is known about a view', () => {
     await database.query(text, values);
     await database.query(`ALTER SCHEMA "Elsewhere" RENAME TO "Odd schema"`);
     expect(await attempt('schedule')).toBe('refreshed');
+  });
+
+  it('is nothing after a refresh in a transaction of the caller, who may change what it reads after it', async () => {
+    const low = (count: string): string =>
+      `CREATE OR REPLACE VIEW low AS SELECT ${count} AS id FROM orders`;
+    await database.query(low('count(*)'));
+    await start({
+      ...VIEW,
+      expression: 'SELECT id FROM public.low',
+      refresh: { cron: YEARLY, skipUnchanged: true },
+    });
+    const refreshes = (app as TestingModule).get(RefreshService);
+    await (app as TestingModule).get(DataSource).transaction(async (manager) => {
+      await manager.query(low('count(*) + 1'));
+      await refreshes.refresh(`${VIEW.schema}.${VIEW.name}`, { manager });
+      await manager.query(low('count(*) + 2'));
+    });
+    expect(await isStale(database.client, VIEW)).toBe(true);
+    expect(await attempt('schedule')).toBe('refreshed');
+    expect(await attempt('schedule')).toBe('unchanged');
   });
 
   it('covers writes but no ticks, if the query calls now()', async () => {
