@@ -429,6 +429,8 @@ describe('refresh', () => {
     await gate.open();
     expect(await refresh).toMatchObject({ outcome: 'refreshed', attempt: 2 });
     expect((await history()).map((run) => run.outcome)).toEqual(['failed', 'refreshed']);
+    // The attempt failed, the refresh did not.
+    expect((await refreshes.status(DailyRevenue)).lastFailure).toBeUndefined();
   });
 
   it('never takes a connection of the application, and closes its own when idle', async () => {
