@@ -179,4 +179,19 @@ describe('settings of the database', () => {
     ).toEqual(expected.rows);
     expect(await app?.get(SchemaService).diff()).toEqual([]);
   });
+
+  it('about a tablespace move no view that is refreshed by swap', async () => {
+    await (await start()).refresh(Texts);
+    await app?.close();
+    for (const [name, value] of Object.entries(await prepare({ default_tablespace: 'in_place' }))) {
+      await database.query(`ALTER DATABASE ${database.name} SET ${name} = ${escapeLiteral(value)}`);
+    }
+    const refreshes = await start();
+    expect(await refreshes.refresh(Texts, { mode: 'swap' })).toMatchObject({ mode: 'swap' });
+    expect(
+      await database.query(
+        `SELECT DISTINCT reltablespace AS place FROM pg_class WHERE relnamespace = '"Odd schema"'::regnamespace`,
+      ),
+    ).toEqual([{ place: 0 }]);
+  });
 });
