@@ -210,11 +210,21 @@ describe('the status of a view that tracks changes', () => {
     const heard: unknown[] = [];
     app.get(EventPublisher).publish = (name, { view }: { view?: string }) =>
       heard.push([name, view]);
-    await new StaleWatch(managed(app)).look(managed(app).views.all());
-    expect(heard).toEqual([[MaterializedViewEvents.stale, 'public.top']]);
+    const watch = new StaleWatch(managed(app));
+    const stale = [MaterializedViewEvents.stale, 'public.top'];
+    await watch.look(managed(app).views.all());
+    expect(heard).toEqual([stale]);
     await refresh(Base);
     await refresh(Top);
     expect(await status(Top)).toMatchObject({ isStale: false });
+    heard.length = 0;
+    await watch.look(managed(app).views.all());
+    expect(heard).toEqual([]);
+    // It is reported again when it becomes stale again.
+    await write();
+    await age('1 hour');
+    await watch.look(managed(app).views.all());
+    expect(heard).toEqual([stale]);
   });
 
   it('takes one more statement, and no other if there is a limit, for the views below', async () => {
