@@ -189,6 +189,27 @@ describe('MaterializedViewsModule', () => {
     }
   });
 
+  it('goes on holding a view of another data source that another application has too', async () => {
+    app = await boot(
+      typeOrm(one, { autoLoadEntities: false, entities: [Letters], applicationName: 'bank' }),
+      MaterializedViewsModule.forRoot({ views: [Letters] }),
+    );
+    await app.close();
+    app = await boot(
+      typeOrm(one, { autoLoadEntities: false, entities: [Numbers] }),
+      typeOrm(one, { name: 'reporting', autoLoadEntities: false, entities: [Letters] }),
+      MaterializedViewsModule.forRoot({ views: [Numbers] }),
+      MaterializedViewsModule.forFeature([Letters], 'reporting'),
+    );
+    const schema = app.get(SchemaService);
+    await schema.apply(await schema.plan({ dataSource: 'default' }));
+    expect(
+      await one.query(
+        `SELECT applications FROM materialized_views.view_state WHERE view_name = 'letters'`,
+      ),
+    ).toEqual([{ applications: ['bank', 'tests'] }]);
+  });
+
   it('accepts a named data source as the only one', async () => {
     app = await boot(
       typeOrm(two, { name: 'reporting', autoLoadEntities: false, entities: [Numbers] }),
