@@ -18,6 +18,7 @@ import {
   SchemaSyncError,
 } from '../../../lib/index.js';
 import { syncLockKey } from '../../../lib/postgres/advisory-lock.js';
+import { finishCaptures, SyncLockTaken } from '../../../lib/tracking/capture-repair.js';
 import { definitionOf, managed } from '../../support/managed.js';
 import { boot, typeOrm } from '../../support/test-app.js';
 import { TestDatabase } from '../../support/test-database.js';
@@ -124,6 +125,30 @@ describe('the capture of changes, beside other sessions', () => {
       expect(warnings()[1]).toMatch(/Some of what the boot put off .* lock timeout; .* again/);
       await other.query('COMMIT');
       await database.until(`SELECT FROM (${TRIGGERS}) AS left_over HAVING count(*) = 0`);
+    });
+
+    it('is not removed later while another process holds the sync lock', async () => {
+      await start([fresh]);
+      await other.query('BEGIN; SELECT FROM orders');
+      const source = managed(await start([plain]));
+      await source.tracking.captures.stop();
+      await other.query('SELECT pg_advisory_lock($1)', [syncLockKey()]);
+      await other.query('COMMIT');
+      const limits = { lockTimeoutMs: 200, statementTimeoutMs: 0 };
+      const finish = (): Promise<void> =>
+        source.database.transaction(limits, (session) =>
+          finishCaptures(session, {
+            stateSchema: 'materialized_views',
+            removes: true,
+            wakeUp: 'poll',
+            lockTimeoutMs: limits.lockTimeoutMs,
+          }),
+        );
+      await expect(finish()).rejects.toThrow(SyncLockTaken);
+      expect(await captured()).toEqual(['orders', 'orders_1']);
+      await other.query('SELECT pg_advisory_unlock($1)', [syncLockKey()]);
+      await finish();
+      expect(await captured()).toEqual([]);
     });
 
     it('fails by hand', async () => {
