@@ -245,6 +245,18 @@ describe('a view that works, but whose declared query fails', () => {
     );
   });
 
+  it('is named, and not left out, if a release removes what it reads', async () => {
+    await start([daily, above]);
+    const narrow = {
+      ...daily,
+      expression: 'SELECT day FROM orders GROUP BY day',
+      columns: ['day'],
+    };
+    const error = await failureOf(start([narrow, above], { onMissingTable: 'skip' }));
+    expect(error.message).toMatch(/"public\.above" .*42703: column "total" does not exist/);
+    expect(await database.query('SELECT id FROM above')).toEqual([{ id: 5 }]);
+  });
+
   it('is reported if it was dropped with what it read', async () => {
     const schema = await start([daily, above, other]);
     await database.query('DROP TABLE orders CASCADE');
