@@ -194,6 +194,24 @@ describe('requests to refresh', () => {
     ]);
   };
 
+  it('that empty the view are served by no other refresh', async () => {
+    const others = await start();
+    const gate = await database.closeGate();
+    const running = others.refresh(Revenue);
+    await gate.untilReached();
+    const emptied = refreshes.refresh(Revenue, { withData: false });
+    await untilClearlyLater();
+    // In a transaction, a refresh queues for the lock in the database, so it gets it before calls that retry.
+    const next = apps[1]
+      ?.get(DataSource)
+      .transaction((manager) => others.refresh(Revenue, { manager }));
+    await database.until(`SELECT FROM ${ADVISORY_LOCKS} WHERE objid <> 4711 AND NOT granted`);
+    await gate.open();
+    await Promise.all([running, next]);
+    expect(await emptied).toMatchObject({ outcome: 'refreshed', modeReason: 'with_no_data' });
+    expect(await refreshes.status(Revenue)).toMatchObject({ isPopulated: false });
+  });
+
   it('cost three refreshes for a thousand requests from four processes, before and during the second', async () => {
     await stop();
     await database.query('DROP SCHEMA materialized_views CASCADE');
