@@ -39,6 +39,12 @@ const VIEWS: TestView[] = [
     expression: 'SELECT public.twice(v) AS id FROM public.of_calling',
     refresh: { on: 'sources' },
   },
+  {
+    name: 'composed',
+    schema: 'public',
+    expression: 'SELECT count(*)::int AS id FROM public.of_rows',
+    refresh: { on: 'sources' },
+  },
 ];
 
 const ALL = VIEWS.map(({ schema, name }) => `${schema}.${name}`).sort();
@@ -55,9 +61,14 @@ const CHANGES: [string, string, string[]][] = [
   ['a child', 'CREATE TABLE child () INHERITS (t_2)', ['public.view_2']],
   ['a second child', 'CREATE TABLE child () INHERITS (t_3)', ['public.view_3']],
   [
+    'a column of a table whose rows are in a column of arrays',
+    'ALTER TABLE unread ADD COLUMN w int',
+    ['public.composed'],
+  ],
+  [
     'a function that does something else',
     'CREATE OR REPLACE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT 3 * $1 $$',
-    ['public.calling'],
+    ['public.calling', 'public.composed'],
   ],
   ['a refresh by hand', 'REFRESH MATERIALIZED VIEW public.view_3', ['public.view_3']],
   [
@@ -105,6 +116,7 @@ describe('a look at what views have not seen', () => {
     await database.query(
       `DROP SCHEMA IF EXISTS ${STATE}, "Odd schema", moved, public CASCADE; CREATE SCHEMA public;
        ${[...tables, 'hidden', 'only_named', 'of_calling', 'unread'].map((name) => `CREATE TABLE ${name} (id int, v int)`).join(';')};
+       CREATE TABLE of_rows (id int, rows unread[]);
        CREATE TABLE first_child () INHERITS (t_3);
        CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT 2 * $1 $$;
        CREATE VIEW plain AS SELECT id, v FROM hidden`,
