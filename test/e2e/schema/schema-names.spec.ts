@@ -368,6 +368,13 @@ describe('names across views', () => {
     expect(await oidsByOrigin()).toMatchObject({ second: oid });
   });
 
+  it('a view takes the name of one that was dropped by hand', async () => {
+    await release([view('a'), view('b')]);
+    await database.query('DROP MATERIALIZED VIEW b');
+    await release([view('b', { renamedFrom: 'a', expression: view('a').expression })]);
+    expect(await database.query('SELECT DISTINCT origin FROM b')).toEqual([{ origin: 'a' }]);
+  });
+
   it('a view is renamed as another was before that now makes room', async () => {
     const first = view('a').expression;
     await release([view('a')]);
