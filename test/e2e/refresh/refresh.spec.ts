@@ -172,6 +172,10 @@ describe('refresh', () => {
     expect(await refreshes.refresh(OrderTotal)).toMatchObject({ modeReason: 'no_unique_index' });
     await database.query(`CREATE UNIQUE INDEX "full" ON order_total (total)`);
     expect(await refreshes.refresh(OrderTotal)).toMatchObject({ modeReason: 'unique_index' });
+    await database.query(
+      `UPDATE pg_index SET indisvalid = false WHERE indexrelid = '"full"'::regclass`,
+    );
+    expect(await refreshes.refresh(OrderTotal)).toMatchObject({ modeReason: 'no_unique_index' });
   });
 
   it('blocks, and says why, when the view is unpopulated', async () => {
