@@ -141,6 +141,24 @@ describe('a tick whose timer goes off', () => {
     await untilDone(['a']);
   });
 
+  it('is done if it goes off while another is claimed that turns out to be done', async () => {
+    await start();
+    await change('last_tick = clock_timestamp()');
+    const other = await database.session();
+    await other.query(`BEGIN; LOCK TABLE ${STATE} IN EXCLUSIVE MODE`);
+    void fire('a');
+    await database.until(
+      `SELECT FROM pg_locks WHERE relation = '${STATE}'::regclass AND NOT granted`,
+    );
+    void fire('b');
+    const [moment] = await database.query('SELECT clock_timestamp() AS now');
+    await database.until(`SELECT WHERE clock_timestamp() > $1::timestamptz + interval '50 ms'`, [
+      moment?.now,
+    ]);
+    await other.end();
+    await untilDone(['b']);
+  });
+
   it('is done where it cannot be claimed', async () => {
     await start();
     const [claims] = await database.query<{ name: string }>(
