@@ -172,6 +172,8 @@ describe('CronGrid', () => {
             for (const instant of instants) {
               const found = new CronGrid(cron, zone).nextTickAfter(instant);
               expect(grid.nextTickAfter(instant)).toEqual(found);
+              const last = new CronGrid(cron, zone).lastTickAt(instant);
+              expect(grid.lastTickAt(instant)).toEqual(last);
             }
           },
         ),
