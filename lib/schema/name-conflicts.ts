@@ -38,7 +38,9 @@ export function refuseTakenNames({ allowed, closure, pruned, state }: PlannedCha
     const isFree =
       occupant === undefined ||
       going.has(key) ||
-      ofView === viewName(view) ||
+      (isIndex && ofView === viewName(view)) ||
+      // An index has no row type.
+      (isIndex && occupant.relation_kind === 'type') ||
       (ofView !== undefined && pruned.has(ofView)) ||
       (isView && (pruned.has(key) || (!isIndex && state.views.has(key))));
     if (!isFree) {

@@ -32,7 +32,7 @@ export function populateSteps(
   );
   const findsRenamed = ({ view }: ViewDiff): boolean =>
     view.dependsOn.some((source) => changing.renamed.has(displayName(source)));
-  const callers = empty.filter(findsRenamed).map(({ view }) => viewName(view));
+  const callers = views.filter(findsRenamed).map(({ view }) => viewName(view));
   const late = withDependents([...changing.replaced, ...callers], state);
   const steps = inOldOrder(empty, state).map(({ member: { view } }) => ({
     isLate: late.has(viewName(view)),
