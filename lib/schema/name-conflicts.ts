@@ -100,9 +100,7 @@ function keptIndexes(
   deployed: DeployedView | undefined,
   differences: readonly Difference[],
 ): string[] {
-  const leaving = differences.flatMap((each) =>
-    each.kind === 'index-superfluous' ? each.name : each.kind === 'index-renamed' ? each.from : [],
-  );
+  const leaving = leavingNames(differences);
   return (deployed?.indexes ?? [])
     .map(({ name }) => name)
     .filter((name) => !leaving.includes(name));
@@ -120,19 +118,20 @@ function goingIndexes(
       .filter((index) => declared.includes(index.name) || ownIndexes.includes(index.name))
       .map((index) => displayName({ schema: name.schema, name: index.name }));
   });
-  const inPlace = views.flatMap(({ view, differences }) =>
-    differences.flatMap((each) => {
-      const name =
-        each.kind === 'index-superfluous'
-          ? each.name
-          : each.kind === 'index-renamed'
-            ? each.from
-            : undefined;
-      const schema = state.views.get(viewName(view))?.name.schema;
-      return name === undefined || schema === undefined ? [] : [displayName({ schema, name })];
-    }),
-  );
+  const inPlace = views.flatMap(({ view, differences }) => {
+    const schema = state.views.get(viewName(view))?.name.schema;
+    return schema === undefined
+      ? []
+      : leavingNames(differences).map((name) => displayName({ schema, name }));
+  });
   return new Set([...rebuiltNames, ...inPlace]);
+}
+
+/** The names that indexes of a view that is changed in place give up. */
+function leavingNames(differences: readonly Difference[]): string[] {
+  return differences.flatMap((each) =>
+    each.kind === 'index-superfluous' ? each.name : each.kind === 'index-renamed' ? each.from : [],
+  );
 }
 
 function describeKind(kind: string): string {

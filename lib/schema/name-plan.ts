@@ -51,10 +51,18 @@ export function followNames(state: DatabaseState, { nameBefore }: NamePlan): Dat
   };
 }
 
-/** The names of views and of their indexes, which share one space in each schema. */
+/** The names of the views and of their indexes. */
 export function declaredNames(views: readonly ViewDefinition[]): QualifiedName[] {
-  return views.flatMap(({ name, indexes }) => [
-    name,
-    ...indexes.map((index) => ({ schema: name.schema, name: index.name })),
-  ]);
+  return views.flatMap(namesIn);
+}
+
+/** The names of a view and of its indexes, which share one space in each schema. */
+export function namesIn({
+  name,
+  indexes,
+}: {
+  name: QualifiedName;
+  indexes: readonly { name: string }[];
+}): QualifiedName[] {
+  return [name, ...indexes.map((index) => ({ schema: name.schema, name: index.name }))];
 }

@@ -1,5 +1,5 @@
 import { viewName } from '../definition/view-definition.js';
-import { displayName } from '../postgres/identifier.js';
+import { displayName, type QualifiedName } from '../postgres/identifier.js';
 import { refreshMaterializedView } from '../postgres/refresh.sql.js';
 import { type DatabaseState, withDependents } from './database-state.js';
 import type { NamePlan } from './name-plan.js';
@@ -34,25 +34,32 @@ export function populateSteps(
     view.dependsOn.some((source) => changing.renamed.has(displayName(source)));
   const callers = views.filter(findsRenamed).map(({ view }) => viewName(view));
   const late = withDependents([...changing.replaced, ...callers], state);
-  const steps = inOldOrder(empty, state).map(({ member: { view } }) => ({
-    isLate: late.has(viewName(view)),
-    step: {
-      action: 'populate' as const,
-      view: viewName(view),
-      name: view.name,
-      reason: 'It has no data yet',
-      statements: [refreshMaterializedView(names.nameBefore(view.name))],
-      undo: [refreshMaterializedView(names.nameBefore(view.name), { withData: false })],
-      lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
-      rewritesRows: true,
-    },
-  }));
+  const isLate = (name: QualifiedName): boolean => late.has(displayName(name));
+  const ordered = inOldOrder(empty, state).map(({ member: { view } }) => view.name);
   return {
-    first: steps.map(({ step, isLate }) =>
-      isLate ? { ...step, statements: [], rewritesRows: false } : step,
-    ),
-    last: steps
-      .filter(({ isLate }) => isLate)
-      .map(({ step }) => ({ ...step, statements: [refreshMaterializedView(step.name)], undo: [] })),
+    first: ordered.map((name) => ({
+      ...stepOf(name),
+      statements: isLate(name) ? [] : [refreshMaterializedView(names.nameBefore(name))],
+      undo: [refreshMaterializedView(names.nameBefore(name), { withData: false })],
+      rewritesRows: !isLate(name),
+    })),
+    last: ordered.filter(isLate).map((name) => ({
+      ...stepOf(name),
+      statements: [refreshMaterializedView(name)],
+      undo: [],
+      rewritesRows: true,
+    })),
+  };
+}
+
+function stepOf(
+  name: QualifiedName,
+): Pick<PlanStep, 'action' | 'view' | 'name' | 'reason' | 'lock'> {
+  return {
+    action: 'populate',
+    view: displayName(name),
+    name,
+    reason: 'It has no data yet',
+    lock: 'ACCESS EXCLUSIVE: it cannot be read yet anyway',
   };
 }

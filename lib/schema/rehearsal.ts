@@ -14,7 +14,7 @@ import { beside, type OldView, stepAside, type StepAsideOptions } from './old-vi
 import { createStandIns, definitionsOf, type StandInError } from './stand-ins.js';
 import { hide, type HiddenIndex } from './hidden-indexes.js';
 import { findLosses, type Losses } from './losses.js';
-import type { NamePlan } from './name-plan.js';
+import { namesIn, type NamePlan } from './name-plan.js';
 import { moveViews } from './rename.js';
 import { type ClosureMember, queryOf } from './rebuild-closure.js';
 import { temporaryName } from './temporary-name.js';
@@ -151,8 +151,8 @@ function isReplacing(member: ClosureMember): boolean {
 /** A temporary name, if its final name or the name of one of its indexes is taken. */
 function besideName(member: ClosureMember, names: NamePlan): QualifiedName {
   const { name, definition } = member;
-  const indexes = (definition?.indexes ?? []).map((index) => ({ ...name, name: index.name }));
-  return isReplacing(member) || [name, ...indexes].some(names.isTaken) ? beside(name) : name;
+  const needed = namesIn({ name, indexes: definition?.indexes ?? [] });
+  return isReplacing(member) || needed.some(names.isTaken) ? beside(name) : name;
 }
 
 function isBeside(member: ClosureMember, buildName: QualifiedName): boolean {

@@ -24,8 +24,8 @@ export interface Rename {
  * The declared views that must be renamed, each after the one that frees its name. A view that exists under its new
  * name is not renamed, unless the view with that name is renamed itself. Views that swap names exist before and
  * after: what is remembered tells whether the swap is done. A view that another application holds keeps its name. So does
- * one that took the name of a view which was renamed before and then dropped by hand, unless a release without that
- * view has booted since.
+ * one that took the name of a view which was renamed before and then dropped by hand, unless an application
+ * with a name has booted without that view since.
  */
 function findRenames(
   definitions: readonly ViewDefinition[],

@@ -1,11 +1,11 @@
 import type { RebuildStrategy } from '../definition/module.options.js';
-import { displayName, type QualifiedName, rowName } from '../postgres/identifier.js';
+import { displayName, rowName } from '../postgres/identifier.js';
 import type { SqlStatement } from '../postgres/sql-statement.js';
 import { dropView, refuseWayBack } from '../postgres/view-ddl.sql.js';
 import type { DatabaseState } from './database-state.js';
 import { deployedName, type DeployedView } from './deployed-view.js';
 import { type HiddenIndex, withHidden } from './hidden-indexes.js';
-import type { NamePlan } from './name-plan.js';
+import { namesIn, type NamePlan } from './name-plan.js';
 import { inPhases, type PlanPhases } from './plan-phases.js';
 import { EXCLUSIVE_LOCK, LONG_EXCLUSIVE_LOCK, NO_LOCK } from '../postgres/lock-words.js';
 import type { PlanStep } from './plan-step.js';
@@ -201,11 +201,6 @@ function pruning({ names, ...input }: ReplacementInput): PlanPhases {
     clear: steps,
     finish: back ? [{ ...back, action: 'swap', undo: build }] : [],
   });
-}
-
-/** Its name and those of its indexes. */
-function namesIn({ name, indexes }: DeployedView): QualifiedName[] {
-  return [name, ...indexes.map((index) => ({ ...name, name: index.name }))];
 }
 
 /** Separately, only if there is no exchange that includes it. */
